@@ -1,0 +1,75 @@
+/**
+ * The alert channels, from their environment variables.
+ *
+ * Owns which variables belong together. Never echoes a value: a webhook's URL is a secret.
+ */
+import type { AlertSettings, Environment } from "./settings.ts";
+import { SettingsError } from "./values.ts";
+
+/** For help and documentation. */
+export const ALERT_VARIABLES: readonly { readonly variable: string; readonly description: string }[] = [
+  { variable: "FEISHU_WEBHOOK", description: "alerts go to this Feishu bot" },
+  { variable: "FEISHU_SECRET", description: "signs them, if the bot asks for a signature" },
+  { variable: "MATRIX_API", description: "alerts are posted to this URL, as the Go program did" },
+  { variable: "MATRIX_HOMESERVER", description: "alerts go to a Matrix room; needs the next two" },
+  { variable: "MATRIX_ROOM", description: "the room's id, such as !abc:example.org" },
+  { variable: "MATRIX_TOKEN", description: "the access token of the account that posts" },
+  { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
+];
+
+/** @throws SettingsError naming the variable that is wrong or missing, without its value */
+export function parseAlerts(env: Environment): AlertSettings {
+  return {
+    feishu: parseFeishu(env),
+    matrixApi: urlOf(env, "MATRIX_API"),
+    matrix: parseMatrix(env),
+    webhook: urlOf(env, "ALERT_WEBHOOK"),
+  };
+}
+
+function parseFeishu(env: Environment): AlertSettings["feishu"] {
+  const webhook = urlOf(env, "FEISHU_WEBHOOK");
+  const secret = textOf(env, "FEISHU_SECRET");
+  if (webhook === null && secret !== null) {
+    throw new SettingsError("FEISHU_SECRET is set but FEISHU_WEBHOOK is not: set both, or unset it");
+  }
+  return webhook === null ? null : { webhook, secret };
+}
+
+function parseMatrix(env: Environment): AlertSettings["matrix"] {
+  const homeserver = urlOf(env, "MATRIX_HOMESERVER");
+  const room = textOf(env, "MATRIX_ROOM");
+  const token = textOf(env, "MATRIX_TOKEN");
+  if (homeserver === null && room === null && token === null) return null;
+  if (homeserver === null || room === null || token === null) {
+    const parts = { MATRIX_HOMESERVER: homeserver, MATRIX_ROOM: room, MATRIX_TOKEN: token };
+    const missing = Object.entries(parts).filter(([, value]) => value === null).map(([name]) => name);
+    throw new SettingsError(
+      `${missing.join(" and ")} must be set too: Matrix alerts need MATRIX_HOMESERVER, MATRIX_ROOM and ` +
+        `MATRIX_TOKEN, or none of them`,
+    );
+  }
+  if (!room.startsWith("!")) {
+    throw new SettingsError(
+      "MATRIX_ROOM must be a room's id, which begins with ! (an alias, with #, is not enough)",
+    );
+  }
+  return { homeserver, room, token };
+}
+
+function textOf(env: Environment, variable: string): string | null {
+  const text = env[variable]?.trim() ?? "";
+  return text === "" ? null : text;
+}
+
+function urlOf(env: Environment, variable: string): string | null {
+  const text = textOf(env, variable);
+  if (text === null) return null;
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    throw new SettingsError(
+      `${variable} is not a URL that begins with https:// or http:// (its value is not shown: it is a secret)`,
+    );
+  }
+  return text;
+}

@@ -1,0 +1,174 @@
+/**
+ * The flags of `serve` as people spell them: names, variables, defaults and what help says.
+ *
+ * Owns spelling and defaults only; settings.ts owns what a value may be.
+ */
+
+/** One setting as people spell it. */
+export interface SettingFlag {
+  /** Property of `SettingsInput.flags`: the flag in camel case. */
+  readonly key: string;
+  /** With its dashes. */
+  readonly flag: string;
+  readonly variable: string;
+  /** What help shows as the value; null for a switch, which means yes when it stands alone. */
+  readonly value: string | null;
+  readonly group: "Listening" | "Access" | "Failover" | "Records" | "Logs";
+  readonly description: string;
+  /** As a person would type it; null when there is none. */
+  readonly default: string | null;
+}
+
+/** The flag that every command has. */
+export const DATABASE_FLAG = {
+  key: "database",
+  flag: "--database",
+  variable: "OAR_DATABASE",
+  value: "path",
+  group: "Records",
+  description: "the SQLite file with upstreams, tokens and records",
+  default: "./db.sqlite",
+} as const satisfies SettingFlag;
+
+/** Every flag of `serve`, in the order of the help; also the order in which mistakes are reported. */
+export const SETTING_FLAGS = [
+  {
+    key: "addr",
+    flag: "--addr",
+    variable: "OAR_ADDR",
+    value: "host:port",
+    group: "Listening",
+    description: "where to listen; no host means every interface, port 0 any free port",
+    default: ":8888",
+  },
+  {
+    key: "maxBody",
+    flag: "--max-body",
+    variable: "OAR_MAX_BODY",
+    value: "size",
+    group: "Listening",
+    description: "largest request accepted, such as 10MB or 64MiB; larger ones get a 413",
+    default: "64MiB",
+  },
+  {
+    key: "drainTimeout",
+    flag: "--drain-timeout",
+    variable: "OAR_DRAIN_TIMEOUT",
+    value: "seconds",
+    group: "Listening",
+    description: "how long requests in flight may go on after a stop signal",
+    default: "30",
+  },
+  {
+    key: "noauth",
+    flag: "--noauth",
+    variable: "OAR_NOAUTH",
+    value: null,
+    group: "Access",
+    description: "serve anyone, without a token",
+    default: "no",
+  },
+  {
+    key: "metricsAuth",
+    flag: "--metrics-auth",
+    variable: "OAR_METRICS_AUTH",
+    value: null,
+    group: "Access",
+    description: "ask for a token on /v1/metrics too",
+    default: "no",
+  },
+  {
+    key: "policy",
+    flag: "--policy",
+    variable: "OAR_POLICY",
+    value: "name",
+    group: "Failover",
+    description:
+      "order of trial: order, random, round_robin or least_latency; default: what the database says, else order",
+    default: null,
+  },
+  {
+    key: "gateMs",
+    flag: "--gate-ms",
+    variable: "OAR_GATE_MS",
+    value: "ms",
+    group: "Failover",
+    description: "how long a stream is held back while it has shown no content",
+    default: "5000",
+  },
+  {
+    key: "firstTokenTimeout",
+    flag: "--first-token-timeout",
+    variable: "OAR_FIRST_TOKEN_TIMEOUT",
+    value: "seconds",
+    group: "Failover",
+    description: "a stream without any content for this long has failed",
+    default: "120",
+  },
+  {
+    key: "idleTimeout",
+    flag: "--idle-timeout",
+    variable: "OAR_IDLE_TIMEOUT",
+    value: "seconds",
+    group: "Failover",
+    description: "a stream that goes silent for this long is cut",
+    default: "120",
+  },
+  {
+    key: "deadline",
+    flag: "--deadline",
+    variable: "OAR_DEADLINE",
+    value: "seconds",
+    group: "Failover",
+    description: "one limit over all attempts, until an upstream is chosen",
+    default: "none",
+  },
+  {
+    key: "retryOn",
+    flag: "--retry-on",
+    variable: "OAR_RETRY_ON",
+    value: "what",
+    group: "Failover",
+    description: "failures that move on to the next upstream: any, or connect (only those before any answer)",
+    default: "any",
+  },
+  DATABASE_FLAG,
+  {
+    key: "recordBodyLimit",
+    flag: "--record-body-limit",
+    variable: "OAR_RECORD_BODY_LIMIT",
+    value: "size",
+    group: "Records",
+    description: "request bodies above this are described, not stored",
+    default: "1MiB",
+  },
+  {
+    key: "durability",
+    flag: "--durability",
+    variable: "OAR_DURABILITY",
+    value: "level",
+    group: "Records",
+    description: "normal survives a crash of the program, full also a loss of power",
+    default: "normal",
+  },
+  {
+    key: "logFormat",
+    flag: "--log-format",
+    variable: "OAR_LOG_FORMAT",
+    value: "format",
+    group: "Logs",
+    description: "text for people, json for programs",
+    default: "text",
+  },
+  {
+    key: "logLevel",
+    flag: "--log-level",
+    variable: "OAR_LOG_LEVEL",
+    value: "level",
+    group: "Logs",
+    description: "debug, info, warning or error",
+    default: "info",
+  },
+] as const satisfies readonly SettingFlag[];
+
+export type SettingKey = typeof SETTING_FLAGS[number]["key"];

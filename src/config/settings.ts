@@ -1,0 +1,164 @@
+/**
+ * Settings: one typed value from flags and environment, validated, with defaults.
+ *
+ * Owns the names, ranges and defaults of every setting of `serve`. Must not read the environment itself:
+ * the command line hands it the values.
+ */
+import { z } from "zod";
+import type { OrderPolicy } from "../core/types.ts";
+import { parseAlerts } from "./alerts.ts";
+import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
+import {
+  SettingsError,
+  toAddress,
+  toBoolean,
+  toBytes,
+  toChoice,
+  toMilliseconds,
+  toPath,
+  toSecondsAsMs,
+  toSecondsAsMsOrNone,
+} from "./values.ts";
+
+export { SettingsError } from "./values.ts";
+
+/** Everything that `serve` can be told. Times are milliseconds, sizes are bytes. */
+export interface Settings {
+  readonly listen: { readonly hostname: string; readonly port: number };
+  readonly database: string;
+  readonly isNoAuth: boolean;
+  /** null: the database's `policy`, or `order`. */
+  readonly policy: OrderPolicy | null;
+  readonly gateMs: number;
+  readonly firstTokenTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Spans all attempts until the choice is final; null: none. */
+  readonly deadlineMs: number | null;
+  /** `connect`: move on only after errors in which no byte of the request was answered. */
+  readonly retryOn: "any" | "connect";
+  readonly maxBodyBytes: number;
+  readonly recordBodyLimitBytes: number;
+  readonly durability: "normal" | "full";
+  readonly isMetricsAuth: boolean;
+  readonly drainTimeoutMs: number;
+  readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
+  readonly alerts: AlertSettings;
+}
+
+/** Where alerts go; null: that channel is off. URLs and tokens here are secrets. */
+export interface AlertSettings {
+  readonly feishu: { readonly webhook: string; readonly secret: string | null } | null;
+  /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */
+  readonly matrixApi: string | null;
+  readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
+  readonly webhook: string | null;
+}
+
+/** Environment variables by name; an empty value counts as unset. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
+export interface SettingsInput {
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
+}
+
+const MIB = 1024 * 1024;
+const DAY_SECONDS = 86_400;
+const ANY_DURATION = { min: 0.001, max: DAY_SECONDS };
+
+const SCHEMAS = {
+  addr: toAddress(),
+  maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
+  drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
+  noauth: toBoolean(),
+  metricsAuth: toBoolean(),
+  policy: toChoice<OrderPolicy>({
+    order: "order",
+    random: "random",
+    round_robin: "round_robin",
+    least_latency: "least_latency",
+    main: "order",
+  }).nullable(),
+  gateMs: toMilliseconds({ min: 0, max: 600_000 }),
+  firstTokenTimeout: toSecondsAsMs(ANY_DURATION),
+  idleTimeout: toSecondsAsMs(ANY_DURATION),
+  deadline: toSecondsAsMsOrNone(ANY_DURATION),
+  retryOn: toChoice({ any: "any", connect: "connect" }),
+  database: toPath(),
+  recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
+  durability: toChoice({ normal: "normal", full: "full" }),
+  logFormat: toChoice({ text: "text", json: "json" }),
+  logLevel: toChoice({
+    debug: "debug",
+    info: "info",
+    warning: "warning",
+    warn: "warning",
+    error: "error",
+  }),
+} satisfies Record<SettingKey, z.ZodType>;
+
+/** Where a value came from, for messages. */
+interface Given {
+  readonly text: string | null;
+  /** The flag or the variable that gave it. */
+  readonly source: string;
+}
+
+/**
+ * The settings of `serve`. A flag wins over its variable, which wins over the default.
+ *
+ * @throws SettingsError naming the first flag or variable that is wrong and what it accepts; never a secret
+ */
+export function parseSettings(input: SettingsInput): Settings {
+  const given = new Map(SETTING_FLAGS.map((flag) => [flag.key as string, lookUp(flag, input)]));
+  const parsed = z.object(SCHEMAS).safeParse(
+    Object.fromEntries([...given].map(([key, { text }]) => [key, text])),
+  );
+  if (!parsed.success) throw toSettingsError(parsed.error, given);
+  const value = parsed.data;
+  return {
+    listen: value.addr,
+    database: value.database,
+    isNoAuth: value.noauth,
+    policy: value.policy,
+    gateMs: value.gateMs,
+    firstTokenTimeoutMs: value.firstTokenTimeout,
+    idleTimeoutMs: value.idleTimeout,
+    deadlineMs: value.deadline,
+    retryOn: value.retryOn,
+    maxBodyBytes: value.maxBody,
+    recordBodyLimitBytes: value.recordBodyLimit,
+    durability: value.durability,
+    isMetricsAuth: value.metricsAuth,
+    drainTimeoutMs: value.drainTimeout,
+    log: { format: value.logFormat, level: value.logLevel },
+    alerts: parseAlerts(input.env),
+  };
+}
+
+/**
+ * Only the database's path, so that a mistake in another setting does not stop `list`.
+ *
+ * @throws SettingsError
+ */
+export function parseDatabasePath(input: SettingsInput): string {
+  const given = lookUp(DATABASE_FLAG, input);
+  const parsed = z.object({ database: SCHEMAS.database }).safeParse({ database: given.text });
+  if (!parsed.success) throw toSettingsError(parsed.error, new Map([["database", given]]));
+  return parsed.data.database;
+}
+
+function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
+  const flag = flags[setting.key];
+  if (flag !== undefined) return { text: flag, source: setting.flag };
+  const variable = env[setting.variable];
+  if (variable !== undefined && variable !== "") return { text: variable, source: setting.variable };
+  return { text: setting.default, source: setting.flag };
+}
+
+function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {
+  const issue = error.issues[0];
+  const { text, source } = given.get(String(issue?.path[0])) ?? { text: null, source: "settings" };
+  return new SettingsError(`${source} cannot be ${JSON.stringify(text)}: expected ${issue?.message}`);
+}

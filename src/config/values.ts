@@ -1,0 +1,128 @@
+/**
+ * The kinds of value that a setting can have: each takes the text that a person typed.
+ *
+ * Owns the accepted spellings and ranges. A schema's message completes the sentence "expected …".
+ */
+import { z } from "zod";
+
+/** A setting that cannot be used; `message` says what is accepted and holds no secret. */
+export class SettingsError extends Error {
+  override readonly name = "SettingsError";
+}
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A schema over typed text; `parse` returns undefined for what is not `expected`. */
+function fromText<Value>(
+  expected: string,
+  parse: (text: string) => Value | undefined,
+): z.ZodType<Value, string> {
+  return z.string({ error: expected }).transform((text, context) => {
+    const value = parse(text.trim());
+    if (value !== undefined) return value;
+    context.addIssue(expected);
+    return z.NEVER;
+  });
+}
+
+/**
+ * Go's listen address: `:8888` (every interface), `0.0.0.0:8080`, `[::1]:80`, `localhost:0`.
+ * Source: https://pkg.go.dev/net#Listen
+ */
+export function toAddress(): z.ZodType<{ hostname: string; port: number }, string> {
+  return fromText("HOST:PORT or :PORT, such as :8888, 127.0.0.1:8080 or [::1]:8080", (text) => {
+    const match = /^(?:\[(?<bracketed>[0-9a-fA-F:.]+(?:%\w+)?)\]|(?<plain>[^\s:/[\]]*)):(?<port>\d{1,5})$/
+      .exec(text);
+    if (match === null) return undefined;
+    const port = Number(match.groups?.port);
+    if (port > 65_535) return undefined;
+    return { hostname: match.groups?.bracketed ?? (match.groups?.plain || "0.0.0.0"), port };
+  });
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  kb: 1000,
+  mb: 1000 ** 2,
+  gb: 1000 ** 3,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
+};
+
+/** `10MB`, `64MiB`, `1.5 GiB`, or plain bytes. */
+export function toBytes(range: Range & { readonly accepted: string }): z.ZodType<number, string> {
+  return fromText(`a size ${range.accepted}, such as 10MB, 64MiB or plain bytes`, (text) => {
+    const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(text.toLowerCase());
+    const unit = UNIT_BYTES[match?.[2] ?? ""];
+    if (match === null || unit === undefined) return undefined;
+    return within(range, Math.floor(Number(match[1]) * unit));
+  });
+}
+
+export function toMilliseconds(range: Range): z.ZodType<number, string> {
+  return fromText(`a whole number of milliseconds from ${range.min} to ${range.max}`, (text) => {
+    return /^\d+$/.test(text) ? within(range, Number(text)) : undefined;
+  });
+}
+
+/** Seconds as typed, milliseconds as used; decimals are welcome. */
+export function toSecondsAsMs(range: Range): z.ZodType<number, string> {
+  return fromText(
+    `a number of seconds from ${range.min} to ${range.max}`,
+    (text) => parseSeconds(range, text),
+  );
+}
+
+/** The same, where `none` means that there is no limit. */
+export function toSecondsAsMsOrNone(range: Range): z.ZodType<number | null, string> {
+  return fromText(
+    `a number of seconds from ${range.min} to ${range.max}, or none`,
+    (text) => text.toLowerCase() === "none" ? null : parseSeconds(range, text),
+  );
+}
+
+function parseSeconds(range: Range, text: string): number | undefined {
+  if (!/^\d+(\.\d+)?$/.test(text)) return undefined;
+  const seconds = within(range, Number(text));
+  return seconds === undefined ? undefined : Math.round(seconds * 1000);
+}
+
+function within({ min, max }: Range, value: number): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}
+
+const YES = ["1", "t", "true", "y", "yes", "on"];
+const NO = ["0", "f", "false", "n", "no", "off"];
+
+/** What Go's flag package takes for a switch, plus the words that people write into environment files. */
+export function toBoolean(): z.ZodType<boolean, string> {
+  return fromText("yes or no (also true or false, 1 or 0, on or off)", (text) => {
+    const word = text.toLowerCase();
+    if (YES.includes(word)) return true;
+    return NO.includes(word) ? false : undefined;
+  });
+}
+
+/** One of the keys; several keys may mean the same. */
+export function toChoice<const Value extends string>(
+  choices: Readonly<Record<string, Value>>,
+): z.ZodType<Value, string> {
+  const words = new Map(Object.entries(choices));
+  return fromText(listed([...words.keys()]), (text) => words.get(text.toLowerCase()));
+}
+
+/** `a, b or c`. */
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
+export function toPath(): z.ZodType<string, string> {
+  return z.string().refine((path) => path.trim() !== "" && path !== ":memory:" && !path.includes("\0"), {
+    error: "the path of a file",
+  });
+}

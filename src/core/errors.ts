@@ -1,0 +1,65 @@
+/**
+ * The OpenAI error envelope, and the errors that this program itself answers with.
+ *
+ * Owns the wire shape of errors. Must not know about HTTP frameworks or upstream replies.
+ * Shape: https://platform.openai.com/docs/guides/error-codes/api-errors
+ */
+
+/** Codes of the errors that we make ourselves; they reach the client as `error.code`. */
+export type RouterErrorCode =
+  | "invalid_authorization"
+  | "invalid_request"
+  | "request_too_large"
+  | "not_found"
+  | "model_not_found"
+  | "no_upstream"
+  | "no_credential"
+  | "upstream_unreachable"
+  | "upstream_timeout"
+  | "upstream_redirect"
+  | "upstream_cut"
+  | "upstream_invalid"
+  | "deadline_exceeded"
+  | "client_gone"
+  | "internal_error";
+
+/** The body of every error that we make ourselves. */
+export interface ErrorEnvelope {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: null;
+    readonly code: RouterErrorCode;
+  };
+}
+
+/** An error that we answer with ourselves. `message` says what to do and holds no secret. */
+export class RouterError extends Error {
+  override readonly name = "RouterError";
+  constructor(
+    readonly status: number,
+    readonly code: RouterErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+
+  toEnvelope(): ErrorEnvelope {
+    return { error: { message: this.message, type: errorType(this.status), param: null, code: this.code } };
+  }
+}
+
+/** OpenAI's `error.type` for a status. */
+function errorType(status: number): string {
+  if (status === 401 || status === 403) return "authentication_error";
+  if (status === 404) return "not_found_error";
+  if (status === 429) return "rate_limit_error";
+  if (status < 500) return "invalid_request_error";
+  return "server_error";
+}
+
+/** The message of anything thrown, without a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

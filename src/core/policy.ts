@@ -1,0 +1,180 @@
+/**
+ * Which upstreams are tried, in which order, for how long, and what follows from how a try ended.
+ *
+ * Pure functions over plain data; randomness and time come in as arguments. DESIGN section 5 is the source
+ * of every rule here.
+ */
+import type { Availability } from "./breaker.ts";
+import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
+
+/** What ordering needs to know about one upstream's past. */
+export interface UpstreamStanding {
+  readonly availability: Availability;
+  /** Smoothed time to headers; null when it has not answered yet. */
+  readonly latencyMs: number | null;
+}
+
+export interface CandidateContext {
+  readonly policy: OrderPolicy;
+  readonly model: string | null;
+  readonly path: string;
+  readonly standing: (upstreamId: number) => UpstreamStanding;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Counts requests, for `round_robin`. */
+  readonly turn: number;
+}
+
+/** The upstreams to try, in order: allowed ones by policy, cooling ones last. */
+export function candidates(upstreams: readonly Upstream[], context: CandidateContext): Upstream[] {
+  const allowed = upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, context));
+  const ordered = applyPolicy(allowed, context);
+  const isCooling = (upstream: Upstream) => context.standing(upstream.id).availability === "cooling";
+  return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];
+}
+
+function applyPolicy(upstreams: readonly Upstream[], context: CandidateContext): Upstream[] {
+  switch (context.policy) {
+    case "order":
+      return [...upstreams];
+    case "random":
+      return weightedShuffle(upstreams, context.random);
+    case "round_robin": {
+      const start = upstreams.length === 0 ? 0 : context.turn % upstreams.length;
+      return [...upstreams.slice(start), ...upstreams.slice(0, start)];
+    }
+    case "least_latency": {
+      const latency = (upstream: Upstream) => context.standing(upstream.id).latencyMs ?? 0;
+      return [...upstreams].sort((a, b) => latency(a) - latency(b));
+    }
+    default:
+      return context.policy satisfies never;
+  }
+}
+
+/** Efraimidis and Spirakis (2006): keys u^(1/w), descending, draw without replacement by weight. */
+function weightedShuffle(upstreams: readonly Upstream[], random: () => number): Upstream[] {
+  return upstreams
+    .map((upstream) => ({ upstream, key: Math.pow(random(), 1 / Math.max(upstream.weight, 1e-9)) }))
+    .sort((a, b) => b.key - a.key)
+    .map(({ upstream }) => upstream);
+}
+
+function isAllowed(upstream: Upstream, { model, path }: { model: string | null; path: string }): boolean {
+  const subject = model ?? path;
+  if (upstream.deny.some((glob) => matchesGlob(glob, subject))) return false;
+  return upstream.allow.length === 0 || upstream.allow.some((glob) => matchesGlob(glob, subject));
+}
+
+/** Globs with `*` (any run) and `?` (one character), anchored, case-sensitive. Linear in practice, no regex. */
+export function matchesGlob(glob: string, text: string): boolean {
+  let g = 0;
+  let t = 0;
+  let starAt = -1;
+  let starText = 0;
+  while (t < text.length) {
+    if (g < glob.length && (glob[g] === "?" || glob[g] === text[t]) && glob[g] !== "*") {
+      g++;
+      t++;
+    } else if (glob[g] === "*") {
+      starAt = g++;
+      starText = t;
+    } else if (starAt >= 0) {
+      g = starAt + 1;
+      t = ++starText;
+    } else {
+      return false;
+    }
+  }
+  while (glob[g] === "*") g++;
+  return g === glob.length;
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const STREAM_TIMEOUT_MS = 5_000;
+const LARGE_BODY_TIMEOUT_MS = 20_000;
+const ONLY_UPSTREAM_TIMEOUT_MS = 120_000;
+const LARGE_BODY_BYTES = 128 * 1024;
+
+/** Milliseconds until the response headers must have come. `upstreamCount`: enabled upstreams. */
+export function firstByteTimeout(
+  inbound: Pick<Inbound, "body" | "isStream">,
+  upstream: Pick<Upstream, "timeoutMs">,
+  upstreamCount: number,
+): number {
+  if (upstream.timeoutMs !== null && upstream.timeoutMs > 0) return upstream.timeoutMs;
+  if (upstreamCount === 1) return ONLY_UPSTREAM_TIMEOUT_MS;
+  if ((inbound.body?.length ?? 0) > LARGE_BODY_BYTES) return LARGE_BODY_TIMEOUT_MS;
+  return inbound.isStream ? STREAM_TIMEOUT_MS : DEFAULT_TIMEOUT_MS;
+}
+
+export interface DecisionContext {
+  readonly isLast: boolean;
+  readonly retryOn: "any" | "connect";
+  /** The request carried `If-None-Match` or `If-Modified-Since`. */
+  readonly isConditional: boolean;
+}
+
+/** What follows from how an attempt ended. */
+export type Decision =
+  | { readonly type: "relay" }
+  | { readonly type: "next" }
+  /** Nothing of it can be relayed: answer with an error of our own. */
+  | { readonly type: "give_up" };
+
+/** The table of DESIGN section 5. A `client_gone` is never decided upon: the request is over. */
+export function decide(
+  outcome: Exclude<AttemptOutcome, { type: "client_gone" }>,
+  context: DecisionContext,
+): Decision {
+  switch (outcome.type) {
+    case "response":
+      return decideOnStatus(outcome.status, context);
+    case "connect_error":
+    case "no_credential":
+      return context.isLast ? { type: "give_up" } : { type: "next" };
+    case "timeout": {
+      const wasUnanswered = outcome.phase === "headers";
+      const isNext = wasUnanswered ? !context.isLast : movesOn(context);
+      return isNext ? { type: "next" } : { type: "give_up" };
+    }
+    case "bad_reply":
+    case "bad_stream":
+      if (movesOn(context)) return { type: "next" };
+      return outcome.isCut ? { type: "give_up" } : { type: "relay" };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function decideOnStatus(status: number, context: DecisionContext): Decision {
+  if (status >= 200 && status < 300) return { type: "relay" };
+  if (status === 304 && context.isConditional) return { type: "relay" };
+  if (movesOn(context)) return { type: "next" };
+  return status >= 400 && status <= 599 ? { type: "relay" } : { type: "give_up" };
+}
+
+function movesOn(context: DecisionContext): boolean {
+  return !context.isLast && context.retryOn === "any";
+}
+
+/** How an attempt's end bears on the upstream's breaker: null when it says nothing about its health. */
+export function isHealthFailure(status: number): boolean {
+  return status >= 500 || status < 100 || status === 429 || status === 401 || status === 403;
+}
+
+const MAX_RETRY_AFTER_MS = 5 * 60_000;
+
+/**
+ * How long a 429 or 503 asks to be left alone, in ms, capped at 5 min; null when it does not say.
+ * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date).
+ */
+export function retryAfterMs(headers: Headers, wallNowMs: number): number | null {
+  const milliseconds = Number(headers.get("retry-after-ms") ?? NaN);
+  if (Number.isFinite(milliseconds) && milliseconds >= 0) return Math.min(milliseconds, MAX_RETRY_AFTER_MS);
+  const value = headers.get("retry-after");
+  if (value === null || value.trim() === "") return null;
+  const seconds = Number(value);
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - wallNowMs;
+  return Number.isFinite(ms) && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null;
+}

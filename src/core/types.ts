@@ -1,0 +1,235 @@
+/**
+ * The data types that every layer shares. Plain data only: no behaviour, no I/O.
+ *
+ * Units are in the names (`Ms` milliseconds, `Bytes` octets). `null` means "not reported" or "does not
+ * apply"; it is never zero in disguise.
+ */
+
+/** How the credential of an upstream is sent. */
+export type AuthStyle = "bearer" | "x-api-key" | "api-key";
+
+/** The value of `sk` that forwards the client's own Authorization header. */
+export const ASIS = "asis";
+
+/** One configured upstream, validated. Immutable: a reload makes new objects. */
+export interface Upstream {
+  readonly id: number;
+  /** Shown to people, used in metrics and `x-oar-upstream`; unique among the live upstreams. */
+  readonly name: string;
+  /** Absolute http(s) URL without credentials, query merged into requests. */
+  readonly endpoint: string;
+  /** The secret, or {@link ASIS}. Never logged. */
+  readonly sk: string;
+  /** Order of trial, ascending; ties go by `id`. */
+  readonly position: number;
+  readonly isEnabled: boolean;
+  /** Time allowed until response headers; null: the program's rules. */
+  readonly timeoutMs: number | null;
+  /** Globs on the model (or the path, for requests without a model). Empty `allow` allows all. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** Model aliases: requested name to the upstream's name. */
+  readonly modelMap: Readonly<Record<string, string>>;
+  /** null: guessed from the host. */
+  readonly authStyle: AuthStyle | null;
+  readonly weight: number;
+}
+
+/** One token that clients may send. */
+export interface ClientToken {
+  /** Shown in records and logs instead of the secret. */
+  readonly name: string;
+  readonly secret: string;
+}
+
+/** The order in which upstreams are tried. `main` of the Go program is read as `order`. */
+export type OrderPolicy = "order" | "random" | "round_robin" | "least_latency";
+
+/** What kind of API call a request is; decides capture, gate and metrics label. */
+export type EndpointKind =
+  | "chat"
+  | "completions"
+  | "responses"
+  | "messages"
+  | "embeddings"
+  | "images"
+  | "audio"
+  | "moderations"
+  | "models"
+  | "files"
+  | "other";
+
+/** One client request, read whole. */
+export interface Inbound {
+  /** ULID; the record's `request_id`. */
+  readonly id: string;
+  readonly method: string;
+  /** Raw path as received, starting with `/v1`; no query. */
+  readonly path: string;
+  /** Raw query without `?`; empty when none. */
+  readonly query: string;
+  readonly kind: EndpointKind;
+  /** As requested; null when the request names none. */
+  readonly model: string | null;
+  readonly isStream: boolean;
+  readonly headers: Headers;
+  /** null when the request has no body. */
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  readonly clientIp: string;
+  /** Name of the client's token; null with `--noauth`. */
+  readonly clientName: string | null;
+  /** The credential that authenticated the client, if any; never forwarded. */
+  readonly clientToken: string | null;
+  /** Wall clock, for the record. */
+  readonly startedAtMs: number;
+  /** Monotonic clock, for durations. */
+  readonly startedMonoMs: number;
+}
+
+/** Why an attempt failed; stored in `attempts.error_class`, used as metric label. */
+export type ErrorClass =
+  | "connect_error"
+  | "timeout"
+  | "http_status"
+  | "redirect"
+  | "bad_status"
+  | "bad_stream"
+  | "bad_reply"
+  | "no_credential"
+  | "client_gone"
+  | "upstream_cut"
+  | "idle_timeout"
+  | "error_event"
+  | "deadline_exceeded";
+
+/**
+ * How a try ended, as far as the choice of upstream is concerned. `isCut`: the reply broke off, so that
+ * nothing of it can be relayed honestly before its head has gone out.
+ */
+export type AttemptOutcome =
+  | { readonly type: "response"; readonly status: number }
+  | { readonly type: "connect_error"; readonly message: string }
+  | { readonly type: "timeout"; readonly phase: "headers" | "first_token" | "body"; readonly limitMs: number }
+  | { readonly type: "no_credential" }
+  | { readonly type: "bad_reply"; readonly message: string; readonly isCut: boolean }
+  | {
+    readonly type: "bad_stream";
+    readonly message: string;
+    readonly isCut: boolean;
+    /** It ended as a stream should, with a finish reason, and said nothing: no sign of ill health. */
+    readonly isFinished: boolean;
+  }
+  | { readonly type: "client_gone" };
+
+/** One try of one upstream. */
+export interface Attempt {
+  /** 1-based, in order. */
+  readonly index: number;
+  readonly upstreamId: number;
+  readonly upstreamName: string;
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+  /** HTTP status, null when no headers came. */
+  readonly status: number | null;
+  /** null: this attempt answered the client well. */
+  readonly errorClass: ErrorClass | null;
+  /** For people; no secret, at most 500 characters. null when all went well. */
+  readonly message: string | null;
+}
+
+/** How a request ended. `complete` needs the protocol's own end. */
+export type Outcome =
+  | "complete"
+  | "upstream_error"
+  | "no_upstream"
+  | "upstream_cut"
+  | "idle_timeout"
+  | "error_event"
+  | "empty"
+  | "client_gone"
+  | "crashed"
+  | "in_flight";
+
+/** Token counts as the provider reported them; null where it did not. */
+export interface Usage {
+  readonly inputTokens: number | null;
+  readonly outputTokens: number | null;
+  readonly cachedTokens: number | null;
+  readonly reasoningTokens: number | null;
+}
+
+export interface ToolCall {
+  readonly id: string | null;
+  readonly name: string;
+  /** The arguments as the provider wrote them, usually JSON text. */
+  readonly arguments: string;
+}
+
+/** What a reply said, extracted from its bytes. */
+export interface CapturedReply {
+  /** All choices; the first plain, further ones separated and labelled. */
+  readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly model: string | null;
+  readonly finishReason: string | null;
+  readonly usage: Usage | null;
+  /** Bytes seen, whatever was kept. */
+  readonly bytes: number;
+  /** The protocol's own end was seen. */
+  readonly isComplete: boolean;
+  /** A bound was reached and something was not kept. */
+  readonly isTruncated: boolean;
+  /** Events or documents that could not be parsed. */
+  readonly parseErrors: number;
+}
+
+/** One row of `records`, plus its attempts. Field names mirror the columns of DESIGN section 7. */
+export interface RequestRecord {
+  readonly requestId: string;
+  readonly createdAtMs: number;
+  readonly ip: string;
+  readonly method: string;
+  readonly path: string;
+  /** The request's text, or its description when it is too large or not text. */
+  readonly body: string;
+  readonly model: string | null;
+  readonly isStream: boolean;
+  readonly response: string;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly responseModel: string | null;
+  readonly finishReason: string | null;
+  readonly usage: Usage | null;
+  readonly elapsedMs: number;
+  /** Until the first byte of the final answer, from the start of the request. */
+  readonly firstByteMs: number | null;
+  /** Until the first content of a stream, from the start of the request. */
+  readonly firstTokenMs: number | null;
+  /** What the client got; 499 when it had left. */
+  readonly status: number;
+  readonly outcome: Outcome;
+  /** The upstream whose answer was relayed; null when none was. */
+  readonly upstreamId: number | null;
+  readonly attempts: readonly Attempt[];
+  /** Masked form of the client's credential; null when it sent none. */
+  readonly authorization: string | null;
+  readonly client: string | null;
+  readonly userAgent: string | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  /** For people; null when all went well. */
+  readonly error: string | null;
+  readonly isTruncated: boolean;
+}
+
+/** Wall and monotonic time, and timers; injected so that tests drive them. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. May jump. */
+  now(): number;
+  /** Milliseconds from an arbitrary start. Never jumps. */
+  monotonic(): number;
+  setTimer(callback: () => void, delayMs: number): TimerId;
+  clearTimer(id: TimerId): void;
+}
+export type TimerId = number;
