@@ -1,0 +1,229 @@
+/**
+ * The reply under construction: what the readers write into, and what a capture gives out.
+ *
+ * Owns the bound on kept text: one budget for text, reasoning and tool calls together. Past it nothing more
+ * is kept and the draft says so, while model, finish reason and usage are still followed.
+ */
+import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
+import type { CaptureProgress } from "./capture.ts";
+import { mergeUsage, readUsage } from "./usage.ts";
+
+/** More choices, parts or calls than this in one reply are not kept. */
+export const MAX_PIECES = 4096;
+const MAX_LABEL_LENGTH = 256;
+const PIECES_PER_BLOCK = 256;
+
+export type MutableProgress = { -readonly [Key in keyof CaptureProgress]: CaptureProgress[Key] };
+
+/** Counts UTF-8 bytes down. The first text that does not fit is cut, and everything after it is refused. */
+class TextBudget {
+  #leftBytes: number;
+  isExceeded = false;
+
+  constructor(limitBytes: number) {
+    this.#leftBytes = limitBytes;
+  }
+
+  take(text: string): string {
+    if (this.isExceeded) return "";
+    let used = 0;
+    for (let at = 0; at < text.length;) {
+      const code = text.codePointAt(at) ?? 0;
+      used += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+      if (used > this.#leftBytes) {
+        this.isExceeded = true;
+        return text.slice(0, at);
+      }
+      at += code < 0x10000 ? 1 : 2;
+    }
+    this.#leftBytes -= used;
+    return text;
+  }
+}
+
+/** Text that grows by many small pieces; joined in blocks, so that neither time nor memory piles up. */
+export class TextDraft {
+  readonly #budget: TextBudget;
+  #blocks: string[] = [];
+  #pieces: string[] = [];
+  #lastCharacter = "";
+
+  constructor(budget: TextBudget) {
+    this.#budget = budget;
+  }
+
+  get isEmpty(): boolean {
+    return this.#lastCharacter === "";
+  }
+
+  get lastCharacter(): string {
+    return this.#lastCharacter;
+  }
+
+  append(text: string): void {
+    const kept = this.#budget.take(text);
+    if (kept === "") return;
+    this.#lastCharacter = kept.charAt(kept.length - 1);
+    this.#pieces.push(kept);
+    if (this.#pieces.length === PIECES_PER_BLOCK) this.#closeBlock();
+  }
+
+  toString(): string {
+    this.#closeBlock();
+    if (this.#blocks.length > 1) this.#blocks = [this.#blocks.join("")];
+    return this.#blocks[0] ?? "";
+  }
+
+  #closeBlock(): void {
+    if (this.#pieces.length === 0) return;
+    this.#blocks.push(this.#pieces.join(""));
+    this.#pieces = [];
+  }
+}
+
+/** A tool call that is being put together from deltas. */
+export class ToolCallDraft {
+  readonly arguments: TextDraft;
+  readonly #budget: TextBudget;
+  #id: string | null = null;
+  #name = "";
+
+  constructor(budget: TextBudget) {
+    this.#budget = budget;
+    this.arguments = new TextDraft(budget);
+  }
+
+  get id(): string | null {
+    return this.#id;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  /** Sets what is given; providers resend both with every delta, so a new value replaces the old. */
+  identify(id: string | null, name: string | null): void {
+    if (id !== null && id !== this.#id) this.#id = this.#budget.take(id);
+    if (name !== null && name !== this.#name) this.#name = this.#budget.take(name);
+  }
+
+  toToolCall(): ToolCall {
+    return { id: this.#id, name: this.#name, arguments: this.arguments.toString() };
+  }
+}
+
+export class ReplyDraft {
+  readonly progress: MutableProgress = {
+    hasContent: false,
+    hasEvents: false,
+    isTerminal: false,
+    errorMessage: null,
+    neutralBytes: 0,
+  };
+  bytes = 0;
+  parseErrors = 0;
+  /** Something besides the text was given up: an oversized event or document. */
+  isCut = false;
+
+  readonly #budget: TextBudget;
+  readonly #texts = new Map<number, TextDraft>();
+  readonly #reasonings = new Map<number, TextDraft>();
+  readonly #toolCalls: ToolCallDraft[] = [];
+  #model: string | null = null;
+  #finishReason: string | null = null;
+  #usage: Usage | null = null;
+
+  /** @param limitBytes how much text, reasoning and tool calls are kept, in UTF-8 bytes. */
+  constructor(limitBytes: number) {
+    this.#budget = new TextBudget(limitBytes);
+  }
+
+  get hasText(): boolean {
+    return hasSome(this.#texts);
+  }
+
+  get hasReasoning(): boolean {
+    return hasSome(this.#reasonings);
+  }
+
+  get hasToolCalls(): boolean {
+    return this.#toolCalls.length > 0;
+  }
+
+  /** The text of a choice, by its index. */
+  text(choice = 0): TextDraft {
+    return this.#piece(this.#texts, choice);
+  }
+
+  reasoning(choice = 0): TextDraft {
+    return this.#piece(this.#reasonings, choice);
+  }
+
+  /** A new call after the ones so far; null when there are too many. */
+  addToolCall(): ToolCallDraft | null {
+    if (this.#toolCalls.length >= MAX_PIECES) {
+      this.isCut = true;
+      return null;
+    }
+    const call = new ToolCallDraft(this.#budget);
+    this.#toolCalls.push(call);
+    return call;
+  }
+
+  /** The first model that is named stays. */
+  setModel(model: string | null): void {
+    if (model !== null) this.#model ??= model.slice(0, MAX_LABEL_LENGTH);
+  }
+
+  setFinishReason(reason: string | null): void {
+    if (reason !== null) this.#finishReason = reason.slice(0, MAX_LABEL_LENGTH);
+  }
+
+  /** Takes a `usage` object in any provider's shape. */
+  addUsage(usage: unknown): void {
+    if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage));
+  }
+
+  /** The first error stays. */
+  setError(message: string): void {
+    this.progress.errorMessage ??= message;
+  }
+
+  toReply(isComplete: boolean): CapturedReply {
+    return {
+      text: joinChoices(this.#texts),
+      reasoning: joinChoices(this.#reasonings),
+      toolCalls: this.#toolCalls.map((call) => call.toToolCall()),
+      model: this.#model,
+      finishReason: this.#finishReason,
+      usage: this.#usage,
+      bytes: this.bytes,
+      isComplete,
+      isTruncated: this.isCut || this.#budget.isExceeded,
+      parseErrors: this.parseErrors,
+    };
+  }
+
+  #piece(pieces: Map<number, TextDraft>, choice: number): TextDraft {
+    let piece = pieces.get(choice);
+    if (piece === undefined) {
+      piece = new TextDraft(this.#budget);
+      if (pieces.size < MAX_PIECES) pieces.set(choice, piece);
+      else this.isCut = true;
+    }
+    return piece;
+  }
+}
+
+function hasSome(pieces: ReadonlyMap<number, TextDraft>): boolean {
+  for (const piece of pieces.values()) if (!piece.isEmpty) return true;
+  return false;
+}
+
+/** The first choice plain, further ones after a line `[choice N]`, N counting from 1. */
+function joinChoices(pieces: ReadonlyMap<number, TextDraft>): string {
+  const said = [...pieces].filter(([, piece]) => !piece.isEmpty).sort(([a], [b]) => a - b);
+  return said
+    .map(([choice, piece]) => choice === 0 ? piece.toString() : `[choice ${choice + 1}]\n${piece}`)
+    .join("\n\n");
+}

@@ -1,0 +1,124 @@
+/**
+ * The capture of an event stream: parser in front, reader behind.
+ *
+ * Owns what all APIs' streams have in common: neutral events, `[DONE]`, error events, the count of events
+ * that could not be parsed, and the offset up to which nothing but neutral bytes has come.
+ */
+import type { CapturedReply } from "../core/types.ts";
+import type { Capture, CaptureProgress } from "./capture.ts";
+import type { ReplyDraft } from "./draft.ts";
+import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
+import type { ReplyReader } from "./reader.ts";
+import { EventStreamParser, type StreamEvent } from "./sse.ts";
+
+/** A ping's data is not longer; looking closer at short data only keeps the hot path short. */
+const MAX_PING_LENGTH = 64;
+
+export interface EventStreamOptions {
+  readonly draft: ReplyDraft;
+  readonly reader: ReplyReader;
+  /** Takes over when the stream turns out to be one JSON document. */
+  readonly asDocument?: () => Capture;
+}
+
+export class EventStreamCapture implements Capture {
+  readonly progress: CaptureProgress;
+  readonly #draft: ReplyDraft;
+  readonly #reader: ReplyReader;
+  readonly #parser: EventStreamParser;
+  readonly #asDocument: (() => Capture) | undefined;
+  #document: Capture | null = null;
+  #isFormSettled: boolean;
+  #isPastNeutral = false;
+
+  constructor(options: EventStreamOptions) {
+    this.#draft = options.draft;
+    this.#reader = options.reader;
+    this.#asDocument = options.asDocument;
+    this.#isFormSettled = options.asDocument === undefined;
+    this.progress = options.draft.progress;
+    this.#parser = new EventStreamParser({ onEvent: (event) => this.#take(event) });
+  }
+
+  push(chunk: Uint8Array): void {
+    if (!this.#isFormSettled) this.#settleForm(chunk);
+    if (this.#document !== null) {
+      this.#document.push(chunk);
+      return;
+    }
+    this.#draft.bytes += chunk.length;
+    try {
+      this.#parser.push(chunk);
+    } catch {
+      this.#draft.parseErrors++;
+    }
+    if (!this.#isPastNeutral) this.#draft.progress.neutralBytes = this.#parser.settledBytes;
+  }
+
+  partial(): CapturedReply {
+    return this.#document?.partial() ?? this.#draft.toReply(false);
+  }
+
+  finish(isCleanEnd: boolean): CapturedReply {
+    if (this.#document !== null) return this.#document.finish(isCleanEnd);
+    this.#parser.end();
+    const { isTerminal, errorMessage } = this.#draft.progress;
+    const hasEnded = isTerminal || this.#reader.isFinished() || (this.#reader.isOpaque && isCleanEnd);
+    return this.#draft.toReply(hasEnded && errorMessage === null);
+  }
+
+  /** A body that begins with a brace is a document, whatever its label says. */
+  #settleForm(chunk: Uint8Array): void {
+    const first = chunk.find((byte) => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
+    if (first === undefined) return;
+    this.#isFormSettled = true;
+    if (first === 0x7b || first === 0x5b) this.#document = this.#asDocument?.() ?? null;
+  }
+
+  #take(event: StreamEvent): void {
+    if (isPing(event)) return;
+    if (!this.#isPastNeutral) {
+      this.#isPastNeutral = true;
+      this.#draft.progress.neutralBytes = event.startByte;
+    }
+    const isNamed = event.name !== "" && event.isTerminated;
+    if (!event.hasData && !event.isOversized && !isNamed) return;
+    this.#draft.progress.hasEvents = true;
+    try {
+      this.#read(event);
+    } catch {
+      this.#draft.parseErrors++;
+    }
+  }
+
+  #read(event: StreamEvent): void {
+    const { name, data } = event;
+    if (event.isOversized) {
+      this.#draft.isCut = true;
+      this.#reader.readOversized(name);
+      return;
+    }
+    if (!event.hasData) {
+      if (name === "error") this.#draft.setError("the upstream sent an error event without data");
+      return;
+    }
+    if (data.length < MAX_PING_LENGTH && data.trim() === "[DONE]") {
+      if (this.#reader.endsWithDone) this.#draft.progress.isTerminal = true;
+      return;
+    }
+    const parsed = parseJson(data);
+    const json = asObject(parsed);
+    // The rest of a stream that was cut is no event of the upstream's making.
+    if (parsed === undefined && event.isTerminated && !this.#reader.isOpaque) this.#draft.parseErrors++;
+    const message = json === null ? null : errorMessageOf(json);
+    if (message !== null) this.#draft.setError(message);
+    else if (name === "error") this.#draft.setError(describeError(json ?? data));
+    this.#reader.readEvent({ name, data, json });
+  }
+}
+
+function isPing({ name, data }: StreamEvent): boolean {
+  if (name === "ping") return true;
+  if (data.length > MAX_PING_LENGTH || !data.includes('"ping"')) return false;
+  return asObject(parseJson(data))?.type === "ping";
+}

@@ -1,0 +1,71 @@
+/**
+ * Narrowing of parsed JSON, and the reading of error objects.
+ *
+ * Providers' JSON is trusted in nothing: every field is looked at through these functions, which give
+ * `null` where the shape is not the expected one.
+ */
+
+export type JsonObject = { readonly [key: string]: unknown };
+
+const ERROR_MESSAGE_LIMIT = 2000;
+
+export function asObject(value: unknown): JsonObject | null {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as JsonObject : null;
+}
+
+export function asArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The string, when there is one that is not empty. */
+export function asText(value: unknown): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+/** An index or a count: a safe integer, not negative. */
+export function asCount(value: unknown): number | null {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+/** The value as the text of an argument: strings as they are, anything else as JSON, nothing as "". */
+export function asArguments(value: unknown): string {
+  if (typeof value === "string") return value;
+  return value === undefined || value === null ? "" : JSON.stringify(value);
+}
+
+/** Parses without throwing; undefined when it is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The message of an error in the shapes that providers use: `{"error":{"message"}}`, `{"error":"text"}`,
+ * `{"type":"error","message"}`, `{"object":"error","message"}`. Null when the object reports no error;
+ * `"error":null` is no error. At most 2,000 characters.
+ */
+export function errorMessageOf(json: JsonObject): string | null {
+  if (json.error) return describeError(json.error);
+  if (json.type === "error" || json.object === "error") return describeError(json);
+  return null;
+}
+
+/** Whether a document is an error and nothing else, whatever status it came with. */
+export function isErrorOnly(json: JsonObject): boolean {
+  if (errorMessageOf(json) === null) return false;
+  return !["choices", "output", "content", "data", "text"].some((key) => {
+    const value = json[key];
+    return Array.isArray(value) ? value.length > 0 : Boolean(value);
+  });
+}
+
+/** The message of an error value: a string, an object with a `message`, or anything else as JSON. */
+export function describeError(error: unknown): string {
+  const object = asObject(error);
+  const message = asText(error) ?? asText(object?.message) ?? asText(asObject(object?.error)?.message) ??
+    asText(object?.code) ?? asText(object?.type) ?? JSON.stringify(error);
+  return message.slice(0, ERROR_MESSAGE_LIMIT);
+}
