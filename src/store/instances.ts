@@ -1,0 +1,117 @@
+/**
+ * Which processes write to this database, and what dead ones left behind.
+ *
+ * Owns the table `instances` and the turning of `in_flight` rows into `crashed`. A process on the same
+ * kernel and pid namespace is looked up in /proc, which knows at once; any other by its heartbeat's age.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { fromGoTime, toGoTime } from "./go_time.ts";
+
+/** How often {@link Instances.beat} is due. */
+export const HEARTBEAT_MS = 5_000;
+
+/** Three beats missed: dead. */
+const DEAD_AFTER_MS = 15_000;
+
+const CRASH_MESSAGE = "the router stopped while this request was in flight";
+
+export interface InstanceIdentity {
+  readonly id: string;
+  readonly pid: number;
+}
+
+interface InstanceRow {
+  readonly id: string;
+  readonly heartbeatAtMs: number | null;
+  readonly pid: number;
+  readonly place: string | null;
+  readonly processStarted: string | null;
+}
+
+export class Instances {
+  readonly #db: DatabaseSync;
+  readonly #self: InstanceIdentity;
+  readonly #place = placeOfThisProcess();
+
+  constructor(db: DatabaseSync, self: InstanceIdentity) {
+    this.#db = db;
+    this.#self = self;
+  }
+
+  /**
+   * Tells others that this process lives, and closes the rows of those that do not, keeping what had arrived.
+   * @returns how many rows became `crashed`
+   */
+  beat(): number {
+    const nowMs = Date.now();
+    const now = toGoTime(nowMs);
+    const { id, pid } = this.#self;
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      this.#db.prepare(
+        `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
+          ON CONFLICT(id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`,
+      ).run(id, now, now, pid, this.#place, processStartOf(pid));
+      const remove = this.#db.prepare("DELETE FROM instances WHERE id = ?");
+      for (const other of this.#others()) {
+        if (!this.#isAlive(other, nowMs)) remove.run(other.id);
+      }
+      const { changes } = this.#db.prepare(
+        `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
+          WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))`,
+      ).run(CRASH_MESSAGE);
+      this.#db.exec("COMMIT");
+      return Number(changes);
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** Says good-bye, so that nobody waits for this process. */
+  leave(): void {
+    this.#db.prepare("DELETE FROM instances WHERE id = ?").run(this.#self.id);
+  }
+
+  #others(): InstanceRow[] {
+    const rows = this.#db.prepare(
+      "SELECT id, heartbeat_at, pid, place, process_started FROM instances WHERE id <> ?",
+    ).all(this.#self.id);
+    return rows.map((row) => ({
+      id: String(row["id"]),
+      heartbeatAtMs: fromGoTime(String(row["heartbeat_at"])),
+      pid: Number(row["pid"]),
+      place: row["place"] === null ? null : String(row["place"]),
+      processStarted: row["process_started"] === null ? null : String(row["process_started"]),
+    }));
+  }
+
+  #isAlive(other: InstanceRow, nowMs: number): boolean {
+    if (other.place !== null && other.place === this.#place && other.processStarted !== null) {
+      return processStartOf(other.pid) === other.processStarted;
+    }
+    return other.heartbeatAtMs !== null && Math.abs(nowMs - other.heartbeatAtMs) <= DEAD_AFTER_MS;
+  }
+}
+
+/** The boot and pid namespace within which a pid means this process; null where there is no /proc. */
+function placeOfThisProcess(): string | null {
+  try {
+    const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
+    return `${boot} ${Deno.readLinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Start of a process in clock ticks since boot (proc(5), stat field 22); null when there is no such process. */
+function processStartOf(pid: number): string | null {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const fieldsAfterName = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state] = fieldsAfterName;
+    return state === "Z" || state === "X" ? null : fieldsAfterName[19] ?? null;
+  } catch {
+    return null;
+  }
+}

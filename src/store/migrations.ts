@@ -1,0 +1,168 @@
+/**
+ * The schema, as an append-only list of steps over `PRAGMA user_version`.
+ *
+ * Owns what the tables look like. A step never changes after a release; a change is a new step. Steps must
+ * accept databases that have some of the columns already (older and forked Go versions do) and keep what
+ * they do not know.
+ */
+import type { DatabaseSync } from "node:sqlite";
+
+type Step = (db: DatabaseSync) => void;
+
+/** `PRAGMA application_id` of databases that this program created: "OARd". */
+export const APPLICATION_ID = 0x4f415264;
+
+const STEPS: readonly Step[] = [createGoSchema, addOwnSchema];
+
+/** The `user_version` that this program works with. */
+export const SCHEMA_VERSION = STEPS.length;
+
+/** Runs the steps that are missing, in one transaction. Does nothing when another process was faster. */
+export function migrate(db: DatabaseSync): void {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    for (let version = userVersion(db); version < SCHEMA_VERSION; version++) {
+      STEPS[version]?.(db);
+      db.exec(`PRAGMA user_version = ${version + 1}`);
+    }
+    db.exec("COMMIT");
+  } catch (error) {
+    db.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+export function userVersion(db: DatabaseSync): number {
+  return Number(db.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
+}
+
+/** Lower-case names of a table's columns; empty when there is no such table. */
+export function columnsOf(db: DatabaseSync, table: string): Set<string> {
+  const rows = db.prepare("SELECT name FROM pragma_table_info(?)").all(table);
+  return new Set(rows.map((row) => String(row["name"]).toLowerCase()));
+}
+
+function createGoSchema(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS openai_upstreams (
+      id integer PRIMARY KEY AUTOINCREMENT,
+      created_at datetime, updated_at datetime, deleted_at datetime,
+      sk text, endpoint text, timeout integer
+    );
+    CREATE TABLE IF NOT EXISTS config_kvs (
+      id integer PRIMARY KEY AUTOINCREMENT,
+      created_at datetime, updated_at datetime, deleted_at datetime,
+      key text UNIQUE, value text
+    );
+    CREATE TABLE IF NOT EXISTS records (
+      id integer PRIMARY KEY AUTOINCREMENT,
+      created_at datetime, ip text, body text, model text, response text,
+      elapsed_time integer, status integer, upstream_id integer, authorization text
+    );
+  `);
+  addMissingColumns(db, "openai_upstreams", {
+    created_at: "datetime",
+    updated_at: "datetime",
+    deleted_at: "datetime",
+    sk: "text",
+    endpoint: "text",
+    timeout: "integer",
+  });
+  addMissingColumns(db, "config_kvs", {
+    created_at: "datetime",
+    updated_at: "datetime",
+    deleted_at: "datetime",
+    key: "text",
+    value: "text",
+  });
+  addMissingColumns(db, "records", {
+    created_at: "datetime",
+    ip: "text",
+    body: "text",
+    model: "text",
+    response: "text",
+    elapsed_time: "integer",
+    status: "integer",
+    upstream_id: "integer",
+    authorization: "text",
+  });
+  // Go versions before the index may hold duplicates, and losing a row of the user's is worse than no index.
+  const duplicates = db.prepare(
+    "SELECT 1 FROM openai_upstreams GROUP BY sk, endpoint HAVING count(*) > 1 AND sk IS NOT NULL AND endpoint IS NOT NULL",
+  ).get();
+  if (duplicates === undefined) {
+    db.exec("CREATE UNIQUE INDEX IF NOT EXISTS idx_sk_endpoint ON openai_upstreams(sk, endpoint)");
+  }
+}
+
+function addOwnSchema(db: DatabaseSync): void {
+  addMissingColumns(db, "openai_upstreams", {
+    name: "text",
+    position: "integer",
+    enabled: "integer DEFAULT 1",
+    allow: "text",
+    deny: "text",
+    model_map: "text",
+    auth_style: "text",
+    weight: "integer DEFAULT 1",
+  });
+  const added = addMissingColumns(db, "records", {
+    request_id: "text",
+    method: "text",
+    path: "text",
+    is_stream: "integer",
+    outcome: "text",
+    attempts: "integer",
+    first_byte_ms: "integer",
+    first_token_ms: "integer",
+    input_tokens: "integer",
+    output_tokens: "integer",
+    cached_tokens: "integer",
+    reasoning_tokens: "integer",
+    finish_reason: "text",
+    reasoning: "text",
+    tool_calls: "text",
+    response_model: "text",
+    request_bytes: "integer",
+    response_bytes: "integer",
+    user_agent: "text",
+    client: "text",
+    error: "text",
+    is_truncated: "integer",
+    instance: "text",
+  });
+  if (!added.includes("request_id")) {
+    // A fork's column of that name need not be unique; the unique index below would refuse the database.
+    db.exec(
+      `UPDATE records SET request_id = NULL WHERE request_id IS NOT NULL AND id NOT IN
+        (SELECT min(id) FROM records WHERE request_id <> '' GROUP BY request_id)`,
+    );
+  }
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS attempts (
+      record_id integer NOT NULL, n integer NOT NULL,
+      upstream_id integer, started_at datetime, duration_ms integer,
+      status integer, error_class text, error text,
+      PRIMARY KEY (record_id, n)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS instances (
+      id text PRIMARY KEY, started_at datetime, heartbeat_at datetime,
+      pid integer, place text, process_started text
+    );
+    CREATE UNIQUE INDEX IF NOT EXISTS idx_records_request_id ON records(request_id);
+    CREATE INDEX IF NOT EXISTS idx_records_created_at ON records(created_at);
+    CREATE INDEX IF NOT EXISTS idx_records_in_flight ON records(instance) WHERE outcome = 'in_flight';
+  `);
+}
+
+/** Returns the names of the columns that had been missing. */
+function addMissingColumns(
+  db: DatabaseSync,
+  table: string,
+  columns: Readonly<Record<string, string>>,
+): string[] {
+  const present = columnsOf(db, table);
+  const missing = Object.entries(columns).filter(([name]) => !present.has(name));
+  for (const [name, type] of missing) db.exec(`ALTER TABLE ${table} ADD COLUMN "${name}" ${type}`);
+  return missing.map(([name]) => name);
+}

@@ -1,0 +1,118 @@
+/**
+ * One record as parameters of its statements.
+ *
+ * Owns the order of the columns. Runs once per record on the writer's thread, so it allocates little.
+ */
+import type { SQLInputValue } from "node:sqlite";
+import type { Attempt, RequestRecord } from "../core/types.ts";
+import { toGoTime } from "./go_time.ts";
+
+const NANOSECONDS_PER_MS = 1e6;
+
+const COLUMNS = [
+  "request_id",
+  "created_at",
+  "ip",
+  "body",
+  "model",
+  "response",
+  "elapsed_time",
+  "status",
+  "upstream_id",
+  "authorization",
+  "method",
+  "path",
+  "is_stream",
+  "outcome",
+  "attempts",
+  "first_byte_ms",
+  "first_token_ms",
+  "input_tokens",
+  "output_tokens",
+  "cached_tokens",
+  "reasoning_tokens",
+  "finish_reason",
+  "reasoning",
+  "tool_calls",
+  "response_model",
+  "request_bytes",
+  "response_bytes",
+  "user_agent",
+  "client",
+  "error",
+  "is_truncated",
+  "instance",
+] as const;
+
+/** Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. */
+export const UPSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")})
+  ON CONFLICT(request_id) DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}
+  RETURNING id`;
+
+export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
+
+export const INSERT_ATTEMPT =
+  `INSERT INTO attempts(record_id, n, upstream_id, started_at, duration_ms, status,
+  error_class, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`;
+
+/** In the order of {@link UPSERT_RECORD}. */
+export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
+  const { usage } = record;
+  return [
+    record.requestId,
+    toGoTime(record.createdAtMs),
+    record.ip.toWellFormed(),
+    record.body.toWellFormed(),
+    wellFormed(record.model),
+    record.response.toWellFormed(),
+    Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
+    record.status,
+    record.upstreamId,
+    wellFormed(record.authorization),
+    record.method.toWellFormed(),
+    record.path.toWellFormed(),
+    record.isStream ? 1 : 0,
+    record.outcome,
+    record.attempts.length,
+    rounded(record.firstByteMs),
+    rounded(record.firstTokenMs),
+    usage?.inputTokens ?? null,
+    usage?.outputTokens ?? null,
+    usage?.cachedTokens ?? null,
+    usage?.reasoningTokens ?? null,
+    wellFormed(record.finishReason),
+    record.reasoning.toWellFormed(),
+    record.toolCalls.length === 0 ? null : JSON.stringify(record.toolCalls).toWellFormed(),
+    wellFormed(record.responseModel),
+    record.requestBytes,
+    record.responseBytes,
+    wellFormed(record.userAgent),
+    wellFormed(record.client),
+    wellFormed(record.error),
+    record.isTruncated ? 1 : 0,
+    instance,
+  ];
+}
+
+/** In the order of {@link INSERT_ATTEMPT}. */
+export function attemptParams(attempt: Attempt, recordId: SQLInputValue): SQLInputValue[] {
+  return [
+    recordId,
+    attempt.index,
+    attempt.upstreamId,
+    toGoTime(attempt.startedAtMs),
+    Math.round(attempt.durationMs),
+    attempt.status,
+    attempt.errorClass,
+    wellFormed(attempt.message),
+  ];
+}
+
+function wellFormed(value: string | null): string | null {
+  return value === null ? null : value.toWellFormed();
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms);
+}

@@ -1,0 +1,44 @@
+/**
+ * Opens the database for the parts that read it and change its configuration.
+ *
+ * Owns how those parts share one connection. Records are written elsewhere, by the writer's own thread.
+ */
+import { type ConnectionOptions } from "./connection.ts";
+import { SqliteConfigStore } from "./config_store.ts";
+import { LiveConnection } from "./live_connection.ts";
+import { SqliteRecordReader } from "./record_reader.ts";
+import type { ConfigStore, RecordReader } from "./store.ts";
+
+export interface OpenDatabaseOptions extends ConnectionOptions {
+  /** Milliseconds since the Unix epoch; default the system's clock. */
+  readonly now?: () => number;
+}
+
+export interface OpenDatabase {
+  readonly config: ConfigStore;
+  readonly records: RecordReader;
+  /** The file was created in this call. */
+  readonly isNew: boolean;
+  /** This program created the database, now or earlier; false for one of the Go program. */
+  readonly isOwn: boolean;
+  /** Path of the copy that was made before an upgrade; null when nothing was upgraded. */
+  readonly upgradedFrom: string | null;
+  close(): void;
+}
+
+/**
+ * Creates the database when it is missing, upgrades it when it is old.
+ * @throws StoreError `unreadable`, `foreign`, `newer`, `locked`, `readonly`, `full`; the file is untouched then
+ */
+export function openDatabase(path: string, options: OpenDatabaseOptions = {}): OpenDatabase {
+  const connection = new LiveConnection(path, options);
+  const { isNew, isOwn, upgradedFrom } = connection.opened;
+  return {
+    config: new SqliteConfigStore(connection, { now: options.now ?? Date.now }),
+    records: new SqliteRecordReader(connection),
+    isNew,
+    isOwn,
+    upgradedFrom,
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * What the rest of the program may ask of the database: interfaces only.
+ *
+ * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
+ */
+import type {
+  Attempt,
+  AuthStyle,
+  ClientToken,
+  OrderPolicy,
+  Outcome,
+  RequestRecord,
+  ToolCall,
+  Upstream,
+  Usage,
+} from "../core/types.ts";
+
+/** One row of `openai_upstreams` as stored: not validated, people edit it by hand. */
+export interface UpstreamRow {
+  readonly id: number;
+  readonly sk: string | null;
+  readonly endpoint: string | null;
+  /** Seconds; null or <= 0: none. */
+  readonly timeout: number | null;
+  readonly name: string | null;
+  readonly position: number | null;
+  readonly enabled: number | null;
+  readonly allow: string | null;
+  readonly deny: string | null;
+  readonly modelMap: string | null;
+  readonly authStyle: string | null;
+  readonly weight: number | null;
+}
+
+export interface NewUpstream {
+  readonly sk: string;
+  readonly endpoint: string;
+  readonly name?: string | null;
+  /** Seconds. */
+  readonly timeout?: number | null;
+  readonly authStyle?: AuthStyle | null;
+}
+
+/** Changes to one upstream; an absent field stays as it is, null clears it. */
+export interface UpstreamChanges {
+  readonly sk?: string;
+  readonly endpoint?: string;
+  readonly name?: string | null;
+  readonly timeout?: number | null;
+  readonly enabled?: boolean;
+  readonly authStyle?: AuthStyle | null;
+}
+
+/** The upstreams and tokens: small, synchronous, used by the command line and the registry. */
+export interface ConfigStore {
+  /** Live rows (not soft-deleted), in order of trial: `coalesce(position, id)`, then id. */
+  listUpstreams(): UpstreamRow[];
+  /** @throws StoreError `duplicate` when the same sk and endpoint exist. Revives a soft-deleted twin. */
+  addUpstream(upstream: NewUpstream): UpstreamRow;
+  /** @throws StoreError `not_found`, `duplicate` */
+  editUpstream(id: number, changes: UpstreamChanges): UpstreamRow;
+  /** Soft delete. @throws StoreError `not_found` */
+  removeUpstream(id: number): void;
+  /** Moves to a 1-based place in the order and renumbers. @throws StoreError `not_found` */
+  moveUpstream(id: number, place: number): void;
+  /** Tokens in stored order, empty parts ignored. */
+  listTokens(): ClientToken[];
+  /** Replaces all tokens. */
+  setTokens(tokens: readonly ClientToken[]): void;
+  /** Value of `config_kvs`, null when absent. */
+  getConfig(key: string): string | null;
+  setConfig(key: string, value: string): void;
+  /**
+   * A number that differs after any change: by this object, by another connection (`PRAGMA data_version`),
+   * or because another file took the database's place.
+   * @throws StoreError `unreadable` when the file has gone
+   */
+  dataVersion(): number;
+  close(): void;
+}
+
+/** What became of a record that was handed to the sink. */
+export type WriteResult = "committed" | "dropped";
+
+/** Where settled records go. */
+export interface RecordSink {
+  /**
+   * Queues the record for commit; a second write with the same `requestId` replaces the first.
+   * Resolves when it is committed, or has been dropped and counted. Never rejects.
+   */
+  write(record: RequestRecord): Promise<WriteResult>;
+  /** Bytes that wait for commit. */
+  readonly queuedBytes: number;
+  /** Commits what waits, then closes the connection. */
+  close(): Promise<void>;
+}
+
+/** One row of `records` as read. Rows of the Go program have null in the columns that it did not have. */
+export interface StoredRecord {
+  readonly id: number;
+  /** null: the row is the Go program's. */
+  readonly requestId: string | null;
+  readonly createdAtMs: number | null;
+  readonly ip: string | null;
+  readonly method: string | null;
+  readonly path: string | null;
+  /** The request's text; the Go program's JSON string literals are decoded. */
+  readonly body: string | null;
+  readonly model: string | null;
+  readonly isStream: boolean | null;
+  readonly response: string | null;
+  readonly reasoning: string | null;
+  readonly toolCalls: readonly ToolCall[];
+  readonly responseModel: string | null;
+  readonly finishReason: string | null;
+  readonly usage: Usage;
+  readonly elapsedMs: number | null;
+  readonly firstByteMs: number | null;
+  readonly firstTokenMs: number | null;
+  readonly status: number | null;
+  readonly outcome: Outcome | null;
+  readonly upstreamId: number | null;
+  /** Number of attempts; the attempts themselves come from {@link RecordReader.attempts}. */
+  readonly attemptCount: number | null;
+  /** Masked, also when the row (of the Go program) holds the secret itself. */
+  readonly authorization: string | null;
+  readonly client: string | null;
+  readonly userAgent: string | null;
+  readonly requestBytes: number | null;
+  readonly responseBytes: number | null;
+  readonly error: string | null;
+  readonly isTruncated: boolean;
+  /** The process that wrote the row. */
+  readonly instance: string | null;
+}
+
+/** Which records are wanted; every given condition must hold. */
+export interface RecordFilter {
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  /** A glob (`*`, `?`) on the requested model. */
+  readonly model?: string;
+  readonly upstreamId?: number;
+  /** One status, or a class: `4` for 400 to 499. */
+  readonly status?: number;
+  readonly outcome?: Outcome;
+  /** Name of the client's token. */
+  readonly client?: string;
+  /** Words that request or reply must contain, each as a whole word or its beginning; `"..."` for a phrase. */
+  readonly text?: string;
+}
+
+/** Reads what was recorded. */
+export interface RecordReader {
+  /** By `request_id`, or by the row's number. */
+  get(requestIdOrId: string | number): StoredRecord | null;
+  /** The attempts of a row, in order. */
+  attempts(recordId: number): Attempt[];
+  /** Newest first; `beforeId` continues where the last page ended. */
+  list(
+    page: { readonly limit: number; readonly beforeId?: number; readonly filter?: RecordFilter },
+  ): StoredRecord[];
+  /** Oldest first, rows after `afterId` (0: from the start); for following and for exports. */
+  listAfter(
+    page: { readonly limit: number; readonly afterId: number; readonly filter?: RecordFilter },
+  ): StoredRecord[];
+  /** The newest row's number; 0 when there is none. */
+  lastId(): number;
+}
+
+/** Upstreams and tokens at one moment; never changes. */
+export interface RegistrySnapshot {
+  /** Grows by one with every change that was loaded; 0 before the first. */
+  readonly version: number;
+  /** Valid rows in order of trial; disabled ones are there and say so. */
+  readonly upstreams: readonly Upstream[];
+  readonly tokens: readonly ClientToken[];
+  /** `config_kvs.policy`; null when absent or unknown. */
+  readonly policy: OrderPolicy | null;
+  /** What was skipped and why, for people; holds no key. */
+  readonly problems: readonly string[];
+}
+
+/** Where the proxy and the HTTP layer get upstreams and tokens from. */
+export interface RegistryView {
+  /** Take it once per request and hold it to the request's end. */
+  snapshot(): RegistrySnapshot;
+  /** Calls back after every change; returns the unsubscribe function. */
+  onChange(callback: (snapshot: RegistrySnapshot) => void): () => void;
+}
+
+/** Typed failure of the store; `message` is for people and says what to do. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  constructor(
+    readonly code:
+      | "duplicate"
+      | "not_found"
+      | "invalid"
+      | "unreadable"
+      | "foreign"
+      | "newer"
+      | "locked"
+      | "readonly"
+      | "full",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,367 @@
+/**
+ * The queue between the proxy and the writing thread.
+ *
+ * Owns ordering, the bound in bytes, group commit and retries: while one batch is at the worker, what
+ * arrives waits, and the next batch is all of it. A record leaves the queue only after its commit, or when
+ * it is dropped and counted. Never touches SQLite.
+ */
+import { messageOf } from "../core/errors.ts";
+import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
+import type { TroubleReason } from "./sqlite_errors.ts";
+import type { RecordSink, WriteResult } from "./store.ts";
+import type { FromWorker, ToWorker } from "./writer_messages.ts";
+
+/** Label of dropped records: `invalid` cannot be stored, `shutdown` was still waiting when time was up. */
+export type DropReason = "queue_full" | "invalid" | "shutdown";
+
+/** What the writer measures; the program's observer has all of it. */
+export interface WriterMeter {
+  recordWritten(count: number): void;
+  recordDropped(reason: string, count: number): void;
+  recordCommitted(durationMs: number): void;
+  recordQueue(bytes: number): void;
+}
+
+export interface RecordWriterOptions {
+  /** Makes the thread that runs writer_worker.ts; called again after a crash of the thread. */
+  readonly spawnWorker: () => Worker;
+  readonly path: string;
+  readonly durability: "normal" | "full";
+  readonly observer: WriterMeter;
+  /** Random per process; goes into `records.instance`. */
+  readonly instance: string;
+  readonly clock: Clock;
+  /** Bound of the queue, in UTF-16 units of text; default 64 Mi. Over it, new records are dropped. */
+  readonly maxQueueBytes?: number;
+  /** How long {@link RecordWriter.close} tries to commit what waits; default 5000. */
+  readonly closeLimitMs?: number;
+  /** How long SQLite waits for another program's lock before a batch fails; default 5000. */
+  readonly busyTimeoutMs?: number;
+  /** Records wait or are lost; once per episode. */
+  readonly onTrouble?: (reason: TroubleReason | DropReason, message: string) => void;
+  /** Writing works again; once per episode. */
+  readonly onResumed?: () => void;
+}
+
+const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024;
+const DEFAULT_CLOSE_LIMIT_MS = 5_000;
+const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
+const MAX_BATCH_RECORDS = 512;
+const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+const MIN_BACKOFF_MS = 250;
+const MAX_BACKOFF_MS = 5_000;
+/** After this many crashes of the thread in a row, the record that it was given is held to be the cause. */
+const MAX_CRASHES = 3;
+
+/** A record that waits, and those who wait for it. */
+interface Pending {
+  record: RequestRecord;
+  bytes: number;
+  readonly waiters: ((result: WriteResult) => void)[];
+}
+
+interface SentBatch {
+  readonly number: number;
+  readonly pendings: readonly Pending[];
+}
+
+export class RecordWriter implements RecordSink {
+  readonly #options: RecordWriterOptions;
+  readonly #maxQueueBytes: number;
+  /** By request id, oldest first. */
+  #waiting = new Map<string, Pending>();
+  #sent: SentBatch | null = null;
+  #queuedBytes = 0;
+  #batchNumber = 0;
+  #worker: Worker | null = null;
+  #crashes = 0;
+  #backoffMs = MIN_BACKOFF_MS;
+  #retryTimer: TimerId | null = null;
+  #isInTrouble = false;
+  #closing: Promise<void> | null = null;
+  #onIdle: (() => void) | null = null;
+  #onClosed: (() => void) | null = null;
+
+  constructor(options: RecordWriterOptions) {
+    this.#options = options;
+    this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
+    this.#worker = this.#spawn();
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  write(record: RequestRecord): Promise<WriteResult> {
+    return new Promise((resolve) => {
+      const bytes = sizeOf(record);
+      const previous = this.#waiting.get(record.requestId);
+      const grownBytes = this.#queuedBytes + bytes - (previous?.bytes ?? 0);
+      if (this.#closing !== null) {
+        return this.#drop([{ record, bytes, waiters: [resolve] }], "shutdown");
+      }
+      if (grownBytes > this.#maxQueueBytes) {
+        this.#drop([{ record, bytes, waiters: [resolve] }], "queue_full");
+        return this.#trouble("queue_full", "more records wait for the database than the queue holds");
+      }
+      this.#setQueuedBytes(grownBytes);
+      if (previous === undefined) {
+        this.#waiting.set(record.requestId, { record, bytes, waiters: [resolve] });
+      } else {
+        previous.record = record;
+        previous.bytes = bytes;
+        previous.waiters.push(resolve);
+      }
+      this.#pump();
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { clock } = this.#options;
+    const limitMs = this.#options.closeLimitMs ?? DEFAULT_CLOSE_LIMIT_MS;
+    const timers: TimerId[] = [];
+    const timeUp = new Promise<void>((resolve) => timers.push(clock.setTimer(resolve, limitMs)));
+    try {
+      this.#retryNow();
+      await Promise.race([this.#idle(), timeUp]);
+      const left = [...(this.#sent?.pendings ?? []), ...this.#waiting.values()];
+      const isIdle = left.length === 0;
+      this.#sent = null;
+      this.#waiting.clear();
+      for (const pending of left) this.#queuedBytes -= pending.bytes;
+      this.#drop(left, "shutdown");
+      // A thread that is stuck in a batch would only answer after it.
+      if (isIdle && this.#worker !== null) await Promise.race([this.#workerClosed(this.#worker), timeUp]);
+    } finally {
+      for (const timer of timers) clock.clearTimer(timer);
+      if (this.#retryTimer !== null) clock.clearTimer(this.#retryTimer);
+      this.#retryTimer = null;
+      this.#worker?.terminate();
+      this.#worker = null;
+      this.#setQueuedBytes(this.#queuedBytes);
+    }
+  }
+
+  #idle(): Promise<void> {
+    if (this.#sent === null && this.#waiting.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle = resolve);
+  }
+
+  #workerClosed(worker: Worker): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+      post(worker, { type: "close" });
+    });
+  }
+
+  #spawn(): Worker {
+    const { path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = this.#options;
+    const worker = this.#options.spawnWorker();
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
+    worker.onerror = (event: ErrorEvent): void => {
+      event.preventDefault();
+      if (worker === this.#worker) this.#workerCrashed(event.message);
+    };
+    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs });
+    return worker;
+  }
+
+  /** Sends what waits, unless a batch is under way or a retry is due later. */
+  #pump(): void {
+    if (this.#sent !== null || this.#retryTimer !== null) return;
+    if (this.#waiting.size === 0) {
+      this.#onIdle?.();
+      return;
+    }
+    const pendings = this.#takeBatch();
+    this.#batchNumber++;
+    this.#sent = { number: this.#batchNumber, pendings };
+    this.#worker ??= this.#spawn();
+    try {
+      const records = pendings.map((pending) => pending.record);
+      post(this.#worker, { type: "batch", batch: this.#batchNumber, records });
+    } catch (error) {
+      this.#sent = null;
+      this.#isolateUncloneable(pendings, messageOf(error));
+    }
+  }
+
+  #takeBatch(): Pending[] {
+    const pendings: Pending[] = [];
+    // A crash names no culprit: records go one by one until one of them gets through.
+    const maxRecords = this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS;
+    let bytes = 0;
+    for (const [requestId, pending] of this.#waiting) {
+      if (
+        pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > MAX_BATCH_BYTES)
+      ) break;
+      this.#waiting.delete(requestId);
+      pendings.push(pending);
+      bytes += pending.bytes;
+    }
+    return pendings;
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case "committed":
+        return this.#committed(message);
+      case "failed":
+        if (message.batch === this.#sent?.number) this.#retryLater(message.reason, message.message);
+        return;
+      case "reopened":
+        return this.#trouble(
+          "gone",
+          "the database file had gone or was replaced; what is at its path now is used",
+        );
+      case "closed":
+        this.#onClosed?.();
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #committed({ batch, durationMs, invalid }: Extract<FromWorker, { type: "committed" }>): void {
+    if (batch !== this.#sent?.number) return;
+    const { pendings } = this.#sent;
+    this.#sent = null;
+    this.#crashes = 0;
+    this.#backoffMs = MIN_BACKOFF_MS;
+    const refused = pendings.filter((_, place) => invalid.includes(place));
+    const stored = invalid.length === 0 ? pendings : pendings.filter((_, place) => !invalid.includes(place));
+    this.#forget(pendings);
+    this.#options.observer.recordCommitted(durationMs);
+    this.#options.observer.recordWritten(settledCount(stored));
+    for (const pending of stored) settle(pending, "committed");
+    if (this.#isInTrouble && this.#queuedBytes <= this.#maxQueueBytes / 2) {
+      this.#isInTrouble = false;
+      this.#options.onResumed?.();
+    }
+    this.#dropInvalid(refused, "the database refuses a record");
+    this.#pump();
+  }
+
+  #workerCrashed(message: string): void {
+    this.#worker?.terminate();
+    this.#worker = null;
+    this.#crashes++;
+    const { pendings } = this.#sent ?? { pendings: [] };
+    if (this.#crashes >= MAX_CRASHES && pendings.length === 1) {
+      this.#sent = null;
+      this.#crashes = 0;
+      this.#forget(pendings);
+      this.#dropInvalid(pendings, `a record stops the writing thread: ${message}`);
+    }
+    this.#retryLater("other", `the writing thread stopped: ${message}`);
+  }
+
+  /** Puts the batch back in front and tries again after a while. */
+  #retryLater(reason: TroubleReason, message: string): void {
+    const pendings = this.#sent?.pendings ?? [];
+    this.#sent = null;
+    const newer = this.#waiting;
+    this.#waiting = new Map(pendings.map((pending) => [pending.record.requestId, pending]));
+    for (const [requestId, pending] of newer) {
+      const older = this.#waiting.get(requestId);
+      if (older !== undefined) {
+        pending.waiters.push(...older.waiters);
+        this.#setQueuedBytes(this.#queuedBytes - older.bytes);
+      }
+      this.#waiting.set(requestId, pending);
+    }
+    this.#trouble(reason, message);
+    if (this.#retryTimer !== null) return;
+    this.#retryTimer = this.#options.clock.setTimer(() => this.#retryNow(), this.#backoffMs);
+    this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
+  }
+
+  #retryNow(): void {
+    if (this.#retryTimer !== null) this.#options.clock.clearTimer(this.#retryTimer);
+    this.#retryTimer = null;
+    this.#pump();
+  }
+
+  /** A value that cannot go to another thread: the rest of the batch is sent without it. */
+  #isolateUncloneable(pendings: readonly Pending[], message: string): void {
+    const refused = pendings.filter((pending) => !isCloneable(pending.record));
+    if (refused.length === 0) {
+      this.#sent = { number: this.#batchNumber, pendings };
+      return this.#retryLater("other", message);
+    }
+    const kept = pendings.filter((pending) => !refused.includes(pending));
+    this.#waiting = new Map([
+      ...kept.map((pending) => [pending.record.requestId, pending] as const),
+      ...this.#waiting,
+    ]);
+    this.#forget(refused);
+    this.#dropInvalid(refused, message);
+    this.#pump();
+  }
+
+  #dropInvalid(pendings: readonly Pending[], message: string): void {
+    if (pendings.length === 0) return;
+    this.#drop(pendings, "invalid");
+    this.#trouble("invalid", message);
+  }
+
+  #drop(pendings: readonly Pending[], reason: DropReason): void {
+    const count = settledCount(pendings);
+    if (count > 0) this.#options.observer.recordDropped(reason, count);
+    for (const pending of pendings) settle(pending, "dropped");
+  }
+
+  #trouble(reason: TroubleReason | DropReason, message: string): void {
+    if (this.#isInTrouble) return;
+    this.#isInTrouble = true;
+    this.#options.onTrouble?.(reason, message);
+  }
+
+  #forget(pendings: readonly Pending[]): void {
+    let bytes = this.#queuedBytes;
+    for (const pending of pendings) bytes -= pending.bytes;
+    this.#setQueuedBytes(bytes);
+  }
+
+  #setQueuedBytes(bytes: number): void {
+    this.#queuedBytes = bytes;
+    this.#options.observer.recordQueue(bytes);
+  }
+}
+
+function post(worker: Worker, message: ToWorker): void {
+  worker.postMessage(message);
+}
+
+function settle(pending: Pending, result: WriteResult): void {
+  for (const resolve of pending.waiters) resolve(result);
+}
+
+/** Rows of requests still in flight are not counted: the request's last row is. */
+function settledCount(pendings: readonly Pending[]): number {
+  return pendings.reduce((count, { record }) => record.outcome === "in_flight" ? count : count + 1, 0);
+}
+
+function isCloneable(record: RequestRecord): boolean {
+  try {
+    structuredClone(record);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const RECORD_OVERHEAD_BYTES = 1024;
+const ATTEMPT_OVERHEAD_BYTES = 256;
+
+/** What a record costs while it waits: the length of its long texts, and a flat rate for the rest. */
+function sizeOf(record: RequestRecord): number {
+  let bytes = RECORD_OVERHEAD_BYTES + record.body.length + record.response.length + record.reasoning.length;
+  for (const call of record.toolCalls) bytes += call.name.length + call.arguments.length;
+  return bytes + record.attempts.length * ATTEMPT_OVERHEAD_BYTES;
+}

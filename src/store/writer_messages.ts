@@ -1,0 +1,40 @@
+/**
+ * What the writer and its worker thread say to each other.
+ */
+import type { RequestRecord } from "../core/types.ts";
+import type { TroubleReason } from "./sqlite_errors.ts";
+
+export interface OpenMessage {
+  readonly type: "open";
+  readonly path: string;
+  readonly durability: "normal" | "full";
+  /** Identifies this process in `records.instance`. */
+  readonly instance: string;
+  readonly pid: number;
+  readonly busyTimeoutMs: number;
+}
+
+/** Batches are answered one by one, in order, with their `batch` number. */
+export type ToWorker =
+  | OpenMessage
+  | { readonly type: "batch"; readonly batch: number; readonly records: readonly RequestRecord[] }
+  | { readonly type: "close" };
+
+export type FromWorker =
+  | {
+    readonly type: "committed";
+    readonly batch: number;
+    readonly durationMs: number;
+    /** Places in the batch of records that no database could take; they were left out. */
+    readonly invalid: readonly number[];
+  }
+  /** Nothing of the batch was committed. */
+  | {
+    readonly type: "failed";
+    readonly batch: number;
+    readonly reason: TroubleReason;
+    readonly message: string;
+  }
+  /** The file had gone or was replaced; what is at its path now is in use. */
+  | { readonly type: "reopened" }
+  | { readonly type: "closed" };

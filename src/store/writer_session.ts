@@ -1,0 +1,129 @@
+/**
+ * The writing side of one database: prepared statements, one transaction per batch.
+ *
+ * Owns the only connection that writes records. Runs in the worker thread; knows nothing of messages.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { RequestRecord } from "../core/types.ts";
+import { Instances } from "./instances.ts";
+import { LiveConnection } from "./live_connection.ts";
+import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RECORD } from "./record_row.ts";
+import { isRecordFault } from "./sqlite_errors.ts";
+import type { OpenMessage } from "./writer_messages.ts";
+
+interface Statements {
+  readonly begin: StatementSync;
+  readonly commit: StatementSync;
+  readonly rollback: StatementSync;
+  readonly upsert: StatementSync;
+  readonly deleteAttempts: StatementSync;
+  readonly insertAttempt: StatementSync;
+}
+
+export class WriterSession {
+  readonly #connection: LiveConnection;
+  readonly #options: Omit<OpenMessage, "type">;
+  #statements: Statements;
+  #instances: Instances;
+
+  /** @throws StoreError when the database cannot be opened */
+  constructor(options: Omit<OpenMessage, "type">) {
+    this.#options = options;
+    this.#connection = new LiveConnection(options.path, {
+      busyTimeoutMs: options.busyTimeoutMs,
+      isRecreating: true,
+      onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
+    });
+    this.#statements = prepare(this.#connection.db);
+    this.#instances = this.#makeInstances();
+  }
+
+  /**
+   * Commits the records, the later of two with one `requestId` winning.
+   * @returns the places of records that could not be stored whatever the database's state
+   * @throws what SQLite throws, with nothing of the batch committed
+   */
+  write(records: readonly RequestRecord[]): { invalid: readonly number[]; isReopened: boolean } {
+    let invalid = this.#commit(records);
+    // Looking after the commit makes the answer true: a commit into an unlinked file is lost.
+    const isReopened = this.follow();
+    if (isReopened) invalid = this.#commit(records);
+    return { invalid, isReopened };
+  }
+
+  /** Stays with the path; true when the connection is another one now. */
+  follow(): boolean {
+    if (!this.#connection.follow()) return false;
+    this.#statements = prepare(this.#connection.db);
+    this.#instances = this.#makeInstances();
+    this.#instances.beat();
+    return true;
+  }
+
+  /** Due at once after opening and every `HEARTBEAT_MS`. */
+  beat(): void {
+    this.#instances.beat();
+  }
+
+  close(): void {
+    try {
+      this.#instances.leave();
+      this.#connection.db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      this.#connection.close();
+    }
+  }
+
+  #makeInstances(): Instances {
+    return new Instances(this.#connection.db, { id: this.#options.instance, pid: this.#options.pid });
+  }
+
+  /** Starts over without each record that turns out to be unstorable. */
+  #commit(records: readonly RequestRecord[]): number[] {
+    const invalid = new Set<number>();
+    for (;;) {
+      const culprit = this.#tryCommit(records, invalid);
+      if (culprit === null) return [...invalid];
+      invalid.add(culprit);
+    }
+  }
+
+  /** Returns the place of a record that cannot be stored, null when all was committed. */
+  #tryCommit(records: readonly RequestRecord[], skipped: ReadonlySet<number>): number | null {
+    const { begin, commit, rollback } = this.#statements;
+    begin.run();
+    let place = 0;
+    try {
+      for (const record of records) {
+        if (!skipped.has(place)) this.#put(record);
+        place++;
+      }
+      commit.run();
+      return null;
+    } catch (error) {
+      // SQLite ends the transaction by itself after some errors (a full disk, for one).
+      if (this.#connection.db.isTransaction) rollback.run();
+      if (place < records.length && isRecordFault(error)) return place;
+      throw error;
+    }
+  }
+
+  #put(record: RequestRecord): void {
+    const { upsert, deleteAttempts, insertAttempt } = this.#statements;
+    const row = upsert.get(...recordParams(record, this.#options.instance));
+    const id = row?.["id"] ?? null;
+    deleteAttempts.run(id);
+    for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
+  }
+}
+
+function prepare(db: DatabaseSync): Statements {
+  return {
+    begin: db.prepare("BEGIN IMMEDIATE"),
+    commit: db.prepare("COMMIT"),
+    rollback: db.prepare("ROLLBACK"),
+    upsert: db.prepare(UPSERT_RECORD),
+    deleteAttempts: db.prepare(DELETE_ATTEMPTS),
+    insertAttempt: db.prepare(INSERT_ATTEMPT),
+  };
+}

@@ -1,0 +1,88 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The thread in which records are written.
+ *
+ * Owns the message loop and the timers. Never lets an error out: the writer learns of trouble by message.
+ */
+import { messageOf } from "../core/errors.ts";
+import { HEARTBEAT_MS } from "./instances.ts";
+import { troubleOf } from "./sqlite_errors.ts";
+import type { FromWorker, OpenMessage, ToWorker } from "./writer_messages.ts";
+import { WriterSession } from "./writer_session.ts";
+
+/** An idle database is looked after this often; a busy one at every batch. */
+const WATCH_MS = 1_000;
+
+let settings: OpenMessage | null = null;
+let session: WriterSession | null = null;
+let beatTimer: ReturnType<typeof setInterval> | undefined;
+let watchTimer: ReturnType<typeof setInterval> | undefined;
+
+/** Opens when needed, so that a database that was not there at the start is used when it comes. */
+function currentSession(): WriterSession {
+  if (session !== null) return session;
+  if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
+  session = new WriterSession(settings);
+  beat();
+  return session;
+}
+
+function reply(message: FromWorker): void {
+  self.postMessage(message);
+}
+
+/** Heartbeats and looks after the file fail when the database is in trouble; batches report that. */
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    return;
+  }
+}
+
+function beat(): void {
+  quietly(() => session?.beat());
+}
+
+function watch(): void {
+  quietly(() => {
+    if (session?.follow()) reply({ type: "reopened" });
+  });
+}
+
+function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
+  const startedAt = performance.now();
+  try {
+    const { invalid, isReopened } = currentSession().write(records);
+    if (isReopened) reply({ type: "reopened" });
+    reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
+  } catch (error) {
+    reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
+  }
+}
+
+function close(): void {
+  clearInterval(beatTimer);
+  clearInterval(watchTimer);
+  quietly(() => session?.close());
+  session = null;
+  reply({ type: "closed" });
+}
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
+  switch (data.type) {
+    case "open":
+      settings = data;
+      quietly(() => void currentSession());
+      beatTimer = setInterval(beat, HEARTBEAT_MS);
+      watchTimer = setInterval(watch, WATCH_MS);
+      return;
+    case "batch":
+      return writeBatch(data);
+    case "close":
+      return close();
+    default:
+      data satisfies never;
+  }
+};

@@ -1,0 +1,203 @@
+/**
+ * What every ConfigStore must do. The suite runs over each backend that is listed at the end.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { openDatabase } from "../../src/store/sqlite.ts";
+import { type ConfigStore, type NewUpstream, StoreError } from "../../src/store/store.ts";
+
+interface Backend {
+  readonly name: string;
+  /** Gives an empty store, and another one over the same data. */
+  readonly withStores: (body: (store: ConfigStore, other: ConfigStore) => void) => Promise<void>;
+}
+
+function makeUpstream(name: string, changes: Partial<NewUpstream> = {}): NewUpstream {
+  return { sk: `sk-key-of-${name}`, endpoint: `https://${name}.example/v1`, ...changes };
+}
+
+function codeOf(body: () => unknown): StoreError["code"] | null {
+  try {
+    body();
+    return null;
+  } catch (error) {
+    assert.ok(error instanceof StoreError, String(error));
+    assert.doesNotMatch(error.message, /sk-key/);
+    return error.code;
+  }
+}
+
+function describeConfigStore(backend: Backend): void {
+  const test = (name: string, body: (store: ConfigStore, other: ConfigStore) => void): void =>
+    Deno.test(`${backend.name}: ${name}`, () => backend.withStores(body));
+
+  test("a new store is empty", (store) => {
+    assert.deepEqual(store.listUpstreams(), []);
+    assert.deepEqual(store.listTokens(), []);
+    assert.equal(store.getConfig("policy"), null);
+  });
+
+  test(
+    "addUpstream() stores what it was given, trimmed, and listUpstreams() keeps the order",
+    (store, other) => {
+      const first = store.addUpstream({
+        sk: " k1 ",
+        endpoint: "https://a.example/v1\n",
+        name: "A",
+        timeout: 9,
+      });
+      const second = store.addUpstream(makeUpstream("b", { authStyle: "x-api-key" }));
+      assert.equal(first.sk, "k1");
+      assert.equal(first.endpoint, "https://a.example/v1");
+      assert.equal(first.name, "A");
+      assert.equal(first.timeout, 9);
+      assert.equal(second.authStyle, "x-api-key");
+      assert.deepEqual(other.listUpstreams(), [first, second]);
+    },
+  );
+
+  test("addUpstream() refuses a duplicate, and allows the same key at another endpoint", (store) => {
+    store.addUpstream(makeUpstream("a"));
+    assert.equal(codeOf(() => store.addUpstream(makeUpstream("a"))), "duplicate");
+    store.addUpstream(makeUpstream("a", { endpoint: "https://elsewhere.example/v1" }));
+    assert.equal(store.listUpstreams().length, 2);
+  });
+
+  test("addUpstream() revives a removed twin at the end of the order, with none of its old settings", (store) => {
+    const removed = store.addUpstream(makeUpstream("a", { name: "old", timeout: 5 }));
+    store.editUpstream(removed.id, { enabled: false });
+    const b = store.addUpstream(makeUpstream("b"));
+    const c = store.addUpstream(makeUpstream("c"));
+    store.removeUpstream(removed.id);
+    const revived = store.addUpstream(makeUpstream("a"));
+    assert.equal(revived.id, removed.id);
+    assert.equal(revived.name, null);
+    assert.equal(revived.timeout, null);
+    assert.equal(revived.enabled, 1);
+    const d = store.addUpstream(makeUpstream("d"));
+    assert.deepEqual(store.listUpstreams().map(({ id }) => id), [b.id, c.id, revived.id, d.id]);
+  });
+
+  test("editUpstream() changes what is named, clears with null, and leaves the rest", (store) => {
+    const { id } = store.addUpstream(makeUpstream("a", { name: "A", timeout: 5 }));
+    const edited = store.editUpstream(id, { timeout: null, enabled: false, sk: "sk-key-new" });
+    assert.equal(edited.name, "A");
+    assert.equal(edited.timeout, null);
+    assert.equal(edited.enabled, 0);
+    assert.equal(edited.sk, "sk-key-new");
+    assert.deepEqual(store.listUpstreams(), [edited]);
+  });
+
+  test("editUpstream() refuses to make a duplicate, but not of a removed row or of itself", (store) => {
+    const a = store.addUpstream(makeUpstream("a"));
+    const b = store.addUpstream(makeUpstream("b"));
+    const ofA = { sk: a.sk ?? "", endpoint: a.endpoint ?? "" };
+    assert.equal(codeOf(() => store.editUpstream(b.id, ofA)), "duplicate");
+    assert.equal(store.editUpstream(a.id, ofA).id, a.id);
+    store.removeUpstream(a.id);
+    assert.equal(store.editUpstream(b.id, ofA).sk, a.sk);
+    assert.deepEqual(store.listUpstreams().map(({ id }) => id), [b.id]);
+  });
+
+  test("what is not there, or removed, is not found", (store) => {
+    const { id } = store.addUpstream(makeUpstream("a"));
+    store.removeUpstream(id);
+    assert.deepEqual(store.listUpstreams(), []);
+    for (const absent of [id, 999]) {
+      assert.equal(codeOf(() => store.editUpstream(absent, { name: "x" })), "not_found");
+      assert.equal(codeOf(() => store.removeUpstream(absent)), "not_found");
+      assert.equal(codeOf(() => store.moveUpstream(absent, 1)), "not_found");
+    }
+  });
+
+  test("moveUpstream() puts a row at a place, and takes places beyond the ends as the ends", (store) => {
+    for (const name of ["a", "b", "c"]) store.addUpstream(makeUpstream(name));
+    const hosts = (): string =>
+      store.listUpstreams().map(({ endpoint }) => new URL(endpoint ?? "").host[0]).join("");
+    const table: readonly (readonly [number, number, string])[] = [
+      [3, 1, "cab"],
+      [3, 2, "acb"],
+      [1, 99, "cba"],
+      [1, -4, "acb"],
+      [2, 3, "acb"],
+    ];
+    for (const [id, place, expected] of table) {
+      store.moveUpstream(id, place);
+      assert.equal(hosts(), expected);
+    }
+    store.addUpstream(makeUpstream("d"));
+    assert.equal(hosts(), "acbd");
+  });
+
+  test("setTokens() replaces all tokens and keeps their names", (store, other) => {
+    const tokens = [{ name: "alice", secret: "sk-alice-0123456789" }, {
+      name: "bob",
+      secret: "sk-bob-0123456789",
+    }];
+    store.setTokens(tokens);
+    assert.deepEqual(other.listTokens(), tokens);
+    assert.equal(other.getConfig("authorization"), "sk-alice-0123456789,sk-bob-0123456789");
+    store.setTokens(tokens.slice(1));
+    assert.deepEqual(other.listTokens(), tokens.slice(1));
+    store.setTokens([]);
+    assert.deepEqual(other.listTokens(), []);
+    assert.equal(other.getConfig("authorization"), "");
+  });
+
+  test("listTokens() ignores empty parts and repeats, and names the unnamed by their masked form", (store) => {
+    store.setConfig("authorization", " , sk-unnamed-0123456789,,sk-unnamed-0123456789, short ,");
+    assert.deepEqual(store.listTokens(), [
+      { name: "sk-…6789", secret: "sk-unnamed-0123456789" },
+      { name: "…", secret: "short" },
+    ]);
+    store.setConfig("token_names", "[not json");
+    assert.equal(store.listTokens().length, 2);
+  });
+
+  test("setTokens() refuses tokens that could not be read back", (store) => {
+    for (const secret of ["", "a b", "a,b", "schlüssel", "a\n"]) {
+      assert.equal(codeOf(() => store.setTokens([{ name: "x", secret }])), "invalid", JSON.stringify(secret));
+    }
+    assert.equal(store.getConfig("authorization"), null);
+  });
+
+  test("setConfig() writes and overwrites, NUL and lone surrogates included", (store, other) => {
+    store.setConfig("policy", "random");
+    store.setConfig("policy", "a\0b\ud800c");
+    assert.equal(other.getConfig("policy"), "a\0b\ufffdc");
+  });
+
+  test(
+    "dataVersion() changes with every change of its own and of others, and otherwise not",
+    (store, other) => {
+      const seen = new Set([store.dataVersion()]);
+      assert.equal(seen.has(store.dataVersion()), true);
+      other.addUpstream(makeUpstream("a"));
+      assert.equal(seen.has(store.dataVersion()), false);
+      seen.add(store.dataVersion());
+      store.setConfig("policy", "random");
+      assert.equal(seen.has(store.dataVersion()), false);
+      seen.add(store.dataVersion());
+      assert.equal(seen.has(store.dataVersion()), true);
+    },
+  );
+}
+
+describeConfigStore({
+  name: "SqliteConfigStore",
+  withStores: async (body) => {
+    const directory = await Deno.makeTempDir({ prefix: "oar-contract-" });
+    try {
+      const database = openDatabase(join(directory, "db.sqlite"));
+      const other = openDatabase(join(directory, "db.sqlite"));
+      try {
+        body(database.config, other.config);
+      } finally {
+        database.close();
+        other.close();
+      }
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});

@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { fromGoTime, toGoTime } from "../../../src/store/go_time.ts";
+
+Deno.test("toGoTime() writes UTC with six digits", () => {
+  assert.equal(toGoTime(Date.UTC(2023, 10, 8, 12, 34, 56, 789)), "2023-11-08 12:34:56.789000+00:00");
+});
+
+Deno.test("fromGoTime() reads every form that the Go program writes", () => {
+  const table: readonly (readonly [string, number | null])[] = [
+    ["2023-11-08 12:34:56.789012+08:00", Date.UTC(2023, 10, 8, 4, 34, 56, 789)],
+    ["2023-11-08 12:34:56.5-03:30", Date.UTC(2023, 10, 8, 16, 4, 56, 500)],
+    ["2023-11-08 12:34:56+00:00", Date.UTC(2023, 10, 8, 12, 34, 56)],
+    ["2023-11-08T12:34:56Z", Date.UTC(2023, 10, 8, 12, 34, 56)],
+    ["2023-11-08 12:34:56", Date.UTC(2023, 10, 8, 12, 34, 56)],
+    ["yesterday", null],
+    ["", null],
+  ];
+  for (const [text, expected] of table) assert.equal(fromGoTime(text), expected, text);
+});

@@ -1,0 +1,197 @@
+/**
+ * What the tests of the store share: records, clocks, temporary databases, waiting without sleeping.
+ */
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
+import { RecordWriter, type RecordWriterOptions } from "../../../src/store/writer.ts";
+
+/** A settled record with two attempts; `changes` overrides. */
+export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    requestId: crypto.randomUUID(),
+    createdAtMs: Date.UTC(2024, 0, 2, 3, 4, 5, 678),
+    ip: "192.0.2.1",
+    method: "POST",
+    path: "/v1/chat/completions",
+    body: '{"model":"gpt-4o","messages":[]}',
+    model: "gpt-4o",
+    isStream: true,
+    response: "Hello",
+    reasoning: "",
+    toolCalls: [],
+    responseModel: "gpt-4o-2024",
+    finishReason: "stop",
+    usage: { inputTokens: 3, outputTokens: 5, cachedTokens: null, reasoningTokens: 0 },
+    elapsedMs: 1234.5,
+    firstByteMs: 100,
+    firstTokenMs: 120,
+    status: 200,
+    outcome: "complete",
+    upstreamId: 2,
+    attempts: [
+      {
+        index: 1,
+        upstreamId: 1,
+        upstreamName: "one",
+        startedAtMs: Date.UTC(2024, 0, 2, 3, 4, 5, 678),
+        durationMs: 10,
+        status: null,
+        errorClass: "connect_error",
+        message: "connection refused",
+      },
+      {
+        index: 2,
+        upstreamId: 2,
+        upstreamName: "two",
+        startedAtMs: Date.UTC(2024, 0, 2, 3, 4, 5, 690),
+        durationMs: 1200,
+        status: 200,
+        errorClass: null,
+        message: null,
+      },
+    ],
+    authorization: "sk-…wxyz",
+    client: "alice",
+    userAgent: "curl/8",
+    requestBytes: 33,
+    responseBytes: 500,
+    error: null,
+    isTruncated: false,
+    ...changes,
+  };
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimer: (callback, delayMs) => setTimeout(callback, delayMs) as unknown as TimerId,
+  clearTimer: (id) => clearTimeout(id),
+};
+
+/** Time that passes only when told to. */
+export class ManualClock implements Clock {
+  #nowMs = 0;
+  #nextId = 1;
+  readonly #timers = new Map<TimerId, { readonly dueMs: number; readonly callback: () => void }>();
+
+  now(): number {
+    return this.#nowMs;
+  }
+  monotonic(): number {
+    return this.#nowMs;
+  }
+  setTimer(callback: () => void, delayMs: number): TimerId {
+    const id = this.#nextId++;
+    this.#timers.set(id, { dueMs: this.#nowMs + delayMs, callback });
+    return id;
+  }
+  clearTimer(id: TimerId): void {
+    this.#timers.delete(id);
+  }
+  get pendingTimers(): number {
+    return this.#timers.size;
+  }
+  advance(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      const due = [...this.#timers].filter(([, timer]) => timer.dueMs <= untilMs)
+        .sort(([, a], [, b]) => a.dueMs - b.dueMs)[0];
+      if (due === undefined) break;
+      this.#timers.delete(due[0]);
+      this.#nowMs = due[1].dueMs;
+      due[1].callback();
+    }
+    this.#nowMs = untilMs;
+  }
+}
+
+/** Runs a test with the path of a database in a directory of its own, which is removed afterwards. */
+export async function withDirectory(
+  body: (path: string, directory: string) => Promise<void> | void,
+): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "oar-store-" });
+  try {
+    await body(join(directory, "db.sqlite"), directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Runs statements in a connection of its own, as a person with a SQLite client would. */
+export function byHand(path: string, sql: string): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(`PRAGMA busy_timeout = 5000; ${sql}`);
+  } finally {
+    db.close();
+  }
+}
+
+/** All rows of a query in a connection of its own. */
+export function rowsOf(path: string, sql: string): Record<string, unknown>[] {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return db.prepare(sql).all().map((row) => ({ ...row }));
+  } finally {
+    db.close();
+  }
+}
+
+const UNTIL_LIMIT_MS = 20_000;
+
+/** Waits for a condition; fails after 20 s. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + UNTIL_LIMIT_MS;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Counts what the writer reports. */
+export class Meter {
+  written = 0;
+  readonly dropped: Record<string, number> = {};
+  batches = 0;
+  queueBytes = 0;
+  readonly troubles: string[] = [];
+  resumed = 0;
+
+  recordWritten(count: number): void {
+    this.written += count;
+  }
+  recordDropped(reason: string, count: number): void {
+    this.dropped[reason] = (this.dropped[reason] ?? 0) + count;
+  }
+  recordCommitted(_durationMs: number): void {
+    this.batches++;
+  }
+  recordQueue(bytes: number): void {
+    this.queueBytes = bytes;
+  }
+}
+
+export function spawnWriterWorker(): Worker {
+  return new Worker(new URL("../../../src/store/writer_worker.ts", import.meta.url).href, { type: "module" });
+}
+
+/** A writer over the real worker, with what it reports. */
+export function makeWriter(
+  path: string,
+  options: Partial<RecordWriterOptions> = {},
+): { readonly writer: RecordWriter; readonly meter: Meter } {
+  const meter = new Meter();
+  const writer = new RecordWriter({
+    spawnWorker: spawnWriterWorker,
+    path,
+    durability: "normal",
+    observer: meter,
+    instance: crypto.randomUUID(),
+    clock: systemClock,
+    onTrouble: (reason) => meter.troubles.push(reason),
+    onResumed: () => meter.resumed++,
+    ...options,
+  });
+  return { writer, meter };
+}
