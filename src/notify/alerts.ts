@@ -1,0 +1,217 @@
+/**
+ * Sends alerts to channels: one per cause at once, repeats folded into a digest each minute.
+ *
+ * Owns the folding and one bounded queue with one worker per channel, so that a channel that hangs holds up
+ * neither another channel nor the caller. Must not throw, and must not let a secret out.
+ */
+import type { Clock, TimerId } from "../core/types.ts";
+import { type AlertMessage, type Channel, ChannelError } from "./channels.ts";
+import type { Alert, Notifier } from "./notifier.ts";
+import { alertText, causeKey, digestText, type Repeats } from "./texts.ts";
+
+const DIGEST_INTERVAL_MS = 60_000;
+/** Messages that wait for one channel; more are dropped, and counted. */
+const MAX_PENDING = 100;
+/** Causes told apart; further ones fold into one per type of alert. */
+const MAX_CAUSES = 1000;
+/** Of a message as a field; the text for people is shorter. */
+const MAX_MESSAGE_LENGTH = 2000;
+
+export interface AlertNotifierOptions {
+  readonly channels: readonly Channel[];
+  readonly clock: Clock;
+  /** Masks secrets; every text and every field of an alert passes through it. */
+  readonly redact: (text: string) => string;
+  /** For metrics and the log; `error` is safe to log. */
+  readonly onSent?: (channel: string, result: "ok" | "error" | "dropped", error: Error | null) => void;
+  /** Default: random UUIDs. */
+  readonly newId?: () => string;
+}
+
+interface Cause {
+  count: number;
+  last: Alert;
+  reportedMonoMs: number;
+}
+
+/** The {@link Notifier} of the program. Without channels it does nothing. */
+export class AlertNotifier implements Notifier {
+  readonly #options: AlertNotifierOptions;
+  readonly #workers: readonly ChannelWorker[];
+  readonly #causes = new Map<string, Cause>();
+  readonly #newId: () => string;
+  #digestTimer: TimerId | null = null;
+  #isClosed = false;
+
+  constructor(options: AlertNotifierOptions) {
+    this.#options = options;
+    this.#newId = options.newId ?? (() => crypto.randomUUID());
+    const onSent = options.onSent ?? (() => {});
+    this.#workers = options.channels.map((channel) => new ChannelWorker(channel, onSent));
+  }
+
+  raise(alert: Alert): void {
+    if (this.#isClosed || this.#workers.length === 0) return;
+    let key = causeKey(alert);
+    if (!this.#causes.has(key) && this.#causes.size >= MAX_CAUSES) key = alert.type;
+    const cause = this.#causes.get(key);
+    if (cause !== undefined) {
+      cause.count++;
+      cause.last = alert;
+      return;
+    }
+    this.#causes.set(key, { count: 0, last: alert, reportedMonoMs: this.#options.clock.monotonic() });
+    this.#enqueue(() => ({
+      text: alertText(alert, this.#options.redact),
+      alert: redacted(alert, this.#options.redact),
+    }));
+    this.#digestTimer ??= this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
+  }
+
+  async close(limitMs: number): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { clock } = this.#options;
+    if (this.#digestTimer !== null) clock.clearTimer(this.#digestTimer);
+    this.#digestTimer = null;
+    this.#sendDigest();
+    const limit = clock.setTimer(() => this.#workers.forEach((worker) => worker.abort()), limitMs);
+    await Promise.all(this.#workers.map((worker) => worker.idle()));
+    clock.clearTimer(limit);
+  }
+
+  #onDigestTimer(): void {
+    this.#sendDigest();
+    this.#digestTimer = this.#causes.size === 0
+      ? null
+      : this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
+  }
+
+  /** Reports what repeated, and forgets causes that were quiet for a whole interval. */
+  #sendDigest(): void {
+    const now = this.#options.clock.monotonic();
+    const repeats: Repeats[] = [];
+    for (const [key, cause] of this.#causes) {
+      if (cause.count > 0) {
+        repeats.push({ count: cause.count, last: cause.last });
+        cause.count = 0;
+        cause.reportedMonoMs = now;
+      } else if (now - cause.reportedMonoMs >= DIGEST_INTERVAL_MS) {
+        this.#causes.delete(key);
+      }
+    }
+    if (repeats.length === 0) return;
+    const { redact } = this.#options;
+    this.#enqueue(() => ({
+      text: digestText(repeats, redact),
+      alert: {
+        type: "digest",
+        repeats: repeats.map(({ count, last }) => ({ count, last: redacted(last, redact) })),
+      },
+    }));
+  }
+
+  #enqueue(content: () => Pick<AlertMessage, "text" | "alert">): void {
+    let message: AlertMessage;
+    try {
+      message = { id: this.#newId(), atMs: this.#options.clock.now(), ...content() };
+    } catch {
+      // What cannot be redacted must not leave the process.
+      for (const worker of this.#workers) worker.drop(1);
+      return;
+    }
+    for (const worker of this.#workers) worker.push(message);
+  }
+}
+
+/** One channel's queue and the loop that empties it. */
+class ChannelWorker {
+  readonly #channel: Channel;
+  readonly #onSent: NonNullable<AlertNotifierOptions["onSent"]>;
+  readonly #stop = new AbortController();
+  #pending: AlertMessage[] = [];
+  #running: Promise<void> | null = null;
+
+  constructor(channel: Channel, onSent: NonNullable<AlertNotifierOptions["onSent"]>) {
+    this.#channel = channel;
+    this.#onSent = onSent;
+  }
+
+  push(message: AlertMessage): void {
+    if (this.#pending.length >= MAX_PENDING) return this.drop(1);
+    this.#pending.push(message);
+    this.#running ??= this.#run();
+  }
+
+  drop(count: number): void {
+    for (let i = 0; i < count; i++) this.#report("dropped", null);
+  }
+
+  /** Gives up what is being sent and what waits. */
+  abort(): void {
+    const waiting = this.#pending.length;
+    this.#pending = [];
+    this.drop(waiting);
+    this.#stop.abort();
+  }
+
+  /** Resolves when nothing is being sent and nothing waits. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    // The first step of a send must not run inside raise().
+    await Promise.resolve();
+    for (let message = this.#pending.shift(); message !== undefined; message = this.#pending.shift()) {
+      try {
+        await orAborted(this.#channel.send(message, this.#stop.signal), this.#stop.signal);
+        this.#report("ok", null);
+      } catch (error) {
+        this.#report("error", error instanceof ChannelError ? error : new Error("Cannot send alert"));
+      }
+    }
+    this.#running = null;
+  }
+
+  #report(result: "ok" | "error" | "dropped", error: Error | null): void {
+    try {
+      this.#onSent(this.#channel.name, result, error);
+    } catch {
+      // A listener's failure must not stop the queue.
+    }
+  }
+}
+
+/** Settles when `signal` aborts, even if the work ignores it: closing must end in time. */
+function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(new Error("aborted"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    if (signal.aborted) onAbort();
+  });
+}
+
+/** A copy with every text masked, and the message, which may be an upstream's error body, bounded. */
+function redacted(alert: Alert, redact: (text: string) => string): Alert {
+  switch (alert.type) {
+    case "request_failed":
+      return {
+        ...alert,
+        ip: redact(alert.ip),
+        model: alert.model === null ? null : redact(alert.model),
+        message: redact(alert.message).slice(0, MAX_MESSAGE_LENGTH),
+      };
+    case "upstream_down":
+      return { ...alert, upstream: redact(alert.upstream), reason: redact(alert.reason) };
+    case "upstream_recovered":
+      return { ...alert, upstream: redact(alert.upstream) };
+    case "records_dropped":
+      return { ...alert, reason: redact(alert.reason) };
+    case "records_resumed":
+      return alert;
+    default:
+      return alert satisfies never;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The program's log: LogTape, with redaction and escaping on every line.
+ *
+ * Owns the form of log lines. They go to standard error, access lines too, so that standard output holds
+ * only what a command was asked to print and can be piped. Must not log a body or a secret, and nothing
+ * logged may drive a terminal or forge a line.
+ */
+import { configureSync, getLogger, type Logger, type LogRecord, type Sink } from "@logtape/logtape";
+import { redactByField, redactByPattern } from "@logtape/redaction";
+import { redactSecrets } from "../core/secrets.ts";
+import type { RequestRecord } from "../core/types.ts";
+import { LogWriter } from "./log_writer.ts";
+import { CREDENTIAL_FIELDS, CREDENTIAL_PATTERNS } from "./redact.ts";
+
+const ROOT = "openai-api-route";
+const MAX_MESSAGE_LENGTH = 8192;
+const MAX_VALUE_LENGTH = 500;
+
+export interface LoggingOptions {
+  /** `text` for people, `json` for one JSON object a line. */
+  readonly format: "text" | "json";
+  readonly level: "debug" | "info" | "warning" | "error";
+  /** Secrets known now; asked for at every line because they change while running. */
+  readonly secrets: () => Iterable<string>;
+  /** Takes one whole line with its line end. Default: standard error, without waiting for it. */
+  readonly write?: (line: string) => void;
+}
+
+const standardError = new LogWriter(Deno.stderr);
+
+/** Sets up logging for the whole process; may be called again. Until then nothing is logged. */
+export function configureLogging(options: LoggingOptions): void {
+  const write = options.write ?? ((line: string) => standardError.write(line));
+  const known = (text: string) => redactSecrets(text, options.secrets());
+  const isJson = options.format === "json";
+  const format = redactByPattern(
+    (record: LogRecord) => isJson ? jsonLine(record, known) : textLine(record, known),
+    CREDENTIAL_PATTERNS,
+  );
+  const sink: Sink = (record) => {
+    try {
+      write(`${escapeControls(format(record), isJson)}\n`);
+    } catch {
+      // What cannot be redacted must not be shown, and logging must not fail its caller.
+    }
+  };
+  configureSync({
+    reset: true,
+    sinks: { main: redactByField(sink, { fieldPatterns: CREDENTIAL_FIELDS, action: () => "…" }) },
+    loggers: [
+      { category: ROOT, lowestLevel: options.level, sinks: ["main"] },
+      { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["main"] },
+    ],
+  });
+}
+
+/** Resolves when standard error has taken everything that was logged; for the end of the process. */
+export function flushLogging(): Promise<void> {
+  return standardError.flush();
+}
+
+/** The logger of one part of the program, for example `getLog("registry")`. */
+export function getLog(category: string): Logger {
+  return getLogger([ROOT, category]);
+}
+
+/** One line about a settled request, at `info`; never its body. */
+export function logRequest(record: RequestRecord, upstreamName: string | null): void {
+  getLog("request").info(
+    "{method} {path} {model} {status} {upstream} attempts={attempts} {ms}ms {outcome} {request_id}",
+    {
+      method: record.method,
+      path: record.path,
+      model: record.model,
+      status: record.status,
+      upstream: upstreamName,
+      attempts: record.attempts.length,
+      ms: Math.round(record.elapsedMs),
+      outcome: record.outcome,
+      request_id: record.requestId,
+    },
+  );
+}
+
+function textLine(record: LogRecord, redact: (text: string) => string): string {
+  const time = new Date(record.timestamp).toISOString();
+  const level = record.level.toUpperCase().padEnd(7);
+  return `${time} ${level} ${categoryOf(record)}: ${messageOf(record, redact)}`;
+}
+
+function jsonLine(record: LogRecord, redact: (text: string) => string): string {
+  const own = {
+    time: new Date(record.timestamp).toISOString(),
+    level: record.level,
+    logger: categoryOf(record),
+    message: messageOf(record, redact),
+  };
+  return json({ ...own, ...record.properties, ...own }, redact) ?? JSON.stringify(own);
+}
+
+/** JSON with every string masked before it is escaped; null for what JSON cannot hold, like a circle. */
+function json(value: unknown, redact: (text: string) => string): string | null {
+  try {
+    return JSON.stringify(value, (_key, each: unknown) => jsonValue(each, redact)) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The category without the program's name. */
+function categoryOf(record: LogRecord): string {
+  const category = record.category[0] === ROOT ? record.category.slice(1) : record.category;
+  return category.join(".");
+}
+
+function messageOf(record: LogRecord, redact: (text: string) => string): string {
+  let message = "";
+  record.message.forEach((part, index) => {
+    message += index % 2 === 0 ? String(part) : shown(part, redact);
+  });
+  return clamped(redact(message), MAX_MESSAGE_LENGTH);
+}
+
+/** A value inside a message. One with blanks or quotes is quoted, so that it cannot pass for several. */
+function shown(value: unknown, redact: (text: string) => string): string {
+  if (value === null || value === undefined) return "-";
+  if (value instanceof Error) return errorChain(value);
+  if (typeof value !== "string") return json(value, redact) ?? Object.prototype.toString.call(value);
+  // The whole message is redacted afterwards; what is cut or quoted here must be redacted before.
+  if (value.length <= MAX_VALUE_LENGTH && /^[^\s"]+$/.test(value)) return value;
+  return JSON.stringify(clamped(redact(value), MAX_VALUE_LENGTH));
+}
+
+function errorChain(error: Error): string {
+  let text = error.message;
+  let cause = error.cause;
+  for (let depth = 0; depth < 5 && cause instanceof Error; depth++) {
+    text += `: ${cause.message}`;
+    cause = cause.cause;
+  }
+  return text;
+}
+
+function jsonValue(value: unknown, redact: (text: string) => string): unknown {
+  if (typeof value === "string") return clamped(redact(value), MAX_MESSAGE_LENGTH);
+  if (typeof value === "bigint") return String(value);
+  if (value instanceof Error) return clamped(redact(value.stack ?? value.message), MAX_MESSAGE_LENGTH);
+  return value;
+}
+
+/** Cuts a text that has been redacted; before that, half a secret could remain. */
+function clamped(text: string, maxLength: number): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
+}
+
+/**
+ * Makes visible everything that a terminal acts on or that hides text: controls (C0, C1, DEL), line and
+ * paragraph separators, and the marks that reorder text. JSON has only the `\u` form.
+ */
+function escapeControls(line: string, isJson: boolean): string {
+  return line.replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu, (character) => {
+    if (character === "\n") return "\\n";
+    if (character === "\r") return "\\r";
+    if (character === "\t") return "\\t";
+    const code = character.charCodeAt(0);
+    if (!isJson && code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
+    return `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}

@@ -1,0 +1,64 @@
+/**
+ * Writes log lines to a stream that may be slow, full or gone.
+ *
+ * Owns the queue between the program and standard error. Must not block the event loop, throw, or grow
+ * without bound: while one write is under way, lines gather into the next one, up to 1 MiB; lines beyond
+ * that are dropped, and a line says how many.
+ */
+const MAX_PENDING_CHARACTERS = 1024 * 1024;
+
+/** The part of `Deno.stderr` that is needed. */
+export interface ByteSink {
+  write(bytes: Uint8Array): Promise<number>;
+}
+
+/** Lines in, batches out. */
+export class LogWriter {
+  readonly #sink: ByteSink;
+  readonly #encoder = new TextEncoder();
+  #pending: string[] = [];
+  #pendingCharacters = 0;
+  #droppedLines = 0;
+  #writing: Promise<void> | null = null;
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  /** Takes one line with its line end; returns at once. */
+  write(line: string): void {
+    if (this.#pendingCharacters + line.length > MAX_PENDING_CHARACTERS) {
+      this.#droppedLines++;
+      return;
+    }
+    this.#pending.push(line);
+    this.#pendingCharacters += line.length;
+    this.#writing ??= this.#drain();
+  }
+
+  /** Resolves when everything that was taken has been written or given up. */
+  async flush(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #drain(): Promise<void> {
+    // Lines of the same turn of the event loop share one write.
+    await Promise.resolve();
+    while (this.#pending.length > 0) {
+      if (this.#droppedLines > 0) {
+        this.#pending.push(`(${this.#droppedLines} log lines were dropped: the log's reader is too slow)\n`);
+        this.#droppedLines = 0;
+      }
+      const bytes = this.#encoder.encode(this.#pending.join(""));
+      this.#pending = [];
+      this.#pendingCharacters = 0;
+      try {
+        let offset = 0;
+        while (offset < bytes.length) offset += await this.#sink.write(bytes.subarray(offset));
+      } catch {
+        // A reader that is gone must not stop the program, and there is nobody left to tell.
+      }
+    }
+    this.#writing = null;
+  }
+}

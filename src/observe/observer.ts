@@ -1,0 +1,30 @@
+/**
+ * What the proxy tells the outside while it works: the interface that metrics implement.
+ *
+ * Owns the vocabulary of measurements. Label values must never be a token, a key or a raw path.
+ */
+import type { Attempt, EndpointKind, RequestRecord } from "../core/types.ts";
+
+/** State of an upstream's breaker, as shown in metrics and lists. */
+export type UpstreamState = "closed" | "open" | "half_open";
+
+/** Receives measurements; never throws, never blocks. */
+export interface Observer {
+  requestStarted(): void;
+  /** Once a request that was started; `kind` for the label, the record for everything else. */
+  requestSettled(kind: EndpointKind, record: RequestRecord, upstreamName: string | null): void;
+  /** Refused before it became a request: wrong credentials, body too large, bad target. */
+  requestRefused(status: number, reason: string): void;
+  attemptEnded(attempt: Attempt): void;
+  /** The request moved on from this upstream. */
+  failedOver(upstreamName: string, reason: string): void;
+  upstreamState(upstreamName: string, state: UpstreamState): void;
+  /** Upstreams that are configured now; series of others are removed. */
+  upstreamsChanged(names: readonly string[]): void;
+  recordWritten(count: number): void;
+  recordDropped(reason: string, count: number): void;
+  recordCommitted(durationMs: number): void;
+  recordQueue(bytes: number): void;
+  recordAckLate(): void;
+  alertSent(channel: string, result: "ok" | "error" | "dropped"): void;
+}

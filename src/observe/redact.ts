@@ -1,0 +1,41 @@
+/**
+ * What must never leave the process in a log line or an alert, and how it is masked.
+ *
+ * Owns the patterns of credentials. Known secrets are masked wherever they occur; the patterns catch those
+ * that this program does not know, like a client's own key that an upstream's error message quotes.
+ */
+import { JWT_PATTERN, type RedactionPatterns } from "@logtape/redaction";
+import { maskSecret, redactSecrets } from "../core/secrets.ts";
+
+/** Forms of credentials. Matches contain no quote and no backslash, so JSON stays JSON. */
+export const CREDENTIAL_PATTERNS: RedactionPatterns = [
+  JWT_PATTERN,
+  { pattern: /\bsk-[A-Za-z0-9_-]{8,}/g, replacement: (match: string) => maskSecret(match) },
+  { pattern: /\b(bearer\s+)[A-Za-z0-9._~+/=-]{6,}/gi, replacement: "$1…" },
+  { pattern: /(:\/\/)[^\s/@"'\\]+@/g, replacement: "$1…@" },
+  {
+    pattern: /([?&](?:access_token|api[-_]?key|key|token|secret|sign?)=)[^&\s"'\\]+/gi,
+    replacement: "$1…",
+  },
+];
+
+/** Properties whose value is a credential, whatever it looks like. */
+export const CREDENTIAL_FIELDS: RegExp[] = [
+  /^(?:proxy-)?authorization$/i,
+  /^(?:set-)?cookie$/i,
+  /^(?:x-)?api[-_]?key$/i,
+  /^(?:sk|secret|password|token|webhook)$/i,
+];
+
+/** Masks known secrets, asked for at each call because they change while running, and {@link CREDENTIAL_PATTERNS}. */
+export function redactor(secrets: () => Iterable<string>): (text: string) => string {
+  return (text) => {
+    let result = redactSecrets(text, secrets());
+    for (const { pattern, replacement } of CREDENTIAL_PATTERNS) {
+      result = typeof replacement === "string"
+        ? result.replaceAll(pattern, replacement)
+        : result.replaceAll(pattern, replacement);
+    }
+    return result;
+  };
+}

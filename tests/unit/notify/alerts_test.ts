@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { AlertNotifier, type AlertNotifierOptions } from "../../../src/notify/alerts.ts";
+import { type AlertMessage, type Channel, ChannelError } from "../../../src/notify/channels.ts";
+import type { Alert } from "../../../src/notify/notifier.ts";
+import { FakeClock } from "./fake_clock.ts";
+
+const DOWN: Alert = { type: "upstream_down", upstream: "a", reason: "connection refused" };
+
+class RecordingChannel implements Channel {
+  readonly sent: AlertMessage[] = [];
+  constructor(readonly name: string) {}
+  send(message: AlertMessage): Promise<void> {
+    this.sent.push(message);
+    return Promise.resolve();
+  }
+  get texts(): string[] {
+    return this.sent.map((message) => message.text);
+  }
+}
+
+/** Never answers, and does not even listen to its signal. */
+class HangingChannel implements Channel {
+  readonly name = "hanging";
+  send(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+function setUp(
+  channels: readonly Channel[],
+  options: Partial<AlertNotifierOptions> = {},
+): { clock: FakeClock; notifier: AlertNotifier; results: string[] } {
+  const clock = new FakeClock();
+  const results: string[] = [];
+  const notifier = new AlertNotifier({
+    channels,
+    clock,
+    redact: (text) => text,
+    onSent: (channel, result) => results.push(`${channel} ${result}`),
+    ...options,
+  });
+  return { clock, notifier, results };
+}
+
+/** Lets every promise that can settle without time or I/O settle. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 50; i++) await Promise.resolve();
+}
+
+function failed(message: string): Alert {
+  return { type: "request_failed", ip: "1.2.3.4", model: "gpt-4o", status: 502, message, requestId: "01J" };
+}
+
+Deno.test("raise() sends the first alert of a cause at once to every channel", async () => {
+  const [a, b] = [new RecordingChannel("a"), new RecordingChannel("b")];
+  const { clock, notifier, results } = setUp([a, b], { newId: () => "id-1" });
+  notifier.raise(DOWN);
+  assert.deepEqual(a.sent, [], "raise() itself does no work of a channel");
+  await settle();
+  const message = {
+    id: "id-1",
+    text: "Upstream a is down: connection refused",
+    alert: DOWN,
+    atMs: clock.now(),
+  };
+  assert.deepEqual(a.sent, [message]);
+  assert.deepEqual(b.sent, [message]);
+  assert.deepEqual(results.sort(), ["a ok", "b ok"]);
+  await notifier.close(1000);
+});
+
+Deno.test("repeats of a cause arrive as one digest a minute, with their count and the last message", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  for (let i = 1; i <= 4; i++) notifier.raise(failed(`no answer after ${i} s`));
+  await settle();
+  assert.deepEqual(channel.texts, ["IP: 1.2.3.4 request gpt-4o error 502 with no answer after 1 s"]);
+
+  clock.advance(59_999);
+  await settle();
+  assert.equal(channel.sent.length, 1);
+  clock.advance(1);
+  await settle();
+  assert.deepEqual(channel.texts.slice(1), [
+    "3 more, the last: IP: 1.2.3.4 request gpt-4o error 502 with no answer after 4 s",
+  ]);
+  assert.deepEqual(channel.sent[1]?.alert, {
+    type: "digest",
+    repeats: [{ count: 3, last: failed("no answer after 4 s") }],
+  });
+  await notifier.close(1000);
+});
+
+Deno.test("a cause that was quiet for a minute is sent at once again, and no timer stays behind", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  notifier.raise(DOWN);
+  notifier.raise(DOWN);
+  clock.advance(60_000);
+  clock.advance(60_000);
+  await settle();
+  assert.equal(clock.pendingTimers, 0);
+  notifier.raise(DOWN);
+  await settle();
+  assert.equal(channel.sent.length, 3);
+  assert.equal(channel.sent[2]?.text, channel.sent[0]?.text);
+  await notifier.close(1000);
+});
+
+Deno.test("a cause raised late in the minute of another is still folded for a whole minute", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  notifier.raise(DOWN);
+  clock.advance(59_000);
+  notifier.raise(failed("x"));
+  clock.advance(2_000);
+  notifier.raise(failed("x"));
+  await settle();
+  assert.equal(channel.sent.length, 2);
+  await notifier.close(1000);
+});
+
+Deno.test("a channel that hangs delays neither raise() nor another channel, and its queue is bounded", async () => {
+  const good = new RecordingChannel("good");
+  const { clock, notifier, results } = setUp([new HangingChannel(), good]);
+  const words = "abcdefghijkl".split("");
+  const causes = words.flatMap((a) => words.map((b) => failed(`${a}${b}`)));
+  for (const cause of causes) {
+    notifier.raise(cause);
+    await settle();
+  }
+  assert.equal(good.sent.length, 144);
+  assert.equal(results.filter((result) => result === "hanging dropped").length, 144 - 101);
+
+  const closed = notifier.close(5000);
+  clock.advance(5000);
+  await closed;
+  assert.equal(results.filter((result) => result === "hanging dropped").length, 143);
+  assert.equal(results.filter((result) => result === "hanging error").length, 1);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("a channel that fails reports an error that is safe to log, and goes on with the next alert", async () => {
+  const errors: (Error | null)[] = [];
+  let sends = 0;
+  const channel: Channel = {
+    name: "a",
+    send: () => {
+      sends++;
+      if (sends === 1) return Promise.reject(new ChannelError("a", "it answered 500", true));
+      if (sends === 2) return Promise.reject(new TypeError("http://user:password@host/ failed"));
+      return Promise.resolve();
+    },
+  };
+  const { notifier } = setUp([channel], { onSent: (_channel, _result, error) => errors.push(error) });
+  for (const message of ["x", "y", "z"]) notifier.raise(failed(message));
+  await settle();
+  assert.deepEqual(errors.map((error) => error?.message), [
+    "Cannot send alert to a: it answered 500",
+    "Cannot send alert",
+    undefined,
+  ]);
+  await notifier.close(1000);
+});
+
+Deno.test("secrets are masked in the text and in every field of an alert and of a digest", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel], { redact: (text) => text.replaceAll("hunter22", "…") });
+  const secret = "hunter22";
+  const alert: Alert = {
+    type: "request_failed",
+    ip: secret,
+    model: secret,
+    status: 502,
+    message: `key ${secret} is wrong`,
+    requestId: "01J",
+  };
+  for (let i = 0; i < 2; i++) {
+    notifier.raise(alert);
+    notifier.raise({ type: "upstream_down", upstream: secret, reason: secret });
+    notifier.raise({ type: "upstream_recovered", upstream: secret });
+    notifier.raise({ type: "records_dropped", reason: secret });
+  }
+  clock.advance(60_000);
+  await settle();
+  assert.equal(channel.sent.length, 5);
+  assert.ok(!JSON.stringify(channel.sent).includes(secret));
+  await notifier.close(1000);
+});
+
+Deno.test("an alert that cannot be redacted is dropped, and raise() does not throw", async () => {
+  const channel = new RecordingChannel("a");
+  const { notifier, results } = setUp([channel], {
+    redact: () => {
+      throw new Error("no secrets at hand");
+    },
+  });
+  notifier.raise(DOWN);
+  await settle();
+  assert.deepEqual(channel.sent, []);
+  assert.deepEqual(results, ["a dropped"]);
+  await notifier.close(1000);
+});
+
+Deno.test("any number of distinct causes folds into a bounded number of them", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  for (let i = 0; i < 3000; i++) {
+    notifier.raise({ type: "upstream_recovered", upstream: `upstream ${i}` });
+    if (i % 5 === 0) await settle();
+  }
+  clock.advance(60_000);
+  await settle();
+  assert.equal(channel.sent.length, 1002);
+  assert.match(channel.texts[1001] ?? "", /^1999 more, the last: Upstream upstream 2999 has recovered$/);
+  await notifier.close(1000);
+});
+
+Deno.test("close() sends the digest that is due, then takes no more alerts", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  notifier.raise(DOWN);
+  notifier.raise(DOWN);
+  await notifier.close(1000);
+  notifier.raise({ type: "records_resumed" });
+  await settle();
+  assert.equal(channel.sent.length, 2);
+  assert.match(channel.texts[1] ?? "", /^1 more, the last: /);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+Deno.test("without channels raise() does nothing and sets no timer", async () => {
+  const { clock, notifier } = setUp([]);
+  notifier.raise(DOWN);
+  assert.equal(clock.pendingTimers, 0);
+  await notifier.close(1000);
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import type { Alert } from "../../../src/notify/notifier.ts";
+import { alertText, causeKey, digestText } from "../../../src/notify/texts.ts";
+
+const same = (text: string) => text;
+
+function failed(fields: Partial<Extract<Alert, { type: "request_failed" }>> = {}): Alert {
+  return {
+    type: "request_failed",
+    ip: "1.2.3.4",
+    model: "gpt-4o",
+    status: 502,
+    message: "upstream unreachable",
+    requestId: "01J",
+    ...fields,
+  };
+}
+
+const TEXTS: readonly { readonly name: string; readonly alert: Alert; readonly text: string }[] = [
+  {
+    name: "a failed request",
+    alert: failed(),
+    text: "IP: 1.2.3.4 request gpt-4o error 502 with upstream unreachable",
+  },
+  {
+    name: "a request without a model",
+    alert: failed({ model: null, status: 404 }),
+    text: "IP: 1.2.3.4 request - error 404 with upstream unreachable",
+  },
+  {
+    name: "an upstream that is down",
+    alert: { type: "upstream_down", upstream: "api.openai.com", reason: "connection refused" },
+    text: "Upstream api.openai.com is down: connection refused",
+  },
+  {
+    name: "an upstream that has recovered",
+    alert: { type: "upstream_recovered", upstream: "api.openai.com" },
+    text: "Upstream api.openai.com has recovered",
+  },
+  {
+    name: "lost records",
+    alert: { type: "records_dropped", reason: "disk_full" },
+    text: "Records are being lost, requests go on: the database cannot take them (disk_full)",
+  },
+  {
+    name: "records that are written again",
+    alert: { type: "records_resumed" },
+    text: "Records are being written again",
+  },
+];
+
+for (const { name, alert, text } of TEXTS) {
+  Deno.test(`alertText() tells of ${name}`, () => assert.equal(alertText(alert, same), text));
+}
+
+Deno.test("alertText() keeps to one line of bounded length, whatever the upstream said", () => {
+  const text = alertText(failed({ message: `a\r\nb\u001b[31m\u2028c ${"😀".repeat(2000)}` }), same);
+  assert.match(text, /with a b \[31m c 😀/);
+  assert.ok(text.length < 600);
+  assert.ok(!/[\p{Cc}\u2028]/u.test(text));
+  assert.ok(text.endsWith("…"));
+});
+
+Deno.test("alertText() masks before it shortens, so that no half of a secret remains", () => {
+  const secret = "sk-verysecretvalue1234";
+  const message = `${"x".repeat(490)} ${secret}`;
+  const text = alertText(failed({ message }), (value) => value.replaceAll(secret, "…"));
+  assert.ok(!text.includes("sk-ve"));
+});
+
+Deno.test("causeKey() does not tell apart what differs in client, identifiers and numbers only", () => {
+  const a = failed({
+    message: "Rate limit reached for org-ab12 on req_77f: try again in 3.2s",
+    ip: "1.1.1.1",
+  });
+  const b = failed({
+    message: "Rate limit reached for org-cd34 on req_99a: try again in 12s",
+    ip: "2.2.2.2",
+  });
+  assert.equal(causeKey(a), causeKey(b));
+});
+
+Deno.test("causeKey() tells apart type, model, status, message and upstream", () => {
+  const keys = [
+    failed(),
+    failed({ model: "gpt-5" }),
+    failed({ status: 503 }),
+    failed({ message: "timed out" }),
+    { type: "upstream_down", upstream: "a", reason: "x" },
+    { type: "upstream_down", upstream: "b", reason: "x" },
+    { type: "upstream_recovered", upstream: "a" },
+    { type: "records_dropped", reason: "x" },
+    { type: "records_resumed" },
+  ] satisfies Alert[];
+  assert.equal(new Set(keys.map(causeKey)).size, keys.length);
+});
+
+Deno.test("causeKey() is bounded for a message and a model of any length", () => {
+  assert.ok(causeKey(failed({ model: "m".repeat(1e6), message: "word ".repeat(1e6) })).length < 300);
+});
+
+Deno.test("digestText() lists the most frequent causes and sums up the rest", () => {
+  const repeats = Array.from(
+    { length: 25 },
+    (_, index) => ({ count: index + 1, last: failed({ message: `cause ${index}` }) }),
+  );
+  const lines = digestText(repeats, same).split("\n");
+  assert.equal(lines.length, 21);
+  assert.equal(lines[0], "25 more, the last: IP: 1.2.3.4 request gpt-4o error 502 with cause 24");
+  assert.equal(lines[20], "15 more of 5 other causes");
+});
