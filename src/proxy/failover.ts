@@ -1,0 +1,420 @@
+/**
+ * The failover loop: try an upstream, see what it turned out to be, decide, go on or stop.
+ *
+ * Yields what may go out while the choice is open (a stream's neutral bytes), returns the final choice.
+ * Every attempt ends in the session's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
+ */
+import { Buffer } from "node:buffer";
+import type { Capture } from "../capture/capture.ts";
+import { RouterError } from "../core/errors.ts";
+import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
+import {
+  ASIS,
+  type AttemptOutcome,
+  type CapturedReply,
+  type Clock,
+  type EndpointKind,
+  type ErrorClass,
+  type Upstream,
+} from "../core/types.ts";
+import type { Observer } from "../observe/observer.ts";
+import { type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
+import { hasOwnCredential } from "./headers.ts";
+import type { UpstreamHealth } from "./health.ts";
+import { maskFor, type SecretMask } from "./masking.ts";
+import type { RequestSession } from "./session.ts";
+import { TimedReader } from "./timed_reader.ts";
+import { type Fetch, type ReplyBody, send, type UpstreamReply } from "./transport.ts";
+
+/** Makes the capture of one reply. */
+export type CaptureFactory = (options: {
+  readonly kind: EndpointKind;
+  readonly headers: Headers;
+  readonly status: number;
+  readonly isEventStream: boolean;
+}) => Capture;
+
+export interface FailoverDeps {
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly health: UpstreamHealth;
+  readonly observer: Pick<Observer, "attemptEnded" | "failedOver">;
+  readonly times: GateTimes;
+  readonly retryOn: "any" | "connect";
+  readonly createCapture: CaptureFactory;
+}
+
+/** Tells the loop to stop, and why. */
+export interface Cancellation {
+  readonly signal: AbortSignal;
+  readonly cause: "client" | "deadline" | null;
+}
+
+export interface FailoverRequest {
+  readonly session: RequestSession;
+  /** In order of trial. */
+  readonly candidates: readonly Upstream[];
+  /** Enabled upstreams in the snapshot, for the timeout rules. */
+  readonly upstreamCount: number;
+  readonly cancellation: Cancellation;
+  readonly isRouterToken: (credential: string) => boolean;
+}
+
+/** Goes out while the choice is still open. The head goes with the first step. */
+export interface EarlyStep {
+  readonly head: { readonly status: number; readonly headers: Headers; readonly upstream: Upstream };
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** How the choice of upstream ended. */
+export type FinalChoice =
+  | {
+    readonly type: "whole";
+    readonly upstream: Upstream;
+    readonly status: number;
+    readonly headers: Headers;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly captured: CapturedReply;
+    readonly problem: ReplyProblem | null;
+  }
+  | {
+    readonly type: "open";
+    readonly upstream: Upstream;
+    readonly status: number;
+    readonly headers: Headers;
+    readonly held: readonly Uint8Array<ArrayBuffer>[];
+    readonly isHeldCaptured: boolean;
+    readonly body: ReplyBody;
+    readonly capture: Capture;
+    readonly isEventStream: boolean;
+    readonly mask: SecretMask | null;
+  }
+  | { readonly type: "failed"; readonly error: RouterError }
+  | { readonly type: "client_gone" };
+
+type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
+
+/** How long an abandoned error reply may take to tell its message to the ledger. */
+const ERROR_TEXT_WAIT_MS = 250;
+const ERROR_TEXT_BYTES = 64 * 1024;
+
+/** Runs the loop for one request. Returning early (client gone) cancels what is under way. */
+export async function* failover(
+  deps: FailoverDeps,
+  request: FailoverRequest,
+): AsyncGenerator<EarlyStep, FinalChoice> {
+  return yield* new FailoverLoop(deps, request).run();
+}
+
+class FailoverLoop {
+  readonly #deps: FailoverDeps;
+  readonly #request: FailoverRequest;
+  readonly #session: RequestSession;
+  readonly #queue: Upstream[];
+  readonly #postponed = new Set<number>();
+  readonly #hasOwnCredential: boolean;
+  #isHeadOut = false;
+
+  constructor(deps: FailoverDeps, request: FailoverRequest) {
+    this.#deps = deps;
+    this.#request = request;
+    this.#session = request.session;
+    this.#queue = [...request.candidates];
+    this.#hasOwnCredential = hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
+  }
+
+  async *run(): AsyncGenerator<EarlyStep, FinalChoice> {
+    let outcome: FailedOutcome = { type: "no_credential" };
+    for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
+      const isLast = !this.#queue.some((other) => this.#isUsable(other));
+      const tried: FinalChoice | FailedOutcome = yield* this.#try(upstream, isLast);
+      if (isFinal(tried)) return tried;
+      outcome = tried;
+    }
+    return { type: "failed", error: finalError(outcome) };
+  }
+
+  /** Takes the next upstream; one that another request is just probing waits until the others were tried. */
+  #next(): Upstream | null {
+    for (;;) {
+      const upstream = this.#queue.shift();
+      if (upstream === undefined) return null;
+      const isProbed = this.#deps.health.state(upstream.id).type === "half_open";
+      if (!isProbed || this.#queue.length === 0 || this.#postponed.has(upstream.id)) return upstream;
+      this.#postponed.add(upstream.id);
+      this.#queue.push(upstream);
+    }
+  }
+
+  #isUsable(upstream: Upstream): boolean {
+    return upstream.sk !== ASIS || this.#hasOwnCredential;
+  }
+
+  /** One upstream: a final choice, or the outcome because of which the loop goes on. */
+  async *#try(
+    upstream: Upstream,
+    isLast: boolean,
+  ): AsyncGenerator<EarlyStep, FinalChoice | FailedOutcome> {
+    const { inbound } = this.#session;
+    const { clock, health } = this.#deps;
+    this.#session.beginAttempt(upstream);
+    if (!this.#isUsable(upstream)) {
+      return this.#abandon(upstream, { type: "no_credential" }, { isNext: true });
+    }
+    health.apply(upstream, { type: "try" }, "its waiting time is over");
+    const startedMs = clock.monotonic();
+    const sent = await send(this.#deps, { inbound, upstream }, {
+      headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
+      signal: this.#request.cancellation.signal,
+      isRouterToken: this.#request.isRouterToken,
+    });
+    if (this.#isCancelled()) return this.#stop(upstream, sent.type === "reply" ? sent.body : null);
+    if (sent.type === "client_gone") return this.#stop(upstream, null);
+    if (sent.type !== "reply") {
+      const decision = decide(sent, this.#decisionContext(isLast));
+      return this.#abandon(upstream, sent, { isNext: decision.type === "next" });
+    }
+
+    this.#session.attemptAnswered(sent.status);
+    health.noteLatency(upstream.id, clock.monotonic() - startedMs);
+    return yield* this.#judge(upstream, sent, isLast);
+  }
+
+  async *#judge(
+    upstream: Upstream,
+    reply: UpstreamReply,
+    isLast: boolean,
+  ): AsyncGenerator<EarlyStep, FinalChoice | FailedOutcome> {
+    const outcome: FailedOutcome = { type: "response", status: reply.status };
+    this.#noteStatus(upstream, reply);
+    const decision = decide(outcome, this.#decisionContext(isLast));
+    const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300);
+    if (!canRelay) {
+      const text = await this.#errorText(reply);
+      reply.body.cancel();
+      if (this.#isCancelled()) return this.#stop(upstream, null);
+      const message = `HTTP ${reply.status}${text === "" ? "" : `: ${text}`}`;
+      return this.#abandon(upstream, outcome, { isNext: decision.type === "next", message });
+    }
+
+    const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
+    const proof: Proof = yield* this.#prove(upstream, reply, mask);
+    if (this.#isCancelled()) return this.#stop(upstream, reply.body);
+    const problem = proof.problem ?? this.#misfit(proof);
+    if (problem !== null) {
+      const verdict = decide(problem, this.#decisionContext(isLast));
+      if (verdict.type !== "relay" || this.#misfit(proof) !== null) {
+        reply.body.cancel();
+        return this.#abandon(upstream, problem, { isNext: verdict.type === "next" });
+      }
+      this.#applyHealth(upstream, problem);
+    } else if (reply.status < 400) {
+      this.#deps.health.apply(upstream, { type: "success" }, "it answered");
+    }
+    const head = { upstream, status: reply.status, headers: reply.headers };
+    return proof.type === "whole" ? { ...head, ...proof } : { ...head, ...proof, mask, type: "open" };
+  }
+
+  async *#prove(
+    upstream: Upstream,
+    reply: UpstreamReply,
+    mask: SecretMask | null,
+  ): AsyncGenerator<EarlyStep, Proof> {
+    const { inbound } = this.#session;
+    const proving = prove(reply, {
+      inbound,
+      clock: this.#deps.clock,
+      times: this.#deps.times,
+      mask: mask ?? maskFor(upstream.sk),
+      capture: (isEventStream) => {
+        const { status, headers } = reply;
+        return this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
+      },
+    });
+    for (;;) {
+      const step = await proving.next();
+      if (step.done) return this.#withoutLateBom(step.value);
+      this.#isHeadOut = true;
+      yield { head: { upstream, status: reply.status, headers: reply.headers }, bytes: step.value.bytes };
+    }
+  }
+
+  /** A byte order mark is one only at the start of a stream; the client's stream has begun already. */
+  #withoutLateBom(proof: Proof): Proof {
+    const first = proof.type === "open" ? proof.held[0] : undefined;
+    const isBom = this.#isHeadOut && first?.[0] === 0xef && first[1] === 0xbb && first[2] === 0xbf;
+    if (proof.type !== "open" || first === undefined || !isBom) return proof;
+    return { ...proof, held: [first.slice(3), ...proof.held.slice(1)] };
+  }
+
+  /** A stream's head has gone out, so that only a stream can follow. */
+  #misfit(proof: Proof): ReplyProblem | null {
+    if (!this.#isHeadOut || (proof.type === "open" && proof.isEventStream)) return null;
+    return { type: "bad_reply", message: "the reply is not a stream, and a stream has begun", isCut: true };
+  }
+
+  #decisionContext(isLast: boolean): Parameters<typeof decide>[1] {
+    const { headers } = this.#session.inbound;
+    return {
+      isLast,
+      retryOn: this.#deps.retryOn,
+      isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
+    };
+  }
+
+  #isCancelled(): boolean {
+    return this.#request.cancellation.cause !== null;
+  }
+
+  /** The client left, or the deadline passed: neither says anything about the upstream. */
+  #stop(upstream: Upstream, body: ReplyBody | null): FinalChoice {
+    body?.cancel();
+    const isDeadline = this.#request.cancellation.cause === "deadline";
+    this.#deps.health.apply(upstream, { type: "abandoned" }, "the try was abandoned");
+    const attempt = isDeadline
+      ? this.#session.endAttempt("deadline_exceeded", "the request's deadline passed")
+      : this.#session.endAttempt("client_gone", "the client left");
+    if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
+    return isDeadline ? { type: "failed", error: deadlineError() } : { type: "client_gone" };
+  }
+
+  /** Ends the attempt in the ledger, tells breaker and metrics; a failed choice when nothing comes next. */
+  #abandon(
+    upstream: Upstream,
+    outcome: FailedOutcome,
+    { isNext, message = describe(outcome) }: { isNext: boolean; message?: string },
+  ): FinalChoice | FailedOutcome {
+    this.#applyHealth(upstream, outcome);
+    const errorClass = errorClassOf(outcome);
+    const attempt = this.#session.endAttempt(errorClass, message);
+    if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
+    if (!isNext) return { type: "failed", error: finalError(outcome) };
+    if (this.#queue.length > 0) this.#deps.observer.failedOver(upstream.name, errorClass);
+    return outcome;
+  }
+
+  #applyHealth(upstream: Upstream, outcome: FailedOutcome): void {
+    if (outcome.type === "response") return;
+    this.#deps.health.apply(upstream, { type: healthEventOf(outcome) }, describe(outcome));
+  }
+
+  #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
+    const { status, headers } = reply;
+    const { health, clock } = this.#deps;
+    const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
+    if (waitMs !== null) {
+      health.apply(upstream, { type: "throttled", forMs: waitMs }, `HTTP ${status} with Retry-After`);
+    } else if (isHealthFailure(status)) {
+      health.apply(upstream, { type: "failure" }, `HTTP ${status}`);
+    } else if (status >= 400) {
+      health.apply(upstream, { type: "success" }, "it answered");
+    } else if (status >= 300) {
+      health.apply(upstream, { type: "abandoned" }, `HTTP ${status}`);
+    }
+  }
+
+  /** What an error reply says, as far as it is there at once. */
+  async #errorText(reply: UpstreamReply): Promise<string> {
+    const reader = new TimedReader(reply.body, this.#deps.clock);
+    const deadlineMs = this.#deps.clock.monotonic() + ERROR_TEXT_WAIT_MS;
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    while (bytes < ERROR_TEXT_BYTES) {
+      const read = await reader.read(deadlineMs - this.#deps.clock.monotonic());
+      if (read.type !== "chunk") break;
+      chunks.push(read.bytes);
+      bytes += read.bytes.length;
+    }
+    const body = Buffer.concat(chunks);
+    return (onlyError(body) ?? body.toString("utf8").trim()).slice(0, 300);
+  }
+}
+
+function isFinal(tried: FinalChoice | FailedOutcome): tried is FinalChoice {
+  return ["whole", "open", "failed", "client_gone"].includes(tried.type);
+}
+
+function errorClassOf(outcome: FailedOutcome): ErrorClass {
+  if (outcome.type !== "response") return outcome.type;
+  if (outcome.status >= 300 && outcome.status < 400) return "redirect";
+  return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
+}
+
+function healthEventOf(outcome: FailedOutcome): "success" | "failure" | "abandoned" {
+  if (outcome.type === "no_credential") return "abandoned";
+  return outcome.type === "bad_stream" && outcome.isFinished ? "success" : "failure";
+}
+
+function describe(outcome: FailedOutcome): string {
+  switch (outcome.type) {
+    case "response":
+      return `HTTP ${outcome.status}`;
+    case "connect_error":
+    case "bad_reply":
+    case "bad_stream":
+      return outcome.message;
+    case "timeout":
+      return `no ${TIMEOUT_SUBJECT[outcome.phase]} within ${outcome.limitMs / 1000} s`;
+    case "no_credential":
+      return "the client sent no credential of its own to forward";
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const TIMEOUT_SUBJECT = {
+  headers: "response headers",
+  first_token: "content",
+  body: "more of the reply",
+} as const;
+
+function deadlineError(): RouterError {
+  const advice = "No upstream answered within the deadline; raise --deadline or check the upstreams";
+  return new RouterError(504, "deadline_exceeded", advice);
+}
+
+/** The answer when nothing of the last upstream's can be relayed. */
+function finalError(outcome: FailedOutcome): RouterError {
+  switch (outcome.type) {
+    case "connect_error":
+      return new RouterError(
+        502,
+        "upstream_unreachable",
+        `No upstream could be reached; the last one said: ${outcome.message}`,
+      );
+    case "timeout":
+      return new RouterError(
+        502,
+        "upstream_timeout",
+        `The last upstream gave ${describe(outcome)}; raise its timeout or check it`,
+      );
+    case "no_credential":
+      return new RouterError(
+        401,
+        "no_credential",
+        "Every upstream left forwards the client's own credential; send your own key in Authorization, and the router's token in x-api-key",
+      );
+    case "bad_reply":
+    case "bad_stream":
+      return new RouterError(
+        502,
+        "upstream_cut",
+        `The last upstream's reply cannot be used: ${outcome.message}`,
+      );
+    case "response":
+      return statusError(outcome.status);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function statusError(status: number): RouterError {
+  if (status >= 300 && status < 400) {
+    return new RouterError(
+      502,
+      "upstream_redirect",
+      `The last upstream answered with a redirect (HTTP ${status}), which is never followed; correct its endpoint`,
+    );
+  }
+  return new RouterError(502, "upstream_invalid", `The last upstream answered with HTTP ${status}; check it`);
+}

@@ -1,0 +1,371 @@
+/**
+ * Proves a reply before the choice of upstream becomes final: small JSON is read whole, a stream is held
+ * until it shows content (the commit gate), everything else passes as it comes.
+ *
+ * Decides nothing about other upstreams: it says what the reply turned out to be. DESIGN section 5.
+ */
+import { Buffer } from "node:buffer";
+import type { Capture } from "../capture/capture.ts";
+import { describeError } from "../capture/json.ts";
+import { messageOf } from "../core/errors.ts";
+import type { AttemptOutcome, CapturedReply, Clock, EndpointKind, Inbound } from "../core/types.ts";
+import type { SecretMask } from "./masking.ts";
+import { TimedReader } from "./timed_reader.ts";
+import type { ReplyBody, UpstreamReply } from "./transport.ts";
+
+/** JSON up to this size is read whole before anything of it is relayed. */
+export const WHOLE_LIMIT_BYTES = 1024 * 1024;
+/** A stream that has shown no content after this many bytes is relayed as it is. */
+export const HELD_LIMIT_BYTES = 64 * 1024;
+
+export interface GateTimes {
+  readonly gateMs: number;
+  readonly firstTokenTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export interface ProofContext {
+  readonly inbound: Pick<Inbound, "method" | "kind" | "isStream">;
+  readonly clock: Clock;
+  readonly times: GateTimes;
+  /** Set for a reply whose body may echo the upstream's key. */
+  readonly mask: SecretMask | null;
+  readonly capture: (isEventStream: boolean) => Capture;
+}
+
+/** Neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
+export interface EarlyBytes {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+export type ReplyProblem = Extract<AttemptOutcome, { type: "bad_reply" | "bad_stream" | "timeout" }>;
+
+/** What a reply turned out to be. */
+export type Proof =
+  | {
+    readonly type: "whole";
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly captured: CapturedReply;
+    readonly problem: ReplyProblem | null;
+  }
+  | {
+    readonly type: "open";
+    /** Read, not yet sent; already shown to the capture (and masked) when `isHeldCaptured`. */
+    readonly held: readonly Uint8Array<ArrayBuffer>[];
+    readonly isHeldCaptured: boolean;
+    readonly body: ReplyBody;
+    readonly capture: Capture;
+    readonly isEventStream: boolean;
+    readonly problem: ReplyProblem | null;
+  };
+
+/** Yields neutral bytes that may go out early; returns the proof. Cancels nothing: the caller does. */
+export async function* prove(reply: UpstreamReply, context: ProofContext): AsyncGenerator<EarlyBytes, Proof> {
+  if (hasNoBody(reply.status, context.inbound.method)) {
+    reply.body.cancel();
+    const captured = context.capture(false).finish(true);
+    return { type: "whole", bytes: new Uint8Array(), captured, problem: null };
+  }
+  const reader = new TimedReader(reply.body, context.clock);
+  const isJson = isJsonType(reply.headers.get("content-type"));
+  if (reply.status >= 400) return await readWhole(reply, reader, context, []);
+  if (isEventStreamType(reply.headers.get("content-type"))) {
+    return yield* new StreamGate(reader, context).run([]);
+  }
+  if (!context.inbound.isStream) {
+    return isJson ? await readWhole(reply, reader, context, []) : openAsItComes(reader, context, []);
+  }
+  const sniffed = await sniff(reader, context);
+  if (sniffed.isEventStream) return yield* new StreamGate(reader, context).run(sniffed.chunks);
+  return isJson
+    ? await readWhole(reply, reader, context, sniffed.chunks)
+    : openAsItComes(reader, context, sniffed.chunks);
+}
+
+/** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
+export function hasNoBody(status: number, method: string): boolean {
+  return method === "HEAD" || status === 204 || status === 205 || status === 304;
+}
+
+export function isEventStreamType(contentType: string | null): boolean {
+  return contentType !== null && /^\s*text\/event-stream\b/i.test(contentType);
+}
+
+function isJsonType(contentType: string | null): boolean {
+  return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
+}
+
+function openAsItComes(
+  reader: TimedReader,
+  context: ProofContext,
+  held: Uint8Array<ArrayBuffer>[],
+): Proof {
+  const capture = context.capture(false);
+  for (const chunk of held) capture.push(chunk);
+  return {
+    type: "open",
+    held,
+    isHeldCaptured: true,
+    body: reader.rest(),
+    capture,
+    isEventStream: false,
+    problem: null,
+  };
+}
+
+const STREAM_BEGINNINGS = ["data:", "event:", "id:", ":"];
+const LONGEST_BEGINNING = 6;
+
+/** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
+async function sniff(
+  reader: TimedReader,
+  context: ProofContext,
+): Promise<{ isEventStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let text = "";
+  while (text.length < LONGEST_BEGINNING) {
+    const read = await reader.read(context.times.firstTokenTimeoutMs);
+    if (read.type !== "chunk") break;
+    chunks.push(read.bytes);
+    text += Buffer.from(read.bytes).toString("latin1", 0, LONGEST_BEGINNING + 3);
+    text = text.replace(/^\u00ef\u00bb\u00bf/, "").replace(/^[\r\n]+/, "");
+  }
+  return { isEventStream: STREAM_BEGINNINGS.some((beginning) => text.startsWith(beginning)), chunks };
+}
+
+/** Kinds whose success is a JSON document by their own definition. */
+const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
+  ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
+);
+
+async function readWhole(
+  reply: UpstreamReply,
+  reader: TimedReader,
+  context: ProofContext,
+  chunks: Uint8Array<ArrayBuffer>[],
+): Promise<Proof> {
+  const isError = reply.status >= 400;
+  const declaredBytes = Number(reply.headers.get("content-length") ?? NaN);
+  // An error reply is relayed as far as it came; only a success must be whole to count as one.
+  const openUncaptured = (problem: ReplyProblem | null): Proof => ({
+    type: "open",
+    held: chunks,
+    isHeldCaptured: false,
+    body: reader.rest(),
+    capture: context.capture(false),
+    isEventStream: false,
+    problem: isError ? null : problem,
+  });
+  if (declaredBytes > WHOLE_LIMIT_BYTES) return openUncaptured(null);
+
+  let bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  for (;;) {
+    const read = await reader.read(context.times.idleTimeoutMs);
+    if (read.type === "end") break;
+    if (read.type === "late") {
+      return openUncaptured({ type: "timeout", phase: "body", limitMs: context.times.idleTimeoutMs });
+    }
+    if (read.type === "broken") {
+      return openUncaptured({
+        type: "bad_reply",
+        message: `the reply broke off after ${bytes} bytes: ${messageOf(read.error)}`,
+        isCut: true,
+      });
+    }
+    chunks.push(read.bytes);
+    bytes += read.bytes.length;
+    if (bytes > WHOLE_LIMIT_BYTES) return openUncaptured(null);
+  }
+  const raw = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
+  const errorMessage = isError ? null : onlyError(raw);
+  const isMasked = context.mask !== null && (isError || errorMessage !== null);
+  const whole = isMasked ? maskWhole(raw, context.mask) : raw;
+  const capture = context.capture(false);
+  capture.push(whole);
+  const captured = capture.finish(true);
+  const problem = isError
+    ? null
+    : documentProblem({ bytes: whole.length, errorMessage }, captured, context.inbound.kind);
+  return { type: "whole", bytes: whole, captured, problem };
+}
+
+function maskWhole(bytes: Uint8Array, mask: SecretMask): Uint8Array<ArrayBuffer> {
+  return concat([mask.push(bytes), mask.flush()]);
+}
+
+/** Joins chunks into one array. */
+export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, at);
+    at += chunk.length;
+  }
+  return joined;
+}
+
+function documentProblem(
+  document: { readonly bytes: number; readonly errorMessage: string | null },
+  captured: CapturedReply,
+  kind: EndpointKind,
+): ReplyProblem | null {
+  if (JSON_KINDS.has(kind)) {
+    if (document.bytes === 0) return badReply("the reply is empty");
+    if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
+  }
+  const { errorMessage } = document;
+  return errorMessage === null ? null : badReply(`the reply is an error: ${errorMessage}`);
+}
+
+function badReply(message: string): ReplyProblem {
+  return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
+}
+
+/** Keys that may accompany `error` in an object that is nothing but an error. */
+const ERROR_COMPANIONS = new Set([
+  "error",
+  "type",
+  "code",
+  "message",
+  "status",
+  "success",
+  "param",
+  "request_id",
+  "user_id",
+  "timestamp",
+]);
+
+/** The message of a JSON object that is only an error; null for anything else. */
+export function onlyError(bytes: Uint8Array): string | null {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (buffer.indexOf('"error"') < 0) return null;
+  try {
+    const parsed: unknown = JSON.parse(buffer.toString("utf8"));
+    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return null;
+    const { error } = parsed as { error?: unknown };
+    if (!error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
+    return describeError(error);
+  } catch {
+    return null;
+  }
+}
+
+/** Holds one stream until it shows content. One object per stream. */
+class StreamGate {
+  readonly #reader: TimedReader;
+  readonly #context: ProofContext;
+  readonly #capture: Capture;
+  readonly #startedMs: number;
+  #held: Uint8Array<ArrayBuffer>[] = [];
+  #heldBytes = 0;
+  /** Bytes of the stream that have gone out early. */
+  #sentBytes = 0;
+  #isWaitOver = false;
+
+  constructor(reader: TimedReader, context: ProofContext) {
+    this.#reader = reader;
+    this.#context = context;
+    this.#capture = context.capture(true);
+    this.#startedMs = context.clock.monotonic();
+  }
+
+  async *run(first: readonly Uint8Array<ArrayBuffer>[]): AsyncGenerator<EarlyBytes, Proof> {
+    for (const chunk of first) this.#take(chunk);
+    for (;;) {
+      const verdict = this.#judge();
+      if (verdict !== null) return verdict;
+      if (this.#isWaitOver) {
+        const bytes = this.#takeNeutral();
+        if (bytes.length > 0) yield { bytes };
+      }
+      const { gateMs, firstTokenTimeoutMs } = this.#context.times;
+      const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
+      const read = await this.#reader.read(limitMs - this.#elapsedMs());
+      switch (read.type) {
+        case "chunk":
+          this.#take(read.bytes);
+          break;
+        case "end":
+          return this.#endedWithoutContent();
+        case "broken":
+          return this.#result({
+            type: "bad_stream",
+            message: `the stream broke off before any content: ${messageOf(read.error)}`,
+            isCut: true,
+            isFinished: false,
+          });
+        case "late":
+          if (this.#elapsedMs() >= firstTokenTimeoutMs) {
+            return this.#result({ type: "timeout", phase: "first_token", limitMs: firstTokenTimeoutMs });
+          }
+          if (!this.#isWaitOver) {
+            this.#isWaitOver = true;
+            if (!this.#capture.progress.hasEvents) yield { bytes: this.#takeNeutral() };
+          }
+          break;
+        default:
+          read satisfies never;
+      }
+    }
+  }
+
+  #elapsedMs(): number {
+    return this.#context.clock.monotonic() - this.#startedMs;
+  }
+
+  #take(chunk: Uint8Array<ArrayBuffer>): void {
+    this.#capture.push(chunk);
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+  }
+
+  /** The proof, once what has been seen suffices; null while the choice is open. */
+  #judge(): Proof | null {
+    const { hasContent, hasEvents, errorMessage, isTerminal } = this.#capture.progress;
+    if (hasContent) return this.#result(null);
+    if (errorMessage !== null) {
+      return this.#result({
+        type: "bad_stream",
+        message: `the stream is an error: ${errorMessage}`.slice(0, 500),
+        isCut: false,
+        isFinished: false,
+      });
+    }
+    if (isTerminal) return this.#endedWithoutContent();
+    if (this.#heldBytes >= HELD_LIMIT_BYTES || (this.#isWaitOver && hasEvents)) return this.#result(null);
+    return null;
+  }
+
+  #endedWithoutContent(): Proof {
+    return this.#result({
+      type: "bad_stream",
+      message: "the stream ended without content",
+      isCut: false,
+      isFinished: this.#capture.partial().finishReason !== null,
+    });
+  }
+
+  /** Takes the neutral bytes off what is held. */
+  #takeNeutral(): Uint8Array<ArrayBuffer> {
+    const count = this.#capture.progress.neutralBytes - this.#sentBytes;
+    if (count <= 0) return new Uint8Array();
+    const all = concat(this.#held);
+    const rest = all.slice(count);
+    this.#held = rest.length > 0 ? [rest] : [];
+    this.#heldBytes = rest.length;
+    this.#sentBytes += count;
+    return all.slice(0, count);
+  }
+
+  #result(problem: ReplyProblem | null): Proof {
+    return {
+      type: "open",
+      held: this.#held,
+      isHeldCaptured: true,
+      body: this.#reader.rest(),
+      capture: this.#capture,
+      isEventStream: true,
+      problem,
+    };
+  }
+}

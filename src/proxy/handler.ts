@@ -1,0 +1,347 @@
+/**
+ * One request from Hono to settled record.
+ *
+ * Reads and classifies the request, runs the failover loop over the snapshot taken at its start, and gives
+ * the client the chosen reply. Every way out passes through one settlement.
+ */
+import { requestText } from "../capture/request_text.ts";
+import { classify } from "../core/endpoint.ts";
+import { RouterError } from "../core/errors.ts";
+import { candidates } from "../core/policy.ts";
+import { maskSecret } from "../core/secrets.ts";
+import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
+import type { Observer } from "../observe/observer.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
+import { CLIENT_GONE_STATUS, verdictOnRelay, verdictOnWhole } from "./ending.ts";
+import { EarlyBody } from "./early.ts";
+import {
+  type Cancellation,
+  type EarlyStep,
+  failover,
+  type FailoverDeps,
+  type FinalChoice,
+} from "./failover.ts";
+import { clientHeaders } from "./headers.ts";
+import { hasNoBody } from "./gate.ts";
+import type { InFlightRows } from "./in_flight.ts";
+import { Relay, type RelayEnd } from "./relay.ts";
+import { readBody } from "./request_body.ts";
+import { RequestSession } from "./session.ts";
+import { resettle, settle, type SettlementDeps } from "./settlement.ts";
+
+export interface ProxyLimits {
+  readonly maxBodyBytes: number;
+  readonly recordBodyLimitBytes: number;
+  readonly deadlineMs: number | null;
+}
+
+export interface ProxyDeps extends FailoverDeps, SettlementDeps {
+  readonly observer: Observer;
+  readonly inFlight: InFlightRows;
+  readonly limits: ProxyLimits;
+  /** null: the database's policy, or `order`. */
+  readonly policy: OrderPolicy | null;
+  /** Unique, sortable (ULID). */
+  readonly newId: () => string;
+  readonly random: () => number;
+}
+
+/** What the web layer knows about a request. */
+export interface RequestContext {
+  readonly path: string;
+  readonly query: string;
+  readonly clientIp: string;
+  readonly clientName: string | null;
+  readonly clientToken: string | null;
+  readonly snapshot: RegistrySnapshot;
+  readonly isRouterToken: (credential: string) => boolean;
+}
+
+/** Relays requests. One object for the life of the program. */
+export class Proxy {
+  readonly #deps: ProxyDeps;
+  #turn = 0;
+
+  constructor(deps: ProxyDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Answers one request.
+   * @throws RouterError when the request cannot be accepted at all (413); nothing is recorded then.
+   */
+  async handle(request: Request, context: RequestContext): Promise<Response> {
+    const startedAtMs = this.#deps.clock.now();
+    const startedMonoMs = this.#deps.clock.monotonic();
+    const { limits } = this.#deps;
+    const read = await readBody(request, limits.maxBodyBytes);
+    const isBodyless = request.method === "GET" || request.method === "HEAD";
+    const body = isBodyless ? null : read.bytes;
+    const contentType = request.headers.get("content-type");
+    const inbound: Inbound = {
+      ...classify(context.path, contentType, body),
+      id: this.#deps.newId(),
+      method: request.method,
+      path: context.path,
+      query: context.query,
+      headers: request.headers,
+      body,
+      clientIp: context.clientIp,
+      clientName: context.clientName,
+      clientToken: context.clientToken,
+      startedAtMs,
+      startedMonoMs,
+    };
+    const session = new RequestSession(inbound, {
+      requestText: requestText(body, contentType, limits.recordBodyLimitBytes),
+      authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
+    }, this.#deps.clock);
+    this.#deps.observer.requestStarted();
+    this.#deps.inFlight.add(session);
+    return await new Exchange(this.#deps, session).answer(request, {
+      context,
+      candidates: this.#candidates(inbound, context.snapshot),
+      isCut: read.type === "cut",
+    });
+  }
+
+  #candidates(inbound: Inbound, snapshot: RegistrySnapshot): Upstream[] {
+    return candidates(snapshot.upstreams, {
+      policy: this.#deps.policy ?? snapshot.policy ?? "order",
+      model: inbound.model,
+      path: inbound.path,
+      standing: (id) => this.#deps.health.standing(id),
+      random: this.#deps.random,
+      turn: this.#turn++,
+    });
+  }
+}
+
+/** The exchange of one request with its client. */
+class Exchange implements Cancellation {
+  readonly #deps: ProxyDeps;
+  readonly #session: RequestSession;
+  readonly #abort = new AbortController();
+  #cause: "client" | "deadline" | null = null;
+
+  constructor(deps: ProxyDeps, session: RequestSession) {
+    this.#deps = deps;
+    this.#session = session;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  get cause(): "client" | "deadline" | null {
+    return this.#cause;
+  }
+
+  async answer(
+    request: Request,
+    plan: { readonly context: RequestContext; readonly candidates: Upstream[]; readonly isCut: boolean },
+  ): Promise<Response> {
+    if (plan.isCut || request.signal.aborted) return await this.#clientGone();
+    const { snapshot, isRouterToken } = plan.context;
+    if (plan.candidates.length === 0) {
+      return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
+    }
+
+    const onGone = () => this.#cancel("client");
+    request.signal.addEventListener("abort", onGone, { once: true });
+    const { deadlineMs } = this.#deps.limits;
+    const deadline = deadlineMs === null
+      ? null
+      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.#session.elapsedMs());
+    const stopDeadline = () => {
+      if (deadline !== null) this.#deps.clock.clearTimer(deadline);
+    };
+    const steps = failover(this.#deps, {
+      session: this.#session,
+      candidates: plan.candidates,
+      upstreamCount: snapshot.upstreams.filter((upstream) => upstream.isEnabled).length,
+      cancellation: this,
+      isRouterToken,
+    });
+    try {
+      const first = await steps.next();
+      if (!first.done) return this.#early(first.value, steps, stopDeadline);
+      stopDeadline();
+      return await this.#final(first.value);
+    } finally {
+      request.signal.removeEventListener("abort", onGone);
+    }
+  }
+
+  #cancel(cause: "client" | "deadline"): void {
+    this.#cause ??= cause;
+    this.#abort.abort();
+  }
+
+  async #final(choice: FinalChoice): Promise<Response> {
+    switch (choice.type) {
+      case "whole":
+        return await this.#whole(choice);
+      case "open":
+        return this.#open(choice);
+      case "failed":
+        return await this.#failed(choice.error);
+      case "client_gone":
+        return await this.#clientGone();
+      default:
+        return choice satisfies never;
+    }
+  }
+
+  async #whole(choice: Extract<FinalChoice, { type: "whole" }>): Promise<Response> {
+    this.#session.chosen(choice.upstream, null);
+    const { errorClass, ...verdict } = verdictOnWhole(choice.status, choice.captured, choice.problem);
+    const headers = this.#headers(choice.headers, choice.upstream);
+    this.#endAttempt(errorClass, verdict.error);
+    await this.#settle({ ...verdict, captured: choice.captured });
+    const { method } = this.#session.inbound;
+    const body = hasNoBody(choice.status, method) ? null : choice.bytes;
+    return new Response(body, { status: choice.status, headers });
+  }
+
+  #open(choice: Extract<FinalChoice, { type: "open" }>): Response {
+    const headers = this.#headers(choice.headers, choice.upstream);
+    const relay = this.#relay(choice);
+    return new Response(streamOf(relay), { status: choice.status, headers });
+  }
+
+  /** The pump of an open reply, wired to the settlement. */
+  #relay(choice: Extract<FinalChoice, { type: "open" }>): Relay {
+    const session = this.#session;
+    const { capture, status, isEventStream } = choice;
+    session.chosen(choice.upstream, capture);
+    let settledBytes: number | null = null;
+    const onEnd = async (end: RelayEnd) => {
+      const isStillOpen = end.type === "terminal" && isEventStream;
+      const isCleanEnd = end.type === "end" || end.type === "terminal";
+      const captured = isStillOpen ? capture.partial() : capture.finish(isCleanEnd);
+      if (settledBytes !== null && (end.type === "client_gone" || captured.bytes === settledBytes)) return;
+      const { hasContent, errorMessage } = capture.progress;
+      const effective: RelayEnd = settledBytes === null ? end : { type: "end" };
+      const verdict = verdictOnRelay(effective, captured, {
+        status,
+        isEventStream,
+        hasContent,
+        errorMessage,
+      });
+      const { errorClass, ...ending } = verdict;
+      if (settledBytes !== null) return await resettle(this.#deps, session, { ...ending, captured });
+      settledBytes = captured.bytes;
+      if (verdict.outcome === "upstream_cut" || verdict.outcome === "idle_timeout") {
+        this.#deps.health.apply(choice.upstream, { type: "failure" }, verdict.error ?? verdict.outcome);
+      }
+      this.#endAttempt(errorClass, verdict.error);
+      await this.#settle({ ...ending, captured });
+    };
+    const declared = choice.headers.get("content-length");
+    return new Relay(
+      { ...choice, contentLength: declared === null ? null : Number(declared) },
+      { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
+      { clock: this.#deps.clock, limitMs: this.#deps.times.idleTimeoutMs },
+    );
+  }
+
+  /** The head goes out before the choice is final. */
+  #early(first: EarlyStep, steps: AsyncGenerator<EarlyStep, FinalChoice>, onDecided: () => void): Response {
+    const { head } = first;
+    this.#session.chosen(head.upstream, null);
+    const headers = this.#headers(head.headers, head.upstream);
+    headers.delete("content-length");
+    const body = new EarlyBody(first.bytes, steps, {
+      onDecided,
+      relay: (choice) => this.#relay(choice),
+      onFailed: (error) => this.#settleFailure(error),
+      cancel: () => this.#cancel("client"),
+      onClientGone: () => this.#settleClientGone(),
+    });
+    return new Response(streamOf(body), { status: head.status, headers });
+  }
+
+  async #failed(error: RouterError): Promise<Response> {
+    await this.#settleFailure(error);
+    return errorResponse(error, this.#headers(null, null));
+  }
+
+  async #settleFailure(error: RouterError): Promise<void> {
+    const { attempts } = this.#session;
+    const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
+    await this.#settle({
+      outcome: isUntried ? "no_upstream" : "upstream_error",
+      status: error.status,
+      captured: null,
+      responseText: JSON.stringify(error.toEnvelope()),
+      error: error.message,
+    });
+  }
+
+  async #clientGone(): Promise<Response> {
+    await this.#settleClientGone();
+    return new Response(null, { status: CLIENT_GONE_STATUS });
+  }
+
+  async #settleClientGone(): Promise<void> {
+    const captured: CapturedReply | null = this.#session.capture?.partial() ?? null;
+    await this.#settle({
+      outcome: "client_gone",
+      status: CLIENT_GONE_STATUS,
+      captured,
+      error: "the client left before the reply began",
+    });
+  }
+
+  #endAttempt(...[errorClass, message]: Parameters<RequestSession["endAttempt"]>): void {
+    const attempt = this.#session.endAttempt(errorClass, message);
+    if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
+  }
+
+  async #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
+    this.#deps.inFlight.remove(this.#session);
+    await settle(this.#deps, this.#session, ending);
+  }
+
+  #headers(upstream: Headers | null, chosen: Upstream | null): Headers {
+    return clientHeaders(upstream, {
+      requestId: this.#session.inbound.id,
+      upstreamName: chosen?.name ?? null,
+      attempts: this.#session.attemptCount,
+    });
+  }
+}
+
+function streamOf(
+  source: Pick<Relay | EarlyBody, "pull" | "cancel">,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    pull: (controller) => source.pull(controller),
+    cancel: () => source.cancel(),
+  }, { highWaterMark: 0 });
+}
+
+/** An error of our own as a response. */
+export function errorResponse(error: RouterError, headers: Headers): Response {
+  headers.set("content-type", "application/json");
+  return new Response(JSON.stringify(error.toEnvelope()), { status: error.status, headers });
+}
+
+/** Why there is nothing to try. */
+function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
+  const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
+  if (enabled.length > 0) {
+    const allowed = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const subject = inbound.model === null ? `path ${inbound.path}` : `model ${inbound.model}`;
+    return new RouterError(
+      404,
+      "model_not_found",
+      `No upstream allows the ${subject}${allowed === "" ? "" : `; allowed: ${allowed}`}`,
+    );
+  }
+  const advice = snapshot.upstreams.length > 0
+    ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
+    : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
+  return new RouterError(503, "no_upstream", advice);
+}

@@ -1,0 +1,174 @@
+/**
+ * Which headers cross the proxy, in both directions, and the credential that an upstream gets.
+ *
+ * Hop-by-hop headers: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+ */
+import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
+
+const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
+const NEVER_FORWARDED = new Set([
+  ...HOP_BY_HOP,
+  "accept-encoding",
+  "api-key",
+  "authorization",
+  "content-length",
+  "cookie",
+  "expect",
+  "forwarded",
+  "host",
+  "x-api-key",
+]);
+
+const NEVER_RELAYED = new Set([...HOP_BY_HOP]);
+
+/** Headers in which clients send credentials, and in which `asis` forwards the client's own. */
+const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key"] as const;
+
+/** Names that a `Connection` header declares hop-by-hop. */
+function connectionTokens(headers: Headers): Set<string> {
+  const value = headers.get("connection");
+  return value === null ? EMPTY : new Set(value.split(",").map((token) => token.trim().toLowerCase()));
+}
+const EMPTY: Set<string> = new Set();
+
+/**
+ * The headers of the request to an upstream, or null when the upstream is `asis` and the client brought no
+ * credential of its own.
+ * @param isRouterToken tells whether a credential is one of the router's own tokens, which never leave it.
+ */
+export function upstreamHeaders(
+  inbound: Pick<Inbound, "headers">,
+  upstream: Pick<Upstream, "sk" | "endpoint" | "authStyle">,
+  isRouterToken: (credential: string) => boolean,
+): Headers | null {
+  const named = connectionTokens(inbound.headers);
+  const headers = new Headers();
+  for (const [name, value] of inbound.headers) {
+    if (NEVER_FORWARDED.has(name) || name.startsWith("x-forwarded-") || named.has(name)) continue;
+    headers.append(name, value);
+  }
+  headers.set("accept-encoding", "identity");
+  if (upstream.sk !== ASIS) {
+    setCredential(headers, upstream.sk, upstream.authStyle ?? guessAuthStyle(upstream.endpoint));
+    return headers;
+  }
+  const own = ownCredentials(inbound.headers, isRouterToken);
+  for (const [name, value] of own) headers.set(name, value);
+  return own.length > 0 ? headers : null;
+}
+
+/** The credential headers of a client that hold none of the router's own tokens. */
+function ownCredentials(
+  headers: Headers,
+  isRouterToken: (credential: string) => boolean,
+): [string, string][] {
+  const own: [string, string][] = [];
+  for (const name of CREDENTIAL_HEADERS) {
+    const value = headers.get(name)?.trim();
+    if (value && !isRouterToken(bearerToken(value) ?? value)) own.push([name, value]);
+  }
+  return own;
+}
+
+/** Whether an `asis` upstream can be tried for this client. */
+export function hasOwnCredential(headers: Headers, isRouterToken: (credential: string) => boolean): boolean {
+  return ownCredentials(headers, isRouterToken).length > 0;
+}
+
+function setCredential(headers: Headers, sk: string, style: AuthStyle): void {
+  switch (style) {
+    case "bearer":
+      return headers.set("authorization", `Bearer ${sk}`);
+    case "x-api-key":
+      return headers.set("x-api-key", sk);
+    case "api-key":
+      return headers.set("api-key", sk);
+    default:
+      return style satisfies never;
+  }
+}
+
+/** Anthropic wants `x-api-key`, Azure OpenAI `api-key`, everybody else `Authorization: Bearer`. */
+export function guessAuthStyle(endpoint: string): AuthStyle {
+  const host = new URL(endpoint).hostname;
+  if (host === "anthropic.com" || host.endsWith(".anthropic.com")) return "x-api-key";
+  if (host.endsWith(".openai.azure.com") || host.endsWith(".cognitiveservices.azure.com")) return "api-key";
+  return "bearer";
+}
+
+/** The credential of a `Bearer` header value (RFC 6750; the scheme in any case), or null. */
+export function bearerToken(value: string): string | null {
+  return /^bearer +(.+)$/i.exec(value.trim())?.[1]?.trim() ?? null;
+}
+
+/** Every credential that a client sent, in order of preference. */
+export function clientCredentials(headers: Headers): string[] {
+  const credentials: string[] = [];
+  const authorization = headers.get("authorization");
+  const bearer = authorization === null ? null : bearerToken(authorization);
+  if (bearer !== null) credentials.push(bearer);
+  for (const name of ["x-api-key", "api-key"]) {
+    const value = headers.get(name)?.trim();
+    if (value) credentials.push(value);
+  }
+  return credentials;
+}
+
+/** CORS headers of every answer; the upstream's own are dropped in their favour. */
+export const CORS_HEADERS: readonly (readonly [string, string])[] = [
+  ["access-control-allow-origin", "*"],
+  ["access-control-expose-headers", "*"],
+];
+
+/** What the router adds to every answer. */
+export interface RouterHeaders {
+  readonly requestId: string;
+  /** Name of the upstream that answered, null when none did. */
+  readonly upstreamName: string | null;
+  readonly attempts: number;
+}
+
+/** The headers of the answer to the client. `upstream` null: an answer of our own. */
+export function clientHeaders(upstream: Headers | null, router: RouterHeaders): Headers {
+  const headers = new Headers();
+  if (upstream !== null) {
+    const named = connectionTokens(upstream);
+    for (const [name, value] of upstream) {
+      if (NEVER_RELAYED.has(name) || name.startsWith("access-control-") || named.has(name)) continue;
+      headers.append(name, value);
+    }
+  }
+  for (const [name, value] of CORS_HEADERS) headers.set(name, value);
+  headers.set("x-oar-request-id", router.requestId);
+  if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
+  headers.set("x-oar-attempts", String(router.attempts));
+  return headers;
+}
+
+/** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */
+function headerText(text: string): string {
+  return text.toWellFormed().replace(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character)).trim();
+}
+
+/**
+ * The URL of a request at an upstream: the endpoint's path, then the request's path without `/v1`; an
+ * endpoint without a path keeps `/v1`; both queries.
+ */
+export function upstreamUrl(endpoint: string, path: string, query: string): string {
+  const url = new URL(endpoint);
+  const base = url.pathname.replace(/\/+$/, "");
+  const target = base === "" ? path : base + path.replace(/^\/v1(?=\/|$)/, "");
+  const queries = [url.search.slice(1), query].filter((part) => part !== "").join("&");
+  return `${url.origin}${target}${queries === "" ? "" : `?${queries}`}`;
+}

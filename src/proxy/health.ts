@@ -1,0 +1,63 @@
+/**
+ * The breakers and latencies of all upstreams, in memory: applies events, answers questions of standing.
+ *
+ * Owns no rules: those are in core/breaker.ts.
+ */
+import { availability, type BreakerEvent, type BreakerState, CLOSED, transition } from "../core/breaker.ts";
+import type { UpstreamStanding } from "../core/policy.ts";
+import type { Clock, Upstream } from "../core/types.ts";
+
+/** Weight of the newest sample in the smoothed latency. */
+const LATENCY_WEIGHT = 0.2;
+
+/** Told when an upstream's state changes. */
+export type HealthListener = (
+  upstream: Pick<Upstream, "id" | "name">,
+  change: { readonly from: BreakerState["type"]; readonly to: BreakerState["type"]; readonly reason: string },
+) => void;
+
+export class UpstreamHealth {
+  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #onChange: HealthListener;
+  readonly #states = new Map<number, BreakerState>();
+  readonly #latencies = new Map<number, number>();
+
+  constructor(clock: Pick<Clock, "monotonic">, onChange: HealthListener) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  state(upstreamId: number): BreakerState {
+    return this.#states.get(upstreamId) ?? CLOSED;
+  }
+
+  standing(upstreamId: number): UpstreamStanding {
+    return {
+      availability: availability(this.state(upstreamId), this.#clock.monotonic()),
+      latencyMs: this.#latencies.get(upstreamId) ?? null,
+    };
+  }
+
+  /** Applies an event; `reason` goes to the listener when the state changes. */
+  apply(upstream: Pick<Upstream, "id" | "name">, event: BreakerEvent, reason: string): void {
+    const before = this.state(upstream.id);
+    const after = transition(before, event, this.#clock.monotonic());
+    if (after === before) return;
+    this.#states.set(upstream.id, after);
+    if (after.type !== before.type) {
+      this.#onChange(upstream, { from: before.type, to: after.type, reason });
+    }
+  }
+
+  noteLatency(upstreamId: number, latencyMs: number): void {
+    const before = this.#latencies.get(upstreamId);
+    const smoothed = before === undefined ? latencyMs : before + LATENCY_WEIGHT * (latencyMs - before);
+    this.#latencies.set(upstreamId, smoothed);
+  }
+
+  /** Forgets upstreams that are no longer configured. */
+  retain(upstreamIds: ReadonlySet<number>): void {
+    for (const id of this.#states.keys()) if (!upstreamIds.has(id)) this.#states.delete(id);
+    for (const id of this.#latencies.keys()) if (!upstreamIds.has(id)) this.#latencies.delete(id);
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * The one pump: bytes of the chosen reply to the client, each shown to the capture, with backpressure both ways.
+ *
+ * Pull-driven: the upstream is read only when the client takes more. The last bytes of a reply wait for its
+ * record's commit (`onEnd`), so that a client never holds a whole reply that was not recorded.
+ */
+import type { Capture } from "../capture/capture.ts";
+import { messageOf } from "../core/errors.ts";
+import type { Clock } from "../core/types.ts";
+import type { SecretMask } from "./masking.ts";
+import type { ReplyBody } from "./transport.ts";
+
+/** How the relay of a reply ended. */
+export type RelayEnd =
+  | { readonly type: "end" }
+  /** The protocol's own end marker has come; the body may still go on. */
+  | { readonly type: "terminal" }
+  | { readonly type: "cut"; readonly message: string }
+  | { readonly type: "idle"; readonly limitMs: number }
+  | { readonly type: "client_gone" };
+
+export interface RelaySource {
+  readonly held: readonly Uint8Array<ArrayBuffer>[];
+  readonly isHeldCaptured: boolean;
+  readonly body: ReplyBody;
+  readonly capture: Capture;
+  readonly mask: SecretMask | null;
+  /** Declared length of the whole body in bytes; null when unknown. */
+  readonly contentLength: number | null;
+}
+
+export interface RelayHooks {
+  /** After each chunk, of this many bytes, was shown to the capture. */
+  onProgress(bytes: number): void;
+  /**
+   * Once for `terminal`, once for whatever comes last. What comes after is held back until it resolves.
+   */
+  onEnd(end: RelayEnd): Promise<void>;
+}
+
+/** One reply on its way to the client: the underlying source of the response's stream. */
+export class Relay {
+  readonly #source: RelaySource;
+  readonly #hooks: RelayHooks;
+  readonly #idle: IdleTimer;
+  #heldAt = 0;
+  #bytes = 0;
+  #isTerminalSeen = false;
+  #isOver = false;
+  #isIdle = false;
+
+  constructor(source: RelaySource, hooks: RelayHooks, idle: { clock: Clock; limitMs: number }) {
+    this.#source = source;
+    this.#hooks = hooks;
+    this.#idle = new IdleTimer(idle.clock, idle.limitMs, () => {
+      this.#isIdle = true;
+      source.body.cancel();
+    });
+  }
+
+  /** Gives the client its next bytes, ends the stream, or errors it (an unterminated end). */
+  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    while (!this.#isOver) {
+      const chunk = await this.#next(controller);
+      if (chunk === null) return;
+      if (chunk.length === 0) continue;
+      if (this.#isLast()) {
+        this.#isTerminalSeen = true;
+        await this.#hooks.onEnd({ type: "terminal" });
+      }
+      if (!this.#isOver) controller.enqueue(chunk);
+      return;
+    }
+  }
+
+  /** The client left. */
+  async cancel(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#idle.stop();
+    this.#source.body.cancel();
+    await this.#hooks.onEnd({ type: "client_gone" });
+  }
+
+  /** The next bytes for the client, captured; null when the stream was closed or errored instead. */
+  async #next(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const held = this.#source.held[this.#heldAt];
+    if (held !== undefined) {
+      this.#heldAt++;
+      return this.#take(held, this.#source.isHeldCaptured);
+    }
+    let chunk: Uint8Array<ArrayBuffer> | null;
+    this.#idle.start();
+    try {
+      chunk = await this.#source.body.read();
+    } catch (error) {
+      const idle: RelayEnd = { type: "idle", limitMs: this.#idle.limitMs };
+      await this.#fail(controller, this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
+      return null;
+    } finally {
+      this.#idle.pause();
+    }
+    if (this.#isOver) return null;
+    if (this.#isIdle) {
+      await this.#fail(controller, { type: "idle", limitMs: this.#idle.limitMs });
+      return null;
+    }
+    if (chunk !== null) return this.#take(chunk, false);
+    return await this.#finish(controller);
+  }
+
+  #take(chunk: Uint8Array<ArrayBuffer>, isCaptured: boolean): Uint8Array<ArrayBuffer> {
+    this.#bytes += chunk.length;
+    const bytes = this.#source.mask === null ? chunk : this.#source.mask.push(chunk);
+    if (!isCaptured) this.#source.capture.push(bytes);
+    this.#hooks.onProgress(bytes.length);
+    return bytes;
+  }
+
+  #isLast(): boolean {
+    if (this.#isTerminalSeen || this.#heldAt < this.#source.held.length) return false;
+    return this.#source.capture.progress.isTerminal || this.#bytes === this.#source.contentLength;
+  }
+
+  async #finish(
+    controller: ReadableStreamDefaultController<Uint8Array>,
+  ): Promise<Uint8Array<ArrayBuffer> | null> {
+    const { mask, contentLength } = this.#source;
+    const rest = mask?.flush();
+    if (rest !== undefined && rest.length > 0) {
+      this.#source.capture.push(rest);
+      return rest;
+    }
+    if (contentLength !== null && this.#bytes < contentLength) {
+      const message = `the body ended after ${this.#bytes} of ${contentLength} bytes`;
+      await this.#fail(controller, { type: "cut", message });
+      return null;
+    }
+    this.#isOver = true;
+    this.#idle.stop();
+    await this.#hooks.onEnd({ type: "end" });
+    controller.close();
+    return null;
+  }
+
+  async #fail(controller: ReadableStreamDefaultController<Uint8Array>, end: RelayEnd): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#idle.stop();
+    this.#source.body.cancel();
+    await this.#hooks.onEnd(end);
+    controller.error(new UnterminatedEnd());
+  }
+}
+
+/** Ends a response without its terminator, so that the client can tell that it was cut. */
+export class UnterminatedEnd extends Error {
+  override readonly name = "UnterminatedEnd";
+  constructor() {
+    super("the upstream's reply was cut");
+  }
+}
+
+/** Fires after `limitMs` of waiting; one timer for many waits. */
+class IdleTimer {
+  readonly #clock: Clock;
+  readonly #onIdle: () => void;
+  #timer: number | null = null;
+  #waitingSinceMs: number | null = null;
+
+  constructor(clock: Clock, readonly limitMs: number, onIdle: () => void) {
+    this.#clock = clock;
+    this.#onIdle = onIdle;
+  }
+
+  start(): void {
+    this.#waitingSinceMs = this.#clock.monotonic();
+    this.#timer ??= this.#clock.setTimer(() => this.#check(), this.limitMs);
+  }
+
+  pause(): void {
+    this.#waitingSinceMs = null;
+  }
+
+  stop(): void {
+    if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
+    this.#timer = null;
+  }
+
+  #check(): void {
+    this.#timer = null;
+    if (this.#waitingSinceMs === null) return;
+    const leftMs = this.#waitingSinceMs + this.limitMs - this.#clock.monotonic();
+    if (leftMs <= 0) this.#onIdle();
+    else this.#timer = this.#clock.setTimer(() => this.#check(), leftMs);
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * One request from arrival to settled record: its ledger of attempts, its moments, and the single settlement.
+ *
+ * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
+ */
+import type { Capture } from "../capture/capture.ts";
+import { redactSecrets } from "../core/secrets.ts";
+import {
+  ASIS,
+  type Attempt,
+  type CapturedReply,
+  type Clock,
+  type ErrorClass,
+  type Inbound,
+  type Outcome,
+  type RequestRecord,
+  type Upstream,
+} from "../core/types.ts";
+import type { RequestText } from "../capture/request_text.ts";
+
+/** How a request ended. */
+export interface Ending {
+  readonly outcome: Outcome;
+  /** What the client got; 499 when it had left. */
+  readonly status: number;
+  /** null: no reply was relayed; `response` is then the text of our own error. */
+  readonly captured: CapturedReply | null;
+  readonly responseText?: string;
+  /** For people; null when all went well. */
+  readonly error: string | null;
+}
+
+/** Facts about the request that the record needs and the proxy does not. */
+export interface RecordFacts {
+  readonly requestText: RequestText;
+  /** Masked credential. */
+  readonly authorization: string | null;
+}
+
+interface OpenAttempt {
+  readonly upstream: Upstream;
+  readonly startedAtMs: number;
+  readonly startedMonoMs: number;
+  status: number | null;
+}
+
+/** Collects what one request's record will say. */
+export class RequestSession {
+  readonly inbound: Inbound;
+  readonly #facts: RecordFacts;
+  readonly #clock: Clock;
+  readonly #attempts: Attempt[] = [];
+  #open: OpenAttempt | null = null;
+  #upstream: Upstream | null = null;
+  #capture: Capture | null = null;
+  #firstByteMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #bytesSeen = 0;
+  #isSettled = false;
+
+  constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
+    this.inbound = inbound;
+    this.#facts = facts;
+    this.#clock = clock;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Attempts so far, the one under way included. */
+  get attemptCount(): number {
+    return this.#attempts.length + (this.#open === null ? 0 : 1);
+  }
+
+  /** The upstream whose answer is relayed; null until the choice is made. */
+  get upstream(): Upstream | null {
+    return this.#upstream;
+  }
+
+  /** The capture of the chosen reply; null until the choice is made. */
+  get capture(): Capture | null {
+    return this.#capture;
+  }
+
+  /** Bytes of the reply shown to the capture so far. */
+  get bytesSeen(): number {
+    return this.#bytesSeen;
+  }
+
+  beginAttempt(upstream: Upstream): void {
+    this.#open = {
+      upstream,
+      startedAtMs: this.#clock.now(),
+      startedMonoMs: this.#clock.monotonic(),
+      status: null,
+    };
+  }
+
+  attemptAnswered(status: number): void {
+    if (this.#open !== null) this.#open.status = status;
+  }
+
+  /** Closes the attempt under way; null when none is. */
+  endAttempt(errorClass: ErrorClass | null, message: string | null): Attempt | null {
+    const open = this.#open;
+    if (open === null) return null;
+    this.#open = null;
+    const attempt: Attempt = {
+      index: this.#attempts.length + 1,
+      upstreamId: open.upstream.id,
+      upstreamName: open.upstream.name,
+      startedAtMs: open.startedAtMs,
+      durationMs: this.#clock.monotonic() - open.startedMonoMs,
+      status: open.status,
+      errorClass,
+      message: message === null ? null : this.#withoutSecrets(message, open.upstream).slice(0, 500),
+    };
+    this.#attempts.push(attempt);
+    return attempt;
+  }
+
+  /** The choice is final, or its head has gone out. */
+  chosen(upstream: Upstream, capture: Capture | null): void {
+    this.#upstream = upstream;
+    this.#capture = capture;
+    this.#firstByteMs ??= this.elapsedMs();
+  }
+
+  /** Call after each push to the capture; cheap. */
+  noteProgress(bytes: number): void {
+    this.#bytesSeen += bytes;
+    if (this.#firstTokenMs === null && this.inbound.isStream && this.#capture?.progress.hasContent) {
+      this.#firstTokenMs = this.elapsedMs();
+    }
+  }
+
+  elapsedMs(): number {
+    return this.#clock.monotonic() - this.inbound.startedMonoMs;
+  }
+
+  /** The record of the end; null when the request was settled before. */
+  settle(ending: Ending): RequestRecord | null {
+    if (this.#isSettled) return null;
+    this.#isSettled = true;
+    return this.#record(ending);
+  }
+
+  /** The final record once more, for a reply that went on after its own end marker. */
+  resettle(ending: Ending): RequestRecord {
+    return this.#record(ending);
+  }
+
+  /** The record of a request that is still under way, with what has arrived. */
+  snapshot(): RequestRecord {
+    const captured = this.#capture?.partial() ?? null;
+    return this.#record({ outcome: "in_flight", status: 0, captured, error: null });
+  }
+
+  #record(ending: Ending): RequestRecord {
+    const { inbound } = this;
+    const { captured } = ending;
+    const upstream = this.#upstream;
+    return {
+      requestId: inbound.id,
+      createdAtMs: inbound.startedAtMs,
+      ip: inbound.clientIp,
+      method: inbound.method,
+      path: inbound.path,
+      body: this.#facts.requestText.text,
+      model: inbound.model,
+      isStream: inbound.isStream,
+      response: captured?.text ?? ending.responseText ?? "",
+      reasoning: captured?.reasoning ?? "",
+      toolCalls: captured?.toolCalls ?? [],
+      responseModel: captured?.model ?? null,
+      finishReason: captured?.finishReason ?? null,
+      usage: captured?.usage ?? null,
+      elapsedMs: this.elapsedMs(),
+      firstByteMs: this.#firstByteMs,
+      firstTokenMs: this.#firstTokenMs,
+      status: ending.status,
+      outcome: ending.outcome,
+      upstreamId: upstream?.id ?? null,
+      attempts: [...this.#attempts],
+      authorization: this.#facts.authorization,
+      client: inbound.clientName,
+      userAgent: inbound.headers.get("user-agent"),
+      requestBytes: inbound.body?.length ?? 0,
+      responseBytes: captured?.bytes ?? 0,
+      error: ending.error === null ? null : this.#withoutSecrets(ending.error, upstream),
+      isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
+    };
+  }
+
+  #withoutSecrets(text: string, upstream: Upstream | null): string {
+    const secrets = upstream === null || upstream.sk === ASIS ? [] : [upstream.sk];
+    if (this.inbound.clientToken !== null) secrets.push(this.inbound.clientToken);
+    return redactSecrets(text, secrets);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * What happens once when a request has ended: the record goes to the sink, metrics count it, the log tells
+ * it, an alert is raised if one is due.
+ */
+import type { Clock, RequestRecord } from "../core/types.ts";
+import type { Notifier } from "../notify/notifier.ts";
+import type { Observer } from "../observe/observer.ts";
+import type { RecordSink } from "../store/store.ts";
+import type { Ending, RequestSession } from "./session.ts";
+
+/** How long the end of a response waits for the commit of its record. */
+export const ACK_LIMIT_MS = 250;
+
+export interface SettlementDeps {
+  readonly sink: RecordSink;
+  readonly observer: Observer;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly logRequest: (record: RequestRecord, upstreamName: string | null) => void;
+}
+
+/** Settles the session; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
+export async function settle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
+  const record = session.settle(ending);
+  if (record === null) return;
+  const upstreamName = session.upstream?.name ?? null;
+  const written = deps.sink.write(record);
+  deps.observer.requestSettled(session.inbound.kind, record, upstreamName);
+  deps.logRequest(record, upstreamName);
+  if (deservesAlert(record)) {
+    deps.notifier.raise({
+      type: "request_failed",
+      ip: record.ip,
+      model: record.model,
+      status: record.status,
+      message: record.error ?? record.outcome,
+      requestId: record.requestId,
+    });
+  }
+  await withinLimit(deps, written);
+}
+
+/** Writes the record again, for a reply that went on after its own end marker. */
+export async function resettle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
+  await withinLimit(deps, deps.sink.write(session.resettle(ending)));
+}
+
+/** Statuses that are the client's own mistake: nobody needs to be woken. */
+const CLIENT_MISTAKES = new Set([400, 404, 405, 409, 413, 415, 422]);
+
+function deservesAlert(record: RequestRecord): boolean {
+  switch (record.outcome) {
+    case "complete":
+    case "client_gone":
+    case "in_flight":
+    case "empty":
+      return false;
+    case "upstream_error":
+      return !CLIENT_MISTAKES.has(record.status);
+    case "no_upstream":
+      return record.status >= 500;
+    case "upstream_cut":
+    case "idle_timeout":
+    case "error_event":
+    case "crashed":
+      return true;
+    default:
+      return record.outcome satisfies never;
+  }
+}
+
+async function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
+  let timer: number | null = null;
+  const late = new Promise<"late">((resolve) => {
+    timer = deps.clock.setTimer(() => resolve("late"), ACK_LIMIT_MS);
+  });
+  const result = await Promise.race([written, late]);
+  if (timer !== null) deps.clock.clearTimer(timer);
+  if (result === "late") deps.observer.recordAckLate();
+}
