@@ -1,0 +1,51 @@
+/**
+ * Which requests may pass: compares the credentials that a client sent with the configured tokens.
+ *
+ * Comparison is constant-time over SHA-256 digests, and every token is compared.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Buffer } from "node:buffer";
+import { RouterError } from "../core/errors.ts";
+import type { ClientToken } from "../core/types.ts";
+import { clientCredentials } from "../proxy/headers.ts";
+
+/** The configured tokens, ready for comparison. */
+export class TokenChecker {
+  readonly #tokens: readonly { readonly token: ClientToken; readonly digest: Buffer }[];
+
+  constructor(tokens: readonly ClientToken[]) {
+    this.#tokens = tokens.map((token) => ({ token, digest: digestOf(token.secret) }));
+  }
+
+  /** The token that a credential is, or null. */
+  find(credential: string): ClientToken | null {
+    const digest = digestOf(credential);
+    let found: ClientToken | null = null;
+    for (const known of this.#tokens) if (timingSafeEqual(known.digest, digest)) found = known.token;
+    return found;
+  }
+
+  /**
+   * The token that the request carries in `Authorization: Bearer`, `x-api-key` or `api-key`.
+   * @throws RouterError 403 with the messages of the Go program
+   */
+  authenticate(headers: Headers): ClientToken {
+    const credentials = clientCredentials(headers);
+    if (credentials.length === 0) {
+      throw forbidden("authorization header should start with 'Bearer'");
+    }
+    for (const credential of credentials) {
+      const token = this.find(credential);
+      if (token !== null) return token;
+    }
+    throw forbidden("wrong authorization header");
+  }
+}
+
+function digestOf(secret: string): Buffer {
+  return createHash("sha256").update(secret).digest();
+}
+
+function forbidden(message: string): RouterError {
+  return new RouterError(403, "invalid_authorization", message);
+}
