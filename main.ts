@@ -1,0 +1,7 @@
+/**
+ * Runs the command line; nothing else.
+ */
+import { processTerminal } from "./src/cli/output.ts";
+import { runProgram } from "./src/cli/program.ts";
+
+Deno.exit(await runProgram(Deno.args, { terminal: processTerminal(), env: Deno.env.toObject() }));

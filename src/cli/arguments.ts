@@ -1,0 +1,124 @@
+/**
+ * Spelling: turns what people (and scripts of the Go program) type into what commander parses.
+ *
+ * Pure. Owns one dash or two, `-flag=value`, switches with a value, the modes `-add` and `-list`, and commands
+ * that come after flags. Must not judge values or unknown flags: commander and the settings do.
+ */
+import type { Command } from "commander";
+import { UsageError } from "./errors.ts";
+
+type FlagKind = "value" | "switch" | "optional";
+
+/** The Go program's modes, and its flags that each of them ignored. */
+const GO_MODES: Readonly<Record<string, readonly string[]>> = {
+  add: ["addr", "noauth"],
+  list: ["addr", "noauth", "sk", "endpoint"],
+};
+
+/** Words of Go's flag package that switch a mode off, as in `-add=false`. */
+const GO_FALSE = ["0", "f", "F", "false", "FALSE", "False"];
+
+interface Flag {
+  readonly name: string;
+  /** As given to commander. */
+  readonly text: string;
+}
+
+interface Scanned {
+  readonly flags: readonly Flag[];
+  readonly words: readonly string[];
+  /** Which of the Go program's modes were asked for. */
+  readonly modes: readonly string[];
+  /** A flag that no command has. */
+  readonly hasUnknown: boolean;
+}
+
+/**
+ * The same command line in one spelling: command words first, then `--flag=value`, then operands. No command
+ * means `serve`.
+ *
+ * @throws UsageError when two modes are asked for
+ */
+export function normaliseArguments(args: readonly string[], program: Command): string[] {
+  const scanned = scan(args, flagKinds(program));
+  const [mode, ...more] = new Set(scanned.modes);
+  if (mode === undefined) return arrange(scanned, program);
+  if (more.length > 0) throw new UsageError("-add and -list are two commands: give one of them");
+  const ignored = GO_MODES[mode] ?? [];
+  return arrange({
+    ...scanned,
+    flags: scanned.flags.filter(({ name }) => !ignored.includes(name)),
+    words: [mode, ...scanned.words],
+  }, program);
+}
+
+function scan(args: readonly string[], kinds: ReadonlyMap<string, FlagKind>): Scanned {
+  const flags: Flag[] = [];
+  const words: string[] = [];
+  const modes: string[] = [];
+  let hasUnknown = false;
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? "";
+    if (arg === "--") return { flags, words: [...words, ...args.slice(at + 1)], modes, hasUnknown };
+    const match = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(arg);
+    const [, name = "", inline] = match ?? [];
+    const isOff = inline !== undefined && GO_FALSE.includes(inline);
+    const kind = kinds.get(name);
+    if (match === null) words.push(arg);
+    else if (Object.hasOwn(GO_MODES, name)) modes.push(...(isOff ? [] : [name]));
+    else if (name.length === 1) flags.push({ name, text: `-${name}` });
+    else if (kind === "switch") flags.push(...(isOff ? [] : [{ name, text: `--${name}` }]));
+    else if (kind === "optional") flags.push({ name, text: `--${name}=${inline ?? "yes"}` });
+    else if (kind === "value" && inline !== undefined) flags.push({ name, text: `--${name}=${inline}` });
+    else if (kind === "value") {
+      const next = args[at + 1];
+      const hasValue = next !== undefined && !isFlag(next, kinds);
+      if (hasValue) at++;
+      flags.push({ name, text: hasValue ? `--${name}=${next}` : `--${name}` });
+    } else {
+      // Its value goes: nothing takes it, and without it the flag that was meant is found more easily.
+      hasUnknown = true;
+      flags.push({ name, text: `--${name}` });
+    }
+  }
+  return { flags, words, modes, hasUnknown };
+}
+
+/** A forgotten value must not swallow the flag that follows. */
+function isFlag(arg: string, kinds: ReadonlyMap<string, FlagKind>): boolean {
+  const name = /^--?([^-=][^=]*)/.exec(arg)?.[1] ?? "";
+  return kinds.has(name) || Object.hasOwn(GO_MODES, name);
+}
+
+function arrange({ flags: scannedFlags, words, hasUnknown }: Scanned, program: Command): string[] {
+  const flags = scannedFlags.map(({ text }) => text);
+  if (words.length === 0) {
+    const isAsking = flags.some((flag) => ["--help", "-h", "--version", "-v"].includes(flag));
+    return isAsking ? flags : ["serve", ...flags];
+  }
+  let command = program.commands.find((each) => each.name() === words[0]);
+  // An unknown word stays in front too, so that commander can say which command was meant; but with an unknown
+  // flag, the word may be just its value.
+  if (command === undefined && hasUnknown) return ["serve", ...flags];
+  let depth = 1;
+  while (command !== undefined && command.commands.length > 0 && depth < words.length) {
+    command = command.commands.find((each) => each.name() === words[depth]);
+    depth++;
+  }
+  const operands = words.slice(depth);
+  const needsMark = operands.some((word) => word.length > 1 && word.startsWith("-"));
+  return [...words.slice(0, depth), ...flags, ...(needsMark ? ["--"] : []), ...operands];
+}
+
+/** Whether each flag takes a value; a name means the same for every command. */
+function flagKinds(command: Command): Map<string, FlagKind> {
+  const kinds = new Map<string, FlagKind>([["help", "switch"]]);
+  for (const option of command.options) {
+    const kind = option.required ? "value" : option.optional ? "optional" : "switch";
+    if (option.long) kinds.set(option.long.slice(2), kind);
+  }
+  for (const each of command.commands) {
+    for (const [name, kind] of flagKinds(each)) kinds.set(name, kind);
+  }
+  return kinds;
+}

@@ -1,0 +1,121 @@
+/**
+ * What people and programs see: the terminal's streams, tables, JSON.
+ *
+ * Owns layout and the cleaning of text that people edited by hand. Knows nothing about the commands.
+ */
+
+/** The standard streams, injected so that tests need no process. */
+export interface Terminal {
+  /** Writes one line, for the reader of the result. */
+  print(line: string): void;
+  /** Writes one line beside the result, for the person at the keyboard. */
+  note(line: string): void;
+  /** All of standard input, as text. */
+  readInput(): Promise<string>;
+  /** Width in columns; null when the output is not a screen, and nothing needs to fit. */
+  readonly columns: number | null;
+}
+
+/** The process's own streams. */
+export function processTerminal(): Terminal {
+  return {
+    print: (line) => writeAll(Deno.stdout, line),
+    note: (line) => writeAll(Deno.stderr, line),
+    readInput: () => new Response(Deno.stdin.readable).text(),
+    columns: Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
+  };
+}
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, line: string): void {
+  let rest = new TextEncoder().encode(`${line}\n`);
+  try {
+    while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
+  } catch (error) {
+    // `list | head -1`: the reader has seen enough.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** One column of a table. */
+export interface Column<Row> {
+  readonly title: string;
+  readonly cell: (row: Row) => string;
+  /** May be cut short, with `…`, when the table is wider than the screen. */
+  readonly isFlexible?: boolean;
+}
+
+const GAP = "  ";
+const MIN_FLEXIBLE_WIDTH = 12;
+
+/**
+ * Lines of a table with a title row, aligned by display width.
+ *
+ * @param width what the lines should fit into, in columns; null: as wide as it gets
+ */
+export function formatTable<Row>(
+  rows: readonly Row[],
+  { columns, width }: { readonly columns: readonly Column<Row>[]; readonly width: number | null },
+): string[] {
+  const titles = columns.map(({ title }) => title);
+  const cells = rows.map((row) => columns.map(({ cell }) => cleanText(cell(row))));
+  const widths = columns.map((_, at) =>
+    Math.max(...[titles, ...cells].map((line) => displayWidth(line[at] ?? "")))
+  );
+  if (width !== null) shrink(widths, { columns, width });
+  return [titles, ...cells].map((line) =>
+    line.map((text, at) => fitText(text, widths[at] ?? 0)).join(GAP).trimEnd()
+  );
+}
+
+function shrink<Row>(
+  widths: number[],
+  { columns, width }: { readonly columns: readonly Column<Row>[]; readonly width: number },
+): void {
+  let excess = widths.reduce((sum, each) => sum + each + GAP.length, -GAP.length) - width;
+  while (excess > 0) {
+    const flexible = columns.flatMap(({ isFlexible }, at) => isFlexible ? [at] : []);
+    const widest = Math.max(0, ...flexible.map((at) => widths[at] ?? 0));
+    if (widest <= MIN_FLEXIBLE_WIDTH) return;
+    widths[widths.findIndex((each, at) => each === widest && flexible.includes(at))] = widest - 1;
+    excess--;
+  }
+}
+
+/** Pads, or cuts with `…`, to exactly `width` columns. */
+function fitText(text: string, width: number): string {
+  const missing = width - displayWidth(text);
+  if (missing >= 0) return text + " ".repeat(missing);
+  let kept = "";
+  for (const character of text) {
+    if (displayWidth(kept + character) > width - 1) break;
+    kept += character;
+  }
+  return kept + "…" + " ".repeat(Math.max(0, width - 1 - displayWidth(kept)));
+}
+
+/**
+ * A text as one harmless line: what could move the cursor, colour the screen or reorder the line (control,
+ * format and line-separating characters, lone surrogates) becomes a space.
+ */
+export function cleanText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, " ").trim();
+}
+
+/** East Asian wide and emoji ranges, which take two columns. Source: https://www.unicode.org/reports/tr11/ */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+
+/** Columns that a cleaned text takes on a screen. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    if (/\p{M}/u.test(character)) continue;
+    width += WIDE.test(character) ? 2 : 1;
+  }
+  return width;
+}
+
+/** JSON as programs read it and people can. */
+export function formatJson(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}

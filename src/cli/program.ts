@@ -1,0 +1,160 @@
+/**
+ * The command line: the commander tree, its help, and what every failure looks like.
+ *
+ * Owns exit codes and the one line that a failure prints. The commands themselves are in the other files.
+ */
+import { Command, CommanderError } from "commander";
+import manifest from "../../deno.json" with { type: "json" };
+import { ALERT_VARIABLES } from "../config/alerts.ts";
+import { SETTING_FLAGS } from "../config/flags.ts";
+import { parseSettings } from "../config/settings.ts";
+import { messageOf } from "../core/errors.ts";
+import { maskSecret } from "../core/secrets.ts";
+import { normaliseArguments } from "./arguments.ts";
+import { type CommandContext, settingOption } from "./context.ts";
+import { EXIT, type ExitCode, exitCodeOf, UsageError } from "./errors.ts";
+import { cleanText } from "./output.ts";
+import { defineTokenCommands } from "./tokens.ts";
+import { defineUpstreamCommands } from "./upstreams.ts";
+
+const NAME = manifest.name;
+
+/** The line of `--version`. */
+export const VERSION_TEXT = `${NAME} ${manifest.version} (Deno ${Deno.version.deno})`;
+
+const INTRODUCTION =
+  `Stands in front of any number of OpenAI-compatible APIs ("upstreams"), answers each request from the first ` +
+  `one that works, and records every reply in a SQLite file.`;
+
+const EXAMPLES = `
+Start here:
+  ${NAME} add --sk sk-... --endpoint https://api.openai.com/v1
+  ${NAME} list
+  ${NAME}
+Then point any OpenAI client at http://localhost:8888/v1, with the token that
+"${NAME} token show" prints as its API key.`;
+
+const DEFAULT_HELP_WIDTH = 100;
+
+/** A longer word that is no command is more likely a key in the wrong place. */
+const LONGEST_SHOWN_WORD = 20;
+
+/**
+ * Runs one command line to its end.
+ *
+ * @param args without the program's own name
+ * @returns the exit code: 0, 2 when the command was typed wrong, 1 for any other failure; never throws
+ */
+export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
+  const run: { exitCode: number } = { exitCode: EXIT.ok };
+  try {
+    const program = defineProgram(context, (exitCode) => run.exitCode = exitCode);
+    try {
+      await program.parseAsync(normaliseArguments(args, program), { from: "user" });
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error;
+      // Help and version also end by an error, with the exit code 0.
+      if (error.exitCode !== EXIT.ok) throw toUsageError(error, program);
+    }
+    return run.exitCode;
+  } catch (error) {
+    return reportFailure(error, context);
+  }
+}
+
+function defineProgram(context: CommandContext, onServed: (exitCode: number) => void): Command {
+  const { terminal } = context;
+  const program = new Command(NAME)
+    .description(`${INTRODUCTION}\n${EXAMPLES}`)
+    .optionsGroup("Help:")
+    .version(VERSION_TEXT, "-v, --version", "print the version of this program and of Deno")
+    .helpOption("-h, --help", "explain the program, or one command")
+    .addHelpCommand(
+      new Command("help").argument("[command]").description("explain the program, or one command").helpGroup(
+        "Help:",
+      ),
+    )
+    .usage("[command] [flags]")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      // What commander would say arrives as an error, and is said once, in our words.
+      writeErr: () => {},
+      getOutHelpWidth: () => Math.min(terminal.columns ?? DEFAULT_HELP_WIDTH, DEFAULT_HELP_WIDTH),
+    });
+  const serveCommand = defineServe(program, { context, onServed });
+  defineUpstreamCommands(program, context);
+  defineTokenCommands(program, context);
+  return program.addHelpText("after", () => serveHelp(serveCommand));
+}
+
+function defineServe(
+  program: Command,
+  { context, onServed }: { context: CommandContext; onServed: (exitCode: number) => void },
+): Command {
+  const command = program.command("serve")
+    .description("answer requests; this is what happens when no command is given")
+    .helpGroup("Server:");
+  for (const setting of SETTING_FLAGS) command.addOption(settingOption(setting));
+  return command
+    .addHelpText("after", () => ALERT_HELP)
+    .action(async (flags: Record<string, string | undefined>) => {
+      const settings = parseSettings({ flags, env: context.env });
+      // The other commands start faster without the server.
+      const { serve } = await import("./serve.ts");
+      onServed(await serve(settings));
+    });
+}
+
+const ALERT_HELP = [
+  "\nAlerts (environment only; their values are secrets):",
+  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(19)}${description}`),
+].join("\n");
+
+/** The flags of `serve`, for the program's own help: most people never type the word `serve`. */
+function serveHelp(command: Command): string {
+  const help = command.helpInformation();
+  const flags = help.slice(help.indexOf(`\n${SETTING_FLAGS[0].group}:`), help.indexOf("\nOptions:"));
+  return `\nFlags of the server, with one dash or two, each also an environment variable:\n${flags.trimEnd()}\n${ALERT_HELP}`;
+}
+
+/** What commander found wrong, in one line without what was typed as a value: it may be a key. */
+function toUsageError(error: CommanderError, program: Command): UsageError {
+  const [problem = "", ...suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const hint = suggestion.length > 0 ? ` ${suggestion.join(" ")}` : "";
+  const more = `; see: ${NAME} --help`;
+  switch (error.code) {
+    case "commander.unknownOption": {
+      const flag = /'([^'=]*)/.exec(problem)?.[1] ?? "";
+      const owners = commandsWith(flag, program);
+      if (owners.length > 0) {
+        return new UsageError(`${flag} does not belong here, but to: ${owners.join(", ")}`);
+      }
+      return new UsageError(`unknown flag ${flag}${hint || more}`);
+    }
+    case "commander.unknownCommand": {
+      const word = /'(.*)'/s.exec(problem)?.[1] ?? "";
+      const shown = word.length > LONGEST_SHOWN_WORD ? maskSecret(word) : word;
+      return new UsageError(`unknown command ${JSON.stringify(shown)}${hint || more}`);
+    }
+    case "commander.excessArguments":
+      return new UsageError(problem.replace(/(but got \d+).*/s, "$1") + more);
+    case "commander.help":
+      return new UsageError(`the command needs one of its subcommands${more}`);
+    default:
+      return new UsageError(problem + more);
+  }
+}
+
+function commandsWith(flag: string, command: Command): string[] {
+  return command.commands.flatMap((each) => [
+    ...(each.options.some(({ long, short }) => long === flag || short === flag) ? [each.name()] : []),
+    ...commandsWith(flag, each).map((name) => `${each.name()} ${name}`),
+  ]);
+}
+
+function reportFailure(error: unknown, { terminal, env }: CommandContext): ExitCode {
+  terminal.note(`${NAME}: ${cleanText(messageOf(error))}`);
+  if (env["OAR_DEBUG"] === "1" && error instanceof Error) terminal.note(error.stack ?? "");
+  return exitCodeOf(error);
+}

@@ -1,0 +1,339 @@
+/**
+ * `add`, `list`, `edit`, `remove`, `enable`, `disable`, `move`: the upstreams.
+ *
+ * Owns how upstreams are named on the command line and shown. Never prints a key, nor an endpoint's credentials.
+ */
+import type { Command } from "commander";
+import { maskSecret } from "../core/secrets.ts";
+import { ASIS, type AuthStyle } from "../core/types.ts";
+import { Registry } from "../store/registry.ts";
+import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamRow } from "../store/store.ts";
+import { parseUpstreamRow } from "../store/upstream_row.ts";
+import { systemClock } from "./clock.ts";
+import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { cleanText, type Column, formatJson, formatTable } from "./output.ts";
+import { readSecret } from "./secret_input.ts";
+
+interface UpstreamFlags extends DatabaseFlags {
+  readonly sk?: string;
+  readonly endpoint?: string;
+  readonly name?: string;
+  readonly timeout?: string;
+  readonly authStyle?: string;
+}
+
+interface ListFlags extends DatabaseFlags {
+  readonly json?: boolean;
+}
+
+const DEFAULT_ENDPOINT = "https://api.openai.com/v1";
+const MAX_NAME_LENGTH = 64;
+const MAX_TIMEOUT_SECONDS = 86_400;
+const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
+const AUTH_STYLE_TEXT = "how it takes the key: bearer, x-api-key, api-key, or auto (by its host)";
+const WHICH = "its id or its name";
+
+/** Adds the commands that manage upstreams to the program. */
+export function defineUpstreamCommands(program: Command, context: CommandContext): void {
+  const define = (nameAndArguments: string, description: string): Command =>
+    program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
+
+  define("add", "add an upstream; it is used within a second, also by a running server")
+    .option("--sk <key>", `its API key; - reads it from standard input, ${ASIS} forwards the client's own`)
+    .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
+    .option("--name <name>", "what to call it (default: the endpoint's host)")
+    .option("--timeout <seconds>", "time allowed until its response headers (default: by the request)")
+    .option("--auth-style <style>", AUTH_STYLE_TEXT)
+    .addOption(databaseOption())
+    .action((flags: UpstreamFlags) => addUpstream(context, flags));
+  define("list", "show the upstreams, in the order in which they are tried")
+    .option("--json", "print JSON")
+    .addOption(databaseOption())
+    .action((flags: ListFlags) => listUpstreams(context, flags));
+  define("edit", "change an upstream; what is not given stays")
+    .argument("<upstream>", WHICH)
+    .option("--sk <key>", "its new API key; - reads it from standard input")
+    .option("--endpoint <url>", "its new base URL")
+    .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
+    .option("--timeout <seconds>", "time allowed until its response headers; none goes back to the rules")
+    .option("--auth-style <style>", AUTH_STYLE_TEXT)
+    .addOption(databaseOption())
+    .action((which: string, flags: UpstreamFlags) => editUpstream(context, { which, flags }));
+  define("enable", "use an upstream again")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: true }));
+  define("disable", "stop using an upstream, and keep it")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: false }));
+  define("move", "change an upstream's place in the order")
+    .argument("<upstream>", WHICH)
+    .argument("<place>", "1 is tried first")
+    .addOption(databaseOption())
+    .action((which: string, place: string, flags: DatabaseFlags) =>
+      moveUpstream(context, { which, place, flags })
+    );
+  define("remove", "remove an upstream; records keep pointing to it")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));
+}
+
+async function addUpstream(context: CommandContext, flags: UpstreamFlags): Promise<void> {
+  if (flags.sk === undefined) {
+    throw new UsageError(
+      `add needs a key: add --sk KEY --endpoint URL (--sk - reads it from standard input, ` +
+        `--sk ${ASIS} forwards the client's own)`,
+    );
+  }
+  const changes = await readChanges(context, flags);
+  const upstream: NewUpstream = { sk: "", endpoint: DEFAULT_ENDPOINT, ...changes };
+  withConfig({ ...context, flags }, (config) => {
+    refuseTakenName(config, { name: changes.name, id: null });
+    const row = config.addUpstream(upstream);
+    context.terminal.print(`added ${describe(config, row.id)}`);
+  });
+}
+
+async function editUpstream(
+  context: CommandContext,
+  { which, flags }: { readonly which: string; readonly flags: UpstreamFlags },
+): Promise<void> {
+  const changes = await readChanges(context, flags);
+  if (Object.keys(changes).length === 0) {
+    throw new UsageError(
+      "edit needs a change: give at least one of --sk, --endpoint, --name, --timeout, --auth-style",
+    );
+  }
+  withConfig({ ...context, flags }, (config) => {
+    const { id } = findUpstream(config, which);
+    refuseTakenName(config, { name: changes.name, id });
+    config.editUpstream(id, changes);
+    context.terminal.print(`changed ${describe(config, id)}`);
+  });
+}
+
+function setEnabled(
+  context: CommandContext,
+  { which, flags, isEnabled }: { which: string; flags: DatabaseFlags; isEnabled: boolean },
+): void {
+  withConfig({ ...context, flags }, (config) => {
+    const { id } = findUpstream(config, which);
+    config.editUpstream(id, { enabled: isEnabled });
+    context.terminal.print(`${isEnabled ? "enabled" : "disabled"} ${describe(config, id)}`);
+  });
+}
+
+function moveUpstream(
+  context: CommandContext,
+  { which, place, flags }: { which: string; place: string; flags: DatabaseFlags },
+): void {
+  if (!/^[1-9]\d{0,5}$/.test(place)) {
+    throw new UsageError(`the place must be a number from 1 on, not ${JSON.stringify(place)}`);
+  }
+  withConfig({ ...context, flags }, (config) => {
+    const { id } = findUpstream(config, which);
+    config.moveUpstream(id, Number(place));
+    const moved = viewUpstreams(config).find((view) => view.id === id);
+    context.terminal.print(`moved ${describe(config, id)} to place ${moved?.place}`);
+  });
+}
+
+function removeUpstream(
+  context: CommandContext,
+  { which, flags }: { which: string; flags: DatabaseFlags },
+): void {
+  withConfig({ ...context, flags }, (config) => {
+    const { id } = findUpstream(config, which);
+    const description = describe(config, id);
+    config.removeUpstream(id);
+    context.terminal.print(`removed ${description}`);
+  });
+}
+
+function listUpstreams(context: CommandContext, flags: ListFlags): void {
+  const { terminal } = context;
+  withConfig({ ...context, flags }, (config) => {
+    const views = viewUpstreams(config);
+    if (flags.json) {
+      terminal.print(formatJson(views));
+    } else if (views.length === 0) {
+      terminal.note("no upstreams yet: add one with: openai-api-route add --sk KEY --endpoint URL");
+    } else {
+      formatTable(views, { columns: COLUMNS, width: terminal.columns }).forEach(terminal.print);
+      for (const { id, problem } of views) {
+        if (problem !== null) {
+          terminal.print(`upstream ${id} is skipped: ${problem} (correct it with: edit ${id})`);
+        }
+      }
+    }
+  });
+}
+
+/** An upstream as it is shown; the names are the keys of `list --json`. */
+interface UpstreamView {
+  readonly id: number;
+  readonly name: string;
+  readonly endpoint: string;
+  /** Masked. */
+  readonly key: string;
+  readonly enabled: boolean;
+  /** Seconds. */
+  readonly timeout: number | null;
+  /** 1 is tried first. */
+  readonly place: number;
+  readonly authStyle: string | null;
+  /** Why the server skips it; null when it does not. */
+  readonly problem: string | null;
+}
+
+const COLUMNS: readonly Column<UpstreamView>[] = [
+  { title: "PLACE", cell: ({ place }) => String(place) },
+  { title: "ID", cell: ({ id }) => String(id) },
+  { title: "NAME", cell: ({ name }) => name, isFlexible: true },
+  { title: "STATE", cell: ({ enabled, problem }) => problem ? "skipped" : enabled ? "enabled" : "disabled" },
+  { title: "KEY", cell: ({ key }) => key },
+  { title: "TIMEOUT", cell: ({ timeout }) => timeout === null ? "-" : `${timeout} s` },
+  { title: "ENDPOINT", cell: ({ endpoint }) => endpoint, isFlexible: true },
+];
+
+/** The rows in order of trial, under the names that the server uses. */
+function viewUpstreams(config: ConfigStore): UpstreamView[] {
+  const rows = config.listUpstreams();
+  const registry = new Registry({ store: config, clock: systemClock, onProblem: () => {} });
+  registry.reloadNow();
+  const names = new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name]));
+  return rows.map((row, index) => {
+    const result = parseUpstreamRow(row);
+    return {
+      id: row.id,
+      name: names.get(row.id) ?? cleanText(row.name ?? ""),
+      endpoint: showEndpoint(row.endpoint ?? ""),
+      key: row.sk?.trim() === ASIS ? ASIS : maskSecret(row.sk ?? ""),
+      enabled: row.enabled !== 0,
+      timeout: row.timeout !== null && row.timeout > 0 ? row.timeout : null,
+      place: index + 1,
+      authStyle: row.authStyle,
+      problem: result.isValid ? null : result.problem,
+    };
+  });
+}
+
+/**
+ * What the flags ask for, checked before any database is touched.
+ *
+ * @throws UsageError naming the flag, never its secret
+ */
+async function readChanges({ terminal }: CommandContext, flags: UpstreamFlags): Promise<UpstreamChanges> {
+  const { sk, endpoint, name, timeout, authStyle } = flags;
+  const changes: UpstreamChanges = {
+    ...(sk === undefined ? {} : { sk: await readSecret(sk, { what: "--sk", terminal }) }),
+    ...(endpoint === undefined ? {} : { endpoint: endpoint.trim() }),
+    ...(name === undefined ? {} : { name: readName(name) }),
+    ...(timeout === undefined ? {} : { timeout: readTimeout(timeout) }),
+    ...(authStyle === undefined ? {} : { authStyle: readAuthStyle(authStyle) }),
+  };
+  const result = parseUpstreamRow({
+    ...EMPTY_ROW,
+    sk: changes.sk ?? ASIS,
+    endpoint: changes.endpoint ?? DEFAULT_ENDPOINT,
+  });
+  if (!result.isValid) throw new UsageError(`--${result.problem}`);
+  return changes;
+}
+
+const EMPTY_ROW: UpstreamRow = {
+  id: 0,
+  sk: null,
+  endpoint: null,
+  timeout: null,
+  name: null,
+  position: null,
+  enabled: null,
+  allow: null,
+  deny: null,
+  modelMap: null,
+  authStyle: null,
+  weight: null,
+};
+
+/** null: back to the endpoint's host. */
+function readName(text: string): string | null {
+  const name = text.trim();
+  if (name === "") return null;
+  if (name.length > MAX_NAME_LENGTH || name !== cleanText(name)) {
+    throw new UsageError(`--name must be one line of at most ${MAX_NAME_LENGTH} characters`);
+  }
+  if (/^\d+$/.test(name)) throw new UsageError("--name must not be a number: it would look like an id");
+  return name;
+}
+
+/** null: back to the program's rules. */
+function readTimeout(text: string): number | null {
+  if (text === "none") return null;
+  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (seconds < 1 || seconds > MAX_TIMEOUT_SECONDS) {
+    throw new UsageError(
+      `--timeout cannot be ${JSON.stringify(text)}: expected a whole number of seconds from 1 to ` +
+        `${MAX_TIMEOUT_SECONDS}, or none`,
+    );
+  }
+  return seconds;
+}
+
+/** null: guessed from the endpoint's host. */
+function readAuthStyle(text: string): AuthStyle | null {
+  if (text === "auto") return null;
+  const style = AUTH_STYLES.find((each) => each === text);
+  if (style !== undefined) return style;
+  throw new UsageError(
+    `--auth-style cannot be ${JSON.stringify(text)}: expected ${AUTH_STYLES.join(", ")} or auto`,
+  );
+}
+
+function refuseTakenName(
+  config: ConfigStore,
+  { name, id }: { readonly name: string | null | undefined; readonly id: number | null },
+): void {
+  const owner = name ? viewUpstreams(config).find((view) => view.name === name && view.id !== id) : undefined;
+  if (owner !== undefined) {
+    throw new CommandError(`upstream ${owner.id} is named ${owner.name} already: use another --name`);
+  }
+}
+
+/** By id, else by name. Does not repeat what was typed: it may be a key in the wrong place. */
+function findUpstream(config: ConfigStore, which: string): UpstreamView {
+  const views = viewUpstreams(config);
+  const byId = /^\d+$/.test(which) ? views.find(({ id }) => id === Number(which)) : undefined;
+  if (byId !== undefined) return byId;
+  const [found, ...more] = views.filter(({ name }) => name === which);
+  if (found === undefined) {
+    throw new CommandError("no upstream has that id or name: see them with `openai-api-route list`");
+  }
+  if (more.length > 0) throw new CommandError("several upstreams have that name: use the id of one");
+  return found;
+}
+
+/** `upstream 3 "name" https://… (key sk-…wxyz)` */
+function describe(config: ConfigStore, id: number): string {
+  const view = viewUpstreams(config).find((each) => each.id === id);
+  if (view === undefined) return `upstream ${id}`;
+  const { name, endpoint, key, problem } = view;
+  const state = problem === null ? "" : `, skipped: ${problem}`;
+  return `upstream ${id} "${name}" ${cleanText(endpoint)} (key ${key}${state})`;
+}
+
+/** The endpoint without what may be a credential: user and password, query values, or all of a non-URL. */
+function showEndpoint(endpoint: string): string {
+  const url = URL.parse(endpoint.trim());
+  if (url === null || url.host === "") return endpoint === "" ? "" : maskSecret(endpoint.trim());
+  const user = url.username !== "" || url.password !== "" ? "…@" : "";
+  const query = [...url.searchParams].map(([name, value]) =>
+    `${name}=${SECRET_PARAMETER.test(name) ? maskSecret(value) : value}`
+  );
+  return `${url.protocol}//${user}${url.host}${url.pathname}${query.length > 0 ? `?${query.join("&")}` : ""}`;
+}
+
+const SECRET_PARAMETER = /key|token|secret|sig|pass|code/i;

@@ -1,0 +1,45 @@
+/**
+ * Tables that fit, and text that cannot harm a terminal.
+ */
+import assert from "node:assert/strict";
+import { cleanText, type Column, displayWidth, formatTable } from "../../../src/cli/output.ts";
+
+interface Row {
+  readonly id: string;
+  readonly url: string;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: "ID", cell: ({ id }) => id },
+  { title: "URL", cell: ({ url }) => url, isFlexible: true },
+  { title: "END", cell: () => "x" },
+];
+
+Deno.test("formatTable() aligns columns by what they take on the screen", () => {
+  const rows = [{ id: "1", url: "https://a" }, { id: "22", url: "中文" }, { id: "3", url: "e\u0301" }];
+  assert.deepEqual(formatTable(rows, { columns: COLUMNS, width: null }), [
+    "ID  URL        END",
+    "1   https://a  x",
+    "22  中文       x",
+    "3   e\u0301          x",
+  ]);
+});
+
+Deno.test("formatTable() cuts flexible cells so that every line fits", () => {
+  const rows = [{ id: "1", url: "https://a-very-long-host.example/v1" }, { id: "2", url: "中".repeat(30) }];
+  const lines = formatTable(rows, { columns: COLUMNS, width: 30 });
+  assert.ok(lines.every((line) => displayWidth(line) <= 30), lines.join("\n"));
+  assert.equal(lines[1], "1   https://a-very-long-…  x");
+  assert.ok(lines[2]?.includes("…"));
+});
+
+Deno.test("formatTable() stops cutting before a cell says nothing", () => {
+  const [, line] = formatTable([{ id: "1", url: "0123456789abcdef" }], { columns: COLUMNS, width: 5 });
+  assert.equal(line, "1   0123456789a…  x");
+});
+
+Deno.test("cleanText() makes one harmless line of anything", () => {
+  assert.equal(cleanText("a\x1b[31mb\r\nc\u202ed\u2028e\0f\x9bg"), "a [31mb c d e f g");
+  assert.equal(cleanText("  plain 中文 é 🙂 "), "plain 中文 é 🙂");
+  assert.equal(cleanText("\ud800x"), "x");
+});

@@ -1,0 +1,209 @@
+/**
+ * Every setting by its flag and by its variable: what is accepted, what is refused, and how it is said.
+ */
+import assert from "node:assert/strict";
+import { SETTING_FLAGS } from "../../../src/config/flags.ts";
+import {
+  type Environment,
+  parseDatabasePath,
+  parseSettings,
+  type Settings,
+  SettingsError,
+} from "../../../src/config/settings.ts";
+
+const MIB = 1024 * 1024;
+
+const DEFAULTS: Settings = {
+  listen: { hostname: "0.0.0.0", port: 8888 },
+  database: "./db.sqlite",
+  isNoAuth: false,
+  policy: null,
+  gateMs: 5000,
+  firstTokenTimeoutMs: 120_000,
+  idleTimeoutMs: 120_000,
+  deadlineMs: null,
+  retryOn: "any",
+  maxBodyBytes: 64 * MIB,
+  recordBodyLimitBytes: MIB,
+  durability: "normal",
+  isMetricsAuth: false,
+  drainTimeoutMs: 30_000,
+  log: { format: "text", level: "info" },
+  alerts: { feishu: null, matrixApi: null, matrix: null, webhook: null },
+};
+
+const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial<Settings>])[] = [
+  ["addr", ":80", { listen: { hostname: "0.0.0.0", port: 80 } }],
+  ["addr", "0.0.0.0:8080", { listen: { hostname: "0.0.0.0", port: 8080 } }],
+  ["addr", "[::1]:80", { listen: { hostname: "::1", port: 80 } }],
+  ["addr", "[::]:80", { listen: { hostname: "::", port: 80 } }],
+  ["addr", "localhost:0", { listen: { hostname: "localhost", port: 0 } }],
+  ["addr", " 127.0.0.1:65535 ", { listen: { hostname: "127.0.0.1", port: 65535 } }],
+  ["database", "/var/lib/oar/db.sqlite", { database: "/var/lib/oar/db.sqlite" }],
+  ["noauth", "yes", { isNoAuth: true }],
+  ["noauth", "TRUE", { isNoAuth: true }],
+  ["noauth", "1", { isNoAuth: true }],
+  ["noauth", "f", { isNoAuth: false }],
+  ["noauth", "off", { isNoAuth: false }],
+  ["policy", "random", { policy: "random" }],
+  ["policy", "round_robin", { policy: "round_robin" }],
+  ["policy", "least_latency", { policy: "least_latency" }],
+  ["policy", "main", { policy: "order" }],
+  ["gateMs", "0", { gateMs: 0 }],
+  ["gateMs", "250", { gateMs: 250 }],
+  ["firstTokenTimeout", "1.5", { firstTokenTimeoutMs: 1500 }],
+  ["idleTimeout", "600", { idleTimeoutMs: 600_000 }],
+  ["deadline", "90", { deadlineMs: 90_000 }],
+  ["deadline", "none", { deadlineMs: null }],
+  ["maxBody", "10MB", { maxBodyBytes: 10_000_000 }],
+  ["maxBody", "64MiB", { maxBodyBytes: 64 * MIB }],
+  ["maxBody", "1.5 gib", { maxBodyBytes: 1536 * MIB }],
+  ["maxBody", "4096", { maxBodyBytes: 4096 }],
+  ["recordBodyLimit", "0", { recordBodyLimitBytes: 0 }],
+  ["recordBodyLimit", "128KiB", { recordBodyLimitBytes: 131_072 }],
+  ["durability", "full", { durability: "full" }],
+  ["retryOn", "connect", { retryOn: "connect" }],
+  ["metricsAuth", "on", { isMetricsAuth: true }],
+  ["drainTimeout", "0", { drainTimeoutMs: 0 }],
+  ["logFormat", "json", { log: { format: "json", level: "info" } }],
+  ["logLevel", "warn", { log: { format: "text", level: "warning" } }],
+];
+
+const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
+  ["addr", ["", "8080", ":", "localhost:", ":65536", "::1:80", "[::1]", "http://x:80", "a b:80", "x:-1"]],
+  ["database", ["", "  ", ":memory:"]],
+  ["noauth", ["", "maybe", "2"]],
+  ["policy", ["", "fastest"]],
+  ["gateMs", ["", "-1", "1.5", "5s", "600001", "NaN"]],
+  ["firstTokenTimeout", ["", "0", "-1", "none", "1e3", "86401", "Infinity"]],
+  ["idleTimeout", ["0", "two"]],
+  ["deadline", ["", "0", "never"]],
+  ["maxBody", ["", "0", "10 apples", "-5MB", "3GiB", "0x10000", "MiB"]],
+  ["recordBodyLimit", ["-1", "1TB"]],
+  ["durability", ["", "off"]],
+  ["retryOn", ["", "none"]],
+  ["metricsAuth", ["", "sure"]],
+  ["drainTimeout", ["", "-1", "3601"]],
+  ["logFormat", ["", "xml"]],
+  ["logLevel", ["", "trace"]],
+];
+
+function namesOf(key: string): { flag: string; variable: string } {
+  const found = SETTING_FLAGS.find((setting) => setting.key === key);
+  assert.ok(found, `no setting ${key}`);
+  return found;
+}
+
+function messageOfFailure(parse: () => unknown): string {
+  try {
+    parse();
+  } catch (error) {
+    assert.ok(error instanceof SettingsError, String(error));
+    return error.message;
+  }
+  assert.fail("nothing was thrown");
+}
+
+Deno.test("parseSettings() has a default for everything", () => {
+  assert.deepEqual(parseSettings({ flags: {}, env: {} }), DEFAULTS);
+});
+
+Deno.test("parseSettings() takes every accepted spelling from the flag and from the variable", () => {
+  for (const [key, text, expected] of ACCEPTED) {
+    assert.deepEqual(parseSettings({ flags: { [key]: text }, env: {} }), { ...DEFAULTS, ...expected }, text);
+    const env = { [namesOf(key).variable]: text };
+    assert.deepEqual(parseSettings({ flags: {}, env }), { ...DEFAULTS, ...expected }, `${key}: ${text}`);
+  }
+});
+
+Deno.test("parseSettings() refuses what it cannot use, naming where it came from and what it expects", () => {
+  for (const [key, texts] of REFUSED) {
+    const { flag, variable } = namesOf(key);
+    for (const text of texts) {
+      const start = ` cannot be ${JSON.stringify(text)}: expected `;
+      const byFlag = messageOfFailure(() => parseSettings({ flags: { [key]: text }, env: {} }));
+      assert.ok(byFlag.startsWith(flag + start), byFlag);
+      if (text === "") continue;
+      const byVariable = messageOfFailure(() => parseSettings({ flags: {}, env: { [variable]: text } }));
+      assert.ok(byVariable.startsWith(variable + start), byVariable);
+      assert.ok(byVariable.length > (variable + start).length, byVariable);
+    }
+  }
+});
+
+Deno.test("every setting is covered by the tables", () => {
+  const keys = SETTING_FLAGS.map(({ key }) => key).toSorted();
+  assert.deepEqual([...new Set(ACCEPTED.map(([key]) => key))].toSorted(), keys);
+  assert.deepEqual(REFUSED.map(([key]) => key).toSorted(), keys);
+});
+
+Deno.test("a setting's variable is its flag in capitals after OAR_", () => {
+  for (const { flag, variable } of SETTING_FLAGS) {
+    assert.equal(variable, `OAR_${flag.slice(2).replaceAll("-", "_").toUpperCase()}`);
+  }
+});
+
+Deno.test("a flag wins over its variable, also to switch something off", () => {
+  const env = { OAR_GATE_MS: "1", OAR_NOAUTH: "1", OAR_DEADLINE: "5" };
+  const settings = parseSettings({ flags: { gateMs: "2", noauth: "no", deadline: "none" }, env });
+  assert.deepEqual(settings, { ...DEFAULTS, gateMs: 2 });
+});
+
+Deno.test("an empty variable counts as unset", () => {
+  const env = Object.fromEntries(SETTING_FLAGS.map(({ variable }) => [variable, ""]));
+  const alerts = {
+    FEISHU_WEBHOOK: "",
+    FEISHU_SECRET: " ",
+    MATRIX_API: "",
+    MATRIX_ROOM: "",
+    ALERT_WEBHOOK: "",
+  };
+  assert.deepEqual(parseSettings({ flags: {}, env: { ...env, ...alerts } }), DEFAULTS);
+});
+
+Deno.test("parseDatabasePath() is not stopped by a mistake in another setting", () => {
+  const env = { OAR_DATABASE: "a.sqlite", OAR_GATE_MS: "soon", MATRIX_API: "nowhere" };
+  assert.equal(parseDatabasePath({ flags: {}, env }), "a.sqlite");
+  assert.equal(parseDatabasePath({ flags: { database: "b.sqlite" }, env }), "b.sqlite");
+  assert.equal(parseDatabasePath({ flags: {}, env: {} }), "./db.sqlite");
+});
+
+Deno.test("parseSettings() reads the alert channels", () => {
+  const env = {
+    FEISHU_WEBHOOK: "https://open.feishu.cn/hook/abc",
+    FEISHU_SECRET: "s3cret",
+    MATRIX_API: "https://matrix.example/send?access_token=abc",
+    MATRIX_HOMESERVER: "https://matrix.example",
+    MATRIX_ROOM: "!room:example",
+    MATRIX_TOKEN: "syt_abc",
+    ALERT_WEBHOOK: " http://127.0.0.1:9/hook ",
+  };
+  assert.deepEqual(parseSettings({ flags: {}, env }).alerts, {
+    feishu: { webhook: env.FEISHU_WEBHOOK, secret: "s3cret" },
+    matrixApi: env.MATRIX_API,
+    matrix: { homeserver: env.MATRIX_HOMESERVER, room: "!room:example", token: "syt_abc" },
+    webhook: "http://127.0.0.1:9/hook",
+  });
+});
+
+const BROKEN_ALERTS: readonly (readonly [env: Environment, expected: RegExp])[] = [
+  [{ FEISHU_WEBHOOK: "open.feishu.cn/SECRET" }, /^FEISHU_WEBHOOK is not a URL/],
+  [{ FEISHU_SECRET: "SECRET" }, /^FEISHU_SECRET is set but FEISHU_WEBHOOK is not/],
+  [{ MATRIX_API: "ftp://x/SECRET" }, /^MATRIX_API is not a URL/],
+  [{ ALERT_WEBHOOK: "SECRET" }, /^ALERT_WEBHOOK is not a URL/],
+  [{ MATRIX_TOKEN: "SECRET" }, /^MATRIX_HOMESERVER and MATRIX_ROOM must be set too/],
+  [{ MATRIX_TOKEN: "SECRET", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_ROOM must be set too/],
+  [{ MATRIX_ROOM: "!a:b", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_TOKEN must be set too/],
+  [
+    { MATRIX_TOKEN: "SECRET", MATRIX_HOMESERVER: "https://m", MATRIX_ROOM: "#a:b" },
+    /^MATRIX_ROOM must be a room's id/,
+  ],
+];
+
+Deno.test("a broken alert channel is named without its value", () => {
+  for (const [env, expected] of BROKEN_ALERTS) {
+    const message = messageOfFailure(() => parseSettings({ flags: {}, env }));
+    assert.match(message, expected);
+    assert.doesNotMatch(message.replaceAll(/[A-Z]+_SECRET/g, ""), /SECRET/);
+  }
+});
