@@ -1,0 +1,107 @@
+/**
+ * A client over a raw socket: sends exactly the bytes given, shows exactly the bytes that come back.
+ */
+import { Buffer } from "node:buffer";
+
+export class RawClient implements Disposable {
+  readonly #connection: Deno.TcpConn;
+  #received: Buffer = Buffer.alloc(0);
+  #isEnded = false;
+
+  private constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+  }
+
+  static async connect(port: number): Promise<RawClient> {
+    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+
+  /** Everything received so far. */
+  get text(): string {
+    return this.#received.toString("utf8");
+  }
+
+  /** The bytes after the head; undecoded. */
+  get body(): Buffer {
+    const end = this.#received.indexOf("\r\n\r\n");
+    return end < 0 ? Buffer.alloc(0) : this.#received.subarray(end + 4);
+  }
+
+  async send(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+  }
+
+  /** Reads until this text has come, and returns everything received; fails when the connection ends first. */
+  async readUntil(text: string): Promise<string> {
+    while (this.#received.indexOf(text) < 0) {
+      if (!await this.#read()) throw new Error(`the connection ended before ${JSON.stringify(text)} came`);
+    }
+    return this.text;
+  }
+
+  /** Reads until the other side ends or breaks the connection. */
+  async readToEnd(): Promise<string> {
+    while (await this.#read());
+    return this.text;
+  }
+
+  close(): void {
+    try {
+      this.#connection.close();
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  async #read(): Promise<boolean> {
+    if (this.#isEnded) return false;
+    const chunk = new Uint8Array(64 * 1024);
+    try {
+      const count = await this.#connection.read(chunk);
+      if (count !== null) {
+        this.#received = Buffer.concat([this.#received, chunk.subarray(0, count)]);
+        return true;
+      }
+    } catch {
+      // A broken connection is an end.
+    }
+    this.#isEnded = true;
+    return false;
+  }
+}
+
+/** A request as it goes over the wire; `connection: close` unless `headers` say otherwise. */
+export function rawRequest(
+  target: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string; token?: string } = {},
+): string {
+  const { method = "POST", body = "", token } = options;
+  const headers: Record<string, string> = {
+    host: "127.0.0.1",
+    connection: "close",
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(method === "GET" ? {} : { "content-length": String(new TextEncoder().encode(body).length) }),
+    ...options.headers,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return `${method} ${target} HTTP/1.1\r\n${lines}\r\n${body}`;
+}
+
+/** A chat request over the wire. */
+export function rawChat(token: string, body: Record<string, unknown> = {}): string {
+  return rawRequest("/v1/chat/completions", {
+    token,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "test-model", messages: [{ role: "user", content: "hi" }], ...body }),
+  });
+}
+
+/** Whether a chunked response ended as HTTP says it must (RFC 9112 section 7.1). */
+export function isTerminated(response: string): boolean {
+  return response.endsWith("0\r\n\r\n");
+}
