@@ -2,6 +2,6 @@
  * Runs the command line; nothing else.
  */
 import { processTerminal } from "./src/cli/output.ts";
-import { runProgram } from "./src/cli/program.ts";
+import { processEnvironment, runProgram } from "./src/cli/program.ts";
 
-Deno.exit(await runProgram(Deno.args, { terminal: processTerminal(), env: Deno.env.toObject() }));
+Deno.exit(await runProgram(Deno.args, { terminal: processTerminal(), env: processEnvironment() }));

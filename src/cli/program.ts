@@ -4,23 +4,20 @@
  * Owns exit codes and the one line that a failure prints. The commands themselves are in the other files.
  */
 import { Command, CommanderError } from "commander";
-import manifest from "../../deno.json" with { type: "json" };
 import { ALERT_VARIABLES } from "../config/alerts.ts";
 import { SETTING_FLAGS } from "../config/flags.ts";
-import { parseSettings } from "../config/settings.ts";
+import { readEnvironment } from "../config/environment.ts";
+import { type Environment, parseSettings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { EXIT, type ExitCode, exitCodeOf, UsageError } from "./errors.ts";
 import { cleanText } from "./output.ts";
+import { defineRecordCommands } from "./records.ts";
 import { defineTokenCommands } from "./tokens.ts";
 import { defineUpstreamCommands } from "./upstreams.ts";
-
-const NAME = manifest.name;
-
-/** The line of `--version`. */
-export const VERSION_TEXT = `${NAME} ${manifest.version} (Deno ${Deno.version.deno})`;
+import { NAME, versionText } from "./version.ts";
 
 const INTRODUCTION =
   `Stands in front of any number of OpenAI-compatible APIs ("upstreams"), answers each request from the first ` +
@@ -38,6 +35,11 @@ const DEFAULT_HELP_WIDTH = 100;
 
 /** A longer word that is no command is more likely a key in the wrong place. */
 const LONGEST_SHOWN_WORD = 20;
+
+/** The variables that the program knows; it asks for no other. */
+export function processEnvironment(): Environment {
+  return readEnvironment((name) => Deno.env.get(name));
+}
 
 /**
  * Runs one command line to its end.
@@ -67,7 +69,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   const program = new Command(NAME)
     .description(`${INTRODUCTION}\n${EXAMPLES}`)
     .optionsGroup("Help:")
-    .version(VERSION_TEXT, "-v, --version", "print the version of this program and of Deno")
+    .version(versionText(), "-v, --version", "print the version of this program and of Deno")
     .helpOption("-h, --help", "explain the program, or one command")
     .addHelpCommand(
       new Command("help").argument("[command]").description("explain the program, or one command").helpGroup(
@@ -85,6 +87,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   const serveCommand = defineServe(program, { context, onServed });
   defineUpstreamCommands(program, context);
   defineTokenCommands(program, context);
+  defineRecordCommands(program, context);
   return program.addHelpText("after", () => serveHelp(serveCommand));
 }
 

@@ -2,10 +2,10 @@
  * The composition root of the server: makes every part, starts them in order, stops them in reverse.
  */
 import { ulid } from "ulid";
-import manifest from "../../deno.json" with { type: "json" };
 import { createCapture } from "../capture/capture.ts";
 import type { Settings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
+import { TrustedProxies } from "../core/client_ip.ts";
 import { ASIS, type TimerId } from "../core/types.ts";
 import { answerFailure, type AppDeps, createApp } from "../http/app.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
@@ -14,6 +14,7 @@ import type { Notifier } from "../notify/notifier.ts";
 import { configureLogging, flushLogging, getLog, logRequest } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { redactor } from "../observe/redact.ts";
+import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
 import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
@@ -24,6 +25,7 @@ import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
 import { RecordWriter } from "../store/writer.ts";
 import { systemClock } from "./clock.ts";
 import { CommandError, EXIT } from "./errors.ts";
+import { VERSION } from "./version.ts";
 
 const PUBLISHED_TOKEN = "woshimima";
 const CLOSE_LIMIT_MS = 5_000;
@@ -59,7 +61,7 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
   console.warn = (...words: unknown[]) => getLog("runtime").debug("{message}", { message: words.join(" ") });
   const instance = ulid();
   const metrics = new Metrics({
-    version: manifest.version,
+    version: VERSION,
     deno: Deno.version.deno,
     databaseBytes: () => databaseBytes(settings.database),
   });
@@ -119,6 +121,7 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
         contentEncoding: headers.get("content-encoding"),
       }),
     times: settings,
+    budget: new HeldBudget(settings.maxHeldBytes),
     retryOn: settings.retryOn,
     limits: settings,
     policy: settings.policy,
@@ -132,6 +135,7 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
     observer: metrics,
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
+    trustedProxies: new TrustedProxies(settings.trustedProxies),
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
 

@@ -5,6 +5,7 @@
  * the command line hands it the values.
  */
 import { z } from "zod";
+import type { Cidr } from "../core/client_ip.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { parseAlerts } from "./alerts.ts";
 import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
@@ -14,7 +15,9 @@ import {
   toBoolean,
   toBytes,
   toChoice,
+  toCountOrNone,
   toMilliseconds,
+  toNetworks,
   toPath,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
@@ -37,6 +40,14 @@ export interface Settings {
   /** `connect`: move on only after errors in which no byte of the request was answered. */
   readonly retryOn: "any" | "connect";
   readonly maxBodyBytes: number;
+  /** Requests under way at once; null: any number. */
+  readonly maxConcurrent: number | null;
+  /** Memory for all replies whose choice is not final. */
+  readonly maxHeldBytes: number;
+  /** How long a client may send, or take, nothing. */
+  readonly clientTimeoutMs: number;
+  /** Networks whose X-Forwarded-For counts. */
+  readonly trustedProxies: readonly Cidr[];
   readonly recordBodyLimitBytes: number;
   readonly durability: "normal" | "full";
   readonly isMetricsAuth: boolean;
@@ -70,6 +81,10 @@ const ANY_DURATION = { min: 0.001, max: DAY_SECONDS };
 const SCHEMAS = {
   addr: toAddress(),
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
+  maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
+  maxHeld: toBytes({ min: 0, max: 65_536 * MIB, accepted: "from 0 to 64GiB" }),
+  clientTimeout: toSecondsAsMs(ANY_DURATION),
+  trustedProxy: toNetworks(),
   drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
   noauth: toBoolean(),
   metricsAuth: toBoolean(),
@@ -128,6 +143,10 @@ export function parseSettings(input: SettingsInput): Settings {
     deadlineMs: value.deadline,
     retryOn: value.retryOn,
     maxBodyBytes: value.maxBody,
+    maxConcurrent: value.maxConcurrent,
+    maxHeldBytes: value.maxHeld,
+    clientTimeoutMs: value.clientTimeout,
+    trustedProxies: value.trustedProxy,
     recordBodyLimitBytes: value.recordBodyLimit,
     durability: value.durability,
     isMetricsAuth: value.metricsAuth,

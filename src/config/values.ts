@@ -4,6 +4,7 @@
  * Owns the accepted spellings and ranges. A schema's message completes the sentence "expected …".
  */
 import { z } from "zod";
+import { type Cidr, parseCidr } from "../core/client_ip.ts";
 
 /** A setting that cannot be used; `message` says what is accepted and holds no secret. */
 export class SettingsError extends Error {
@@ -124,5 +125,22 @@ function listed(words: readonly string[]): string {
 export function toPath(): z.ZodType<string, string> {
   return z.string().refine((path) => path.trim() !== "" && path !== ":memory:" && !path.includes("\0"), {
     error: "the path of a file",
+  });
+}
+
+/** A whole number, where `none` means that there is no limit. */
+export function toCountOrNone(range: Range): z.ZodType<number | null, string> {
+  return fromText(`a whole number from ${range.min} to ${range.max}, or none`, (text) => {
+    if (text.toLowerCase() === "none") return null;
+    return /^\d+$/.test(text) ? within(range, Number(text)) : undefined;
+  });
+}
+
+/** Comma-separated networks in CIDR notation (RFC 4632), or `none`. */
+export function toNetworks(): z.ZodType<readonly Cidr[], string> {
+  return fromText("networks such as 10.0.0.0/8,::1 or none", (text) => {
+    if (text.toLowerCase() === "none") return [];
+    const networks = text.split(",").map(parseCidr);
+    return networks.every((network) => network !== null) ? networks : undefined;
   });
 }

@@ -10,6 +10,8 @@ export type RouterErrorCode =
   | "invalid_authorization"
   | "invalid_request"
   | "request_too_large"
+  | "request_timeout"
+  | "too_many_requests"
   | "not_found"
   | "model_not_found"
   | "no_upstream"

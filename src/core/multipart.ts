@@ -10,6 +10,8 @@ export interface FormPart {
   readonly name: string;
   readonly fileName: string | null;
   readonly contentType: string | null;
+  /** Where the content begins in the body. */
+  readonly startByte: number;
   readonly sizeBytes: number;
   readonly text: string | null;
 }
@@ -39,10 +41,8 @@ export function readFormParts(body: Uint8Array, boundary: string): FormPart[] {
     const contentStart = headEnd + 4;
     const next = bytes.indexOf(`\r\n${delimiter}`, headEnd + 2);
     const contentEnd = next < 0 ? bytes.length : Math.max(contentStart, next);
-    const part = readPart(
-      bytes.toString("utf8", headStart, headEnd),
-      bytes.subarray(contentStart, contentEnd),
-    );
+    const head = bytes.toString("utf8", headStart, headEnd);
+    const part = readPart(head, bytes.subarray(contentStart, contentEnd), contentStart);
     if (part !== null) parts.push(part);
     if (next < 0) break;
     at = next + 2;
@@ -50,7 +50,7 @@ export function readFormParts(body: Uint8Array, boundary: string): FormPart[] {
   return parts;
 }
 
-function readPart(head: string, content: Buffer): FormPart | null {
+function readPart(head: string, content: Buffer, startByte: number): FormPart | null {
   const disposition = /^content-disposition:(.*)$/im.exec(head)?.[1];
   const name = disposition && /;\s*name="([^"]*)"/i.exec(disposition)?.[1];
   if (!disposition || !name) return null;
@@ -59,6 +59,7 @@ function readPart(head: string, content: Buffer): FormPart | null {
     name,
     fileName,
     contentType: /^content-type:\s*(.*?)\s*$/im.exec(head)?.[1] ?? null,
+    startByte,
     sizeBytes: content.length,
     text: fileName === null && content.length <= MAX_FIELD_BYTES ? content.toString("utf8") : null,
   };

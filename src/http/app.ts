@@ -8,6 +8,7 @@ import { errorResponse, type RequestContext } from "../proxy/handler.ts";
 import { CORS_HEADERS } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import { TokenChecker } from "./auth.ts";
+import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
 import { readTarget } from "./target.ts";
 
@@ -18,6 +19,7 @@ export interface AppDeps {
   readonly observer: Pick<Observer, "requestRefused">;
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;
+  readonly trustedProxies: TrustedProxies;
   /** Something that should not have happened; the text holds no secret of ours. */
   readonly onUnexpected: (error: unknown) => void;
 }
@@ -50,7 +52,10 @@ export function createApp(deps: AppDeps): Hono<Env> {
     const token = deps.isNoAuth ? null : checker.authenticate(raw.headers);
     return await deps.proxy.handle(raw, {
       ...readTarget(raw),
-      clientIp: clientIp(c.env.info.remoteAddr),
+      clientIp: deps.trustedProxies.clientIp(
+        peerAddress(c.env.info.remoteAddr),
+        raw.headers.get("x-forwarded-for"),
+      ),
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
@@ -100,10 +105,15 @@ function refuseUnsupported(request: Request): void {
   }
 }
 
-function clientIp(address: Deno.Addr): string {
+function peerAddress(address: Deno.Addr): string {
   return "hostname" in address ? address.hostname : "";
 }
 
+/** What a client is told to wait when the router has enough to do. */
+const RETRY_AFTER_SECONDS = "1";
+
 function answerError(error: RouterError): Response {
-  return errorResponse(error, new Headers(CORS_HEADERS.map(([name, value]) => [name, value])));
+  const headers = new Headers(CORS_HEADERS.map(([name, value]) => [name, value]));
+  if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  return errorResponse(error, headers);
 }

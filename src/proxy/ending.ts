@@ -36,6 +36,13 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
         error: "the client left before the end of the reply",
         errorClass: "client_gone",
       };
+    case "client_stalled":
+      return {
+        outcome: "client_gone",
+        status: CLIENT_GONE_STATUS,
+        error: `the client took nothing for ${end.limitMs / 1000} s`,
+        errorClass: "client_gone",
+      };
     case "cut": {
       const error = `the upstream's reply broke off: ${end.message}`;
       return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };

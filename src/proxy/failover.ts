@@ -20,6 +20,7 @@ import {
 import type { Observer } from "../observe/observer.ts";
 import { type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
+import type { HeldBudget } from "./held_budget.ts";
 import type { UpstreamHealth } from "./health.ts";
 import { maskFor, type SecretMask } from "./masking.ts";
 import type { RequestSession } from "./session.ts";
@@ -42,6 +43,7 @@ export interface FailoverDeps {
   readonly times: GateTimes;
   readonly retryOn: "any" | "connect";
   readonly createCapture: CaptureFactory;
+  readonly budget: HeldBudget;
 }
 
 /** Tells the loop to stop, and why. */
@@ -226,6 +228,7 @@ class FailoverLoop {
       clock: this.#deps.clock,
       times: this.#deps.times,
       mask: mask ?? maskFor(upstream.sk),
+      budget: this.#deps.budget,
       capture: (isEventStream) => {
         const { status, headers } = reply;
         return this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });

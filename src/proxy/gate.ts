@@ -9,6 +9,7 @@ import type { Capture } from "../capture/capture.ts";
 import { describeError } from "../capture/json.ts";
 import { messageOf } from "../core/errors.ts";
 import type { AttemptOutcome, CapturedReply, Clock, EndpointKind, Inbound } from "../core/types.ts";
+import type { HeldAccount, HeldBudget } from "./held_budget.ts";
 import type { SecretMask } from "./masking.ts";
 import { TimedReader } from "./timed_reader.ts";
 import type { ReplyBody, UpstreamReply } from "./transport.ts";
@@ -31,6 +32,12 @@ export interface ProofContext {
   /** Set for a reply whose body may echo the upstream's key. */
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;
+  readonly budget: HeldBudget;
+}
+
+/** What proving needs besides the reply. */
+interface Proving extends ProofContext {
+  readonly account: HeldAccount;
 }
 
 /** Neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
@@ -61,6 +68,15 @@ export type Proof =
 
 /** Yields neutral bytes that may go out early; returns the proof. Cancels nothing: the caller does. */
 export async function* prove(reply: UpstreamReply, context: ProofContext): AsyncGenerator<EarlyBytes, Proof> {
+  const account = context.budget.open();
+  try {
+    return yield* proveWithin(reply, { ...context, account });
+  } finally {
+    account.release();
+  }
+}
+
+async function* proveWithin(reply: UpstreamReply, context: Proving): AsyncGenerator<EarlyBytes, Proof> {
   if (hasNoBody(reply.status, context.inbound.method)) {
     reply.body.cancel();
     const captured = context.capture(false).finish(true);
@@ -97,7 +113,7 @@ function isJsonType(contentType: string | null): boolean {
 
 function openAsItComes(
   reader: TimedReader,
-  context: ProofContext,
+  context: Proving,
   held: Uint8Array<ArrayBuffer>[],
 ): Proof {
   const capture = context.capture(false);
@@ -119,7 +135,7 @@ const LONGEST_BEGINNING = 6;
 /** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
 async function sniff(
   reader: TimedReader,
-  context: ProofContext,
+  context: Proving,
 ): Promise<{ isEventStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let text = "";
@@ -141,7 +157,7 @@ const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
 async function readWhole(
   reply: UpstreamReply,
   reader: TimedReader,
-  context: ProofContext,
+  context: Proving,
   chunks: Uint8Array<ArrayBuffer>[],
 ): Promise<Proof> {
   const isError = reply.status >= 400;
@@ -174,7 +190,8 @@ async function readWhole(
     }
     chunks.push(read.bytes);
     bytes += read.bytes.length;
-    if (bytes > WHOLE_LIMIT_BYTES) return openUncaptured(null);
+    context.account.take(read.bytes.length);
+    if (bytes > WHOLE_LIMIT_BYTES || context.budget.isExceeded) return openUncaptured(null);
   }
   const raw = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
   const errorMessage = isError ? null : onlyError(raw);
@@ -253,7 +270,7 @@ export function onlyError(bytes: Uint8Array): string | null {
 /** Holds one stream until it shows content. One object per stream. */
 class StreamGate {
   readonly #reader: TimedReader;
-  readonly #context: ProofContext;
+  readonly #context: Proving;
   readonly #capture: Capture;
   readonly #startedMs: number;
   #held: Uint8Array<ArrayBuffer>[] = [];
@@ -262,7 +279,7 @@ class StreamGate {
   #sentBytes = 0;
   #isWaitOver = false;
 
-  constructor(reader: TimedReader, context: ProofContext) {
+  constructor(reader: TimedReader, context: Proving) {
     this.#reader = reader;
     this.#context = context;
     this.#capture = context.capture(true);
@@ -317,6 +334,7 @@ class StreamGate {
     this.#capture.push(chunk);
     this.#held.push(chunk);
     this.#heldBytes += chunk.length;
+    this.#context.account.take(chunk.length);
   }
 
   /** The proof, once what has been seen suffices; null while the choice is open. */
@@ -332,7 +350,8 @@ class StreamGate {
       });
     }
     if (isTerminal) return this.#endedWithoutContent();
-    if (this.#heldBytes >= HELD_LIMIT_BYTES || (this.#isWaitOver && hasEvents)) return this.#result(null);
+    const isFull = this.#heldBytes >= HELD_LIMIT_BYTES || this.#context.budget.isExceeded;
+    if (isFull || (this.#isWaitOver && hasEvents)) return this.#result(null);
     return null;
   }
 

@@ -33,6 +33,10 @@ export interface ProxyLimits {
   readonly maxBodyBytes: number;
   readonly recordBodyLimitBytes: number;
   readonly deadlineMs: number | null;
+  /** How long a client may send, or take, nothing. */
+  readonly clientTimeoutMs: number;
+  /** Requests at once; null: any number. */
+  readonly maxConcurrent: number | null;
 }
 
 export interface ProxyDeps extends FailoverDeps, SettlementDeps {
@@ -68,13 +72,16 @@ export class Proxy {
 
   /**
    * Answers one request.
-   * @throws RouterError when the request cannot be accepted at all (413); nothing is recorded then.
+   * @throws RouterError when the request cannot be accepted at all (408, 413, 429); nothing is recorded then.
    */
   async handle(request: Request, context: RequestContext): Promise<Response> {
     const startedAtMs = this.#deps.clock.now();
     const startedMonoMs = this.#deps.clock.monotonic();
     const { limits } = this.#deps;
-    const read = await readBody(request, limits.maxBodyBytes);
+    if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
+      throw tooManyRequests(limits.maxConcurrent);
+    }
+    const read = await readBody(request, { ...limits, clock: this.#deps.clock });
     const isBodyless = request.method === "GET" || request.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = request.headers.get("content-type");
@@ -242,7 +249,11 @@ class Exchange implements Cancellation {
     return new Relay(
       { ...choice, contentLength: declared === null ? null : Number(declared) },
       { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
-      { clock: this.#deps.clock, limitMs: this.#deps.times.idleTimeoutMs },
+      {
+        clock: this.#deps.clock,
+        idleTimeoutMs: this.#deps.times.idleTimeoutMs,
+        clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
+      },
     );
   }
 
@@ -344,4 +355,12 @@ function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterEr
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+function tooManyRequests(limit: number): RouterError {
+  return new RouterError(
+    429,
+    "too_many_requests",
+    `${limit} requests are under way, which is the limit (--max-concurrent); try again in a moment`,
+  );
 }

@@ -17,7 +17,9 @@ export type RelayEnd =
   | { readonly type: "terminal" }
   | { readonly type: "cut"; readonly message: string }
   | { readonly type: "idle"; readonly limitMs: number }
-  | { readonly type: "client_gone" };
+  | { readonly type: "client_gone" }
+  /** The client has taken nothing for this long. */
+  | { readonly type: "client_stalled"; readonly limitMs: number };
 
 export interface RelaySource {
   readonly held: readonly Uint8Array<ArrayBuffer>[];
@@ -38,28 +40,49 @@ export interface RelayHooks {
   onEnd(end: RelayEnd): Promise<void>;
 }
 
+type Controller = ReadableStreamDefaultController<Uint8Array>;
+
+export interface RelayTimes {
+  readonly clock: Clock;
+  /** How long the upstream may send nothing. */
+  readonly idleTimeoutMs: number;
+  /** How long the client may take nothing. */
+  readonly clientTimeoutMs: number;
+}
+
 /** One reply on its way to the client: the underlying source of the response's stream. */
 export class Relay {
   readonly #source: RelaySource;
   readonly #hooks: RelayHooks;
   readonly #idle: IdleTimer;
+  readonly #stall: IdleTimer;
+  #controller: Controller | null = null;
   #heldAt = 0;
   #bytes = 0;
   #isTerminalSeen = false;
   #isOver = false;
   #isIdle = false;
 
-  constructor(source: RelaySource, hooks: RelayHooks, idle: { clock: Clock; limitMs: number }) {
+  constructor(source: RelaySource, hooks: RelayHooks, times: RelayTimes) {
     this.#source = source;
     this.#hooks = hooks;
-    this.#idle = new IdleTimer(idle.clock, idle.limitMs, () => {
+    this.#idle = new IdleTimer(times.clock, times.idleTimeoutMs, () => {
       this.#isIdle = true;
       source.body.cancel();
     });
+    this.#stall = new IdleTimer(times.clock, times.clientTimeoutMs, () => void this.#stalled());
   }
 
   /** Gives the client its next bytes, ends the stream, or errors it (an unterminated end). */
-  async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  async pull(controller: Controller): Promise<void> {
+    this.#stall.pause();
+    await this.#give(controller);
+    if (this.#isOver) return;
+    this.#controller = controller;
+    this.#stall.start();
+  }
+
+  async #give(controller: Controller): Promise<void> {
     while (!this.#isOver) {
       const chunk = await this.#next(controller);
       if (chunk === null) return;
@@ -76,15 +99,26 @@ export class Relay {
   /** The client left. */
   async cancel(): Promise<void> {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#idle.stop();
+    this.#stop();
     this.#source.body.cancel();
     await this.#hooks.onEnd({ type: "client_gone" });
   }
 
+  async #stalled(): Promise<void> {
+    if (this.#controller === null) return;
+    await this.#fail(this.#controller, { type: "client_stalled", limitMs: this.#stall.limitMs });
+  }
+
+  /** Nothing more goes out. */
+  #stop(): void {
+    this.#isOver = true;
+    this.#idle.stop();
+    this.#stall.stop();
+  }
+
   /** The next bytes for the client, captured; null when the stream was closed or errored instead. */
   async #next(
-    controller: ReadableStreamDefaultController<Uint8Array>,
+    controller: Controller,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
     const held = this.#source.held[this.#heldAt];
     if (held !== undefined) {
@@ -125,12 +159,16 @@ export class Relay {
   }
 
   async #finish(
-    controller: ReadableStreamDefaultController<Uint8Array>,
+    controller: Controller,
   ): Promise<Uint8Array<ArrayBuffer> | null> {
     const { mask, contentLength } = this.#source;
     const rest = mask?.flush();
     if (rest !== undefined && rest.length > 0) {
       this.#source.capture.push(rest);
+      if (!this.#isTerminalSeen) {
+        this.#isTerminalSeen = true;
+        await this.#hooks.onEnd({ type: "terminal" });
+      }
       return rest;
     }
     if (contentLength !== null && this.#bytes < contentLength) {
@@ -138,17 +176,15 @@ export class Relay {
       await this.#fail(controller, { type: "cut", message });
       return null;
     }
-    this.#isOver = true;
-    this.#idle.stop();
+    this.#stop();
     await this.#hooks.onEnd({ type: "end" });
     controller.close();
     return null;
   }
 
-  async #fail(controller: ReadableStreamDefaultController<Uint8Array>, end: RelayEnd): Promise<void> {
+  async #fail(controller: Controller, end: RelayEnd): Promise<void> {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#idle.stop();
+    this.#stop();
     this.#source.body.cancel();
     await this.#hooks.onEnd(end);
     controller.error(new UnterminatedEnd());

@@ -7,6 +7,7 @@
 import { redactSecrets } from "../core/secrets.ts";
 import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } from "../core/types.ts";
 import { messageOf } from "../core/errors.ts";
+import { withModel } from "../core/model_alias.ts";
 import { upstreamHeaders, upstreamUrl } from "./headers.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
@@ -71,7 +72,7 @@ export async function send(
     const response = await deps.fetch(upstreamUrl(upstream.endpoint, inbound.path, inbound.query), {
       method: inbound.method,
       headers,
-      body: inbound.body,
+      body: upstreamBody(inbound, upstream),
       redirect: "manual",
       signal: controller.signal,
     });
@@ -90,8 +91,25 @@ export async function send(
   }
 }
 
+/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
+function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
+  const { body, model } = inbound;
+  const alias = model === null ? undefined : upstream.modelMap[model];
+  return body === null || alias === undefined
+    ? body
+    : withModel(body, inbound.headers.get("content-type"), alias);
+}
+
+/** What one read may bring. */
+const READ_BYTES = 64 * 1024;
+
+/**
+ * Reads into a buffer of its own and hands out copies: a default reader allocates 64 KiB for every few
+ * kilobytes that come, which a burst of them shows as tens of megabytes of memory.
+ */
 class FetchedBody implements ReplyBody {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | null;
+  readonly #reader: ReadableStreamBYOBReader | null;
+  #buffer: ArrayBuffer | null = null;
   readonly #hooks: { abort(): void; release(): void };
   #isDone = false;
   #error: unknown = null;
@@ -100,7 +118,7 @@ class FetchedBody implements ReplyBody {
     body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
     hooks: { abort(): void; release(): void },
   ) {
-    this.#reader = body?.getReader() ?? null;
+    this.#reader = body?.getReader({ mode: "byob" }) ?? null;
     this.#hooks = hooks;
     if (this.#reader === null) this.#finish();
   }
@@ -109,8 +127,13 @@ class FetchedBody implements ReplyBody {
     if (this.#error !== null) throw this.#error;
     if (this.#isDone || this.#reader === null) return null;
     try {
-      const { done, value } = await this.#reader.read();
-      if (!done) return value;
+      const buffer = this.#buffer ?? new ArrayBuffer(READ_BYTES);
+      this.#buffer = null;
+      const { done, value } = await this.#reader.read(new Uint8Array(buffer));
+      if (!done) {
+        this.#buffer = value.buffer;
+        return value.slice();
+      }
       this.#finish();
       return null;
     } catch (error) {

@@ -44,10 +44,14 @@ const COLUMNS = [
   "instance",
 ] as const;
 
-/** Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. */
+/**
+ * Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. A partial
+ * version that comes late changes nothing and gives no id; `crashed` may have been a guess of another process.
+ */
 export const UPSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
   VALUES (${COLUMNS.map(() => "?").join(", ")})
   ON CONFLICT(request_id) DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}
+  WHERE excluded.outcome <> 'in_flight' OR coalesce(records.outcome, 'in_flight') IN ('in_flight', 'crashed')
   RETURNING id`;
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";

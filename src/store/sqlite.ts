@@ -12,7 +12,14 @@ import type { ConfigStore, RecordReader } from "./store.ts";
 export interface OpenDatabaseOptions extends ConnectionOptions {
   /** Milliseconds since the Unix epoch; default the system's clock. */
   readonly now?: () => number;
+  /**
+   * How many rows that are not in the full-text index yet {@link RecordReader.list} may read for one search;
+   * default 2000, which keeps a server responsive while an old database is being indexed.
+   */
+  readonly maxScannedRecords?: number;
 }
+
+const DEFAULT_MAX_SCANNED_RECORDS = 2_000;
 
 export interface OpenDatabase {
   readonly config: ConfigStore;
@@ -33,12 +40,17 @@ export interface OpenDatabase {
 export function openDatabase(path: string, options: OpenDatabaseOptions = {}): OpenDatabase {
   const connection = new LiveConnection(path, options);
   const { isNew, isOwn, upgradedFrom } = connection.opened;
+  const maxScannedRecords = options.maxScannedRecords ?? DEFAULT_MAX_SCANNED_RECORDS;
+  const records = new SqliteRecordReader(connection, { maxScannedRecords });
   return {
     config: new SqliteConfigStore(connection, { now: options.now ?? Date.now }),
-    records: new SqliteRecordReader(connection),
+    records,
     isNew,
     isOwn,
     upgradedFrom,
-    close: () => connection.close(),
+    close: () => {
+      records.close();
+      connection.close();
+    },
   };
 }

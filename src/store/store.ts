@@ -136,6 +136,7 @@ export interface StoredRecord {
 
 /** Which records are wanted; every given condition must hold. */
 export interface RecordFilter {
+  /** When the request came, both ends included. */
   readonly sinceMs?: number;
   readonly untilMs?: number;
   /** A glob (`*`, `?`) on the requested model. */
@@ -146,7 +147,10 @@ export interface RecordFilter {
   readonly outcome?: Outcome;
   /** Name of the client's token. */
   readonly client?: string;
-  /** Words that request or reply must contain, each as a whole word or its beginning; `"..."` for a phrase. */
+  /**
+   * Words that request or reply must contain, each as a whole word or its beginning; `"..."` for a phrase.
+   * Case, accents and punctuation do not count; a query without any word in it finds nothing.
+   */
   readonly text?: string;
 }
 

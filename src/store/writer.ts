@@ -96,6 +96,10 @@ export class RecordWriter implements RecordSink {
     return new Promise((resolve) => {
       const bytes = sizeOf(record);
       const previous = this.#waiting.get(record.requestId);
+      if (previous !== undefined && isPartialOf(record, previous.record)) {
+        previous.waiters.push(resolve);
+        return;
+      }
       const grownBytes = this.#queuedBytes + bytes - (previous?.bytes ?? 0);
       if (this.#closing !== null) {
         return this.#drop([{ record, bytes, waiters: [resolve] }], "shutdown");
@@ -269,16 +273,20 @@ export class RecordWriter implements RecordSink {
     this.#waiting = new Map(pendings.map((pending) => [pending.record.requestId, pending]));
     for (const [requestId, pending] of newer) {
       const older = this.#waiting.get(requestId);
-      if (older !== undefined) {
-        pending.waiters.push(...older.waiters);
-        this.#setQueuedBytes(this.#queuedBytes - older.bytes);
-      }
-      this.#waiting.set(requestId, pending);
+      this.#waiting.set(requestId, older === undefined ? pending : this.#fold(older, pending));
     }
     this.#trouble(reason, message);
     if (this.#retryTimer !== null) return;
     this.#retryTimer = this.#options.clock.setTimer(() => this.#retryNow(), this.#backoffMs);
     this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
+  }
+
+  /** One of two versions of a record, with those who wait for either. */
+  #fold(older: Pending, newer: Pending): Pending {
+    const [kept, left] = isPartialOf(newer.record, older.record) ? [older, newer] : [newer, older];
+    kept.waiters.push(...left.waiters);
+    this.#setQueuedBytes(this.#queuedBytes - left.bytes);
+    return kept;
   }
 
   #retryNow(): void {
@@ -347,6 +355,11 @@ function settledCount(pendings: readonly Pending[]): number {
   return pendings.reduce((count, { record }) => record.outcome === "in_flight" ? count : count + 1, 0);
 }
 
+/** A request that is settled is never in flight again; a version that says so comes late. */
+function isPartialOf(record: RequestRecord, other: RequestRecord): boolean {
+  return record.outcome === "in_flight" && other.outcome !== "in_flight";
+}
+
 function isCloneable(record: RequestRecord): boolean {
   try {
     structuredClone(record);
@@ -359,9 +372,10 @@ function isCloneable(record: RequestRecord): boolean {
 const RECORD_OVERHEAD_BYTES = 1024;
 const ATTEMPT_OVERHEAD_BYTES = 256;
 
-/** What a record costs while it waits: the length of its long texts, and a flat rate for the rest. */
+/** What a record costs while it waits: the length of its texts of any length, and a flat rate for the rest. */
 function sizeOf(record: RequestRecord): number {
-  let bytes = RECORD_OVERHEAD_BYTES + record.body.length + record.response.length + record.reasoning.length;
+  let bytes = RECORD_OVERHEAD_BYTES + record.body.length + record.response.length + record.reasoning.length +
+    record.path.length + (record.userAgent?.length ?? 0) + (record.error?.length ?? 0);
   for (const call of record.toolCalls) bytes += call.name.length + call.arguments.length;
   return bytes + record.attempts.length * ATTEMPT_OVERHEAD_BYTES;
 }

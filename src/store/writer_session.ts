@@ -9,6 +9,7 @@ import { Instances } from "./instances.ts";
 import { LiveConnection } from "./live_connection.ts";
 import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RECORD } from "./record_row.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
+import { SearchIndex } from "./search_index.ts";
 import type { OpenMessage } from "./writer_messages.ts";
 
 interface Statements {
@@ -25,6 +26,7 @@ export class WriterSession {
   readonly #options: Omit<OpenMessage, "type">;
   #statements: Statements;
   #instances: Instances;
+  #search: SearchIndex;
 
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
@@ -36,6 +38,7 @@ export class WriterSession {
     });
     this.#statements = prepare(this.#connection.db);
     this.#instances = this.#makeInstances();
+    this.#search = new SearchIndex(this.#connection.db);
   }
 
   /**
@@ -56,6 +59,7 @@ export class WriterSession {
     if (!this.#connection.follow()) return false;
     this.#statements = prepare(this.#connection.db);
     this.#instances = this.#makeInstances();
+    this.#search = new SearchIndex(this.#connection.db);
     this.#instances.beat();
     return true;
   }
@@ -63,6 +67,11 @@ export class WriterSession {
   /** Due at once after opening and every `HEARTBEAT_MS`. */
   beat(): void {
     this.#instances.beat();
+  }
+
+  /** One small step of keeping the full-text index up to date; false when it is. */
+  index(): boolean {
+    return this.#search.step();
   }
 
   close(): void {
@@ -111,7 +120,8 @@ export class WriterSession {
   #put(record: RequestRecord): void {
     const { upsert, deleteAttempts, insertAttempt } = this.#statements;
     const row = upsert.get(...recordParams(record, this.#options.instance));
-    const id = row?.["id"] ?? null;
+    if (row === undefined) return;
+    const id = row["id"] ?? null;
     deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
   }

@@ -14,10 +14,18 @@ import { WriterSession } from "./writer_session.ts";
 /** An idle database is looked after this often; a busy one at every batch. */
 const WATCH_MS = 1_000;
 
+/** Without a batch for this long, the thread has time for the full-text index. */
+const IDLE_AFTER_MS = 100;
+/** How long indexing rests after a step, in step durations: it takes half of an idle thread, 1/20 of a busy one. */
+const IDLE_REST = 1;
+const BUSY_REST = 19;
+
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
+let indexTimer: ReturnType<typeof setTimeout> | undefined;
+let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
 function currentSession(): WriterSession {
@@ -43,12 +51,26 @@ function quietly(action: () => void): void {
 
 function beat(): void {
   quietly(() => session?.beat());
+  indexSoon(0);
 }
 
 function watch(): void {
   quietly(() => {
     if (session?.follow()) reply({ type: "reopened" });
   });
+}
+
+/** Indexes step by step until nothing is left; then waits to be called again. */
+function indexSoon(delayMs: number): void {
+  indexTimer ??= setTimeout(() => {
+    indexTimer = undefined;
+    const startedAtMs = performance.now();
+    let hasMore = false;
+    quietly(() => hasMore = session?.index() ?? false);
+    const endedAtMs = performance.now();
+    const rest = endedAtMs - lastBatchAtMs < IDLE_AFTER_MS ? BUSY_REST : IDLE_REST;
+    if (hasMore) indexSoon((endedAtMs - startedAtMs) * rest);
+  }, delayMs);
 }
 
 function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
@@ -60,11 +82,14 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
   } catch (error) {
     reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
   }
+  lastBatchAtMs = performance.now();
+  indexSoon(IDLE_AFTER_MS / 2);
 }
 
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
+  clearTimeout(indexTimer);
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });

@@ -51,6 +51,8 @@ export interface RouterOptions {
   readonly env?: Record<string, string>;
   /** Default: `test-token-0123456789`. */
   readonly token?: string;
+  /** The value of `authorization` as a person might write it; default: the token. */
+  readonly authorization?: string;
   /** An existing folder with a database; default: a new one. */
   readonly directory?: string;
 }
@@ -96,6 +98,11 @@ export class Router implements AsyncDisposable {
       await runProgram(["token", "set", options.token ?? TEST_TOKEN], { cwd: directory });
       const db = new DatabaseSync(`${directory}/db.sqlite`);
       try {
+        if (options.authorization !== undefined) {
+          db.prepare("UPDATE config_kvs SET value = ? WHERE key = 'authorization'").run(
+            options.authorization,
+          );
+        }
         const insert = db.prepare(
           "INSERT INTO openai_upstreams(sk, endpoint, name, timeout, allow, auth_style) VALUES(?, ?, ?, ?, ?, ?)",
         );

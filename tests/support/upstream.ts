@@ -32,6 +32,7 @@ export class FakeUpstream implements AsyncDisposable {
   readonly #tasks = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #script: Script;
+  #acceptedCount = 0;
   #waiters: { count: number; resolve: () => void }[] = [];
 
   constructor(script: Script) {
@@ -52,6 +53,11 @@ export class FakeUpstream implements AsyncDisposable {
   /** Connections that are open now. */
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** Connections that were ever made. */
+  get acceptedCount(): number {
+    return this.#acceptedCount;
   }
 
   set script(script: Script) {
@@ -75,6 +81,7 @@ export class FakeUpstream implements AsyncDisposable {
     try {
       for await (const connection of this.#listener) {
         this.#connections.add(connection);
+        this.#acceptedCount++;
         const task = this.#serve(connection).finally(() => {
           closeQuietly(connection);
           this.#connections.delete(connection);
@@ -110,7 +117,7 @@ export class FakeUpstream implements AsyncDisposable {
         return false;
       });
       let isClosed = false;
-      await this.#script(request, {
+      const running = this.#script(request, {
         write: async (data) => {
           const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
           for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
@@ -120,6 +127,13 @@ export class FakeUpstream implements AsyncDisposable {
           closeQuietly(connection);
         },
       });
+      try {
+        await running;
+      } catch (error) {
+        // The other side left while the script was writing.
+        if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset) return;
+        throw error;
+      }
       if (isClosed) return;
     }
   }
@@ -328,7 +342,9 @@ export function silentAfter(events: readonly string[]): Script {
 }
 
 /** Reads the request and never answers; ends when the other side gives up. */
-export const hang: Script = (request) => request.closed;
+export function hang(request: ReceivedRequest): Promise<void> {
+  return request.closed;
+}
 
 /** A loopback endpoint on which nobody listens. */
 export function refusingEndpoint(): string {

@@ -287,7 +287,7 @@ test("tokens are added, shown, replaced and removed by name, masked form or text
   assert.deepEqual(JSON.parse(await succeed(["token", "show", "--json"])), [
     { name: "token-1", token: "woodpecker-five" },
   ]);
-  assert.match(await succeed(["token", "show", "--masked"]), /token-1 {2}woo…five$/);
+  assert.match(await succeed(["token", "show", "--masked"]), /^woo…five$/);
 });
 
 test("a token or a token's name is not accepted twice", async ({ do: succeed, run }) => {
@@ -324,5 +324,8 @@ test("help explains the program with examples, every flag, its default and its v
 });
 
 test("--version names the program, its version and Deno's", async ({ do: succeed }) => {
-  assert.match(await succeed(["-version"]), /^openai-api-route \d+\.\d+\.\d+ \(Deno \d+\.\d+\.\d+\)$/);
+  assert.match(
+    await succeed(["-version"]),
+    /^openai-api-route \d+\.\d+\.\d+ \(from source, Deno \d+\.\d+\.\d+\)$/,
+  );
 });

@@ -1,0 +1,87 @@
+/**
+ * Micro-benchmarks of what runs per request and per event: `deno task bench`.
+ */
+import { createCapture } from "../../src/capture/capture.ts";
+import { classify } from "../../src/core/endpoint.ts";
+import { candidates } from "../../src/core/policy.ts";
+import type { EndpointKind, Upstream } from "../../src/core/types.ts";
+import { clientHeaders, upstreamHeaders, upstreamUrl } from "../../src/proxy/headers.ts";
+
+const encoder = new TextEncoder();
+
+function chatStream(events: number): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let index = 0; index < events; index++) {
+    const event = {
+      id: "chatcmpl-bench",
+      object: "chat.completion.chunk",
+      created: 1_700_000_000,
+      model: "bench-model",
+      choices: [{ index: 0, delta: { content: ` word${index}` }, finish_reason: null }],
+    };
+    chunks.push(encoder.encode(`data: ${JSON.stringify(event)}\n\n`));
+  }
+  return [...chunks, encoder.encode("data: [DONE]\n\n")];
+}
+
+const STREAM = chatStream(300);
+const WHOLE = new Uint8Array(STREAM.flatMap((chunk) => [...chunk]));
+
+function capture(chunks: readonly Uint8Array[], kind: EndpointKind): void {
+  const reader = createCapture({ kind, contentType: "text/event-stream", isEventStream: true, status: 200 });
+  for (const chunk of chunks) reader.push(chunk);
+  reader.finish(true);
+}
+
+Deno.bench("capture: 300 chat events, one chunk each", () => capture(STREAM, "chat"));
+Deno.bench("capture: 300 chat events in one chunk", () => capture([WHOLE], "chat"));
+Deno.bench("capture: 300 events of an unknown kind", () => capture(STREAM, "other"));
+
+const BODY = encoder.encode(
+  JSON.stringify({ model: "bench-model", messages: [{ role: "user", content: "x".repeat(950) }] }),
+);
+Deno.bench("classify: a chat request of 1 KB", () => {
+  classify("/v1/chat/completions", "application/json", BODY);
+});
+
+const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({
+  id,
+  name: `upstream-${id}`,
+  endpoint: `https://api${id}.example.com/v1`,
+  sk: `sk-bench-${id}`,
+  position: id,
+  isEnabled: true,
+  timeoutMs: null,
+  allow: id === 2 ? ["gpt-*"] : [],
+  deny: [],
+  modelMap: {},
+  authStyle: null,
+  weight: 1,
+}));
+
+Deno.bench("policy: candidates of four upstreams", () => {
+  candidates(UPSTREAMS, {
+    policy: "order",
+    model: "gpt-4o",
+    path: "/v1/chat/completions",
+    standing: () => ({ availability: "ready", latencyMs: 100 }),
+    random: Math.random,
+    turn: 0,
+  });
+});
+
+const REQUEST_HEADERS = new Headers({
+  accept: "application/json",
+  authorization: "Bearer token",
+  "content-type": "application/json",
+  "user-agent": "OpenAI/JS",
+  "x-stainless-lang": "js",
+  "x-stainless-os": "Linux",
+});
+const [FIRST] = UPSTREAMS;
+Deno.bench("headers: to the upstream, and back", () => {
+  if (FIRST === undefined) return;
+  upstreamHeaders({ headers: REQUEST_HEADERS }, FIRST, () => false);
+  upstreamUrl(FIRST.endpoint, "/v1/chat/completions", "");
+  clientHeaders(REQUEST_HEADERS, { requestId: "01H", upstreamName: FIRST.name, attempts: 1 });
+});

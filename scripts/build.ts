@@ -1,0 +1,222 @@
+/**
+ * Builds the executable: `deno task build [--denort npm] [--target TARGET | --all] [--output FILE]`.
+ *
+ * Owns the permissions that the executable has, what is embedded in it, and where its runtime comes from.
+ */
+import { Command } from "commander";
+import { createHash } from "node:crypto";
+import manifest from "../deno.json" with { type: "json" };
+import { ENVIRONMENT_VARIABLES } from "../src/config/environment.ts";
+
+const NAME = "openai-api-route";
+const DIST = "dist";
+
+/** The platforms that `deno compile` can build for. */
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+] as const;
+
+/**
+ * A runtime for Linux x64 that the npm registry has: the head of a published `deno compile` output, up to
+ * the section that holds that program.
+ */
+const NPM_RUNTIME = {
+  package: "@dgellow/rfc-linux-x64@0.0.6",
+  file: "package/bin/rfc",
+  bytes: 92_183_912,
+  sha256: "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2",
+  /** The version that builds for it, and the version that it is. */
+  compiler: "2.6.8",
+  version: "2.6.10",
+} as const;
+
+/** What the executable may do; it can start no process and load no native code. */
+export const PERMISSIONS: readonly string[] = [
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  `--allow-env=${ENVIRONMENT_VARIABLES.join(",")}`,
+];
+
+/** Modules that are started by URL, which the module graph does not show. */
+const INCLUDED = ["src/store/writer_worker.ts"];
+
+const BUILD_CONFIG = `${DIST}/build.json`;
+const BUILD_LOCK = `${DIST}/build.lock`;
+
+class BuildError extends Error {
+  override readonly name = "BuildError";
+}
+
+interface BuildOptions {
+  readonly denort?: "npm";
+  readonly target?: string;
+  readonly all?: boolean;
+  readonly output?: string;
+}
+
+async function main(): Promise<void> {
+  const program = new Command("deno task build")
+    .description("Builds the executable by `deno compile`.")
+    .option("--target <target>", `one of ${TARGETS.join(", ")}; default: this machine's`)
+    .option("--all", "build for every target and write SHA256SUMS")
+    .option("--denort <source>", "npm: take the runtime (Linux x64, older) from the npm registry")
+    .option("--output <file>", `default: ${DIST}/${NAME}`);
+  program.parse(Deno.args, { from: "user" });
+  const options = program.opts<BuildOptions>();
+  checkOptions(options);
+  await Deno.mkdir(DIST, { recursive: true });
+  await Deno.writeTextFile(`${DIST}/commit.txt`, await currentCommit());
+  await writeBuildConfig();
+  if (!options.all) {
+    const output = options.output ?? `${DIST}/${NAME}${options.target?.includes("windows") ? ".exe" : ""}`;
+    await build(output, options);
+    return;
+  }
+  const outputs: string[] = [];
+  for (const target of TARGETS) {
+    const output = `${DIST}/${NAME}-${target}${target.includes("windows") ? ".exe" : ""}`;
+    await build(output, { target });
+    outputs.push(output);
+  }
+  await writeSums(outputs);
+}
+
+function checkOptions({ denort, target, all, output }: BuildOptions): void {
+  if (denort !== undefined && denort !== "npm") throw new BuildError(`--denort takes npm, not ${denort}`);
+  if (denort === "npm" && (target ?? TARGETS[0]) !== TARGETS[0]) {
+    throw new BuildError(`the runtime on the npm registry is for ${TARGETS[0]} only`);
+  }
+  if (all && (denort !== undefined || target !== undefined || output !== undefined)) {
+    throw new BuildError("--all goes with no other option");
+  }
+  if (target !== undefined && !TARGETS.some((each) => each === target)) {
+    throw new BuildError(`--target takes one of ${TARGETS.join(", ")}`);
+  }
+}
+
+async function build(output: string, { denort, target }: BuildOptions): Promise<void> {
+  console.log(`building ${output}${target === undefined ? "" : ` for ${target}`}`);
+  const compile = [
+    "compile",
+    "--quiet",
+    "--no-check",
+    "--config",
+    BUILD_CONFIG,
+    "--lock",
+    BUILD_LOCK,
+    ...PERMISSIONS,
+    ...INCLUDED.flatMap((path) => ["--include", path]),
+    "--include",
+    `${DIST}/commit.txt`,
+    ...(target === undefined ? [] : ["--target", target]),
+    "--output",
+    output,
+    "main.ts",
+  ];
+  // A lockfile with many npm packages overflows the compiler's default stack.
+  const env: Record<string, string> = { RUST_MIN_STACK: "33554432" };
+  if (denort === "npm") {
+    env["DENORT_BIN"] = await npmRuntime();
+    await run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], env);
+    console.log(`note: it carries the older runtime Deno ${NPM_RUNTIME.version}, the one that npm has`);
+  } else {
+    const isBuilt = await run(Deno.execPath(), compile, env).then(() => true, () => false);
+    if (!isBuilt) {
+      throw new BuildError(
+        "deno compile failed, see above; if the Deno release server cannot be reached from here, " +
+          "take the runtime from the npm registry: deno task build --denort npm",
+      );
+    }
+  }
+  const { size } = await Deno.stat(output);
+  console.log(`built ${output}: ${NAME} ${manifest.version}, ${(size / 1e6).toFixed(1)} MB`);
+}
+
+/**
+ * A configuration without the packages that only tests and scripts import: the compiler embeds every package
+ * that the configuration names.
+ */
+async function writeBuildConfig(): Promise<void> {
+  const sources = [await Deno.readTextFile("main.ts"), ...await textsBelow("src")].join("\n");
+  const isUsed = (name: string) => sources.includes(`from "${name}"`) || sources.includes(`from "${name}/`);
+  const imports = Object.fromEntries(Object.entries(manifest.imports).filter(([name]) => isUsed(name)));
+  await Deno.writeTextFile(BUILD_CONFIG, JSON.stringify({ ...manifest, imports }));
+  await Deno.copyFile("deno.lock", BUILD_LOCK);
+}
+
+async function textsBelow(folder: string): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) texts.push(...await textsBelow(path));
+    else texts.push(await Deno.readTextFile(path));
+  }
+  return texts;
+}
+
+/** Fetches the runtime once, and checks that it is the one that was examined. */
+async function npmRuntime(): Promise<string> {
+  const path = await Deno.realPath(DIST) + `/denort-${NPM_RUNTIME.version}`;
+  const known = await Deno.readFile(path).catch(() => null);
+  if (known !== null && sha256(known) === NPM_RUNTIME.sha256) return path;
+  const folder = await Deno.makeTempDir({ prefix: "denort-" });
+  try {
+    await run("npm", ["pack", "--silent", "--pack-destination", folder, NPM_RUNTIME.package], {});
+    const [archive] = [...Deno.readDirSync(folder)].map(({ name }) => name);
+    await run("tar", ["xzf", `${folder}/${archive}`, "-C", folder], {});
+    const whole = await Deno.readFile(`${folder}/${NPM_RUNTIME.file}`);
+    const runtime = whole.subarray(0, NPM_RUNTIME.bytes);
+    const digest = sha256(runtime);
+    if (digest !== NPM_RUNTIME.sha256) {
+      throw new BuildError(
+        `${NPM_RUNTIME.package} is not what it was: expected ${NPM_RUNTIME.sha256}, got ${digest}`,
+      );
+    }
+    await Deno.writeFile(path, runtime, { mode: 0o755 });
+    return path;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function writeSums(outputs: readonly string[]): Promise<void> {
+  const lines: string[] = [];
+  for (const output of outputs) {
+    lines.push(`${sha256(await Deno.readFile(output))}  ${output.slice(DIST.length + 1)}\n`);
+  }
+  await Deno.writeTextFile(`${DIST}/SHA256SUMS`, lines.join(""));
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** The commit's short name, with `+` when the tree has changes; `unknown` outside a checkout. */
+async function currentCommit(): Promise<string> {
+  try {
+    const output = await new Deno.Command("git", { args: ["describe", "--always", "--dirty=+"] }).output();
+    return output.success ? new TextDecoder().decode(output.stdout).trim() : "unknown";
+  } catch {
+    return "unknown";
+  }
+}
+
+async function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
+  const { success } = await new Deno.Command(command, { args: [...args], env, stdin: "null" }).spawn().status;
+  if (!success) throw new BuildError(`${command} ${args.slice(0, 3).join(" ")} … failed`);
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(`build: ${error.message}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,338 @@
+/**
+ * Shows the main job on an empty machine: a broken upstream, a working one, the real router in front of them.
+ *
+ * Owns two pretend upstreams, a temporary folder and one process of the real program, and leaves none of
+ * them behind. Must need neither a key nor the network, and says so when what it shows is not what it should be.
+ */
+import { DatabaseSync } from "node:sqlite";
+import OpenAI from "openai";
+
+const LIMIT_MS = 60_000;
+const PAUSE_MS = 60;
+const QUESTION = "What do you do when an upstream is down?";
+const WORDS =
+  "I ask the next one, and you only notice that the answer came. Every word of it is in the database."
+    .split(/(?<= )/);
+
+const main = new URL("../main.ts", import.meta.url).href;
+
+/** What the demo has to say to itself when something is missing. */
+class DemoError extends Error {
+  override readonly name = "DemoError";
+}
+
+/** The parts that must be stopped, in reverse order. */
+const cleanups: (() => Promise<void> | void)[] = [];
+let isStopping = false;
+
+async function cleanUp(): Promise<void> {
+  isStopping = true;
+  for (let undo = cleanups.pop(); undo !== undefined; undo = cleanups.pop()) {
+    try {
+      await undo();
+    } catch {
+      // The other parts must still be stopped.
+    }
+  }
+}
+
+/** What is running when everything has been shown. */
+interface Running {
+  readonly baseURL: string;
+  readonly token: string;
+  readonly database: string;
+}
+
+async function demo(): Promise<Running> {
+  const broken = startUpstream(answerBroken);
+  const working = startUpstream(answerWorking);
+  const directory = await Deno.makeTempDir({ prefix: "openai-api-route-demo-" });
+  cleanups.push(() => Deno.remove(directory, { recursive: true }));
+  const database = `${directory}/db.sqlite`;
+
+  heading("Two upstreams: the first always answers 503, the second works");
+  const add = (
+    name: string,
+    endpoint: string,
+  ) => ["add", "--name", name, "--sk", `sk-demo-key-of-${name}`, "--endpoint", endpoint];
+  for (const args of [add("broken", broken), add("working", working), ["list"]]) {
+    await command([...args, "--database", database], { shown: args });
+  }
+  const token = (await output(["token", "show", "default", "--database", database])).trim();
+
+  heading("The router, in front of both");
+  const baseURL = await startRouter(["--database", database, "--addr", "127.0.0.1:0"]);
+  print(`listening on ${baseURL}`);
+
+  heading("A streamed reply, through the official openai client");
+  const reply = await streamReply(new OpenAI({ baseURL, apiKey: token, maxRetries: 0 }));
+
+  heading("The record, as stored");
+  const { record, attempts } = await readRecord(database);
+  printFields(record);
+
+  heading("Its attempts");
+  printTable(attempts);
+
+  heading("Metrics that tell of it");
+  for (const line of await metricLines(baseURL)) print(line);
+
+  verify({ reply, record, attempts });
+  print("");
+  print("The reply is stored word for word, after two attempts, with upstream 2 as its source.");
+  return { baseURL, token, database };
+}
+
+/** Starts a pretend upstream on a free port and returns its base URL. */
+function startUpstream(answer: (request: Request) => Response | Promise<Response>): string {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
+  cleanups.push(() => server.shutdown());
+  return `http://127.0.0.1:${server.addr.port}/v1`;
+}
+
+function answerBroken(): Response {
+  const error = { message: "The server is overloaded", type: "server_error", param: null, code: null };
+  return Response.json({ error }, { status: 503 });
+}
+
+async function answerWorking(request: Request): Promise<Response> {
+  if (request.method !== "POST") {
+    return Response.json({ object: "list", data: [{ id: "demo-model", object: "model", owned_by: "demo" }] });
+  }
+  const asked: unknown = await request.json();
+  const isStream = typeof asked === "object" && asked !== null && "stream" in asked && asked.stream === true;
+  if (isStream) {
+    return new Response(replyEvents(), { headers: { "content-type": "text/event-stream" } });
+  }
+  const message = { role: "assistant", content: WORDS.join("") };
+  return Response.json({
+    ...CHUNK,
+    object: "chat.completion",
+    choices: [{ index: 0, message, finish_reason: "stop" }],
+    usage: USAGE,
+  });
+}
+
+const CHUNK = { id: "chatcmpl-demo", object: "chat.completion.chunk", created: 0, model: "demo-model" };
+const USAGE = {
+  prompt_tokens: 11,
+  completion_tokens: WORDS.length,
+  total_tokens: 11 + WORDS.length,
+};
+
+/** The reply as an upstream streams it: one word at a time. */
+function replyEvents(): ReadableStream<Uint8Array> {
+  async function* events(): AsyncGenerator<string> {
+    for (const content of WORDS) {
+      yield event({ choices: [{ index: 0, delta: { content }, finish_reason: null }] });
+      await pause(PAUSE_MS);
+    }
+    yield event({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
+    yield event({ choices: [], usage: USAGE });
+    yield "data: [DONE]\n\n";
+  }
+  const event = (fields: object) => `data: ${JSON.stringify({ ...CHUNK, ...fields })}\n\n`;
+  return ReadableStream.from(events()).pipeThrough(new TextEncoderStream());
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * The real program, with none of the caller's settings.
+ * @throws DemoError when the demo is being stopped: what starts now would stay
+ */
+function program(args: readonly string[]): Deno.Command {
+  if (isStopping) throw new DemoError("stopped");
+  const settings = /^(OAR_|FEISHU_|MATRIX_|ALERT_)/;
+  const own = Object.entries(Deno.env.toObject()).filter(([name]) => !settings.test(name));
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", main, ...args],
+    env: Object.fromEntries(own),
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function output(args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await program(args).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new DemoError(`openai-api-route ${args[0]} failed:\n${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}
+
+async function command(
+  args: readonly string[],
+  { shown }: { readonly shown: readonly string[] },
+): Promise<void> {
+  print(`$ openai-api-route ${shown.join(" ")}`);
+  print((await output(args)).trimEnd());
+}
+
+/** Starts the router and returns its base URL once it listens. */
+async function startRouter(flags: readonly string[]): Promise<string> {
+  const child = program(["serve", ...flags]).spawn();
+  cleanups.push(async () => {
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has ended already: Ctrl-C reaches it too.
+    }
+    await child.status;
+    await Promise.all([reading, errors]);
+  });
+  let log = "";
+  const listening = Promise.withResolvers<string>();
+  const reading = collect(child.stdout, (text) => {
+    log += text;
+    const url = /^listening on (\S+)/m.exec(log)?.[1];
+    if (url !== undefined) listening.resolve(url);
+  });
+  const errors = collect(child.stderr, (text) => log += text);
+  void reading.then(() => listening.reject(new DemoError(`the router did not start:\n${log}`)));
+  return await listening.promise;
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  take: (text: string) => void,
+): Promise<void> {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) take(text);
+}
+
+/** Asks one question, printing the answer as it arrives, and returns all of it. */
+async function streamReply(client: OpenAI): Promise<string> {
+  print(`> ${QUESTION}`);
+  const stream = await client.chat.completions.create({
+    model: "demo-model",
+    messages: [{ role: "user", content: QUESTION }],
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  let reply = "";
+  for await (const chunk of stream) {
+    const text = chunk.choices[0]?.delta.content ?? "";
+    reply += text;
+    write(text);
+  }
+  print("");
+  return reply;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+async function readRecord(path: string): Promise<{ record: Row; attempts: readonly Row[] }> {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    // The row is there before the reply ends; whoever stopped reading at the last word may be faster.
+    for (let tries = 0; tries < 100; tries++) {
+      const record = db.prepare("SELECT * FROM records WHERE outcome <> 'in_flight' ORDER BY id DESC").get();
+      if (record !== undefined) {
+        const columns = "n, upstream_id, status, error_class, duration_ms, error";
+        const attempts = db.prepare(`SELECT ${columns} FROM attempts WHERE record_id = ? ORDER BY n`)
+          .all(Number(record["id"]));
+        return { record, attempts };
+      }
+      await pause(20);
+    }
+    throw new DemoError("no record was written");
+  } finally {
+    db.close();
+  }
+}
+
+const SHOWN_METRICS =
+  /^openai_api_route_(requests_total|attempts_total|failovers_total|tokens_total|first_token_seconds_count|records_written_total)\b/;
+
+async function metricLines(baseURL: string): Promise<string[]> {
+  const response = await fetch(`${baseURL}/metrics`);
+  return (await response.text()).split("\n").filter((line) => SHOWN_METRICS.test(line));
+}
+
+/** @throws DemoError when the router did not do what the demo is there to show */
+function verify(
+  { reply, record, attempts }: { reply: string; record: Row; attempts: readonly Row[] },
+): void {
+  const isShown = reply === WORDS.join("") && record["response"] === reply && record["upstream_id"] === 2 &&
+    record["outcome"] === "complete" && attempts.length === 2 && attempts[0]?.["error_class"] !== null;
+  if (!isShown) throw new DemoError("this is not what the router should have done; please report it");
+}
+
+function invite({ baseURL, token, database }: Running): void {
+  heading("Still running, until Ctrl-C: try it");
+  print(`curl -N ${baseURL}/chat/completions -H "authorization: Bearer ${token}" \\`);
+  print(`  -H "content-type: application/json" \\`);
+  print(`  -d '{"model":"demo-model","stream":true,"messages":[{"role":"user","content":"hello"}]}'`);
+  print(`sqlite3 -readonly ${database} "select id, outcome, response from records"`);
+}
+
+const isTerminal = Deno.stdout.isTerminal() && !Deno.noColor;
+
+function heading(text: string): void {
+  print(isTerminal ? `\n\x1b[1m${text}\x1b[0m` : `\n== ${text}`);
+}
+
+function print(line: string): void {
+  write(`${line}\n`);
+}
+
+function write(text: string): void {
+  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+    rest = rest.subarray(Deno.stdout.writeSync(rest));
+  }
+}
+
+/** One field a line; what is empty is left out. */
+function printFields(row: Row): void {
+  const fields = Object.entries(row).filter(([, value]) => value !== null && value !== "");
+  const width = Math.max(...fields.map(([name]) => name.length));
+  for (const [name, value] of fields) print(`${name.padEnd(width)}  ${value}`);
+}
+
+function printTable(rows: readonly Row[]): void {
+  const names = Object.keys(rows[0] ?? {});
+  const lines = [names, ...rows.map((row) => names.map((name) => String(row[name] ?? "-")))];
+  const widths = names.map((_, at) => Math.max(...lines.map((cells) => cells[at]?.length ?? 0)));
+  for (const cells of lines) {
+    print(cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd());
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const isKept = args.includes("--keep");
+  const unknown = args.find((arg) => arg !== "--keep");
+  if (unknown !== undefined) {
+    console.error(`unknown flag ${unknown}; --keep leaves the router running until Ctrl-C`);
+    return 2;
+  }
+  // A proxy of the caller's must not stand between the parts of the demo.
+  Deno.env.set("NO_PROXY", "127.0.0.1");
+  const ended = Promise.withResolvers<number>();
+  const onSignal = () => ended.resolve(isKept ? 0 : 130);
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const signal of signals) Deno.addSignalListener(signal, onSignal);
+  const limit = setTimeout(() => {
+    console.error(`the demo did not end within ${LIMIT_MS / 1000} s`);
+    ended.resolve(1);
+  }, LIMIT_MS);
+  demo().then((running) => {
+    if (!isKept) return ended.resolve(0);
+    clearTimeout(limit);
+    invite(running);
+  }, (error: unknown) => {
+    if (isStopping) return;
+    console.error(error instanceof DemoError ? error.message : error);
+    ended.resolve(1);
+  });
+  try {
+    return await ended.promise;
+  } finally {
+    clearTimeout(limit);
+    await cleanUp();
+  }
+}
+
+if (import.meta.main) Deno.exit(await run(Deno.args));

@@ -1,0 +1,77 @@
+/**
+ * `records list`, `show`, `tail`, `export`, `replay`: what was asked and answered.
+ *
+ * Owns the flags and what help says about them; each command is in a file of `records/`.
+ */
+import type { Command } from "commander";
+import { type CommandContext, databaseOption } from "./context.ts";
+import { exportRecords, FORMATS } from "./records/export.ts";
+import { addFilterOptions } from "./records/filters.ts";
+import { DEFAULT_LIMIT, listRecords, MAX_LIMIT } from "./records/list.ts";
+import type { ReplayFlags } from "./records/replay.ts";
+import { type ShowFlags, showRecord } from "./records/show.ts";
+import { tailRecords } from "./records/tail.ts";
+
+const WHICH = "its number, or its request id (the header x-oar-request-id)";
+
+/** Adds the `records` command and its subcommands to the program. */
+export function defineRecordCommands(program: Command, context: CommandContext): void {
+  const records = program.command("records")
+    .description("look at what was asked and answered, export it, ask it again")
+    .helpGroup("Records:");
+
+  addFilterOptions(
+    records.command("list")
+      .description("show records, newest first")
+      .option("--limit <count>", `how many at most, up to ${MAX_LIMIT} (default ${DEFAULT_LIMIT})`)
+      .option("--before <id>", "only records older than this number: the next page")
+      .option("--json", "print a JSON array"),
+  ).action((flags) => listRecords(context, flags));
+
+  records.command("show")
+    .description("show one record: the conversation, the reply, the attempts")
+    .argument("<id>", WHICH)
+    .option("--json", "print JSON, with everything that was recorded")
+    .option("--raw", "print the request's text and the reply's text, unaltered")
+    .addOption(databaseOption())
+    .action((which: string, flags: ShowFlags) => showRecord(context, { which, flags }));
+
+  addFilterOptions(
+    records.command("tail")
+      .description("show the newest records, oldest first; with -f, further ones as they end")
+      .usage("[-f] [-n 10] [flags]")
+      .argument("[count]", "with how many to begin, as in -n 10 (default 10)")
+      .option("-f, --follow", "go on with every further record, until Ctrl-C")
+      .option("-n", "the count follows")
+      .option("--json", "print JSON, one record a line"),
+  ).action((count: string | undefined, flags) => tailRecords(context, { count, flags }));
+
+  addFilterOptions(
+    records.command("export")
+      .description("write records, oldest first; any number of them takes little memory")
+      .option(
+        "--format <format>",
+        `${FORMATS.join(", ")}: JSON lines with everything, a table for spreadsheets, or chat examples ` +
+          "for fine-tuning",
+      )
+      .option("--output <file>", "a new file, readable by its owner only (default: standard output)"),
+  ).action((flags) => exportRecords(context, flags));
+
+  records.command("replay")
+    .description(
+      "send a recorded request again, and compare the replies; the new one is not recorded. " +
+        "Query and headers were not recorded, so they are not sent again",
+    )
+    .argument("<id>", WHICH)
+    .option(
+      "--upstream <upstream>",
+      "where to, by its id or its name (default: the one that answered, else the first)",
+    )
+    .option("--json", "print JSON: the record, the replay and the differences")
+    .addOption(databaseOption())
+    .action(async (which: string, flags: ReplayFlags) => {
+      // The other commands start faster without the parts that talk to upstreams.
+      const { replayRecord } = await import("./records/replay.ts");
+      await replayRecord(context, { which, flags });
+    });
+}

@@ -1,0 +1,61 @@
+/**
+ * Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
+ */
+import type { RecordView } from "./view.ts";
+
+const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => CsvValue])[] = [
+  ["id", ({ id }) => id],
+  ["requestId", ({ requestId }) => requestId],
+  ["createdAt", ({ createdAt }) => createdAt],
+  ["ip", ({ ip }) => ip],
+  ["client", ({ client }) => client],
+  ["authorization", ({ authorization }) => authorization],
+  ["userAgent", ({ userAgent }) => userAgent],
+  ["method", ({ method }) => method],
+  ["path", ({ path }) => path],
+  ["model", ({ model }) => model],
+  ["responseModel", ({ responseModel }) => responseModel],
+  ["isStream", ({ isStream }) => isStream],
+  ["status", ({ status }) => status],
+  ["outcome", ({ outcome }) => outcome],
+  ["upstreamId", ({ upstreamId }) => upstreamId],
+  ["upstream", ({ upstream }) => upstream],
+  ["attemptCount", ({ attemptCount }) => attemptCount],
+  ["elapsedMs", ({ elapsedMs }) => elapsedMs],
+  ["firstByteMs", ({ firstByteMs }) => firstByteMs],
+  ["firstTokenMs", ({ firstTokenMs }) => firstTokenMs],
+  ["inputTokens", ({ usage }) => usage.inputTokens],
+  ["outputTokens", ({ usage }) => usage.outputTokens],
+  ["cachedTokens", ({ usage }) => usage.cachedTokens],
+  ["reasoningTokens", ({ usage }) => usage.reasoningTokens],
+  ["finishReason", ({ finishReason }) => finishReason],
+  ["requestBytes", ({ requestBytes }) => requestBytes],
+  ["responseBytes", ({ responseBytes }) => responseBytes],
+  ["isTruncated", ({ isTruncated }) => isTruncated],
+  ["error", ({ error }) => error],
+  ["body", ({ body }) => body],
+  ["response", ({ response }) => response],
+  ["reasoning", ({ reasoning }) => reasoning],
+  ["toolCalls", ({ toolCalls }) => toolCalls.length === 0 ? null : JSON.stringify(toolCalls)],
+  ["instance", ({ instance }) => instance],
+];
+
+type CsvValue = string | number | boolean | null;
+
+/** The titles, without the line's end. */
+export const CSV_HEADER = COLUMNS.map(([title]) => title).join(",");
+
+/** One record, without the line's end; unknown values are empty cells. */
+export function csvLine(record: RecordView): string {
+  return COLUMNS.map(([, cell]) => csvCell(cell(record))).join(",");
+}
+
+/**
+ * Spreadsheets run cells that begin like formulas; an apostrophe makes them text.
+ * Source: https://owasp.org/www-community/attacks/CSV_Injection
+ */
+function csvCell(value: CsvValue): string {
+  const text = value === null ? "" : String(value);
+  const tamed = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(tamed) ? `"${tamed.replaceAll('"', '""')}"` : tamed;
+}

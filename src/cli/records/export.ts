@@ -1,0 +1,216 @@
+/**
+ * `records export`: every matching record, oldest first, as a stream of lines.
+ *
+ * Owns the formats' framing and the file that is written. Writing is synchronous: a slow reader of the output
+ * slows the reading of the database, and memory stays at one page.
+ */
+import { messageOf } from "../../core/errors.ts";
+import type { RecordReader, StoredRecord } from "../../store/store.ts";
+import type { CommandContext } from "../context.ts";
+import { CommandError, UsageError } from "../errors.ts";
+import type { Terminal } from "../output.ts";
+import { UpstreamNames, withRecords } from "./access.ts";
+import { CSV_HEADER, csvLine } from "./csv.ts";
+import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
+import { type SkipReason, toFinetuneExample } from "./finetune.ts";
+import { oldestFirst } from "./pages.ts";
+import { isReaderGone } from "./reader_gone.ts";
+import { harmless, safeJson } from "./text.ts";
+import { type NameSource, viewRecord } from "./view.ts";
+
+export interface ExportFlags extends FilterFlags {
+  readonly format?: string;
+  readonly output?: string;
+}
+
+export const FORMATS = ["jsonl", "csv", "openai-finetune"] as const;
+type Format = typeof FORMATS[number];
+
+export async function exportRecords(context: CommandContext, flags: ExportFlags): Promise<void> {
+  const { terminal } = context;
+  const format = readFormat(flags.format);
+  const parsed = parseFilter(flags, Date.now());
+  if (flags.output !== undefined && flags.output.trim() === "") {
+    throw new UsageError("--output must be the path of a new file");
+  }
+  await withRecords({ ...context, flags }, ({ records, config }) => {
+    const names = new UpstreamNames(config);
+    const found = oldestFirst(records, resolveFilter(parsed, names));
+    const formatter = FORMATTERS[format]({ names, records });
+    if (flags.output === undefined) {
+      writeLines(found, { formatter, output: terminalOutput(terminal, format) });
+    } else {
+      const file = new NewFile(flags.output);
+      try {
+        writeLines(found, { formatter, output: file });
+        file.close();
+      } catch (error) {
+        file.discard();
+        throw error;
+      }
+    }
+    const report = formatter.report?.();
+    if (report !== undefined) terminal.note(report);
+    else if (flags.output !== undefined) terminal.note(`wrote ${flags.output}`);
+  });
+}
+
+function readFormat(text: string | undefined): Format {
+  const format = FORMATS.find((each) => each === text);
+  if (format !== undefined) return format;
+  if (text === undefined) throw new UsageError(`export needs a format: --format ${FORMATS.join("|")}`);
+  throw new UsageError(`--format cannot be ${JSON.stringify(text)}: expected one of ${FORMATS.join(", ")}`);
+}
+
+/** Where lines go; each comes without its end. */
+interface LineOutput {
+  line(text: string): void;
+  /** Nobody reads any more. */
+  isOver(): boolean;
+}
+
+/** Makes the lines of one format. */
+interface Formatter {
+  readonly header?: string;
+  /** null: the record has no line. */
+  line(record: StoredRecord): string | null;
+  /** What to say at the end. */
+  report?(): string;
+}
+
+interface FormatterOptions {
+  readonly names: NameSource;
+  readonly records: RecordReader;
+}
+
+const FORMATTERS: Readonly<Record<Format, (options: FormatterOptions) => Formatter>> = {
+  "jsonl": ({ names, records }) => ({
+    line: (record) => safeJson({ ...viewRecord(record, names), attempts: attemptsOf(record, records) }),
+  }),
+  // RFC 4180: every line ends with CRLF, of which the output adds the LF.
+  "csv": ({ names }) => ({
+    header: `${CSV_HEADER}\r`,
+    line: (record) => `${csvLine(viewRecord(record, names))}\r`,
+  }),
+  "openai-finetune": finetuneFormatter,
+};
+
+function attemptsOf({ id, attemptCount }: StoredRecord, records: RecordReader): unknown[] {
+  return attemptCount ? records.attempts(id) : [];
+}
+
+function finetuneFormatter(): Formatter {
+  const skipped = new Map<SkipReason, number>();
+  let written = 0;
+  return {
+    line: (record) => {
+      const result = toFinetuneExample(record);
+      if (result.isExample) {
+        written++;
+        return safeJson(result.example);
+      }
+      skipped.set(result.reason, (skipped.get(result.reason) ?? 0) + 1);
+      return null;
+    },
+    report: () => {
+      const reasons = [...skipped].map(([reason, count]) => `${count} ${reason}`).join(", ");
+      const total = [...skipped.values()].reduce((sum, count) => sum + count, 0);
+      return `${counted(written, "example")}; skipped ${counted(total, "record")}` +
+        `${reasons === "" ? "" : `: ${reasons}`}`;
+    },
+  };
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function writeLines(
+  records: Iterable<StoredRecord>,
+  { formatter, output }: { readonly formatter: Formatter; readonly output: LineOutput },
+): void {
+  if (formatter.header !== undefined) output.line(formatter.header);
+  for (const record of records) {
+    if (output.isOver()) return;
+    const line = formatter.line(record);
+    if (line !== null) output.line(line);
+  }
+}
+
+/** JSON is harmless by its escapes; CSV has none, so a screen gets a tamed copy of it. */
+function terminalOutput(terminal: Terminal, format: Format): LineOutput {
+  const isTaming = format === "csv" && terminal.columns !== null;
+  return {
+    line: (text) => terminal.print(isTaming ? harmless(text.slice(0, -1)) : text),
+    isOver: () => isReaderGone(terminal),
+  };
+}
+
+const BUFFER_LENGTH = 64 * 1024;
+
+/** A file that did not exist before, for its owner only. */
+class NewFile implements LineOutput {
+  readonly #path: string;
+  readonly #file: Deno.FsFile;
+  readonly #encoder = new TextEncoder();
+  #waiting: string[] = [];
+  #waitingLength = 0;
+
+  /** @throws CommandError when it exists, or cannot be made */
+  constructor(path: string) {
+    this.#path = path;
+    try {
+      this.#file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists) {
+        throw new CommandError(`${path} exists already and stays as it is: name a new file`);
+      }
+      throw this.#failure(error);
+    }
+  }
+
+  line(text: string): void {
+    this.#waiting.push(text, "\n");
+    this.#waitingLength += text.length + 1;
+    if (this.#waitingLength >= BUFFER_LENGTH) this.#flush();
+  }
+
+  isOver(): boolean {
+    return false;
+  }
+
+  close(): void {
+    this.#flush();
+    this.#file.close();
+  }
+
+  /** Removes what was written: half an export would pass for a whole one. */
+  discard(): void {
+    try {
+      this.#file.close();
+    } catch {
+      // It is closed already.
+    }
+    Deno.removeSync(this.#path);
+  }
+
+  #flush(): void {
+    let rest = this.#encoder.encode(this.#waiting.join(""));
+    this.#waiting = [];
+    this.#waitingLength = 0;
+    try {
+      while (rest.length > 0) rest = rest.subarray(this.#file.writeSync(rest));
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  #failure(error: unknown): CommandError {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "its directory does not exist"
+      : error instanceof Deno.errors.PermissionDenied
+      ? "permission denied"
+      : messageOf(error);
+    return new CommandError(`cannot write ${this.#path}: ${reason}`);
+  }
+}

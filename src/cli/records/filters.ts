@@ -1,0 +1,123 @@
+/**
+ * The flags that choose records, the same for every command that shows several.
+ *
+ * Owns what a filter may be typed as. Values are judged before any database is opened.
+ */
+import type { Command } from "commander";
+import type { Outcome } from "../../core/types.ts";
+import type { RecordFilter } from "../../store/store.ts";
+import { type DatabaseFlags, databaseOption } from "../context.ts";
+import { UsageError } from "../errors.ts";
+import type { UpstreamNames } from "./access.ts";
+import { parseMoment } from "./times.ts";
+
+export interface FilterFlags extends DatabaseFlags {
+  readonly since?: string;
+  readonly until?: string;
+  readonly model?: string;
+  readonly upstream?: string;
+  readonly status?: string;
+  readonly outcome?: string;
+  readonly client?: string;
+  readonly text?: string;
+}
+
+/** A filter as far as it can be read without the database. */
+export interface ParsedFilter {
+  readonly filter: RecordFilter;
+  /** Id or name of the upstream; null: any. */
+  readonly upstream: string | null;
+}
+
+const OUTCOMES: Readonly<Record<Outcome, true>> = {
+  complete: true,
+  upstream_error: true,
+  no_upstream: true,
+  upstream_cut: true,
+  idle_timeout: true,
+  error_event: true,
+  empty: true,
+  client_gone: true,
+  crashed: true,
+  in_flight: true,
+};
+
+const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01, or an ISO 8601 time";
+
+/** Adds the filters, and `--database`, to a command. */
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option("--since <when>", "from then on: a duration back (90s 15m 24h 7d 3w), a date or an ISO time")
+    .option("--until <when>", "before then; a date means to its end")
+    .option("--model <glob>", "the requested model, with * and ?")
+    .option("--upstream <upstream>", "the one that answered, by its id or its name")
+    .option("--status <status>", "what the client got: 502, or a class such as 5xx")
+    .option("--outcome <outcome>", `how it ended: ${Object.keys(OUTCOMES).join(", ")}`)
+    .option("--client <name>", "the name of the client's token")
+    .option("--text <words>", 'words of request or reply, each whole or its beginning; "..." for a phrase')
+    .addOption(databaseOption());
+}
+
+/** @throws UsageError naming the flag */
+export function parseFilter(flags: FilterFlags, nowMs: number): ParsedFilter {
+  const { since, until, model, upstream, status, outcome, client, text } = flags;
+  const filter: RecordFilter = {
+    ...(since === undefined ? {} : { sinceMs: readMoment(since, { flag: "--since", nowMs, isEnd: false }) }),
+    ...(until === undefined ? {} : { untilMs: readMoment(until, { flag: "--until", nowMs, isEnd: true }) }),
+    ...(model === undefined ? {} : { model: readWords(model, "--model") }),
+    ...(status === undefined ? {} : { status: readStatus(status) }),
+    ...(outcome === undefined ? {} : { outcome: readOutcome(outcome) }),
+    ...(client === undefined ? {} : { client: readWords(client, "--client") }),
+    ...(text === undefined ? {} : { text: readWords(text, "--text") }),
+  };
+  if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs > filter.untilMs) {
+    throw new UsageError("--since is later than --until: nothing lies between");
+  }
+  return { filter, upstream: upstream === undefined ? null : readWords(upstream, "--upstream") };
+}
+
+/** @throws CommandError when there is no such upstream */
+export function resolveFilter({ filter, upstream }: ParsedFilter, names: UpstreamNames): RecordFilter {
+  return upstream === null ? filter : { ...filter, upstreamId: names.idOf(upstream) };
+}
+
+/** @throws UsageError */
+export function readCount(
+  text: string,
+  { flag, max }: { readonly flag: string; readonly max: number },
+): number {
+  const count = /^\d{1,15}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= max) return count;
+  throw new UsageError(`${flag} cannot be ${JSON.stringify(text)}: expected a whole number from 1 to ${max}`);
+}
+
+function readMoment(
+  text: string,
+  { flag, ...options }: { readonly flag: string; readonly nowMs: number; readonly isEnd: boolean },
+): number {
+  const moment = parseMoment(text, options);
+  if (moment !== undefined) return moment;
+  throw new UsageError(`${flag} cannot be ${JSON.stringify(text)}: expected ${MOMENT}`);
+}
+
+function readStatus(text: string): number {
+  const [, statusClass] = /^([1-5])xx$/i.exec(text) ?? [];
+  if (statusClass !== undefined) return Number(statusClass);
+  if (/^[1-9]\d\d$/.test(text)) return Number(text);
+  throw new UsageError(
+    `--status cannot be ${JSON.stringify(text)}: expected a status such as 502, or a class such as 5xx`,
+  );
+}
+
+function readOutcome(text: string): Outcome {
+  if (Object.hasOwn(OUTCOMES, text)) return text as Outcome;
+  throw new UsageError(
+    `--outcome cannot be ${JSON.stringify(text)}: expected one of ${Object.keys(OUTCOMES).join(", ")}`,
+  );
+}
+
+function readWords(text: string, flag: string): string {
+  const words = text.trim();
+  if (words === "") throw new UsageError(`${flag} must not be empty`);
+  return words;
+}

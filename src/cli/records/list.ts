@@ -1,0 +1,130 @@
+/**
+ * `records list`: a table for people, a JSON array for programs.
+ *
+ * Owns which columns give way when the screen is narrow.
+ */
+import type { StoredRecord } from "../../store/store.ts";
+import { type CommandContext } from "../context.ts";
+import { cleanText, type Column, displayWidth, formatTable, type Terminal } from "../output.ts";
+import { UpstreamNames, withRecords } from "./access.ts";
+import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
+import { newestFirst } from "./pages.ts";
+import { isReaderGone } from "./reader_gone.ts";
+import { safeJson } from "./text.ts";
+import { formatDuration, formatTime } from "./times.ts";
+import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
+
+export interface ListFlags extends FilterFlags {
+  readonly limit?: string;
+  readonly before?: string;
+  readonly json?: boolean;
+}
+
+export const DEFAULT_LIMIT = "20";
+export const MAX_LIMIT = 10_000;
+
+export async function listRecords(context: CommandContext, flags: ListFlags): Promise<void> {
+  const parsed = parseFilter(flags, Date.now());
+  const limit = readCount(flags.limit ?? DEFAULT_LIMIT, { flag: "--limit", max: MAX_LIMIT });
+  const beforeId = flags.before === undefined
+    ? Number.MAX_SAFE_INTEGER
+    : readCount(flags.before, { flag: "--before", max: Number.MAX_SAFE_INTEGER });
+  await withRecords({ ...context, flags }, ({ records, config }) => {
+    const names = new UpstreamNames(config);
+    const filter = resolveFilter(parsed, names);
+    const found = newestFirst(records, { limit, beforeId, filter });
+    if (flags.json) return printJson(found, { names, terminal: context.terminal });
+    printTable(found, { names, terminal: context.terminal });
+  });
+}
+
+interface PrintOptions {
+  readonly names: NameSource;
+  readonly terminal: Terminal;
+}
+
+function printJson(records: Iterable<StoredRecord>, { names, terminal }: PrintOptions): void {
+  let previous: string | null = null;
+  for (const record of records) {
+    if (isReaderGone(terminal)) return;
+    terminal.print(previous === null ? "[" : `${previous},`);
+    previous = safeJson(viewRecord(record, names), 2).replace(/^/gm, "  ");
+  }
+  if (previous === null) return terminal.print("[]");
+  terminal.print(previous);
+  terminal.print("]");
+}
+
+/** What a line of the table needs of a record; without its texts, so that many fit into memory. */
+interface Row {
+  readonly id: string;
+  readonly time: string;
+  readonly model: string;
+  readonly status: string;
+  readonly outcome: string;
+  readonly upstream: string;
+  readonly attempts: string;
+  readonly duration: string;
+  readonly firstToken: string;
+  readonly tokensIn: string;
+  readonly tokensOut: string;
+  readonly reply: string;
+}
+
+interface RecordColumn extends Column<Row> {
+  /** The highest goes first when the table is too wide; none: stays. */
+  readonly dispensability?: number;
+}
+
+const COLUMNS: readonly RecordColumn[] = [
+  { title: "ID", cell: ({ id }) => id },
+  { title: "TIME", cell: ({ time }) => time, dispensability: 1 },
+  { title: "MODEL", cell: ({ model }) => model, isFlexible: true, dispensability: 3 },
+  { title: "STATUS", cell: ({ status }) => status },
+  { title: "OUTCOME", cell: ({ outcome }) => outcome, dispensability: 2 },
+  { title: "UPSTREAM", cell: ({ upstream }) => upstream, isFlexible: true, dispensability: 5 },
+  { title: "TRIES", cell: ({ attempts }) => attempts, dispensability: 7 },
+  { title: "DURATION", cell: ({ duration }) => duration, dispensability: 4 },
+  { title: "FIRST TOKEN", cell: ({ firstToken }) => firstToken, dispensability: 8 },
+  { title: "IN", cell: ({ tokensIn }) => tokensIn, dispensability: 6 },
+  { title: "OUT", cell: ({ tokensOut }) => tokensOut, dispensability: 6 },
+  { title: "REPLY", cell: ({ reply }) => reply, isFlexible: true },
+];
+
+function printTable(records: Iterable<StoredRecord>, { names, terminal }: PrintOptions): void {
+  const rows = Array.from(records, (record) => toRow(record, names));
+  if (rows.length === 0) return terminal.note("no records match");
+  fittingTable(rows, terminal.columns).forEach(terminal.print);
+}
+
+function toRow(record: StoredRecord, names: NameSource): Row {
+  return {
+    id: String(record.id),
+    time: formatTime(record.createdAtMs),
+    model: cleanText(record.model ?? "-").slice(0, 80),
+    status: statusText(record),
+    outcome: cleanText(record.outcome ?? "-").slice(0, 20),
+    upstream: names.nameOf(record.upstreamId) ?? "-",
+    attempts: countText(record.attemptCount),
+    duration: formatDuration(record.elapsedMs),
+    firstToken: formatDuration(record.firstTokenMs),
+    tokensIn: countText(record.usage.inputTokens),
+    tokensOut: countText(record.usage.outputTokens),
+    reply: cleanText(startOfReply(record)),
+  };
+}
+
+/** The table with as many columns as fit. */
+function fittingTable(rows: readonly Row[], width: number | null): string[] {
+  const byDispensability = [...COLUMNS]
+    .filter((column) => column.dispensability !== undefined)
+    .sort((a, b) => (b.dispensability ?? 0) - (a.dispensability ?? 0));
+  let columns = COLUMNS;
+  for (;;) {
+    const lines = formatTable(rows, { columns, width });
+    const dropped = byDispensability.shift();
+    const isFitting = width === null || lines.every((line) => displayWidth(line) <= width);
+    if (isFitting || dropped === undefined) return lines;
+    columns = columns.filter((column) => column !== dropped);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * `records replay`: a recorded request once more, and how the replies differ.
+ *
+ * Makes the connection of the replay, and closes the database before it waits for the network.
+ */
+import manifest from "../../../deno.json" with { type: "json" };
+import type { Attempt, Inbound, Upstream } from "../../core/types.ts";
+import type { StoredRecord } from "../../store/store.ts";
+import { systemClock } from "../clock.ts";
+import type { CommandContext, DatabaseFlags } from "../context.ts";
+import { CommandError } from "../errors.ts";
+import { cleanText } from "../output.ts";
+import { UpstreamNames, withRecords } from "./access.ts";
+import { exchange, type ReplayedReply } from "./replay_exchange.ts";
+import { chooseUpstream, toInbound } from "./replay_request.ts";
+import { type DiffPart, diffReplies } from "./reply_diff.ts";
+import { findRecord, replyLines, viewInDetail } from "./show.ts";
+import { harmlessLines, safeJson } from "./text.ts";
+import { formatDuration } from "./times.ts";
+import { countText, statusText } from "./view.ts";
+
+export interface ReplayFlags extends DatabaseFlags {
+  readonly upstream?: string;
+  readonly json?: boolean;
+}
+
+interface ReplayPlan {
+  readonly record: StoredRecord;
+  readonly attempts: readonly Attempt[];
+  readonly names: UpstreamNames;
+  readonly inbound: Inbound;
+  readonly upstream: Upstream;
+}
+
+/** @throws CommandError when the request cannot be sent again, or was not answered with a whole 2xx reply */
+export async function replayRecord(
+  context: CommandContext,
+  { which, flags }: { readonly which: string; readonly flags: ReplayFlags },
+): Promise<void> {
+  const plan = await withRecords({ ...context, flags }, ({ records, config }): ReplayPlan => {
+    const record = findRecord(records, which);
+    const names = new UpstreamNames(config);
+    const inbound = toInbound(record, {
+      nowMs: systemClock.now(),
+      monotonicMs: systemClock.monotonic(),
+      userAgent: `${manifest.name}/${manifest.version}`,
+    });
+    const upstream = chooseUpstream(record, { which: flags.upstream, names, inbound });
+    return { record, attempts: records.attempts(record.id), names, inbound, upstream };
+  });
+  const { upstream } = plan;
+  const replayed = await ask(plan);
+  const isAnswered = replayed.status !== null;
+  const diff = isAnswered ? diffReplies(plan.record, replayed) : null;
+  if (flags.json) context.terminal.print(replayJson(plan, { replayed, diff }));
+  else if (isAnswered) describeReplay(plan, { replayed, diff, context }).forEach(context.terminal.print);
+  if (replayed.error !== null) {
+    throw new CommandError(
+      `the replay on upstream ${upstream.id} "${upstream.name}" failed: ${replayed.error}`,
+    );
+  }
+}
+
+async function ask({ inbound, upstream }: ReplayPlan): Promise<ReplayedReply> {
+  const client = Deno.createHttpClient({ http1: true, http2: false, poolMaxIdlePerHost: 0 });
+  try {
+    return await exchange({
+      fetch: (url, init) => fetch(url, { ...init, client }),
+      clock: systemClock,
+    }, { inbound, upstream });
+  } finally {
+    client.close();
+  }
+}
+
+interface Outcome {
+  readonly replayed: ReplayedReply;
+  readonly diff: readonly DiffPart[] | null;
+}
+
+function replayJson({ record, names, attempts, upstream }: ReplayPlan, { replayed, diff }: Outcome): string {
+  return safeJson({
+    record: viewInDetail(record, { names, attempts }),
+    replay: { upstreamId: upstream.id, upstream: upstream.name, ...replayed },
+    diff,
+  }, 2);
+}
+
+function describeReplay(
+  { record, names, upstream }: ReplayPlan,
+  { replayed, diff, context }: Outcome & { readonly context: CommandContext },
+): string[] {
+  const { terminal, env } = context;
+  const isColoured = terminal.columns !== null && !env["NO_COLOR"];
+  const recorded = headline("recorded", {
+    ...record,
+    status: statusText(record),
+    upstream: names.nameOf(record.upstreamId) ?? "-",
+  });
+  const again = headline("replayed", {
+    ...replayed,
+    status: countText(replayed.status),
+    upstream: upstream.name,
+  });
+  return [
+    recorded,
+    ...replyLines(record),
+    "",
+    again,
+    ...replyLines(replayed),
+    "",
+    "── difference (- recorded, + replayed) ──",
+    ...diffLinesOf(diff, isColoured),
+  ];
+}
+
+interface Headline {
+  readonly status: string;
+  readonly upstream: string;
+  readonly elapsedMs: number | null;
+  readonly firstTokenMs: number | null;
+  readonly usage: ReplayedReply["usage"];
+  readonly finishReason: string | null;
+}
+
+function headline(what: string, reply: Headline): string {
+  const { status, upstream, elapsedMs, firstTokenMs, usage, finishReason } = reply;
+  const facts = [
+    `${status} from ${upstream} in ${formatDuration(elapsedMs)}`,
+    ...(firstTokenMs === null ? [] : [`first token after ${formatDuration(firstTokenMs)}`]),
+    `tokens ${countText(usage?.inputTokens ?? null)} in, ${countText(usage?.outputTokens ?? null)} out`,
+    ...(finishReason === null ? [] : [`finish ${finishReason}`]),
+  ];
+  return `── ${what}: ${cleanText(facts.join(", "))} ──`;
+}
+
+const MARKS = { same: "  ", removed: "- ", added: "+ " } as const;
+const COLOURS = { same: null, removed: "\x1b[31m", added: "\x1b[32m" } as const;
+const COLOUR_END = "\x1b[0m";
+
+function diffLinesOf(diff: readonly DiffPart[] | null, isColoured: boolean): string[] {
+  if (diff === null) return ["  (the replies are too different to compare)"];
+  if (diff.every(({ type }) => type === "same")) return ["  (none)"];
+  return diff.flatMap(({ type, text }) =>
+    harmlessLines(text).map((line) => {
+      const marked = `${MARKS[type]}${line}`;
+      const colour = COLOURS[type];
+      return isColoured && colour !== null ? `${colour}${marked}${COLOUR_END}` : marked;
+    })
+  );
+}

@@ -1,0 +1,168 @@
+/**
+ * One request to one upstream, read to its end: what a replay does on the wire.
+ *
+ * Owns how the reply is read and what it came to. Holds the upstream's key back from everything it returns.
+ */
+import { type Capture, createCapture } from "../../capture/capture.ts";
+import { messageOf } from "../../core/errors.ts";
+import { firstByteTimeout } from "../../core/policy.ts";
+import { redactSecrets } from "../../core/secrets.ts";
+import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../../core/types.ts";
+import { isEventStreamType } from "../../proxy/gate.ts";
+import { TimedReader } from "../../proxy/timed_reader.ts";
+import { send, type SendResult, type TransportDeps, type UpstreamReply } from "../../proxy/transport.ts";
+
+/** How a replay ended. */
+export interface ReplayedReply {
+  /** null: no headers came. */
+  readonly status: number | null;
+  readonly response: string;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly responseModel: string | null;
+  readonly finishReason: string | null;
+  readonly usage: Usage | null;
+  readonly elapsedMs: number;
+  readonly firstTokenMs: number | null;
+  /** What went wrong, for people; null when the reply came to its end. */
+  readonly error: string | null;
+}
+
+/** How long a reply may be silent. */
+const IDLE_LIMIT_MS = 120_000;
+
+/** Sends the request and reads the reply. Never throws. */
+export async function exchange(
+  deps: TransportDeps,
+  { inbound, upstream }: { readonly inbound: Inbound; readonly upstream: Upstream },
+): Promise<ReplayedReply> {
+  const result = await send(deps, { inbound, upstream }, {
+    // Nothing waits behind this upstream, so it gets the time of an only one.
+    headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
+    signal: new AbortController().signal,
+    isRouterToken: () => false,
+  });
+  const elapsedMs = () => deps.clock.monotonic() - inbound.startedMonoMs;
+  const reply = result.type === "reply"
+    ? await readReply(result, { inbound, deps, elapsedMs })
+    : unanswered(problemOf(result), elapsedMs());
+  return withoutSecret(reply, upstream.sk);
+}
+
+interface ReadContext {
+  readonly inbound: Inbound;
+  readonly deps: TransportDeps;
+  readonly elapsedMs: () => number;
+}
+
+async function readReply(
+  { status, headers, body }: UpstreamReply,
+  { inbound, deps, elapsedMs }: ReadContext,
+): Promise<ReplayedReply> {
+  const reader = new TimedReader(body, deps.clock);
+  let isEventStream = isEventStreamType(headers.get("content-type"));
+  let capture: Capture | null = null;
+  let firstTokenMs: number | null = null;
+  let problem: string | null = null;
+  const start = (): Capture =>
+    createCapture({
+      kind: inbound.kind,
+      contentType: headers.get("content-type"),
+      contentEncoding: headers.get("content-encoding"),
+      isEventStream,
+      status,
+    });
+  for (;;) {
+    const read = await reader.read(IDLE_LIMIT_MS);
+    if (read.type === "chunk") {
+      isEventStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
+      capture ??= start();
+      capture.push(read.bytes);
+      if (isEventStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
+      // Some servers keep the connection open after the end of their stream.
+      if (!isEventStream || !capture.progress.isTerminal) continue;
+    }
+    if (read.type === "broken") problem = `the reply broke off: ${messageOf(read.error)}`;
+    if (read.type === "late") problem = `the upstream sent nothing for ${IDLE_LIMIT_MS / 1000} s`;
+    break;
+  }
+  body.cancel();
+  capture ??= start();
+  const captured = capture.finish(problem === null);
+  return {
+    ...said(captured),
+    status,
+    elapsedMs: elapsedMs(),
+    firstTokenMs,
+    error: problem ?? problemOfReply(captured, { status, errorMessage: capture.progress.errorMessage }),
+  };
+}
+
+function beginsLikeEvents(bytes: Uint8Array): boolean {
+  return /^\s*(data|event|id)?:/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
+}
+
+function said(captured: CapturedReply): Pick<
+  ReplayedReply,
+  "response" | "reasoning" | "toolCalls" | "responseModel" | "finishReason" | "usage"
+> {
+  return {
+    response: captured.text,
+    reasoning: captured.reasoning,
+    toolCalls: captured.toolCalls,
+    responseModel: captured.model,
+    finishReason: captured.finishReason,
+    usage: captured.usage,
+  };
+}
+
+function problemOfReply(
+  captured: CapturedReply,
+  { status, errorMessage }: { readonly status: number; readonly errorMessage: string | null },
+): string | null {
+  if (status < 200 || status >= 300) return `HTTP ${status}`;
+  if (errorMessage !== null) return `the reply carried an error: ${errorMessage}`;
+  return captured.isComplete ? null : "the reply ended without its end marker";
+}
+
+function unanswered(error: string, elapsedMs: number): ReplayedReply {
+  return {
+    status: null,
+    response: "",
+    reasoning: "",
+    toolCalls: [],
+    responseModel: null,
+    finishReason: null,
+    usage: null,
+    elapsedMs,
+    firstTokenMs: null,
+    error,
+  };
+}
+
+function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
+  switch (result.type) {
+    case "connect_error":
+      return result.message;
+    case "timeout":
+      return `no answer within ${result.limitMs / 1000} s`;
+    case "no_credential":
+      return "there is no key to send";
+    case "client_gone":
+      return "stopped";
+    default:
+      return result satisfies never;
+  }
+}
+
+/** Error bodies of some providers repeat the key. */
+function withoutSecret(reply: ReplayedReply, sk: string): ReplayedReply {
+  const clean = (text: string): string => redactSecrets(text, [sk]);
+  return {
+    ...reply,
+    response: clean(reply.response),
+    reasoning: clean(reply.reasoning),
+    toolCalls: reply.toolCalls.map((call) => ({ ...call, arguments: clean(call.arguments) })),
+    error: reply.error === null ? null : clean(reply.error),
+  };
+}

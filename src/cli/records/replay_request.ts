@@ -1,0 +1,140 @@
+/**
+ * A recorded request as one that can be sent again, and where to.
+ *
+ * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
+ */
+import { asObject, parseJson } from "../../capture/json.ts";
+import { classify, pathProblem } from "../../core/endpoint.ts";
+import { candidates } from "../../core/policy.ts";
+import { ASIS, type Inbound, type Upstream } from "../../core/types.ts";
+import type { StoredRecord } from "../../store/store.ts";
+import { CommandError } from "../errors.ts";
+import type { UpstreamNames } from "./access.ts";
+
+/** The Go program recorded neither method nor path; chat was what it was for. */
+const GO_PATH = "/v1/chat/completions";
+const METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE"];
+
+/** Anthropic's API refuses requests without a version, and the client's header was not recorded. */
+const ANTHROPIC_VERSION = "2023-06-01";
+
+export interface ReplayMoment {
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+  readonly userAgent: string;
+}
+
+/** @throws CommandError when it cannot be sent as it was */
+export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
+  const { nowMs, monotonicMs, userAgent } = moment;
+  const method = record.method ?? "POST";
+  const path = record.path ?? goPath(record);
+  // A path changed by hand could lead the key to another host.
+  if (!/^\/v1(\/|$)/.test(path) || pathProblem(path) !== null || !METHODS.includes(method)) {
+    throw new CommandError(
+      `record ${record.id} cannot be replayed: its method or path is not one of the API`,
+    );
+  }
+  const body = bodyOf(record, method);
+  const headers = new Headers({ "accept": "*/*", "user-agent": userAgent });
+  const contentType = "application/json";
+  if (body !== null) headers.set("content-type", contentType);
+  const classified = classify(path, contentType, body);
+  if (classified.kind === "messages") headers.set("anthropic-version", ANTHROPIC_VERSION);
+  return {
+    ...classified,
+    id: "replay",
+    method,
+    path,
+    query: "",
+    headers,
+    body,
+    clientIp: "",
+    clientName: null,
+    clientToken: null,
+    startedAtMs: nowMs,
+    startedMonoMs: monotonicMs,
+  };
+}
+
+function goPath(record: StoredRecord): string {
+  const isChat = Array.isArray(asObject(parseJson(record.body ?? ""))?.messages);
+  if (isChat) return GO_PATH;
+  throw new CommandError(`record ${record.id} cannot be replayed: its path was not recorded`);
+}
+
+function bodyOf(record: StoredRecord, method: string): Uint8Array<ArrayBuffer> | null {
+  const { id, body, requestBytes } = record;
+  if (method === "GET" || method === "HEAD") return null;
+  const bytes = new TextEncoder().encode(body ?? "");
+  if (isDescription(record)) {
+    throw new CommandError(
+      `record ${id} cannot be replayed: its request was described, not kept (a form, not text, or too large; ` +
+        "see --record-body-limit)",
+    );
+  }
+  if (requestBytes !== null && requestBytes !== bytes.length) {
+    throw new CommandError(`record ${id} cannot be replayed: its request was not kept as it was sent`);
+  }
+  return bytes.length === 0 ? null : bytes;
+}
+
+/** `{"content_type":...,"bytes":...}`, which the record has in place of a body that it could not keep. */
+function isDescription({ isTruncated, body }: StoredRecord): boolean {
+  if (!isTruncated) return false;
+  const description = asObject(parseJson(body ?? ""));
+  return description !== null && typeof description.bytes === "number" && "content_type" in description;
+}
+
+/**
+ * The upstream that was asked for, else the one that answered, else the first that may be asked.
+ *
+ * @throws CommandError when there is none, or it has no key of its own
+ */
+export function chooseUpstream(
+  record: StoredRecord,
+  { which, names, inbound }: {
+    readonly which: string | undefined;
+    readonly names: UpstreamNames;
+    readonly inbound: Inbound;
+  },
+): Upstream {
+  const upstream = which === undefined
+    ? defaultUpstream(record, { names, inbound })
+    : namedUpstream(which, names);
+  if (upstream.sk !== ASIS) return upstream;
+  throw new CommandError(
+    `upstream ${upstream.id} forwards the client's own key (${ASIS}), which is never recorded: ` +
+      "choose another with --upstream",
+  );
+}
+
+function namedUpstream(which: string, names: UpstreamNames): Upstream {
+  const id = names.idOf(which);
+  const upstream = names.upstreams.find((each) => each.id === id);
+  if (upstream !== undefined) return upstream;
+  throw new CommandError(
+    "no upstream that can be used has that id or name: see them with `openai-api-route list`",
+  );
+}
+
+function defaultUpstream(
+  { upstreamId }: StoredRecord,
+  { names, inbound }: { readonly names: UpstreamNames; readonly inbound: Inbound },
+): Upstream {
+  const answered = names.upstreams.find(({ id, isEnabled }) => id === upstreamId && isEnabled);
+  if (answered !== undefined) return answered;
+  const [first, ...more] = candidates(names.upstreams, {
+    policy: "order",
+    model: inbound.model,
+    path: inbound.path,
+    standing: () => ({ availability: "ready", latencyMs: null }),
+    random: () => 0,
+    turn: 0,
+  });
+  const upstream = [first, ...more].find((each) => each?.sk !== ASIS) ?? first;
+  if (upstream !== undefined) return upstream;
+  throw new CommandError(
+    "no upstream is enabled for this request: add one with `openai-api-route add`, or name one with --upstream",
+  );
+}

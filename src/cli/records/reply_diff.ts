@@ -1,0 +1,37 @@
+/**
+ * What differs between two replies, line by line. Pure.
+ */
+import { diffLines } from "diff";
+import type { ToolCall } from "../../core/types.ts";
+import { prettyJson } from "./text.ts";
+
+/** A run of lines, without the last one's end. */
+export interface DiffPart {
+  readonly type: "same" | "removed" | "added";
+  readonly text: string;
+}
+
+export interface ComparedReply {
+  readonly response: string | null;
+  readonly toolCalls: readonly ToolCall[];
+}
+
+/** Two replies that share next to nothing could take minutes. */
+const LIMIT_MS = 2_000;
+
+/** From the first to the second; null when they are too different to be compared in time. */
+export function diffReplies(before: ComparedReply, after: ComparedReply): DiffPart[] | null {
+  const changes = diffLines(comparedText(before), comparedText(after), { timeout: LIMIT_MS });
+  return changes?.map(({ added, removed, value }) => ({
+    type: added ? "added" : removed ? "removed" : "same",
+    text: value.replace(/\n$/, ""),
+  })) ?? null;
+}
+
+/** Text and tool calls; not the calls' ids, which are new every time, nor the reasoning. */
+function comparedText({ response, toolCalls }: ComparedReply): string {
+  const calls = toolCalls.map((call) => `calls ${call.name}\n${prettyJson(call.arguments)}`);
+  const text = [...(response ? [response] : []), ...calls].join("\n").replace(/\r\n/g, "\n");
+  // Without it, a last line differs from the same line in the middle.
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+}

@@ -1,0 +1,204 @@
+/**
+ * `records show`: one record, whole: the conversation, the reply, the attempts.
+ *
+ * Owns the layout. What was recorded is indented, so that no text can pass for a heading.
+ */
+import type { Attempt } from "../../core/types.ts";
+import type { RecordReader, StoredRecord } from "../../store/store.ts";
+import type { CommandContext, DatabaseFlags } from "../context.ts";
+import { CommandError, UsageError } from "../errors.ts";
+import { cleanText, type Column, formatTable, type Terminal } from "../output.ts";
+import { UpstreamNames, withRecords } from "./access.ts";
+import { type Piece, readConversation } from "./conversation.ts";
+import { formatBytes, harmlessLines, prettyJson, safeJson } from "./text.ts";
+import { formatDuration, formatTime } from "./times.ts";
+import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
+
+export interface ShowFlags extends DatabaseFlags {
+  readonly json?: boolean;
+  readonly raw?: boolean;
+}
+
+export async function showRecord(
+  context: CommandContext,
+  { which, flags }: { readonly which: string; readonly flags: ShowFlags },
+): Promise<void> {
+  if (flags.json && flags.raw) throw new UsageError("--json and --raw are two forms: give one of them");
+  const { terminal } = context;
+  await withRecords({ ...context, flags }, ({ records, config }) => {
+    const record = findRecord(records, which);
+    if (flags.raw) {
+      terminal.print(record.body ?? "");
+      terminal.print(record.response ?? "");
+      return;
+    }
+    const names = new UpstreamNames(config);
+    const attempts = records.attempts(record.id);
+    if (flags.json) terminal.print(safeJson(viewInDetail(record, { names, attempts }), 2));
+    else describeRecord(record, { names, attempts, terminal }).forEach(terminal.print);
+  });
+}
+
+/** @throws CommandError that does not repeat what was typed */
+export function findRecord(records: RecordReader, which: string): StoredRecord {
+  const record = records.get(which.trim());
+  if (record !== null) return record;
+  throw new CommandError(
+    "no record has that number or request id: see them with `openai-api-route records list`",
+  );
+}
+
+export function viewInDetail(
+  record: StoredRecord,
+  { names, attempts }: { readonly names: NameSource; readonly attempts: readonly Attempt[] },
+): DetailedRecordView {
+  return { ...viewRecord(record, names), attempts };
+}
+
+interface DescribeOptions {
+  readonly names: NameSource;
+  readonly attempts: readonly Attempt[];
+  readonly terminal: Pick<Terminal, "columns">;
+}
+
+function describeRecord(record: StoredRecord, { names, attempts, terminal }: DescribeOptions): string[] {
+  return [
+    ...summary(record, names),
+    "",
+    ...requestLines(record),
+    "",
+    heading(record.outcome === "in_flight" ? "reply so far" : "reply"),
+    ...replyLines(record),
+    ...(attempts.length === 0 ? [] : ["", heading("attempts"), ...attemptLines(attempts, terminal.columns)]),
+  ];
+}
+
+function summary(record: StoredRecord, names: NameSource): string[] {
+  const { usage } = record;
+  const answeredBy = names.nameOf(record.upstreamId);
+  const tokens = [
+    `${countText(usage.inputTokens)} in${bracketed(usage.cachedTokens, "cached")}`,
+    `${countText(usage.outputTokens)} out${bracketed(usage.reasoningTokens, "reasoning")}`,
+  ];
+  const model = record.responseModel === null || record.responseModel === record.model
+    ? record.model
+    : `${record.model ?? "-"}, answered as ${record.responseModel}`;
+  const client = [record.client, record.authorization, record.ip, record.userAgent].filter(isSaid);
+  const rows: readonly (readonly [label: string, value: string | null])[] = [
+    ["record", `${record.id}${record.requestId === null ? "" : ` (${record.requestId})`}`],
+    ["time", formatTime(record.createdAtMs)],
+    ["request", [record.method, record.path, record.isStream ? "(stream)" : null].filter(isSaid).join(" ")],
+    ["model", model],
+    ["client", client.join(", ")],
+    ["status", `${statusText(record)} ${record.outcome ?? ""}`],
+    ["upstream", answeredBy],
+    ["took", duration(record)],
+    ["tokens", tokens.join(", ")],
+    ["finish", record.finishReason],
+    ["size", `${sizeText(record.requestBytes)} in, ${sizeText(record.responseBytes)} out`],
+    ["error", record.error],
+    ["note", record.isTruncated ? "not everything was kept: it was too large, or not text" : null],
+  ];
+  return rows.flatMap(([label, value]) => {
+    const text = cleanText(value ?? "");
+    return text === "" ? [] : [`${label.padEnd(9)}${text}`];
+  });
+}
+
+function duration({ elapsedMs, firstByteMs, firstTokenMs }: StoredRecord): string {
+  const parts = [
+    ...(firstByteMs === null ? [] : [`first byte after ${formatDuration(firstByteMs)}`]),
+    ...(firstTokenMs === null ? [] : [`first token after ${formatDuration(firstTokenMs)}`]),
+  ];
+  return [formatDuration(elapsedMs), ...parts].join(", ");
+}
+
+function requestLines({ body }: StoredRecord): string[] {
+  if (body === null || body === "") return [heading("request"), "  (no body)"];
+  const conversation = readConversation(body);
+  if (conversation === null || conversation.turns.length === 0) {
+    return [heading("request"), ...indented(prettyJson(body))];
+  }
+  const { turns, settings, tools } = conversation;
+  const lines = turns.flatMap(({ role, pieces }) => [
+    heading(role),
+    ...(pieces.length === 0 ? ["  (nothing)"] : pieces.flatMap(pieceLines)),
+  ]);
+  if (settings.length > 0) {
+    lines.push(
+      heading("settings"),
+      ...settings.flatMap((setting) => indented(setting)),
+    );
+  }
+  if (tools.length > 0) lines.push(heading("tools"), ...indented(tools.join(", ")));
+  return lines;
+}
+
+/** The reply's reasoning, text and tool calls, each line indented. */
+export function replyLines({ reasoning, response, toolCalls }: {
+  readonly reasoning: string | null;
+  readonly response: string | null;
+  readonly toolCalls: StoredRecord["toolCalls"];
+}): string[] {
+  const pieces: Piece[] = [
+    ...(reasoning ? [{ type: "reasoning", text: reasoning } as const] : []),
+    ...(response ? [{ type: "text", text: response } as const] : []),
+    ...toolCalls.map((call) => ({ type: "tool_call", ...call }) as const),
+  ];
+  return pieces.length === 0 ? ["  (nothing)"] : pieces.flatMap(pieceLines);
+}
+
+function pieceLines(piece: Piece): string[] {
+  switch (piece.type) {
+    case "text":
+    case "placeholder":
+      return indented(piece.text);
+    case "reasoning":
+      return ["  (reasoning)", ...indented(piece.text, "  | ")];
+    case "tool_call":
+      return [`  calls ${named(piece.name, piece.id)}`, ...indented(prettyJson(piece.arguments), "    ")];
+    case "tool_result":
+      return [`  ${named("result", piece.id)}`, ...indented(piece.text, "    ")];
+    default:
+      return piece satisfies never;
+  }
+}
+
+const ATTEMPT_COLUMNS: readonly Column<Attempt>[] = [
+  { title: "N", cell: ({ index }) => String(index) },
+  { title: "UPSTREAM", cell: ({ upstreamName }) => upstreamName, isFlexible: true },
+  { title: "STARTED", cell: ({ startedAtMs }) => formatTime(startedAtMs) },
+  { title: "TOOK", cell: ({ durationMs }) => formatDuration(durationMs) },
+  { title: "STATUS", cell: ({ status }) => countText(status) },
+  { title: "ERROR", cell: ({ errorClass }) => errorClass ?? "-" },
+  { title: "MESSAGE", cell: ({ message }) => message ?? "-", isFlexible: true },
+];
+
+function attemptLines(attempts: readonly Attempt[], columns: number | null): string[] {
+  const width = columns === null ? null : columns - 2;
+  return formatTable(attempts, { columns: ATTEMPT_COLUMNS, width }).map((line) => `  ${line}`);
+}
+
+function heading(text: string): string {
+  return `── ${cleanText(text)} ──`;
+}
+
+function indented(text: string, indent = "  "): string[] {
+  return harmlessLines(text).map((line) => `${indent}${line}`);
+}
+
+function named(name: string, id: string | null): string {
+  return cleanText(id === null ? name : `${name} (${id})`);
+}
+
+function bracketed(count: number | null, what: string): string {
+  return count === null ? "" : ` (${count} ${what})`;
+}
+
+function sizeText(bytes: number | null): string {
+  return bytes === null ? "-" : formatBytes(bytes);
+}
+
+function isSaid(text: string | null): text is string {
+  return text !== null && text !== "";
+}

@@ -1,0 +1,58 @@
+/**
+ * Recorded text on its way to a screen: other people wrote it, and some of them meant harm.
+ *
+ * Owns what makes text harmless without hiding what it says. Pure.
+ */
+
+/**
+ * What could move the cursor, colour the screen or reorder a line: control, format, surrogate and
+ * line-separating characters. The joiners U+200C and U+200D stay, words and emoji need them.
+ */
+const HARMFUL = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** The lines of a text, with every harmful character replaced by a visible sign of it. */
+export function harmlessLines(text: string): string[] {
+  return text.replace(/\r\n/g, "\n").split("\n").map((line) =>
+    line.replaceAll("\t", "    ").replace(HARMFUL, visibleSign)
+  );
+}
+
+/** The same as one text. */
+export function harmless(text: string): string {
+  return harmlessLines(text).join("\n");
+}
+
+/** `␛` for U+001B, `␡` for U+007F, `<U+202E>` for the rest. */
+function visibleSign(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+  return code === 0x7f ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
+}
+
+/** JSON that means the same and is harmless on a screen. `indent`: spaces; default: one line. */
+export function safeJson(value: unknown, indent = 0): string {
+  return JSON.stringify(value, null, indent).replace(
+    // The line breaks are the layout's: those of texts are escapes already.
+    /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      Array.from(
+        { length: character.length },
+        (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`,
+      ).join(""),
+  );
+}
+
+/** JSON text indented for reading; anything else as it is. */
+export function prettyJson(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+/** `512 bytes`, `12.3 KB`, `4.5 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`;
+  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

@@ -1,0 +1,67 @@
+/**
+ * Moments as people type them (`24h`, `2026-11-01`, ISO 8601), and as tables show them.
+ *
+ * Pure but for the system's time zone: what names no zone is local time.
+ */
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 7 * 86_400_000,
+};
+
+const DATE = /^(\d{4})-(\d{2})-(\d{2})$/;
+const TIME =
+  /^(?<date>\d{4}-\d{2}-\d{2})[T ](?<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?<zone>Z|[+-]\d{2}:?\d{2})?$/i;
+
+export interface MomentOptions {
+  /** Durations count back from here; milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  /** A date alone means the end of its day, which is the beginning of the next; otherwise its beginning. */
+  readonly isEnd: boolean;
+}
+
+/** Milliseconds since the Unix epoch; undefined for anything else than a duration, a date or a time. */
+export function parseMoment(text: string, { nowMs, isEnd }: MomentOptions): number | undefined {
+  const trimmed = text.trim();
+  const duration = /^(\d{1,9}(?:\.\d{1,3})?)([smhdw])$/.exec(trimmed);
+  if (duration !== null) return nowMs - Number(duration[1]) * (UNIT_MS[duration[2] ?? ""] ?? 0);
+  const day = parseDay(trimmed);
+  if (day !== undefined) {
+    const [year, month, date] = day;
+    return new Date(year, month, date + (isEnd ? 1 : 0)).getTime();
+  }
+  const { date = "", time = "", zone = "" } = TIME.exec(trimmed)?.groups ?? {};
+  if (parseDay(date) === undefined) return undefined;
+  const ms = Date.parse(`${date}T${time}${zone.toUpperCase().replace(/^([+-]\d\d)(\d\d)$/, "$1:$2")}`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+/** Year, month from 0, day; undefined when the calendar has no such day. */
+function parseDay(text: string): [number, number, number] | undefined {
+  const [, year, month, day] = DATE.exec(text) ?? [];
+  if (year === undefined || month === undefined || day === undefined) return undefined;
+  const date = new Date(Number(year), Number(month) - 1, Number(day));
+  const exists = date.getMonth() === Number(month) - 1 && date.getDate() === Number(day);
+  return exists ? [Number(year), Number(month) - 1, Number(day)] : undefined;
+}
+
+/** `2026-11-01 12:00:01` in local time; `-` when unknown. */
+export function formatTime(ms: number | null): string {
+  if (ms === null) return "-";
+  const at = new Date(ms);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const date = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${date} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+/** `85 ms`, `1.23 s`, `2 min 5 s`; `-` when unknown. */
+export function formatDuration(ms: number | null): string {
+  if (ms === null) return "-";
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  if (ms < 59_995) return `${(ms / 1000).toFixed(2)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}

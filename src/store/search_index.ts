@@ -1,0 +1,175 @@
+/**
+ * Keeps the full-text index in step with `records`.
+ *
+ * Owns what goes into the index and when it is done. Indexed are the rows with `low < id <= high` in
+ * `search_progress`, except those in `search_queue`, which triggers fill when such a row changes. New rows
+ * raise `high`; rows that were there before the index lower `low`. Every step is one small transaction, so
+ * that a crash at any point leaves the three tables in agreement. Runs on the writer's connection.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { SEARCH_COLUMNS, toSearchSource } from "./stored_row.ts";
+import { type SearchText, searchText } from "./search_text.ts";
+
+const MAX_STEP_MS = 2;
+const MAX_STEP_ROWS = 64;
+const MAX_STEP_DELETIONS = 500;
+/** Pages that one call of FTS5's `merge` may write; about a millisecond. */
+const MERGE_PAGES = 16;
+
+interface Candidate {
+  readonly id: number;
+  readonly isSettled: boolean;
+}
+
+export class SearchIndex {
+  readonly #db: DatabaseSync;
+  readonly #put: StatementSync;
+  readonly #read: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #enqueue: StatementSync;
+  readonly #dequeue: StatementSync;
+  #isMergeDue = true;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#put = db.prepare("INSERT OR REPLACE INTO records_search(rowid, request, reply) VALUES (?, ?, ?)");
+    this.#read = db.prepare(`SELECT ${SEARCH_COLUMNS} FROM records WHERE id = ?`);
+    this.#remove = db.prepare("DELETE FROM records_search WHERE rowid = ?");
+    this.#enqueue = db.prepare("INSERT OR REPLACE INTO search_queue(id, is_gone) VALUES (?, 0)");
+    this.#dequeue = db.prepare("DELETE FROM search_queue WHERE id = ?");
+  }
+
+  /**
+   * Does a few milliseconds of work (more only for a single large record).
+   * @returns whether there may be more to do
+   * @throws what SQLite throws, with nothing of the step done
+   */
+  step(): boolean {
+    if (this.#hasWork()) {
+      this.#indexSome();
+      this.#isMergeDue = true;
+    }
+    this.#isMergeDue = this.#isMergeDue && this.#merge();
+    return this.#isMergeDue || this.#hasWork();
+  }
+
+  #hasWork(): boolean {
+    const { low, high } = this.#progress();
+    return this.#rows("SELECT 1 FROM search_queue WHERE is_gone = 1 LIMIT 1").length > 0 ||
+      this.#changed(1).length > 0 || this.#newer(high, 1).length > 0 || this.#older(low, 1).length > 0;
+  }
+
+  #indexSome(): void {
+    const endMs = performance.now() + MAX_STEP_MS;
+    const isTimeLeft = (): boolean => performance.now() < endMs;
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      this.#removeGone();
+      for (const { id } of this.#changed(MAX_STEP_ROWS)) {
+        this.#index(id);
+        this.#dequeue.run(id);
+        if (!isTimeLeft()) break;
+      }
+      let { low, high } = this.#progress();
+      for (const row of isTimeLeft() ? this.#newer(high, MAX_STEP_ROWS) : []) {
+        this.#indexOrWait(row);
+        high = row.id;
+        if (!isTimeLeft()) break;
+      }
+      for (const row of isTimeLeft() ? this.#older(low, MAX_STEP_ROWS) : []) {
+        this.#indexOrWait(row);
+        low = row.id - 1;
+        if (!isTimeLeft()) break;
+      }
+      this.#db.prepare("UPDATE search_progress SET low = ?, high = ?").run(low, high);
+      this.#db.exec("COMMIT");
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** A row that is not settled yet comes back through the queue when it is. */
+  #indexOrWait({ id, isSettled }: Candidate): void {
+    if (isSettled) this.#index(id);
+    else this.#enqueue.run(id);
+  }
+
+  #index(id: number): void {
+    const text = this.#textOf(id);
+    if (text === null) this.#remove.run(id);
+    else this.#put.run(id, text.request, text.reply);
+  }
+
+  #textOf(id: number): SearchText | null {
+    const row = this.#read.get(id);
+    return row === undefined ? null : searchText(toSearchSource(row));
+  }
+
+  #removeGone(): void {
+    const gone = this.#rows("SELECT id FROM search_queue WHERE is_gone = 1 LIMIT ?", MAX_STEP_DELETIONS);
+    for (const { id } of gone) {
+      this.#remove.run(Number(id));
+      this.#dequeue.run(Number(id));
+    }
+  }
+
+  /** Rows whose indexed text is out of date, as far as they are settled. */
+  #changed(limit: number): Candidate[] {
+    return this.#candidates(
+      `SELECT q.id, 1 AS is_settled FROM search_queue q
+        LEFT JOIN records r INDEXED BY idx_records_list ON r.id = q.id
+        WHERE q.is_gone = 0 AND r.outcome IS NOT 'in_flight' ORDER BY q.id LIMIT ?`,
+      limit,
+    );
+  }
+
+  #newer(high: number, limit: number): Candidate[] {
+    return this.#candidates(
+      `SELECT id, outcome IS NOT 'in_flight' AS is_settled FROM records INDEXED BY idx_records_list
+        WHERE id > ? ORDER BY id LIMIT ?`,
+      high,
+      limit,
+    );
+  }
+
+  #older(low: number, limit: number): Candidate[] {
+    return this.#candidates(
+      `SELECT id, outcome IS NOT 'in_flight' AS is_settled FROM records INDEXED BY idx_records_list
+        WHERE id <= ? ORDER BY id DESC LIMIT ?`,
+      low,
+      limit,
+    );
+  }
+
+  #progress(): { low: number; high: number } {
+    const [row] = this.#rows("SELECT low, high FROM search_progress");
+    return { low: Number(row?.["low"]), high: Number(row?.["high"]) };
+  }
+
+  #candidates(sql: string, ...params: number[]): Candidate[] {
+    return this.#rows(sql, ...params).map((row) => ({
+      id: Number(row["id"]),
+      isSettled: row["is_settled"] === 1,
+    }));
+  }
+
+  #rows(sql: string, ...params: number[]): Record<string, unknown>[] {
+    return this.#db.prepare(sql).all(...params);
+  }
+
+  /** Returns whether there is more to merge; FTS5 tells by `total_changes()` (its section 6.8). */
+  #merge(): boolean {
+    const endMs = performance.now() + MAX_STEP_MS;
+    do {
+      const before = this.#totalChanges();
+      this.#db.exec(`INSERT INTO records_search(records_search, rank) VALUES ('merge', ${MERGE_PAGES})`);
+      if (this.#totalChanges() - before < 2) return false;
+    } while (performance.now() < endMs);
+    return true;
+  }
+
+  #totalChanges(): number {
+    return Number(this.#rows("SELECT total_changes() AS n")[0]?.["n"]);
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * What a person types into the search, as terms and as an FTS5 expression.
+ *
+ * Owns the query language: words, each matching its beginning, and `"..."` for a phrase. Pure. Everything
+ * that FTS5 could take for syntax ends up inside a quoted string (https://www.sqlite.org/fts5.html section 3).
+ */
+import { endsUnspaced, normalizeForSearch } from "./search_text.ts";
+
+/** Words that must follow each other. */
+export interface SearchTerm {
+  /** Normalized; may hold punctuation, which the tokenizer drops. */
+  readonly text: string;
+  /** The last word may go on. */
+  readonly isPrefix: boolean;
+}
+
+const MAX_QUERY_LENGTH = 1_000;
+const MAX_TERMS = 32;
+
+/** The terms, all of which must be found; empty for an empty query. What is beyond 32 terms is left out. */
+export function parseSearch(query: string): SearchTerm[] {
+  const text = query.slice(0, MAX_QUERY_LENGTH).toWellFormed().replace(/\p{Cc}/gu, " ").normalize("NFKC");
+  const terms: SearchTerm[] = [];
+  for (const [, phrase, word] of text.matchAll(/"([^"]*)"|([^\s"]+)/g)) {
+    if (phrase !== undefined) terms.push({ text: normalizeForSearch(phrase), isPrefix: false });
+    else if (word !== undefined) {
+      terms.push({ text: normalizeForSearch(word), isPrefix: !endsUnspaced(word) });
+    }
+  }
+  return terms.slice(0, MAX_TERMS);
+}
+
+/** The term as FTS5 reads it. */
+export function termExpression({ text, isPrefix }: SearchTerm): string {
+  return `"${text.replaceAll('"', " ")}"${isPrefix ? " *" : ""}`;
+}
+
+/** All of the expressions must match; at least one is needed. */
+export function allOf(expressions: readonly string[]): string {
+  return expressions.map((expression) => `(${expression})`).join(" AND ");
+}
+
+/** One of the expressions must match; at least one is needed. */
+export function anyOf(expressions: readonly string[]): string {
+  return expressions.join(" OR ");
+}

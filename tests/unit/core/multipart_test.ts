@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { multipartBoundary, readFormParts } from "../../../src/core/multipart.ts";
+
+const FILE_BYTES = new Uint8Array([0, 13, 10, 45, 45, 255]);
+
+Deno.test("multipartBoundary() finds the boundary of a form, and of nothing else", () => {
+  const table: [contentType: string | null, boundary: string | null][] = [
+    [null, null],
+    ["application/json", null],
+    ["multipart/mixed; boundary=b", null],
+    ["multipart/form-data", null],
+    ["multipart/form-data; boundary=abc", "abc"],
+    ["Multipart/Form-Data; charset=utf-8; Boundary=abc", "abc"],
+    ['multipart/form-data; boundary="a b:c"', "a b:c"],
+    ["multipart/form-data; boundary=abc; charset=utf-8", "abc"],
+  ];
+  for (const [contentType, boundary] of table) {
+    assert.equal(multipartBoundary(contentType), boundary, String(contentType));
+  }
+});
+
+Deno.test("readFormParts() outlines what FormData wrote", async () => {
+  const form = new FormData();
+  form.set("model", "whisper-1");
+  form.set("empty", "");
+  form.set("long", "x".repeat(5_000));
+  form.set("file", new File([FILE_BYTES], "a b.wav", { type: "audio/wav" }));
+  const response = new Response(form);
+  const boundary = multipartBoundary(response.headers.get("content-type"));
+  assert.ok(boundary);
+  const body = await response.bytes();
+  const parts = readFormParts(body, boundary);
+  assert.deepEqual(body.slice(parts[3]?.startByte, (parts[3]?.startByte ?? 0) + 6), FILE_BYTES);
+  assert.deepEqual(parts.map(({ startByte: _, ...part }) => part), [
+    { name: "model", fileName: null, contentType: null, sizeBytes: 9, text: "whisper-1" },
+    { name: "empty", fileName: null, contentType: null, sizeBytes: 0, text: "" },
+    { name: "long", fileName: null, contentType: null, sizeBytes: 5_000, text: null },
+    { name: "file", fileName: "a b.wav", contentType: "audio/wav", sizeBytes: 6, text: null },
+  ]);
+});
+
+Deno.test("readFormParts() never throws, whatever is cut off", async () => {
+  const form = new FormData();
+  form.set("model", "m");
+  form.set("file", new File(["content"], "f.txt"));
+  const response = new Response(form);
+  const boundary = multipartBoundary(response.headers.get("content-type"));
+  assert.ok(boundary);
+  const bytes = await response.bytes();
+  for (let length = 0; length <= bytes.length; length++) {
+    const parts = readFormParts(bytes.subarray(0, length), boundary);
+    assert.ok(parts.length <= 2);
+  }
+});
+
+Deno.test("readFormParts() reads at most 100 parts", () => {
+  const part = '--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nv\r\n';
+  const bytes = new TextEncoder().encode(part.repeat(500) + "--b--\r\n");
+  assert.equal(readFormParts(bytes, "b").length, 100);
+});

@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import type { Availability } from "../../../src/core/breaker.ts";
+import {
+  candidates,
+  decide,
+  firstByteTimeout,
+  isHealthFailure,
+  matchesGlob,
+  retryAfterMs,
+} from "../../../src/core/policy.ts";
+import type { AttemptOutcome, OrderPolicy, Upstream } from "../../../src/core/types.ts";
+
+function upstream(id: number, more: Partial<Upstream> = {}): Upstream {
+  return {
+    id,
+    name: `u${id}`,
+    endpoint: "http://127.0.0.1/v1",
+    sk: "sk",
+    position: id,
+    isEnabled: true,
+    timeoutMs: null,
+    allow: [],
+    deny: [],
+    modelMap: {},
+    authStyle: null,
+    weight: 1,
+    ...more,
+  };
+}
+
+interface OrderCase {
+  readonly policy?: OrderPolicy;
+  readonly model?: string | null;
+  readonly cooling?: readonly number[];
+  readonly trial?: readonly number[];
+  readonly latencies?: Readonly<Record<number, number>>;
+  readonly random?: () => number;
+  readonly turn?: number;
+}
+
+function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[] {
+  const availability = (id: number): Availability =>
+    options.cooling?.includes(id) ? "cooling" : options.trial?.includes(id) ? "trial" : "ready";
+  return candidates(upstreams, {
+    policy: options.policy ?? "order",
+    model: options.model === undefined ? "m" : options.model,
+    path: "/v1/files",
+    standing: (id) => ({ availability: availability(id), latencyMs: options.latencies?.[id] ?? null }),
+    random: options.random ?? (() => 0.5),
+    turn: options.turn ?? 0,
+  }).map(({ id }) => id);
+}
+
+Deno.test("candidates() keeps the order of definition, cooling ones last, none left out", () => {
+  const three = [upstream(1), upstream(2), upstream(3)];
+  assert.deepEqual(order([]), []);
+  assert.deepEqual(order(three), [1, 2, 3]);
+  assert.deepEqual(order(three, { cooling: [1] }), [2, 3, 1]);
+  assert.deepEqual(order(three, { cooling: [1, 2, 3] }), [1, 2, 3]);
+  assert.deepEqual(order(three, { cooling: [1, 2] }), [3, 1, 2]);
+  assert.deepEqual(order(three, { trial: [1] }), [1, 2, 3]);
+});
+
+Deno.test("candidates() leaves out what is disabled, not allowed, or denied", () => {
+  const rows = [
+    upstream(1, { isEnabled: false }),
+    upstream(2, { allow: ["gpt-*"] }),
+    upstream(3, { deny: ["gpt-*"] }),
+    upstream(4, { allow: ["gpt-*"], deny: ["gpt-4*"] }),
+    upstream(5),
+  ];
+  assert.deepEqual(order(rows, { model: "gpt-3" }), [2, 4, 5]);
+  assert.deepEqual(order(rows, { model: "gpt-4o" }), [2, 5]);
+  assert.deepEqual(order(rows, { model: "claude" }), [3, 5]);
+});
+
+Deno.test("candidates() matches the path of a request without a model", () => {
+  const rows = [upstream(1, { allow: ["/v1/files*"] }), upstream(2, { allow: ["gpt-*"] }), upstream(3)];
+  assert.deepEqual(order(rows, { model: null }), [1, 3]);
+});
+
+Deno.test("round_robin starts one further each time", () => {
+  const three = [upstream(1), upstream(2), upstream(3)];
+  const turns = [0, 1, 2, 3].map((turn) => order(three, { policy: "round_robin", turn }));
+  assert.deepEqual(turns, [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]);
+  assert.deepEqual(order([], { policy: "round_robin", turn: 7 }), []);
+  assert.deepEqual(order(three, { policy: "round_robin", turn: 1, cooling: [2] }), [3, 1, 2]);
+});
+
+Deno.test("least_latency puts the fastest first, the unknown before all, ties by definition", () => {
+  const three = [upstream(1), upstream(2), upstream(3)];
+  assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20, 3: 50 } }), [2, 3, 1]);
+  assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20 } }), [3, 2, 1]);
+  assert.deepEqual(order(three, { policy: "least_latency" }), [1, 2, 3]);
+});
+
+Deno.test("random follows its source, and weights by it", () => {
+  const draws = (values: number[]) => () => values.shift() ?? 0;
+  const three = [upstream(1), upstream(2), upstream(3)];
+  assert.deepEqual(order(three, { policy: "random", random: draws([0.1, 0.9, 0.5]) }), [2, 3, 1]);
+  const weighted = [upstream(1, { weight: 1 }), upstream(2, { weight: 3 })];
+  let seed = 1;
+  const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
+  let firsts = 0;
+  for (let at = 0; at < 2_000; at++) if (order(weighted, { policy: "random", random })[0] === 2) firsts++;
+  assert.ok(Math.abs(firsts / 2_000 - 0.75) < 0.05, `${firsts}`);
+});
+
+Deno.test("firstByteTimeout() is the table of DESIGN section 2", () => {
+  const KIB = 1024;
+  const table: [
+    bodyBytes: number | null,
+    isStream: boolean,
+    own: number | null,
+    count: number,
+    ms: number,
+  ][] = [
+    [null, false, null, 2, 60_000],
+    [10, false, null, 2, 60_000],
+    [10, true, null, 2, 5_000],
+    [128 * KIB, false, null, 2, 60_000],
+    [128 * KIB, true, null, 2, 5_000],
+    [128 * KIB + 1, false, null, 2, 20_000],
+    [128 * KIB + 1, true, null, 2, 20_000],
+    [10, false, null, 1, 120_000],
+    [10, true, null, 1, 120_000],
+    [128 * KIB + 1, true, null, 1, 120_000],
+    [10, true, 7_000, 2, 7_000],
+    [128 * KIB + 1, true, 7_000, 2, 7_000],
+    [10, false, 7_000, 1, 7_000],
+    [10, false, 0, 2, 60_000],
+    [10, false, -1, 1, 120_000],
+  ];
+  for (const [bodyBytes, isStream, timeoutMs, count, ms] of table) {
+    const body = bodyBytes === null ? null : new Uint8Array(bodyBytes);
+    assert.equal(
+      firstByteTimeout({ body, isStream }, { timeoutMs }, count),
+      ms,
+      JSON.stringify([bodyBytes, isStream, timeoutMs, count]),
+    );
+  }
+});
+
+type Decided = "relay" | "next" | "give_up";
+type Judged = Exclude<AttemptOutcome, { type: "client_gone" }>;
+
+Deno.test("decide() is the table of DESIGN section 5", () => {
+  const response = (status: number): Judged => ({ type: "response", status });
+  const timeout = (phase: "headers" | "first_token" | "body"): Judged => ({
+    type: "timeout",
+    phase,
+    limitMs: 1,
+  });
+  const badReply = (isCut: boolean): Judged => ({ type: "bad_reply", message: "", isCut });
+  const badStream = (isCut: boolean): Judged => ({
+    type: "bad_stream",
+    message: "",
+    isCut,
+    isFinished: false,
+  });
+  /** Not last, last, not last with --retry-on connect. */
+  const table: [Judged, Decided, Decided, Decided][] = [
+    [response(200), "relay", "relay", "relay"],
+    [response(204), "relay", "relay", "relay"],
+    [response(299), "relay", "relay", "relay"],
+    [response(300), "next", "give_up", "give_up"],
+    [response(304), "next", "give_up", "give_up"],
+    [response(307), "next", "give_up", "give_up"],
+    [response(400), "next", "relay", "relay"],
+    [response(401), "next", "relay", "relay"],
+    [response(429), "next", "relay", "relay"],
+    [response(500), "next", "relay", "relay"],
+    [response(599), "next", "relay", "relay"],
+    [response(600), "next", "give_up", "give_up"],
+    [response(999), "next", "give_up", "give_up"],
+    [response(99), "next", "give_up", "give_up"],
+    [{ type: "connect_error", message: "" }, "next", "give_up", "next"],
+    [{ type: "no_credential" }, "next", "give_up", "next"],
+    [timeout("headers"), "next", "give_up", "next"],
+    [timeout("first_token"), "next", "give_up", "give_up"],
+    [timeout("body"), "next", "give_up", "give_up"],
+    [badReply(false), "next", "relay", "relay"],
+    [badReply(true), "next", "give_up", "give_up"],
+    [badStream(false), "next", "relay", "relay"],
+    [badStream(true), "next", "give_up", "give_up"],
+  ];
+  for (const [outcome, notLast, last, connectOnly] of table) {
+    const decided = [
+      decide(outcome, { isLast: false, retryOn: "any", isConditional: false }),
+      decide(outcome, { isLast: true, retryOn: "any", isConditional: false }),
+      decide(outcome, { isLast: false, retryOn: "connect", isConditional: false }),
+    ].map(({ type }) => type);
+    assert.deepEqual(decided, [notLast, last, connectOnly], JSON.stringify(outcome));
+  }
+  for (const isLast of [false, true]) {
+    const context = { isLast, retryOn: "any", isConditional: true } as const;
+    assert.equal(decide(response(304), context).type, "relay");
+    assert.equal(decide(response(302), context).type, isLast ? "give_up" : "next");
+  }
+});
+
+Deno.test("isHealthFailure() counts 5xx, 429, 401 and 403, and no other 4xx", () => {
+  for (const status of [500, 502, 503, 529, 599, 600, 429, 401, 403]) assert.ok(isHealthFailure(status));
+  for (const status of [200, 204, 302, 304, 400, 402, 404, 408, 409, 413, 422, 451]) {
+    assert.ok(!isHealthFailure(status), String(status));
+  }
+});
+
+Deno.test("matchesGlob() anchors, and knows * and ? only", () => {
+  const table: [glob: string, text: string, matches: boolean][] = [
+    ["gpt-4o", "gpt-4o", true],
+    ["gpt-4o", "gpt-4o-mini", false],
+    ["gpt-4o", "GPT-4o", false],
+    ["*", "", true],
+    ["*", "anything/at:all", true],
+    ["", "", true],
+    ["", "a", false],
+    ["?", "", false],
+    ["?", "a", true],
+    ["gpt-*", "gpt-", true],
+    ["gpt-*", "xgpt-4", false],
+    ["*-mini", "gpt-4o-mini", true],
+    ["*-mini", "gpt-4o-mini-2", false],
+    ["gpt-?o*", "gpt-4o-mini", true],
+    ["a*b*c", "a-b-b-c", true],
+    ["a*b*c", "a-c-b", false],
+    ["**", "x", true],
+    ["a**b", "ab", true],
+    ["a.c", "abc", false],
+    ["[a]", "a", false],
+    ["*?", "", false],
+    ["*?", "a", true],
+    ["*a*a*a*a*a*b", "a".repeat(2_000), false],
+  ];
+  for (const [glob, text, matches] of table) {
+    assert.equal(matchesGlob(glob, text), matches, `${glob} ~ ${text}`);
+  }
+});
+
+Deno.test("retryAfterMs() reads both headers, caps at five minutes, and ignores nonsense", () => {
+  const nowMs = Date.UTC(2026, 0, 2, 3, 4, 5);
+  const table: [headers: Record<string, string>, ms: number | null][] = [
+    [{}, null],
+    [{ "retry-after": "7" }, 7_000],
+    [{ "retry-after": "0" }, 0],
+    [{ "retry-after": "1.5" }, 1_500],
+    [{ "retry-after": "600" }, 300_000],
+    [{ "retry-after": "-1" }, null],
+    [{ "retry-after": "soon" }, null],
+    [{ "retry-after": "" }, null],
+    [{ "retry-after": "Fri, 02 Jan 2026 03:04:25 GMT" }, 20_000],
+    [{ "retry-after": "Fri, 02 Jan 2026 03:00:00 GMT" }, null],
+    [{ "retry-after-ms": "250" }, 250],
+    [{ "retry-after-ms": "250", "retry-after": "9" }, 250],
+    [{ "retry-after-ms": "x", "retry-after": "9" }, 9_000],
+    [{ "retry-after-ms": "-5", "retry-after": "9" }, 9_000],
+    [{ "retry-after-ms": "9999999" }, 300_000],
+  ];
+  for (const [headers, ms] of table) {
+    assert.equal(retryAfterMs(new Headers(headers), nowMs), ms, JSON.stringify(headers));
+  }
+});

@@ -1,0 +1,124 @@
+/**
+ * The layer check, on made-up trees and on this repository.
+ */
+import assert from "node:assert/strict";
+import { checkLayers, LAYERS, readTree } from "../../../scripts/check_layers.ts";
+
+const root = new URL("../../../", import.meta.url).pathname;
+
+/** The violations of one file as `line: message`. */
+function check(path: string, text: string): string[] {
+  return checkLayers([{ path, text }]).map(({ line, message }) => `${line}: ${message}`);
+}
+
+Deno.test("checkLayers() finds nothing wrong in this repository", () => {
+  const files = readTree(root);
+  assert.ok(files.length > 50, `only ${files.length} files were read`);
+  assert.deepEqual(checkLayers(files), []);
+});
+
+Deno.test("LAYERS name only layers above them, so that folders cannot form a cycle", () => {
+  LAYERS.forEach(({ name, uses, usesTypesOf }, place) => {
+    const above = LAYERS.slice(0, place).map((layer) => layer.name);
+    for (const used of [...uses, ...usesTypesOf]) {
+      assert.ok(above.includes(used.split("/")[0] ?? ""), `${name} names ${used}`);
+    }
+  });
+});
+
+const ALLOWED: readonly (readonly [path: string, text: string])[] = [
+  ["main.ts", 'import { runProgram } from "./src/cli/program.ts";\nDeno.exit(await runProgram());'],
+  [
+    "src/cli/serve.ts",
+    'import { Hono } from "hono";\nimport { A } from "../store/writer.ts";\nDeno.serve(x);',
+  ],
+  ["src/cli/program.ts", 'import manifest from "../../deno.json" with { type: "json" };'],
+  ["src/cli/program.ts", 'const { serve } = await import("./serve.ts");'],
+  ["src/http/dashboard/page.ts", 'import { errorResponse } from "../../proxy/handler.ts";'],
+  ["src/http/app.ts", 'import type { RegistryView } from "../store/store.ts";'],
+  ["src/proxy/handler.ts", 'import { type Observer } from "../observe/observer.ts";'],
+  ["src/proxy/handler.ts", 'import type {\n  A,\n  B,\n} from "../notify/notifier.ts";'],
+  ["src/proxy/handler.ts", 'export type * from "../store/store.ts";'],
+  ["src/proxy/handler.ts", "await deps.fetch(url);\nclock.setTimer(f, Date.now());"],
+  ["src/capture/chat.ts", 'import zlib from "node:zlib";\nimport { A } from "../core/types.ts";'],
+  ["src/notify/channels.ts", 'import type { AlertSettings } from "../config/settings.ts";'],
+  ["src/store/sqlite.ts", "export function openDatabase(path: string) {\n  new DatabaseSync(path);\n}"],
+  ["src/core/policy.ts", "// Deno.serve( and fetch( are words here\n/* new Worker( */\nconst a = 1;"],
+  ["src/core/policy.ts", 'const url = "https://example.org"; import.meta.url;'],
+  ["tests/unit/x_test.ts", 'import { A } from "../../src/store/writer.ts";\nDeno.serve(x);'],
+  ["scripts/demo.ts", 'import { A } from "../src/store/writer.ts";'],
+];
+
+Deno.test("checkLayers() accepts imports that point down and types of interfaces", () => {
+  for (const [path, text] of ALLOWED) assert.deepEqual(check(path, text), [], `${path}: ${text}`);
+});
+
+const REFUSED: readonly (readonly [path: string, text: string, problems: readonly RegExp[]])[] = [
+  ["src/core/a.ts", 'import { A } from "../proxy/b.ts";', [/^1: core must not import proxy\/b\.ts/]],
+  ["src/core/a.ts", 'import type { A } from "../config/b.ts";', [/^1: core must not import config/]],
+  ["src/core/a.ts", '\n\nimport { resolve } from "node:path";', [/^3: core must not import node:path/]],
+  ["src/capture/a.ts", 'import { A } from "../proxy/b.ts";', [/imports go cli > http/]],
+  ["src/capture/a.ts", 'import { z } from "zod";', [/capture must not import zod/]],
+  ["src/store/a.ts", 'import type { A } from "../notify/notifier.ts";', [/store must not import notify/]],
+  ["src/notify/a.ts", 'import { A } from "../config/settings.ts";', [/only the types of config/]],
+  ["src/proxy/a.ts", 'import { A } from "../store/store.ts";', [/only the types of store\/store\.ts/]],
+  [
+    "src/proxy/a.ts",
+    'import { type A, B } from "../observe/observer.ts";',
+    [/only the types of observe\/observer/],
+  ],
+  [
+    "src/proxy/a.ts",
+    'import type { A } from "../store/writer.ts";',
+    [/must not import store\/writer\.ts; take it as an interface \(import type from store\/store\.ts\)/],
+  ],
+  ["src/proxy/a.ts", 'import "../http/app.ts";', [/proxy must not import http\/app\.ts/]],
+  ["src/proxy/a.ts", 'export * from "../http/app.ts";', [/proxy must not import http/]],
+  ["src/proxy/a.ts", 'const a = await import("../cli/serve.ts");', [/proxy must not import cli/]],
+  ["src/proxy/a.ts", "const a = await import(name);", [/a computed import hides/]],
+  ["src/http/a.ts", 'import { A } from "../../tests/support/x.ts";', [
+    /tests\/support\/x\.ts is outside src/,
+  ]],
+  ["src/cli/a.ts", 'import { A } from "../../scripts/x.ts";', [/scripts\/x\.ts is outside src/]],
+  ["src/other/a.ts", "const a = 1;", [/^1: src\/other is no known layer/]],
+  ["src/a.ts", "const a = 1;", [/src\/\(a\.ts\) is no known layer/]],
+  ["main.ts", 'import { A } from "./src/http/app.ts";', [/main\.ts must import only src\/cli/]],
+  ["src/http/a.ts", "const a = 1;\nDeno.serve(a);", [
+    /^2: http must not use Deno\.serve\(\); make it in src\/cli/,
+  ]],
+  ["src/proxy/a.ts", "Deno.createHttpClient({});", [/Deno\.createHttpClient\(\)/]],
+  ["src/store/a.ts", "new Worker(url);", [/new Worker\(\)/]],
+  ["src/http/a.ts", "openDatabase(path);", [/openDatabase\(\)/]],
+  ["src/cli/a.ts", "new DatabaseSync(path);", [/only src\/store knows SQLite/]],
+  ["src/core/a.ts", "Deno.cwd();\nfetch(url);\nsetTimeout(f, 1);\nDate.now();", [
+    /^1: core must not use Deno/,
+    /^2: core must not use fetch/,
+    /^3: core must not use a timer/,
+    /^4: core must not use the clock/,
+  ]],
+];
+
+Deno.test("checkLayers() names the line and the remedy of what points the wrong way", () => {
+  for (const [path, text, problems] of REFUSED) {
+    const found = check(path, text);
+    assert.equal(found.length, problems.length, `${path}: ${text}\n${found.join("\n")}`);
+    problems.forEach((problem, place) => assert.match(found[place] ?? "", problem));
+  }
+});
+
+Deno.test("check_layers prints file:line of each violation and ends with 1", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "oar-layers-" });
+  try {
+    await Deno.mkdir(`${directory}/src/core`, { recursive: true });
+    await Deno.writeTextFile(`${directory}/main.ts`, "export {};\n");
+    await Deno.writeTextFile(`${directory}/src/core/a.ts`, '\nimport { B } from "../http/b.ts";\n');
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-read", `${root}scripts/check_layers.ts`, directory],
+      env: { NO_COLOR: "1" },
+    }).output();
+    assert.equal(code, 1);
+    assert.match(new TextDecoder().decode(stderr), /^src\/core\/a\.ts:2: core must not import http\/b\.ts/m);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
