@@ -12,6 +12,7 @@ import { toGoTime } from "./go_time.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import { asBlobs, number, text } from "./sql_values.ts";
 import { toStoreError } from "./sqlite_errors.ts";
+import { prepared } from "./statements.ts";
 import {
   type ConfigStore,
   type NewUpstream,
@@ -58,13 +59,15 @@ export class SqliteConfigStore implements ConfigStore {
       const now = toGoTime(this.#now());
       const values = [upstream.name ?? null, upstream.timeout ?? null, upstream.authStyle ?? null] as const;
       if (twin === null) {
-        const { lastInsertRowid } = db.prepare(
+        const { lastInsertRowid } = prepared(
+          db,
           `INSERT INTO openai_upstreams(created_at, updated_at, sk, endpoint, name, timeout, auth_style)
             VALUES (?, ?, ?, ?, ?, ?, ?)`,
         ).run(now, now, sk, endpoint, ...values);
         return this.#require(Number(lastInsertRowid));
       }
-      db.prepare(
+      prepared(
+        db,
         `UPDATE openai_upstreams SET deleted_at = NULL, created_at = ?, updated_at = ?, name = ?, timeout = ?,
           auth_style = ?, enabled = 1, allow = NULL, deny = NULL, model_map = NULL, weight = 1 WHERE id = ?`,
       ).run(now, now, ...values, twin.id);
@@ -93,7 +96,7 @@ export class SqliteConfigStore implements ConfigStore {
       }
       columns["updated_at"] = toGoTime(this.#now());
       const assignments = Object.keys(columns).map((name) => `${name} = ?`).join(", ");
-      db.prepare(`UPDATE openai_upstreams SET ${assignments} WHERE id = ?`).run(
+      prepared(db, `UPDATE openai_upstreams SET ${assignments} WHERE id = ?`).run(
         ...Object.values(columns),
         id,
       );
@@ -105,7 +108,11 @@ export class SqliteConfigStore implements ConfigStore {
     this.#change(`Cannot remove upstream ${id}`, (db) => {
       this.#require(id);
       const now = toGoTime(this.#now());
-      db.prepare("UPDATE openai_upstreams SET deleted_at = ?, updated_at = ? WHERE id = ?").run(now, now, id);
+      prepared(db, "UPDATE openai_upstreams SET deleted_at = ?, updated_at = ? WHERE id = ?").run(
+        now,
+        now,
+        id,
+      );
     });
   }
 
@@ -165,7 +172,7 @@ export class SqliteConfigStore implements ConfigStore {
 
   #query(sql: string, ...params: SQLInputValue[]): Record<string, SQLOutputValue>[] {
     try {
-      const statement = this.#connection.db.prepare(sql);
+      const statement = prepared(this.#connection.db, sql);
       statement.setReadBigInts(true);
       return statement.all(...params);
     } catch (error) {
@@ -214,14 +221,15 @@ export class SqliteConfigStore implements ConfigStore {
     const twin = this.#twinOf(target);
     if (twin === null || twin.id === id) return;
     if (!twin.isDeleted) throw duplicate(twin.id);
-    this.#connection.db.prepare("UPDATE openai_upstreams SET sk = ? WHERE id = ?").run(
+    prepared(this.#connection.db, "UPDATE openai_upstreams SET sk = ? WHERE id = ?").run(
       `deleted-${twin.id}`,
       twin.id,
     );
   }
 
   #renumber(ids: readonly number[]): void {
-    const update = this.#connection.db.prepare(
+    const update = prepared(
+      this.#connection.db,
       "UPDATE openai_upstreams SET position = ?, updated_at = ? WHERE id = ?",
     );
     const now = toGoTime(this.#now());
@@ -232,11 +240,12 @@ export class SqliteConfigStore implements ConfigStore {
     const { db } = this.#connection;
     const now = toGoTime(this.#now());
     const wellFormed = value.toWellFormed();
-    const { changes } = db.prepare(
+    const { changes } = prepared(
+      db,
       "UPDATE config_kvs SET value = ?, updated_at = ?, deleted_at = NULL WHERE key = ?",
     ).run(wellFormed, now, key);
     if (Number(changes) > 0) return;
-    db.prepare("INSERT INTO config_kvs(created_at, updated_at, key, value) VALUES (?, ?, ?, ?)").run(
+    prepared(db, "INSERT INTO config_kvs(created_at, updated_at, key, value) VALUES (?, ?, ?, ?)").run(
       now,
       now,
       key,

@@ -44,6 +44,8 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
     const db = new DatabaseSync(file);
     try {
       db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+      // Lets the file shrink (retention.ts). SQLite takes it only before anything else is done to a new file.
+      if (isEmpty) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       requireWritable(db, { version, action });
       const upgradedFrom = !isEmpty && version < SCHEMA_VERSION ? copyAside(db, file) : null;
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT_BYTES}`);

@@ -6,6 +6,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
+import { prepared } from "./statements.ts";
 
 /** How often {@link Instances.beat} is due. */
 export const HEARTBEAT_MS = 5_000;
@@ -48,15 +49,17 @@ export class Instances {
     const { id, pid } = this.#self;
     this.#db.exec("BEGIN IMMEDIATE");
     try {
-      this.#db.prepare(
+      prepared(
+        this.#db,
         `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
           ON CONFLICT(id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`,
       ).run(id, now, now, pid, this.#place, processStartOf(pid));
-      const remove = this.#db.prepare("DELETE FROM instances WHERE id = ?");
+      const remove = prepared(this.#db, "DELETE FROM instances WHERE id = ?");
       for (const other of this.#others()) {
         if (!this.#isAlive(other, nowMs)) remove.run(other.id);
       }
-      const { changes } = this.#db.prepare(
+      const { changes } = prepared(
+        this.#db,
         `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
           WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))`,
       ).run(CRASH_MESSAGE);
@@ -70,11 +73,12 @@ export class Instances {
 
   /** Says good-bye, so that nobody waits for this process. */
   leave(): void {
-    this.#db.prepare("DELETE FROM instances WHERE id = ?").run(this.#self.id);
+    prepared(this.#db, "DELETE FROM instances WHERE id = ?").run(this.#self.id);
   }
 
   #others(): InstanceRow[] {
-    const rows = this.#db.prepare(
+    const rows = prepared(
+      this.#db,
       "SELECT id, heartbeat_at, pid, place, process_started FROM instances WHERE id <> ?",
     ).all(this.#self.id);
     return rows.map((row) => ({

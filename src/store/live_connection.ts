@@ -78,6 +78,16 @@ export class LiveConnection {
     return true;
   }
 
+  /** Size of the journal beside the file (`-wal`); 0 when there is none. */
+  journalBytes(): number {
+    try {
+      return Deno.statSync(`${this.#path}-wal`).size;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw error;
+    }
+  }
+
   close(): void {
     this.#db.close();
   }

@@ -5,6 +5,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { type Condition, dayWindow, filterCondition } from "./record_filter.ts";
+import { prepared } from "./statements.ts";
 import type { RecordFilter } from "./store.ts";
 
 export type Order = "ASC" | "DESC";
@@ -37,7 +38,8 @@ export function pageOf(
 export function listIds(db: DatabaseSync, page: Page): number[] {
   const { order, limit, condition } = page;
   const between = betweenEnds("id", page);
-  const rows = db.prepare(
+  const rows = prepared(
+    db,
     `SELECT id FROM records INDEXED BY idx_records_list
       WHERE ${between.sql} AND ${condition.sql} ORDER BY id ${order} LIMIT ?`,
   ).all(...between.params, ...condition.params, limit);
@@ -55,11 +57,11 @@ export function betweenEnds(
 
 /** The sign keeps SQLite from walking the table by id until it meets such a day. */
 function firstIdSince(db: DatabaseSync, day: string): number {
-  const row = db.prepare("SELECT min(+id) AS id FROM records WHERE created_at >= ?").get(day);
+  const row = prepared(db, "SELECT min(+id) AS id FROM records WHERE created_at >= ?").get(day);
   return Number(row?.["id"] ?? Number.MAX_SAFE_INTEGER);
 }
 
 function lastIdBefore(db: DatabaseSync, day: string): number {
-  const row = db.prepare("SELECT max(+id) AS id FROM records WHERE created_at < ?").get(day);
+  const row = prepared(db, "SELECT max(+id) AS id FROM records WHERE created_at < ?").get(day);
   return Number(row?.["id"] ?? Number.MIN_SAFE_INTEGER);
 }

@@ -9,6 +9,7 @@ import type { LiveConnection } from "./live_connection.ts";
 import { listIds, type Order, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "./record_search.ts";
 import { toStoreError } from "./sqlite_errors.ts";
+import { prepared } from "./statements.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "./store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./stored_row.ts";
 
@@ -96,7 +97,7 @@ export class SqliteRecordReader implements RecordReader {
 
   #query(sql: string, ...params: (string | number)[]): Row[] {
     try {
-      const statement = this.#connection.db.prepare(sql);
+      const statement = prepared(this.#connection.db, sql);
       statement.setReadBigInts(true);
       return statement.all(...params);
     } catch (error) {

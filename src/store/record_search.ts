@@ -10,17 +10,20 @@ import { betweenEnds, type Page } from "./record_page.ts";
 import { allOf, anyOf, parseSearch, type SearchTerm, termExpression } from "./search_query.ts";
 import { SearchScratch } from "./search_scratch.ts";
 import { searchText } from "./search_text.ts";
+import { prepared } from "./statements.ts";
 import { SEARCH_COLUMNS, toSearchSource } from "./stored_row.ts";
 
 export interface RecordSearchOptions {
-  /** How many rows that are not indexed a search from the newest on may read. */
-  readonly maxScannedRecords: number;
+  /** How much text that is not indexed a search from the newest on may read, in UTF-16 units. */
+  readonly maxScannedLength: number;
 }
 
 const MAX_EXPANSIONS = 256;
 /** Shorter beginnings that begin too many words are taken as whole words. */
 const MIN_PREFIX_LENGTH = 3;
 const SCAN_CHUNK_ROWS = 100;
+/** What reading a row costs at least, in units of text. */
+const MIN_SCAN_LENGTH = 4 * 1024;
 
 /** Greater than every character of the index's words but the one that no word has. */
 const AFTER_WORD = "\u0001";
@@ -72,30 +75,42 @@ export class RecordSearch {
     { indexed, expression }: { indexed: readonly number[]; expression: string },
   ): number[] {
     const isBefore = (a: number, b: number): boolean => page.order === "ASC" ? a < b : a > b;
-    let budget = page.order === "ASC" ? Number.POSITIVE_INFINITY : this.#options.maxScannedRecords;
+    let budget = page.order === "ASC" ? Number.POSITIVE_INFINITY : this.#options.maxScannedLength;
     let found = [...indexed];
     let startId = page.startId;
     while (budget > 0) {
-      const chunk = unindexed(db, { ...page, startId, limit: Math.min(budget, SCAN_CHUNK_ROWS) });
-      const lastId = chunk.at(-1);
-      if (lastId === undefined) break;
-      found.push(...this.#matching(db, chunk, expression));
+      const chunk = unindexed(db, { ...page, startId, limit: SCAN_CHUNK_ROWS });
+      const scan = this.#scan(db, chunk, { expression, budget });
+      if (scan.lastId === null) break;
+      found.push(...scan.found);
       found = found.sort((a, b) => isBefore(a, b) ? -1 : 1).slice(0, page.limit);
       const lastFound = found.at(-1);
-      if (found.length === page.limit && lastFound !== undefined && !isBefore(lastId, lastFound)) break;
-      startId = lastId;
-      budget -= chunk.length;
+      if (found.length === page.limit && lastFound !== undefined && !isBefore(scan.lastId, lastFound)) break;
+      startId = scan.lastId;
+      budget -= scan.length;
     }
     return found;
   }
 
-  #matching(db: DatabaseSync, ids: readonly number[], expression: string): number[] {
-    const read = db.prepare(`SELECT ${SEARCH_COLUMNS} FROM records WHERE id = ?`);
+  /** Matches the rows one by one, as far as the budget goes. */
+  #scan(
+    db: DatabaseSync,
+    ids: readonly number[],
+    { expression, budget }: { expression: string; budget: number },
+  ): { found: number[]; lastId: number | null; length: number } {
+    const read = prepared(db, `SELECT ${SEARCH_COLUMNS} FROM records WHERE id = ?`);
+    let length = 0;
+    let lastId: number | null = null;
     for (const id of ids) {
+      if (length >= budget) break;
       const row = read.get(id);
-      if (row !== undefined) this.#words.add(id, searchText(toSearchSource(row)));
+      lastId = id;
+      if (row === undefined) continue;
+      const text = searchText(toSearchSource(row));
+      this.#words.add(id, text);
+      length += Math.max(MIN_SCAN_LENGTH, text.request.length + text.reply.length);
     }
-    return this.#words.takeMatching(expression);
+    return { found: this.#words.takeMatching(expression), lastId, length };
   }
 }
 
@@ -129,7 +144,7 @@ function wordsBeginningWith(db: DatabaseSync, beginning: string): string[] | nul
   db.exec(
     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_words USING fts5vocab(main, records_search, instance)",
   );
-  const next = db.prepare("SELECT term FROM search_words WHERE term >= ? ORDER BY term LIMIT 1");
+  const next = prepared(db, "SELECT term FROM search_words WHERE term >= ? ORDER BY term LIMIT 1");
   const words: string[] = [];
   for (let from = beginning;; from = words.at(-1) + AFTER_WORD) {
     const word = next.get(from)?.["term"];
@@ -144,7 +159,8 @@ function findIndexed(db: DatabaseSync, page: Page, terms: readonly PlannedTerm[]
   if (expressions.length < terms.length) return [];
   const { condition, order, limit } = page;
   const between = betweenEnds("s.rowid", page);
-  const rows = db.prepare(
+  const rows = prepared(
+    db,
     `SELECT s.rowid AS id FROM records_search s
       CROSS JOIN records r INDEXED BY idx_records_list ON r.id = s.rowid
       WHERE s.records_search MATCH ? AND ${between.sql} AND ${condition.sql}
@@ -161,7 +177,8 @@ function unindexed(db: DatabaseSync, page: Page): number[] {
   const part = (where: string): string =>
     `SELECT id FROM records INDEXED BY idx_records_list WHERE ${where} AND ${between.sql} AND ${condition.sql}`;
   const params = [...between.params, ...condition.params];
-  const rows = db.prepare(
+  const rows = prepared(
+    db,
     `SELECT id FROM (
       ${part("id > (SELECT high FROM search_progress)")}
       UNION ALL ${part("id <= (SELECT low FROM search_progress)")}

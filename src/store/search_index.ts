@@ -9,6 +9,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEARCH_COLUMNS, toSearchSource } from "./stored_row.ts";
 import { type SearchText, searchText } from "./search_text.ts";
+import { prepared } from "./statements.ts";
 
 const MAX_STEP_MS = 2;
 const MAX_STEP_ROWS = 64;
@@ -45,12 +46,14 @@ export class SearchIndex {
    * @throws what SQLite throws, with nothing of the step done
    */
   step(): boolean {
-    if (this.#hasWork()) {
-      this.#indexSome();
-      this.#isMergeDue = true;
+    if (this.#isMergeDue) {
+      this.#isMergeDue = this.#merge();
+      return this.#isMergeDue || this.#hasWork();
     }
-    this.#isMergeDue = this.#isMergeDue && this.#merge();
-    return this.#isMergeDue || this.#hasWork();
+    if (!this.#hasWork()) return false;
+    this.#indexSome();
+    this.#isMergeDue = true;
+    return true;
   }
 
   #hasWork(): boolean {
@@ -81,7 +84,7 @@ export class SearchIndex {
         low = row.id - 1;
         if (!isTimeLeft()) break;
       }
-      this.#db.prepare("UPDATE search_progress SET low = ?, high = ?").run(low, high);
+      prepared(this.#db, "UPDATE search_progress SET low = ?, high = ?").run(low, high);
       this.#db.exec("COMMIT");
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
@@ -155,7 +158,7 @@ export class SearchIndex {
   }
 
   #rows(sql: string, ...params: number[]): Record<string, unknown>[] {
-    return this.#db.prepare(sql).all(...params);
+    return prepared(this.#db, sql).all(...params);
   }
 
   /** Returns whether there is more to merge; FTS5 tells by `total_changes()` (its section 6.8). */

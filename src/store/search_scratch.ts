@@ -6,6 +6,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import type { SearchText } from "./search_text.ts";
+import { prepared } from "./statements.ts";
 
 export class SearchScratch {
   readonly #db = new DatabaseSync(":memory:");
@@ -23,18 +24,18 @@ export class SearchScratch {
   wordsOf(text: string): string[] {
     this.#clear();
     this.add(1, { request: text, reply: "" });
-    const rows = this.#db.prepare("SELECT term FROM scratch_words ORDER BY offset").all();
+    const rows = prepared(this.#db, "SELECT term FROM scratch_words ORDER BY offset").all();
     this.#clear();
     return rows.map((row) => String(row["term"]));
   }
 
   add(id: number, { request, reply }: SearchText): void {
-    this.#db.prepare("INSERT INTO scratch(rowid, request, reply) VALUES (?, ?, ?)").run(id, request, reply);
+    prepared(this.#db, "INSERT INTO scratch(rowid, request, reply) VALUES (?, ?, ?)").run(id, request, reply);
   }
 
   /** Ids of the added records that match an FTS5 expression; forgets them all. */
   takeMatching(expression: string): number[] {
-    const rows = this.#db.prepare("SELECT rowid AS id FROM scratch WHERE scratch MATCH ?").all(expression);
+    const rows = prepared(this.#db, "SELECT rowid AS id FROM scratch WHERE scratch MATCH ?").all(expression);
     this.#clear();
     return rows.map((row) => Number(row["id"]));
   }

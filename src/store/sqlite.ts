@@ -13,13 +13,14 @@ export interface OpenDatabaseOptions extends ConnectionOptions {
   /** Milliseconds since the Unix epoch; default the system's clock. */
   readonly now?: () => number;
   /**
-   * How many rows that are not in the full-text index yet {@link RecordReader.list} may read for one search;
-   * default 2000, which keeps a server responsive while an old database is being indexed.
+   * How much text that is not in the full-text index yet {@link RecordReader.list} may read for one search,
+   * in UTF-16 units, a record counting for at least 4 Ki; default 4 Mi. The bound keeps a server responsive
+   * while an old database is being indexed; a program that serves nobody may lift it (`Infinity`).
    */
-  readonly maxScannedRecords?: number;
+  readonly maxScannedLength?: number;
 }
 
-const DEFAULT_MAX_SCANNED_RECORDS = 2_000;
+const DEFAULT_MAX_SCANNED_LENGTH = 4 * 1024 * 1024;
 
 export interface OpenDatabase {
   readonly config: ConfigStore;
@@ -40,8 +41,8 @@ export interface OpenDatabase {
 export function openDatabase(path: string, options: OpenDatabaseOptions = {}): OpenDatabase {
   const connection = new LiveConnection(path, options);
   const { isNew, isOwn, upgradedFrom } = connection.opened;
-  const maxScannedRecords = options.maxScannedRecords ?? DEFAULT_MAX_SCANNED_RECORDS;
-  const records = new SqliteRecordReader(connection, { maxScannedRecords });
+  const maxScannedLength = options.maxScannedLength ?? DEFAULT_MAX_SCANNED_LENGTH;
+  const records = new SqliteRecordReader(connection, { maxScannedLength });
   return {
     config: new SqliteConfigStore(connection, { now: options.now ?? Date.now }),
     records,

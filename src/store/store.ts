@@ -149,7 +149,8 @@ export interface RecordFilter {
   readonly client?: string;
   /**
    * Words that request or reply must contain, each as a whole word or its beginning; `"..."` for a phrase.
-   * Case, accents and punctuation do not count; a query without any word in it finds nothing.
+   * Case, accents and punctuation do not count; a blank text is no condition, one without a word finds nothing.
+   * A beginning of one or two letters that more than 256 words share is taken as a whole word.
    */
   readonly text?: string;
 }

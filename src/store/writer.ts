@@ -7,6 +7,7 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
+import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
 import type { RecordSink, WriteResult } from "./store.ts";
 import type { FromWorker, ToWorker } from "./writer_messages.ts";
@@ -20,6 +21,10 @@ export interface WriterMeter {
   recordDropped(reason: string, count: number): void;
   recordCommitted(durationMs: number): void;
   recordQueue(bytes: number): void;
+  /** By retention. */
+  recordsDeleted(reason: DeletionReason, count: number): void;
+  /** Records whose texts were deleted by retention. */
+  bodiesDeleted(count: number): void;
 }
 
 export interface RecordWriterOptions {
@@ -37,6 +42,8 @@ export interface RecordWriterOptions {
   readonly closeLimitMs?: number;
   /** How long SQLite waits for another program's lock before a batch fails; default 5000. */
   readonly busyTimeoutMs?: number;
+  /** Default: everything is kept. */
+  readonly retention?: RetentionLimits;
   /** Records wait or are lost; once per episode. */
   readonly onTrouble?: (reason: TroubleReason | DropReason, message: string) => void;
   /** Writing works again; once per episode. */
@@ -165,13 +172,14 @@ export class RecordWriter implements RecordSink {
 
   #spawn(): Worker {
     const { path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = this.#options;
+    const retention = this.#options.retention ?? KEEP_EVERYTHING;
     const worker = this.#options.spawnWorker();
     worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
     worker.onerror = (event: ErrorEvent): void => {
       event.preventDefault();
       if (worker === this.#worker) this.#workerCrashed(event.message);
     };
-    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs });
+    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs, retention });
     return worker;
   }
 
@@ -223,6 +231,10 @@ export class RecordWriter implements RecordSink {
           "gone",
           "the database file had gone or was replaced; what is at its path now is used",
         );
+      case "deleted":
+        return this.#options.observer.recordsDeleted(message.reason, message.count);
+      case "bodies_deleted":
+        return this.#options.observer.bodiesDeleted(message.count);
       case "closed":
         this.#onClosed?.();
         return;

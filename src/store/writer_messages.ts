@@ -2,6 +2,7 @@
  * What the writer and its worker thread say to each other.
  */
 import type { RequestRecord } from "../core/types.ts";
+import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
 
 export interface OpenMessage {
@@ -12,6 +13,7 @@ export interface OpenMessage {
   readonly instance: string;
   readonly pid: number;
   readonly busyTimeoutMs: number;
+  readonly retention: RetentionLimits;
 }
 
 /** Batches are answered one by one, in order, with their `batch` number. */
@@ -37,4 +39,6 @@ export type FromWorker =
   }
   /** The file had gone or was replaced; what is at its path now is in use. */
   | { readonly type: "reopened" }
+  | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }
+  | { readonly type: "bodies_deleted"; readonly count: number }
   | { readonly type: "closed" };

@@ -8,8 +8,9 @@ import type { RequestRecord } from "../core/types.ts";
 import { Instances } from "./instances.ts";
 import { LiveConnection } from "./live_connection.ts";
 import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RECORD } from "./record_row.ts";
-import { isRecordFault } from "./sqlite_errors.ts";
+import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
+import { isRecordFault } from "./sqlite_errors.ts";
 import type { OpenMessage } from "./writer_messages.ts";
 
 interface Statements {
@@ -27,6 +28,7 @@ export class WriterSession {
   #statements: Statements;
   #instances: Instances;
   #search: SearchIndex;
+  #retention: Retention;
 
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
@@ -39,6 +41,7 @@ export class WriterSession {
     this.#statements = prepare(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
+    this.#retention = this.#makeRetention();
   }
 
   /**
@@ -60,6 +63,7 @@ export class WriterSession {
     this.#statements = prepare(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
+    this.#retention = this.#makeRetention();
     this.#instances.beat();
     return true;
   }
@@ -74,6 +78,11 @@ export class WriterSession {
     return this.#search.step();
   }
 
+  /** One small step of deleting what need not be kept any longer. */
+  retain(): RetentionStep {
+    return this.#retention.step();
+  }
+
   close(): void {
     try {
       this.#instances.leave();
@@ -85,6 +94,14 @@ export class WriterSession {
 
   #makeInstances(): Instances {
     return new Instances(this.#connection.db, { id: this.#options.instance, pid: this.#options.pid });
+  }
+
+  #makeRetention(): Retention {
+    return new Retention(this.#connection.db, {
+      limits: this.#options.retention,
+      journalBytes: () => this.#connection.journalBytes(),
+      now: Date.now,
+    });
   }
 
   /** Starts over without each record that turns out to be unstorable. */

@@ -14,17 +14,18 @@ import { WriterSession } from "./writer_session.ts";
 /** An idle database is looked after this often; a busy one at every batch. */
 const WATCH_MS = 1_000;
 
-/** Without a batch for this long, the thread has time for the full-text index. */
+/** Without a batch for this long, the thread has time for its chores: the full-text index and retention. */
 const IDLE_AFTER_MS = 100;
-/** How long indexing rests after a step, in step durations: it takes half of an idle thread, 1/20 of a busy one. */
+/** How long it rests after a step of a chore, in step durations: half of its time when idle, else a tenth, is for chores. */
 const IDLE_REST = 1;
-const BUSY_REST = 19;
+const BUSY_REST = 9;
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
-let indexTimer: ReturnType<typeof setTimeout> | undefined;
+let choreTimer: ReturnType<typeof setTimeout> | undefined;
+let isRetentionsTurn = false;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
@@ -51,7 +52,7 @@ function quietly(action: () => void): void {
 
 function beat(): void {
   quietly(() => session?.beat());
-  indexSoon(0);
+  doChoresSoon(0);
 }
 
 function watch(): void {
@@ -60,17 +61,35 @@ function watch(): void {
   });
 }
 
-/** Indexes step by step until nothing is left; then waits to be called again. */
-function indexSoon(delayMs: number): void {
-  indexTimer ??= setTimeout(() => {
-    indexTimer = undefined;
+/** Goes on step by step until nothing is left to do; then waits to be called again. */
+function doChoresSoon(delayMs: number): void {
+  choreTimer ??= setTimeout(() => {
+    choreTimer = undefined;
     const startedAtMs = performance.now();
-    let hasMore = false;
-    quietly(() => hasMore = session?.index() ?? false);
+    isRetentionsTurn = !isRetentionsTurn;
+    const hasMore = isRetentionsTurn ? retain() || index() : index() || retain();
     const endedAtMs = performance.now();
     const rest = endedAtMs - lastBatchAtMs < IDLE_AFTER_MS ? BUSY_REST : IDLE_REST;
-    if (hasMore) indexSoon((endedAtMs - startedAtMs) * rest);
+    if (hasMore) doChoresSoon((endedAtMs - startedAtMs) * rest);
   }, delayMs);
+}
+
+/** One step; returns whether there may be more. */
+function index(): boolean {
+  let hasMore = false;
+  quietly(() => hasMore = session?.index() ?? false);
+  return hasMore;
+}
+
+/** One step; returns whether there may be more. */
+function retain(): boolean {
+  let hasMore = false;
+  quietly(() => {
+    const step = session?.retain() ?? { type: "rest" };
+    if (step.type === "deleted" || step.type === "bodies_deleted") reply(step);
+    hasMore = step.type !== "rest";
+  });
+  return hasMore;
 }
 
 function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
@@ -83,13 +102,13 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
     reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
   }
   lastBatchAtMs = performance.now();
-  indexSoon(IDLE_AFTER_MS / 2);
+  doChoresSoon(IDLE_AFTER_MS / 2);
 }
 
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
-  clearTimeout(indexTimer);
+  clearTimeout(choreTimer);
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });

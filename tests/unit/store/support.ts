@@ -4,7 +4,9 @@
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
+import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/retention.ts";
 import { RecordWriter, type RecordWriterOptions } from "../../../src/store/writer.ts";
+import { WriterSession } from "../../../src/store/writer_session.ts";
 
 /** A settled record with two attempts; `changes` overrides. */
 export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord {
@@ -155,6 +157,8 @@ export class Meter {
   readonly dropped: Record<string, number> = {};
   batches = 0;
   queueBytes = 0;
+  readonly deleted: Record<string, number> = {};
+  bodies = 0;
   readonly troubles: string[] = [];
   resumed = 0;
 
@@ -169,6 +173,12 @@ export class Meter {
   }
   recordQueue(bytes: number): void {
     this.queueBytes = bytes;
+  }
+  recordsDeleted(reason: string, count: number): void {
+    this.deleted[reason] = (this.deleted[reason] ?? 0) + count;
+  }
+  bodiesDeleted(count: number): void {
+    this.bodies += count;
   }
 }
 
@@ -194,4 +204,23 @@ export function makeWriter(
     ...options,
   });
   return { writer, meter };
+}
+
+/** The writing side without its thread. */
+export function makeSession(path: string, retention: RetentionLimits = KEEP_EVERYTHING): WriterSession {
+  return new WriterSession({
+    path,
+    durability: "normal",
+    instance: crypto.randomUUID(),
+    pid: Deno.pid,
+    busyTimeoutMs: 5_000,
+    retention,
+  });
+}
+
+/** Indexes until nothing is left; gives the number of steps. */
+export function indexAll(session: WriterSession): number {
+  let steps = 1;
+  while (session.index()) steps++;
+  return steps;
 }

@@ -186,6 +186,43 @@ Deno.test("RecordWriter retries a full database after 250 ms and then 500 ms, wi
   });
 });
 
+Deno.test("RecordWriter never lets a partial version replace the settled one, whatever the order", async () => {
+  await withDirectory(async (path) => {
+    const { writer } = makeWriter(path);
+    const settled = makeRecord({ response: "all of it" });
+    const partial: RequestRecord = { ...settled, outcome: "in_flight", response: "all", attempts: [] };
+    const warmUp = writer.write(makeRecord());
+    const results = await Promise.all([writer.write(settled), writer.write(partial), warmUp]);
+    results.push(await writer.write(partial));
+    assert.deepEqual(results, ["committed", "committed", "committed", "committed"]);
+    assert.equal(writer.queuedBytes, 0);
+    await writer.close();
+    const rows = rowsOf(path, "SELECT outcome, response, attempts FROM records WHERE id = 2");
+    assert.deepEqual(rows, [{ outcome: "complete", response: "all of it", attempts: 2 }]);
+    assert.deepEqual(rowsOf(path, "SELECT count(*) AS n FROM attempts WHERE record_id = 2"), [{ n: 2 }]);
+  });
+});
+
+Deno.test("RecordWriter keeps the settled version when a partial one comes during a retry", async () => {
+  await withDirectory(async (path) => {
+    const clock = new ManualClock();
+    const { writer, meter } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(["full"]), clock });
+    const settled = makeRecord({ response: "all of it" });
+    const results = [
+      writer.write(settled),
+      writer.write({ ...settled, outcome: "in_flight", response: "all" }),
+    ];
+    await until(() => meter.troubles.length === 1, "the first batch failed");
+    results.push(writer.write({ ...settled, outcome: "in_flight", response: "al" }));
+    clock.advance(250);
+    assert.deepEqual(await Promise.all(results), ["committed", "committed", "committed"]);
+    assert.deepEqual(ScriptedWorker.committed.map(({ response }) => response), ["all of it"]);
+    assert.equal(writer.queuedBytes, 0);
+    assert.equal(meter.written, 1);
+    await writer.close();
+  });
+});
+
 Deno.test("RecordWriter drops and counts what the queue cannot hold, and keeps what it holds", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10, maxQueueBytes: 10_000 });

@@ -1,0 +1,297 @@
+/**
+ * What every RecordReader must do. The suite runs over each backend that is listed at the end: an answer must
+ * not depend on how far the full-text index has come.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { RequestRecord } from "../../src/core/types.ts";
+import { openDatabase } from "../../src/store/sqlite.ts";
+import type { RecordFilter, RecordReader, StoredRecord } from "../../src/store/store.ts";
+import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support.ts";
+
+interface Backend {
+  readonly name: string;
+  /** Gives a reader over exactly these records, in this order, numbered from 1. */
+  readonly withRecords: (
+    records: readonly RequestRecord[],
+    body: (reader: RecordReader) => void,
+  ) => Promise<void>;
+}
+
+const T0 = Date.UTC(2024, 4, 1, 12);
+const MINUTE = 60_000;
+
+const RECORDS: readonly RequestRecord[] = [
+  makeRecord({
+    createdAtMs: T0,
+    model: "gpt-4o",
+    body: JSON.stringify({ messages: [{ role: "user", content: "The quick brown Fox" }] }),
+    response: "jumps over the lazy dog",
+  }),
+  makeRecord({
+    createdAtMs: T0 + MINUTE,
+    model: "gpt-4o-mini",
+    status: 502,
+    outcome: "upstream_error",
+    upstreamId: null,
+    client: "bob",
+    body: '{"input":"\\u6df1\\u5733\\u673a\\u573a\\u5728\\u54ea\\u91cc"}',
+    response: "机场在宝安区。",
+  }),
+  makeRecord({
+    createdAtMs: T0 + 2 * MINUTE,
+    model: "claude-3[beta]",
+    status: 404,
+    outcome: "upstream_error",
+    upstreamId: 7,
+    client: null,
+    body: "Crème brûlée for 100% of gpt_4 users",
+    response: "AND that's it",
+  }),
+  makeRecord({
+    createdAtMs: T0 + 3 * MINUTE,
+    model: null,
+    status: 499,
+    outcome: "client_gone",
+    body: "",
+    response: "",
+    reasoning: "pondering deeply",
+    toolCalls: [{ id: "c", name: "get_weather", arguments: '{"city":"Z\\u00fcrich"}' }],
+  }),
+  makeRecord({
+    createdAtMs: T0 + 4 * MINUTE,
+    model: "gpt-4o",
+    outcome: "in_flight",
+    body: "a foxglove in bloom",
+    response: "half of the ans",
+  }),
+];
+
+const FILTERS: readonly (readonly [RecordFilter, readonly number[]])[] = [
+  [{}, [5, 4, 3, 2, 1]],
+  [{ sinceMs: T0 + 3 * MINUTE }, [5, 4]],
+  [{ sinceMs: T0 + 3 * MINUTE + 1 }, [5]],
+  [{ untilMs: T0 + MINUTE }, [2, 1]],
+  [{ untilMs: T0 + MINUTE - 1 }, [1]],
+  [{ sinceMs: T0 + MINUTE, untilMs: T0 + 2 * MINUTE }, [3, 2]],
+  [{ sinceMs: T0 + 365 * 24 * 60 * MINUTE }, []],
+  [{ untilMs: T0 - 365 * 24 * 60 * MINUTE }, []],
+  [{ sinceMs: -Infinity, untilMs: Infinity }, [5, 4, 3, 2, 1]],
+  [{ model: "gpt-4o" }, [5, 1]],
+  [{ model: "GPT-4o" }, []],
+  [{ model: "gpt-4*" }, [5, 2, 1]],
+  [{ model: "gpt-4?" }, [5, 1]],
+  [{ model: "*[beta]" }, [3]],
+  [{ model: "*[a-z]*" }, []],
+  [{ model: "gpt%" }, []],
+  [{ model: "gpt_4o" }, []],
+  [{ model: "*" }, [5, 3, 2, 1]],
+  [{ model: "' OR 1=1 --" }, []],
+  [{ upstreamId: 7 }, [3]],
+  [{ upstreamId: 2 }, [5, 4, 1]],
+  [{ status: 404 }, [3]],
+  [{ status: 4 }, [4, 3]],
+  [{ status: 5 }, [2]],
+  [{ status: 3 }, []],
+  [{ outcome: "upstream_error" }, [3, 2]],
+  [{ outcome: "in_flight" }, [5]],
+  [{ client: "bob" }, [2]],
+  [{ client: "b%" }, []],
+  [{ status: 4, outcome: "upstream_error", sinceMs: T0 }, [3]],
+  [{ text: "fox", model: "gpt-4o" }, [5, 1]],
+  [{ text: "fox", untilMs: T0 }, [1]],
+  [{ text: "fox", status: 4 }, []],
+  [{ text: "机场", client: "bob" }, [2]],
+];
+
+const SEARCHES: readonly (readonly [string, readonly number[]])[] = [
+  ["", [5, 4, 3, 2, 1]],
+  ["   ", [5, 4, 3, 2, 1]],
+  ["fox", [5, 1]],
+  ["FOX", [5, 1]],
+  ["foxg", [5]],
+  ["ox", []],
+  ["quick fox", [1]],
+  ["fox quick", [1]],
+  ["fox dog", [1]],
+  ["fox bloom quick", []],
+  ['"quick brown"', [1]],
+  ['"brown quick"', []],
+  ['"quick bro"', []],
+  ['"Fox jumps"', []],
+  ['"fox"', [1]],
+  ["creme brulee", [3]],
+  ["CRÈME", [3]],
+  ["bru\u0302le\u0301e", [3]],
+  ["机场", [2]],
+  ["机", [2]],
+  ["深圳机场在哪里", [2]],
+  ["场机", []],
+  ["深圳 宝安", [2]],
+  ['"宝安区"', [2]],
+  ["zürich", [4]],
+  ["zurich", [4]],
+  ["get_weather", [4]],
+  ["weath", [4]],
+  ["ponder", [4]],
+  ["user", [3]],
+  ["messages", []],
+  ["half", [5]],
+  ["%", []],
+  ["_", []],
+  ["fox %", [5, 1]],
+  ["f%x", []],
+  ["100%", [3]],
+  ["gpt_4", [3]],
+  ["that's", [3]],
+  ["AND", [3]],
+  ["fox OR zurich", []],
+  ["NOT fox", []],
+  ["fox*", [5, 1]],
+  ["^fox", [5, 1]],
+  ["request:fox", []],
+  ["NEAR(fox dog)", []],
+  ['"', []],
+  ['fox "', [5, 1]],
+  ['""', []],
+  ["fox;", [5, 1]],
+  ["'; DROP TABLE records; --", []],
+  ["(fox", [5, 1]],
+  ["{fox} : + - dog", [1]],
+  ["fox\0dog", [1]],
+  ["\ud800", []],
+  ["🦊", []],
+  [`${"fox ".repeat(1_000)}`, [5, 1]],
+];
+
+function ids(records: readonly StoredRecord[]): number[] {
+  return records.map(({ id }) => id);
+}
+
+function describeRecordReader(backend: Backend): void {
+  const test = (name: string, body: (reader: RecordReader) => void, records = RECORDS): void =>
+    Deno.test(`${backend.name}: ${name}`, () => backend.withRecords(records, body));
+
+  test("list() and listAfter() give the records of a filter, newest or oldest first", (reader) => {
+    for (const [filter, expected] of FILTERS) {
+      const what = JSON.stringify(filter);
+      assert.deepEqual(ids(reader.list({ limit: 9, filter })), expected, what);
+      assert.deepEqual(ids(reader.listAfter({ limit: 9, afterId: 0, filter })), expected.toReversed(), what);
+    }
+  });
+
+  test("list() finds words, beginnings and phrases, and takes nothing for syntax", (reader) => {
+    for (const [text, expected] of SEARCHES) {
+      const what = JSON.stringify(text).slice(0, 100);
+      assert.deepEqual(ids(reader.list({ limit: 9, filter: { text } })), expected, what);
+      assert.deepEqual(
+        ids(reader.listAfter({ limit: 9, afterId: 0, filter: { text } })),
+        expected.toReversed(),
+        what,
+      );
+    }
+  });
+
+  test("pages follow each other without gap or repeat", (reader) => {
+    for (const filter of [{}, { text: "number" }, { status: 2 }, { text: "number", model: "gpt*" }]) {
+      const down: number[] = [];
+      let beforeId: number | undefined;
+      for (;;) {
+        const page = reader.list({ limit: 7, filter, ...(beforeId === undefined ? {} : { beforeId }) });
+        down.push(...ids(page));
+        if (page.length < 7) break;
+        beforeId = page.at(-1)?.id;
+      }
+      const up: number[] = [];
+      for (;;) {
+        const page = reader.listAfter({ limit: 7, afterId: up.at(-1) ?? 0, filter });
+        up.push(...ids(page));
+        if (page.length < 7) break;
+      }
+      assert.deepEqual(up, Array.from({ length: 60 }, (_, index) => index + 1));
+      assert.deepEqual(down, up.toReversed());
+    }
+  }, Array.from({ length: 60 }, (_, index) => makeRecord({ body: `number ${index}` })));
+
+  test("lastId() is the newest row's number", (reader) => assert.equal(reader.lastId(), 5));
+
+  test("a reader over nothing finds nothing", (reader) => {
+    assert.deepEqual(reader.list({ limit: 9 }), []);
+    assert.deepEqual(reader.list({ limit: 9, filter: { text: "fox", sinceMs: 0, untilMs: T0 } }), []);
+    assert.deepEqual(reader.listAfter({ limit: 9, afterId: 0 }), []);
+    assert.equal(reader.lastId(), 0);
+    assert.equal(reader.get("x"), null);
+  }, []);
+}
+
+type Session = ReturnType<typeof makeSession>;
+
+function sqliteBackend(
+  name: string,
+  fill: (session: Session, records: readonly RequestRecord[], path: string) => void,
+): Backend {
+  return {
+    name: `SqliteRecordReader, ${name}`,
+    withRecords: async (records, body) => {
+      const directory = await Deno.makeTempDir({ prefix: "oar-contract-" });
+      try {
+        const path = join(directory, "db.sqlite");
+        const session = makeSession(path);
+        const database = openDatabase(path);
+        try {
+          fill(session, records, path);
+          body(database.records);
+        } finally {
+          database.close();
+          session.close();
+        }
+      } finally {
+        await Deno.remove(directory, { recursive: true });
+      }
+    },
+  };
+}
+
+describeRecordReader(sqliteBackend("nothing indexed", (session, records) => session.write(records)));
+
+describeRecordReader(sqliteBackend("everything indexed", (session, records) => {
+  session.write(records);
+  indexAll(session);
+}));
+
+describeRecordReader(sqliteBackend("half of it indexed", (session, records) => {
+  const half = Math.floor(records.length / 2);
+  session.write(records.slice(0, half));
+  indexAll(session);
+  session.write(records.slice(half));
+}));
+
+describeRecordReader(sqliteBackend("every record rewritten", (session, records, path) => {
+  for (const record of records) {
+    session.write([{ ...record, outcome: "in_flight", response: "fox dog half zürich crème" }]);
+  }
+  indexAll(session);
+  session.write(records.slice(0, 3));
+  indexAll(session);
+  session.write(records.slice(3));
+  byHand(path, "INSERT INTO records(id, body) VALUES (1000, 'fox'); DELETE FROM records WHERE id = 1000");
+}));
+
+describeRecordReader(sqliteBackend("older than the index", (session, records, path) => {
+  session.write(records);
+  byHand(
+    path,
+    "UPDATE search_progress SET (low, high) = (SELECT ifnull(max(id), 0), ifnull(max(id), 0) FROM records)",
+  );
+}));
+
+/** As the Go program wrote its times, eight hours ahead. */
+describeRecordReader(sqliteBackend("times with an offset", (session, records, path) => {
+  session.write(records);
+  byHand(
+    path,
+    "UPDATE records SET created_at = strftime('%Y-%m-%d %H:%M:%f', created_at, '+8 hours') || '123+08:00'",
+  );
+  byHand(path, "UPDATE records SET created_at = replace(created_at, '.000123', '')");
+  indexAll(session);
+}));

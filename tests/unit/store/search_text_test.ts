@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { normalizeForSearch, searchText } from "../../../src/store/search_text.ts";
+
+const NOTHING = { body: null, response: null, reasoning: null, toolCalls: [] };
+
+function requestOf(body: string): string {
+  return searchText({ ...NOTHING, body }).request;
+}
+
+function replyOf(response: string): string {
+  return searchText({ ...NOTHING, response }).reply;
+}
+
+Deno.test("searchText() takes the texts of a request, not how they were packed", () => {
+  const body = {
+    model: "gpt-4o",
+    temperature: 0.5,
+    stream: true,
+    messages: [
+      { role: "system", content: "Be brief." },
+      { role: "user", content: [{ type: "text", text: "What is this?\nTell me" }] },
+      {
+        role: "assistant",
+        tool_calls: [{ id: "call_1", function: { name: "look", arguments: '{"at":7}' } }],
+      },
+    ],
+  };
+  assert.equal(requestOf(JSON.stringify(body)), "Be brief.\nWhat is this?\nTell me\nlook\nat\n7");
+});
+
+Deno.test("searchText() finds characters behind JSON escapes, also in JSON inside JSON", () => {
+  assert.equal(requestOf('{"input":"\\u0063af\\u00e9"}'), "café");
+  assert.equal(requestOf('{"arguments":"{\\"city\\":\\"K\\\\u00f6ln\\\\nWest\\"}"}'), "city\nKöln\nWest");
+  assert.equal(replyOf('{"answer":"\\u0041\\nB","n":[1,true,null]}'), "answer\nA\nB\nn\n1\ntrue\nnull");
+});
+
+Deno.test("searchText() takes what is not JSON as it is", () => {
+  for (const text of ["plain", "{not json", "[link](x)", '"a literal"']) {
+    assert.equal(requestOf(text), text);
+    assert.equal(replyOf(text), text);
+  }
+  assert.deepEqual(searchText(NOTHING), { request: "", reply: "" });
+});
+
+Deno.test("searchText() leaves out file contents", () => {
+  const base64 = "iVBORw0KGgo/+A".repeat(10_000);
+  assert.equal(requestOf(JSON.stringify({ url: `data:image/png;base64,${base64}==`, t: "seen" })), " \nseen");
+  assert.equal(replyOf(`before ![](data:image/png;base64,iVBO) after`), "before ![]( ) after");
+  assert.equal(replyOf(`key ${"ab12".repeat(50)} end`), "key   end");
+  assert.equal(replyOf("short/path-name_of.a+b=c").trim(), "short/path-name_of.a+b=c");
+});
+
+Deno.test("searchText() takes reasoning, and names and arguments of tool calls", () => {
+  const { reply } = searchText({
+    ...NOTHING,
+    response: "said",
+    reasoning: "thought",
+    toolCalls: [{ id: "c", name: "get_weather", arguments: '{"city":"\\u5317"}' }, {
+      id: null,
+      name: "run",
+      arguments: '{"cut of',
+    }],
+  });
+  assert.equal(reply, 'said\nthought\nget_weather\ncity\n 北 \nrun\n{"cut of');
+});
+
+Deno.test("searchText() is bounded, in length and in depth", () => {
+  const long = "word ".repeat(1_000_000);
+  assert.ok(requestOf(JSON.stringify({ a: long, b: long })).length <= 512 * 1024 + 1);
+  assert.ok(replyOf(long).length <= 512 * 1024);
+  assert.equal(requestOf("[".repeat(5_000) + '"deep"' + "]".repeat(5_000)), "");
+});
+
+Deno.test("searchText() needs time in proportion to the length, whatever the text", () => {
+  for (
+    const text of [
+      "a".repeat(2e6),
+      "data:".repeat(4e5),
+      "data:a/".repeat(3e5),
+      "[".repeat(2e6),
+      "中".repeat(2e6),
+    ]
+  ) {
+    const startedAt = performance.now();
+    replyOf(text);
+    assert.ok(performance.now() - startedAt < 2_000, text.slice(0, 10));
+  }
+});
+
+Deno.test("normalizeForSearch() makes words of characters in scripts without spaces", () => {
+  const table: readonly (readonly [string, string])[] = [
+    ["plain text", "plain text"],
+    ["用GPT", " 用 GPT"],
+    ["データ", " デ  ー  タ "],
+    ["ไทย", " ไ  ท  ย "],
+    ["한국어", "한국어"],
+    ["ﬁne Ⅳ ｱ", "fine IV  ア "],
+    ["\u{20000}", " \u{20000} "],
+  ];
+  for (const [text, expected] of table) assert.equal(normalizeForSearch(text), expected);
+});
