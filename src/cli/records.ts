@@ -51,7 +51,9 @@ export function defineRecordCommands(program: Command, context: CommandContext):
       .description("write records, oldest first; any number of them takes little memory")
       .option(
         "--format <format>",
-        `${FORMATS.join(", ")}: JSON lines with everything, a table for spreadsheets, or chat examples ` +
+        `${
+          FORMATS.join(", ")
+        }: JSON lines with everything but the attempts, a table for spreadsheets, or chat examples ` +
           "for fine-tuning",
       )
       .option("--output <file>", "a new file, readable by its owner only (default: standard output)"),

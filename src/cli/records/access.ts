@@ -27,7 +27,8 @@ export async function withRecords<Result>(
 ): Promise<Result> {
   const path = parseDatabasePath({ flags: { database: flags.database }, env });
   requireDatabase(path);
-  const database = openDatabase(path);
+  // No server waits for these commands: a search may read as much as there is.
+  const database = openDatabase(path, { maxScannedLength: Number.POSITIVE_INFINITY });
   try {
     if (database.upgradedFrom !== null) {
       terminal.note(`upgraded ${path}; as it was before: ${database.upgradedFrom}`);

@@ -5,17 +5,16 @@
  * slows the reading of the database, and memory stays at one page.
  */
 import { messageOf } from "../../core/errors.ts";
-import type { RecordReader, StoredRecord } from "../../store/store.ts";
+import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";
 import { CommandError, UsageError } from "../errors.ts";
-import type { Terminal } from "../output.ts";
+import { formatJson, type Terminal } from "../output.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { CSV_HEADER, csvLine } from "./csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
 import { type SkipReason, toFinetuneExample } from "./finetune.ts";
 import { oldestFirst } from "./pages.ts";
-import { isReaderGone } from "./reader_gone.ts";
-import { harmless, safeJson } from "./text.ts";
+import { harmless } from "./text.ts";
 import { type NameSource, viewRecord } from "./view.ts";
 
 export interface ExportFlags extends FilterFlags {
@@ -36,7 +35,7 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
   await withRecords({ ...context, flags }, ({ records, config }) => {
     const names = new UpstreamNames(config);
     const found = oldestFirst(records, resolveFilter(parsed, names));
-    const formatter = FORMATTERS[format]({ names, records });
+    const formatter = FORMATTERS[format](names);
     if (flags.output === undefined) {
       writeLines(found, { formatter, output: terminalOutput(terminal, format) });
     } else {
@@ -78,26 +77,15 @@ interface Formatter {
   report?(): string;
 }
 
-interface FormatterOptions {
-  readonly names: NameSource;
-  readonly records: RecordReader;
-}
-
-const FORMATTERS: Readonly<Record<Format, (options: FormatterOptions) => Formatter>> = {
-  "jsonl": ({ names, records }) => ({
-    line: (record) => safeJson({ ...viewRecord(record, names), attempts: attemptsOf(record, records) }),
-  }),
+const FORMATTERS: Readonly<Record<Format, (names: NameSource) => Formatter>> = {
+  "jsonl": (names) => ({ line: (record) => formatJson(viewRecord(record, names), 0) }),
   // RFC 4180: every line ends with CRLF, of which the output adds the LF.
-  "csv": ({ names }) => ({
+  "csv": (names) => ({
     header: `${CSV_HEADER}\r`,
     line: (record) => `${csvLine(viewRecord(record, names))}\r`,
   }),
   "openai-finetune": finetuneFormatter,
 };
-
-function attemptsOf({ id, attemptCount }: StoredRecord, records: RecordReader): unknown[] {
-  return attemptCount ? records.attempts(id) : [];
-}
 
 function finetuneFormatter(): Formatter {
   const skipped = new Map<SkipReason, number>();
@@ -107,7 +95,7 @@ function finetuneFormatter(): Formatter {
       const result = toFinetuneExample(record);
       if (result.isExample) {
         written++;
-        return safeJson(result.example);
+        return formatJson(result.example, 0);
       }
       skipped.set(result.reason, (skipped.get(result.reason) ?? 0) + 1);
       return null;
@@ -142,7 +130,7 @@ function terminalOutput(terminal: Terminal, format: Format): LineOutput {
   const isTaming = format === "csv" && terminal.columns !== null;
   return {
     line: (text) => terminal.print(isTaming ? harmless(text.slice(0, -1)) : text),
-    isOver: () => isReaderGone(terminal),
+    isOver: () => terminal.isReaderGone,
   };
 }
 

@@ -48,7 +48,7 @@ const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01
 export function addFilterOptions(command: Command): Command {
   return command
     .option("--since <when>", "from then on: a duration back (90s 15m 24h 7d 3w), a date or an ISO time")
-    .option("--until <when>", "before then; a date means to its end")
+    .option("--until <when>", "up to then; a date means to its end")
     .option("--model <glob>", "the requested model, with * and ?")
     .option("--upstream <upstream>", "the one that answered, by its id or its name")
     .option("--status <status>", "what the client got: 502, or a class such as 5xx")

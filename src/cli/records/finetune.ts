@@ -6,6 +6,7 @@
  */
 import { asArray, asObject, asText, type JsonObject, parseJson } from "../../capture/json.ts";
 import { endpointKind } from "../../core/endpoint.ts";
+import type { ToolCall } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 
 /** A line of the training file. */
@@ -46,7 +47,7 @@ export function toFinetuneExample(record: StoredRecord): FinetuneResult {
   }
   const tools = asArray(request.tools).map(asObject).filter(isFunctionTool);
   const functions = tools.length > 0 ? [] : asArray(request.functions).map(asObject).filter(isNamed);
-  const reply = replyMessage(record, functions.length > 0);
+  const reply = replyMessage(record, { history, isLegacy: functions.length > 0 });
   if (reply === null) return skipped("no reply");
   return {
     isExample: true,
@@ -66,19 +67,40 @@ function skipped(reason: SkipReason): FinetuneResult {
 }
 
 /** The reply in OpenAI's shape; null when it said nothing. */
-function replyMessage({ response, toolCalls }: StoredRecord, isLegacy: boolean): JsonObject | null {
+function replyMessage(
+  { response, toolCalls }: StoredRecord,
+  { history, isLegacy }: { readonly history: readonly JsonObject[]; readonly isLegacy: boolean },
+): JsonObject | null {
   const content = response === "" ? null : response;
   const [first] = toolCalls;
+  if (toolCalls.some(({ name }) => name === "")) return null;
   if (first === undefined) return content === null ? null : { role: "assistant", content };
   if (isLegacy && first.id === null && toolCalls.length === 1) {
     return { role: "assistant", content, function_call: { name: first.name, arguments: first.arguments } };
   }
-  const calls = toolCalls.map(({ id, ...called }, at) => ({
-    id: id ?? `call_${at + 1}`,
+  const calls = withIds(toolCalls, history).map(({ id, ...called }) => ({
+    id,
     type: "function",
     function: { name: called.name, arguments: called.arguments },
   }));
   return { role: "assistant", content, tool_calls: calls };
+}
+
+/** Some providers give their calls no id, and an example needs one that no other call has. */
+function withIds(
+  toolCalls: readonly ToolCall[],
+  history: readonly JsonObject[],
+): (ToolCall & { readonly id: string })[] {
+  const taken = new Set([
+    ...toolCalls.map(({ id }) => id),
+    ...history.flatMap((message) => asArray(message.tool_calls)).map((call) => asText(asObject(call)?.id)),
+  ]);
+  let number = 1;
+  return toolCalls.map((call) => {
+    if (call.id !== null) return { ...call, id: call.id };
+    while (taken.has(`call_${number}`)) number++;
+    return { ...call, id: `call_${number++}` };
+  });
 }
 
 /** A message of the request with the fields that training data may have; null when it cannot be one. */

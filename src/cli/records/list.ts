@@ -5,12 +5,10 @@
  */
 import type { StoredRecord } from "../../store/store.ts";
 import { type CommandContext } from "../context.ts";
-import { cleanText, type Column, displayWidth, formatTable, type Terminal } from "../output.ts";
+import { cleanText, type Column, displayWidth, formatJson, formatTable, type Terminal } from "../output.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
-import { isReaderGone } from "./reader_gone.ts";
-import { safeJson } from "./text.ts";
 import { formatDuration, formatTime } from "./times.ts";
 import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
 
@@ -46,9 +44,9 @@ interface PrintOptions {
 function printJson(records: Iterable<StoredRecord>, { names, terminal }: PrintOptions): void {
   let previous: string | null = null;
   for (const record of records) {
-    if (isReaderGone(terminal)) return;
+    if (terminal.isReaderGone) return;
     terminal.print(previous === null ? "[" : `${previous},`);
-    previous = safeJson(viewRecord(record, names), 2).replace(/^/gm, "  ");
+    previous = formatJson(viewRecord(record, names)).replace(/^/gm, "  ");
   }
   if (previous === null) return terminal.print("[]");
   terminal.print(previous);

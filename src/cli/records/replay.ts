@@ -3,19 +3,19 @@
  *
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */
-import manifest from "../../../deno.json" with { type: "json" };
 import type { Attempt, Inbound, Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { systemClock } from "../clock.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { CommandError } from "../errors.ts";
-import { cleanText } from "../output.ts";
+import { cleanText, formatJson } from "../output.ts";
+import { NAME, VERSION } from "../version.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { exchange, type ReplayedReply } from "./replay_exchange.ts";
 import { chooseUpstream, toInbound } from "./replay_request.ts";
 import { type DiffPart, diffReplies } from "./reply_diff.ts";
 import { findRecord, replyLines, viewInDetail } from "./show.ts";
-import { harmlessLines, safeJson } from "./text.ts";
+import { harmlessLines } from "./text.ts";
 import { formatDuration } from "./times.ts";
 import { countText, statusText } from "./view.ts";
 
@@ -43,7 +43,7 @@ export async function replayRecord(
     const inbound = toInbound(record, {
       nowMs: systemClock.now(),
       monotonicMs: systemClock.monotonic(),
-      userAgent: `${manifest.name}/${manifest.version}`,
+      userAgent: `${NAME}/${VERSION}`,
     });
     const upstream = chooseUpstream(record, { which: flags.upstream, names, inbound });
     return { record, attempts: records.attempts(record.id), names, inbound, upstream };
@@ -79,11 +79,11 @@ interface Outcome {
 }
 
 function replayJson({ record, names, attempts, upstream }: ReplayPlan, { replayed, diff }: Outcome): string {
-  return safeJson({
+  return formatJson({
     record: viewInDetail(record, { names, attempts }),
     replay: { upstreamId: upstream.id, upstream: upstream.name, ...replayed },
     diff,
-  }, 2);
+  });
 }
 
 function describeReplay(

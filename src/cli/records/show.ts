@@ -7,10 +7,10 @@ import type { Attempt } from "../../core/types.ts";
 import type { RecordReader, StoredRecord } from "../../store/store.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { CommandError, UsageError } from "../errors.ts";
-import { cleanText, type Column, formatTable, type Terminal } from "../output.ts";
+import { cleanText, type Column, formatJson, formatTable, type Terminal } from "../output.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type Piece, readConversation } from "./conversation.ts";
-import { formatBytes, harmlessLines, prettyJson, safeJson } from "./text.ts";
+import { formatBytes, harmlessLines, prettyJson } from "./text.ts";
 import { formatDuration, formatTime } from "./times.ts";
 import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
 
@@ -34,7 +34,7 @@ export async function showRecord(
     }
     const names = new UpstreamNames(config);
     const attempts = records.attempts(record.id);
-    if (flags.json) terminal.print(safeJson(viewInDetail(record, { names, attempts }), 2));
+    if (flags.json) terminal.print(formatJson(viewInDetail(record, { names, attempts })));
     else describeRecord(record, { names, attempts, terminal }).forEach(terminal.print);
   });
 }

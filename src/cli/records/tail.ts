@@ -8,12 +8,10 @@ import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store
 import { systemClock } from "../clock.ts";
 import type { CommandContext } from "../context.ts";
 import { UsageError } from "../errors.ts";
-import { cleanText, formatTable, type Terminal } from "../output.ts";
+import { cleanText, formatJson, formatTable, type Terminal } from "../output.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
-import { isReaderGone } from "./reader_gone.ts";
-import { safeJson } from "./text.ts";
 import { formatDuration, formatTime } from "./times.ts";
 import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
 
@@ -40,15 +38,19 @@ export async function tailRecords(
   await withRecords({ ...context, flags }, async ({ records, config }) => {
     const names = new UpstreamNames(config);
     const filter = resolveFilter(parsed, names);
+    let isEmpty = true;
     const print = (record: StoredRecord): void => {
-      terminal.print(flags.json ? safeJson(viewRecord(record, names)) : lineOf(record, { names, terminal }));
+      isEmpty = false;
+      terminal.print(
+        flags.json ? formatJson(viewRecord(record, names), 0) : lineOf(record, { names, terminal }),
+      );
     };
     const tail = new Tail({ records, filter, print });
     tail.begin(limit);
-    if (!flags.follow) return;
+    if (!flags.follow) return isEmpty ? terminal.note("no records match") : undefined;
     const version = () => config.dataVersion();
     await untilStopped((signal) =>
-      follow({ tail, version, terminal, wait: () => pause(signal, () => isReaderGone(terminal)) })
+      follow({ tail, version, terminal, wait: () => pause(signal, () => terminal.isReaderGone) })
     );
   });
 }

@@ -29,19 +29,6 @@ function visibleSign(character: string): string {
   return code === 0x7f ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }
 
-/** JSON that means the same and is harmless on a screen. `indent`: spaces; default: one line. */
-export function safeJson(value: unknown, indent = 0): string {
-  return JSON.stringify(value, null, indent).replace(
-    // The line breaks are the layout's: those of texts are escapes already.
-    /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
-    (character) =>
-      Array.from(
-        { length: character.length },
-        (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`,
-      ).join(""),
-  );
-}
-
 /** JSON text indented for reading; anything else as it is. */
 export function prettyJson(text: string): string {
   try {

@@ -19,7 +19,7 @@ const TIME =
 export interface MomentOptions {
   /** Durations count back from here; milliseconds since the Unix epoch. */
   readonly nowMs: number;
-  /** A date alone means the end of its day, which is the beginning of the next; otherwise its beginning. */
+  /** A date alone means the last millisecond of its day; otherwise the first. */
   readonly isEnd: boolean;
 }
 
@@ -31,7 +31,7 @@ export function parseMoment(text: string, { nowMs, isEnd }: MomentOptions): numb
   const day = parseDay(trimmed);
   if (day !== undefined) {
     const [year, month, date] = day;
-    return new Date(year, month, date + (isEnd ? 1 : 0)).getTime();
+    return isEnd ? new Date(year, month, date + 1).getTime() - 1 : new Date(year, month, date).getTime();
   }
   const { date = "", time = "", zone = "" } = TIME.exec(trimmed)?.groups ?? {};
   if (parseDay(date) === undefined) return undefined;
