@@ -10,6 +10,7 @@ import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
+import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget } from "./target.ts";
 
 export interface AppDeps {
@@ -17,6 +18,7 @@ export interface AppDeps {
   readonly registry: RegistryView;
   readonly metrics: { render(): Promise<{ readonly contentType: string; readonly body: string }> };
   readonly observer: Pick<Observer, "requestRefused">;
+  readonly readiness: Readiness;
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;
   readonly trustedProxies: TrustedProxies;
@@ -36,6 +38,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   const app = new Hono<Env>({ getPath: (request) => readTarget(request).path });
   const checkers = new Checkers();
 
+  app.route("/", healthRoutes(deps));
   app.options("/v1/*", preflight());
   app.get("/v1/metrics", async (c) => {
     if (deps.isMetricsAuth && !deps.isNoAuth) {

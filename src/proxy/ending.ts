@@ -10,6 +10,9 @@ import type { RelayEnd } from "./relay.ts";
 /** Status that the record shows for a client that left before it had its answer (nginx's convention). */
 export const CLIENT_GONE_STATUS = 499;
 
+/** Error of a request that the end of the program cut off. */
+export const STOPPED_MESSAGE = "the router was stopped while this request was in flight";
+
 export interface Verdict {
   readonly outcome: Outcome;
   readonly status: number;
@@ -43,6 +46,8 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
         error: `the client took nothing for ${end.limitMs / 1000} s`,
         errorClass: "client_gone",
       };
+    case "stopped":
+      return { outcome: "crashed", status, error: STOPPED_MESSAGE, errorClass: null };
     case "cut": {
       const error = `the upstream's reply broke off: ${end.message}`;
       return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };

@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
 import { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
+import { keysOf, redactSecrets } from "../core/secrets.ts";
 import {
   ASIS,
   type AttemptOutcome,
@@ -18,7 +19,7 @@ import {
   type Upstream,
 } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
-import { type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
+import { concat, type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
 import type { HeldBudget } from "./held_budget.ts";
 import type { UpstreamHealth } from "./health.ts";
@@ -90,6 +91,7 @@ export type FinalChoice =
     readonly capture: Capture;
     readonly isEventStream: boolean;
     readonly mask: SecretMask | null;
+    readonly errorEventMask: SecretMask | null;
   }
   | { readonly type: "failed"; readonly error: RouterError }
   | { readonly type: "client_gone" };
@@ -116,6 +118,8 @@ class FailoverLoop {
   readonly #postponed = new Set<number>();
   readonly #hasOwnCredential: boolean;
   #isHeadOut = false;
+  /** A real answer, kept while nothing but cooling upstreams is left: none of their failures outweighs it. */
+  #fallback: Extract<FinalChoice, { type: "whole" }> | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
@@ -130,10 +134,10 @@ class FailoverLoop {
     for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
       const isLast = !this.#queue.some((other) => this.#isUsable(other));
       const tried: FinalChoice | FailedOutcome = yield* this.#try(upstream, isLast);
-      if (isFinal(tried)) return tried;
+      if (isFinal(tried)) return tried.type === "failed" ? this.#fallback ?? tried : tried;
       outcome = tried;
     }
-    return { type: "failed", error: finalError(outcome) };
+    return this.#fallback ?? { type: "failed", error: finalError(outcome) };
   }
 
   /** Takes the next upstream; one that another request is just probing waits until the others were tried. */
@@ -190,17 +194,19 @@ class FailoverLoop {
     const outcome: FailedOutcome = { type: "response", status: reply.status };
     this.#noteStatus(upstream, reply);
     const decision = decide(outcome, this.#decisionContext(isLast));
-    const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300);
+    const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
+    const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
     if (!canRelay) {
-      const text = await this.#errorText(reply);
+      const { text, bytes } = await this.#readError(reply);
       reply.body.cancel();
       if (this.#isCancelled()) return this.#stop(upstream, null);
+      if (decision.type === "next" && bytes !== null) this.#keepAnswer(upstream, reply, bytes);
       const message = `HTTP ${reply.status}${text === "" ? "" : `: ${text}`}`;
       return this.#abandon(upstream, outcome, { isNext: decision.type === "next", message });
     }
 
     const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
-    const proof: Proof = yield* this.#prove(upstream, reply, mask);
+    const proof = withoutKey(yield* this.#prove(upstream, reply, mask), upstream);
     if (this.#isCancelled()) return this.#stop(upstream, reply.body);
     const problem = proof.problem ?? this.#misfit(proof);
     if (problem !== null) {
@@ -214,7 +220,11 @@ class FailoverLoop {
       this.#deps.health.apply(upstream, { type: "success" }, "it answered");
     }
     const head = { upstream, status: reply.status, headers: reply.headers };
-    return proof.type === "whole" ? { ...head, ...proof } : { ...head, ...proof, mask, type: "open" };
+    if (proof.type === "whole") return { ...head, ...proof };
+    const errorEventMask = proof.isEventStream ? maskFor(upstream.sk) : null;
+    // A key that an error event was cut within is whole in what was held.
+    const held = problem === null ? proof.held : [concat(proof.held)];
+    return { ...head, ...proof, held, mask, errorEventMask };
   }
 
   async *#prove(
@@ -316,21 +326,49 @@ class FailoverLoop {
     }
   }
 
-  /** What an error reply says, as far as it is there at once. */
-  async #errorText(reply: UpstreamReply): Promise<string> {
+  /**
+   * Keeps an error answer that says nothing against its upstream (a 400, a 404) when only cooling upstreams
+   * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
+   */
+  #keepAnswer(upstream: Upstream, reply: UpstreamReply, body: Uint8Array): void {
+    const { status, headers } = reply;
+    if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
+    const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
+    if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
+    const { kind } = this.#session.inbound;
+    const mask = maskFor(upstream.sk);
+    const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
+    const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
+    capture.push(bytes);
+    const captured = capture.finish(true);
+    this.#fallback = { type: "whole", upstream, status, headers, bytes, captured, problem: null };
+  }
+
+  /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */
+  async #readError(reply: UpstreamReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const deadlineMs = this.#deps.clock.monotonic() + ERROR_TEXT_WAIT_MS;
     const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    while (bytes < ERROR_TEXT_BYTES) {
+    let length = 0;
+    let isWhole = false;
+    while (length < ERROR_TEXT_BYTES) {
       const read = await reader.read(deadlineMs - this.#deps.clock.monotonic());
+      isWhole = read.type === "end";
       if (read.type !== "chunk") break;
       chunks.push(read.bytes);
-      bytes += read.bytes.length;
+      length += read.bytes.length;
     }
     const body = Buffer.concat(chunks);
-    return (onlyError(body) ?? body.toString("utf8").trim()).slice(0, 300);
+    const text = (onlyError(body) ?? body.toString("utf8").trim()).slice(0, 300);
+    return { text, bytes: isWhole ? body : null };
   }
+}
+
+/** The proof with a problem that can be told to anybody: it may quote the upstream's error. */
+function withoutKey(proof: Proof, upstream: Upstream): Proof {
+  const { problem } = proof;
+  if (problem === null || problem.type === "timeout") return proof;
+  return { ...proof, problem: { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) } };
 }
 
 function isFinal(tried: FinalChoice | FailedOutcome): tried is FinalChoice {

@@ -9,6 +9,7 @@ import type { Capture } from "../capture/capture.ts";
 import { describeError } from "../capture/json.ts";
 import { messageOf } from "../core/errors.ts";
 import type { AttemptOutcome, CapturedReply, Clock, EndpointKind, Inbound } from "../core/types.ts";
+import { isDecodable } from "./encoding.ts";
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
 import type { SecretMask } from "./masking.ts";
 import { TimedReader } from "./timed_reader.ts";
@@ -195,6 +196,7 @@ async function readWhole(
   }
   const raw = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
   const errorMessage = isError ? null : onlyError(raw);
+  const encoding = reply.headers.get("content-encoding");
   const isMasked = context.mask !== null && (isError || errorMessage !== null);
   const whole = isMasked ? maskWhole(raw, context.mask) : raw;
   const capture = context.capture(false);
@@ -202,7 +204,7 @@ async function readWhole(
   const captured = capture.finish(true);
   const problem = isError
     ? null
-    : documentProblem({ bytes: whole.length, errorMessage }, captured, context.inbound.kind);
+    : documentProblem({ bytes: whole, errorMessage, encoding }, captured, context.inbound.kind);
   return { type: "whole", bytes: whole, captured, problem };
 }
 
@@ -222,12 +224,19 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 function documentProblem(
-  document: { readonly bytes: number; readonly errorMessage: string | null },
+  document: {
+    readonly bytes: Uint8Array;
+    readonly errorMessage: string | null;
+    readonly encoding: string | null;
+  },
   captured: CapturedReply,
   kind: EndpointKind,
 ): ReplyProblem | null {
   if (JSON_KINDS.has(kind)) {
-    if (document.bytes === 0) return badReply("the reply is empty");
+    if (document.bytes.length === 0) return badReply("the reply is empty");
+    if (!isDecodable(document.bytes, document.encoding)) {
+      return badReply(`the reply is labelled ${document.encoding} and does not decode`);
+    }
     if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
   }
   const { errorMessage } = document;
@@ -312,7 +321,8 @@ class StreamGate {
             isFinished: false,
           });
         case "late":
-          if (this.#elapsedMs() >= firstTokenTimeoutMs) {
+          // Not by the clock: a timer may fire a fraction of a millisecond early.
+          if (limitMs >= firstTokenTimeoutMs) {
             return this.#result({ type: "timeout", phase: "first_token", limitMs: firstTokenTimeoutMs });
           }
           if (!this.#isWaitOver) {

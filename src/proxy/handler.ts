@@ -8,11 +8,11 @@ import { requestText } from "../capture/request_text.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import { candidates } from "../core/policy.ts";
-import { maskSecret } from "../core/secrets.ts";
+import { keysOf, maskSecret } from "../core/secrets.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
-import { CLIENT_GONE_STATUS, verdictOnRelay, verdictOnWhole } from "./ending.ts";
+import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
 import { EarlyBody } from "./early.ts";
 import {
   type Cancellation,
@@ -21,9 +21,10 @@ import {
   type FailoverDeps,
   type FinalChoice,
 } from "./failover.ts";
-import { clientHeaders } from "./headers.ts";
+import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRows } from "./in_flight.ts";
+import { maskFor } from "./masking.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
@@ -64,6 +65,7 @@ export interface RequestContext {
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
   readonly #deps: ProxyDeps;
+  readonly #open = new Set<Exchange>();
   #turn = 0;
 
   constructor(deps: ProxyDeps) {
@@ -102,14 +104,26 @@ export class Proxy {
     const session = new RequestSession(inbound, {
       requestText: requestText(body, contentType, limits.recordBodyLimitBytes),
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
+      secrets: [
+        ...context.snapshot.upstreams.flatMap(keysOf),
+        ...context.snapshot.tokens.map((token) => token.secret),
+        ...clientCredentials(request.headers),
+      ],
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     this.#deps.inFlight.add(session);
-    return await new Exchange(this.#deps, session).answer(request, {
+    const exchange = new Exchange(this.#deps, session, () => this.#open.delete(exchange));
+    this.#open.add(exchange);
+    return await exchange.answer(request, {
       context,
       candidates: this.#candidates(inbound, context.snapshot),
       isCut: read.type === "cut",
     });
+  }
+
+  /** Ends what is still under way; its records keep what had arrived. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#open].map((exchange) => exchange.stop()));
   }
 
   #candidates(inbound: Inbound, snapshot: RegistrySnapshot): Upstream[] {
@@ -129,11 +143,14 @@ class Exchange implements Cancellation {
   readonly #deps: ProxyDeps;
   readonly #session: RequestSession;
   readonly #abort = new AbortController();
+  readonly #onSettled: () => void;
   #cause: "client" | "deadline" | null = null;
+  #relayed: Relay | null = null;
 
-  constructor(deps: ProxyDeps, session: RequestSession) {
+  constructor(deps: ProxyDeps, session: RequestSession, onSettled: () => void) {
     this.#deps = deps;
     this.#session = session;
+    this.#onSettled = onSettled;
   }
 
   get signal(): AbortSignal {
@@ -178,6 +195,20 @@ class Exchange implements Cancellation {
     } finally {
       request.signal.removeEventListener("abort", onGone);
     }
+  }
+
+  /** Ends it now, because the program must. */
+  async stop(): Promise<void> {
+    if (this.#relayed !== null) return await this.#relayed.stop();
+    this.#endAttempt(null, null);
+    const settled = this.#settle({
+      outcome: "crashed",
+      status: CLIENT_GONE_STATUS,
+      captured: null,
+      error: STOPPED_MESSAGE,
+    });
+    this.#cancel("client");
+    await settled;
   }
 
   #cancel(cause: "client" | "deadline"): void {
@@ -227,7 +258,8 @@ class Exchange implements Cancellation {
       const isStillOpen = end.type === "terminal" && isEventStream;
       const isCleanEnd = end.type === "end" || end.type === "terminal";
       const captured = isStillOpen ? capture.partial() : capture.finish(isCleanEnd);
-      if (settledBytes !== null && (end.type === "client_gone" || captured.bytes === settledBytes)) return;
+      const isOurs = end.type === "client_gone" || end.type === "stopped";
+      if (settledBytes !== null && (isOurs || captured.bytes === settledBytes)) return;
       const { hasContent, errorMessage } = capture.progress;
       const effective: RelayEnd = settledBytes === null ? end : { type: "end" };
       const verdict = verdictOnRelay(effective, captured, {
@@ -246,7 +278,7 @@ class Exchange implements Cancellation {
       await this.#settle({ ...ending, captured });
     };
     const declared = choice.headers.get("content-length");
-    return new Relay(
+    this.#relayed = new Relay(
       { ...choice, contentLength: declared === null ? null : Number(declared) },
       { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
       {
@@ -255,6 +287,7 @@ class Exchange implements Cancellation {
         clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
       },
     );
+    return this.#relayed;
   }
 
   /** The head goes out before the choice is final. */
@@ -312,6 +345,7 @@ class Exchange implements Cancellation {
 
   async #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
     this.#deps.inFlight.remove(this.#session);
+    this.#onSettled();
     await settle(this.#deps, this.#session, ending);
   }
 
@@ -319,6 +353,7 @@ class Exchange implements Cancellation {
     return clientHeaders(upstream, {
       requestId: this.#session.inbound.id,
       upstreamName: chosen?.name ?? null,
+      mask: chosen === null ? null : maskFor(chosen.sk),
       attempts: this.#session.attemptCount,
     });
   }

@@ -4,6 +4,7 @@
  * Hop-by-hop headers: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
  */
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
+import type { SecretMask } from "./masking.ts";
 
 const HOP_BY_HOP = [
   "connection",
@@ -137,6 +138,8 @@ export interface RouterHeaders {
   /** Name of the upstream that answered, null when none did. */
   readonly upstreamName: string | null;
   readonly attempts: number;
+  /** Masks the upstream's key, should a header echo it; none when left out. */
+  readonly mask?: Pick<SecretMask, "maskText"> | null;
 }
 
 /** The headers of the answer to the client. `upstream` null: an answer of our own. */
@@ -146,7 +149,7 @@ export function clientHeaders(upstream: Headers | null, router: RouterHeaders): 
     const named = connectionTokens(upstream);
     for (const [name, value] of upstream) {
       if (NEVER_RELAYED.has(name) || name.startsWith("access-control-") || named.has(name)) continue;
-      headers.append(name, value);
+      headers.append(name, router.mask?.maskText(value) ?? value);
     }
   }
   for (const [name, value] of CORS_HEADERS) headers.set(name, value);

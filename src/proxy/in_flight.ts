@@ -72,5 +72,7 @@ function isDue(session: RequestSession, written: Written | null, nowMs: number):
   const sinceMs = nowMs - written.atMs;
   if (sinceMs >= QUIET_REWRITE_MS || session.attemptCount !== written.attempts) return true;
   const grownBytes = session.bytesSeen - written.bytes;
-  return grownBytes >= REWRITE_BYTES || (grownBytes > 0 && sinceMs >= REWRITE_MS);
+  if (grownBytes > 0 && sinceMs >= REWRITE_MS) return true;
+  // Each write carries the whole text: what a long reply must have grown by grows with it.
+  return grownBytes >= Math.max(REWRITE_BYTES, written.bytes / 2);
 }

@@ -1,7 +1,8 @@
 /**
  * Masks one secret in a byte stream, keeping its length, so that Content-Length stays true.
  *
- * The only edit that the proxy makes to a reply: an upstream's own key, echoed in its error body.
+ * The only edit that the proxy makes to a reply: an upstream's own key, echoed in its error body, in the error
+ * event of its stream, or in a header.
  */
 import { Buffer } from "node:buffer";
 import { ASIS } from "../core/types.ts";
@@ -9,13 +10,36 @@ import { ASIS } from "../core/types.ts";
 const STAR = 0x2a;
 const SHOWN_HEAD_BYTES = 3;
 
+/** A shorter secret may be an ordinary word of a header, as in `server: ollama`. */
+const MIN_HEADER_SECRET_LENGTH = 12;
+
 /** Incremental masking. Holds back at most one byte less than the secret is long. */
 export class SecretMask {
+  readonly #text: string;
   readonly #secret: Buffer;
   #held: Buffer = Buffer.alloc(0);
 
   constructor(secret: string) {
+    this.#text = secret;
     this.#secret = Buffer.from(secret, "utf8");
+  }
+
+  /** A header's value with the secret masked. */
+  maskText(text: string): string {
+    if (this.#text.length < MIN_HEADER_SECRET_LENGTH) return text;
+    return text.replaceAll(
+      this.#text,
+      (secret) => secret.slice(0, SHOWN_HEAD_BYTES) + "*".repeat(secret.length - SHOWN_HEAD_BYTES),
+    );
+  }
+
+  /** The chunk with every whole occurrence masked; holds nothing back. */
+  maskWithin(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (bytes.indexOf(this.#secret) < 0) return chunk;
+    const masked = Buffer.from(bytes);
+    this.#mask(masked);
+    return Uint8Array.from(masked);
   }
 
   /** Bytes that may go out now. */
@@ -45,6 +69,9 @@ export class SecretMask {
   }
 
   #longestPrefixAtEnd(bytes: Buffer): number {
+    const last = bytes.at(-1);
+    // Events end in a line end, which no key holds: the usual case costs nothing.
+    if (last === undefined || !this.#secret.includes(last)) return 0;
     for (let length = Math.min(this.#secret.length - 1, bytes.length); length > 0; length--) {
       if (bytes.subarray(bytes.length - length).equals(this.#secret.subarray(0, length))) return length;
     }

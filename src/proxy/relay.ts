@@ -19,14 +19,20 @@ export type RelayEnd =
   | { readonly type: "idle"; readonly limitMs: number }
   | { readonly type: "client_gone" }
   /** The client has taken nothing for this long. */
-  | { readonly type: "client_stalled"; readonly limitMs: number };
+  | { readonly type: "client_stalled"; readonly limitMs: number }
+  /** The program must end now. */
+  | { readonly type: "stopped" };
 
 export interface RelaySource {
   readonly held: readonly Uint8Array<ArrayBuffer>[];
   readonly isHeldCaptured: boolean;
   readonly body: ReplyBody;
   readonly capture: Capture;
+  /** For an error body. */
   readonly mask: SecretMask | null;
+  /** For an event stream. */
+  /** Applied to the chunks of a stream from its error event on; a chunk is never held back for it. */
+  readonly errorEventMask: SecretMask | null;
   /** Declared length of the whole body in bytes; null when unknown. */
   readonly contentLength: number | null;
 }
@@ -104,6 +110,14 @@ export class Relay {
     await this.#hooks.onEnd({ type: "client_gone" });
   }
 
+  /** Sends nothing more; the end of the program then breaks the connection. */
+  async stop(): Promise<void> {
+    if (this.#isOver) return;
+    this.#stop();
+    this.#source.body.cancel();
+    await this.#hooks.onEnd({ type: "stopped" });
+  }
+
   async #stalled(): Promise<void> {
     if (this.#controller === null) return;
     await this.#fail(this.#controller, { type: "client_stalled", limitMs: this.#stall.limitMs });
@@ -150,7 +164,9 @@ export class Relay {
     const bytes = this.#source.mask === null ? chunk : this.#source.mask.push(chunk);
     if (!isCaptured) this.#source.capture.push(bytes);
     this.#hooks.onProgress(bytes.length);
-    return bytes;
+    const { errorEventMask, capture } = this.#source;
+    const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
+    return isError ? errorEventMask.maskWithin(bytes) : bytes;
   }
 
   #isLast(): boolean {
@@ -196,6 +212,11 @@ export class UnterminatedEnd extends Error {
   override readonly name = "UnterminatedEnd";
   constructor() {
     super("the upstream's reply was cut");
+  }
+
+  /** Deno prints what breaks a response, stack and all; the request's own log line has told it already. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return "";
   }
 }
 

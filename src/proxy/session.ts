@@ -4,9 +4,8 @@
  * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
  */
 import type { Capture } from "../capture/capture.ts";
-import { redactSecrets } from "../core/secrets.ts";
+import { keysOf, redactKept, redactSecrets } from "../core/secrets.ts";
 import {
-  ASIS,
   type Attempt,
   type CapturedReply,
   type Clock,
@@ -35,6 +34,8 @@ export interface RecordFacts {
   readonly requestText: RequestText;
   /** Masked credential. */
   readonly authorization: string | null;
+  /** What must not be stored wherever it was said: keys of upstreams, tokens, the client's own credentials. */
+  readonly secrets: readonly string[];
 }
 
 interface OpenAttempt {
@@ -57,6 +58,7 @@ export class RequestSession {
   #firstTokenMs: number | null = null;
   #bytesSeen = 0;
   #isSettled = false;
+  #requestText: string | null = null;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.inbound = inbound;
@@ -165,20 +167,26 @@ export class RequestSession {
     const { inbound } = this;
     const { captured } = ending;
     const upstream = this.#upstream;
+    const kept = <T extends string | null>(text: T) => this.#kept(text);
+    this.#requestText ??= kept(this.#facts.requestText.text);
     return {
       requestId: inbound.id,
       createdAtMs: inbound.startedAtMs,
       ip: inbound.clientIp,
       method: inbound.method,
-      path: inbound.path,
-      body: this.#facts.requestText.text,
-      model: inbound.model,
+      path: kept(inbound.path),
+      body: this.#requestText,
+      model: kept(inbound.model),
       isStream: inbound.isStream,
-      response: captured?.text ?? ending.responseText ?? "",
-      reasoning: captured?.reasoning ?? "",
-      toolCalls: captured?.toolCalls ?? [],
-      responseModel: captured?.model ?? null,
-      finishReason: captured?.finishReason ?? null,
+      response: kept(captured?.text ?? ending.responseText ?? ""),
+      reasoning: kept(captured?.reasoning ?? ""),
+      toolCalls: (captured?.toolCalls ?? []).map((call) => ({
+        id: kept(call.id),
+        name: kept(call.name),
+        arguments: kept(call.arguments),
+      })),
+      responseModel: kept(captured?.model ?? null),
+      finishReason: kept(captured?.finishReason ?? null),
       usage: captured?.usage ?? null,
       elapsedMs: this.elapsedMs(),
       firstByteMs: this.#firstByteMs,
@@ -189,7 +197,7 @@ export class RequestSession {
       attempts: [...this.#attempts],
       authorization: this.#facts.authorization,
       client: inbound.clientName,
-      userAgent: inbound.headers.get("user-agent"),
+      userAgent: kept(inbound.headers.get("user-agent")),
       requestBytes: inbound.body?.length ?? 0,
       responseBytes: captured?.bytes ?? 0,
       error: ending.error === null ? null : this.#withoutSecrets(ending.error, upstream),
@@ -198,8 +206,13 @@ export class RequestSession {
   }
 
   #withoutSecrets(text: string, upstream: Upstream | null): string {
-    const secrets = upstream === null || upstream.sk === ASIS ? [] : [upstream.sk];
+    const secrets = upstream === null ? [] : [...keysOf(upstream)];
     if (this.inbound.clientToken !== null) secrets.push(this.inbound.clientToken);
-    return redactSecrets(text, secrets);
+    return this.#kept(redactSecrets(text, secrets));
+  }
+
+  #kept<T extends string | null>(text: T): T extends string ? string : string | null;
+  #kept(text: string | null): string | null {
+    return text === null ? null : redactKept(text, this.#facts.secrets);
   }
 }

@@ -54,6 +54,8 @@ function deservesAlert(record: RequestRecord): boolean {
     case "client_gone":
     case "in_flight":
     case "empty":
+    // Settled as such only when somebody stops the router.
+    case "crashed":
       return false;
     case "upstream_error":
       return !CLIENT_MISTAKES.has(record.status);
@@ -62,7 +64,6 @@ function deservesAlert(record: RequestRecord): boolean {
     case "upstream_cut":
     case "idle_timeout":
     case "error_event":
-    case "crashed":
       return true;
     default:
       return record.outcome satisfies never;

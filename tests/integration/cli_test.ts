@@ -113,7 +113,7 @@ Deno.test("a broken setting stops the server before it listens, and its secret i
 Deno.test("--version and --help need no database", () =>
   inTempDir(async (cwd) => {
     const [version, help] = await Promise.all([run(["--version"], { cwd }), run(["--help"], { cwd })]);
-    assert.match(version.out, /^openai-api-route \d+\.\d+\.\d+ \(Deno \d+\.\d+\.\d+\)\n$/);
+    assert.match(version.out, /^openai-api-route \d+\.\d+\.\d+ \(from source, Deno \d+\.\d+\.\d+\)\n$/);
     assert.match(help.out, /OAR_ADDR/);
     assert.deepEqual([version.exitCode, help.exitCode], [0, 0]);
     assert.deepEqual([...Deno.readDirSync(cwd)], []);

@@ -1,7 +1,16 @@
 /** Changes made while the router runs, and the breaker: DESIGN sections 5 and 8. */
 import assert from "node:assert/strict";
 import { eventually, Router } from "../support/router.ts";
-import { chatReply, FakeUpstream, hang, inTurn, raw, reply, type Script } from "../support/upstream.ts";
+import {
+  chatReply,
+  FakeUpstream,
+  hang,
+  inTurn,
+  raw,
+  refusingEndpoint,
+  reply,
+  type Script,
+} from "../support/upstream.ts";
 
 /** The name of the upstream that answers. */
 async function answering(router: Router): Promise<string | null> {
@@ -229,4 +238,27 @@ Deno.test("half open admits one request; the others go elsewhere", async () => {
   assert.equal(primary.requests.length, 2);
   release();
   assert.equal(await trial, "primary");
+});
+
+Deno.test("a client's mistake is answered by the upstream that said so, although a dead one was tried after it", async () => {
+  await using good = new FakeUpstream(reply(400, '{"error":{"message":"max_tokens is too large"}}'));
+  await using router = await Router.start({
+    upstreams: [{ endpoint: refusingEndpoint(), name: "dead" }, { endpoint: good.endpoint, name: "good" }],
+  });
+
+  const statuses: number[] = [];
+  for (let count = 0; count < 6; count++) {
+    const response = await router.chat();
+    statuses.push(response.status);
+    assert.equal((await response.json()).error.message, "max_tokens is too large");
+    assert.equal(response.headers.get("x-oar-upstream"), "good");
+  }
+
+  assert.deepEqual(statuses, Array(6).fill(400));
+  const records = await router.recorded(6);
+  assert.deepEqual([...new Set(records.map((record) => record.outcome))], ["upstream_error"]);
+  assert.deepEqual(
+    router.attempts(records.at(-1)?.id).map((attempt) => attempt.error_class),
+    ["http_status", "connect_error"],
+  );
 });

@@ -46,6 +46,17 @@ export class RawClient implements Disposable {
     return this.text;
   }
 
+  /** Reads to the end without keeping anything; returns how many bytes came. */
+  async drain(): Promise<number> {
+    const chunk = new Uint8Array(256 * 1024);
+    let bytes = this.#received.length;
+    for (;;) {
+      const count = await this.#connection.read(chunk).catch(() => null);
+      if (count === null) return bytes;
+      bytes += count;
+    }
+  }
+
   close(): void {
     try {
       this.#connection.close();

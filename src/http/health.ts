@@ -1,0 +1,56 @@
+/**
+ * `/healthz` and `/readyz`: what process supervisors and load balancers ask.
+ *
+ * Open to anybody, so the answers hold no name and no secret. Neither recorded nor logged.
+ */
+import { Hono } from "hono";
+import type { RegistryView } from "../store/store.ts";
+
+/** What readiness depends on, besides the upstreams. */
+export interface Readiness {
+  /** The server has been told to stop. */
+  readonly isDraining: () => boolean;
+  /** Records wait, and the database does not take them. */
+  readonly isDatabaseStuck: () => boolean;
+}
+
+export interface HealthDeps {
+  readonly registry: RegistryView;
+  readonly readiness: Readiness;
+}
+
+/** Why the server should get no requests now; the codes are part of the interface. */
+interface Reason {
+  readonly code: "draining" | "database" | "no_upstream";
+  readonly message: string;
+}
+
+const NO_STORE = { "cache-control": "no-store" };
+
+/**
+ * `/healthz` answers 200 while the process can answer at all. `/readyz` answers 200 when it should get
+ * requests, else 503 with the reasons: a cooling upstream is none, for it is tried all the same.
+ */
+export function healthRoutes(deps: HealthDeps): Hono {
+  const routes = new Hono();
+  routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, NO_STORE));
+  routes.get("/readyz", (c) => {
+    const reasons = reasonsAgainst(deps);
+    return reasons.length === 0
+      ? c.json({ status: "ready" }, 200, NO_STORE)
+      : c.json({ status: "not_ready", reasons }, 503, NO_STORE);
+  });
+  return routes;
+}
+
+function reasonsAgainst({ registry, readiness }: HealthDeps): Reason[] {
+  const reasons: Reason[] = [];
+  if (readiness.isDraining()) reasons.push({ code: "draining", message: "the server is stopping" });
+  if (readiness.isDatabaseStuck()) {
+    reasons.push({ code: "database", message: "the database does not take records; the log says why" });
+  }
+  if (!registry.snapshot().upstreams.some(({ isEnabled }) => isEnabled)) {
+    reasons.push({ code: "no_upstream", message: "no upstream is enabled; add one with the add command" });
+  }
+  return reasons;
+}
