@@ -10,12 +10,15 @@ import type { OrderPolicy } from "../core/types.ts";
 import { parseAlerts } from "./alerts.ts";
 import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
 import {
+  choicesOf,
   SettingsError,
   toAddress,
   toBoolean,
   toBytes,
+  toBytesOrNone,
   toChoice,
   toCountOrNone,
+  toDaysOrNone,
   toMilliseconds,
   toNetworks,
   toPath,
@@ -50,6 +53,12 @@ export interface Settings {
   readonly trustedProxies: readonly Cidr[];
   readonly recordBodyLimitBytes: number;
   readonly durability: "normal" | "full";
+  /** Records that are older are deleted; null: none. */
+  readonly keepDays: number | null;
+  /** The texts of records that are older are deleted; null: none. */
+  readonly keepBodiesDays: number | null;
+  /** For the database and its journal; null: no limit. */
+  readonly maxDbSizeBytes: number | null;
   readonly isMetricsAuth: boolean;
   readonly drainTimeoutMs: number;
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
@@ -76,6 +85,8 @@ export interface SettingsInput {
 
 const MIB = 1024 * 1024;
 const DAY_SECONDS = 86_400;
+/** From about a second to a century. */
+const ANY_AGE = { min: 0.00001, max: 36_500 };
 const ANY_DURATION = { min: 0.001, max: DAY_SECONDS };
 
 const SCHEMAS = {
@@ -103,6 +114,9 @@ const SCHEMAS = {
   database: toPath(),
   recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
   durability: toChoice({ normal: "normal", full: "full" }),
+  keepDays: toDaysOrNone(ANY_AGE),
+  keepBodiesDays: toDaysOrNone(ANY_AGE),
+  maxDbSize: toBytesOrNone({ min: MIB, max: 1024 * 1024 * MIB, accepted: "from 1MiB to 1024GiB" }),
   logFormat: toChoice({ text: "text", json: "json" }),
   logLevel: toChoice({
     debug: "debug",
@@ -112,6 +126,13 @@ const SCHEMAS = {
     error: "error",
   }),
 } satisfies Record<SettingKey, z.ZodType>;
+
+/** The words that a setting accepts; none where anything else may stand. */
+export function settingChoices(setting: SettingFlag): readonly string[] {
+  const schemas: Readonly<Record<string, z.ZodType>> = SCHEMAS;
+  const schema = schemas[setting.key];
+  return schema === undefined ? [] : choicesOf(schema);
+}
 
 /** Where a value came from, for messages. */
 interface Given {
@@ -149,6 +170,9 @@ export function parseSettings(input: SettingsInput): Settings {
     trustedProxies: value.trustedProxy,
     recordBodyLimitBytes: value.recordBodyLimit,
     durability: value.durability,
+    keepDays: value.keepDays,
+    keepBodiesDays: value.keepBodiesDays,
+    maxDbSizeBytes: value.maxDbSize,
     isMetricsAuth: value.metricsAuth,
     drainTimeoutMs: value.drainTimeout,
     log: { format: value.logFormat, level: value.logLevel },

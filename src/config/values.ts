@@ -57,12 +57,27 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
 
 /** `10MB`, `64MiB`, `1.5 GiB`, or plain bytes. */
 export function toBytes(range: Range & { readonly accepted: string }): z.ZodType<number, string> {
-  return fromText(`a size ${range.accepted}, such as 10MB, 64MiB or plain bytes`, (text) => {
-    const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(text.toLowerCase());
-    const unit = UNIT_BYTES[match?.[2] ?? ""];
-    if (match === null || unit === undefined) return undefined;
-    return within(range, Math.floor(Number(match[1]) * unit));
-  });
+  return fromText(
+    `a size ${range.accepted}, such as 10MB, 64MiB or plain bytes`,
+    (text) => parseBytes(range, text),
+  );
+}
+
+/** The same, where `none` means that there is no limit. */
+export function toBytesOrNone(
+  range: Range & { readonly accepted: string },
+): z.ZodType<number | null, string> {
+  return fromText(
+    `a size ${range.accepted}, such as 500MB or 10GiB, or none`,
+    (text) => text.toLowerCase() === "none" ? null : parseBytes(range, text),
+  );
+}
+
+function parseBytes(range: Range, text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(text.toLowerCase());
+  const unit = UNIT_BYTES[match?.[2] ?? ""];
+  if (match === null || unit === undefined) return undefined;
+  return within(range, Math.floor(Number(match[1]) * unit));
 }
 
 export function toMilliseconds(range: Range): z.ZodType<number, string> {
@@ -85,6 +100,14 @@ export function toSecondsAsMsOrNone(range: Range): z.ZodType<number | null, stri
     `a number of seconds from ${range.min} to ${range.max}, or none`,
     (text) => text.toLowerCase() === "none" ? null : parseSeconds(range, text),
   );
+}
+
+/** Days, where `none` means that there is no limit; decimals are welcome. */
+export function toDaysOrNone(range: Range): z.ZodType<number | null, string> {
+  return fromText(`a number of days from ${range.min} to ${range.max}, or none`, (text) => {
+    if (text.toLowerCase() === "none") return null;
+    return /^\d+(\.\d+)?$/.test(text) ? within(range, Number(text)) : undefined;
+  });
 }
 
 function parseSeconds(range: Range, text: string): number | undefined {
@@ -114,7 +137,17 @@ export function toChoice<const Value extends string>(
   choices: Readonly<Record<string, Value>>,
 ): z.ZodType<Value, string> {
   const words = new Map(Object.entries(choices));
-  return fromText(listed([...words.keys()]), (text) => words.get(text.toLowerCase()));
+  const schema = fromText(listed([...words.keys()]), (text) => words.get(text.toLowerCase()));
+  CHOICES.set(schema, [...new Set(words.values())]);
+  return schema;
+}
+
+const CHOICES = new WeakMap<z.ZodType, readonly string[]>();
+
+/** The words of a {@link toChoice}, each meaning once; none for any other kind of value. */
+export function choicesOf(schema: z.ZodType): readonly string[] {
+  const inner = schema instanceof z.ZodNullable ? schema.unwrap() : schema;
+  return inner instanceof z.ZodType ? CHOICES.get(inner) ?? [] : [];
 }
 
 /** `a, b or c`. */

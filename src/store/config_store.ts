@@ -19,7 +19,9 @@ import {
   StoreError,
   type UpstreamChanges,
   type UpstreamRow,
+  type UpstreamStateNote,
 } from "./store.ts";
+import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
 const TOKEN_NAMES_KEY = "token_names";
@@ -57,20 +59,30 @@ export class SqliteConfigStore implements ConfigStore {
       const twin = this.#twinOf({ sk, endpoint });
       if (twin !== null && !twin.isDeleted) throw duplicate(twin.id);
       const now = toGoTime(this.#now());
-      const values = [upstream.name ?? null, upstream.timeout ?? null, upstream.authStyle ?? null] as const;
+      const columns = {
+        created_at: now,
+        updated_at: now,
+        name: upstream.name ?? null,
+        timeout: upstream.timeout ?? null,
+        auth_style: upstream.authStyle ?? null,
+        allow: joined(upstream.allow ?? null),
+        deny: joined(upstream.deny ?? null),
+        model_map: toJson(upstream.modelMap ?? null),
+        weight: upstream.weight ?? 1,
+        enabled: 1,
+      };
       if (twin === null) {
         const { lastInsertRowid } = prepared(
           db,
-          `INSERT INTO openai_upstreams(created_at, updated_at, sk, endpoint, name, timeout, auth_style)
-            VALUES (?, ?, ?, ?, ?, ?, ?)`,
-        ).run(now, now, sk, endpoint, ...values);
+          `INSERT INTO openai_upstreams(sk, endpoint, ${Object.keys(columns).join(", ")})
+            VALUES (?, ?, ${Object.keys(columns).map(() => "?").join(", ")})`,
+        ).run(sk, endpoint, ...Object.values(columns));
         return this.#require(Number(lastInsertRowid));
       }
       prepared(
         db,
-        `UPDATE openai_upstreams SET deleted_at = NULL, created_at = ?, updated_at = ?, name = ?, timeout = ?,
-          auth_style = ?, enabled = 1, allow = NULL, deny = NULL, model_map = NULL, weight = 1 WHERE id = ?`,
-      ).run(now, now, ...values, twin.id);
+        `UPDATE openai_upstreams SET deleted_at = NULL, ${assignments(columns)} WHERE id = ?`,
+      ).run(...Object.values(columns), twin.id);
       // A revived row keeps its old number, and would come back in the middle of the order.
       const others = this.listUpstreams().map((row) => row.id).filter((id) => id !== twin.id);
       this.#renumber([...others, twin.id]);
@@ -88,6 +100,10 @@ export class SqliteConfigStore implements ConfigStore {
       if (changes.timeout !== undefined) columns["timeout"] = changes.timeout;
       if (changes.enabled !== undefined) columns["enabled"] = changes.enabled ? 1 : 0;
       if (changes.authStyle !== undefined) columns["auth_style"] = changes.authStyle;
+      if (changes.allow !== undefined) columns["allow"] = joined(changes.allow);
+      if (changes.deny !== undefined) columns["deny"] = joined(changes.deny);
+      if (changes.modelMap !== undefined) columns["model_map"] = toJson(changes.modelMap);
+      if (changes.weight !== undefined) columns["weight"] = changes.weight ?? 1;
       if ("sk" in columns || "endpoint" in columns) {
         this.#makeRoomFor(id, {
           sk: String(columns["sk"] ?? row.sk),
@@ -95,8 +111,7 @@ export class SqliteConfigStore implements ConfigStore {
         });
       }
       columns["updated_at"] = toGoTime(this.#now());
-      const assignments = Object.keys(columns).map((name) => `${name} = ?`).join(", ");
-      prepared(db, `UPDATE openai_upstreams SET ${assignments} WHERE id = ?`).run(
+      prepared(db, `UPDATE openai_upstreams SET ${assignments(columns)} WHERE id = ?`).run(
         ...Object.values(columns),
         id,
       );
@@ -123,6 +138,14 @@ export class SqliteConfigStore implements ConfigStore {
       const index = Math.min(Math.max(Math.trunc(place) - 1, 0), ids.length);
       this.#renumber(ids.toSpliced(index, 0, id));
     });
+  }
+
+  listUpstreamStates(): UpstreamStateNote[] {
+    try {
+      return listUpstreamStates(this.#connection.db, this.#now());
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the database");
+    }
   }
 
   listTokens(): ClientToken[] {
@@ -252,6 +275,18 @@ export class SqliteConfigStore implements ConfigStore {
       wellFormed,
     );
   }
+}
+
+function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
+  return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
+}
+
+function joined(patterns: readonly string[] | null): string | null {
+  return patterns === null || patterns.length === 0 ? null : patterns.join(",").toWellFormed();
+}
+
+function toJson(map: Readonly<Record<string, string>> | null): string | null {
+  return map === null || Object.keys(map).length === 0 ? null : JSON.stringify(map).toWellFormed();
 }
 
 function duplicate(id: number): StoreError {

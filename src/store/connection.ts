@@ -19,6 +19,8 @@ const JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024;
 export interface ConnectionOptions {
   /** How long to wait for another program's lock; default 5000. The wait blocks the thread. */
   readonly busyTimeoutMs?: number;
+  /** Called before a database is copied aside and upgraded, which blocks the thread; with its size. */
+  readonly onUpgrade?: (bytes: number) => void;
 }
 
 export interface Connection {
@@ -47,7 +49,9 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
       // Lets the file shrink (retention.ts). SQLite takes it only before anything else is done to a new file.
       if (isEmpty) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       requireWritable(db, { version, action });
-      const upgradedFrom = !isEmpty && version < SCHEMA_VERSION ? copyAside(db, file) : null;
+      const isUpgrading = !isEmpty && version < SCHEMA_VERSION;
+      if (isUpgrading) options.onUpgrade?.(Deno.statSync(file).size);
+      const upgradedFrom = isUpgrading ? copyAside(db, file) : null;
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT_BYTES}`);
       if (isEmpty) db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
       migrate(db);

@@ -1,8 +1,9 @@
 /**
  * Which processes write to this database, and what dead ones left behind.
  *
- * Owns the table `instances` and the turning of `in_flight` rows into `crashed`. A process on the same
- * kernel and pid namespace is looked up in /proc, which knows at once; any other by its heartbeat's age.
+ * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of what the gone
+ * noted of upstreams. A process on the same kernel and pid namespace is looked up in /proc, which knows at once;
+ * any other by its heartbeat's age.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
@@ -15,6 +16,9 @@ export const HEARTBEAT_MS = 5_000;
 const DEAD_AFTER_MS = 15_000;
 
 const CRASH_MESSAGE = "the router stopped while this request was in flight";
+
+const DELETE_NOTES_OF_THE_GONE =
+  "DELETE FROM upstream_states WHERE instance NOT IN (SELECT id FROM instances)";
 
 export interface InstanceIdentity {
   readonly id: string;
@@ -32,7 +36,6 @@ interface InstanceRow {
 export class Instances {
   readonly #db: DatabaseSync;
   readonly #self: InstanceIdentity;
-  readonly #place = placeOfThisProcess();
 
   constructor(db: DatabaseSync, self: InstanceIdentity) {
     this.#db = db;
@@ -53,11 +56,12 @@ export class Instances {
         this.#db,
         `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
           ON CONFLICT(id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`,
-      ).run(id, now, now, pid, this.#place, processStartOf(pid));
+      ).run(id, now, now, pid, placeOfThisProcess(), processStartOf(pid));
       const remove = prepared(this.#db, "DELETE FROM instances WHERE id = ?");
-      for (const other of this.#others()) {
-        if (!this.#isAlive(other, nowMs)) remove.run(other.id);
+      for (const other of listInstances(this.#db)) {
+        if (other.id !== id && !isAlive(other, nowMs)) remove.run(other.id);
       }
+      prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
       const { changes } = prepared(
         this.#db,
         `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
@@ -74,28 +78,31 @@ export class Instances {
   /** Says good-bye, so that nobody waits for this process. */
   leave(): void {
     prepared(this.#db, "DELETE FROM instances WHERE id = ?").run(this.#self.id);
+    prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
   }
+}
 
-  #others(): InstanceRow[] {
-    const rows = prepared(
-      this.#db,
-      "SELECT id, heartbeat_at, pid, place, process_started FROM instances WHERE id <> ?",
-    ).all(this.#self.id);
-    return rows.map((row) => ({
-      id: String(row["id"]),
-      heartbeatAtMs: fromGoTime(String(row["heartbeat_at"])),
-      pid: Number(row["pid"]),
-      place: row["place"] === null ? null : String(row["place"]),
-      processStarted: row["process_started"] === null ? null : String(row["process_started"]),
-    }));
-  }
+/** Ids of the processes that write to this database now. */
+export function livingInstances(db: DatabaseSync, nowMs: number): Set<string> {
+  return new Set(listInstances(db).filter((each) => isAlive(each, nowMs)).map(({ id }) => id));
+}
 
-  #isAlive(other: InstanceRow, nowMs: number): boolean {
-    if (other.place !== null && other.place === this.#place && other.processStarted !== null) {
-      return processStartOf(other.pid) === other.processStarted;
-    }
-    return other.heartbeatAtMs !== null && Math.abs(nowMs - other.heartbeatAtMs) <= DEAD_AFTER_MS;
+function listInstances(db: DatabaseSync): InstanceRow[] {
+  const rows = prepared(db, "SELECT id, heartbeat_at, pid, place, process_started FROM instances").all();
+  return rows.map((row) => ({
+    id: String(row["id"]),
+    heartbeatAtMs: fromGoTime(String(row["heartbeat_at"])),
+    pid: Number(row["pid"]),
+    place: row["place"] === null ? null : String(row["place"]),
+    processStarted: row["process_started"] === null ? null : String(row["process_started"]),
+  }));
+}
+
+function isAlive({ place, pid, processStarted, heartbeatAtMs }: InstanceRow, nowMs: number): boolean {
+  if (place !== null && place === placeOfThisProcess() && processStarted !== null) {
+    return processStartOf(pid) === processStarted;
   }
+  return heartbeatAtMs !== null && Math.abs(nowMs - heartbeatAtMs) <= DEAD_AFTER_MS;
 }
 
 /** The boot and pid namespace within which a pid means this process; null where there is no /proc. */

@@ -12,7 +12,7 @@ type Step = (db: DatabaseSync) => void;
 /** `PRAGMA application_id` of databases that this program created: "OARd". */
 export const APPLICATION_ID = 0x4f415264;
 
-const STEPS: readonly Step[] = [createGoSchema, addOwnSchema, addSearch];
+const STEPS: readonly Step[] = [createGoSchema, addOwnSchema, addSearch, addUpstreamStates];
 
 /** The `user_version` that this program works with. */
 export const SCHEMA_VERSION = STEPS.length;
@@ -189,6 +189,17 @@ function addSearch(db: DatabaseSync): void {
         DELETE FROM search_queue WHERE id = old.id;
         INSERT INTO search_queue(id, is_gone) VALUES (old.id, 1);
       END;
+  `);
+}
+
+/** What running servers think of their upstreams (see upstream_states.ts). */
+function addUpstreamStates(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE upstream_states (
+      upstream_id integer NOT NULL, instance text NOT NULL,
+      state text, until datetime, reason text, changed_at datetime,
+      PRIMARY KEY (upstream_id, instance)
+    ) WITHOUT ROWID
   `);
 }
 

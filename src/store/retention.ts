@@ -47,7 +47,7 @@ export interface RetentionOptions {
 
 /** Rows that one step changes at most; time is usually up before. */
 export const MAX_STEP_ROWS = 64;
-const MAX_STEP_MS = 2;
+const MAX_STEP_MS = 1;
 /** A fraction of a millisecond. */
 const VACUUM_PAGES = 16;
 /** Free pages that stay for the next records, so that the file does not shrink and grow in turns. */
@@ -186,8 +186,10 @@ export class Retention {
   #isTooLarge(): boolean {
     const { limits: { maxDbSizeBytes }, journalBytes } = this.#options;
     if (maxDbSizeBytes === null) return false;
-    const usedBytes = (this.#pragma("page_count") - this.#pragma("freelist_count")) * this.#pageBytes;
-    return usedBytes + Math.min(journalBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) > maxDbSizeBytes;
+    const free = this.#pragma("freelist_count");
+    const usedPages = this.#pragma("page_count") - free + Math.min(free, this.#sparePages());
+    return usedPages * this.#pageBytes + Math.min(journalBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
+      maxDbSizeBytes;
   }
 
   #delete(id: number): boolean {
@@ -208,7 +210,7 @@ export class Retention {
   /** Gives free pages at the end of the file back to the disk, after moving what is in use from there. */
   #shrink(): RetentionStep | null {
     if (!this.#isShrinkable) return null;
-    const spare = Math.max(MIN_SPARE_PAGES, this.#pragma("page_count") * SPARE_SHARE);
+    const spare = this.#sparePages();
     const free = this.#pragma("freelist_count");
     if (free <= spare) return null;
     const isTimeLeft = stepTimer();
@@ -222,6 +224,10 @@ export class Retention {
     });
     this.#isCheckpointDue = true;
     return { type: "shrunk", pages: free - left };
+  }
+
+  #sparePages(): number {
+    return Math.max(MIN_SPARE_PAGES, this.#pragma("page_count") * SPARE_SHARE);
   }
 
   #checkpoint(): void {

@@ -39,6 +39,13 @@ export interface NewUpstream {
   /** Seconds. */
   readonly timeout?: number | null;
   readonly authStyle?: AuthStyle | null;
+  /** Globs on the model. */
+  readonly allow?: readonly string[] | null;
+  readonly deny?: readonly string[] | null;
+  /** Requested name to the upstream's name. */
+  readonly modelMap?: Readonly<Record<string, string>> | null;
+  /** Above 0; default 1. */
+  readonly weight?: number | null;
 }
 
 /** Changes to one upstream; an absent field stays as it is, null clears it. */
@@ -49,6 +56,21 @@ export interface UpstreamChanges {
   readonly timeout?: number | null;
   readonly enabled?: boolean;
   readonly authStyle?: AuthStyle | null;
+  readonly allow?: readonly string[] | null;
+  readonly deny?: readonly string[] | null;
+  readonly modelMap?: Readonly<Record<string, string>> | null;
+  readonly weight?: number | null;
+}
+
+/** What the breaker of a running server says of an upstream that is not well. */
+export interface UpstreamStateNote {
+  readonly upstreamId: number;
+  readonly state: "open" | "half_open";
+  /** When an open one may be tried again; wall clock. */
+  readonly untilMs: number | null;
+  /** Such as `HTTP 503`. */
+  readonly reason: string;
+  readonly changedAtMs: number;
 }
 
 /** The upstreams and tokens: small, synchronous, used by the command line and the registry. */
@@ -63,6 +85,8 @@ export interface ConfigStore {
   removeUpstream(id: number): void;
   /** Moves to a 1-based place in the order and renumbers. @throws StoreError `not_found` */
   moveUpstream(id: number, place: number): void;
+  /** What running servers noted last, one for each upstream that is not well. */
+  listUpstreamStates(): UpstreamStateNote[];
   /** Tokens in stored order, empty parts ignored. */
   listTokens(): ClientToken[];
   /** Replaces all tokens. */

@@ -39,8 +39,8 @@ export function parseUpstreamRow(row: UpstreamRow): UpstreamRowResult {
       position: row.position ?? row.id,
       isEnabled: row.enabled !== 0,
       timeoutMs: row.timeout === null || row.timeout <= 0 ? null : Math.min(row.timeout * 1000, MAX_TIMER_MS),
-      allow: splitList(row.allow),
-      deny: splitList(row.deny),
+      allow: splitPatterns(row.allow),
+      deny: splitPatterns(row.deny),
       modelMap: modelMap ?? {},
       authStyle: isAuthStyle(authStyle) ? authStyle : null,
       weight: row.weight ?? 1,
@@ -96,6 +96,7 @@ function isAuthStyle(value: string): value is AuthStyle {
   return AUTH_STYLES.some((style) => style === value);
 }
 
-function splitList(value: string | null): string[] {
+/** The parts of a comma-separated column. */
+export function splitPatterns(value: string | null): string[] {
   return (value ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
 }

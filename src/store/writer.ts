@@ -9,7 +9,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
 import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
-import type { RecordSink, WriteResult } from "./store.ts";
+import type { RecordSink, UpstreamStateNote, WriteResult } from "./store.ts";
 import type { FromWorker, ToWorker } from "./writer_messages.ts";
 
 /** Label of dropped records: `invalid` cannot be stored, `shutdown` was still waiting when time was up. */
@@ -78,6 +78,7 @@ export class RecordWriter implements RecordSink {
   /** By request id, oldest first. */
   #waiting = new Map<string, Pending>();
   #sent: SentBatch | null = null;
+  readonly #upstreamStates = new Map<number, UpstreamStateNote>();
   #queuedBytes = 0;
   #batchNumber = 0;
   #worker: Worker | null = null;
@@ -125,6 +126,28 @@ export class RecordWriter implements RecordSink {
       }
       this.#pump();
     });
+  }
+
+  /**
+   * Lets other processes (`list`) see that an upstream is not well; they may miss it while the database is in
+   * trouble.
+   */
+  noteUpstreamState(note: UpstreamStateNote): void {
+    this.#upstreamStates.set(note.upstreamId, note);
+    this.#sendUpstreamStates();
+  }
+
+  /** Forgets what was noted of upstreams that are well again, or gone. */
+  clearUpstreamStates(isToForget: (upstreamId: number) => boolean): void {
+    const forgotten = [...this.#upstreamStates.keys()].filter(isToForget);
+    if (forgotten.length === 0) return;
+    for (const id of forgotten) this.#upstreamStates.delete(id);
+    this.#sendUpstreamStates();
+  }
+
+  #sendUpstreamStates(): void {
+    if (this.#worker === null || this.#closing !== null) return;
+    post(this.#worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
   }
 
   close(): Promise<void> {
@@ -180,6 +203,9 @@ export class RecordWriter implements RecordSink {
       if (worker === this.#worker) this.#workerCrashed(event.message);
     };
     post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs, retention });
+    if (this.#upstreamStates.size > 0) {
+      post(worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
+    }
     return worker;
   }
 

@@ -4,6 +4,7 @@
 import type { RequestRecord } from "../core/types.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
+import type { UpstreamStateNote } from "./store.ts";
 
 export interface OpenMessage {
   readonly type: "open";
@@ -20,6 +21,8 @@ export interface OpenMessage {
 export type ToWorker =
   | OpenMessage
   | { readonly type: "batch"; readonly batch: number; readonly records: readonly RequestRecord[] }
+  /** All upstreams that are not well. */
+  | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   | { readonly type: "close" };
 
 export type FromWorker =

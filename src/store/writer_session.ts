@@ -11,6 +11,8 @@ import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RE
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
+import type { UpstreamStateNote } from "./store.ts";
+import { putUpstreamStates } from "./upstream_states.ts";
 import type { OpenMessage } from "./writer_messages.ts";
 
 interface Statements {
@@ -29,6 +31,7 @@ export class WriterSession {
   #instances: Instances;
   #search: SearchIndex;
   #retention: Retention;
+  #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
@@ -64,13 +67,25 @@ export class WriterSession {
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
     this.#retention = this.#makeRetention();
-    this.#instances.beat();
+    this.beat();
     return true;
   }
 
   /** Due at once after opening and every `HEARTBEAT_MS`. */
   beat(): void {
     this.#instances.beat();
+    // Another process may have taken this one for dead, or a write may have failed.
+    this.#writeUpstreamStates();
+  }
+
+  /** Keeps for other processes to see which upstreams are not well. */
+  noteUpstreamStates(notes: readonly UpstreamStateNote[]): void {
+    this.#upstreamStates = notes;
+    this.#writeUpstreamStates();
+  }
+
+  #writeUpstreamStates(): void {
+    putUpstreamStates(this.#connection.db, this.#options.instance, this.#upstreamStates);
   }
 
   /** One small step of keeping the full-text index up to date; false when it is. */

@@ -8,6 +8,7 @@
 import { messageOf } from "../core/errors.ts";
 import { HEARTBEAT_MS } from "./instances.ts";
 import { troubleOf } from "./sqlite_errors.ts";
+import type { UpstreamStateNote } from "./store.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./writer_messages.ts";
 import { WriterSession } from "./writer_session.ts";
 
@@ -22,6 +23,7 @@ const BUSY_REST = 9;
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
+let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let choreTimer: ReturnType<typeof setTimeout> | undefined;
@@ -34,6 +36,7 @@ function currentSession(): WriterSession {
   if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
   session = new WriterSession(settings);
   beat();
+  quietly(() => session?.noteUpstreamStates(upstreamStates));
   return session;
 }
 
@@ -124,6 +127,9 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return;
     case "batch":
       return writeBatch(data);
+    case "upstream_states":
+      upstreamStates = data.notes;
+      return quietly(() => session?.noteUpstreamStates(upstreamStates));
     case "close":
       return close();
     default:

@@ -88,6 +88,36 @@ function describeConfigStore(backend: Backend): void {
     assert.deepEqual(store.listUpstreams(), [edited]);
   });
 
+  test(
+    "addUpstream() and editUpstream() store models, aliases and the weight, and null clears them",
+    (store, other) => {
+      const added = store.addUpstream(
+        makeUpstream("a", {
+          allow: ["gpt-4*", "o3"],
+          deny: ["o3-pro"],
+          modelMap: { o3: "mine" },
+          weight: 0.5,
+        }),
+      );
+      assert.deepEqual([added.allow, added.deny, added.modelMap, added.weight], [
+        "gpt-4*,o3",
+        "o3-pro",
+        '{"o3":"mine"}',
+        0.5,
+      ]);
+      const cleared = { allow: null, deny: [], modelMap: {}, weight: null };
+      store.editUpstream(added.id, cleared);
+      const [edited] = other.listUpstreams();
+      assert.deepEqual([edited?.allow, edited?.deny, edited?.modelMap, edited?.weight], [
+        null,
+        null,
+        null,
+        1,
+      ]);
+      assert.deepEqual(store.listUpstreamStates(), []);
+    },
+  );
+
   test("editUpstream() refuses to make a duplicate, but not of a removed row or of itself", (store) => {
     const a = store.addUpstream(makeUpstream("a"));
     const b = store.addUpstream(makeUpstream("b"));
