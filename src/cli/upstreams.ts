@@ -3,17 +3,39 @@
  *
  * Owns how upstreams are named on the command line and shown. Never prints a key, nor an endpoint's credentials.
  */
-import type { Command } from "commander";
+import type { Command, Option } from "commander";
 import { maskSecret } from "../core/secrets.ts";
-import { ASIS, type AuthStyle } from "../core/types.ts";
+import { ASIS } from "../core/types.ts";
 import { Registry } from "../store/registry.ts";
-import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamRow } from "../store/store.ts";
-import { parseUpstreamRow } from "../store/upstream_row.ts";
+import type {
+  ConfigStore,
+  NewUpstream,
+  UpstreamChanges,
+  UpstreamRow,
+  UpstreamStateNote,
+} from "../store/store.ts";
+import { parseUpstreamRow, splitPatterns } from "../store/upstream_row.ts";
 import { systemClock } from "./clock.ts";
-import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
+import {
+  choiceOption,
+  type CommandContext,
+  type DatabaseFlags,
+  databaseOption,
+  withConfig,
+} from "./context.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { cleanText, type Column, formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
+import {
+  AUTH_STYLES,
+  AUTO,
+  readAuthStyle,
+  readModelMap,
+  readName,
+  readPatterns,
+  readTimeout,
+  readWeight,
+} from "./upstream_values.ts";
 
 interface UpstreamFlags extends DatabaseFlags {
   readonly sk?: string;
@@ -21,6 +43,10 @@ interface UpstreamFlags extends DatabaseFlags {
   readonly name?: string;
   readonly timeout?: string;
   readonly authStyle?: string;
+  readonly allow?: string;
+  readonly deny?: string;
+  readonly modelMap?: string;
+  readonly weight?: string;
 }
 
 interface ListFlags extends DatabaseFlags {
@@ -28,10 +54,10 @@ interface ListFlags extends DatabaseFlags {
 }
 
 const DEFAULT_ENDPOINT = "https://api.openai.com/v1";
-const MAX_NAME_LENGTH = 64;
-const MAX_TIMEOUT_SECONDS = 86_400;
-const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
-const AUTH_STYLE_TEXT = "how it takes the key: bearer, x-api-key, api-key, or auto (by its host)";
+const ALLOW_TEXT = "models that it is used for, such as 'gpt-4*,o3'";
+const DENY_TEXT = "models that it is not used for";
+const MODEL_MAP_TEXT = "models that it knows by other names, such as gpt-4o=my-deployment, or a JSON object";
+const WEIGHT_TEXT = "its share with the policy random";
 const WHICH = "its id or its name";
 
 /** Adds the commands that manage upstreams to the program. */
@@ -44,7 +70,11 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
     .option("--name <name>", "what to call it (default: the endpoint's host)")
     .option("--timeout <seconds>", "time allowed until its response headers (default: by the request)")
-    .option("--auth-style <style>", AUTH_STYLE_TEXT)
+    .addOption(authStyleOption())
+    .option("--allow <models>", ALLOW_TEXT)
+    .option("--deny <models>", DENY_TEXT)
+    .option("--model-map <pairs>", MODEL_MAP_TEXT)
+    .option("--weight <number>", WEIGHT_TEXT)
     .addOption(databaseOption())
     .action((flags: UpstreamFlags) => addUpstream(context, flags));
   define("list", "show the upstreams, in the order in which they are tried")
@@ -57,7 +87,11 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .option("--endpoint <url>", "its new base URL")
     .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
     .option("--timeout <seconds>", "time allowed until its response headers; none goes back to the rules")
-    .option("--auth-style <style>", AUTH_STYLE_TEXT)
+    .addOption(authStyleOption())
+    .option("--allow <models>", `${ALLOW_TEXT}; "" for every model`)
+    .option("--deny <models>", `${DENY_TEXT}; "" for none`)
+    .option("--model-map <pairs>", `${MODEL_MAP_TEXT}; "" for none`)
+    .option("--weight <number>", WEIGHT_TEXT)
     .addOption(databaseOption())
     .action((which: string, flags: UpstreamFlags) => editUpstream(context, { which, flags }));
   define("enable", "use an upstream again")
@@ -79,6 +113,13 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .argument("<upstream>", WHICH)
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));
+}
+
+function authStyleOption(): Option {
+  return choiceOption("--auth-style <style>", {
+    description: "how it takes the key: bearer, x-api-key, api-key, or auto (by its host)",
+    choices: [...AUTH_STYLES, AUTO],
+  });
 }
 
 async function addUpstream(context: CommandContext, flags: UpstreamFlags): Promise<void> {
@@ -104,7 +145,8 @@ async function editUpstream(
   const changes = await readChanges(context, flags);
   if (Object.keys(changes).length === 0) {
     throw new UsageError(
-      "edit needs a change: give at least one of --sk, --endpoint, --name, --timeout, --auth-style",
+      "edit needs a change: give at least one of --sk, --endpoint, --name, --timeout, --auth-style, " +
+        "--allow, --deny, --model-map, --weight",
     );
   }
   withConfig({ ...context, flags }, (config) => {
@@ -162,7 +204,8 @@ function listUpstreams(context: CommandContext, flags: ListFlags): void {
     } else if (views.length === 0) {
       terminal.note("no upstreams yet: add one with: openai-api-route add --sk KEY --endpoint URL");
     } else {
-      formatTable(views, { columns: COLUMNS, width: terminal.columns }).forEach(terminal.print);
+      const columns = [...COLUMNS, ...RARE_COLUMNS.filter(({ isSet }) => views.some(isSet))];
+      formatTable(views, { columns, width: terminal.columns }).forEach(terminal.print);
       for (const { id, problem } of views) {
         if (problem !== null) {
           terminal.print(`upstream ${id} is skipped: ${problem} (correct it with: edit ${id})`);
@@ -185,6 +228,17 @@ interface UpstreamView {
   /** 1 is tried first. */
   readonly place: number;
   readonly authStyle: string | null;
+  /** Globs on the model; empty: every model. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly modelMap: Readonly<Record<string, string>>;
+  readonly weight: number | null;
+  /** `open` and `half_open`: a running server holds it back, because it failed. */
+  readonly state: "enabled" | "disabled" | "skipped" | UpstreamStateNote["state"];
+  /** When an open one may be tried again, as ISO 8601. */
+  readonly until: string | null;
+  /** Why it is held back. */
+  readonly reason: string | null;
   /** Why the server skips it; null when it does not. */
   readonly problem: string | null;
 }
@@ -193,11 +247,58 @@ const COLUMNS: readonly Column<UpstreamView>[] = [
   { title: "PLACE", cell: ({ place }) => String(place) },
   { title: "ID", cell: ({ id }) => String(id) },
   { title: "NAME", cell: ({ name }) => name, isFlexible: true },
-  { title: "STATE", cell: ({ enabled, problem }) => problem ? "skipped" : enabled ? "enabled" : "disabled" },
+  { title: "STATE", cell: showState },
   { title: "KEY", cell: ({ key }) => key },
   { title: "TIMEOUT", cell: ({ timeout }) => timeout === null ? "-" : `${timeout} s` },
   { title: "ENDPOINT", cell: ({ endpoint }) => endpoint, isFlexible: true },
 ];
+
+/** Shown only when one of the upstreams has it. */
+const RARE_COLUMNS: readonly (Column<UpstreamView> & { readonly isSet: (view: UpstreamView) => boolean })[] =
+  [
+    {
+      title: "ALLOW",
+      cell: ({ allow }) => allow.join(",") || "-",
+      isFlexible: true,
+      isSet: ({ allow }) => allow.length > 0,
+    },
+    {
+      title: "DENY",
+      cell: ({ deny }) => deny.join(",") || "-",
+      isFlexible: true,
+      isSet: ({ deny }) => deny.length > 0,
+    },
+    {
+      title: "MODEL MAP",
+      cell: ({ modelMap }) => Object.entries(modelMap).map(([from, to]) => `${from}=${to}`).join(",") || "-",
+      isFlexible: true,
+      isSet: ({ modelMap }) => Object.keys(modelMap).length > 0,
+    },
+    {
+      title: "WEIGHT",
+      cell: ({ weight }) => String(weight ?? "-"),
+      isSet: ({ weight }) => weight !== 1,
+    },
+  ];
+
+/** `open until 12:03:05 (HTTP 503)`, in local time. */
+function showState({ state, until, reason }: UpstreamView): string {
+  if (state !== "open" && state !== "half_open") return state;
+  const untilMs = until === null ? null : Date.parse(until);
+  const time = state === "half_open" || untilMs === null
+    ? ""
+    : untilMs > systemClock.now()
+    ? ` until ${clockTime(untilMs)}`
+    : ", to be tried again";
+  return `${state}${time}${reason ? ` (${reason})` : ""}`;
+}
+
+function clockTime(ms: number): string {
+  const at = new Date(ms);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(
+    ":",
+  );
+}
 
 /** The rows in order of trial, under the names that the server uses. */
 function viewUpstreams(config: ConfigStore): UpstreamView[] {
@@ -205,8 +306,11 @@ function viewUpstreams(config: ConfigStore): UpstreamView[] {
   const registry = new Registry({ store: config, clock: systemClock, onProblem: () => {} });
   registry.reloadNow();
   const names = new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name]));
+  const notes = new Map(config.listUpstreamStates().map((note) => [note.upstreamId, note]));
   return rows.map((row, index) => {
     const result = parseUpstreamRow(row);
+    const isUsed = result.isValid && row.enabled !== 0;
+    const note = isUsed ? notes.get(row.id) : undefined;
     return {
       id: row.id,
       name: names.get(row.id) ?? cleanText(row.name ?? ""),
@@ -216,6 +320,13 @@ function viewUpstreams(config: ConfigStore): UpstreamView[] {
       timeout: row.timeout !== null && row.timeout > 0 ? row.timeout : null,
       place: index + 1,
       authStyle: row.authStyle,
+      allow: splitPatterns(row.allow),
+      deny: splitPatterns(row.deny),
+      modelMap: result.isValid ? result.upstream.modelMap : {},
+      weight: row.weight === null ? 1 : Number.isFinite(row.weight) ? row.weight : null,
+      state: !result.isValid ? "skipped" : !isUsed ? "disabled" : note?.state ?? "enabled",
+      until: note === undefined || note.untilMs === null ? null : new Date(note.untilMs).toISOString(),
+      reason: note?.reason ?? null,
       problem: result.isValid ? null : result.problem,
     };
   });
@@ -227,13 +338,17 @@ function viewUpstreams(config: ConfigStore): UpstreamView[] {
  * @throws UsageError naming the flag, never its secret
  */
 async function readChanges({ terminal }: CommandContext, flags: UpstreamFlags): Promise<UpstreamChanges> {
-  const { sk, endpoint, name, timeout, authStyle } = flags;
+  const { sk, endpoint, name, timeout, authStyle, allow, deny, modelMap, weight } = flags;
   const changes: UpstreamChanges = {
     ...(sk === undefined ? {} : { sk: await readSecret(sk, { what: "--sk", terminal }) }),
     ...(endpoint === undefined ? {} : { endpoint: endpoint.trim() }),
     ...(name === undefined ? {} : { name: readName(name) }),
     ...(timeout === undefined ? {} : { timeout: readTimeout(timeout) }),
     ...(authStyle === undefined ? {} : { authStyle: readAuthStyle(authStyle) }),
+    ...(allow === undefined ? {} : { allow: readPatterns(allow, "--allow") }),
+    ...(deny === undefined ? {} : { deny: readPatterns(deny, "--deny") }),
+    ...(modelMap === undefined ? {} : { modelMap: readModelMap(modelMap) }),
+    ...(weight === undefined ? {} : { weight: readWeight(weight) }),
   };
   const result = parseUpstreamRow({
     ...EMPTY_ROW,
@@ -258,40 +373,6 @@ const EMPTY_ROW: UpstreamRow = {
   authStyle: null,
   weight: null,
 };
-
-/** null: back to the endpoint's host. */
-function readName(text: string): string | null {
-  const name = text.trim();
-  if (name === "") return null;
-  if (name.length > MAX_NAME_LENGTH || name !== cleanText(name)) {
-    throw new UsageError(`--name must be one line of at most ${MAX_NAME_LENGTH} characters`);
-  }
-  if (/^\d+$/.test(name)) throw new UsageError("--name must not be a number: it would look like an id");
-  return name;
-}
-
-/** null: back to the program's rules. */
-function readTimeout(text: string): number | null {
-  if (text === "none") return null;
-  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (seconds < 1 || seconds > MAX_TIMEOUT_SECONDS) {
-    throw new UsageError(
-      `--timeout cannot be ${JSON.stringify(text)}: expected a whole number of seconds from 1 to ` +
-        `${MAX_TIMEOUT_SECONDS}, or none`,
-    );
-  }
-  return seconds;
-}
-
-/** null: guessed from the endpoint's host. */
-function readAuthStyle(text: string): AuthStyle | null {
-  if (text === "auto") return null;
-  const style = AUTH_STYLES.find((each) => each === text);
-  if (style !== undefined) return style;
-  throw new UsageError(
-    `--auth-style cannot be ${JSON.stringify(text)}: expected ${AUTH_STYLES.join(", ")} or auto`,
-  );
-}
 
 function refuseTakenName(
   config: ConfigStore,
@@ -322,7 +403,7 @@ function describe(config: ConfigStore, id: number): string {
   if (view === undefined) return `upstream ${id}`;
   const { name, endpoint, key, problem } = view;
   const state = problem === null ? "" : `, skipped: ${problem}`;
-  return `upstream ${id} "${name}" ${cleanText(endpoint)} (key ${key}${state})`;
+  return `upstream ${id} "${cleanText(name)}" ${cleanText(endpoint)} (key ${key}${state})`;
 }
 
 /** The endpoint without what may be a credential: user and password, query values, or all of a non-URL. */

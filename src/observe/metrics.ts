@@ -97,6 +97,8 @@ export class Metrics implements Observer {
   readonly #recordQueue: Gauge;
   readonly #recordCommit: Histogram;
   readonly #recordAckLate: Counter;
+  readonly #recordsDeleted: Counter<"reason">;
+  readonly #bodiesDeleted: Counter;
   readonly #refused: Counter<"status" | "reason">;
   readonly #alerts: Counter<"channel" | "result">;
 
@@ -156,6 +158,13 @@ export class Metrics implements Observer {
     this.#recordAckLate = counter(
       "record_ack_late_total",
       "Responses that ended before their record was acknowledged.",
+    );
+    this.#recordsDeleted = counter("records_deleted_total", "Records deleted because of a limit.", [
+      "reason",
+    ]);
+    this.#bodiesDeleted = counter(
+      "bodies_deleted_total",
+      "Records whose texts were deleted because of a limit.",
     );
     this.#refused = counter("requests_refused_total", "Requests refused before they reached an upstream.", [
       "status",
@@ -254,6 +263,14 @@ export class Metrics implements Observer {
 
   recordAckLate(): void {
     this.#recordAckLate.inc();
+  }
+
+  recordsDeleted(reason: string, count: number): void {
+    addTo(this.#recordsDeleted, { reason: wordLabel(reason) }, count);
+  }
+
+  bodiesDeleted(count: number): void {
+    addTo(this.#bodiesDeleted, {}, count);
   }
 
   alertSent(channel: string, result: "ok" | "error" | "dropped"): void {

@@ -26,5 +26,9 @@ export interface Observer {
   recordCommitted(durationMs: number): void;
   recordQueue(bytes: number): void;
   recordAckLate(): void;
+  /** Records deleted because of a limit. */
+  recordsDeleted(reason: string, count: number): void;
+  /** Records whose texts were deleted because of a limit. */
+  bodiesDeleted(count: number): void;
   alertSent(channel: string, result: "ok" | "error" | "dropped"): void;
 }

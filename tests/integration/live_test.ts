@@ -1,6 +1,6 @@
 /** Changes made while the router runs, and the breaker: DESIGN sections 5 and 8. */
 import assert from "node:assert/strict";
-import { eventually, Router } from "../support/router.ts";
+import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import {
   chatReply,
   FakeUpstream,
@@ -182,6 +182,34 @@ Deno.test("an upstream that failed three times in a row is tried last", async (t
     assert.equal((await response.json()).choices[0].message.content, "primary after all");
     assert.equal(response.headers.get("x-oar-attempts"), "2");
   });
+});
+
+Deno.test("list shows that a running server holds an upstream back, until the server stops", async () => {
+  await using primary = new FakeUpstream(reply(503, "{}", { "retry-after": "60" }));
+  await using backup = new FakeUpstream(chatReply("backup"));
+  const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
+  const list = async (...flags: string[]) =>
+    (await runProgram(["list", ...flags], { cwd: directory })).stdout.trim();
+  try {
+    await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
+    for (const [name, { endpoint }] of Object.entries({ primary, backup })) {
+      await runProgram(["add", "--sk", "sk-1", "--name", name, "--endpoint", endpoint], { cwd: directory });
+    }
+    {
+      await using router = await Router.start({ directory });
+      const beforeMs = Date.now();
+      assert.equal(await answering(router), "backup");
+      await eventually(async () => /primary +open until/.test(await list()) ? true : null, "the state");
+      assert.match(await list(), /primary +open until \d\d:\d\d:\d\d \(.*503.*\)[^]*backup +enabled/);
+      const [first, second] = JSON.parse(await list("--json"));
+      assert.deepEqual([first.state, second.state, second.until], ["open", "enabled", null]);
+      const untilMs = Date.parse(first.until) - beforeMs;
+      assert.ok(untilMs > 55_000 && untilMs < 70_000, first.until);
+    }
+    assert.match(await list(), /primary +enabled/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("client errors do not open the breaker", async () => {

@@ -45,6 +45,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
           note: (line) => void err.push(line),
           readInput: () => Promise.resolve(options.input ?? ""),
           columns: options.columns ?? null,
+          isReaderGone: false,
         },
         env: { OAR_DATABASE: path, ...options.env },
       });
@@ -121,6 +122,13 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       timeout: 7,
       place: 1,
       authStyle: null,
+      allow: [],
+      deny: [],
+      modelMap: {},
+      weight: 1,
+      state: "disabled",
+      until: null,
+      reason: null,
       problem: null,
     },
     {
@@ -132,11 +140,74 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       timeout: null,
       place: 2,
       authStyle: "x-api-key",
+      allow: [],
+      deny: [],
+      modelMap: {},
+      weight: 1,
+      state: "enabled",
+      until: null,
+      reason: null,
       problem: null,
     },
   ]);
   const narrow = await bench.do(["list"], { columns: 66 });
   assert.ok(narrow.split("\n").every((line) => line.length <= 66), narrow);
+});
+
+test("add and edit take models, aliases and a weight, and list shows them when there are some", async (bench) => {
+  const rules = ["--allow", "gpt-4*, o3", "--deny", "gpt-4-32k", "--model-map", "gpt-4o=mine,o3 = m/o3:x"];
+  await bench.do(["add", "--sk", KEY, "--name", "a", ...rules, "--weight", "2.5"]);
+  await bench.do(["add", "--sk", OTHER_KEY, "--name", "b"]);
+  const [titles, a, b] = (await bench.do(["list"])).split("\n").map((line) => line.split(/ {2,}/).slice(6));
+  assert.deepEqual(titles, ["ENDPOINT", "ALLOW", "DENY", "MODEL MAP", "WEIGHT"]);
+  assert.deepEqual(a?.slice(1), ["gpt-4*,o3", "gpt-4-32k", "gpt-4o=mine,o3=m/o3:x", "2.5"]);
+  assert.deepEqual(b?.slice(1), ["-", "-", "-", "1"]);
+  const [first] = await listJson(bench);
+  assert.deepEqual([first?.["allow"], first?.["deny"], first?.["modelMap"], first?.["weight"]], [
+    ["gpt-4*", "o3"],
+    ["gpt-4-32k"],
+    { "gpt-4o": "mine", o3: "m/o3:x" },
+    2.5,
+  ]);
+  await bench.do(["edit", "a", "--model-map", '{"a=b":"c,d"}', "--allow", "", "--weight", "1"]);
+  const [second] = await listJson(bench);
+  assert.deepEqual([second?.["allow"], second?.["deny"], second?.["modelMap"], second?.["weight"]], [
+    [],
+    ["gpt-4-32k"],
+    { "a=b": "c,d" },
+    1,
+  ]);
+  await bench.do(["edit", "a", "--model-map=", "--deny", " "]);
+  assert.doesNotMatch(await bench.do(["list"]), /ALLOW|DENY|MODEL|WEIGHT/);
+});
+
+test("list shows what a running server thinks of an upstream, and not what a dead one thought", async (bench) => {
+  for (const name of ["a", "b", "c", "d"]) await bench.do(["add", "--sk", `${name}-${KEY}`, "--name", name]);
+  await bench.do(["disable", "d"]);
+  const soon = new Date(Date.now() + 3_600_000);
+  const time = (ms: number) => `${new Date(ms).toISOString().replace("T", " ").slice(0, 23)}000+00:00`;
+  bench.sql(`insert into instances(id, heartbeat_at) values ('alive', '${time(Date.now())}'),
+      ('dead', '${time(Date.now() - 60_000)}');
+    insert into upstream_states(upstream_id, instance, state, until, reason, changed_at) values
+      (1, 'alive', 'open', '${time(soon.getTime())}', 'HTTP 503', '${time(Date.now())}'),
+      (2, 'alive', 'half_open', null, 'timeout', '${time(Date.now())}'),
+      (3, 'dead', 'open', '${time(soon.getTime())}', 'HTTP 500', '${time(Date.now())}'),
+      (4, 'alive', 'open', '${time(soon.getTime())}', 'HTTP 500', '${time(Date.now())}')`);
+  const clock = [soon.getHours(), soon.getMinutes(), soon.getSeconds()].map((n) => String(n).padStart(2, "0"))
+    .join(":");
+  const lines = (await bench.do(["list"])).split("\n");
+  assert.ok(lines[1]?.includes(` open until ${clock} (HTTP 503) `), lines[1]);
+  assert.ok(lines[2]?.includes(" half_open (timeout) "), lines[2]);
+  assert.ok(lines[3]?.includes(" enabled "), lines[3]);
+  assert.ok(lines[4]?.includes(" disabled "), lines[4]);
+  assert.deepEqual((await listJson(bench)).map(({ state, until, reason }) => [state, until, reason]), [
+    ["open", soon.toISOString(), "HTTP 503"],
+    ["half_open", null, "timeout"],
+    ["enabled", null, null],
+    ["disabled", null, null],
+  ]);
+  bench.sql(`update upstream_states set until = '${time(Date.now() - 1_000)}'`);
+  assert.match(await bench.do(["list"]), / open, to be tried again \(HTTP 503\) /);
 });
 
 test("an empty list says how to add the first upstream", async ({ run }) => {
@@ -221,6 +292,17 @@ const USAGE_MISTAKES: readonly (readonly [args: readonly string[], expected: Reg
   [["add", "--sk", KEY, "--name", "12"], /--name must not be a number/],
   [["add", "--sk", KEY, "--name", "a\nb"], /--name must be one line/],
   [["add", "--sk", KEY, "--auth-style", "basic"], /--auth-style cannot be "basic": expected bearer/],
+  [["add", "--sk", KEY, "--allow", "a,,b"], /--allow cannot be "a,,b": expected models separated by commas/],
+  [["add", "--sk", KEY, "--deny", "a\tb"], /--deny cannot be "a\\tb"/],
+  [
+    ["edit", "1", "--model-map", "a"],
+    /--model-map cannot be "a": expected from=to,from2=to2 or a JSON object/,
+  ],
+  [["edit", "1", "--model-map", "a=b=c"], /--model-map cannot be "a=b=c"/],
+  [["edit", "1", "--model-map", '{"a":1}'], /--model-map cannot be/],
+  [["edit", "1", "--model-map", "{a:b}"], /--model-map cannot be/],
+  [["edit", "1", "--weight", "0"], /--weight cannot be "0": expected a number above 0/],
+  [["edit", "1", "--weight", "heavy"], /--weight cannot be "heavy"/],
   [["add", KEY], /too many arguments for 'add'/],
   [["-add", "-list"], /give one of them/],
   [[KEY], /unknown command "sk-…wxyz"/],

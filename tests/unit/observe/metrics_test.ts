@@ -57,6 +57,8 @@ function mixedTraffic(metrics: Metrics): void {
   metrics.recordCommitted(0.2);
   metrics.recordQueue(77);
   metrics.recordAckLate();
+  metrics.recordsDeleted("keep_days", 3);
+  metrics.bodiesDeleted(4);
   metrics.alertSent("feishu", "ok");
 }
 
@@ -87,6 +89,8 @@ Deno.test("render() has every metric that the design names, with its labels", as
       'upstream_state{upstream="a",state="half_open"} 0',
       "in_flight_requests 1",
       "records_written_total 2",
+      'records_deleted_total{reason="keep_days"} 3',
+      "bodies_deleted_total 4",
       'records_dropped_total{reason="disk_full"} 1',
       "record_queue_bytes 77",
       'record_commit_seconds_bucket{le="0.0001"} 0',
