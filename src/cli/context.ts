@@ -5,11 +5,12 @@
  */
 import { Option } from "commander";
 import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
-import { type Environment, parseDatabasePath } from "../config/settings.ts";
+import { type Environment, parseDatabasePath, settingChoices } from "../config/settings.ts";
 import { ensureToken } from "../store/first_token.ts";
 import { openDatabase } from "../store/sqlite.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
+import { formatBytes } from "./records/text.ts";
 
 export interface CommandContext {
   readonly terminal: Terminal;
@@ -21,14 +22,38 @@ export interface DatabaseFlags {
 }
 
 /** The option of a setting, with its default and variable in the help text. */
-export function settingOption({ flag, value, description, variable, ...setting }: SettingFlag): Option {
+export function settingOption(setting: SettingFlag): Option {
+  const { flag, value, description, variable } = setting;
   const notes = setting.default === null ? `env ${variable}` : `default ${setting.default}, env ${variable}`;
   const spelling = value === null ? `${flag} [yes|no]` : `${flag} <${value}>`;
-  return new Option(spelling, `${description} (${notes})`).helpGroup(`${setting.group}:`);
+  const option = choiceOption(spelling, {
+    description: `${description} (${notes})`,
+    choices: settingChoices(setting),
+  });
+  return option.helpGroup(`${setting.group}:`);
+}
+
+/** An option that shells complete with these words; whether a value is accepted is for the command to say. */
+export function choiceOption(
+  spelling: string,
+  { description, choices }: { readonly description: string; readonly choices: readonly string[] },
+): Option {
+  const option = new Option(spelling, description);
+  if (choices.length > 0) option.argChoices = [...choices];
+  return option;
 }
 
 export function databaseOption(): Option {
   return settingOption(DATABASE_FLAG).helpGroup("Options:");
+}
+
+const LARGE_BYTES = 50_000_000;
+
+/** Says that an upgrade begins, when it will take a while: until it is done, nothing else can be said. */
+export function upgradeNote(path: string, note: (line: string) => void): (bytes: number) => void {
+  return (bytes) => {
+    if (bytes >= LARGE_BYTES) note(`upgrading ${path} (${formatBytes(bytes)}), copying it aside first...`);
+  };
 }
 
 /** What it takes to open the database for one command. */
@@ -46,7 +71,7 @@ export interface ConfigAccess extends CommandContext {
 export function withConfig(access: ConfigAccess, use: (config: ConfigStore) => void): void {
   const { terminal, env, flags } = access;
   const path = parseDatabasePath({ flags: { database: flags.database }, env });
-  const database = openDatabase(path);
+  const database = openDatabase(path, { onUpgrade: upgradeNote(path, terminal.note) });
   try {
     if (database.isNew) terminal.note(`created ${path}`);
     if (database.upgradedFrom !== null) {

@@ -4,6 +4,13 @@
  * Owns layout and the cleaning of text that people edited by hand. Knows nothing about the commands.
  */
 
+/** A screen on which text can be replaced. */
+export interface Screen {
+  /** Without a line break at its end. */
+  write(text: string): void;
+  columns(): number;
+}
+
 /** The standard streams, injected so that tests need no process. */
 export interface Terminal {
   /** Writes one line, for the reader of the result. */
@@ -12,27 +19,61 @@ export interface Terminal {
   note(line: string): void;
   /** All of standard input, as text. */
   readInput(): Promise<string>;
+  /** The reader of the result has closed its pipe (`list | head -1`): printing more is in vain. */
+  readonly isReaderGone: boolean;
   /** Width in columns; null when the output is not a screen, and nothing needs to fit. */
   readonly columns: number | null;
+  /** Where notes go, when that is a screen: what moves, such as progress, is for screens only. */
+  readonly noteScreen?: Screen;
 }
+
+const DEFAULT_COLUMNS = 80;
 
 /** The process's own streams. */
 export function processTerminal(): Terminal {
+  let isReaderGone = false;
+  const screen = errorScreen();
   return {
-    print: (line) => writeAll(Deno.stdout, line),
-    note: (line) => writeAll(Deno.stderr, line),
+    print: (line) => {
+      if (!writeAll(Deno.stdout, line)) isReaderGone = true;
+    },
+    get isReaderGone() {
+      return isReaderGone;
+    },
+    note: (line) => {
+      writeAll(Deno.stderr, line);
+    },
     readInput: () => new Response(Deno.stdin.readable).text(),
-    columns: Deno.stdout.isTerminal() ? Deno.consoleSize().columns : null,
+    columns: Deno.stdout.isTerminal() ? screenColumns() : null,
+    ...(screen === null ? {} : { noteScreen: screen }),
   };
 }
 
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, line: string): void {
+/** Standard error; null when it is not a terminal. */
+export function errorScreen(): Screen | null {
+  if (!Deno.stderr.isTerminal()) return null;
+  return {
+    write: (text) => {
+      Deno.stderr.writeSync(new TextEncoder().encode(text));
+    },
+    columns: screenColumns,
+  };
+}
+
+/** Some terminals do not say how wide they are; the size is 0 then. */
+function screenColumns(): number {
+  return Deno.consoleSize().columns || DEFAULT_COLUMNS;
+}
+
+/** Returns whether there is still somebody who reads. */
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, line: string): boolean {
   let rest = new TextEncoder().encode(`${line}\n`);
   try {
     while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
+    return true;
   } catch (error) {
-    // `list | head -1`: the reader has seen enough.
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    return false;
   }
 }
 
@@ -115,7 +156,18 @@ export function displayWidth(text: string): number {
   return width;
 }
 
-/** JSON as programs read it and people can. */
-export function formatJson(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+/**
+ * JSON as programs read it and people can; what could drive a terminal is escaped.
+ * @param indent spaces; 0: all on one line
+ */
+export function formatJson(value: unknown, indent = 2): string {
+  return JSON.stringify(value, null, indent).replace(
+    // The line breaks are the layout's: those of texts are escapes already.
+    /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      Array.from(
+        { length: character.length },
+        (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`,
+      ).join(""),
+  );
 }

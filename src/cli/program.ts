@@ -11,10 +11,14 @@ import { type Environment, parseSettings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
+import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
+import { defineDoctorCommand } from "./doctor.ts";
 import { EXIT, type ExitCode, exitCodeOf, UsageError } from "./errors.ts";
+import { defineHealthCommand } from "./health.ts";
 import { cleanText } from "./output.ts";
 import { defineRecordCommands } from "./records.ts";
+import { defineSelftestCommand } from "./selftest.ts";
 import { defineTokenCommands } from "./tokens.ts";
 import { defineUpstreamCommands } from "./upstreams.ts";
 import { NAME, versionText } from "./version.ts";
@@ -77,6 +81,8 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
       ),
     )
     .usage("[command] [flags]")
+    // Descriptions name choices and defaults where they help.
+    .configureHelp({ optionDescription: (option) => option.description })
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
@@ -88,6 +94,10 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   defineUpstreamCommands(program, context);
   defineTokenCommands(program, context);
   defineRecordCommands(program, context);
+  defineSelftestCommand(program, context);
+  defineDoctorCommand(program, context);
+  defineHealthCommand(program, context);
+  defineCompletionCommand(program, context);
   return program.addHelpText("after", () => serveHelp(serveCommand));
 }
 

@@ -4,7 +4,7 @@
  * Owns the flags and what help says about them; each command is in a file of `records/`.
  */
 import type { Command } from "commander";
-import { type CommandContext, databaseOption } from "./context.ts";
+import { choiceOption, type CommandContext, databaseOption } from "./context.ts";
 import { exportRecords, FORMATS } from "./records/export.ts";
 import { addFilterOptions } from "./records/filters.ts";
 import { DEFAULT_LIMIT, listRecords, MAX_LIMIT } from "./records/list.ts";
@@ -49,13 +49,11 @@ export function defineRecordCommands(program: Command, context: CommandContext):
   addFilterOptions(
     records.command("export")
       .description("write records, oldest first; any number of them takes little memory")
-      .option(
-        "--format <format>",
-        `${
-          FORMATS.join(", ")
-        }: JSON lines with everything but the attempts, a table for spreadsheets, or chat examples ` +
-          "for fine-tuning",
-      )
+      .addOption(choiceOption("--format <format>", {
+        description: `${FORMATS.join(", ")}: JSON lines with everything but the attempts, a table for ` +
+          "spreadsheets, or chat examples for fine-tuning",
+        choices: FORMATS,
+      }))
       .option("--output <file>", "a new file, readable by its owner only (default: standard output)"),
   ).action((flags) => exportRecords(context, flags));
 

@@ -4,9 +4,11 @@
 import { ulid } from "ulid";
 import { createCapture } from "../capture/capture.ts";
 import type { Settings } from "../config/settings.ts";
+import type { BreakerState } from "../core/breaker.ts";
 import { messageOf } from "../core/errors.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
-import { ASIS, type TimerId } from "../core/types.ts";
+import { keysOf } from "../core/secrets.ts";
+import type { TimerId } from "../core/types.ts";
 import { answerFailure, type AppDeps, createApp } from "../http/app.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
@@ -24,10 +26,11 @@ import { Registry } from "../store/registry.ts";
 import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
 import { RecordWriter } from "../store/writer.ts";
 import { systemClock } from "./clock.ts";
+import { upgradeNote } from "./context.ts";
 import { CommandError, EXIT } from "./errors.ts";
+import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { VERSION } from "./version.ts";
 
-const PUBLISHED_TOKEN = "woshimima";
 const CLOSE_LIMIT_MS = 5_000;
 const IDLE_CONNECTIONS_PER_UPSTREAM = 1024;
 const IDLE_CONNECTION_MS = 60_000;
@@ -38,7 +41,10 @@ const IDLE_CONNECTION_MS = 60_000;
  * @throws CommandError, StoreError when it cannot start
  */
 export async function serve(settings: Settings): Promise<number> {
-  const database = openDatabase(settings.database);
+  requireFreeAddress(settings);
+  const database = openDatabase(settings.database, {
+    onUpgrade: upgradeNote(settings.database, (line) => console.log(line)),
+  });
   try {
     announceDatabase(settings, database);
     requireToken(settings, database);
@@ -49,14 +55,50 @@ export async function serve(settings: Settings): Promise<number> {
 }
 
 async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
-  const log = getLog("server");
-  const registry = new Registry({
+  const registry = liveRegistry(database);
+  configureLogging({ ...settings.log, secrets: () => secretsOf(settings, registry) });
+  try {
+    await withServer(settings, registry, (server) => untilSignalled(settings, server));
+    return EXIT.ok;
+  } finally {
+    getLog("server").info("stopped");
+    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
+  }
+}
+
+export function liveRegistry(database: OpenDatabase): Registry {
+  return new Registry({
     store: database.config,
     clock: systemClock,
     onProblem: (message) => getLog("registry").warn("{message}", { message }),
   });
+}
+
+/** A server that listens. */
+export interface Serving {
+  readonly address: Deno.NetAddr;
+  readonly registry: Registry;
+  /** Takes no further connections, and lets what is under way finish. */
+  drain(): void;
+  /** Resolves when it was drained. */
+  readonly drained: Promise<void>;
+}
+
+/**
+ * The whole server, for as long as `use` takes; what is then still under way is ended.
+ *
+ * Touches neither signals nor standard output. Logs, where logging is configured.
+ *
+ * @param registry of the database that the settings name
+ * @throws CommandError when it cannot listen
+ */
+export async function withServer(
+  settings: Settings,
+  registry: Registry,
+  use: (server: Serving) => Promise<void>,
+): Promise<void> {
+  const log = getLog("server");
   const secrets = () => secretsOf(settings, registry);
-  configureLogging({ ...settings.log, secrets });
   // Deno warns once, on standard error, about a default of its own that a compiled program cannot change.
   console.warn = (...words: unknown[]) => getLog("runtime").debug("{message}", { message: words.join(" ") });
   const instance = ulid();
@@ -74,28 +116,44 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
       if (error !== null) getLog("notify").warn("{message}", { message: error.message });
     },
   });
-  const health = new UpstreamHealth(systemClock, healthListener(metrics, notifier));
+  const announceHealth = healthListener(metrics, notifier);
+  const health = new UpstreamHealth(systemClock, (upstream, change) => {
+    announceHealth(upstream, change);
+    noteHealth(writer, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
+  });
   registry.onChange(({ upstreams }) => {
-    metrics.upstreamsChanged(upstreams.map((upstream) => upstream.name));
+    metrics.upstreamsChanged(upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name));
     health.retain(new Set(upstreams.map((upstream) => upstream.id)));
   });
   registry.start();
+  let isWriterInTrouble = false;
   const writer = new RecordWriter({
     spawnWorker: () =>
       new Worker(new URL("../store/writer_worker.ts", import.meta.url).href, { type: "module" }),
     path: settings.database,
     durability: settings.durability,
+    retention: {
+      keepDays: settings.keepDays,
+      keepBodiesDays: settings.keepBodiesDays,
+      maxDbSizeBytes: settings.maxDbSizeBytes,
+    },
     observer: metrics,
     instance,
     clock: systemClock,
     onTrouble: (reason, message) => {
+      isWriterInTrouble = true;
       getLog("store").error("records are not being written: {message}", { message });
       notifier.raise({ type: "records_dropped", reason });
     },
     onResumed: () => {
+      isWriterInTrouble = false;
       getLog("store").info("records are being written again");
       notifier.raise({ type: "records_resumed" });
     },
+  });
+  registry.onChange(({ upstreams }) => {
+    const ids = new Set(upstreams.map(({ id }) => id));
+    writer.clearUpstreamStates((id) => !ids.has(id));
   });
   const inFlight = new InFlightRows(writer, systemClock);
   const pool = Deno.createHttpClient({
@@ -128,8 +186,14 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
     newId: () => ulid(),
     random: Math.random,
   });
+  let isDraining = false;
   const appDeps: AppDeps = {
     proxy,
+    readiness: {
+      isDraining: () => isDraining,
+      // With nothing left to write, only the next record can tell whether the trouble is over.
+      isDatabaseStuck: () => isWriterInTrouble && writer.queuedBytes > 0,
+    },
     registry,
     metrics,
     observer: metrics,
@@ -140,68 +204,84 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
   };
 
   try {
-    await runServer(settings, appDeps, registry);
-    return EXIT.ok;
+    const server = listen(settings, appDeps);
+    await use({
+      address: server.addr,
+      registry,
+      drain: () => {
+        isDraining = true;
+        void server.shutdown();
+      },
+      drained: server.finished,
+    });
   } finally {
+    await proxy.stop();
     inFlight.stop();
     registry.stop();
     await writer.close();
     await notifier.close(CLOSE_LIMIT_MS);
     pool.close();
-    log.info("stopped");
-    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
   }
 }
 
-/** Listens until a signal, then lets what is under way finish. */
-async function runServer(settings: Settings, deps: AppDeps, registry: Registry): Promise<void> {
+/**
+ * Waits for a signal, then lets what is under way finish, until the time for that or a second signal ends it.
+ *
+ * Must not abort the server after its shutdown: Deno 2.9.6 throws `BadResource` then, which ends the process.
+ */
+async function untilSignalled(settings: Settings, server: Serving): Promise<void> {
   const log = getLog("server");
-  const app = createApp(deps);
-  const abort = new AbortController();
-  const server = listen(settings, abort.signal, async (request, info) => {
-    try {
-      return await app.fetch(request, { info });
-    } catch (error) {
-      return answerFailure(deps, error);
-    }
-  });
-  announceServer(settings, server.addr, registry);
+  announceServer(settings, server.address, server.registry);
 
+  const { promise: enough, resolve: stopNow } = Promise.withResolvers<void>();
   let signals = 0;
   let drainTimer: TimerId | null = null;
   const onSignal = () => {
     signals++;
-    if (signals > 1) return abort.abort();
+    if (signals > 1) return stopNow();
     log.info("stopping: open requests have {seconds} s to finish", {
       seconds: settings.drainTimeoutMs / 1000,
     });
-    drainTimer = systemClock.setTimer(() => abort.abort(), settings.drainTimeoutMs);
-    void server.shutdown();
+    drainTimer = systemClock.setTimer(stopNow, settings.drainTimeoutMs);
+    server.drain();
   };
   const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const name of names) Deno.addSignalListener(name, onSignal);
-  await server.finished;
+  await Promise.race([server.drained, enough]);
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
   for (const name of names) Deno.removeSignalListener(name, onSignal);
 }
 
-function listen(
-  settings: Settings,
-  signal: AbortSignal,
-  handler: Deno.ServeHandler<Deno.NetAddr>,
-): Deno.HttpServer<Deno.NetAddr> {
-  const { hostname, port } = settings.listen;
+function listen(settings: Settings, deps: AppDeps): Deno.HttpServer<Deno.NetAddr> {
+  const app = createApp(deps);
   try {
-    return Deno.serve({ hostname, port, signal, onListen: () => {} }, handler);
+    return Deno.serve({ ...settings.listen, onListen: () => {} }, async (request, info) => {
+      try {
+        return await app.fetch(request, { info });
+      } catch (error) {
+        return answerFailure(deps, error);
+      }
+    });
   } catch (error) {
-    const address = `${hostname}:${port}`;
-    if (error instanceof Deno.errors.AddrInUse) {
-      throw new CommandError(
-        `Cannot listen on ${address}: the address is in use; choose another with --addr`,
-      );
-    }
-    throw new CommandError(`Cannot listen on ${address}: ${messageOf(error)}; choose another with --addr`);
+    throw cannotListen(settings, error);
   }
+}
+
+/**
+ * Looks before the database is opened, so that a start that cannot succeed leaves no file and no token behind.
+ * @throws CommandError
+ */
+function requireFreeAddress(settings: Settings): void {
+  try {
+    Deno.listen(settings.listen).close();
+  } catch (error) {
+    throw cannotListen(settings, error);
+  }
+}
+
+function cannotListen({ listen: { hostname, port } }: Settings, error: unknown): CommandError {
+  const reason = error instanceof Deno.errors.AddrInUse ? "the address is in use" : messageOf(error);
+  return new CommandError(`Cannot listen on ${hostname}:${port}: ${reason}; choose another with --addr`);
 }
 
 function announceDatabase(settings: Settings, database: OpenDatabase): void {
@@ -260,10 +340,21 @@ function healthListener(metrics: Metrics, notifier: Notifier): HealthListener {
   };
 }
 
+/** Lets `list` see it. */
+function noteHealth(
+  writer: RecordWriter,
+  { id, state, reason }: { readonly id: number; readonly state: BreakerState; readonly reason: string },
+): void {
+  if (state.type === "closed") return writer.clearUpstreamStates((each) => each === id);
+  const changedAtMs = systemClock.now();
+  const untilMs = state.type === "open" ? changedAtMs + state.untilMs - systemClock.monotonic() : null;
+  writer.noteUpstreamState({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
+}
+
 /** Everything that must never be shown, as of now. */
 function* secretsOf(settings: Settings, registry: Registry): Iterable<string> {
   const { upstreams, tokens } = registry.snapshot();
-  for (const { sk } of upstreams) if (sk !== ASIS) yield sk;
+  for (const upstream of upstreams) yield* keysOf(upstream);
   for (const { secret } of tokens) yield secret;
   const { feishu, matrix, matrixApi, webhook } = settings.alerts;
   for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {

@@ -18,7 +18,10 @@ export interface AlertMessage {
   /** Unique; the same on a retry. */
   readonly id: string;
   readonly text: string;
-  readonly alert: Alert | { readonly type: "digest"; readonly repeats: readonly Repeats[] };
+  readonly alert:
+    | Alert
+    | { readonly type: "digest"; readonly repeats: readonly Repeats[] }
+    | { readonly type: "test" };
   /** Milliseconds since the Unix epoch. */
   readonly atMs: number;
 }
@@ -120,7 +123,7 @@ export function matrixChannel(
  * Any program that takes JSON: `{ text, alert, at, instance }`.
  *
  * `text` is the line for people. `alert` is the alert's `type` with its fields (see {@link Alert}), or
- * `{ type: "digest", repeats: [{ count, last }] }`. `at` is ISO 8601 in UTC. `instance` names the sender.
+ * `{ type: "digest", repeats: [{ count, last }] }`, or `{ type: "test" }`. `at` is ISO 8601 in UTC. `instance` names the sender.
  */
 export function webhookChannel(url: string, dependencies: ChannelDependencies): Channel {
   return httpChannel("webhook", dependencies, {

@@ -6,19 +6,19 @@
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
-import { RouterError } from "../core/errors.ts";
+import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
-import {
-  ASIS,
-  type AttemptOutcome,
-  type CapturedReply,
-  type Clock,
-  type EndpointKind,
-  type ErrorClass,
-  type Upstream,
-} from "../core/types.ts";
+import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
+import {
+  deadlineError,
+  describe,
+  errorClassOf,
+  type FailedOutcome,
+  finalError,
+  healthEventOf,
+} from "./failure.ts";
 import { concat, type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
 import type { HeldBudget } from "./held_budget.ts";
@@ -95,8 +95,6 @@ export type FinalChoice =
   }
   | { readonly type: "failed"; readonly error: RouterError }
   | { readonly type: "client_gone" };
-
-type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
 
 /** How long an abandoned error reply may take to tell its message to the ledger. */
 const ERROR_TEXT_WAIT_MS = 250;
@@ -373,89 +371,4 @@ function withoutKey(proof: Proof, upstream: Upstream): Proof {
 
 function isFinal(tried: FinalChoice | FailedOutcome): tried is FinalChoice {
   return ["whole", "open", "failed", "client_gone"].includes(tried.type);
-}
-
-function errorClassOf(outcome: FailedOutcome): ErrorClass {
-  if (outcome.type !== "response") return outcome.type;
-  if (outcome.status >= 300 && outcome.status < 400) return "redirect";
-  return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
-}
-
-function healthEventOf(outcome: FailedOutcome): "success" | "failure" | "abandoned" {
-  if (outcome.type === "no_credential") return "abandoned";
-  return outcome.type === "bad_stream" && outcome.isFinished ? "success" : "failure";
-}
-
-function describe(outcome: FailedOutcome): string {
-  switch (outcome.type) {
-    case "response":
-      return `HTTP ${outcome.status}`;
-    case "connect_error":
-    case "bad_reply":
-    case "bad_stream":
-      return outcome.message;
-    case "timeout":
-      return `no ${TIMEOUT_SUBJECT[outcome.phase]} within ${outcome.limitMs / 1000} s`;
-    case "no_credential":
-      return "the client sent no credential of its own to forward";
-    default:
-      return outcome satisfies never;
-  }
-}
-
-const TIMEOUT_SUBJECT = {
-  headers: "response headers",
-  first_token: "content",
-  body: "more of the reply",
-} as const;
-
-function deadlineError(): RouterError {
-  const advice = "No upstream answered within the deadline; raise --deadline or check the upstreams";
-  return new RouterError(504, "deadline_exceeded", advice);
-}
-
-/** The answer when nothing of the last upstream's can be relayed. */
-function finalError(outcome: FailedOutcome): RouterError {
-  switch (outcome.type) {
-    case "connect_error":
-      return new RouterError(
-        502,
-        "upstream_unreachable",
-        `No upstream could be reached; the last one said: ${outcome.message}`,
-      );
-    case "timeout":
-      return new RouterError(
-        502,
-        "upstream_timeout",
-        `The last upstream gave ${describe(outcome)}; raise its timeout or check it`,
-      );
-    case "no_credential":
-      return new RouterError(
-        401,
-        "no_credential",
-        "Every upstream left forwards the client's own credential; send your own key in Authorization, and the router's token in x-api-key",
-      );
-    case "bad_reply":
-    case "bad_stream":
-      return new RouterError(
-        502,
-        "upstream_cut",
-        `The last upstream's reply cannot be used: ${outcome.message}`,
-      );
-    case "response":
-      return statusError(outcome.status);
-    default:
-      return outcome satisfies never;
-  }
-}
-
-function statusError(status: number): RouterError {
-  if (status >= 300 && status < 400) {
-    return new RouterError(
-      502,
-      "upstream_redirect",
-      `The last upstream answered with a redirect (HTTP ${status}), which is never followed; correct its endpoint`,
-    );
-  }
-  return new RouterError(502, "upstream_invalid", `The last upstream answered with HTTP ${status}; check it`);
 }

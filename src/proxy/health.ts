@@ -10,7 +10,7 @@ import type { Clock, Upstream } from "../core/types.ts";
 /** Weight of the newest sample in the smoothed latency. */
 const LATENCY_WEIGHT = 0.2;
 
-/** Told when an upstream's state changes. */
+/** Told when an upstream's state changes, or the moment until which it is open. */
 export type HealthListener = (
   upstream: Pick<Upstream, "id" | "name">,
   change: { readonly from: BreakerState["type"]; readonly to: BreakerState["type"]; readonly reason: string },
@@ -44,7 +44,8 @@ export class UpstreamHealth {
     const after = transition(before, event, this.#clock.monotonic());
     if (after === before) return;
     this.#states.set(upstream.id, after);
-    if (after.type !== before.type) {
+    // An upstream that is asked again to be left alone stays open until another moment.
+    if (after.type !== before.type || after.type === "open") {
       this.#onChange(upstream, { from: before.type, to: after.type, reason });
     }
   }

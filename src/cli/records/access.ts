@@ -9,7 +9,7 @@ import { Registry } from "../../store/registry.ts";
 import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
 import type { ConfigStore } from "../../store/store.ts";
 import { systemClock } from "../clock.ts";
-import type { CommandContext, DatabaseFlags } from "../context.ts";
+import { type CommandContext, type DatabaseFlags, upgradeNote } from "../context.ts";
 import { CommandError } from "../errors.ts";
 
 export interface RecordsAccess extends CommandContext {
@@ -28,7 +28,10 @@ export async function withRecords<Result>(
   const path = parseDatabasePath({ flags: { database: flags.database }, env });
   requireDatabase(path);
   // No server waits for these commands: a search may read as much as there is.
-  const database = openDatabase(path, { maxScannedLength: Number.POSITIVE_INFINITY });
+  const database = openDatabase(path, {
+    maxScannedLength: Number.POSITIVE_INFINITY,
+    onUpgrade: upgradeNote(path, terminal.note),
+  });
   try {
     if (database.upgradedFrom !== null) {
       terminal.note(`upgraded ${path}; as it was before: ${database.upgradedFrom}`);

@@ -9,6 +9,7 @@ import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { formatJson, type Terminal } from "../output.ts";
+import { Progress } from "../progress.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
 import { CSV_HEADER, csvLine } from "./csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
@@ -34,7 +35,12 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
   }
   await withRecords({ ...context, flags }, ({ records, config }) => {
     const names = new UpstreamNames(config);
-    const found = oldestFirst(records, resolveFilter(parsed, names));
+    // When the lines themselves run over a screen, they are progress enough.
+    const screen = flags.output === undefined && terminal.columns !== null
+      ? null
+      : terminal.noteScreen ?? null;
+    const progress = new Progress({ screen, now: () => performance.now() });
+    const found = counting(oldestFirst(records, resolveFilter(parsed, names)), progress);
     const formatter = FORMATTERS[format](names);
     if (flags.output === undefined) {
       writeLines(found, { formatter, output: terminalOutput(terminal, format) });
@@ -52,6 +58,20 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
     if (report !== undefined) terminal.note(report);
     else if (flags.output !== undefined) terminal.note(`wrote ${flags.output}`);
   });
+}
+
+/** The same records; shows how many have passed. */
+function* counting(records: Iterable<StoredRecord>, progress: Progress): Iterable<StoredRecord> {
+  let count = 0;
+  try {
+    for (const record of records) {
+      yield record;
+      count++;
+      progress.step((seconds) => `${count.toLocaleString("en")} records, ${seconds} s`);
+    }
+  } finally {
+    progress.clear();
+  }
 }
 
 function readFormat(text: string | undefined): Format {

@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import type { Outcome } from "../../core/types.ts";
 import type { RecordFilter } from "../../store/store.ts";
-import { type DatabaseFlags, databaseOption } from "../context.ts";
+import { choiceOption, type DatabaseFlags, databaseOption } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "./access.ts";
 import { parseMoment } from "./times.ts";
@@ -52,7 +52,10 @@ export function addFilterOptions(command: Command): Command {
     .option("--model <glob>", "the requested model, with * and ?")
     .option("--upstream <upstream>", "the one that answered, by its id or its name")
     .option("--status <status>", "what the client got: 502, or a class such as 5xx")
-    .option("--outcome <outcome>", `how it ended: ${Object.keys(OUTCOMES).join(", ")}`)
+    .addOption(choiceOption("--outcome <outcome>", {
+      description: `how it ended: ${Object.keys(OUTCOMES).join(", ")}`,
+      choices: Object.keys(OUTCOMES),
+    }))
     .option("--client <name>", "the name of the client's token")
     .option("--text <words>", 'words of request or reply, each whole or its beginning; "..." for a phrase')
     .addOption(databaseOption());

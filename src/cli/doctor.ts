@@ -1,0 +1,189 @@
+/**
+ * `doctor`: looks at everything that an installation depends on, and says what to do about each trouble.
+ *
+ * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
+ */
+import type { Command } from "commander";
+import { ALERT_VARIABLES } from "../config/alerts.ts";
+import {
+  type Environment,
+  parseDatabasePath,
+  parseSettings,
+  type Settings,
+  SettingsError,
+} from "../config/settings.ts";
+import { keysOf, redactKept } from "../core/secrets.ts";
+import { Registry } from "../store/registry.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
+import { systemClock } from "./clock.ts";
+import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
+import { checkAlerts } from "./doctor/alerts.ts";
+import { checkDatabase, checkDisk } from "./doctor/database.ts";
+import { type Finding, found } from "./doctor/finding.ts";
+import { judgeClock, probeUpstream } from "./doctor/upstreams.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { cleanText, formatJson } from "./output.ts";
+import { PUBLISHED_TOKEN } from "./published_token.ts";
+
+interface DoctorFlags extends DatabaseFlags {
+  readonly json?: boolean;
+  readonly send?: boolean;
+  readonly timeout?: string;
+}
+
+const DEFAULT_TIMEOUT = "10";
+const MAX_TIMEOUT_SECONDS = 600;
+
+/** Adds the command to the program. */
+export function defineDoctorCommand(program: Command, context: CommandContext): void {
+  program.command("doctor")
+    .description(
+      "check database, disk, clock, tokens, each upstream (GET /models with its key) and alerts, and say what to do",
+    )
+    .helpGroup("Server:")
+    .option("--timeout <seconds>", `how long to wait for each upstream (default ${DEFAULT_TIMEOUT})`)
+    .option("--send", "send a test message to each alert channel")
+    .option("--json", "print JSON")
+    .addOption(databaseOption())
+    .action((flags: DoctorFlags) => doctor(context, flags));
+}
+
+/** @throws CommandError when a check failed, UsageError, SettingsError */
+async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void> {
+  const { terminal } = context;
+  const limitMs = readTimeout(flags.timeout ?? DEFAULT_TIMEOUT);
+  const findings = await examine(context, { flags, limitMs });
+  const failed = findings.filter(({ level }) => level === "fail").length;
+  if (flags.json) terminal.print(formatJson({ ok: failed === 0, checks: findings }));
+  else linesOf(findings).forEach(terminal.print);
+  if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
+}
+
+async function examine(
+  { terminal, env }: CommandContext,
+  { flags, limitMs }: { readonly flags: DoctorFlags; readonly limitMs: number },
+): Promise<Finding[]> {
+  const path = parseDatabasePath({ flags: { database: flags.database }, env });
+  const { settings, finding } = checkSettings(flags, env);
+  const { findings, database } = checkDatabase(path, terminal.note);
+  const disk = checkDisk(path);
+  const alerts = checkAlerts(env, flags.send ?? false);
+  if (database === null) return [finding, ...findings, disk, ...await alerts];
+  try {
+    const registry = new Registry({ store: database.config, clock: systemClock, onProblem: () => {} });
+    registry.reloadNow();
+    const snapshot = registry.snapshot();
+    const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
+    const upstreams = await checkUpstreams(snapshot, limitMs);
+    const all = [finding, ...findings, disk, tokens, ...upstreams, ...await alerts];
+    return all.map((each) => withoutSecrets(each, snapshot));
+  } finally {
+    database.close();
+  }
+}
+
+/** The environment alone: which flags the server gets is not known here. */
+function checkSettings(
+  { database }: DoctorFlags,
+  env: Environment,
+): { readonly settings: Settings | null; readonly finding: Finding } {
+  // The alert channels are a check of their own.
+  const isOfAlerts = (name: string) => ALERT_VARIABLES.some(({ variable }) => variable === name);
+  const own = Object.entries(env).filter(([name, value]) => value !== undefined && !isOfAlerts(name));
+  try {
+    const settings = parseSettings({ flags: { database }, env: Object.fromEntries(own) });
+    const names = own.map(([name]) => name).filter((name) => name.startsWith("OAR_"));
+    const message = names.length === 0
+      ? "no OAR_ variable is set in this environment"
+      : `the environment sets ${names.join(", ")}`;
+    return { settings, finding: found("settings", { level: "ok", message }) };
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return { settings: null, finding: found("settings", { level: "fail", message: error.message }) };
+  }
+}
+
+function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
+  if (tokens.some(({ secret }) => secret === PUBLISHED_TOKEN)) {
+    return found("tokens", {
+      level: "warn",
+      message: "the published default token of the Go program is accepted",
+      advice: "replace it: token set NEW",
+    });
+  }
+  if (isNoAuth) {
+    return found("tokens", {
+      level: "warn",
+      message: "OAR_NOAUTH is on: everybody who can reach the server may use the upstreams",
+      advice: "unset it, unless the network keeps others out",
+    });
+  }
+  if (tokens.length === 0) {
+    return found("tokens", {
+      level: "fail",
+      message: "none is set, so the server does not start without --noauth",
+      advice: "set one: token add",
+    });
+  }
+  return found("tokens", { level: "ok", message: `clients may use ${tokens.length}` });
+}
+
+async function checkUpstreams(
+  { upstreams, problems }: RegistrySnapshot,
+  limitMs: number,
+): Promise<Finding[]> {
+  const client = Deno.createHttpClient({ http1: true, http2: false });
+  try {
+    const deps = {
+      fetch: (url: string, init: RequestInit) => fetch(url, { ...init, client }),
+      clock: systemClock,
+    };
+    const probes = await Promise.all(
+      upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
+    );
+    const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
+    const findings = [
+      ...problems.map((message) => found("upstream", { level: "fail", message })),
+      ...probes.map(({ finding }) => finding),
+      judgeClock(systemClock.now(), offsets),
+    ];
+    if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
+    const message = "none is enabled, so every request fails";
+    const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
+    return [found("upstream", { level: "fail", message, advice }), ...findings];
+  } finally {
+    client.close();
+  }
+}
+
+/** A name or a host may hold by mistake what must not be shown. */
+function withoutSecrets(finding: Finding, { upstreams, tokens }: RegistrySnapshot): Finding {
+  const secrets = [...upstreams.flatMap(keysOf), ...tokens.map(({ secret }) => secret)];
+  const clean = (text: string) => redactKept(text, secrets);
+  return {
+    ...finding,
+    subject: finding.subject === null ? null : clean(finding.subject),
+    message: clean(finding.message),
+    advice: finding.advice === null ? null : clean(finding.advice),
+  };
+}
+
+function linesOf(findings: readonly Finding[]): string[] {
+  const nameWidth = Math.max(...findings.map(({ check }) => check.length));
+  return findings.map(({ check, subject, level, message, advice }) => {
+    const text = `${subject === null ? "" : `${subject} `}${message}${advice === null ? "" : `: ${advice}`}`;
+    return `${level.padEnd(4)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
+  });
+}
+
+function readTimeout(text: string): number {
+  const seconds = /^\d{1,4}(\.\d+)?$/.test(text) ? Number(text) : 0;
+  if (seconds <= 0 || seconds > MAX_TIMEOUT_SECONDS) {
+    throw new UsageError(
+      `--timeout cannot be ${
+        JSON.stringify(text)
+      }: expected a number of seconds up to ${MAX_TIMEOUT_SECONDS}`,
+    );
+  }
+  return seconds * 1000;
+}

@@ -1,0 +1,282 @@
+/**
+ * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
+ */
+import { asObject, parseJson } from "../../capture/json.ts";
+import { ASIS, type Clock, type Inbound, type Upstream } from "../../core/types.ts";
+import { TimedReader } from "../../proxy/timed_reader.ts";
+import { type ReplyBody, send, type TransportDeps } from "../../proxy/transport.ts";
+import { NAME, VERSION } from "../version.ts";
+import { certificateEnd } from "./certificate.ts";
+import { type Finding, found } from "./finding.ts";
+
+/** What one upstream answered. */
+export interface Probe {
+  readonly finding: Finding;
+  /** This machine's clock minus the upstream's, in milliseconds; null: it sent no date. */
+  readonly clockOffsetMs: number | null;
+}
+
+/** The key that an upstream gets which only forwards the client's own. */
+const NO_KEY = "openai-api-route-doctor";
+const MAX_LIST_BYTES = 4 * 1024 * 1024;
+const DAY_MS = 86_400_000;
+const EXPIRY_WARNING_DAYS = 14;
+/** The Date header counts whole seconds: on average it is half a second late. */
+const DATE_LATENESS_MS = 500;
+const MAX_CLOCK_OFFSET_MS = 60_000;
+/** Before this program was written. */
+const EARLIEST_MS = Date.UTC(2025, 0, 1);
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly ms: number;
+  /** null: it was not read, or is no list. */
+  readonly modelCount: number | null;
+}
+
+type Verdict = Pick<Finding, "level" | "message" | "advice">;
+
+/** Asks one upstream. Never throws. */
+export async function probeUpstream(
+  deps: TransportDeps,
+  { upstream, limitMs }: { readonly upstream: Upstream; readonly limitMs: number },
+): Promise<Probe> {
+  const about = (verdict: Verdict): Finding => ({ check: "upstream", subject: upstream.name, ...verdict });
+  if (!upstream.isEnabled) {
+    const message = "is disabled, so it was not asked";
+    return { finding: about({ level: "ok", message, advice: null }), clockOffsetMs: null };
+  }
+  const [result, end] = await Promise.all([
+    ask(deps, { upstream, limitMs }),
+    certificateEnd(upstream.endpoint, limitMs),
+  ]);
+  const certificate = judgeCertificate(end, deps.clock.now());
+  if ("problem" in result) {
+    return { finding: about(withCertificate(result.problem, certificate)), clockOffsetMs: null };
+  }
+  return {
+    finding: about(withCertificate(judgeAnswer(result, upstream), certificate)),
+    clockOffsetMs: clockOffset(result.headers, deps.clock.now()),
+  };
+}
+
+async function ask(
+  deps: TransportDeps,
+  { upstream, limitMs }: { readonly upstream: Upstream; readonly limitMs: number },
+): Promise<Answer | { readonly problem: Verdict }> {
+  const inbound = modelsRequest(deps.clock);
+  const result = await send(deps, { inbound, upstream }, {
+    headersTimeoutMs: limitMs,
+    signal: new AbortController().signal,
+    isRouterToken: () => false,
+  });
+  switch (result.type) {
+    case "reply": {
+      const { status, headers, body } = result;
+      const ms = Math.round(deps.clock.monotonic() - inbound.startedMonoMs);
+      const text = status === 200 ? await readText(body, { clock: deps.clock, limitMs }) : null;
+      body.cancel();
+      return { status, headers, ms, modelCount: text === null ? null : countModels(text) };
+    }
+    case "connect_error":
+      return {
+        problem: {
+          level: "fail",
+          message: `cannot be reached: ${result.message}`,
+          advice: `check its host and port (${
+            hostOf(upstream)
+          }), the network, and HTTPS_PROXY if you need one`,
+        },
+      };
+    case "timeout":
+      return {
+        problem: {
+          level: "fail",
+          message: `did not answer within ${limitMs / 1000} s`,
+          advice: `check its host and port (${
+            hostOf(upstream)
+          }) and firewalls, or wait longer with --timeout`,
+        },
+      };
+    case "no_credential":
+    case "client_gone":
+      return { problem: { level: "fail", message: "was not asked", advice: null } };
+    default:
+      return result satisfies never;
+  }
+}
+
+function modelsRequest(clock: Clock): Inbound {
+  return {
+    id: "doctor",
+    method: "GET",
+    path: "/v1/models",
+    query: "",
+    kind: "other",
+    model: null,
+    isStream: false,
+    headers: new Headers({
+      "accept": "application/json",
+      "anthropic-version": "2023-06-01",
+      "authorization": `Bearer ${NO_KEY}`,
+      "user-agent": `${NAME}/${VERSION}`,
+    }),
+    body: null,
+    clientIp: "",
+    clientName: null,
+    clientToken: null,
+    startedAtMs: clock.now(),
+    startedMonoMs: clock.monotonic(),
+  };
+}
+
+/** null: it broke off, came too slowly, or is too large. */
+async function readText(
+  body: ReplyBody,
+  { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
+): Promise<string | null> {
+  const reader = new TimedReader(body, clock);
+  const decoder = new TextDecoder();
+  const deadline = clock.monotonic() + limitMs;
+  let text = "";
+  while (text.length <= MAX_LIST_BYTES) {
+    const read = await reader.read(deadline - clock.monotonic());
+    if (read.type === "end") return text + decoder.decode();
+    if (read.type !== "chunk") return null;
+    text += decoder.decode(read.bytes, { stream: true });
+  }
+  return null;
+}
+
+function countModels(text: string): number | null {
+  const data = asObject(parseJson(text))?.data;
+  return Array.isArray(data) ? data.length : null;
+}
+
+/** What a status says about the row of the upstream. */
+export function judgeAnswer(
+  { status, headers, ms, modelCount }: Answer,
+  upstream: Pick<Upstream, "id" | "sk">,
+): Verdict {
+  const said = `answered ${status} in ${ms} ms`;
+  const { id } = upstream;
+  if (status === 200 && modelCount !== null) {
+    return { level: "ok", message: `${said}, with ${modelCount} models`, advice: null };
+  }
+  if (status >= 200 && status < 300) {
+    return {
+      level: "warn",
+      message: `${said}, but not with a list of models`,
+      advice:
+        `check that the endpoint is the API's base URL, which often ends in /v1: edit ${id} --endpoint URL`,
+    };
+  }
+  if (status >= 300 && status < 400) {
+    return {
+      level: "fail",
+      message: `${said}: it redirects${redirectText(headers)}, and a key never follows a redirect`,
+      advice: `give the endpoint that it redirects to: edit ${id} --endpoint URL`,
+    };
+  }
+  if (status === 401 || status === 403) {
+    return upstream.sk === ASIS
+      ? { level: "ok", message: `${said}; it forwards the client's own key, so none was tried`, advice: null }
+      : {
+        level: "fail",
+        message: `${said}: it refuses the key`,
+        advice: `give it a valid key: edit ${id} --sk KEY (or see --auth-style)`,
+      };
+  }
+  if (status === 404 || status === 405) {
+    return {
+      level: "warn",
+      message: `${said}: it has no such path`,
+      advice: `check that the endpoint is the API's base URL, which often ends in /v1 (edit ${id} ` +
+        "--endpoint URL); some APIs just have no list of models",
+    };
+  }
+  if (status === 429) {
+    return {
+      level: "warn",
+      message: `${said}: too many requests, or no credit left`,
+      advice: "look at the limits and the balance of its account",
+    };
+  }
+  return {
+    level: status >= 500 ? "fail" : "warn",
+    message: said,
+    advice: status >= 500 ? "it has trouble of its own: wait, or ask its operator" : "ask its operator",
+  };
+}
+
+function redirectText(headers: Headers): string {
+  const host = URL.parse(headers.get("location") ?? "")?.host;
+  return host ? ` to ${host}` : "";
+}
+
+function hostOf({ endpoint }: Upstream): string {
+  return new URL(endpoint).host;
+}
+
+/** null: nothing is known. */
+export function judgeCertificate(end: Date | null, nowMs: number): Verdict | null {
+  if (end === null) return null;
+  const days = Math.floor((end.getTime() - nowMs) / DAY_MS);
+  const day = end.toISOString().slice(0, 10);
+  if (days < 0) {
+    return {
+      level: "fail",
+      message: `its certificate expired on ${day}`,
+      advice: "its operator must renew the certificate, unless this machine's clock is wrong",
+    };
+  }
+  const message = `its certificate is valid until ${day} (${days} days)`;
+  return days >= EXPIRY_WARNING_DAYS
+    ? { level: "ok", message, advice: null }
+    : { level: "warn", message, advice: "its operator must renew the certificate soon" };
+}
+
+const RANK = { ok: 0, warn: 1, fail: 2 } as const;
+
+/** Both in one line, with the worse level and the advice of the worse. */
+function withCertificate(verdict: Verdict, certificate: Verdict | null): Verdict {
+  if (certificate === null) return verdict;
+  const worse = RANK[certificate.level] > RANK[verdict.level] ? certificate : verdict;
+  return {
+    level: worse.level,
+    message: `${verdict.message}; ${certificate.message}`,
+    advice: worse.advice,
+  };
+}
+
+function clockOffset(headers: Headers, nowMs: number): number | null {
+  const dateMs = Date.parse(headers.get("date") ?? "");
+  return Number.isNaN(dateMs) ? null : nowMs - (dateMs + DATE_LATENESS_MS);
+}
+
+/** @param offsetsMs of the upstreams that sent a date; the one that agrees most counts */
+export function judgeClock(nowMs: number, offsetsMs: readonly number[]): Finding {
+  const advice = "set the clock, best by NTP: times in records would be wrong";
+  const now = new Date(nowMs).toISOString();
+  if (nowMs < EARLIEST_MS) {
+    return found("clock", { level: "fail", message: `it says ${now}, which is long past`, advice });
+  }
+  const [offsetMs] = offsetsMs.toSorted((a, b) => Math.abs(a) - Math.abs(b));
+  if (offsetMs === undefined) {
+    return found("clock", {
+      level: "ok",
+      message: `it says ${now}; no upstream sent a date to compare with`,
+    });
+  }
+  const seconds = Math.round(Math.abs(offsetMs) / 1000);
+  if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) {
+    return found("clock", { level: "ok", message: `it agrees with the upstreams' (${seconds} s apart)` });
+  }
+  const direction = offsetMs > 0 ? "ahead of" : "behind";
+  return found("clock", {
+    level: "warn",
+    message: `it is ${seconds} s ${direction} that of every upstream`,
+    advice,
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * What the self-test tries, and what must come of it.
+ */
+import type { ErrorClass, Outcome } from "../../core/types.ts";
+import {
+  cutAfterContent,
+  cutBeforeContent,
+  dripStream,
+  ERROR_TEXT,
+  errorEvent,
+  goodReply,
+  goodStream,
+  hang,
+  REPLY_TEXT,
+  serverError,
+  silentStream,
+  STREAM_TEXT,
+  tooManyRequests,
+} from "./scripts.ts";
+import type { Script } from "./upstream.ts";
+
+/** What a client saw, and what was recorded. */
+export interface Result {
+  /** null: there was no answer. */
+  readonly status: number | null;
+  /** The recorded attempts, in order. */
+  readonly attempts: readonly (ErrorClass | "ok")[];
+  /** null: not recorded. */
+  readonly outcome: Outcome | null;
+  /** Compared with {@link Case.reply}; `own error`: an error of the router's own. */
+  readonly reply: "reply as sent" | "reply cut" | "own error" | "another reply";
+}
+
+export interface Case {
+  readonly name: string;
+  /** In order of trial; `same`: those of the case before, as they are by now. */
+  readonly upstreams: readonly (Script | "refuse")[] | "same";
+  /** Seconds until an upstream's headers; default: the router's rules. */
+  readonly timeout?: number;
+  readonly isStream: boolean;
+  readonly hasWrongToken?: boolean;
+  /** What the upstream that is relayed sends; null: the answer is the router's own. */
+  readonly reply: string | null;
+  readonly expected: Result;
+}
+
+/** A stream that fails over to a good upstream. */
+function failsOver(
+  name: string,
+  { fault, as, timeout }: {
+    readonly fault: Script | "refuse";
+    readonly as: ErrorClass;
+    readonly timeout?: number;
+  },
+): Case {
+  return {
+    name,
+    upstreams: [fault, goodStream],
+    ...(timeout === undefined ? {} : { timeout }),
+    isStream: true,
+    reply: STREAM_TEXT,
+    expected: { status: 200, attempts: [as, "ok"], outcome: "complete", reply: "reply as sent" },
+  };
+}
+
+export const CASES: readonly Case[] = [
+  {
+    name: "a plain reply",
+    upstreams: [goodReply],
+    isStream: false,
+    reply: REPLY_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "a stream",
+    upstreams: [goodStream],
+    isStream: true,
+    reply: STREAM_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "a slow stream, relayed as it comes",
+    upstreams: [dripStream],
+    isStream: true,
+    reply: STREAM_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  failsOver("connection refused", { fault: "refuse", as: "connect_error" }),
+  failsOver("no answer", { fault: hang, as: "timeout", timeout: 1 }),
+  failsOver("429, asking to wait", { fault: tooManyRequests, as: "http_status" }),
+  {
+    name: "the next request spares it",
+    upstreams: "same",
+    isStream: true,
+    reply: STREAM_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  failsOver("500", { fault: serverError, as: "http_status" }),
+  failsOver("200, then an error event", { fault: errorEvent, as: "bad_stream" }),
+  failsOver("200, then cut before content", { fault: cutBeforeContent, as: "bad_stream" }),
+  failsOver("200, then silence", { fault: silentStream, as: "timeout" }),
+  {
+    name: "cut after content",
+    upstreams: [cutAfterContent, goodStream],
+    isStream: true,
+    reply: STREAM_TEXT,
+    expected: { status: 200, attempts: ["upstream_cut"], outcome: "upstream_cut", reply: "reply cut" },
+  },
+  {
+    name: "every upstream fails",
+    upstreams: ["refuse", serverError],
+    isStream: false,
+    reply: ERROR_TEXT,
+    expected: {
+      status: 500,
+      attempts: ["connect_error", "http_status"],
+      outcome: "upstream_error",
+      reply: "reply as sent",
+    },
+  },
+  {
+    name: "no upstream",
+    upstreams: [],
+    isStream: false,
+    reply: null,
+    expected: { status: 503, attempts: [], outcome: "no_upstream", reply: "own error" },
+  },
+  {
+    name: "a wrong token",
+    upstreams: [goodReply],
+    isStream: false,
+    hasWrongToken: true,
+    reply: null,
+    expected: { status: 403, attempts: [], outcome: null, reply: "own error" },
+  },
+];

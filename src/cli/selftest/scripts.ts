@@ -1,0 +1,109 @@
+/**
+ * What the self-test's upstreams say on the wire, and the replies that they give when they mean well.
+ */
+import type { Script, Wire } from "./upstream.ts";
+
+const WORDS = ["The ", "router ", "works", "."];
+
+function event(delta: Record<string, unknown>, finishReason: string | null = null): string {
+  const chunk = {
+    id: "chatcmpl-selftest",
+    object: "chat.completion.chunk",
+    created: 1_700_000_000,
+    model: "selftest",
+    choices: [{ index: 0, delta, finish_reason: finishReason }],
+  };
+  return `data: ${JSON.stringify(chunk)}\n\n`;
+}
+
+const ROLE_EVENT = event({ role: "assistant", content: "" });
+const STREAM_EVENTS = [
+  ROLE_EVENT,
+  ...WORDS.map((content) => event({ content })),
+  event({}, "stop"),
+  "data: [DONE]\n\n",
+];
+
+/** The good stream, byte for byte. */
+export const STREAM_TEXT = STREAM_EVENTS.join("");
+
+/** The good reply to a request without `stream`. */
+export const REPLY_TEXT = JSON.stringify({
+  id: "chatcmpl-selftest",
+  object: "chat.completion",
+  created: 1_700_000_000,
+  model: "selftest",
+  choices: [{
+    index: 0,
+    message: { role: "assistant", content: WORDS.join("") },
+    finish_reason: "stop",
+  }],
+  usage: { prompt_tokens: 5, completion_tokens: 4, total_tokens: 9 },
+});
+
+/** The body of the upstream's errors. */
+export const ERROR_TEXT = JSON.stringify({
+  error: { message: "made to fail by the self-test", type: "server_error", param: null, code: "selftest" },
+});
+
+function head(status: number, headers: Readonly<Record<string, string>>): string {
+  const lines = Object.entries({ ...headers, connection: "close" }).map(([name, value]) =>
+    `${name}: ${value}\r\n`
+  );
+  return `HTTP/1.1 ${status} Selftest\r\n${lines.join("")}\r\n`;
+}
+
+const STREAM_HEAD = head(200, { "content-type": "text/event-stream", "transfer-encoding": "chunked" });
+const LAST_CHUNK = "0\r\n\r\n";
+
+function chunk(text: string): string {
+  return `${new TextEncoder().encode(text).length.toString(16)}\r\n${text}\r\n`;
+}
+
+function json(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Script {
+  const length = String(new TextEncoder().encode(text).length);
+  return (wire) =>
+    wire.write(
+      head(status, { "content-type": "application/json", "content-length": length, ...headers }) + text,
+    );
+}
+
+export const goodReply: Script = json(200, REPLY_TEXT);
+
+export const goodStream: Script = async (wire: Wire): Promise<void> => {
+  await wire.write(STREAM_HEAD);
+  for (const text of STREAM_EVENTS) await wire.write(chunk(text));
+  await wire.write(LAST_CHUNK);
+};
+
+/** Says the rest only after the client has got the beginning, so that a router that collects it never ends. */
+export const dripStream: Script = async (wire: Wire): Promise<void> => {
+  const [role = "", first = "", ...rest] = STREAM_EVENTS;
+  await wire.write(STREAM_HEAD + chunk(role) + chunk(first));
+  await wire.clientGotBytes;
+  for (const byte of rest.join("")) await wire.write(chunk(byte));
+  await wire.write(LAST_CHUNK);
+};
+
+export const tooManyRequests: Script = json(429, ERROR_TEXT, { "retry-after": "60" });
+
+export const serverError: Script = json(500, ERROR_TEXT);
+
+export const hang: Script = (wire: Wire): Promise<void> => wire.left;
+
+export const silentStream: Script = async (wire: Wire): Promise<void> => {
+  await wire.write(STREAM_HEAD);
+  await wire.left;
+};
+
+export const errorEvent: Script = (wire: Wire): Promise<void> =>
+  wire.write(STREAM_HEAD + chunk(ROLE_EVENT) + chunk(`data: ${ERROR_TEXT}\n\n`) + LAST_CHUNK);
+
+export const cutBeforeContent: Script = (wire: Wire): Promise<void> =>
+  wire.write(STREAM_HEAD + chunk(ROLE_EVENT));
+
+/** Cuts when the client has got some, so that nothing but the cut is under test. */
+export const cutAfterContent: Script = async (wire: Wire): Promise<void> => {
+  await wire.write(STREAM_HEAD + STREAM_EVENTS.slice(0, 3).map(chunk).join(""));
+  await wire.clientGotBytes;
+};
