@@ -1,0 +1,165 @@
+/**
+ * The completion scripts in the shells that they are for.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+
+const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** Where the project is built, every shell must be there. */
+const isBuilding = Deno.env.get("CI") === "true";
+
+const hasShell = (name: string): boolean => spawnSync(name, ["--version"]).status === 0;
+
+function scriptFor(shell: string): string {
+  const { status, stdout, stderr } = spawnSync(
+    Deno.execPath(),
+    ["run", "-A", MAIN, "completion", shell],
+    { encoding: "utf8", env: { ...Deno.env.toObject(), NO_COLOR: "1" } },
+  );
+  assert.deepEqual([status, stderr], [0, ""]);
+  return stdout;
+}
+
+/** Runs one script in a folder that holds `notes.txt`. Returns the lines that it printed. */
+async function runShell(command: string, args: readonly string[], script: string): Promise<string[]> {
+  const cwd = await Deno.makeTempDir({ prefix: "oar-completion-" });
+  try {
+    await Deno.writeTextFile(`${cwd}/notes.txt`, "");
+    const { status, stdout, stderr } = spawnSync(command, [...args, "-c", script], {
+      cwd,
+      encoding: "utf8",
+      env: { PATH: Deno.env.get("PATH") ?? "", HOME: cwd, LC_ALL: "C.UTF-8", TERM: "dumb" },
+    });
+    assert.deepEqual([status, stderr], [0, ""], script.slice(-200));
+    return stdout.split("\n").filter((line) => line !== "");
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+}
+
+/** What is typed, the last word being incomplete; offered words that must be there, and all of them if exact. */
+interface Case {
+  readonly typed: readonly string[];
+  readonly offered: readonly string[];
+  readonly isExact?: boolean;
+}
+
+const CASES: readonly Case[] = [
+  { typed: [""], offered: ["serve", "add", "list", "records", "token", "completion", "help"] },
+  { typed: ["rec"], offered: ["records"], isExact: true },
+  { typed: ["records", ""], offered: ["list", "show", "tail", "export", "replay"] },
+  { typed: ["records", "ex"], offered: ["export"], isExact: true },
+  { typed: ["records", "export", "--fo"], offered: ["--format"], isExact: true },
+  {
+    typed: ["records", "export", "--format", ""],
+    offered: ["csv", "jsonl", "openai-finetune"],
+    isExact: true,
+  },
+  { typed: ["records", "list", "--outcome", "upstream_c"], offered: ["upstream_cut"], isExact: true },
+  // Flags before the command, the Go program's single dash, values that look like commands.
+  { typed: ["--database", "list", "tok"], offered: ["token"], isExact: true },
+  { typed: ["-database", "x", "records", "sh"], offered: ["show"], isExact: true },
+  { typed: ["--polic"], offered: ["--policy"], isExact: true },
+  { typed: ["--policy", "r"], offered: ["random", "round_robin"], isExact: true },
+  { typed: ["serve", "--log-format", ""], offered: ["json", "text"], isExact: true },
+  { typed: ["add", "--auth-style", "x"], offered: ["x-api-key"], isExact: true },
+  { typed: ["completion", ""], offered: ["bash", "fish", "zsh"], isExact: true },
+  { typed: ["completion", "bash", ""], offered: [] },
+  { typed: ["add", "--sk", ""], offered: [], isExact: true },
+  { typed: ["--database", "no"], offered: ["notes.txt"], isExact: true },
+  { typed: ["records", "export", "--output", "no"], offered: ["notes.txt"], isExact: true },
+];
+
+function check(found: readonly string[], { typed, offered, isExact }: Case): void {
+  const line = typed.join(" ");
+  if (isExact) assert.deepEqual(found.toSorted(), offered.toSorted(), line);
+  for (const word of offered) {
+    assert.ok(found.includes(word), `${line}: ${word} is not among ${found.join(" ")}`);
+  }
+}
+
+const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(" ");
+
+Deno.test("bash completes commands, flags, values and files", async () => {
+  const script = scriptFor("bash");
+  const complete = (words: readonly string[], setUp = "") =>
+    runShell(
+      "bash",
+      ["--norc"],
+      `${script}\n${setUp}\nCOMP_WORDS=(openai-api-route ${quoted(words)}) COMP_CWORD=${words.length}\n` +
+        '_openai_api_route\nprintf "%s\\n" "${COMPREPLY[@]}"',
+    );
+  for (const each of CASES) check(await complete(each.typed), each);
+  // bash makes three words of --flag=value, unless a person has configured otherwise.
+  assert.deepEqual(await complete(["--noauth", "="]), ["yes", "no"]);
+  assert.deepEqual(await complete(["--policy", "=", "le"]), ["least_latency"]);
+  assert.deepEqual(await complete(["--policy=le"]), ["--policy=least_latency"]);
+  assert.deepEqual(await complete(["--policy", "=", "random", "rec"]), ["records"]);
+  assert.deepEqual(await complete(["-polic"]), ["--policy"]);
+});
+
+Deno.test("bash loads the script without a word and ties it to the program's name", async () => {
+  const lines = await runShell("bash", ["--norc"], `${scriptFor("bash")}\ncomplete -p openai-api-route`);
+  assert.deepEqual(lines, ["complete -F _openai_api_route openai-api-route"]);
+});
+
+Deno.test({
+  name: "zsh completes commands, flags, values and files",
+  ignore: !hasShell("zsh") && !isBuilding,
+  fn: async () => {
+    // The completion system works in an interactive line only: its three functions are replaced by ones that
+    // print what they are given, as far as it begins like the word.
+    const standIns = [
+      "compdef() { }",
+      'compset() { PREFIX="${PREFIX#*=}" }',
+      "_files() { print -l -- $PREFIX*(N) }",
+      "_describe() {",
+      "  local -a found; found=(${(P)@[-1]})",
+      '  for word in $found; do [[ $word == $PREFIX* ]] && print -r -- "${word%%:*}"; done; true',
+      "}",
+    ].join("\n");
+    const script = scriptFor("zsh");
+    const complete = (words: readonly string[]) =>
+      runShell(
+        "zsh",
+        ["-f"],
+        `${standIns}\n${script}\nPREFIX='${words.at(-1)}' CURRENT=${words.length + 1}\n` +
+          `words=(openai-api-route ${quoted(words)})\n_openai-api-route || true`,
+      );
+    for (const each of CASES) check(await complete(each.typed), each);
+    assert.deepEqual(await complete(["--noauth="]), ["yes", "no"]);
+    assert.deepEqual(await complete(["--policy=le"]), ["least_latency"]);
+    assert.deepEqual(await complete(["-polic"]), ["--policy"]);
+  },
+});
+
+Deno.test({
+  name: "zsh's own completion system takes the script",
+  ignore: !hasShell("zsh") && !isBuilding,
+  fn: async () => {
+    const lines = await runShell(
+      "zsh",
+      ["-f"],
+      `autoload -Uz compinit && compinit -u -d ./dump\n${scriptFor("zsh")}\nprint $_comps[openai-api-route]`,
+    );
+    assert.deepEqual(lines, ["_openai-api-route"]);
+  },
+});
+
+Deno.test({
+  name: "fish completes commands, flags, values and files",
+  ignore: !hasShell("fish") && !isBuilding,
+  fn: async () => {
+    const script = scriptFor("fish");
+    const complete = async (words: readonly string[]) => {
+      const lines = await runShell(
+        "fish",
+        ["--no-config"],
+        `${script}\ncomplete -C 'openai-api-route ${words.join(" ")}'`,
+      );
+      return lines.map((line) => line.split("\t")[0] ?? "");
+    };
+    for (const each of CASES) check(await complete(each.typed), each);
+    assert.deepEqual((await complete(["--noauth="])).toSorted(), ["--noauth=no", "--noauth=yes"]);
+  },
+});
