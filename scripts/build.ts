@@ -5,10 +5,14 @@
  */
 import { Command } from "commander";
 import { createHash } from "node:crypto";
+import { basename, dirname, join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
+import { errorScreen } from "../src/cli/output.ts";
+import { Progress } from "../src/cli/progress.ts";
 import { ENVIRONMENT_VARIABLES } from "../src/config/environment.ts";
 
 const NAME = "openai-api-route";
+const RELEASE_SERVER = "dl.deno.land";
 const DIST = "dist";
 
 /** The platforms that `deno compile` can build for. */
@@ -29,17 +33,30 @@ const NPM_RUNTIME = {
   file: "package/bin/rfc",
   bytes: 92_183_912,
   sha256: "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2",
+  target: "x86_64-unknown-linux-gnu",
   /** The version that builds for it, and the version that it is. */
   compiler: "2.6.8",
   version: "2.6.10",
 } as const;
 
-/** What the executable may do; it can start no process and load no native code. */
+/** Variables that are not the program's own: commander reads them before it prints help. */
+const LIBRARY_VARIABLES = ["FORCE_COLOR", "CLICOLOR_FORCE"];
+
+/**
+ * What the executable may do; it can start no process, load no native code and run no code from elsewhere.
+ *
+ * Three of them cannot be narrowed when the executable is built, because their user chooses later: the address
+ * to listen on and the upstreams (net), and the path of the database, beside which its journal and its copy
+ * before an upgrade lie (read, write). A permission that is not listed is refused, never asked for: without
+ * `--no-prompt` the runtime would stop a command on a terminal to ask.
+ */
 export const PERMISSIONS: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
-  `--allow-env=${ENVIRONMENT_VARIABLES.join(",")}`,
+  `--allow-env=${[...ENVIRONMENT_VARIABLES, ...LIBRARY_VARIABLES].join(",")}`,
+  "--deny-import",
+  "--no-prompt",
 ];
 
 /** Modules that are started by URL, which the module graph does not show. */
@@ -88,8 +105,8 @@ async function main(): Promise<void> {
 
 function checkOptions({ denort, target, all, output }: BuildOptions): void {
   if (denort !== undefined && denort !== "npm") throw new BuildError(`--denort takes npm, not ${denort}`);
-  if (denort === "npm" && (target ?? TARGETS[0]) !== TARGETS[0]) {
-    throw new BuildError(`the runtime on the npm registry is for ${TARGETS[0]} only`);
+  if (denort === "npm" && (target ?? Deno.build.target) !== NPM_RUNTIME.target) {
+    throw new BuildError(`the runtime on the npm registry is for ${NPM_RUNTIME.target} only`);
   }
   if (all && (denort !== undefined || target !== undefined || output !== undefined)) {
     throw new BuildError("--all goes with no other option");
@@ -101,6 +118,8 @@ function checkOptions({ denort, target, all, output }: BuildOptions): void {
 
 async function build(output: string, { denort, target }: BuildOptions): Promise<void> {
   console.log(`building ${output}${target === undefined ? "" : ` for ${target}`}`);
+  // The compiler removes what it cannot replace, so it does not see the name of the executable in use.
+  const unfinished = join(dirname(output), `unfinished-${basename(output)}`);
   const compile = [
     "compile",
     "--quiet",
@@ -115,26 +134,53 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
     `${DIST}/commit.txt`,
     ...(target === undefined ? [] : ["--target", target]),
     "--output",
-    output,
+    unfinished,
     "main.ts",
   ];
   // A lockfile with many npm packages overflows the compiler's default stack.
   const env: Record<string, string> = { RUST_MIN_STACK: "33554432" };
   if (denort === "npm") {
     env["DENORT_BIN"] = await npmRuntime();
-    await run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], env);
+    await showingTime(output, run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], env));
     console.log(`note: it carries the older runtime Deno ${NPM_RUNTIME.version}, the one that npm has`);
   } else {
-    const isBuilt = await run(Deno.execPath(), compile, env).then(() => true, () => false);
-    if (!isBuilt) {
-      throw new BuildError(
-        "deno compile failed, see above; if the Deno release server cannot be reached from here, " +
-          "take the runtime from the npm registry: deno task build --denort npm",
-      );
+    const compiler = new Deno.Command(Deno.execPath(), {
+      args: compile,
+      env,
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "piped",
+    });
+    const { success, stderr } = await showingTime(output, compiler.output());
+    await Deno.stderr.write(stderr);
+    if (!success) {
+      throw new BuildError(compileFailure(new TextDecoder().decode(stderr), target ?? Deno.build.target));
     }
   }
+  await Deno.rename(unfinished, output);
   const { size } = await Deno.stat(output);
   console.log(`built ${output}: ${NAME} ${manifest.version}, ${(size / 1e6).toFixed(1)} MB`);
+}
+
+/** Shows people at a terminal that it goes on: the compiler is quiet. */
+async function showingTime<Result>(output: string, compiling: Promise<Result>): Promise<Result> {
+  const progress = new Progress({ screen: errorScreen(), now: () => performance.now() });
+  const ticker = setInterval(() => progress.step((seconds) => `compiling ${output}: ${seconds} s`), 500);
+  try {
+    return await compiling;
+  } finally {
+    clearInterval(ticker);
+    progress.clear();
+  }
+}
+
+/** What to do about a failed `deno compile`, from what it printed. */
+export function compileFailure(stderr: string, target: string): string {
+  if (!stderr.includes(`//${RELEASE_SERVER}/`)) return "deno compile failed, see above";
+  const problem = `the runtime cannot be downloaded from the Deno release server ${RELEASE_SERVER}`;
+  return target === NPM_RUNTIME.target
+    ? `${problem}; an older one is on the npm registry: deno task build --denort npm`
+    : `${problem}; only for ${NPM_RUNTIME.target} is there one on the npm registry: --denort npm`;
 }
 
 /**

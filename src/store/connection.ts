@@ -14,6 +14,7 @@ import { StoreError } from "./store.ts";
 export const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
 
 const MIN_PAGE_BYTES = 512;
+const COPY_BUFFER_BYTES = 1024 * 1024;
 const JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024;
 
 export interface ConnectionOptions {
@@ -43,15 +44,15 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
   try {
     const isEmpty = !hasContent(file, action);
     const version = isEmpty ? 0 : inspect(file, action, busyTimeoutMs);
+    const isUpgrading = !isEmpty && version < SCHEMA_VERSION;
+    if (isUpgrading) options.onUpgrade?.(Deno.statSync(file).size);
+    const upgradedFrom = isUpgrading ? copyAside(file, { version, action, busyTimeoutMs }) : null;
     const db = new DatabaseSync(file);
     try {
       db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
       // Lets the file shrink (retention.ts). SQLite takes it only before anything else is done to a new file.
       if (isEmpty) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       requireWritable(db, { version, action });
-      const isUpgrading = !isEmpty && version < SCHEMA_VERSION;
-      if (isUpgrading) options.onUpgrade?.(Deno.statSync(file).size);
-      const upgradedFrom = isUpgrading ? copyAside(db, file) : null;
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT_BYTES}`);
       if (isEmpty) db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
       migrate(db);
@@ -182,16 +183,50 @@ function requireWritable(db: DatabaseSync, { version, action }: { version: numbe
   }
 }
 
-/** A consistent copy beside the file, mode 0600; never overwrites an earlier one. Returns its path. */
-function copyAside(db: DatabaseSync, file: string): string {
-  const copy = reserveName(`${file}.before-upgrade`);
+/**
+ * A consistent copy beside the file, mode 0600; never overwrites an earlier one. Returns its path.
+ *
+ * Not `VACUUM INTO`: without `--allow-all` Deno lets SQLite attach no second database. The write lock holds
+ * others off while the bytes are read. Reading them drops the process's locks in the end (see hasContent),
+ * which is why this connection is given up at once, and why it comes before any other of this process.
+ */
+function copyAside(
+  file: string,
+  { version, action, busyTimeoutMs }: {
+    readonly version: number;
+    readonly action: string;
+    readonly busyTimeoutMs: number;
+  },
+): string {
+  const db = new DatabaseSync(file);
   try {
-    db.prepare("VACUUM INTO ?").run(copy);
-    return copy;
-  } catch (error) {
-    Deno.removeSync(copy);
-    throw error;
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    requireWritable(db, { version, action });
+    // What a program that crashed left in its journal belongs into the copy.
+    const checkpoint = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    db.exec("BEGIN IMMEDIATE");
+    const copy = reserveName(`${file}.before-upgrade`);
+    try {
+      copyBytes(file, copy);
+      if (checkpoint?.["busy"] === 1) copyBytes(`${file}-wal`, `${copy}-wal`);
+      return copy;
+    } catch (error) {
+      Deno.removeSync(copy);
+      throw error;
+    }
+  } finally {
+    db.close();
   }
+}
+
+function copyBytes(from: string, to: string): void {
+  using source = Deno.openSync(from, { read: true });
+  using target = Deno.openSync(to, { write: true, create: true, mode: 0o600 });
+  const buffer = new Uint8Array(COPY_BUFFER_BYTES);
+  for (let count = source.readSync(buffer); count !== null; count = source.readSync(buffer)) {
+    for (let at = 0; at < count;) at += target.writeSync(buffer.subarray(at, count));
+  }
+  target.syncSync();
 }
 
 function reserveName(base: string): string {

@@ -12,8 +12,11 @@ import { prepared } from "./statements.ts";
 /** How often {@link Instances.beat} is due. */
 export const HEARTBEAT_MS = 5_000;
 
-/** Three beats missed: dead. */
-const DEAD_AFTER_MS = 15_000;
+/**
+ * A beat missed, and some: dead. Where /proc cannot be read this is all there is. A mistake mends itself: the
+ * next row that the living process writes for its request replaces `crashed`.
+ */
+const DEAD_AFTER_MS = 7_000;
 
 const CRASH_MESSAGE = "the router stopped while this request was in flight";
 
@@ -73,6 +76,12 @@ export class Instances {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       throw error;
     }
+  }
+
+  /** Whether another process has died since the last beat, so that a beat is due at once. */
+  hasDeadOther(): boolean {
+    const nowMs = Date.now();
+    return listInstances(this.#db).some((other) => other.id !== this.#self.id && !isAlive(other, nowMs));
   }
 
   /** Says good-bye, so that nobody waits for this process. */

@@ -55,6 +55,8 @@ const DEFAULT_CLOSE_LIMIT_MS = 5_000;
 const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
 const MAX_BATCH_RECORDS = 512;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+/** What a batch shrinks to while the disk is full, so that a little space is enough to go on. */
+const MIN_BATCH_BYTES = 64 * 1024;
 const MIN_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 5_000;
 /** After this many crashes of the thread in a row, the record that it was given is held to be the cause. */
@@ -84,6 +86,7 @@ export class RecordWriter implements RecordSink {
   #worker: Worker | null = null;
   #crashes = 0;
   #backoffMs = MIN_BACKOFF_MS;
+  #batchBytes = MAX_BATCH_BYTES;
   #retryTimer: TimerId | null = null;
   #isInTrouble = false;
   #closing: Promise<void> | null = null;
@@ -236,7 +239,7 @@ export class RecordWriter implements RecordSink {
     let bytes = 0;
     for (const [requestId, pending] of this.#waiting) {
       if (
-        pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > MAX_BATCH_BYTES)
+        pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > this.#batchBytes)
       ) break;
       this.#waiting.delete(requestId);
       pendings.push(pending);
@@ -275,6 +278,7 @@ export class RecordWriter implements RecordSink {
     this.#sent = null;
     this.#crashes = 0;
     this.#backoffMs = MIN_BACKOFF_MS;
+    this.#batchBytes = Math.min(this.#batchBytes * 2, MAX_BATCH_BYTES);
     const refused = pendings.filter((_, place) => invalid.includes(place));
     const stored = invalid.length === 0 ? pendings : pendings.filter((_, place) => !invalid.includes(place));
     this.#forget(pendings);
@@ -313,6 +317,7 @@ export class RecordWriter implements RecordSink {
       const older = this.#waiting.get(requestId);
       this.#waiting.set(requestId, older === undefined ? pending : this.#fold(older, pending));
     }
+    if (reason === "full") this.#batchBytes = Math.max(this.#batchBytes / 2, MIN_BATCH_BYTES);
     this.#trouble(reason, message);
     if (this.#retryTimer !== null) return;
     this.#retryTimer = this.#options.clock.setTimer(() => this.#retryNow(), this.#backoffMs);

@@ -78,6 +78,11 @@ export class WriterSession {
     this.#writeUpstreamStates();
   }
 
+  /** Closes what a process that has died meanwhile left behind; cheap when none has. */
+  reap(): void {
+    if (this.#instances.hasDeadOther()) this.#instances.beat();
+  }
+
   /** Keeps for other processes to see which upstreams are not well. */
   noteUpstreamStates(notes: readonly UpstreamStateNote[]): void {
     this.#upstreamStates = notes;

@@ -61,6 +61,7 @@ function beat(): void {
 function watch(): void {
   quietly(() => {
     if (session?.follow()) reply({ type: "reopened" });
+    session?.reap();
   });
 }
 
