@@ -252,12 +252,25 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
   for (const name of names) Deno.removeSignalListener(name, onSignal);
 }
 
+/** Versions of Deno before this one compress replies unasked, whatever the server's options say. */
+const [DENO_MAJOR = 0, DENO_MINOR = 0] = Deno.version.deno.split(".").map(Number);
+const IS_COMPRESSING = DENO_MAJOR === 2 && DENO_MINOR < 9;
+
+/** A reply is relayed as it is: naming an encoding keeps an older Deno from choosing one. */
+function asItIs(response: Response): Response {
+  if (IS_COMPRESSING && response.body !== null && !response.headers.has("content-encoding")) {
+    response.headers.set("content-encoding", "identity");
+  }
+  return response;
+}
+
 function listen(settings: Settings, deps: AppDeps): Deno.HttpServer<Deno.NetAddr> {
   const app = createApp(deps);
   try {
-    return Deno.serve({ ...settings.listen, onListen: () => {} }, async (request, info) => {
+    const options = { ...settings.listen, automaticCompression: false, onListen: () => {} };
+    return Deno.serve(options, async (request, info) => {
       try {
-        return await app.fetch(request, { info });
+        return asItIs(await app.fetch(request, { info }));
       } catch (error) {
         return answerFailure(deps, error);
       }

@@ -5,10 +5,12 @@
  * Runs the rest of the failover loop as the client pulls, then hands over to the relay.
  */
 import { RouterError } from "../core/errors.ts";
+import type { Clock } from "../core/types.ts";
 import type { EarlyStep, FinalChoice } from "./failover.ts";
-import { type Relay, UnterminatedEnd } from "./relay.ts";
+import { flushed, type Relay, UnterminatedEnd } from "./relay.ts";
 
 export interface EarlyHooks {
+  readonly clock: Clock;
   /** The choice is final, or the loop has ended. */
   onDecided(): void;
   relay(choice: Extract<FinalChoice, { type: "open" }>): Relay;
@@ -24,6 +26,7 @@ export interface EarlyHooks {
 export class EarlyBody {
   readonly #steps: AsyncGenerator<EarlyStep, FinalChoice>;
   readonly #hooks: EarlyHooks;
+  readonly #clock: Clock;
   #first: Uint8Array | null;
   #relay: Relay | null = null;
   #isFailed = false;
@@ -32,11 +35,15 @@ export class EarlyBody {
     this.#first = first.length > 0 ? first : null;
     this.#steps = steps;
     this.#hooks = hooks;
+    this.#clock = hooks.clock;
   }
 
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     if (this.#relay !== null) return await this.#relay.pull(controller);
-    if (this.#isFailed) return controller.error(new UnterminatedEnd());
+    if (this.#isFailed) {
+      await flushed(this.#clock);
+      return controller.error(new UnterminatedEnd());
+    }
     if (this.#first !== null) {
       controller.enqueue(this.#first);
       this.#first = null;

@@ -297,6 +297,7 @@ class Exchange implements Cancellation {
     const headers = this.#headers(head.headers, head.upstream);
     headers.delete("content-length");
     const body = new EarlyBody(first.bytes, steps, {
+      clock: this.#deps.clock,
       onDecided,
       relay: (choice) => this.#relay(choice),
       onFailed: (error) => this.#settleFailure(error),

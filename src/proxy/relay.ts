@@ -62,6 +62,7 @@ export class Relay {
   readonly #hooks: RelayHooks;
   readonly #idle: IdleTimer;
   readonly #stall: IdleTimer;
+  readonly #clock: Clock;
   #controller: Controller | null = null;
   #heldAt = 0;
   #bytes = 0;
@@ -76,6 +77,7 @@ export class Relay {
       this.#isIdle = true;
       source.body.cancel();
     });
+    this.#clock = times.clock;
     this.#stall = new IdleTimer(times.clock, times.clientTimeoutMs, () => void this.#stalled());
   }
 
@@ -203,8 +205,18 @@ export class Relay {
     this.#stop();
     this.#source.body.cancel();
     await this.#hooks.onEnd(end);
+    await flushed(this.#clock);
     controller.error(new UnterminatedEnd());
   }
+}
+
+const FLUSH_MS = 20;
+
+/** Gives the server the moment that it needs to send what it has: an error drops what is still unsent. */
+export function flushed(clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(resolve, FLUSH_MS);
+  });
 }
 
 /** Ends a response without its terminator, so that the client can tell that it was cut. */
