@@ -127,7 +127,8 @@ Deno.test("a stream's words go out while the database is locked", async () => {
 });
 
 Deno.test("requests in flight when the router is killed become crashed, with what had arrived", async () => {
-  const texts = ["first ", "second ", "third "];
+  const ordinals = "first second third fourth fifth sixth seventh eighth ninth tenth";
+  const texts = ordinals.split(" ").map((word) => `${word} `);
   await using upstream = new FakeUpstream((request, wire) => {
     const text = texts.find((each) => request.text.includes(each.trim())) ?? "";
     return silentAfter([chatEvent({ role: "assistant", content: "" }), chatEvent({ content: text })])(
@@ -156,7 +157,7 @@ Deno.test("requests in flight when the router is killed become crashed, with wha
 
   await using again = await Router.start({ directory: router.directory });
   const records = await again.recorded(texts.length);
-  assert.deepEqual(records.map((record) => record.outcome), ["crashed", "crashed", "crashed"]);
+  assert.deepEqual(records.map((record) => record.outcome), texts.map(() => "crashed"));
   assert.deepEqual(records.map((record) => record.response), texts);
   upstream.script = chatReply("after the crash");
   const response = await again.chat();
