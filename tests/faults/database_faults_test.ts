@@ -110,7 +110,7 @@ Deno.test("a database in trouble under load", async (t) => {
       let answered = 0;
       let slowestMs = 0;
       try {
-        other.exec("BEGIN EXCLUSIVE");
+        other.exec("PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE");
         const untilMs = performance.now() + 3_000;
         while (performance.now() < untilMs || ids.length < 60) {
           const round = await traffic(router, { count: 5, width: 5 });

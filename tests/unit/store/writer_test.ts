@@ -146,7 +146,7 @@ Deno.test("RecordWriter waits out a locked database and then commits everything"
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10 });
     await writer.write(makeRecord());
     const other = new DatabaseSync(path);
-    other.exec("BEGIN EXCLUSIVE");
+    other.exec("PRAGMA busy_timeout = 5000; BEGIN EXCLUSIVE");
     const results = Array.from({ length: 50 }, () => writer.write(makeRecord()));
     await until(() => meter.troubles.length > 0, "the writer reports trouble");
     assert.ok(writer.queuedBytes > 0);
@@ -228,7 +228,7 @@ Deno.test("RecordWriter drops and counts what the queue cannot hold, and keeps w
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10, maxQueueBytes: 10_000 });
     await writer.write(makeRecord());
     const other = new DatabaseSync(path);
-    other.exec("BEGIN IMMEDIATE");
+    other.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
     const kept = writer.write(makeRecord({ body: "x".repeat(7_000) }));
     assert.equal(await writer.write(makeRecord({ body: "x".repeat(7_000) })), "dropped");
     assert.deepEqual(meter.dropped, { queue_full: 1 });
@@ -372,7 +372,7 @@ Deno.test("RecordWriter.close() gives up after its limit and counts what is lost
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10, closeLimitMs: 100 });
     await writer.write(makeRecord());
     const other = new DatabaseSync(path);
-    other.exec("BEGIN IMMEDIATE");
+    other.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
     const results = [writer.write(makeRecord()), writer.write(makeRecord())];
     await writer.close();
     assert.deepEqual(await Promise.all(results), ["dropped", "dropped"]);
