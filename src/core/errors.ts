@@ -22,7 +22,6 @@ export type RouterErrorCode =
   | "upstream_cut"
   | "upstream_invalid"
   | "deadline_exceeded"
-  | "client_gone"
   | "internal_error";
 
 /** The body of every error that we make ourselves. */

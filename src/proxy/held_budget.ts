@@ -12,10 +12,6 @@ export class HeldBudget {
     this.#limitBytes = limitBytes;
   }
 
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
   get isExceeded(): boolean {
     return this.#heldBytes > this.#limitBytes;
   }
