@@ -41,11 +41,12 @@ export const LAYERS: readonly Layer[] = [
   { name: "store", uses: ["core"], usesTypesOf: ["config"] },
   { name: "observe", uses: ["core"], usesTypesOf: ["config"] },
   { name: "notify", uses: ["core"], usesTypesOf: ["config"] },
-  { name: "proxy", uses: ["capture", "core"], usesTypesOf: INTERFACES },
-  { name: "http", uses: ["proxy", "capture", "core"], usesTypesOf: INTERFACES },
+  { name: "wire", uses: ["core"], usesTypesOf: [], packages: ["node:buffer", "node:http"] },
+  { name: "proxy", uses: ["capture", "wire", "core"], usesTypesOf: INTERFACES },
+  { name: "http", uses: ["proxy", "capture", "wire", "core"], usesTypesOf: INTERFACES },
   {
     name: "cli",
-    uses: ["http", "proxy", "capture", "core", "store", "observe", "notify", "config"],
+    uses: ["http", "proxy", "wire", "capture", "core", "store", "observe", "notify", "config"],
     usesTypesOf: [],
   },
 ];
@@ -64,7 +65,12 @@ const MAKE_IN_CLI = "make it in src/cli and pass it in";
 const PASS_IN = "this layer is pure; take it as an argument";
 
 const RESERVED: readonly ReservedWord[] = [
-  { pattern: /\bDeno\.serve\(/g, name: "Deno.serve()", isAllowedIn: isCli, advice: MAKE_IN_CLI },
+  {
+    pattern: /\bDeno\.(listen|connect|connectTls)\(/g,
+    name: "Deno.listen() or Deno.connect()",
+    isAllowedIn: isCli,
+    advice: MAKE_IN_CLI,
+  },
   {
     pattern: /\bDeno\.createHttpClient\(/g,
     name: "Deno.createHttpClient()",

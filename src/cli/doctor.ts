@@ -16,6 +16,7 @@ import { keysOf, redactKept } from "../core/secrets.ts";
 import { Registry } from "../store/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
+import { upstreamClient } from "./upstream_client.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
@@ -132,12 +133,9 @@ async function checkUpstreams(
   { upstreams, problems }: RegistrySnapshot,
   limitMs: number,
 ): Promise<Finding[]> {
-  const client = Deno.createHttpClient({ http1: true, http2: false });
+  const client = upstreamClient();
   try {
-    const deps = {
-      fetch: (url: string, init: RequestInit) => fetch(url, { ...init, client }),
-      clock: systemClock,
-    };
+    const deps = { client, clock: systemClock };
     const probes = await Promise.all(
       upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
     );

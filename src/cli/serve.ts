@@ -9,7 +9,7 @@ import { messageOf } from "../core/errors.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { keysOf } from "../core/secrets.ts";
 import type { TimerId } from "../core/types.ts";
-import { answerFailure, type AppDeps, createApp } from "../http/app.ts";
+import { type AppDeps, createHandler, refusal } from "../http/app.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
 import type { Notifier } from "../notify/notifier.ts";
@@ -20,20 +20,19 @@ import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
 import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
-import type { Fetch } from "../proxy/transport.ts";
 import { ensureToken } from "../store/first_token.ts";
 import { Registry } from "../store/registry.ts";
 import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
 import { RecordWriter } from "../store/writer.ts";
+import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { upgradeNote } from "./context.ts";
 import { CommandError, EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
+import { upstreamClient } from "./upstream_client.ts";
 import { VERSION } from "./version.ts";
 
 const CLOSE_LIMIT_MS = 5_000;
-const IDLE_CONNECTIONS_PER_UPSTREAM = 1024;
-const IDLE_CONNECTION_MS = 60_000;
 
 /**
  * Serves until a signal ends it.
@@ -156,15 +155,9 @@ export async function withServer(
     writer.clearUpstreamStates((id) => !ids.has(id));
   });
   const inFlight = new InFlightRows(writer, systemClock);
-  const pool = Deno.createHttpClient({
-    http1: true,
-    http2: false,
-    poolMaxIdlePerHost: IDLE_CONNECTIONS_PER_UPSTREAM,
-    poolIdleTimeout: IDLE_CONNECTION_MS,
-  });
-  const pooledFetch: Fetch = (url, init) => fetch(url, { ...init, client: pool });
+  const upstreams = upstreamClient();
   const proxy = new Proxy({
-    fetch: pooledFetch,
+    client: upstreams,
     clock: systemClock,
     health,
     observer: metrics,
@@ -187,6 +180,7 @@ export async function withServer(
     random: Math.random,
   });
   let isDraining = false;
+  let listening: HttpServer | null = null;
   const appDeps: AppDeps = {
     proxy,
     readiness: {
@@ -204,30 +198,30 @@ export async function withServer(
   };
 
   try {
-    const server = listen(settings, appDeps);
+    const { server, address } = listen(settings, appDeps);
+    listening = server;
     await use({
-      address: server.addr,
+      address,
       registry,
       drain: () => {
         isDraining = true;
-        void server.shutdown();
+        server.shutdown();
       },
       drained: server.finished,
     });
   } finally {
     await proxy.stop();
+    listening?.stop();
     inFlight.stop();
     registry.stop();
     await writer.close();
     await notifier.close(CLOSE_LIMIT_MS);
-    pool.close();
+    upstreams.close();
   }
 }
 
 /**
  * Waits for a signal, then lets what is under way finish, until the time for that or a second signal ends it.
- *
- * Must not abort the server after its shutdown: Deno 2.9.6 throws `BadResource` then, which ends the process.
  */
 async function untilSignalled(settings: Settings, server: Serving): Promise<void> {
   const log = getLog("server");
@@ -252,32 +246,25 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
   for (const name of names) Deno.removeSignalListener(name, onSignal);
 }
 
-/** Versions of Deno before this one compress replies unasked, whatever the server's options say. */
-const [DENO_MAJOR = 0, DENO_MINOR = 0] = Deno.version.deno.split(".").map(Number);
-const IS_COMPRESSING = DENO_MAJOR === 2 && DENO_MINOR < 9;
-
-/** A reply is relayed as it is: naming an encoding keeps an older Deno from choosing one. */
-function asItIs(response: Response): Response {
-  if (IS_COMPRESSING && response.body !== null && !response.headers.has("content-encoding")) {
-    response.headers.set("content-encoding", "identity");
-  }
-  return response;
-}
-
-function listen(settings: Settings, deps: AppDeps): Deno.HttpServer<Deno.NetAddr> {
-  const app = createApp(deps);
+/** @throws CommandError */
+function listen(settings: Settings, deps: AppDeps): { server: HttpServer; address: Deno.NetAddr } {
+  const log = getLog("server");
+  let listener: Deno.TcpListener;
   try {
-    const options = { ...settings.listen, automaticCompression: false, onListen: () => {} };
-    return Deno.serve(options, async (request, info) => {
-      try {
-        return asItIs(await app.fetch(request, { info }));
-      } catch (error) {
-        return answerFailure(deps, error);
-      }
-    });
+    listener = Deno.listen(settings.listen);
   } catch (error) {
     throw cannotListen(settings, error);
   }
+  const server = new HttpServer(listener, {
+    clock: systemClock,
+    handle: createHandler(deps),
+    refusal: (error) => {
+      deps.observer.requestRefused(error.status, error.code);
+      return refusal(error);
+    },
+    onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
+  });
+  return { server, address: listener.addr };
 }
 
 /**

@@ -5,6 +5,7 @@
  * of every rule here.
  */
 import type { Availability } from "./breaker.ts";
+import type { HeaderView } from "./header_fields.ts";
 import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
 
 /** What ordering needs to know about one upstream's past. */
@@ -169,7 +170,7 @@ const MAX_RETRY_AFTER_MS = 5 * 60_000;
  * How long a 429 or 503 asks to be left alone, in ms, capped at 5 min; null when it does not say.
  * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date).
  */
-export function retryAfterMs(headers: Headers, wallNowMs: number): number | null {
+export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | null {
   const milliseconds = Number(headers.get("retry-after-ms") ?? NaN);
   if (Number.isFinite(milliseconds) && milliseconds >= 0) return Math.min(milliseconds, MAX_RETRY_AFTER_MS);
   const value = headers.get("retry-after");

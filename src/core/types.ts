@@ -4,6 +4,7 @@
  * Units are in the names (`Ms` milliseconds, `Bytes` octets). `null` means "not reported" or "does not
  * apply"; it is never zero in disguise.
  */
+import type { HeaderView } from "./header_fields.ts";
 
 /** How the credential of an upstream is sent. */
 export type AuthStyle = "bearer" | "x-api-key" | "api-key";
@@ -72,7 +73,7 @@ export interface Inbound {
   /** As requested; null when the request names none. */
   readonly model: string | null;
   readonly isStream: boolean;
-  readonly headers: Headers;
+  readonly headers: HeaderView;
   /** null when the request has no body. */
   readonly body: Uint8Array<ArrayBuffer> | null;
   readonly clientIp: string;

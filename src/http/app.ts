@@ -3,8 +3,10 @@
  */
 import { Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
+import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
-import { errorResponse, type RequestContext } from "../proxy/handler.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
+import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { CORS_HEADERS } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import { TokenChecker } from "./auth.ts";
@@ -12,9 +14,10 @@ import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget } from "./target.ts";
+import { ALREADY_ANSWERED, exchangeOf, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
-  readonly proxy: { handle(request: Request, context: RequestContext): Promise<Response> };
+  readonly proxy: { handle(exchange: ClientExchange, context: RequestContext): Promise<void> };
   readonly registry: RegistryView;
   readonly metrics: { render(): Promise<{ readonly contentType: string; readonly body: string }> };
   readonly observer: Pick<Observer, "requestRefused">;
@@ -26,16 +29,26 @@ export interface AppDeps {
   readonly onUnexpected: (error: unknown) => void;
 }
 
-/** What the server tells about a connection. */
-export interface ConnectionInfo {
-  readonly remoteAddr: Deno.Addr;
+/** Answers one exchange. Never rejects. */
+export type AppHandler = (exchange: ClientExchange) => Promise<void>;
+
+/** The application, for the server. */
+export function createHandler(deps: AppDeps): AppHandler {
+  const app = createApp(deps);
+  return async (exchange) => {
+    let response: Response;
+    try {
+      response = await app.fetch(webRequest(exchange));
+    } catch (error) {
+      // The target is read before the application's own handling of errors begins.
+      response = answerFailure(deps, error);
+    }
+    await sendResponse(exchange, response);
+  };
 }
 
-type Env = { Bindings: { readonly info: ConnectionInfo } };
-
-/** The application: pass requests to its `fetch(request, { info })`. */
-export function createApp(deps: AppDeps): Hono<Env> {
-  const app = new Hono<Env>({ getPath: (request) => readTarget(request).path });
+function createApp(deps: AppDeps): Hono {
+  const app = new Hono({ getPath: (request) => readTarget(exchangeOf(request)).path });
   const checkers = new Checkers();
 
   app.route("/", healthRoutes(deps));
@@ -48,26 +61,27 @@ export function createApp(deps: AppDeps): Hono<Env> {
     return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
   });
   app.all("/v1/*", async (c) => {
-    const { raw } = c.req;
-    refuseUnsupported(raw);
+    const exchange = exchangeOf(c.req.raw);
+    refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
     const checker = checkers.of(snapshot);
-    const token = deps.isNoAuth ? null : checker.authenticate(raw.headers);
-    return await deps.proxy.handle(raw, {
-      ...readTarget(raw),
+    const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
+    await deps.proxy.handle(exchange, {
+      ...readTarget(exchange),
       clientIp: deps.trustedProxies.clientIp(
-        peerAddress(c.env.info.remoteAddr),
-        raw.headers.get("x-forwarded-for"),
+        exchange.remoteAddress,
+        exchange.headers.get("x-forwarded-for"),
       ),
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
       isRouterToken: (credential) => checker.find(credential) !== null,
     });
+    return ALREADY_ANSWERED;
   });
   app.notFound((c) => {
     const message = `Nothing is here: ${c.req.method} ${
-      readTarget(c.req.raw).path
+      readTarget(exchangeOf(c.req.raw)).path
     }; the base URL ends in /v1`;
     return answerError(new RouterError(404, "not_found", message));
   });
@@ -76,7 +90,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
 }
 
 /** Turns whatever was thrown into a response. */
-export function answerFailure(deps: Pick<AppDeps, "observer" | "onUnexpected">, error: unknown): Response {
+function answerFailure(deps: Pick<AppDeps, "observer" | "onUnexpected">, error: unknown): Response {
   if (error instanceof RouterError) {
     deps.observer.requestRefused(error.status, error.code);
     return answerError(error);
@@ -99,7 +113,7 @@ class Checkers {
   }
 }
 
-function refuseUnsupported(request: Request): void {
+function refuseUnsupported(request: Pick<ClientExchange, "method" | "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
   }
@@ -108,15 +122,17 @@ function refuseUnsupported(request: Request): void {
   }
 }
 
-function peerAddress(address: Deno.Addr): string {
-  return "hostname" in address ? address.hostname : "";
-}
-
 /** What a client is told to wait when the router has enough to do. */
 const RETRY_AFTER_SECONDS = "1";
 
 function answerError(error: RouterError): Response {
-  const headers = new Headers(CORS_HEADERS.map(([name, value]) => [name, value]));
+  const { headers, body } = refusal(error);
+  return new Response(Uint8Array.from(body), { status: error.status, headers: [...headers] });
+}
+
+/** What a client is told whose request is refused. */
+export function refusal(error: RouterError): ReturnType<typeof errorAnswer> {
+  const headers = new HeaderFields(CORS_HEADERS);
   if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
-  return errorResponse(error, headers);
+  return errorAnswer(error, headers);
 }

@@ -6,6 +6,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Buffer } from "node:buffer";
 import { RouterError } from "../core/errors.ts";
+import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
 import { clientCredentials } from "../proxy/headers.ts";
 
@@ -29,7 +30,7 @@ export class TokenChecker {
    * The token that the request carries in `Authorization: Bearer`, `x-api-key` or `api-key`.
    * @throws RouterError 403 with the messages of the Go program
    */
-  authenticate(headers: Headers): ClientToken {
+  authenticate(headers: HeaderView): ClientToken {
     const credentials = clientCredentials(headers);
     if (credentials.length === 0) {
       throw forbidden("authorization header should start with 'Bearer'");

@@ -1,11 +1,12 @@
 /**
  * The request target as it was sent.
  *
- * `Request.url` of Deno's server holds the raw target behind the Host header, so that a hostile Host can
- * pose as a path, and URL parsers would normalise what an upstream might not. Routing is on this raw path.
+ * URL parsers would normalise what an upstream might not, and a hostile Host can pose as a path in a URL that is put
+ * together from both. Routing is on this raw path.
  */
 import { pathProblem } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
 
 export interface Target {
   /** Raw, undecoded. */
@@ -17,15 +18,18 @@ export interface Target {
 /** Characters of a Host header: a name or an address and a port (RFC 9110 section 7.2). */
 const HOST = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]*$/;
 
+/** The absolute form, as proxies get it (RFC 9112 section 3.2.2): what it says of the host counts for nothing here. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
+
 /** @throws RouterError 400 when host or path are not what a well-meant request has. */
-export function readTarget(request: Request): Target {
-  const host = request.headers.get("host");
+export function readTarget({ headers, target }: Pick<ClientExchange, "headers" | "target">): Target {
+  const host = headers.get("host");
   if (host !== null && !HOST.test(host)) throw invalid("the Host header is malformed");
-  const start = request.url.indexOf("/", request.url.indexOf("//") + 2);
-  const target = start < 0 ? "/" : request.url.slice(start);
-  const questionMark = target.indexOf("?");
-  const path = questionMark < 0 ? target : target.slice(0, questionMark);
-  const query = questionMark < 0 ? "" : target.slice(questionMark + 1);
+  const origin = target.startsWith("/") ? target : target.replace(ABSOLUTE_FORM, "");
+  const questionMark = origin.indexOf("?");
+  const path = (questionMark < 0 ? origin : origin.slice(0, questionMark)) || "/";
+  const query = questionMark < 0 ? "" : origin.slice(questionMark + 1);
+  if (!path.startsWith("/")) throw invalid("the path must begin with a slash");
   const problem = pathProblem(path);
   if (problem !== null) throw invalid(problem);
   return { path, query };

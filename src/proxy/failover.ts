@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
 import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
+import type { HeaderView } from "../core/header_fields.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -26,18 +27,18 @@ import type { UpstreamHealth } from "./health.ts";
 import { maskFor, type SecretMask } from "./masking.ts";
 import type { RequestSession } from "./session.ts";
 import { TimedReader } from "./timed_reader.ts";
-import { type Fetch, type ReplyBody, send, type UpstreamReply } from "./transport.ts";
+import { type ReplyBody, send, type UpstreamClient, type UpstreamReply } from "./transport.ts";
 
 /** Makes the capture of one reply. */
 export type CaptureFactory = (options: {
   readonly kind: EndpointKind;
-  readonly headers: Headers;
+  readonly headers: HeaderView;
   readonly status: number;
   readonly isEventStream: boolean;
 }) => Capture;
 
 export interface FailoverDeps {
-  readonly fetch: Fetch;
+  readonly client: UpstreamClient;
   readonly clock: Clock;
   readonly health: UpstreamHealth;
   readonly observer: Pick<Observer, "attemptEnded" | "failedOver">;
@@ -65,7 +66,7 @@ export interface FailoverRequest {
 
 /** Goes out while the choice is still open. The head goes with the first step. */
 export interface EarlyStep {
-  readonly head: { readonly status: number; readonly headers: Headers; readonly upstream: Upstream };
+  readonly head: { readonly status: number; readonly headers: HeaderView; readonly upstream: Upstream };
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -75,7 +76,7 @@ export type FinalChoice =
     readonly type: "whole";
     readonly upstream: Upstream;
     readonly status: number;
-    readonly headers: Headers;
+    readonly headers: HeaderView;
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly captured: CapturedReply;
     readonly problem: ReplyProblem | null;
@@ -84,7 +85,7 @@ export type FinalChoice =
     readonly type: "open";
     readonly upstream: Upstream;
     readonly status: number;
-    readonly headers: Headers;
+    readonly headers: HeaderView;
     readonly held: readonly Uint8Array<ArrayBuffer>[];
     readonly isHeldCaptured: boolean;
     readonly body: ReplyBody;

@@ -7,13 +7,15 @@
 import { requestText } from "../capture/request_text.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
+import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { candidates } from "../core/policy.ts";
 import { keysOf, maskSecret } from "../core/secrets.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
+import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
-import { EarlyBody } from "./early.ts";
+import { relayEarly } from "./early.ts";
 import {
   type Cancellation,
   type EarlyStep,
@@ -73,27 +75,27 @@ export class Proxy {
   }
 
   /**
-   * Answers one request.
-   * @throws RouterError when the request cannot be accepted at all (408, 413, 429); nothing is recorded then.
+   * Answers one request. Resolves when the answer has gone out, or the client has gone.
+   * @throws RouterError when the request cannot be accepted at all (400, 408, 413, 429); nothing is recorded then.
    */
-  async handle(request: Request, context: RequestContext): Promise<Response> {
+  async handle(client: ClientExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
     const startedMonoMs = this.#deps.clock.monotonic();
     const { limits } = this.#deps;
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
-    const read = await readBody(request, { ...limits, clock: this.#deps.clock });
-    const isBodyless = request.method === "GET" || request.method === "HEAD";
+    const read = await readBody(client.body, { ...limits, clock: this.#deps.clock });
+    const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
-    const contentType = request.headers.get("content-type");
+    const contentType = client.headers.get("content-type");
     const inbound: Inbound = {
       ...classify(context.path, contentType, body),
       id: this.#deps.newId(),
-      method: request.method,
+      method: client.method,
       path: context.path,
       query: context.query,
-      headers: request.headers,
+      headers: client.headers,
       body,
       clientIp: context.clientIp,
       clientName: context.clientName,
@@ -107,14 +109,14 @@ export class Proxy {
       secrets: [
         ...context.snapshot.upstreams.flatMap(keysOf),
         ...context.snapshot.tokens.map((token) => token.secret),
-        ...clientCredentials(request.headers),
+        ...clientCredentials(client.headers),
       ],
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     this.#deps.inFlight.add(session);
-    const exchange = new Exchange(this.#deps, session, () => this.#open.delete(exchange));
+    const exchange = new Exchange(this.#deps, { client, session }, () => this.#open.delete(exchange));
     this.#open.add(exchange);
-    return await exchange.answer(request, {
+    await exchange.answer({
       context,
       candidates: this.#candidates(inbound, context.snapshot),
       isCut: read.type === "cut",
@@ -141,14 +143,20 @@ export class Proxy {
 /** The exchange of one request with its client. */
 class Exchange implements Cancellation {
   readonly #deps: ProxyDeps;
+  readonly #client: ClientExchange;
   readonly #session: RequestSession;
   readonly #abort = new AbortController();
   readonly #onSettled: () => void;
   #cause: "client" | "deadline" | null = null;
   #relayed: Relay | null = null;
 
-  constructor(deps: ProxyDeps, session: RequestSession, onSettled: () => void) {
+  constructor(
+    deps: ProxyDeps,
+    { client, session }: { readonly client: ClientExchange; readonly session: RequestSession },
+    onSettled: () => void,
+  ) {
     this.#deps = deps;
+    this.#client = client;
     this.#session = session;
     this.#onSettled = onSettled;
   }
@@ -162,17 +170,15 @@ class Exchange implements Cancellation {
   }
 
   async answer(
-    request: Request,
     plan: { readonly context: RequestContext; readonly candidates: Upstream[]; readonly isCut: boolean },
-  ): Promise<Response> {
-    if (plan.isCut || request.signal.aborted) return await this.#clientGone();
+  ): Promise<void> {
+    if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     const { snapshot, isRouterToken } = plan.context;
     if (plan.candidates.length === 0) {
       return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
     }
 
-    const onGone = () => this.#cancel("client");
-    request.signal.addEventListener("abort", onGone, { once: true });
+    const forgetClient = this.#client.onGone(() => this.#clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
       ? null
@@ -189,11 +195,11 @@ class Exchange implements Cancellation {
     });
     try {
       const first = await steps.next();
-      if (!first.done) return this.#early(first.value, steps, stopDeadline);
+      if (!first.done) return await this.#early(first.value, steps, stopDeadline);
       stopDeadline();
-      return await this.#final(first.value);
+      await this.#final(first.value);
     } finally {
-      request.signal.removeEventListener("abort", onGone);
+      forgetClient();
     }
   }
 
@@ -211,27 +217,36 @@ class Exchange implements Cancellation {
     await settled;
   }
 
+  #clientLeft(): void {
+    if (this.#relayed === null) this.#cancel("client");
+    else void this.#relayed.cancel();
+  }
+
   #cancel(cause: "client" | "deadline"): void {
     this.#cause ??= cause;
     this.#abort.abort();
   }
 
-  async #final(choice: FinalChoice): Promise<Response> {
+  async #final(choice: FinalChoice): Promise<void> {
     switch (choice.type) {
       case "whole":
         return await this.#whole(choice);
       case "open":
-        return this.#open(choice);
+        this.#client.begin({
+          status: choice.status,
+          headers: this.#headers(choice.headers, choice.upstream),
+        });
+        return await this.#relay(choice);
       case "failed":
         return await this.#failed(choice.error);
       case "client_gone":
-        return await this.#clientGone();
+        return await this.#settleClientGone();
       default:
         return choice satisfies never;
     }
   }
 
-  async #whole(choice: Extract<FinalChoice, { type: "whole" }>): Promise<Response> {
+  async #whole(choice: Extract<FinalChoice, { type: "whole" }>): Promise<void> {
     this.#session.chosen(choice.upstream, null);
     const { errorClass, ...verdict } = verdictOnWhole(choice.status, choice.captured, choice.problem);
     const headers = this.#headers(choice.headers, choice.upstream);
@@ -239,17 +254,21 @@ class Exchange implements Cancellation {
     await this.#settle({ ...verdict, captured: choice.captured });
     const { method } = this.#session.inbound;
     const body = hasNoBody(choice.status, method) ? null : choice.bytes;
-    return new Response(body, { status: choice.status, headers });
+    await this.#reply({ status: choice.status, headers }, body);
   }
 
-  #open(choice: Extract<FinalChoice, { type: "open" }>): Response {
-    const headers = this.#headers(choice.headers, choice.upstream);
-    const relay = this.#relay(choice);
-    return new Response(streamOf(relay), { status: choice.status, headers });
+  /** A client that has left by now gets no answer; its request is settled. */
+  async #reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
+    if (this.#client.isGone) return;
+    try {
+      await this.#client.reply(head, body);
+    } catch {
+      // It left while it was being answered.
+    }
   }
 
   /** The pump of an open reply, wired to the settlement. */
-  #relay(choice: Extract<FinalChoice, { type: "open" }>): Relay {
+  async #relay(choice: Extract<FinalChoice, { type: "open" }>): Promise<void> {
     const session = this.#session;
     const { capture, status, isEventStream } = choice;
     session.chosen(choice.upstream, capture);
@@ -282,34 +301,41 @@ class Exchange implements Cancellation {
       { ...choice, contentLength: declared === null ? null : Number(declared) },
       { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
       {
+        client: this.#client,
         clock: this.#deps.clock,
         idleTimeoutMs: this.#deps.times.idleTimeoutMs,
         clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
       },
     );
-    return this.#relayed;
+    if (this.#client.isGone) await this.#relayed.cancel();
+    await this.#relayed.run();
   }
 
   /** The head goes out before the choice is final. */
-  #early(first: EarlyStep, steps: AsyncGenerator<EarlyStep, FinalChoice>, onDecided: () => void): Response {
+  async #early(
+    first: EarlyStep,
+    steps: AsyncGenerator<EarlyStep, FinalChoice>,
+    onDecided: () => void,
+  ): Promise<void> {
     const { head } = first;
     this.#session.chosen(head.upstream, null);
     const headers = this.#headers(head.headers, head.upstream);
     headers.delete("content-length");
-    const body = new EarlyBody(first.bytes, steps, {
-      clock: this.#deps.clock,
+    this.#client.begin({ status: head.status, headers });
+    await relayEarly(first.bytes, steps, {
+      client: this.#client,
       onDecided,
       relay: (choice) => this.#relay(choice),
       onFailed: (error) => this.#settleFailure(error),
       cancel: () => this.#cancel("client"),
       onClientGone: () => this.#settleClientGone(),
     });
-    return new Response(streamOf(body), { status: head.status, headers });
   }
 
-  async #failed(error: RouterError): Promise<Response> {
+  async #failed(error: RouterError): Promise<void> {
     await this.#settleFailure(error);
-    return errorResponse(error, this.#headers(null, null));
+    const { headers, body } = errorAnswer(error, this.#headers(null, null));
+    await this.#reply({ status: error.status, headers }, body);
   }
 
   async #settleFailure(error: RouterError): Promise<void> {
@@ -322,11 +348,6 @@ class Exchange implements Cancellation {
       responseText: JSON.stringify(error.toEnvelope()),
       error: error.message,
     });
-  }
-
-  async #clientGone(): Promise<Response> {
-    await this.#settleClientGone();
-    return new Response(null, { status: CLIENT_GONE_STATUS });
   }
 
   async #settleClientGone(): Promise<void> {
@@ -350,7 +371,7 @@ class Exchange implements Cancellation {
     await settle(this.#deps, this.#session, ending);
   }
 
-  #headers(upstream: Headers | null, chosen: Upstream | null): Headers {
+  #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
       requestId: this.#session.inbound.id,
       upstreamName: chosen?.name ?? null,
@@ -360,19 +381,13 @@ class Exchange implements Cancellation {
   }
 }
 
-function streamOf(
-  source: Pick<Relay | EarlyBody, "pull" | "cancel">,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return new ReadableStream({
-    pull: (controller) => source.pull(controller),
-    cancel: () => source.cancel(),
-  }, { highWaterMark: 0 });
-}
-
-/** An error of our own as a response. */
-export function errorResponse(error: RouterError, headers: Headers): Response {
+/** An error of our own as an answer. */
+export function errorAnswer(
+  error: RouterError,
+  headers: HeaderFields,
+): { readonly headers: HeaderFields; readonly body: Uint8Array } {
   headers.set("content-type", "application/json");
-  return new Response(JSON.stringify(error.toEnvelope()), { status: error.status, headers });
+  return { headers, body: new TextEncoder().encode(JSON.stringify(error.toEnvelope())) };
 }
 
 /** Why there is nothing to try. */

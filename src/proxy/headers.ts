@@ -3,6 +3,7 @@
  *
  * Hop-by-hop headers: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
  */
+import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
 import type { SecretMask } from "./masking.ts";
 
@@ -37,7 +38,7 @@ const NEVER_RELAYED = new Set([...HOP_BY_HOP]);
 const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key"] as const;
 
 /** Names that a `Connection` header declares hop-by-hop. */
-function connectionTokens(headers: Headers): Set<string> {
+function connectionTokens(headers: HeaderView): Set<string> {
   const value = headers.get("connection");
   return value === null ? EMPTY : new Set(value.split(",").map((token) => token.trim().toLowerCase()));
 }
@@ -52,9 +53,9 @@ export function upstreamHeaders(
   inbound: Pick<Inbound, "headers">,
   upstream: Pick<Upstream, "sk" | "endpoint" | "authStyle">,
   isRouterToken: (credential: string) => boolean,
-): Headers | null {
+): HeaderFields | null {
   const named = connectionTokens(inbound.headers);
-  const headers = new Headers();
+  const headers = new HeaderFields();
   for (const [name, value] of inbound.headers) {
     if (NEVER_FORWARDED.has(name) || name.startsWith("x-forwarded-") || named.has(name)) continue;
     headers.append(name, value);
@@ -71,7 +72,7 @@ export function upstreamHeaders(
 
 /** The credential headers of a client that hold none of the router's own tokens. */
 function ownCredentials(
-  headers: Headers,
+  headers: HeaderView,
   isRouterToken: (credential: string) => boolean,
 ): [string, string][] {
   const own: [string, string][] = [];
@@ -83,11 +84,14 @@ function ownCredentials(
 }
 
 /** Whether an `asis` upstream can be tried for this client. */
-export function hasOwnCredential(headers: Headers, isRouterToken: (credential: string) => boolean): boolean {
+export function hasOwnCredential(
+  headers: HeaderView,
+  isRouterToken: (credential: string) => boolean,
+): boolean {
   return ownCredentials(headers, isRouterToken).length > 0;
 }
 
-function setCredential(headers: Headers, sk: string, style: AuthStyle): void {
+function setCredential(headers: HeaderFields, sk: string, style: AuthStyle): void {
   switch (style) {
     case "bearer":
       return headers.set("authorization", `Bearer ${sk}`);
@@ -114,7 +118,7 @@ export function bearerToken(value: string): string | null {
 }
 
 /** Every credential that a client sent, in order of preference. */
-export function clientCredentials(headers: Headers): string[] {
+export function clientCredentials(headers: HeaderView): string[] {
   const credentials: string[] = [];
   const authorization = headers.get("authorization");
   const bearer = authorization === null ? null : bearerToken(authorization);
@@ -143,8 +147,8 @@ export interface RouterHeaders {
 }
 
 /** The headers of the answer to the client. `upstream` null: an answer of our own. */
-export function clientHeaders(upstream: Headers | null, router: RouterHeaders): Headers {
-  const headers = new Headers();
+export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders): HeaderFields {
+  const headers = new HeaderFields();
   if (upstream !== null) {
     const named = connectionTokens(upstream);
     for (const [name, value] of upstream) {

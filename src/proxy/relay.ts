@@ -1,12 +1,13 @@
 /**
  * The one pump: bytes of the chosen reply to the client, each shown to the capture, with backpressure both ways.
  *
- * Pull-driven: the upstream is read only when the client takes more. The last bytes of a reply wait for its
+ * The upstream is read only when the client has taken what came before. The last bytes of a reply wait for its
  * record's commit (`onEnd`), so that a client never holds a whole reply that was not recorded.
  */
 import type { Capture } from "../capture/capture.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
 import type { SecretMask } from "./masking.ts";
 import type { ReplyBody } from "./transport.ts";
 
@@ -46,9 +47,11 @@ export interface RelayHooks {
   onEnd(end: RelayEnd): Promise<void>;
 }
 
-type Controller = ReadableStreamDefaultController<Uint8Array>;
+/** The client's side of a reply whose head has been begun. */
+export type ReplyWriter = Pick<ClientExchange, "write" | "end" | "cut">;
 
-export interface RelayTimes {
+export interface RelayContext {
+  readonly client: ReplyWriter;
   readonly clock: Clock;
   /** How long the upstream may send nothing. */
   readonly idleTimeoutMs: number;
@@ -56,51 +59,53 @@ export interface RelayTimes {
   readonly clientTimeoutMs: number;
 }
 
-/** One reply on its way to the client: the underlying source of the response's stream. */
+/** One reply on its way to the client. */
 export class Relay {
   readonly #source: RelaySource;
   readonly #hooks: RelayHooks;
+  readonly #client: ReplyWriter;
   readonly #idle: IdleTimer;
   readonly #stall: IdleTimer;
-  readonly #clock: Clock;
-  #controller: Controller | null = null;
   #heldAt = 0;
   #bytes = 0;
   #isTerminalSeen = false;
   #isOver = false;
   #isIdle = false;
 
-  constructor(source: RelaySource, hooks: RelayHooks, times: RelayTimes) {
+  constructor(source: RelaySource, hooks: RelayHooks, { client, clock, ...times }: RelayContext) {
     this.#source = source;
     this.#hooks = hooks;
-    this.#idle = new IdleTimer(times.clock, times.idleTimeoutMs, () => {
+    this.#client = client;
+    this.#idle = new IdleTimer(clock, times.idleTimeoutMs, () => {
       this.#isIdle = true;
       source.body.cancel();
     });
-    this.#clock = times.clock;
-    this.#stall = new IdleTimer(times.clock, times.clientTimeoutMs, () => void this.#stalled());
+    this.#stall = new IdleTimer(clock, times.clientTimeoutMs, () => void this.#stalled());
   }
 
-  /** Gives the client its next bytes, ends the stream, or errors it (an unterminated end). */
-  async pull(controller: Controller): Promise<void> {
-    this.#stall.pause();
-    await this.#give(controller);
-    if (this.#isOver) return;
-    this.#controller = controller;
-    this.#stall.start();
-  }
-
-  async #give(controller: Controller): Promise<void> {
+  /** Gives the client everything, and ends its reply, or cuts it off. Never rejects. */
+  async run(): Promise<void> {
     while (!this.#isOver) {
-      const chunk = await this.#next(controller);
+      const chunk = await this.#next();
       if (chunk === null) return;
       if (chunk.length === 0) continue;
       if (this.#isLast()) {
         this.#isTerminalSeen = true;
         await this.#hooks.onEnd({ type: "terminal" });
+        if (this.#isOver) return;
       }
-      if (!this.#isOver) controller.enqueue(chunk);
-      return;
+      await this.#give(chunk);
+    }
+  }
+
+  async #give(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#stall.start();
+    try {
+      await this.#client.write(chunk);
+    } catch {
+      await this.cancel();
+    } finally {
+      this.#stall.pause();
     }
   }
 
@@ -121,8 +126,7 @@ export class Relay {
   }
 
   async #stalled(): Promise<void> {
-    if (this.#controller === null) return;
-    await this.#fail(this.#controller, { type: "client_stalled", limitMs: this.#stall.limitMs });
+    await this.#fail({ type: "client_stalled", limitMs: this.#stall.limitMs });
   }
 
   /** Nothing more goes out. */
@@ -132,10 +136,8 @@ export class Relay {
     this.#stall.stop();
   }
 
-  /** The next bytes for the client, captured; null when the stream was closed or errored instead. */
-  async #next(
-    controller: Controller,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
+  /** The next bytes for the client, captured; null when the reply was ended or cut off instead. */
+  async #next(): Promise<Uint8Array<ArrayBuffer> | null> {
     const held = this.#source.held[this.#heldAt];
     if (held !== undefined) {
       this.#heldAt++;
@@ -147,18 +149,18 @@ export class Relay {
       chunk = await this.#source.body.read();
     } catch (error) {
       const idle: RelayEnd = { type: "idle", limitMs: this.#idle.limitMs };
-      await this.#fail(controller, this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
+      await this.#fail(this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
       return null;
     } finally {
       this.#idle.pause();
     }
     if (this.#isOver) return null;
     if (this.#isIdle) {
-      await this.#fail(controller, { type: "idle", limitMs: this.#idle.limitMs });
+      await this.#fail({ type: "idle", limitMs: this.#idle.limitMs });
       return null;
     }
     if (chunk !== null) return this.#take(chunk, false);
-    return await this.#finish(controller);
+    return await this.#finish();
   }
 
   #take(chunk: Uint8Array<ArrayBuffer>, isCaptured: boolean): Uint8Array<ArrayBuffer> {
@@ -176,9 +178,7 @@ export class Relay {
     return this.#source.capture.progress.isTerminal || this.#bytes === this.#source.contentLength;
   }
 
-  async #finish(
-    controller: Controller,
-  ): Promise<Uint8Array<ArrayBuffer> | null> {
+  async #finish(): Promise<Uint8Array<ArrayBuffer> | null> {
     const { mask, contentLength } = this.#source;
     const rest = mask?.flush();
     if (rest !== undefined && rest.length > 0) {
@@ -191,44 +191,25 @@ export class Relay {
     }
     if (contentLength !== null && this.#bytes < contentLength) {
       const message = `the body ended after ${this.#bytes} of ${contentLength} bytes`;
-      await this.#fail(controller, { type: "cut", message });
+      await this.#fail({ type: "cut", message });
       return null;
     }
     this.#stop();
     await this.#hooks.onEnd({ type: "end" });
-    controller.close();
+    try {
+      await this.#client.end();
+    } catch {
+      // It has everything but the end, and has left.
+    }
     return null;
   }
 
-  async #fail(controller: Controller, end: RelayEnd): Promise<void> {
+  async #fail(end: RelayEnd): Promise<void> {
     if (this.#isOver) return;
     this.#stop();
     this.#source.body.cancel();
     await this.#hooks.onEnd(end);
-    await flushed(this.#clock);
-    controller.error(new UnterminatedEnd());
-  }
-}
-
-const FLUSH_MS = 20;
-
-/** Gives the server the moment that it needs to send what it has: an error drops what is still unsent. */
-export function flushed(clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimer(resolve, FLUSH_MS);
-  });
-}
-
-/** Ends a response without its terminator, so that the client can tell that it was cut. */
-export class UnterminatedEnd extends Error {
-  override readonly name = "UnterminatedEnd";
-  constructor() {
-    super("the upstream's reply was cut");
-  }
-
-  /** Deno prints what breaks a response, stack and all; the request's own log line has told it already. */
-  [Symbol.for("Deno.customInspect")](): string {
-    return "";
+    this.#client.cut();
   }
 }
 

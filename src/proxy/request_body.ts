@@ -3,7 +3,10 @@
  */
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
+import type { RequestBody } from "../wire/exchange.ts";
+import { MessageError } from "../wire/head.ts";
 import { concat } from "./gate.ts";
+import { TimedReader } from "./timed_reader.ts";
 
 export type BodyRead =
   | { readonly type: "body"; readonly bytes: Uint8Array<ArrayBuffer> | null }
@@ -17,49 +20,37 @@ export interface BodyLimits {
   readonly clock: Clock;
 }
 
-/** @throws RouterError 413 when the body is too large, 408 when it stops coming. */
-export async function readBody(request: Request, limits: BodyLimits): Promise<BodyRead> {
+/** @throws RouterError 413 when the body is too large, 408 when it stops coming, 400 when it is framed wrongly. */
+export async function readBody(body: RequestBody | null, limits: BodyLimits): Promise<BodyRead> {
   const { maxBodyBytes: maxBytes, clientTimeoutMs, clock } = limits;
-  if (request.body === null) return { type: "body", bytes: null };
-  const declared = Number(request.headers.get("content-length") ?? NaN);
-  if (declared > maxBytes) throw tooLarge(maxBytes);
+  if (body === null) return { type: "body", bytes: null };
+  if ((body.declaredBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
-  const reader = request.body.getReader();
-  let isStalled = false;
-  let lastMs = clock.monotonic();
-  const check = () => {
-    const leftMs = lastMs + clientTimeoutMs - clock.monotonic();
-    if (leftMs > 0) {
-      timer = clock.setTimer(check, leftMs);
-    } else {
-      isStalled = true;
-      reader.cancel().catch(() => {});
-    }
-  };
-  let timer = clock.setTimer(check, clientTimeoutMs);
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (isStalled) throw stalled(clientTimeoutMs);
-      if (done) break;
-      lastMs = clock.monotonic();
-      chunks.push(value);
-      bytes += value.length;
-      if (bytes > maxBytes) {
-        reader.cancel().catch(() => {});
-        throw tooLarge(maxBytes);
+  const reader = new TimedReader({ read: () => body.read(), cancel: () => {} }, clock);
+  for (;;) {
+    const read = await reader.read(clientTimeoutMs);
+    switch (read.type) {
+      case "chunk":
+        chunks.push(read.bytes);
+        bytes += read.bytes.length;
+        if (bytes > maxBytes) throw tooLarge(maxBytes);
+        continue;
+      case "late":
+        throw stalled(clientTimeoutMs);
+      case "broken":
+        if (read.error instanceof MessageError) {
+          throw new RouterError(400, "invalid_request", `The request body is refused: ${read.error.message}`);
+        }
+        return { type: "cut", bytes: concat(chunks) };
+      case "end": {
+        const whole = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
+        return { type: "body", bytes: bytes === 0 ? null : whole };
       }
+      default:
+        read satisfies never;
     }
-  } catch (error) {
-    if (error instanceof RouterError) throw error;
-    if (isStalled) throw stalled(clientTimeoutMs);
-    return { type: "cut", bytes: concat(chunks) };
-  } finally {
-    clock.clearTimer(timer);
   }
-  const whole = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
-  return { type: "body", bytes: bytes === 0 ? null : whole };
 }
 
 function tooLarge(maxBytes: number): RouterError {

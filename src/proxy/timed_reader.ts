@@ -45,6 +45,7 @@ export class TimedReader {
 
   /** The body as a plain one again, beginning with a read that is still pending. */
   rest(): ReplyBody {
+    if (this.#pending === null) return this.#body;
     return {
       read: async () => {
         if (this.#pending === null) return this.#body.read();

@@ -7,30 +7,30 @@
 import { redactSecrets } from "../core/secrets.ts";
 import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } from "../core/types.ts";
 import { messageOf } from "../core/errors.ts";
+import type { HeaderView } from "../core/header_fields.ts";
 import { withModel } from "../core/model_alias.ts";
+import type { ClientReply, ClientReplyBody, ClientRequest } from "../wire/client.ts";
 import { upstreamHeaders, upstreamUrl } from "./headers.ts";
 
-/** `fetch`, bound to the connection pool that the composition root made. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+/** Sends requests to upstreams; the composition root makes it. */
+export interface UpstreamClient {
+  /** @throws when no reply's head comes, whatever the reason */
+  send(request: ClientRequest): Promise<ClientReply>;
+}
 
 /** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
 export interface UpstreamReply {
   readonly type: "reply";
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: HeaderView;
   readonly body: ReplyBody;
 }
 
-/** A reply's body: an explicit reader, so that there is no second copy and no hidden buffer. */
-export interface ReplyBody {
-  /** The next bytes, or null at the end. Rejects, then always, when the connection breaks. */
-  read(): Promise<Uint8Array<ArrayBuffer> | null>;
-  /** Aborts the exchange; the upstream sees its connection close. Idempotent, never throws. */
-  cancel(): void;
-}
+/** A reply's body. Cancelling it lets the upstream see its connection close. */
+export type ReplyBody = ClientReplyBody;
 
 export interface TransportDeps {
-  readonly fetch: Fetch;
+  readonly client: UpstreamClient;
   readonly clock: Clock;
 }
 
@@ -69,18 +69,15 @@ export async function send(
   }, options.headersTimeoutMs);
 
   try {
-    const response = await deps.fetch(upstreamUrl(upstream.endpoint, inbound.path, inbound.query), {
+    const reply = await deps.client.send({
+      url: upstreamUrl(upstream.endpoint, inbound.path, inbound.query),
       method: inbound.method,
       headers,
       body: upstreamBody(inbound, upstream),
-      redirect: "manual",
       signal: controller.signal,
     });
-    const body = new FetchedBody(response.body, {
-      abort: () => controller.abort(),
-      release: () => options.signal.removeEventListener("abort", abort),
-    });
-    return { type: "reply", status: response.status, headers: response.headers, body };
+    const body = new AbortableBody(reply.body, () => options.signal.removeEventListener("abort", abort));
+    return { type: "reply", status: reply.status, headers: reply.headers, body };
   } catch (error) {
     options.signal.removeEventListener("abort", abort);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
@@ -100,59 +97,30 @@ function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuf
     : withModel(body, inbound.headers.get("content-type"), alias);
 }
 
-/** What one read may bring. */
-const READ_BYTES = 64 * 1024;
+/** A body that stops listening for the client's leaving when it has ended. */
+class AbortableBody implements ReplyBody {
+  readonly #body: ReplyBody;
+  readonly #release: () => void;
 
-/**
- * Reads into a buffer of its own and hands out copies: a default reader allocates 64 KiB for every few
- * kilobytes that come, which a burst of them shows as tens of megabytes of memory.
- */
-class FetchedBody implements ReplyBody {
-  readonly #reader: ReadableStreamBYOBReader | null;
-  #buffer: ArrayBuffer | null = null;
-  readonly #hooks: { abort(): void; release(): void };
-  #isDone = false;
-  #error: unknown = null;
-
-  constructor(
-    body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
-    hooks: { abort(): void; release(): void },
-  ) {
-    this.#reader = body?.getReader({ mode: "byob" }) ?? null;
-    this.#hooks = hooks;
-    if (this.#reader === null) this.#finish();
+  constructor(body: ReplyBody, release: () => void) {
+    this.#body = body;
+    this.#release = release;
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (this.#error !== null) throw this.#error;
-    if (this.#isDone || this.#reader === null) return null;
     try {
-      const buffer = this.#buffer ?? new ArrayBuffer(READ_BYTES);
-      this.#buffer = null;
-      const { done, value } = await this.#reader.read(new Uint8Array(buffer));
-      if (!done) {
-        this.#buffer = value.buffer;
-        return value.slice();
-      }
-      this.#finish();
-      return null;
+      const bytes = await this.#body.read();
+      if (bytes === null) this.#release();
+      return bytes;
     } catch (error) {
-      this.#error = error;
-      this.#finish();
+      this.#release();
       throw error;
     }
   }
 
   cancel(): void {
-    if (this.#isDone) return;
-    this.#finish();
-    this.#reader?.cancel().catch(() => {});
-    this.#hooks.abort();
-  }
-
-  #finish(): void {
-    this.#isDone = true;
-    this.#hooks.release();
+    this.#release();
+    this.#body.cancel();
   }
 }
 

@@ -9,9 +9,11 @@ import { systemClock } from "../../src/cli/clock.ts";
 import type { Clock, RequestRecord, Upstream } from "../../src/core/types.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
+import { FetchClient } from "../../src/proxy/fetch_client.ts";
 import { UpstreamHealth } from "../../src/proxy/health.ts";
 import { HeldBudget } from "../../src/proxy/held_budget.ts";
 import { InFlightRows } from "../../src/proxy/in_flight.ts";
+import { HttpServer } from "../../src/wire/server.ts";
 import { FaultTable } from "../support/fault_table.ts";
 import { eventually, Router, type RouterOptions, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { SmallDisk } from "../support/small_disk.ts";
@@ -366,10 +368,13 @@ async function exchange(
     weight: 1,
   };
   const inFlight = new InFlightRows(sink, clock);
+  const upstreams = new FetchClient(fetch);
   const proxy = new Proxy({
-    fetch: (url, init) => {
-      onSent();
-      return fetch(url, init);
+    client: {
+      send: (request) => {
+        onSent();
+        return upstreams.send(request);
+      },
     },
     clock,
     health: new UpstreamHealth(clock, () => {}),
@@ -394,19 +399,29 @@ async function exchange(
     newId: () => "01J00000000000000000000000",
     random: Math.random,
   });
-  const response = await proxy.handle(
-    new Request("http://127.0.0.1/v1/chat/completions", { method: "POST", body: '{"model":"m"}' }),
-    {
-      path: "/v1/chat/completions",
-      query: "",
-      clientIp: "127.0.0.1",
-      clientName: null,
-      clientToken: null,
-      snapshot: { version: 1, upstreams: [upstream], tokens: [], policy: null, problems: [] },
-      isRouterToken: () => false,
-    },
-  );
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const front = new HttpServer(listener, {
+    clock: systemClock,
+    handle: (client) =>
+      proxy.handle(client, {
+        path: "/v1/chat/completions",
+        query: "",
+        clientIp: "127.0.0.1",
+        clientName: null,
+        clientToken: null,
+        snapshot: { version: 1, upstreams: [upstream], tokens: [], policy: null, problems: [] },
+        isRouterToken: () => false,
+      }),
+    refusal: (error) => ({ headers: [], body: new TextEncoder().encode(error.message) }),
+    onUnexpected: (error) => assert.fail(String(error)),
+  });
+  const response = await fetch(`http://127.0.0.1:${listener.addr.port}/v1/chat/completions`, {
+    method: "POST",
+    body: '{"model":"m"}',
+  });
   await response.text();
+  front.stop();
+  await front.finished;
   inFlight.stop();
   const [record] = records;
   assert.ok(record !== undefined);

@@ -198,7 +198,7 @@ Deno.test("framing tricks bring at most one request to an upstream", async (t) =
     [
       "bare LF for line ends",
       `GET /v1/models HTTP/1.1\nHost: x\n${AUTH.trim()}\nConnection: close\n\n`,
-      "one request",
+      "refused",
     ],
     [
       "a folded header",

@@ -1,6 +1,7 @@
 /**
  * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
  */
+import type { HeaderView } from "../../core/header_fields.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
 import { ASIS, type Clock, type Inbound, type Upstream } from "../../core/types.ts";
 import { TimedReader } from "../../proxy/timed_reader.ts";
@@ -29,7 +30,7 @@ const EARLIEST_MS = Date.UTC(2025, 0, 1);
 
 interface Answer {
   readonly status: number;
-  readonly headers: Headers;
+  readonly headers: HeaderView;
   readonly ms: number;
   /** null: it was not read, or is no list. */
   readonly modelCount: number | null;
@@ -210,7 +211,7 @@ export function judgeAnswer(
   };
 }
 
-function redirectText(headers: Headers): string {
+function redirectText(headers: HeaderView): string {
   const host = URL.parse(headers.get("location") ?? "")?.host;
   return host ? ` to ${host}` : "";
 }
@@ -250,7 +251,7 @@ function withCertificate(verdict: Verdict, certificate: Verdict | null): Verdict
   };
 }
 
-function clockOffset(headers: Headers, nowMs: number): number | null {
+function clockOffset(headers: HeaderView, nowMs: number): number | null {
   const dateMs = Date.parse(headers.get("date") ?? "");
   return Number.isNaN(dateMs) ? null : nowMs - (dateMs + DATE_LATENESS_MS);
 }

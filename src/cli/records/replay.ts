@@ -6,6 +6,7 @@
 import type { Attempt, Inbound, Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { systemClock } from "../clock.ts";
+import { upstreamClient } from "../upstream_client.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { CommandError } from "../errors.ts";
 import { cleanText, formatJson } from "../output.ts";
@@ -62,12 +63,9 @@ export async function replayRecord(
 }
 
 async function ask({ inbound, upstream }: ReplayPlan): Promise<ReplayedReply> {
-  const client = Deno.createHttpClient({ http1: true, http2: false, poolMaxIdlePerHost: 0 });
+  const client = upstreamClient();
   try {
-    return await exchange({
-      fetch: (url, init) => fetch(url, { ...init, client }),
-      clock: systemClock,
-    }, { inbound, upstream });
+    return await exchange({ client, clock: systemClock }, { inbound, upstream });
   } finally {
     client.close();
   }

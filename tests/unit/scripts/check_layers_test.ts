@@ -30,7 +30,7 @@ const ALLOWED: readonly (readonly [path: string, text: string])[] = [
   ["main.ts", 'import { runProgram } from "./src/cli/program.ts";\nDeno.exit(await runProgram());'],
   [
     "src/cli/serve.ts",
-    'import { Hono } from "hono";\nimport { A } from "../store/writer.ts";\nDeno.serve(x);',
+    'import { Hono } from "hono";\nimport { A } from "../store/writer.ts";\nDeno.listen(x);',
   ],
   ["src/cli/program.ts", 'import manifest from "../../deno.json" with { type: "json" };'],
   ["src/cli/program.ts", 'const { serve } = await import("./serve.ts");'],
@@ -43,9 +43,9 @@ const ALLOWED: readonly (readonly [path: string, text: string])[] = [
   ["src/capture/chat.ts", 'import zlib from "node:zlib";\nimport { A } from "../core/types.ts";'],
   ["src/notify/channels.ts", 'import type { AlertSettings } from "../config/settings.ts";'],
   ["src/store/sqlite.ts", "export function openDatabase(path: string) {\n  new DatabaseSync(path);\n}"],
-  ["src/core/policy.ts", "// Deno.serve( and fetch( are words here\n/* new Worker( */\nconst a = 1;"],
+  ["src/core/policy.ts", "// Deno.listen( and fetch( are words here\n/* new Worker( */\nconst a = 1;"],
   ["src/core/policy.ts", 'const url = "https://example.org"; import.meta.url;'],
-  ["tests/unit/x_test.ts", 'import { A } from "../../src/store/writer.ts";\nDeno.serve(x);'],
+  ["tests/unit/x_test.ts", 'import { A } from "../../src/store/writer.ts";\nDeno.listen(x);'],
   ["scripts/demo.ts", 'import { A } from "../src/store/writer.ts";'],
 ];
 
@@ -83,8 +83,8 @@ const REFUSED: readonly (readonly [path: string, text: string, problems: readonl
   ["src/other/a.ts", "const a = 1;", [/^1: src\/other is no known layer/]],
   ["src/a.ts", "const a = 1;", [/src\/\(a\.ts\) is no known layer/]],
   ["main.ts", 'import { A } from "./src/http/app.ts";', [/main\.ts must import only src\/cli/]],
-  ["src/http/a.ts", "const a = 1;\nDeno.serve(a);", [
-    /^2: http must not use Deno\.serve\(\); make it in src\/cli/,
+  ["src/http/a.ts", "const a = 1;\nDeno.listen(a);", [
+    /^2: http must not use Deno\.listen\(\) or Deno\.connect\(\); make it in src\/cli/,
   ]],
   ["src/proxy/a.ts", "Deno.createHttpClient({});", [/Deno\.createHttpClient\(\)/]],
   ["src/store/a.ts", "new Worker(url);", [/new Worker\(\)/]],

@@ -1,0 +1,60 @@
+/**
+ * Makes the client that talks to the upstreams: over sockets, or over `fetch` where the way out is a proxy.
+ */
+import { PROXY_VARIABLES } from "../config/environment.ts";
+import { FetchClient } from "../proxy/fetch_client.ts";
+import type { UpstreamClient } from "../proxy/transport.ts";
+import { type Connect, HttpClient } from "../wire/client.ts";
+import type { ByteConnection } from "../wire/connection.ts";
+import { systemClock } from "./clock.ts";
+
+const IDLE_CONNECTIONS_PER_UPSTREAM = 1024;
+const IDLE_CONNECTION_MS = 60_000;
+
+export function upstreamClient(): UpstreamClient & { close(): void } {
+  if (isBehindProxy()) return fetchClient();
+  return new HttpClient({
+    connect,
+    clock: systemClock,
+    maxIdlePerOrigin: IDLE_CONNECTIONS_PER_UPSTREAM,
+    idleTimeoutMs: IDLE_CONNECTION_MS,
+  });
+}
+
+function isBehindProxy(): boolean {
+  return PROXY_VARIABLES.some((name) => Boolean(Deno.env.get(name)));
+}
+
+function fetchClient(): UpstreamClient & { close(): void } {
+  const pool = Deno.createHttpClient({
+    http1: true,
+    http2: false,
+    poolMaxIdlePerHost: IDLE_CONNECTIONS_PER_UPSTREAM,
+    poolIdleTimeout: IDLE_CONNECTION_MS,
+  });
+  const client = new FetchClient((url, init) => fetch(url, { ...init, client: pool }));
+  return { send: (request) => client.send(request), close: () => pool.close() };
+}
+
+/** A connection that comes after it was given up is closed. */
+const connect: Connect = async (origin, signal) => {
+  const connecting = open(origin);
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([connecting, givenUp]);
+  } catch (error) {
+    connecting.then((connection) => connection.close(), () => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+};
+
+async function open({ isTls, hostname, port }: Parameters<Connect>[0]): Promise<ByteConnection> {
+  if (isTls) return await Deno.connectTls({ hostname, port, alpnProtocols: ["http/1.1"] });
+  const connection = await Deno.connect({ hostname, port });
+  connection.setNoDelay(true);
+  return connection;
+}

@@ -1,0 +1,121 @@
+/**
+ * The bridge between an exchange and the web's `Request` and `Response`, which Hono speaks.
+ *
+ * A `Request` costs more than routing it, so it is made only when something asks for more than its method: what is
+ * relayed never does.
+ */
+import type { ClientExchange } from "../wire/exchange.ts";
+
+/** What a handler gives back that has answered through the exchange itself. */
+export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
+
+const EXCHANGE = Symbol("exchange");
+const REQUEST = Symbol("request");
+
+/** A request whose `Request` is made when it is needed. */
+interface LazyRequest {
+  readonly [EXCHANGE]: ClientExchange;
+  [REQUEST]?: Request;
+}
+
+/** The exchange behind a request that {@link webRequest} made. */
+export function exchangeOf(request: Request): ClientExchange {
+  return (request as unknown as LazyRequest)[EXCHANGE];
+}
+
+/** The exchange as a `Request`. */
+export function webRequest(exchange: ClientExchange): Request {
+  const request = Object.create(PROTOTYPE);
+  request[EXCHANGE] = exchange;
+  return request;
+}
+
+function made(lazy: LazyRequest): Request {
+  lazy[REQUEST] ??= makeRequest(lazy[EXCHANGE]);
+  return lazy[REQUEST];
+}
+
+const PROTOTYPE: object = Object.create(Request.prototype, {
+  method: {
+    get(this: LazyRequest) {
+      return this[EXCHANGE].method;
+    },
+  },
+});
+for (const name of ["url", "headers", "body", "bodyUsed", "signal", "redirect"] as const) {
+  Object.defineProperty(PROTOTYPE, name, {
+    get(this: LazyRequest) {
+      return made(this)[name];
+    },
+  });
+}
+for (const name of ["arrayBuffer", "blob", "bytes", "clone", "formData", "json", "text"] as const) {
+  Object.defineProperty(PROTOTYPE, name, {
+    value(this: LazyRequest) {
+      return made(this)[name]();
+    },
+  });
+}
+
+function makeRequest(exchange: ClientExchange): Request {
+  const { method, target, headers, body } = exchange;
+  const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
+  const hasBody = body !== null && method !== "GET" && method !== "HEAD";
+  return new Request(`http://${headers.get("host") || "localhost"}${path}`, {
+    method,
+    headers: [...headers],
+    ...(hasBody ? { body: streamOf(body), duplex: "half" } : {}),
+  } as RequestInit);
+}
+
+function streamOf(body: NonNullable<ClientExchange["body"]>): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull: async (controller) => {
+      const bytes = await body.read();
+      if (bytes === null) controller.close();
+      else controller.enqueue(bytes);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * Sends a response over the exchange, unless that is answered or its client has gone: what a handler gives back is then
+ * {@link ALREADY_ANSWERED}, or what Hono makes of that for a HEAD request. A stream is cancelled when the client
+ * leaves. Never rejects.
+ */
+export async function sendResponse(exchange: ClientExchange, response: Response): Promise<void> {
+  if (response === ALREADY_ANSWERED || exchange.isAnswered || exchange.isGone) return;
+  const head = { status: response.status, headers: response.headers };
+  try {
+    if (response.body === null) return await exchange.reply(head, null);
+    await sendBody(exchange, head, response.body.getReader());
+  } catch {
+    exchange.cut();
+  }
+}
+
+async function sendBody(
+  exchange: ClientExchange,
+  head: { readonly status: number; readonly headers: Headers },
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<void> {
+  const forget = exchange.onGone(() => void reader.cancel().catch(() => {}));
+  try {
+    exchange.begin(head);
+    // A head that a stream lets wait must not wait for its first event.
+    if (head.headers.get("content-type")?.startsWith("text/event-stream")) {
+      await exchange.write(new Uint8Array(0));
+    }
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      await exchange.write(value);
+    }
+    if (!exchange.isGone) await exchange.end();
+  } catch (error) {
+    await reader.cancel(error).catch(() => {});
+    throw error;
+  } finally {
+    forget();
+  }
+}

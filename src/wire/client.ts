@@ -1,0 +1,359 @@
+/**
+ * The HTTP/1.1 client: sends a request over a pooled connection and hands over the reply's head and body.
+ *
+ * Uses plain sockets instead of `fetch`, which costs more than all the rest of a relayed request together. Follows no
+ * redirect, decodes nothing, adds no header but those of the framing.
+ */
+import type { HeaderView } from "../core/header_fields.ts";
+import type { Clock, TimerId } from "../core/types.ts";
+import { type ByteConnection, closeQuietly, ConnectionInput, writeAll } from "./connection.ts";
+import { isPersistent, replyFraming } from "./framing.ts";
+import { formatHead, parseReplyHead, type ReplyHead, writeLatin1 } from "./head.ts";
+import { MessageBody, readHead } from "./reading.ts";
+
+/** Where a connection goes. */
+export interface Origin {
+  readonly isTls: boolean;
+  /** A name or an address, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** Opens connections; rejects when it cannot. */
+export type Connect = (origin: Origin, signal: AbortSignal) => Promise<ByteConnection>;
+
+export interface ClientRequest {
+  /** Absolute, `http:` or `https:`. */
+  readonly url: string;
+  readonly method: string;
+  /** End-to-end headers, names in lower case; `host` and `content-length` are set here. */
+  readonly headers: HeaderView;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  /** Ends the exchange, whatever it is at; the upstream sees its connection close. */
+  readonly signal: AbortSignal;
+}
+
+export interface ClientReply {
+  readonly status: number;
+  readonly headers: HeaderView;
+  readonly body: ClientReplyBody;
+}
+
+export interface ClientReplyBody {
+  /** The next bytes, or null at the end. Rejects, then always, when the connection breaks or the framing is wrong. */
+  read(): Promise<Uint8Array<ArrayBuffer> | null>;
+  /** Gives the exchange up. Idempotent, never throws. */
+  cancel(): void;
+}
+
+export interface ClientOptions {
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** Idle connections kept for each origin. */
+  readonly maxIdlePerOrigin: number;
+  /** How long an idle connection is kept. */
+  readonly idleTimeoutMs: number;
+}
+
+/** Head and body up to this size go out in one write. */
+const ONE_WRITE_BYTES = 64 * 1024;
+const SWEEP_MS = 5_000;
+
+export class HttpClient {
+  readonly #options: ClientOptions;
+  readonly #pools = new Map<string, Pool>();
+  readonly #targets = new Map<string, Target>();
+  #sweep: TimerId | null = null;
+  #isClosed = false;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends one request. When a connection from the pool ends before a byte of the reply, the request goes out once more
+   * on a new one: the server had closed it while it was idle.
+   * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed
+   */
+  async send(request: ClientRequest): Promise<ClientReply> {
+    request.signal.throwIfAborted();
+    const target = this.#target(request.url);
+    const pool = this.#pool(target);
+    const message = new OutgoingMessage(request, target);
+    for (let idle = pool.take(); idle !== null; idle = null) {
+      const reply = await new Exchange(idle, request, pool).run(message, { isReused: true });
+      if (reply !== null) return reply;
+    }
+    const connection = await this.#options.connect(target.origin, request.signal);
+    const fresh = new PooledConnection(connection);
+    const reply = await new Exchange(fresh, request, pool).run(message, { isReused: false });
+    if (reply === null) throw new Error("the connection ended before a reply came");
+    return reply;
+  }
+
+  /** Closes idle connections; exchanges that are under way close theirs when they end. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#sweep !== null) this.#options.clock.clearTimer(this.#sweep);
+    this.#sweep = null;
+    for (const pool of this.#pools.values()) pool.close();
+  }
+
+  #target(url: string): Target {
+    let target = this.#targets.get(url);
+    if (target === undefined) {
+      // Queries differ from request to request: a bound keeps them from piling up.
+      if (this.#targets.size >= 256) this.#targets.clear();
+      target = targetOf(url);
+      this.#targets.set(url, target);
+    }
+    return target;
+  }
+
+  #pool({ key }: Target): Pool {
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Pool(this.#options, () => this.#scheduleSweep());
+      if (this.#isClosed) pool.close();
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  #scheduleSweep(): void {
+    if (this.#isClosed) return;
+    this.#sweep ??= this.#options.clock.setTimer(() => {
+      this.#sweep = null;
+      const nowMs = this.#options.clock.monotonic();
+      for (const [key, pool] of this.#pools) {
+        pool.closeIdleSince(nowMs - this.#options.idleTimeoutMs);
+        if (pool.isUnused) this.#pools.delete(key);
+      }
+      if (this.#pools.size > 0) this.#scheduleSweep();
+    }, SWEEP_MS);
+  }
+}
+
+/** A URL, taken apart once. */
+interface Target {
+  readonly key: string;
+  readonly origin: Origin;
+  /** The `host` header. */
+  readonly host: string;
+  /** Path and query, as they go on the request line. */
+  readonly path: string;
+}
+
+function targetOf(url: string): Target {
+  const { protocol, hostname, port, host, origin } = new URL(url);
+  const isTls = protocol === "https:";
+  return {
+    key: origin,
+    origin: {
+      isTls,
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port: port === "" ? (isTls ? 443 : 80) : Number(port),
+    },
+    host,
+    // Not the parsed one: that is normalised, and the upstream gets what the client sent.
+    path: /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1] || "/",
+  };
+}
+
+/** A request as bytes; made once, sent perhaps twice. */
+class OutgoingMessage {
+  readonly head: Uint8Array<ArrayBuffer>;
+  /** What goes behind the head in a write of its own. */
+  readonly rest: Uint8Array<ArrayBuffer> | null;
+
+  constructor({ method, headers, body }: ClientRequest, { host, path }: Target) {
+    const fields: [string, string][] = [["host", host]];
+    for (const field of headers) fields.push(field);
+    const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
+    if (needsLength) fields.push(["content-length", String(body?.length ?? 0)]);
+    const text = formatHead(`${method} ${path} HTTP/1.1`, fields);
+    const isOne = body !== null && body.length <= ONE_WRITE_BYTES;
+    this.head = new Uint8Array(text.length + (isOne ? body.length : 0));
+    writeLatin1(text, this.head);
+    if (isOne) this.head.set(body, text.length);
+    this.rest = isOne ? null : body;
+  }
+}
+
+class PooledConnection {
+  readonly input: ConnectionInput;
+  idleSinceMs = 0;
+
+  constructor(readonly connection: ByteConnection) {
+    this.input = new ConnectionInput(connection);
+  }
+
+  close(): void {
+    closeQuietly(this.connection);
+  }
+}
+
+/** The connections to one origin. */
+class Pool {
+  readonly #options: Pick<ClientOptions, "clock" | "maxIdlePerOrigin">;
+  readonly #onIdle: () => void;
+  /** The one used last is at the end, and is taken first. */
+  readonly #idle: PooledConnection[] = [];
+  #usedCount = 0;
+  #isClosed = false;
+
+  constructor(options: Pick<ClientOptions, "clock" | "maxIdlePerOrigin">, onIdle: () => void) {
+    this.#options = options;
+    this.#onIdle = onIdle;
+  }
+
+  get isUnused(): boolean {
+    return this.#usedCount === 0 && this.#idle.length === 0;
+  }
+
+  take(): PooledConnection | null {
+    return this.#idle.pop() ?? null;
+  }
+
+  begun(): void {
+    this.#usedCount++;
+  }
+
+  ended(): void {
+    this.#usedCount--;
+  }
+
+  /** Keeps it, watched: one that the server ends is no longer there when it is needed. */
+  give(connection: PooledConnection): void {
+    if (this.#isClosed || this.#idle.length >= this.#options.maxIdlePerOrigin) return connection.close();
+    connection.idleSinceMs = this.#options.clock.monotonic();
+    connection.input.shrink();
+    this.#idle.push(connection);
+    const drop = () => {
+      const at = this.#idle.indexOf(connection);
+      if (at < 0) return;
+      this.#idle.splice(at, 1);
+      connection.close();
+    };
+    // A server that sends something unasked is not to be trusted with the next request.
+    connection.input.fill().then(drop, drop);
+    this.#onIdle();
+  }
+
+  closeIdleSince(limitMs: number): void {
+    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= limitMs) this.#idle.shift()?.close();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of this.#idle.splice(0)) connection.close();
+  }
+}
+
+/** One request on one connection. */
+class Exchange implements ClientReplyBody {
+  readonly #connection: PooledConnection;
+  readonly #request: ClientRequest;
+  readonly #pool: Pool;
+  readonly #abort = () => this.cancel();
+  #body: MessageBody | null = null;
+  #isReusable = false;
+  #isUploading = true;
+  #isOver = false;
+  #error: unknown = null;
+
+  constructor(connection: PooledConnection, request: ClientRequest, pool: Pool) {
+    this.#connection = connection;
+    this.#request = request;
+    this.#pool = pool;
+    pool.begun();
+    request.signal.addEventListener("abort", this.#abort, { once: true });
+    if (request.signal.aborted) this.cancel();
+  }
+
+  /** Null when a connection ended before a byte of the reply. */
+  async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<ClientReply | null> {
+    const upload = this.#upload(message);
+    try {
+      const head = await this.#readHead();
+      if (head === null) {
+        if (!isReused) await upload;
+        this.#end(false);
+        this.#request.signal.throwIfAborted();
+        return null;
+      }
+      this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#request.method));
+      this.#isReusable = isPersistent(head) && !isAmbiguous(head);
+      if (this.#body.isDone) this.#finish();
+      return { status: head.status, headers: head.headers, body: this };
+    } catch (error) {
+      this.#end(false);
+      this.#request.signal.throwIfAborted();
+      if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
+      throw error;
+    }
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (this.#error !== null) throw this.#error;
+    if (this.#isOver || this.#body === null) return null;
+    try {
+      const bytes = await this.#body.read();
+      if (this.#body.isDone) this.#finish();
+      return bytes;
+    } catch (error) {
+      this.#error = error;
+      this.#end(false);
+      throw error;
+    }
+  }
+
+  cancel(): void {
+    this.#end(false);
+  }
+
+  /** Never rejects: what went wrong shows in the reply, or in its absence. */
+  async #upload({ head, rest }: OutgoingMessage): Promise<void> {
+    try {
+      await writeAll(this.#connection.connection, head);
+      if (rest !== null) await writeAll(this.#connection.connection, rest);
+      this.#isUploading = false;
+    } catch {
+      // The server may have answered before it had everything.
+    }
+  }
+
+  /** The final head; interim ones (1xx) are passed over. */
+  async #readHead(): Promise<ReplyHead | null> {
+    for (;;) {
+      const text = await readHead(this.#connection.input);
+      if (text === null) return null;
+      const head = parseReplyHead(text);
+      if (head.status >= 200 || head.status < 100 || head.status === 101) return head;
+    }
+  }
+
+  #finish(): void {
+    this.#end(this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0);
+  }
+
+  #end(isReusable: boolean): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#request.signal.removeEventListener("abort", this.#abort);
+    this.#pool.ended();
+    if (isReusable) this.#pool.give(this.#connection);
+    else this.#connection.close();
+  }
+}
+
+/** RFC 9112 section 6.3: a reply with both may be an attempt to smuggle a second one. */
+function isAmbiguous({ headers }: ReplyHead): boolean {
+  return headers.has("transfer-encoding") && headers.has("content-length");
+}
+
+/** Whether the connection itself failed, as it does when the server had closed it. */
+function isConnectionError(error: unknown): boolean {
+  return error instanceof Error &&
+    ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof"].includes(error.name);
+}

@@ -1,0 +1,116 @@
+/**
+ * A connection as bytes: buffered reading, whole writes, and the end noticed while nobody reads.
+ *
+ * Knows no HTTP. One read is under way at most; it may go on while others use what has come.
+ */
+
+/** A byte stream both ways, as `Deno.TcpConn` and `Deno.TlsConn` are. */
+export interface ByteConnection {
+  /** Bytes read into `buffer`, or null at the end. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  /** Bytes written, perhaps fewer than given. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Ends our direction (TCP FIN). */
+  closeWrite(): Promise<void>;
+  close(): void;
+}
+
+/** What an idle connection holds. */
+const SMALL_BYTES = 4 * 1024;
+/** What one read may bring at most. */
+const LARGE_BYTES = 64 * 1024;
+
+/** The reading side. */
+export class ConnectionInput {
+  readonly #connection: Pick<ByteConnection, "read">;
+  #buffer = new Uint8Array(SMALL_BYTES);
+  #start = 0;
+  #end = 0;
+  #wasFilled = false;
+  #reading: Promise<boolean> | null = null;
+
+  constructor(connection: Pick<ByteConnection, "read">) {
+    this.#connection = connection;
+  }
+
+  /** Bytes that have come and were not consumed; valid until the next {@link fill}. */
+  get available(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
+  get availableBytes(): number {
+    return this.#end - this.#start;
+  }
+
+  consume(bytes: number): void {
+    this.#start += bytes;
+  }
+
+  /**
+   * Waits for more bytes; false at the end. Calls while a read is under way share it. Rejects when the connection
+   * breaks.
+   */
+  fill(): Promise<boolean> {
+    this.#reading ??= this.#read();
+    return this.#reading;
+  }
+
+  /** A read is under way, begun by an earlier {@link fill}. */
+  get isReading(): boolean {
+    return this.#reading !== null;
+  }
+
+  /** Gives a large buffer back; for a connection that becomes idle. */
+  shrink(): void {
+    if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
+    this.#buffer = new Uint8Array(SMALL_BYTES);
+    this.#start = this.#end = 0;
+    this.#wasFilled = false;
+  }
+
+  async #read(): Promise<boolean> {
+    try {
+      this.#makeRoom();
+      const count = await this.#connection.read(this.#buffer.subarray(this.#end));
+      if (count === null) return false;
+      this.#end += count;
+      this.#wasFilled = this.#end === this.#buffer.length;
+      return true;
+    } finally {
+      this.#reading = null;
+    }
+  }
+
+  #makeRoom(): void {
+    const isEmpty = this.#start === this.#end;
+    const isFull = !isEmpty && this.#start === 0 && this.#end === this.#buffer.length;
+    const size = isFull || (this.#wasFilled && this.#buffer.length < LARGE_BYTES)
+      ? this.#buffer.length * 2
+      : this.#buffer.length;
+    if (size > this.#buffer.length) {
+      const grown = new Uint8Array(size);
+      grown.set(this.available);
+      this.#buffer = grown;
+    } else if (!isEmpty && this.#start > 0) {
+      this.#buffer.copyWithin(0, this.#start, this.#end);
+    }
+    this.#end -= this.#start;
+    this.#start = 0;
+    this.#wasFilled = false;
+  }
+}
+
+/** Writes all of it. Rejects when the connection breaks. */
+export async function writeAll(connection: Pick<ByteConnection, "write">, bytes: Uint8Array): Promise<void> {
+  let at = await connection.write(bytes);
+  while (at < bytes.length) at += await connection.write(bytes.subarray(at));
+}
+
+/** Closes it, whether or not it is closed already. */
+export function closeQuietly(connection: Pick<ByteConnection, "close">): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed already.
+  }
+}

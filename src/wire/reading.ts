@@ -1,0 +1,230 @@
+/**
+ * Reads heads and bodies of HTTP/1.1 messages off a connection.
+ *
+ * Bounded everywhere: heads, chunk size lines, trailers. What is there already comes out together: chunks of a stream
+ * that have piled up are one piece.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9112
+ */
+import { Buffer } from "node:buffer";
+import type { ConnectionInput } from "./connection.ts";
+import type { Framing } from "./framing.ts";
+import { MAX_HEAD_BYTES, MessageError } from "./head.ts";
+
+const LF = 0x0a;
+const CR = 0x0d;
+const MAX_SIZE_LINE_BYTES = 1024;
+const MAX_TRAILER_BYTES = 16 * 1024;
+
+/**
+ * The next message's head as Latin-1 text without its blank line, or null when the connection ends before it begins.
+ * @throws MessageError; Error when the connection breaks
+ */
+export async function readHead(input: ConnectionInput): Promise<string | null> {
+  let text = "";
+  for (;;) {
+    text = text === "" ? withoutLeadingLineEnds(input) : text + latin1(input.available.subarray(text.length));
+    const end = text.indexOf("\r\n\r\n");
+    if (end >= 0) {
+      if (end > MAX_HEAD_BYTES) throw tooLarge();
+      input.consume(end + 4);
+      return text.slice(0, end);
+    }
+    // It would never end: a line feed without its carriage return is no line end.
+    if (/(?<!\r)\n/.test(text)) throw new MessageError(400, "a line ends in a bare line feed");
+    if (text.length > MAX_HEAD_BYTES) throw tooLarge();
+    if (await input.fill()) continue;
+    if (text === "") return null;
+    throw new MessageError(400, "the connection ended within a head");
+  }
+}
+
+/** RFC 9112 section 2.2: a client may send an empty line before its request. */
+function withoutLeadingLineEnds(input: ConnectionInput): string {
+  const bytes = input.available;
+  let start = 0;
+  while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
+  input.consume(start);
+  return latin1(bytes.subarray(start));
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+function tooLarge(): MessageError {
+  return new MessageError(431, `the head is larger than ${MAX_HEAD_BYTES} bytes`);
+}
+
+/** The body of one message, piece by piece. */
+export class MessageBody {
+  readonly #input: ConnectionInput;
+  readonly #framing: Framing;
+  /** Bytes left of the body, or of the chunk. */
+  #left: number;
+  #state: "size" | "data" | "data_end" | "trailers" | "done";
+  #trailerBytes = 0;
+  /** What is wrong behind the bytes that were given out last. */
+  #error: MessageError | null = null;
+
+  constructor(input: ConnectionInput, framing: Framing) {
+    this.#input = input;
+    this.#framing = framing;
+    this.#left = framing.type === "length" ? framing.bytes : 0;
+    const isEmpty = framing.type === "none" || (framing.type === "length" && framing.bytes === 0);
+    this.#state = isEmpty ? "done" : framing.type === "chunked" ? "size" : "data";
+  }
+
+  /** All of it has been read. */
+  get isDone(): boolean {
+    return this.#state === "done";
+  }
+
+  /**
+   * The next bytes, at least one, a copy; null at the end.
+   * @throws MessageError when the framing is broken; Error when the connection breaks or ends too early
+   */
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    for (;;) {
+      const bytes = this.#take();
+      if (bytes !== null) return bytes;
+      if (this.#state === "done") return null;
+      if (await this.#input.fill()) continue;
+      if (this.#framing.type !== "until_close") {
+        throw new Error("the connection ended before the end of the body");
+      }
+      this.#state = "done";
+    }
+  }
+
+  /** What has come already; null when there is nothing of the body among it. */
+  #take(): Uint8Array<ArrayBuffer> | null {
+    if (this.#framing.type === "chunked") return this.#takeChunks();
+    const { availableBytes } = this.#input;
+    const isBounded = this.#framing.type === "length";
+    const count = isBounded ? Math.min(availableBytes, this.#left) : availableBytes;
+    if (count === 0) return null;
+    const bytes = this.#input.available.slice(0, count);
+    this.#input.consume(count);
+    if (isBounded) {
+      this.#left -= count;
+      if (this.#left === 0) this.#state = "done";
+    }
+    return bytes;
+  }
+
+  #takeChunks(): Uint8Array<ArrayBuffer> | null {
+    if (this.#error !== null) throw this.#error;
+    const source = this.#input.available;
+    let first: Uint8Array<ArrayBuffer> | null = null;
+    let further: Uint8Array<ArrayBuffer>[] | null = null;
+    let at = 0;
+    while (this.#state !== "done") {
+      if (this.#state === "data") {
+        const count = Math.min(source.length - at, this.#left);
+        if (count === 0) break;
+        const piece = source.subarray(at, at + count);
+        if (first === null) first = piece;
+        else (further ??= []).push(piece);
+        at += count;
+        this.#left -= count;
+        if (this.#left === 0) this.#state = "data_end";
+        continue;
+      }
+      try {
+        const end = lineEnd(source, at);
+        if (end < 0) {
+          this.#checkOpenLine(source.length - at);
+          break;
+        }
+        this.#readLine(source, at, end);
+        at = end + 2;
+      } catch (error) {
+        if (first === null || !(error instanceof MessageError)) throw error;
+        this.#error = error;
+        break;
+      }
+    }
+    const bytes = first === null ? null : further === null ? first.slice() : joined([first, ...further]);
+    this.#input.consume(at);
+    return bytes;
+  }
+
+  #readLine(source: Uint8Array, start: number, end: number): void {
+    switch (this.#state) {
+      case "size":
+        if (end - start > MAX_SIZE_LINE_BYTES) throw new MessageError(400, "a chunk's size line is too long");
+        this.#left = chunkSize(source, start, end);
+        this.#state = this.#left === 0 ? "trailers" : "data";
+        return;
+      case "data_end":
+        if (end !== start) throw new MessageError(400, "a chunk is longer than its size");
+        this.#state = "size";
+        return;
+      case "trailers":
+        this.#trailerBytes += end - start + 2;
+        if (this.#trailerBytes > MAX_TRAILER_BYTES) throw new MessageError(431, "the trailers are too large");
+        if (end === start) this.#state = "done";
+        return;
+    }
+  }
+
+  /** A line whose end has not come. */
+  #checkOpenLine(bytes: number): void {
+    const limit = this.#state === "trailers"
+      ? MAX_TRAILER_BYTES
+      : this.#state === "size"
+      ? MAX_SIZE_LINE_BYTES
+      : 1;
+    if (bytes > limit) throw new MessageError(400, "a line of the chunked encoding is too long");
+  }
+}
+
+/** Index of the CR of the line's CR LF; -1 when it has not come. */
+function lineEnd(bytes: Uint8Array, from: number): number {
+  for (let at = from; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === LF) throw new MessageError(400, "a line ends in a bare line feed");
+    if (byte !== CR) continue;
+    if (at + 1 === bytes.length) return -1;
+    if (bytes[at + 1] !== LF) throw new MessageError(400, "a carriage return stands alone");
+    return at;
+  }
+  return -1;
+}
+
+/** Sizes beyond this are nobody's. */
+const MAX_SIZE_DIGITS = 12;
+
+/** Hexadecimal digits, then nothing, or an extension, which is ignored. */
+function chunkSize(bytes: Uint8Array, start: number, end: number): number {
+  let size = 0;
+  let at = start;
+  for (; at < end; at++) {
+    const digit = hexDigit(bytes[at] ?? 0);
+    if (digit < 0) break;
+    size = size * 16 + digit;
+  }
+  const digits = at - start;
+  while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
+  if (digits === 0 || digits > MAX_SIZE_DIGITS || (at < end && bytes[at] !== 0x3b)) {
+    throw new MessageError(400, "a chunk's size is malformed");
+  }
+  return size;
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
+}

@@ -1,0 +1,273 @@
+/**
+ * The HTTP/1.1 server: takes connections, reads requests off them one after the other, and has each answered.
+ *
+ * Serves over plain sockets instead of `Deno.serve`, which does not tell when a client leaves whose body came later
+ * than its head, has no time limit on heads, and costs three times as much for each piece of a stream.
+ */
+import { RouterError } from "../core/errors.ts";
+import { HeaderFields } from "../core/header_fields.ts";
+import type { Clock, TimerId } from "../core/types.ts";
+import { type ByteConnection, closeQuietly, ConnectionInput } from "./connection.ts";
+import { type ClientExchange, ServerExchange } from "./exchange.ts";
+import { MessageError, parseRequestHead } from "./head.ts";
+import { readHead } from "./reading.ts";
+
+/** A client's connection, as `Deno.Listener` accepts it. */
+export interface AcceptedConnection extends ByteConnection {
+  readonly remoteAddr: Deno.Addr;
+  setNoDelay?(noDelay: boolean): void;
+}
+
+export interface ConnectionListener {
+  accept(): Promise<AcceptedConnection>;
+  close(): void;
+}
+
+export interface ServerOptions {
+  readonly clock: Clock;
+  /** Answers a request. Whatever it throws ends the connection. */
+  readonly handle: (exchange: ClientExchange) => Promise<void>;
+  /** The body of the answer to a request that cannot be read, and its headers. */
+  readonly refusal: (
+    error: RouterError,
+  ) => { readonly headers: Iterable<[string, string]>; readonly body: Uint8Array };
+  /** Something that should not have happened. */
+  readonly onUnexpected: (error: unknown) => void;
+  /** How long a head may take from its first byte on; default 60 s. */
+  readonly headTimeoutMs?: number;
+  /** How long a connection may wait for its next request; default 10 min. */
+  readonly idleTimeoutMs?: number;
+}
+
+const HEAD_TIMEOUT_MS = 60_000;
+const IDLE_TIMEOUT_MS = 600_000;
+const SWEEP_MS = 1_000;
+/** After an accept that failed, as when the process has no descriptor left. */
+const ACCEPT_PAUSE_MS = 100;
+
+export class HttpServer {
+  readonly #listener: ConnectionListener;
+  readonly #options: ServerOptions;
+  readonly #connections = new Set<ServerConnection>();
+  readonly #finished = Promise.withResolvers<void>();
+  #sweep: TimerId | null = null;
+  #isDraining = false;
+  #date: { readonly second: number; readonly text: string } = { second: -1, text: "" };
+
+  /** Takes connections at once. */
+  constructor(listener: ConnectionListener, options: ServerOptions) {
+    this.#listener = listener;
+    this.#options = options;
+    void this.#accept();
+  }
+
+  /** Resolves when the server takes nothing more and every connection has ended. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  /** Takes no further connection; those that wait for a request end now, the others after their answer. */
+  shutdown(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#listener.close();
+    for (const connection of this.#connections) connection.drain();
+    this.#checkFinished();
+  }
+
+  /** Ends every connection now. */
+  stop(): void {
+    this.shutdown();
+    for (const connection of [...this.#connections]) connection.close();
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#isDraining) {
+      let accepted: AcceptedConnection;
+      try {
+        accepted = await this.#listener.accept();
+      } catch (error) {
+        if (this.#isDraining) return;
+        this.#options.onUnexpected(error);
+        await new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, ACCEPT_PAUSE_MS));
+        continue;
+      }
+      if (this.#isDraining) return closeQuietly(accepted);
+      this.#serve(accepted);
+    }
+  }
+
+  #serve(accepted: AcceptedConnection): void {
+    const { clock } = this.#options;
+    const connection = new ServerConnection(accepted, {
+      ...this.#options,
+      date: () => this.#dateNow(),
+      isDraining: () => this.#isDraining,
+    });
+    this.#connections.add(connection);
+    this.#sweep ??= clock.setTimer(() => this.#sweepNow(), SWEEP_MS);
+    void connection.run().finally(() => {
+      this.#connections.delete(connection);
+      this.#checkFinished();
+    });
+  }
+
+  /** One timer for all connections. */
+  #sweepNow(): void {
+    const nowMs = this.#options.clock.monotonic();
+    for (const connection of this.#connections) connection.checkTime(nowMs);
+    const isNeeded = this.#connections.size > 0;
+    this.#sweep = isNeeded ? this.#options.clock.setTimer(() => this.#sweepNow(), SWEEP_MS) : null;
+  }
+
+  #checkFinished(): void {
+    if (!this.#isDraining || this.#connections.size > 0) return;
+    if (this.#sweep !== null) this.#options.clock.clearTimer(this.#sweep);
+    this.#sweep = null;
+    this.#finished.resolve();
+  }
+
+  /** RFC 9110 section 6.6.1; made once a second. */
+  #dateNow(): string {
+    const second = Math.floor(this.#options.clock.now() / 1000);
+    if (second !== this.#date.second) this.#date = { second, text: new Date(second * 1000).toUTCString() };
+    return this.#date.text;
+  }
+}
+
+interface ServerConnectionOptions extends ServerOptions {
+  readonly date: () => string;
+  readonly isDraining: () => boolean;
+}
+
+/** What a client may still send, and how long, while it is to read our last words. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_MS = 2_000;
+
+class ServerConnection {
+  readonly #connection: AcceptedConnection;
+  readonly #input: ConnectionInput;
+  readonly #options: ServerConnectionOptions;
+  readonly #remoteAddress: string;
+  #phase: "idle" | "head" | "exchange" | "linger" = "idle";
+  #phaseSinceMs: number;
+  #isClosed = false;
+
+  constructor(connection: AcceptedConnection, options: ServerConnectionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#input = new ConnectionInput(connection);
+    this.#remoteAddress = "hostname" in connection.remoteAddr ? connection.remoteAddr.hostname : "";
+    this.#phaseSinceMs = options.clock.monotonic();
+    connection.setNoDelay?.(true);
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    try {
+      while (await this.#serveOne());
+    } catch (error) {
+      if (!this.#isClosed) this.#options.onUnexpected(error);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** No further request. */
+  drain(): void {
+    if (this.#phase === "idle") this.close();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    closeQuietly(this.#connection);
+  }
+
+  checkTime(nowMs: number): void {
+    const { headTimeoutMs = HEAD_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
+    const passedMs = nowMs - this.#phaseSinceMs;
+    const isLate = (this.#phase === "head" && passedMs > headTimeoutMs) ||
+      (this.#phase === "idle" && passedMs > idleTimeoutMs) ||
+      (this.#phase === "linger" && passedMs > LINGER_MS);
+    if (isLate) this.close();
+  }
+
+  #enter(phase: "idle" | "head" | "exchange" | "linger"): void {
+    this.#phase = phase;
+    this.#phaseSinceMs = this.#options.clock.monotonic();
+  }
+
+  /** Serves one request; true when another may follow. */
+  async #serveOne(): Promise<boolean> {
+    const exchange = await this.#nextExchange();
+    if (exchange === null) return false;
+    this.#enter("exchange");
+    await this.#options.handle(exchange);
+    if (exchange.isReusable && !this.#options.isDraining()) {
+      this.#enter("idle");
+      return true;
+    }
+    if (!exchange.isGone) await this.#linger();
+    return false;
+  }
+
+  /** Null when there is none: the connection ended, or sent what is no request. */
+  async #nextExchange(): Promise<ServerExchange | null> {
+    try {
+      if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
+      this.#enter("head");
+      const text = await readHead(this.#input);
+      if (text === null) return null;
+      return new ServerExchange(parseRequestHead(text), {
+        connection: this.#connection,
+        input: this.#input,
+        remoteAddress: this.#remoteAddress,
+        date: this.#options.date,
+        isDraining: this.#options.isDraining,
+      });
+    } catch (error) {
+      // The client broke the connection, or its time was up.
+      if (error instanceof MessageError) await this.#refuse(error);
+      return null;
+    }
+  }
+
+  async #refuse({ status, message }: MessageError): Promise<void> {
+    const refused = new RouterError(status, "invalid_request", `The request is refused: ${message}`);
+    const { headers, body } = this.#options.refusal(refused);
+    const closing = new HeaderFields([["connection", "close"]]);
+    const exchange = new ServerExchange({ method: "GET", target: "/", isHttp10: false, headers: closing }, {
+      connection: this.#connection,
+      input: this.#input,
+      remoteAddress: this.#remoteAddress,
+      date: this.#options.date,
+      isDraining: () => true,
+    });
+    try {
+      await exchange.reply({ status, headers }, body);
+      await this.#linger();
+    } catch {
+      // The client is gone.
+    }
+  }
+
+  /**
+   * Ends our direction and waits for the client's end: closing while it still sends would make its system throw our
+   * last bytes away.
+   * @see https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+   */
+  async #linger(): Promise<void> {
+    this.#enter("linger");
+    try {
+      await this.#connection.closeWrite();
+      for (let bytes = 0; bytes < LINGER_BYTES;) {
+        if (!await this.#input.fill()) return;
+        bytes += this.#input.availableBytes;
+        this.#input.consume(this.#input.availableBytes);
+      }
+    } catch {
+      // It is closed by now; which side was first does not matter.
+    }
+  }
+}
