@@ -1,8 +1,7 @@
 /**
  * A growable run of bytes with a fixed ceiling.
  *
- * Owns its storage: what is appended is copied, so that no caller's chunk is kept alive. Growth is by
- * doubling, which keeps the total copying linear however small the pieces are.
+ * What is appended is copied, so that no caller's chunk is kept alive; only an adopted piece is kept as it is. Growth is by doubling, which keeps the total copying linear however small the pieces are.
  */
 
 const FIRST_CAPACITY_BYTES = 1024;
@@ -10,8 +9,10 @@ const KEPT_CAPACITY_BYTES = 64 * 1024;
 
 export class ByteBuffer {
   readonly #limitBytes: number;
-  #storage = new Uint8Array(0);
+  #storage: Uint8Array = new Uint8Array(0);
   #length = 0;
+  /** The storage is not somebody's piece. */
+  #isOwn = false;
 
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
@@ -27,21 +28,32 @@ export class ByteBuffer {
     const isWhole = bytes.length <= room;
     const kept = isWhole ? bytes : bytes.subarray(0, Math.max(0, room));
     const needed = this.#length + kept.length;
-    if (needed > this.#storage.length) this.#grow(needed);
+    if (needed > this.#storage.length || !this.#isOwn) this.#grow(needed);
     this.#storage.set(kept, this.#length);
     this.#length = needed;
     return isWhole;
   }
 
+  /** Takes the first piece, which must not change afterwards, without a copy; false when it did not fit. */
+  adopt(bytes: Uint8Array): boolean {
+    if (this.#length > 0 || bytes.length > this.#limitBytes) return this.append(bytes);
+    this.#storage = bytes;
+    this.#isOwn = false;
+    this.#length = bytes.length;
+    return true;
+  }
+
   /** The bytes so far, without a copy; valid until the next change. */
-  view(): Uint8Array<ArrayBuffer> {
+  view(): Uint8Array {
     return this.#storage.subarray(0, this.#length);
   }
 
   /** Forgets the bytes, and gives a large storage back. */
   clear(): void {
     this.#length = 0;
-    if (this.#storage.length > KEPT_CAPACITY_BYTES) this.#storage = new Uint8Array(0);
+    if (this.#isOwn && this.#storage.length <= KEPT_CAPACITY_BYTES) return;
+    this.#storage = new Uint8Array(0);
+    this.#isOwn = false;
   }
 
   #grow(needed: number): void {
@@ -49,5 +61,6 @@ export class ByteBuffer {
     const grown = new Uint8Array(Math.max(needed, Math.min(doubled, this.#limitBytes)));
     grown.set(this.#storage.subarray(0, this.#length));
     this.#storage = grown;
+    this.#isOwn = true;
   }
 }

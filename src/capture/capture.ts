@@ -38,7 +38,7 @@ export interface CaptureProgress {
 /** Extracts one reply. One object per attempt. */
 export interface Capture {
   readonly progress: CaptureProgress;
-  /** Shows the next bytes. Never throws, keeps no reference to `chunk` after returning. */
+  /** Shows the next bytes, which must not change afterwards. Never throws. */
   push(chunk: Uint8Array): void;
   /** What is known so far, for the row of a request that is still in flight. Does not disturb the capture. */
   partial(): CapturedReply;

@@ -53,7 +53,7 @@ export class DocumentCapture implements Capture {
     this.#draft.bytes += chunk.length;
     if (this.#isBinary) return;
     try {
-      if (!this.#body.append(chunk)) this.#isOverflown = true;
+      if (!this.#body.adopt(chunk)) this.#isOverflown = true;
     } catch {
       this.#isOverflown = true;
     }
@@ -165,8 +165,10 @@ export function mediaTypeOf(contentType: string | null): string {
   return type === "" ? "unknown type" : type;
 }
 
+const decoder = new TextDecoder();
+
 function decode(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  return decoder.decode(bytes);
 }
 
 /** Whether bytes are UTF-8 without NUL, give or take a last character that was cut. */

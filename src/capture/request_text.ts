@@ -9,6 +9,7 @@ export interface RequestText {
   readonly isTruncated: boolean;
 }
 
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY: RequestText = { text: "", isTruncated: false };
 
 /** The body's text up to `limitBytes`; larger, binary and multipart bodies are described in one JSON object. */
@@ -23,7 +24,7 @@ export function requestText(
   if (body.length > limitBytes) return describe(body, contentType);
   try {
     return {
-      text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body),
+      text: strictDecoder.decode(body),
       isTruncated: false,
     };
   } catch {

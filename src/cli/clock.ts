@@ -2,11 +2,14 @@
  * The system's clock and timers, for everything that takes a {@link Clock}.
  */
 import type { Clock } from "../core/types.ts";
+import { CoarseTimers } from "./coarse_timers.ts";
 
-/** Deno's timers are objects with a numeric id; {@link Clock} speaks of the id. */
+const monotonic = (): number => performance.now();
+const timers = new CoarseTimers(monotonic);
+
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
-  setTimer: (callback, delayMs) => Number(setTimeout(callback, delayMs)),
-  clearTimer: (id) => clearTimeout(id),
+  monotonic,
+  setTimer: (callback, delayMs) => timers.set(callback, delayMs),
+  clearTimer: (id) => timers.clear(id),
 };

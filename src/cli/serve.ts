@@ -29,6 +29,7 @@ import { systemClock } from "./clock.ts";
 import { upgradeNote } from "./context.ts";
 import { CommandError, EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
+import { newRequestId } from "./ids.ts";
 import { upstreamClient } from "./upstream_client.ts";
 import { VERSION } from "./version.ts";
 
@@ -176,7 +177,7 @@ export async function withServer(
     retryOn: settings.retryOn,
     limits: settings,
     policy: settings.policy,
-    newId: () => ulid(),
+    newId: newRequestId,
     random: Math.random,
   });
   let isDraining = false;

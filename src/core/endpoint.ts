@@ -47,13 +47,14 @@ interface RequestFields {
   readonly isStream: boolean;
 }
 
+const decoder = new TextDecoder();
 const NO_FIELDS: RequestFields = { model: null, isStream: false };
 const OPENING_BRACE = 0x7b;
 
 function jsonFields(body: Uint8Array): RequestFields {
   if (!startsLikeObject(body)) return NO_FIELDS;
   try {
-    const parsed: unknown = JSON.parse(new TextDecoder().decode(body));
+    const parsed: unknown = JSON.parse(decoder.decode(body));
     if (typeof parsed !== "object" || parsed === null) return NO_FIELDS;
     const { model, stream } = parsed as { model?: unknown; stream?: unknown };
     return { model: typeof model === "string" && model !== "" ? model : null, isStream: stream === true };

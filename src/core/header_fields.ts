@@ -17,9 +17,9 @@ export interface HeaderView extends Iterable<[string, string]> {
 export class HeaderFields implements HeaderView {
   readonly #fields: [name: string, value: string][];
 
-  /** @param fields names in lower case */
-  constructor(fields: Iterable<readonly [string, string]> = []) {
-    this.#fields = Array.from(fields, ([name, value]) => [name, value]);
+  /** @param fields names in lower case; the list is the object's own from now on */
+  constructor(fields: [name: string, value: string][] = []) {
+    this.#fields = fields;
   }
 
   get(name: string): string | null {
@@ -31,7 +31,8 @@ export class HeaderFields implements HeaderView {
   }
 
   has(name: string): boolean {
-    return this.#fields.some(([each]) => each === name);
+    for (const [each] of this.#fields) if (each === name) return true;
+    return false;
   }
 
   append(name: string, value: string): void {

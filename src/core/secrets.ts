@@ -44,9 +44,14 @@ function withoutCut(text: string, secret: string): string {
 }
 
 /**
- * The same for texts that are kept as they were said. Only secrets that no ordinary word is (16 characters or
- * longer) are replaced: keys of local servers, like `ollama`, are words.
+ * The secrets that are replaced in texts which are kept as they were said: those that no ordinary word is (16
+ * characters or longer). Keys of local servers, like `ollama`, are words.
  */
+export function keptSecrets(secrets: readonly string[]): string[] {
+  return secrets.filter((secret) => secret.length >= MIN_KEPT_LENGTH);
+}
+
+/** Replaces them, see {@link keptSecrets}. */
 export function redactKept(text: string, secrets: readonly string[]): string {
-  return redactSecrets(text, secrets.filter((secret) => secret.length >= MIN_KEPT_LENGTH));
+  return redactSecrets(text, keptSecrets(secrets));
 }

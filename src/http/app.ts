@@ -132,7 +132,7 @@ function answerError(error: RouterError): Response {
 
 /** What a client is told whose request is refused. */
 export function refusal(error: RouterError): ReturnType<typeof errorAnswer> {
-  const headers = new HeaderFields(CORS_HEADERS);
+  const headers = new HeaderFields(CORS_HEADERS.map(([name, value]) => [name, value]));
   if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
   return errorAnswer(error, headers);
 }

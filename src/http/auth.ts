@@ -10,9 +10,17 @@ import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
 import { clientCredentials } from "../proxy/headers.ts";
 
+/** Credentials that are remembered; beyond this the memory starts anew. */
+const MAX_KNOWN = 1024;
+
 /** The configured tokens, ready for comparison. */
 export class TokenChecker {
   readonly #tokens: readonly { readonly token: ClientToken; readonly digest: Buffer }[];
+  /**
+   * Credentials that were found to be tokens: a digest costs more than routing a request. Of what is not in it, a look
+   * into a map tells nothing: the hash that decides where to look is seeded at random.
+   */
+  readonly #known = new Map<string, ClientToken>();
 
   constructor(tokens: readonly ClientToken[]) {
     this.#tokens = tokens.map((token) => ({ token, digest: digestOf(token.secret) }));
@@ -20,9 +28,15 @@ export class TokenChecker {
 
   /** The token that a credential is, or null. */
   find(credential: string): ClientToken | null {
+    const known = this.#known.get(credential);
+    if (known !== undefined) return known;
     const digest = digestOf(credential);
     let found: ClientToken | null = null;
     for (const known of this.#tokens) if (timingSafeEqual(known.digest, digest)) found = known.token;
+    if (found !== null) {
+      if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+      this.#known.set(credential, found);
+    }
     return found;
   }
 

@@ -2,69 +2,43 @@
  * A reply whose head goes out before the choice of upstream is final (DESIGN section 5: a stream that has sent nothing
  * but neutral bytes for `--gate-ms`).
  *
- * Sends what may go out while the rest of the failover loop runs, then hands over to the relay.
+ * Owns what the client gets until then, and how it learns that every upstream failed after its head had gone out.
  */
-import { RouterError } from "../core/errors.ts";
-import type { EarlyStep, FinalChoice } from "./failover.ts";
-import type { ReplyWriter } from "./relay.ts";
+import type { RouterError } from "../core/errors.ts";
+import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 
-export interface EarlyHooks {
-  readonly client: ReplyWriter;
-  /** The choice is final, or the loop has ended. */
-  onDecided(): void;
-  /** Relays the rest of the reply. */
-  relay(choice: Extract<FinalChoice, { type: "open" }>): Promise<void>;
-  /** Settles the failure. */
-  onFailed(error: RouterError): Promise<void>;
-  /** Makes the loop stop because the client left. */
-  cancel(): void;
-  /** Settles a request whose client has left. */
-  onClientGone(): Promise<void>;
-}
+export class EarlyReply {
+  readonly #client: ClientExchange;
+  readonly #onClientGone: () => void;
+  #isBegun = false;
 
-/** Runs to the end of the reply. Never rejects. */
-export async function relayEarly(
-  first: Uint8Array,
-  steps: AsyncGenerator<EarlyStep, FinalChoice>,
-  hooks: EarlyHooks,
-): Promise<void> {
-  // Even with nothing behind it, the head goes out.
-  await sendOrCancel(first, hooks);
-  for (;;) {
-    const step = await steps.next();
-    if (step.done) return await decided(step.value, hooks);
-    if (step.value.bytes.length > 0) await sendOrCancel(step.value.bytes, hooks);
+  constructor(client: ClientExchange, onClientGone: () => void) {
+    this.#client = client;
+    this.#onClientGone = onClientGone;
   }
-}
 
-/** A client that takes no more has left: the loop then ends by itself. */
-async function sendOrCancel(bytes: Uint8Array, hooks: EarlyHooks): Promise<void> {
-  try {
-    await hooks.client.write(bytes);
-  } catch {
-    hooks.cancel();
+  /** The head has gone out, so that only a stream can follow. */
+  get isBegun(): boolean {
+    return this.#isBegun;
   }
-}
 
-async function decided(choice: FinalChoice, hooks: EarlyHooks): Promise<void> {
-  hooks.onDecided();
-  switch (choice.type) {
-    case "open":
-      return await hooks.relay(choice);
-    case "client_gone":
-      return await hooks.onClientGone();
-    case "whole":
-      return await fail(new RouterError(502, "upstream_invalid", "The reply is not a stream"), hooks);
-    case "failed":
-      return await fail(choice.error, hooks);
-    default:
-      return choice satisfies never;
+  begin(head: AnswerHead): void {
+    this.#isBegun = true;
+    this.#client.begin(head);
   }
-}
 
-/** One error event, then an end without the terminator. */
-async function fail(error: RouterError, hooks: EarlyHooks): Promise<void> {
-  await hooks.onFailed(error);
-  await sendOrCancel(new TextEncoder().encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`), hooks);
-  hooks.client.cut();
+  /** Even with nothing behind it, the head goes out. Never rejects: a client that takes no more has left. */
+  async send(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#client.write(bytes);
+    } catch {
+      this.#onClientGone();
+    }
+  }
+
+  /** One error event, then an end without the terminator. */
+  async fail(error: RouterError): Promise<void> {
+    await this.send(new TextEncoder().encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`));
+    this.#client.cut();
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The failover loop: try an upstream, see what it turned out to be, decide, go on or stop.
  *
- * Yields what may go out while the choice is open (a stream's neutral bytes), returns the final choice.
+ * Sends what may go out while the choice is open (a stream's neutral bytes), and ends with the final choice.
  * Every attempt ends in the session's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
  */
 import { Buffer } from "node:buffer";
@@ -62,6 +62,7 @@ export interface FailoverRequest {
   readonly upstreamCount: number;
   readonly cancellation: Cancellation;
   readonly isRouterToken: (credential: string) => boolean;
+  readonly sendEarly: (step: EarlyStep) => Promise<void>;
 }
 
 /** Goes out while the choice is still open. The head goes with the first step. */
@@ -101,12 +102,9 @@ export type FinalChoice =
 const ERROR_TEXT_WAIT_MS = 250;
 const ERROR_TEXT_BYTES = 64 * 1024;
 
-/** Runs the loop for one request. Returning early (client gone) cancels what is under way. */
-export async function* failover(
-  deps: FailoverDeps,
-  request: FailoverRequest,
-): AsyncGenerator<EarlyStep, FinalChoice> {
-  return yield* new FailoverLoop(deps, request).run();
+/** Runs the loop for one request. Never rejects. */
+export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<FinalChoice> {
+  return new FailoverLoop(deps, request).run();
 }
 
 class FailoverLoop {
@@ -125,14 +123,15 @@ class FailoverLoop {
     this.#request = request;
     this.#session = request.session;
     this.#queue = [...request.candidates];
-    this.#hasOwnCredential = hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
+    this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
+      hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
   }
 
-  async *run(): AsyncGenerator<EarlyStep, FinalChoice> {
+  async run(): Promise<FinalChoice> {
     let outcome: FailedOutcome = { type: "no_credential" };
     for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
       const isLast = !this.#queue.some((other) => this.#isUsable(other));
-      const tried: FinalChoice | FailedOutcome = yield* this.#try(upstream, isLast);
+      const tried = await this.#try(upstream, isLast);
       if (isFinal(tried)) return tried.type === "failed" ? this.#fallback ?? tried : tried;
       outcome = tried;
     }
@@ -156,10 +155,7 @@ class FailoverLoop {
   }
 
   /** One upstream: a final choice, or the outcome because of which the loop goes on. */
-  async *#try(
-    upstream: Upstream,
-    isLast: boolean,
-  ): AsyncGenerator<EarlyStep, FinalChoice | FailedOutcome> {
+  async #try(upstream: Upstream, isLast: boolean): Promise<FinalChoice | FailedOutcome> {
     const { inbound } = this.#session;
     const { clock, health } = this.#deps;
     this.#session.beginAttempt(upstream);
@@ -182,14 +178,14 @@ class FailoverLoop {
 
     this.#session.attemptAnswered(sent.status);
     health.noteLatency(upstream.id, clock.monotonic() - startedMs);
-    return yield* this.#judge(upstream, sent, isLast);
+    return await this.#judge(upstream, sent, isLast);
   }
 
-  async *#judge(
+  async #judge(
     upstream: Upstream,
     reply: UpstreamReply,
     isLast: boolean,
-  ): AsyncGenerator<EarlyStep, FinalChoice | FailedOutcome> {
+  ): Promise<FinalChoice | FailedOutcome> {
     const outcome: FailedOutcome = { type: "response", status: reply.status };
     this.#noteStatus(upstream, reply);
     const decision = decide(outcome, this.#decisionContext(isLast));
@@ -205,7 +201,7 @@ class FailoverLoop {
     }
 
     const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
-    const proof = withoutKey(yield* this.#prove(upstream, reply, mask), upstream);
+    const proof = withoutKey(await this.#prove(upstream, reply, mask), upstream);
     if (this.#isCancelled()) return this.#stop(upstream, reply.body);
     const problem = proof.problem ?? this.#misfit(proof);
     if (problem !== null) {
@@ -226,13 +222,10 @@ class FailoverLoop {
     return { ...head, ...proof, held, mask, errorEventMask };
   }
 
-  async *#prove(
-    upstream: Upstream,
-    reply: UpstreamReply,
-    mask: SecretMask | null,
-  ): AsyncGenerator<EarlyStep, Proof> {
+  async #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Promise<Proof> {
     const { inbound } = this.#session;
-    const proving = prove(reply, {
+    const head = { upstream, status: reply.status, headers: reply.headers };
+    const proof = await prove(reply, {
       inbound,
       clock: this.#deps.clock,
       times: this.#deps.times,
@@ -242,13 +235,12 @@ class FailoverLoop {
         const { status, headers } = reply;
         return this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
       },
+      sendEarly: (bytes) => {
+        this.#isHeadOut = true;
+        return this.#request.sendEarly({ head, bytes });
+      },
     });
-    for (;;) {
-      const step = await proving.next();
-      if (step.done) return this.#withoutLateBom(step.value);
-      this.#isHeadOut = true;
-      yield { head: { upstream, status: reply.status, headers: reply.headers }, bytes: step.value.bytes };
-    }
+    return this.#withoutLateBom(proof);
   }
 
   /** A byte order mark is one only at the start of a stream; the client's stream has begun already. */

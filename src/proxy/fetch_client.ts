@@ -2,7 +2,8 @@
  * The upstream client over `fetch`, for networks whose way out is a proxy: `fetch` knows `HTTP_PROXY`, `HTTPS_PROXY`,
  * `NO_PROXY` and SOCKS. Slower than the client over sockets, and otherwise the same.
  */
-import type { ClientReply, ClientReplyBody, ClientRequest } from "../wire/client.ts";
+import type { ByteSource } from "../wire/byte_source.ts";
+import type { ClientReply, ClientRequest } from "../wire/client.ts";
 import type { UpstreamClient } from "./transport.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
@@ -47,7 +48,7 @@ const READ_BYTES = 64 * 1024;
  * Reads into a buffer of its own and hands out copies: a default reader allocates 64 KiB for every few
  * kilobytes that come, which a burst of them shows as tens of megabytes of memory.
  */
-class FetchedBody implements ClientReplyBody {
+class FetchedBody implements ByteSource {
   readonly #reader: ReadableStreamBYOBReader | null;
   #buffer: ArrayBuffer | null = null;
   readonly #hooks: { abort(): void; release(): void };
@@ -61,6 +62,15 @@ class FetchedBody implements ClientReplyBody {
     this.#reader = body?.getReader({ mode: "byob" }) ?? null;
     this.#hooks = hooks;
     if (this.#reader === null) this.#finish();
+  }
+
+  get isDone(): boolean {
+    return this.#isDone && this.#error === null;
+  }
+
+  /** `fetch` does not tell what has come already. */
+  take(): null {
+    return null;
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -34,16 +34,13 @@ export interface ProofContext {
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;
   readonly budget: HeldBudget;
+  /** Sends neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
+  readonly sendEarly: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
 }
 
 /** What proving needs besides the reply. */
 interface Proving extends ProofContext {
   readonly account: HeldAccount;
-}
-
-/** Neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
-export interface EarlyBytes {
-  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 export type ReplyProblem = Extract<AttemptOutcome, { type: "bad_reply" | "bad_stream" | "timeout" }>;
@@ -67,17 +64,17 @@ export type Proof =
     readonly problem: ReplyProblem | null;
   };
 
-/** Yields neutral bytes that may go out early; returns the proof. Cancels nothing: the caller does. */
-export async function* prove(reply: UpstreamReply, context: ProofContext): AsyncGenerator<EarlyBytes, Proof> {
+/** Resolves when the reply has proved itself, or failed to. Cancels nothing: the caller does. */
+export async function prove(reply: UpstreamReply, context: ProofContext): Promise<Proof> {
   const account = context.budget.open();
   try {
-    return yield* proveWithin(reply, { ...context, account });
+    return await proveWithin(reply, { ...context, account });
   } finally {
     account.release();
   }
 }
 
-async function* proveWithin(reply: UpstreamReply, context: Proving): AsyncGenerator<EarlyBytes, Proof> {
+async function proveWithin(reply: UpstreamReply, context: Proving): Promise<Proof> {
   if (hasNoBody(reply.status, context.inbound.method)) {
     reply.body.cancel();
     const captured = context.capture(false).finish(true);
@@ -87,13 +84,13 @@ async function* proveWithin(reply: UpstreamReply, context: Proving): AsyncGenera
   const isJson = isJsonType(reply.headers.get("content-type"));
   if (reply.status >= 400) return await readWhole(reply, reader, context, []);
   if (isEventStreamType(reply.headers.get("content-type"))) {
-    return yield* new StreamGate(reader, context).run([]);
+    return await new StreamGate(reader, context).run([]);
   }
   if (!context.inbound.isStream) {
     return isJson ? await readWhole(reply, reader, context, []) : openAsItComes(reader, context, []);
   }
   const sniffed = await sniff(reader, context);
-  if (sniffed.isEventStream) return yield* new StreamGate(reader, context).run(sniffed.chunks);
+  if (sniffed.isEventStream) return await new StreamGate(reader, context).run(sniffed.chunks);
   return isJson
     ? await readWhole(reply, reader, context, sniffed.chunks)
     : openAsItComes(reader, context, sniffed.chunks);
@@ -261,10 +258,12 @@ const ERROR_COMPANIONS = new Set([
   "timestamp",
 ]);
 
+const ERROR_KEY = Buffer.from('"error"');
+
 /** The message of a JSON object that is only an error; null for anything else. */
 export function onlyError(bytes: Uint8Array): string | null {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.indexOf('"error"') < 0) return null;
+  if (buffer.indexOf(ERROR_KEY) < 0) return null;
   try {
     const parsed: unknown = JSON.parse(buffer.toString("utf8"));
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return null;
@@ -295,14 +294,14 @@ class StreamGate {
     this.#startedMs = context.clock.monotonic();
   }
 
-  async *run(first: readonly Uint8Array<ArrayBuffer>[]): AsyncGenerator<EarlyBytes, Proof> {
+  async run(first: readonly Uint8Array<ArrayBuffer>[]): Promise<Proof> {
     for (const chunk of first) this.#take(chunk);
     for (;;) {
       const verdict = this.#judge();
       if (verdict !== null) return verdict;
       if (this.#isWaitOver) {
         const bytes = this.#takeNeutral();
-        if (bytes.length > 0) yield { bytes };
+        if (bytes.length > 0) await this.#context.sendEarly(bytes);
       }
       const { gateMs, firstTokenTimeoutMs } = this.#context.times;
       const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
@@ -327,7 +326,7 @@ class StreamGate {
           }
           if (!this.#isWaitOver) {
             this.#isWaitOver = true;
-            if (!this.#capture.progress.hasEvents) yield { bytes: this.#takeNeutral() };
+            if (!this.#capture.progress.hasEvents) await this.#context.sendEarly(this.#takeNeutral());
           }
           break;
         default:

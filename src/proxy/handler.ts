@@ -15,7 +15,7 @@ import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
-import { relayEarly } from "./early.ts";
+import { EarlyReply } from "./early.ts";
 import {
   type Cancellation,
   type EarlyStep,
@@ -148,6 +148,7 @@ class Exchange implements Cancellation {
   readonly #abort = new AbortController();
   readonly #onSettled: () => void;
   #cause: "client" | "deadline" | null = null;
+  readonly #early: EarlyReply;
   #relayed: Relay | null = null;
 
   constructor(
@@ -159,6 +160,7 @@ class Exchange implements Cancellation {
     this.#client = client;
     this.#session = session;
     this.#onSettled = onSettled;
+    this.#early = new EarlyReply(client, () => this.#cancel("client"));
   }
 
   get signal(): AbortSignal {
@@ -183,21 +185,17 @@ class Exchange implements Cancellation {
     const deadline = deadlineMs === null
       ? null
       : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.#session.elapsedMs());
-    const stopDeadline = () => {
-      if (deadline !== null) this.#deps.clock.clearTimer(deadline);
-    };
-    const steps = failover(this.#deps, {
-      session: this.#session,
-      candidates: plan.candidates,
-      upstreamCount: snapshot.upstreams.filter((upstream) => upstream.isEnabled).length,
-      cancellation: this,
-      isRouterToken,
-    });
     try {
-      const first = await steps.next();
-      if (!first.done) return await this.#early(first.value, steps, stopDeadline);
-      stopDeadline();
-      await this.#final(first.value);
+      const choice = await failover(this.#deps, {
+        session: this.#session,
+        candidates: plan.candidates,
+        upstreamCount: snapshot.upstreams.filter((upstream) => upstream.isEnabled).length,
+        cancellation: this,
+        isRouterToken,
+        sendEarly: (step) => this.#sendEarly(step),
+      });
+      if (deadline !== null) this.#deps.clock.clearTimer(deadline);
+      await this.#final(choice);
     } finally {
       forgetClient();
     }
@@ -232,10 +230,7 @@ class Exchange implements Cancellation {
       case "whole":
         return await this.#whole(choice);
       case "open":
-        this.#client.begin({
-          status: choice.status,
-          headers: this.#headers(choice.headers, choice.upstream),
-        });
+        if (!this.#early.isBegun) this.#client.begin(this.#head(choice));
         return await this.#relay(choice);
       case "failed":
         return await this.#failed(choice.error);
@@ -247,14 +242,16 @@ class Exchange implements Cancellation {
   }
 
   async #whole(choice: Extract<FinalChoice, { type: "whole" }>): Promise<void> {
+    if (this.#early.isBegun) {
+      return await this.#failed(new RouterError(502, "upstream_invalid", "The reply is not a stream"));
+    }
     this.#session.chosen(choice.upstream, null);
     const { errorClass, ...verdict } = verdictOnWhole(choice.status, choice.captured, choice.problem);
-    const headers = this.#headers(choice.headers, choice.upstream);
+    const head = this.#head(choice);
     this.#endAttempt(errorClass, verdict.error);
     await this.#settle({ ...verdict, captured: choice.captured });
     const { method } = this.#session.inbound;
-    const body = hasNoBody(choice.status, method) ? null : choice.bytes;
-    await this.#reply({ status: choice.status, headers }, body);
+    await this.#reply(head, hasNoBody(choice.status, method) ? null : choice.bytes);
   }
 
   /** A client that has left by now gets no answer; its request is settled. */
@@ -312,28 +309,19 @@ class Exchange implements Cancellation {
   }
 
   /** The head goes out before the choice is final. */
-  async #early(
-    first: EarlyStep,
-    steps: AsyncGenerator<EarlyStep, FinalChoice>,
-    onDecided: () => void,
-  ): Promise<void> {
-    const { head } = first;
-    this.#session.chosen(head.upstream, null);
-    const headers = this.#headers(head.headers, head.upstream);
-    headers.delete("content-length");
-    this.#client.begin({ status: head.status, headers });
-    await relayEarly(first.bytes, steps, {
-      client: this.#client,
-      onDecided,
-      relay: (choice) => this.#relay(choice),
-      onFailed: (error) => this.#settleFailure(error),
-      cancel: () => this.#cancel("client"),
-      onClientGone: () => this.#settleClientGone(),
-    });
+  async #sendEarly({ head, bytes }: EarlyStep): Promise<void> {
+    if (!this.#early.isBegun) {
+      this.#session.chosen(head.upstream, null);
+      const { status, headers } = this.#head(head);
+      headers.delete("content-length");
+      this.#early.begin({ status, headers });
+    }
+    await this.#early.send(bytes);
   }
 
   async #failed(error: RouterError): Promise<void> {
     await this.#settleFailure(error);
+    if (this.#early.isBegun) return await this.#early.fail(error);
     const { headers, body } = errorAnswer(error, this.#headers(null, null));
     await this.#reply({ status: error.status, headers }, body);
   }
@@ -369,6 +357,12 @@ class Exchange implements Cancellation {
     this.#deps.inFlight.remove(this.#session);
     this.#onSettled();
     await settle(this.#deps, this.#session, ending);
+  }
+
+  #head(
+    { status, headers, upstream }: EarlyStep["head"],
+  ): { readonly status: number; readonly headers: HeaderFields } {
+    return { status, headers: this.#headers(headers, upstream) };
   }
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {

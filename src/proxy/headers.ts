@@ -106,10 +106,34 @@ function setCredential(headers: HeaderFields, sk: string, style: AuthStyle): voi
 
 /** Anthropic wants `x-api-key`, Azure OpenAI `api-key`, everybody else `Authorization: Bearer`. */
 export function guessAuthStyle(endpoint: string): AuthStyle {
-  const host = new URL(endpoint).hostname;
+  const { hostname: host } = partsOf(endpoint);
   if (host === "anthropic.com" || host.endsWith(".anthropic.com")) return "x-api-key";
   if (host.endsWith(".openai.azure.com") || host.endsWith(".cognitiveservices.azure.com")) return "api-key";
   return "bearer";
+}
+
+/** What requests need of an endpoint's URL. */
+interface EndpointParts {
+  readonly hostname: string;
+  readonly origin: string;
+  /** Without slashes at its end. */
+  readonly path: string;
+  readonly query: string;
+}
+
+/** Endpoints that are remembered; there are as many as upstreams, until somebody edits them for months. */
+const MAX_ENDPOINTS = 1024;
+const endpoints = new Map<string, EndpointParts>();
+
+function partsOf(endpoint: string): EndpointParts {
+  let parts = endpoints.get(endpoint);
+  if (parts === undefined) {
+    const { hostname, origin, pathname, search } = new URL(endpoint);
+    parts = { hostname, origin, path: pathname.replace(/\/+$/, ""), query: search.slice(1) };
+    if (endpoints.size >= MAX_ENDPOINTS) endpoints.clear();
+    endpoints.set(endpoint, parts);
+  }
+  return parts;
 }
 
 /** The credential of a `Bearer` header value (RFC 6750; the scheme in any case), or null. */
@@ -173,9 +197,8 @@ function headerText(text: string): string {
  * endpoint without a path keeps `/v1`; both queries.
  */
 export function upstreamUrl(endpoint: string, path: string, query: string): string {
-  const url = new URL(endpoint);
-  const base = url.pathname.replace(/\/+$/, "");
-  const target = base === "" ? path : base + path.replace(/^\/v1(?=\/|$)/, "");
-  const queries = [url.search.slice(1), query].filter((part) => part !== "").join("&");
-  return `${url.origin}${target}${queries === "" ? "" : `?${queries}`}`;
+  const parts = partsOf(endpoint);
+  const target = parts.path === "" ? path : parts.path + path.replace(/^\/v1(?=\/|$)/, "");
+  const queries = [parts.query, query].filter((part) => part !== "").join("&");
+  return `${parts.origin}${target}${queries === "" ? "" : `?${queries}`}`;
 }

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { ASIS } from "../core/types.ts";
 
+const NOTHING: Buffer = Buffer.alloc(0);
 const STAR = 0x2a;
 const SHOWN_HEAD_BYTES = 3;
 
@@ -16,12 +17,17 @@ const MIN_HEADER_SECRET_LENGTH = 12;
 /** Incremental masking. Holds back at most one byte less than the secret is long. */
 export class SecretMask {
   readonly #text: string;
-  readonly #secret: Buffer;
-  #held: Buffer = Buffer.alloc(0);
+  #bytes: Buffer | null = null;
+  #held: Buffer = NOTHING;
 
   constructor(secret: string) {
     this.#text = secret;
-    this.#secret = Buffer.from(secret, "utf8");
+  }
+
+  /** Made when it is needed: most masks only ever look at headers. */
+  get #secret(): Buffer {
+    this.#bytes ??= Buffer.from(this.#text, "utf8");
+    return this.#bytes;
   }
 
   /** A header's value with the secret masked. */
@@ -54,7 +60,7 @@ export class SecretMask {
   /** What was held back, at the end of the body. */
   flush(): Uint8Array<ArrayBuffer> {
     const rest = Uint8Array.from(this.#held);
-    this.#held = Buffer.alloc(0);
+    this.#held = NOTHING;
     return rest;
   }
 

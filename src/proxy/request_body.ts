@@ -27,7 +27,7 @@ export async function readBody(body: RequestBody | null, limits: BodyLimits): Pr
   if ((body.declaredBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
-  const reader = new TimedReader({ read: () => body.read(), cancel: () => {} }, clock);
+  const reader = new TimedReader(body, clock);
   for (;;) {
     const read = await reader.read(clientTimeoutMs);
     switch (read.type) {

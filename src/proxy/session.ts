@@ -4,7 +4,7 @@
  * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
  */
 import type { Capture } from "../capture/capture.ts";
-import { keysOf, redactKept, redactSecrets } from "../core/secrets.ts";
+import { keptSecrets, keysOf, redactSecrets } from "../core/secrets.ts";
 import {
   type Attempt,
   type CapturedReply,
@@ -59,6 +59,7 @@ export class RequestSession {
   #bytesSeen = 0;
   #isSettled = false;
   #requestText: string | null = null;
+  #secrets: readonly string[] | null = null;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.inbound = inbound;
@@ -213,6 +214,8 @@ export class RequestSession {
 
   #kept<T extends string | null>(text: T): T extends string ? string : string | null;
   #kept(text: string | null): string | null {
-    return text === null ? null : redactKept(text, this.#facts.secrets);
+    if (text === null || text === "") return text;
+    this.#secrets ??= keptSecrets(this.#facts.secrets);
+    return redactSecrets(text, this.#secrets);
   }
 }

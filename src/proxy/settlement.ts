@@ -70,12 +70,16 @@ function deservesAlert(record: RequestRecord): boolean {
   }
 }
 
-async function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
-  let timer: number | null = null;
-  const late = new Promise<"late">((resolve) => {
-    timer = deps.clock.setTimer(() => resolve("late"), ACK_LIMIT_MS);
+/** Resolves when it was written, or is late. */
+function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = deps.clock.setTimer(() => {
+      deps.observer.recordAckLate();
+      resolve();
+    }, ACK_LIMIT_MS);
+    void written.then(() => {
+      deps.clock.clearTimer(timer);
+      resolve();
+    });
   });
-  const result = await Promise.race([written, late]);
-  if (timer !== null) deps.clock.clearTimer(timer);
-  if (result === "late") deps.observer.recordAckLate();
 }

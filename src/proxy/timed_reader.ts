@@ -2,7 +2,7 @@
  * Reads a body with a limit on each wait, without losing the read that was late.
  */
 import type { Clock } from "../core/types.ts";
-import type { ReplyBody } from "./transport.ts";
+import type { ByteSource } from "../wire/byte_source.ts";
 
 export type TimedRead =
   | { readonly type: "chunk"; readonly bytes: Uint8Array<ArrayBuffer> }
@@ -15,55 +15,83 @@ const END: TimedRead = { type: "end" };
 
 /** Wraps one body; a `late` read stays pending and is taken up by the next call. */
 export class TimedReader {
-  readonly #body: ReplyBody;
+  readonly #body: ByteSource;
   readonly #clock: Clock;
   #pending: Promise<TimedRead> | null = null;
 
-  constructor(body: ReplyBody, clock: Clock) {
+  constructor(body: ByteSource, clock: Clock) {
     this.#body = body;
     this.#clock = clock;
   }
 
   /** Never rejects. `limitMs` <= 0 still takes what is already there. */
-  async read(limitMs: number): Promise<TimedRead> {
-    this.#pending ??= this.#body.read().then(
+  read(limitMs: number): Promise<TimedRead> {
+    if (this.#pending === null) {
+      const bytes = this.#body.take();
+      if (bytes !== null) return Promise.resolve({ type: "chunk", bytes });
+      if (this.#body.isDone) return Promise.resolve(END);
+    }
+    const pending = this.#pending ??= this.#body.read().then(
       (bytes): TimedRead => bytes === null ? END : { type: "chunk", bytes },
       (error: unknown): TimedRead => ({ type: "broken", error }),
     );
-    let timer: number | null = null;
-    const late = new Promise<TimedRead>((resolve) => {
-      timer = this.#clock.setTimer(() => resolve(LATE), Math.max(0, limitMs));
+    return new Promise((resolve) => {
+      let isLate = false;
+      const timer = this.#clock.setTimer(() => {
+        isLate = true;
+        resolve(LATE);
+      }, Math.max(0, limitMs));
+      void pending.then((result) => {
+        if (isLate) return;
+        this.#clock.clearTimer(timer);
+        this.#pending = null;
+        resolve(result);
+      });
     });
-    try {
-      const result = await Promise.race([this.#pending, late]);
-      if (result !== LATE) this.#pending = null;
-      return result;
-    } finally {
-      if (timer !== null) this.#clock.clearTimer(timer);
-    }
   }
 
   /** The body as a plain one again, beginning with a read that is still pending. */
-  rest(): ReplyBody {
-    if (this.#pending === null) return this.#body;
-    return {
-      read: async () => {
-        if (this.#pending === null) return this.#body.read();
-        const result = await this.#pending;
-        this.#pending = null;
-        switch (result.type) {
-          case "chunk":
-            return result.bytes;
-          case "end":
-          case "late":
-            return null;
-          case "broken":
-            throw result.error;
-          default:
-            return result satisfies never;
-        }
-      },
-      cancel: () => this.#body.cancel(),
-    };
+  rest(): ByteSource {
+    return this.#pending === null ? this.#body : new Resumed(this.#body, this.#pending);
+  }
+}
+
+/** A body whose next bytes are awaited already. */
+class Resumed implements ByteSource {
+  readonly #body: ByteSource;
+  #first: Promise<TimedRead> | null;
+
+  constructor(body: ByteSource, first: Promise<TimedRead>) {
+    this.#body = body;
+    this.#first = first;
+  }
+
+  get isDone(): boolean {
+    return this.#first === null && this.#body.isDone;
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
+    return this.#first === null ? this.#body.take() : null;
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    if (this.#first === null) return await this.#body.read();
+    const result = await this.#first;
+    this.#first = null;
+    switch (result.type) {
+      case "chunk":
+        return result.bytes;
+      case "end":
+      case "late":
+        return null;
+      case "broken":
+        throw result.error;
+      default:
+        return result satisfies never;
+    }
+  }
+
+  cancel(): void {
+    this.#body.cancel();
   }
 }

@@ -9,7 +9,8 @@ import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } fr
 import { messageOf } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { withModel } from "../core/model_alias.ts";
-import type { ClientReply, ClientReplyBody, ClientRequest } from "../wire/client.ts";
+import type { ByteSource } from "../wire/byte_source.ts";
+import type { ClientReply, ClientRequest } from "../wire/client.ts";
 import { upstreamHeaders, upstreamUrl } from "./headers.ts";
 
 /** Sends requests to upstreams; the composition root makes it. */
@@ -27,7 +28,7 @@ export interface UpstreamReply {
 }
 
 /** A reply's body. Cancelling it lets the upstream see its connection close. */
-export type ReplyBody = ClientReplyBody;
+export type ReplyBody = ByteSource;
 
 export interface TransportDeps {
   readonly client: UpstreamClient;
@@ -76,8 +77,8 @@ export async function send(
       body: upstreamBody(inbound, upstream),
       signal: controller.signal,
     });
-    const body = new AbortableBody(reply.body, () => options.signal.removeEventListener("abort", abort));
-    return { type: "reply", status: reply.status, headers: reply.headers, body };
+    // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
+    return { type: "reply", status: reply.status, headers: reply.headers, body: reply.body };
   } catch (error) {
     options.signal.removeEventListener("abort", abort);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
@@ -95,33 +96,6 @@ function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuf
   return body === null || alias === undefined
     ? body
     : withModel(body, inbound.headers.get("content-type"), alias);
-}
-
-/** A body that stops listening for the client's leaving when it has ended. */
-class AbortableBody implements ReplyBody {
-  readonly #body: ReplyBody;
-  readonly #release: () => void;
-
-  constructor(body: ReplyBody, release: () => void) {
-    this.#body = body;
-    this.#release = release;
-  }
-
-  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
-    try {
-      const bytes = await this.#body.read();
-      if (bytes === null) this.#release();
-      return bytes;
-    } catch (error) {
-      this.#release();
-      throw error;
-    }
-  }
-
-  cancel(): void {
-    this.#release();
-    this.#body.cancel();
-  }
 }
 
 /** What a failed connection says to people: causes, without the URL (its query may hold a key). */

@@ -5,6 +5,7 @@
  * arrives waits, and the next batch is all of it. A record leaves the queue only after its commit, or when
  * it is dropped and counted. Never touches SQLite.
  */
+import { setImmediate } from "node:timers";
 import { messageOf } from "../core/errors.ts";
 import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
 import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
@@ -88,6 +89,7 @@ export class RecordWriter implements RecordSink {
   #backoffMs = MIN_BACKOFF_MS;
   #batchBytes = MAX_BATCH_BYTES;
   #retryTimer: TimerId | null = null;
+  #isPumpDue = false;
   #isInTrouble = false;
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
@@ -127,7 +129,7 @@ export class RecordWriter implements RecordSink {
         previous.bytes = bytes;
         previous.waiters.push(resolve);
       }
-      this.#pump();
+      this.#pumpSoon();
     });
   }
 
@@ -210,6 +212,16 @@ export class RecordWriter implements RecordSink {
       post(worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
     }
     return worker;
+  }
+
+  /** What else is settled in this turn of the event loop goes into the same batch. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue || this.#sent !== null) return;
+    this.#isPumpDue = true;
+    setImmediate(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
   }
 
   /** Sends what waits, unless a batch is under way or a retry is due later. */

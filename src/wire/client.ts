@@ -6,9 +6,10 @@
  */
 import type { HeaderView } from "../core/header_fields.ts";
 import type { Clock, TimerId } from "../core/types.ts";
-import { type ByteConnection, closeQuietly, ConnectionInput, writeAll } from "./connection.ts";
+import type { ByteSource } from "./byte_source.ts";
+import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { isPersistent, replyFraming } from "./framing.ts";
-import { formatHead, parseReplyHead, type ReplyHead, writeLatin1 } from "./head.ts";
+import { formatHead, parseReplyHead, type ReplyHead } from "./head.ts";
 import { MessageBody, readHead } from "./reading.ts";
 
 /** Where a connection goes. */
@@ -36,14 +37,8 @@ export interface ClientRequest {
 export interface ClientReply {
   readonly status: number;
   readonly headers: HeaderView;
-  readonly body: ClientReplyBody;
-}
-
-export interface ClientReplyBody {
-  /** The next bytes, or null at the end. Rejects, then always, when the connection breaks or the framing is wrong. */
-  read(): Promise<Uint8Array<ArrayBuffer> | null>;
-  /** Gives the exchange up. Idempotent, never throws. */
-  cancel(): void;
+  /** Cancelling it ends the exchange: the upstream sees its connection close. */
+  readonly body: ByteSource;
 }
 
 export interface ClientOptions {
@@ -55,8 +50,6 @@ export interface ClientOptions {
   readonly idleTimeoutMs: number;
 }
 
-/** Head and body up to this size go out in one write. */
-const ONE_WRITE_BYTES = 64 * 1024;
 const SWEEP_MS = 5_000;
 
 export class HttpClient {
@@ -79,7 +72,7 @@ export class HttpClient {
     request.signal.throwIfAborted();
     const target = this.#target(request.url);
     const pool = this.#pool(target);
-    const message = new OutgoingMessage(request, target);
+    const message = outgoing(request, target);
     for (let idle = pool.take(); idle !== null; idle = null) {
       const reply = await new Exchange(idle, request, pool).run(message, { isReused: true });
       if (reply !== null) return reply;
@@ -160,32 +153,28 @@ function targetOf(url: string): Target {
   };
 }
 
-/** A request as bytes; made once, sent perhaps twice. */
-class OutgoingMessage {
-  readonly head: Uint8Array<ArrayBuffer>;
-  /** What goes behind the head in a write of its own. */
-  readonly rest: Uint8Array<ArrayBuffer> | null;
+/** A request as it goes out; made once, sent perhaps twice. */
+interface OutgoingMessage {
+  readonly head: string;
+  readonly body: Uint8Array | undefined;
+}
 
-  constructor({ method, headers, body }: ClientRequest, { host, path }: Target) {
-    const fields: [string, string][] = [["host", host]];
-    for (const field of headers) fields.push(field);
-    const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
-    if (needsLength) fields.push(["content-length", String(body?.length ?? 0)]);
-    const text = formatHead(`${method} ${path} HTTP/1.1`, fields);
-    const isOne = body !== null && body.length <= ONE_WRITE_BYTES;
-    this.head = new Uint8Array(text.length + (isOne ? body.length : 0));
-    writeLatin1(text, this.head);
-    if (isOne) this.head.set(body, text.length);
-    this.rest = isOne ? null : body;
-  }
+function outgoing({ method, headers, body }: ClientRequest, { host, path }: Target): OutgoingMessage {
+  const fields: [string, string][] = [["host", host]];
+  for (const field of headers) fields.push(field);
+  const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
+  if (needsLength) fields.push(["content-length", String(body?.length ?? 0)]);
+  return { head: formatHead(`${method} ${path} HTTP/1.1`, fields), body: body ?? undefined };
 }
 
 class PooledConnection {
   readonly input: ConnectionInput;
+  readonly output: ConnectionOutput;
   idleSinceMs = 0;
 
   constructor(readonly connection: ByteConnection) {
     this.input = new ConnectionInput(connection);
+    this.output = new ConnectionOutput(connection);
   }
 
   close(): void {
@@ -251,7 +240,7 @@ class Pool {
 }
 
 /** One request on one connection. */
-class Exchange implements ClientReplyBody {
+class Exchange implements ByteSource {
   readonly #connection: PooledConnection;
   readonly #request: ClientRequest;
   readonly #pool: Pool;
@@ -294,17 +283,36 @@ class Exchange implements ClientReplyBody {
     }
   }
 
-  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (this.#error !== null) throw this.#error;
+  get isDone(): boolean {
+    return this.#isOver && this.#error === null;
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
     if (this.#isOver || this.#body === null) return null;
     try {
-      const bytes = await this.#body.read();
+      const bytes = this.#body.take();
       if (this.#body.isDone) this.#finish();
       return bytes;
     } catch (error) {
       this.#error = error;
       this.#end(false);
-      throw error;
+      return null;
+    }
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    for (;;) {
+      const bytes = this.take();
+      if (bytes !== null) return bytes;
+      if (this.#error !== null) throw this.#error;
+      if (this.#isOver || this.#body === null) return null;
+      try {
+        if (!await this.#connection.input.fill()) this.#body.endOfInput();
+      } catch (error) {
+        this.#error ??= error;
+        this.#end(false);
+      }
+      if (this.#body.isDone) this.#finish();
     }
   }
 
@@ -313,10 +321,9 @@ class Exchange implements ClientReplyBody {
   }
 
   /** Never rejects: what went wrong shows in the reply, or in its absence. */
-  async #upload({ head, rest }: OutgoingMessage): Promise<void> {
+  async #upload({ head, body }: OutgoingMessage): Promise<void> {
     try {
-      await writeAll(this.#connection.connection, head);
-      if (rest !== null) await writeAll(this.#connection.connection, rest);
+      await this.#connection.output.write(head, body);
       this.#isUploading = false;
     } catch {
       // The server may have answered before it had everything.

@@ -4,6 +4,8 @@
  * Knows no HTTP. One read is under way at most; it may go on while others use what has come.
  */
 
+import { writeLatin1 } from "./latin1.ts";
+
 /** A byte stream both ways, as `Deno.TcpConn` and `Deno.TlsConn` are. */
 export interface ByteConnection {
   /** Bytes read into `buffer`, or null at the end. */
@@ -100,10 +102,52 @@ export class ConnectionInput {
   }
 }
 
-/** Writes all of it. Rejects when the connection breaks. */
-export async function writeAll(connection: Pick<ByteConnection, "write">, bytes: Uint8Array): Promise<void> {
-  let at = await connection.write(bytes);
-  while (at < bytes.length) at += await connection.write(bytes.subarray(at));
+/** Beyond this, bytes are written by themselves instead of being copied behind what goes before them. */
+const COPY_LIMIT_BYTES = 64 * 1024;
+const NOTHING = new Uint8Array(0);
+
+/** The writing side: what goes out together goes out in one write. One write is under way at most. */
+export class ConnectionOutput {
+  readonly #connection: Pick<ByteConnection, "write">;
+  #buffer = NOTHING;
+
+  constructor(connection: Pick<ByteConnection, "write">) {
+    this.#connection = connection;
+  }
+
+  /**
+   * Writes all of `head` (Latin-1), `bytes` and `tail` (Latin-1); resolves when the system has taken it. Rejects when
+   * the connection breaks.
+   */
+  async write(head: string, bytes: Uint8Array = NOTHING, tail = ""): Promise<void> {
+    if (bytes.length > COPY_LIMIT_BYTES) {
+      if (head !== "") await this.#send(this.#compose(head, NOTHING, ""));
+      await this.#send(bytes);
+      if (tail !== "") await this.#send(this.#compose(tail, NOTHING, ""));
+      return;
+    }
+    const message = this.#compose(head, bytes, tail);
+    const sent = await this.#connection.write(message);
+    if (sent < message.length) await this.#send(message.subarray(sent));
+  }
+
+  #compose(head: string, bytes: Uint8Array, tail: string): Uint8Array {
+    const length = head.length + bytes.length + tail.length;
+    if (length > SMALL_BYTES) return composeInto(new Uint8Array(length), head, bytes, tail);
+    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
+    return composeInto(this.#buffer.subarray(0, length), head, bytes, tail);
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+  }
+}
+
+function composeInto(target: Uint8Array, head: string, bytes: Uint8Array, tail: string): Uint8Array {
+  if (head !== "") writeLatin1(head, target);
+  target.set(bytes, head.length);
+  if (tail !== "") writeLatin1(tail, target.subarray(head.length + bytes.length));
+  return target;
 }
 
 /** Closes it, whether or not it is closed already. */

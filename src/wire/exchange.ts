@@ -4,9 +4,10 @@
  * Owns the framing of the answer. A head waits for the first bytes of its body, so that both go out in one write.
  */
 import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
-import { type ByteConnection, type ConnectionInput, writeAll } from "./connection.ts";
+import type { ByteSource } from "./byte_source.ts";
+import type { ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { isPersistent, requestFraming } from "./framing.ts";
-import { formatHead, type RequestHead, writeLatin1 } from "./head.ts";
+import { formatHead, type RequestHead } from "./head.ts";
 import { MessageBody } from "./reading.ts";
 import { reasonPhrase } from "./reason_phrases.ts";
 
@@ -44,11 +45,9 @@ export interface ClientExchange {
   readonly isAnswered: boolean;
 }
 
-export interface RequestBody {
+export interface RequestBody extends ByteSource {
   /** Declared length in bytes; null when chunked. */
   readonly declaredBytes: number | null;
-  /** The next bytes, null at the end. Rejects when the client breaks off or frames it wrongly. */
-  read(): Promise<Uint8Array<ArrayBuffer> | null>;
 }
 
 export interface AnswerHead {
@@ -59,7 +58,7 @@ export interface AnswerHead {
 }
 
 export interface ExchangeContext {
-  readonly connection: ByteConnection;
+  readonly output: ConnectionOutput;
   readonly input: ConnectionInput;
   readonly remoteAddress: string;
   /** The value of the `date` header, now. */
@@ -68,11 +67,7 @@ export interface ExchangeContext {
   readonly isDraining: () => boolean;
 }
 
-const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
-const LAST_CHUNK = new TextEncoder().encode("0\r\n\r\n");
 const NOTHING = new Uint8Array(0);
-/** Beyond this a piece is written by itself instead of being copied behind its frame. */
-const COPY_LIMIT_BYTES = 64 * 1024;
 
 export class ServerExchange implements ClientExchange {
   readonly method: string;
@@ -104,10 +99,12 @@ export class ServerExchange implements ClientExchange {
     this.#message = new MessageBody(context.input, framing);
     this.#isContinueDue = framing.type !== "none" && !head.isHttp10 &&
       head.headers.get("expect")?.toLowerCase() === "100-continue";
-    this.body = framing.type === "none" ? null : {
-      declaredBytes: framing.type === "length" ? framing.bytes : null,
-      read: () => this.#readBody(),
-    };
+    const declaredBytes = framing.type === "length" ? framing.bytes : null;
+    this.body = framing.type === "none" ? null : new IncomingBody(this.#message, {
+      declaredBytes,
+      onRead: () => this.#continue(),
+      onDone: () => void this.#watch(),
+    });
   }
 
   get remoteAddress(): string {
@@ -141,11 +138,7 @@ export class ServerExchange implements ClientExchange {
     const isBodyless = this.method === "HEAD" || status === 204 || status === 304;
     const bytes = isBodyless || body === null ? NOTHING : body;
     this.#answer = "whole";
-    const text = this.#format(head, isBodyless ? null : bytes.length);
-    const message = new Uint8Array(text.length + bytes.length);
-    writeLatin1(text, message);
-    message.set(bytes, text.length);
-    await this.#write(message);
+    await this.#write(this.#format(head, isBodyless ? null : bytes.length), bytes);
     this.#isEnded = true;
   }
 
@@ -161,30 +154,19 @@ export class ServerExchange implements ClientExchange {
     this.#waitingHead = this.#format(head, null);
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    const text = this.#waitingHead;
+  write(bytes: Uint8Array): Promise<void> {
+    const head = this.#waitingHead;
     this.#waitingHead = "";
-    const isChunk = this.#answer === "chunked" && bytes.length > 0;
-    if (!isChunk && text === "") return await this.#write(bytes);
-    const size = isChunk ? `${bytes.length.toString(16)}\r\n` : "";
-    if (bytes.length > COPY_LIMIT_BYTES) {
-      await this.#write(encoded(text + size));
-      await this.#write(bytes);
-      if (isChunk) await this.#write(encoded("\r\n"));
-      return;
-    }
-    const head = text + size;
-    const message = new Uint8Array(head.length + bytes.length + (isChunk ? 2 : 0));
-    writeLatin1(head, message);
-    message.set(bytes, head.length);
-    if (isChunk) message.set(LINE_END, head.length + bytes.length);
-    await this.#write(message);
+    if (this.#answer !== "chunked" || bytes.length === 0) return this.#write(head, bytes);
+    return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
   }
 
   async end(): Promise<void> {
     if (this.#isCut) return;
-    if (this.#waitingHead !== "") await this.write(NOTHING);
-    if (this.#answer === "chunked") await this.#write(LAST_CHUNK);
+    const head = this.#waitingHead;
+    this.#waitingHead = "";
+    const end = this.#answer === "chunked" ? "0\r\n\r\n" : "";
+    if (head !== "" || end !== "") await this.#write(head + end, NOTHING);
     this.#isEnded = true;
   }
 
@@ -192,14 +174,13 @@ export class ServerExchange implements ClientExchange {
     this.#isCut = true;
   }
 
-  async #readBody(): Promise<Uint8Array<ArrayBuffer> | null> {
-    if (this.#isContinueDue) {
-      this.#isContinueDue = false;
-      if (!this.isAnswered && this.#context.input.availableBytes === 0) await this.#write(CONTINUE);
+  /** Tells a client that waits for it to send its body (RFC 9110 section 10.1.1). */
+  async #continue(): Promise<void> {
+    if (!this.#isContinueDue) return;
+    this.#isContinueDue = false;
+    if (!this.isAnswered && this.#context.input.availableBytes === 0) {
+      await this.#write("HTTP/1.1 100 Continue\r\n\r\n", NOTHING);
     }
-    const bytes = await this.#message.read();
-    if (bytes === null || this.#message.isDone) void this.#watch();
-    return bytes;
   }
 
   /** Reads on while the request is being answered: its end is the client's leaving. */
@@ -249,9 +230,9 @@ export class ServerExchange implements ClientExchange {
     return formatHead(`HTTP/1.1 ${status} ${reasonPhrase(status)}`, fields);
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
+  async #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {
     try {
-      await writeAll(this.#context.connection, bytes);
+      await this.#context.output.write(head, bytes, tail);
     } catch (error) {
       this.#gone();
       throw error;
@@ -259,10 +240,47 @@ export class ServerExchange implements ClientExchange {
   }
 }
 
-const LINE_END = encoded("\r\n");
+/** A request's body, on its way in. */
+class IncomingBody implements RequestBody {
+  readonly declaredBytes: number | null;
+  readonly #message: MessageBody;
+  readonly #hooks: { onRead(): Promise<void>; onDone(): void };
 
-function encoded(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  writeLatin1(text, bytes);
-  return bytes;
+  constructor(
+    message: MessageBody,
+    { declaredBytes, ...hooks }: {
+      readonly declaredBytes: number | null;
+      onRead(): Promise<void>;
+      onDone(): void;
+    },
+  ) {
+    this.#message = message;
+    this.declaredBytes = declaredBytes;
+    this.#hooks = hooks;
+  }
+
+  get isDone(): boolean {
+    return this.#message.isDone;
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
+    let bytes: Uint8Array<ArrayBuffer> | null = null;
+    try {
+      bytes = this.#message.take();
+    } catch {
+      // The next read tells.
+    }
+    if (this.isDone) this.#hooks.onDone();
+    return bytes;
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    await this.#hooks.onRead();
+    const bytes = await this.#message.read();
+    if (this.isDone) this.#hooks.onDone();
+    return bytes;
+  }
+
+  /** Nothing is to be done: a connection whose request was not read whole ends with the answer. */
+  cancel(): void {}
 }

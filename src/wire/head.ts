@@ -6,7 +6,6 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
-import { Buffer } from "node:buffer";
 import { HeaderFields } from "../core/header_fields.ts";
 
 /** A message that is not what the standard says; `status` is the answer that a client gets for it. */
@@ -103,14 +102,4 @@ export function formatHead(startLine: string, headers: Iterable<readonly [string
   let text = `${startLine}\r\n`;
   for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
   return `${text}\r\n`;
-}
-
-const encoder = new TextEncoder();
-
-/** Writes Latin-1 text at the start of `target`, which must be long enough. */
-export function writeLatin1(text: string, target: Uint8Array): void {
-  const { written } = encoder.encodeInto(text, target);
-  if (written === text.length) return;
-  // Not ASCII: the encoder made UTF-8 of it.
-  Buffer.from(target.buffer, target.byteOffset, target.length).write(text, "latin1");
 }

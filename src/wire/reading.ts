@@ -6,10 +6,10 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
-import { Buffer } from "node:buffer";
 import type { ConnectionInput } from "./connection.ts";
 import type { Framing } from "./framing.ts";
 import { MAX_HEAD_BYTES, MessageError } from "./head.ts";
+import { readLatin1 } from "./latin1.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -23,7 +23,9 @@ const MAX_TRAILER_BYTES = 16 * 1024;
 export async function readHead(input: ConnectionInput): Promise<string | null> {
   let text = "";
   for (;;) {
-    text = text === "" ? withoutLeadingLineEnds(input) : text + latin1(input.available.subarray(text.length));
+    text = text === ""
+      ? withoutLeadingLineEnds(input)
+      : text + readLatin1(input.available.subarray(text.length));
     const end = text.indexOf("\r\n\r\n");
     if (end >= 0) {
       if (end > MAX_HEAD_BYTES) throw tooLarge();
@@ -45,11 +47,7 @@ function withoutLeadingLineEnds(input: ConnectionInput): string {
   let start = 0;
   while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
   input.consume(start);
-  return latin1(bytes.subarray(start));
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  return readLatin1(bytes.subarray(start));
 }
 
 function tooLarge(): MessageError {
@@ -86,19 +84,22 @@ export class MessageBody {
    */
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     for (;;) {
-      const bytes = this.#take();
-      if (bytes !== null) return bytes;
-      if (this.#state === "done") return null;
-      if (await this.#input.fill()) continue;
-      if (this.#framing.type !== "until_close") {
-        throw new Error("the connection ended before the end of the body");
-      }
-      this.#state = "done";
+      const bytes = this.take();
+      if (bytes !== null || this.#state === "done") return bytes;
+      if (!await this.#input.fill()) this.endOfInput();
     }
   }
 
-  /** What has come already; null when there is nothing of the body among it. */
-  #take(): Uint8Array<ArrayBuffer> | null {
+  /** The connection has ended. @throws when that is not the body's end */
+  endOfInput(): void {
+    if (this.#framing.type !== "until_close") {
+      throw new Error("the connection ended before the end of the body");
+    }
+    this.#state = "done";
+  }
+
+  /** Bytes that have come already, a copy; null when there are none of the body. @throws MessageError */
+  take(): Uint8Array<ArrayBuffer> | null {
     if (this.#framing.type === "chunked") return this.#takeChunks();
     const { availableBytes } = this.#input;
     const isBounded = this.#framing.type === "length";

@@ -7,7 +7,7 @@
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Clock, TimerId } from "../core/types.ts";
-import { type ByteConnection, closeQuietly, ConnectionInput } from "./connection.ts";
+import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { type ClientExchange, ServerExchange } from "./exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead } from "./reading.ts";
@@ -147,6 +147,7 @@ const LINGER_MS = 2_000;
 class ServerConnection {
   readonly #connection: AcceptedConnection;
   readonly #input: ConnectionInput;
+  readonly #output: ConnectionOutput;
   readonly #options: ServerConnectionOptions;
   readonly #remoteAddress: string;
   #phase: "idle" | "head" | "exchange" | "linger" = "idle";
@@ -157,6 +158,7 @@ class ServerConnection {
     this.#connection = connection;
     this.#options = options;
     this.#input = new ConnectionInput(connection);
+    this.#output = new ConnectionOutput(connection);
     this.#remoteAddress = "hostname" in connection.remoteAddr ? connection.remoteAddr.hostname : "";
     this.#phaseSinceMs = options.clock.monotonic();
     connection.setNoDelay?.(true);
@@ -220,7 +222,7 @@ class ServerConnection {
       const text = await readHead(this.#input);
       if (text === null) return null;
       return new ServerExchange(parseRequestHead(text), {
-        connection: this.#connection,
+        output: this.#output,
         input: this.#input,
         remoteAddress: this.#remoteAddress,
         date: this.#options.date,
@@ -238,7 +240,7 @@ class ServerConnection {
     const { headers, body } = this.#options.refusal(refused);
     const closing = new HeaderFields([["connection", "close"]]);
     const exchange = new ServerExchange({ method: "GET", target: "/", isHttp10: false, headers: closing }, {
-      connection: this.#connection,
+      output: this.#output,
       input: this.#input,
       remoteAddress: this.#remoteAddress,
       date: this.#options.date,
