@@ -130,5 +130,5 @@ function continues(call: ToolCallDraft, fragment: Fragment): boolean {
   if (fragment.id !== null && fragment.id === call.id) return true;
   if (fragment.id === null && fragment.index !== null) return true;
   if (fragment.name !== call.name) return false;
-  return !(call.arguments.lastCharacter === "}" && fragment.arguments.startsWith("{"));
+  return !(call.arguments.lastPiece.endsWith("}") && fragment.arguments.startsWith("{"));
 }

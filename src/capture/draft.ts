@@ -19,12 +19,17 @@ export type MutableProgress = { -readonly [Key in keyof CaptureProgress]: Captur
 class TextBudget {
   #leftBytes: number;
   isExceeded = false;
+  /** How often something was taken. */
+  takenCount = 0;
+  /** The draft that was added to last. */
+  lastDraft: TextDraft | null = null;
 
   constructor(limitBytes: number) {
     this.#leftBytes = limitBytes;
   }
 
   take(text: string): string {
+    this.takenCount++;
     if (this.isExceeded) return "";
     let used = 0;
     for (let at = 0; at < text.length;) {
@@ -46,25 +51,27 @@ export class TextDraft {
   readonly #budget: TextBudget;
   #blocks: string[] = [];
   #pieces: string[] = [];
-  #lastCharacter = "";
+  #lastPiece = "";
 
   constructor(budget: TextBudget) {
     this.#budget = budget;
   }
 
   get isEmpty(): boolean {
-    return this.#lastCharacter === "";
+    return this.#lastPiece === "";
   }
 
-  get lastCharacter(): string {
-    return this.#lastCharacter;
+  /** What was added last; empty when nothing was. */
+  get lastPiece(): string {
+    return this.#lastPiece;
   }
 
   append(text: string): void {
     const kept = this.#budget.take(text);
     if (kept === "") return;
-    this.#lastCharacter = kept.charAt(kept.length - 1);
     this.#pieces.push(kept);
+    this.#budget.lastDraft = this;
+    this.#lastPiece = text;
     if (this.#pieces.length === PIECES_PER_BLOCK) this.#closeBlock();
   }
 
@@ -136,6 +143,14 @@ export class ReplyDraft {
   /** @param limitBytes how much text, reasoning and tool calls are kept, in UTF-8 bytes. */
   constructor(limitBytes: number) {
     this.#budget = new TextBudget(limitBytes);
+  }
+
+  /** The draft that `read` adds a text to, when it does that and takes nothing else; null otherwise. */
+  onlyDraftAddedTo(read: () => void): TextDraft | null {
+    const before = this.#budget.takenCount;
+    this.#budget.lastDraft = null;
+    read();
+    return this.#budget.takenCount === before + 1 ? this.#budget.lastDraft : null;
   }
 
   get hasText(): boolean {

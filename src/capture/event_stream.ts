@@ -4,13 +4,21 @@
  * Owns what all APIs' streams have in common: neutral events, `[DONE]`, error events, the count of events
  * that could not be parsed, and the offset up to which nothing but neutral bytes has come.
  */
+import { Buffer } from "node:buffer";
 import type { CapturedReply } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
-import type { ReplyDraft } from "./draft.ts";
+import type { ReplyDraft, TextDraft } from "./draft.ts";
+import { EventTemplate } from "./event_template.ts";
 import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
 import type { ReplyReader } from "./reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
+function readLatin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+/** After so many, a stream is held to have no two events that are alike. */
+const MAX_MISFITS = 16;
 /** A ping's data is not longer; looking closer at short data only keeps the hot path short. */
 const MAX_PING_LENGTH = 64;
 
@@ -30,6 +38,11 @@ export class EventStreamCapture implements Capture {
   #document: Capture | null = null;
   #isFormSettled: boolean;
   #isPastNeutral = false;
+  /** Of an event that added one text, and what it added it to. */
+  #template: EventTemplate | null = null;
+  #addTo: TextDraft | null = null;
+  /** Events in a row that added a text and were not like the one before. */
+  #misfits = 0;
 
   constructor(options: EventStreamOptions) {
     this.#draft = options.draft;
@@ -48,7 +61,7 @@ export class EventStreamCapture implements Capture {
     }
     this.#draft.bytes += chunk.length;
     try {
-      this.#parser.push(chunk);
+      this.#readChunk(chunk);
     } catch {
       this.#draft.parseErrors++;
     }
@@ -73,6 +86,35 @@ export class EventStreamCapture implements Capture {
     if (first === undefined) return;
     this.#isFormSettled = true;
     if (first === 0x7b || first === 0x5b) this.#document = this.#asDocument?.() ?? null;
+  }
+
+  /** Reads event by event: by its likeness to an earlier one where it can, else with the parser. */
+  #readChunk(chunk: Uint8Array): void {
+    const stream = this.#misfits > MAX_MISFITS ? null : readLatin1(chunk);
+    let start = 0;
+    while (stream !== null && start < chunk.length) {
+      const isAtEvent = this.#parser.isBetweenEvents;
+      const like = isAtEvent ? this.#template?.read(stream, { bytes: chunk, start }) ?? null : null;
+      if (like !== null) {
+        this.#addTo?.append(like.text);
+        this.#misfits = 0;
+        start = like.end;
+        continue;
+      }
+      const end = stream.indexOf("\n\n", start) + 2;
+      if (end < 2) break;
+      const event = chunk.subarray(start, end);
+      const draft = this.#draft.onlyDraftAddedTo(() => this.#parser.push(event));
+      if (isAtEvent && draft !== null) this.#learn(stream.slice(start, end), draft);
+      start = end;
+    }
+    if (start < chunk.length) this.#parser.push(start === 0 ? chunk : chunk.subarray(start));
+  }
+
+  #learn(event: string, draft: TextDraft): void {
+    this.#misfits++;
+    this.#template = EventTemplate.of(event, draft.lastPiece);
+    this.#addTo = draft;
   }
 
   #take(event: StreamEvent): void {

@@ -84,6 +84,11 @@ export class EventStreamParser {
     return this.#blockStart === -1 ? this.#lineStart : this.#blockStart;
   }
 
+  /** Between two events: what comes next is the beginning of a line, and of an event. */
+  get isBetweenEvents(): boolean {
+    return this.#blockStart === -1 && this.#lineBytes === 0 && this.#isBomSettled && !this.#isAfterCr;
+  }
+
   push(chunk: Uint8Array): void {
     let at = this.#isBomSettled ? 0 : this.#skipBom(chunk);
     if (this.#isAfterCr && at < chunk.length) {
