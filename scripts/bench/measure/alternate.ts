@@ -1,0 +1,24 @@
+/**
+ * Lets contenders take turns, so that what changes on the machine meanwhile meets all of them.
+ */
+import type { Figures } from "./statistics.ts";
+
+/** Each of them once a round, in an order that begins with another one each time. */
+export async function alternate<T>(
+  contenders: readonly T[],
+  rounds: number,
+  measure: (contender: T, round: number) => Promise<Figures>,
+): Promise<Map<T, Figures[]>> {
+  const all = new Map<T, Figures[]>(contenders.map((contender) => [contender, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of rotated(contenders, round)) {
+      all.get(contender)?.push(await measure(contender, round));
+    }
+  }
+  return all;
+}
+
+export function rotated<T>(items: readonly T[], by: number): T[] {
+  const start = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}

@@ -1,0 +1,15 @@
+/**
+ * Columns that several scenarios have.
+ */
+import type { Column } from "../measure/result.ts";
+
+/** CPU time per answer of each process, and how many cores each kept busy. */
+export const CPU_COLUMNS: readonly Column[] = [
+  { title: "CPU us: proxy", figure: "proxyUs", digits: 0 },
+  { title: "upstream", figure: "upstreamUs", digits: 0 },
+  { title: "load", figure: "loadUs", digits: 0 },
+  { title: "cores: proxy", figure: "proxyCores", digits: 2 },
+  { title: "upstream", figure: "upstreamCores", digits: 2 },
+  { title: "load", figure: "loadCores", digits: 2 },
+  { title: "RSS MiB", figure: "rssMib", digits: 0 },
+];
