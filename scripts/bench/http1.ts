@@ -2,6 +2,7 @@
  * Reads HTTP/1.1 messages from raw bytes, cheaply: both ends of the benchmark speak HTTP without a library, so
  * that they cost as little as they can. Understands what proxies send, without pipelining; not a general parser.
  */
+import { PATH } from "./payloads.ts";
 
 const CR = 13;
 const LF = 10;
@@ -118,4 +119,32 @@ export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promis
   for (let written = 0; written < bytes.length;) {
     written += await connection.write(written === 0 ? bytes : bytes.subarray(written));
   }
+}
+
+export function concatenated(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+export interface ChatRequest {
+  readonly port: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** ASCII. */
+  readonly body: string;
+}
+
+/** A POST to the chat endpoint, ready for the wire. */
+export function chatRequest({ port, headers, body }: ChatRequest): Uint8Array<ArrayBuffer> {
+  const lines = Object.entries({
+    host: `127.0.0.1:${port}`,
+    "content-type": "application/json",
+    ...headers,
+    "content-length": String(body.length),
+  }).map(([name, value]) => `${name}: ${value}\r\n`);
+  return new TextEncoder().encode(`POST ${PATH} HTTP/1.1\r\n${lines.join("")}\r\n${body}`);
 }

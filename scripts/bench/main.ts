@@ -16,9 +16,11 @@ import { type Options, parseOptions } from "./options.ts";
 import { BenchError, findProgram, Processes } from "./processes.ts";
 import { scenarioTable } from "./report/scenario_table.ts";
 import { burst } from "./scenarios/burst.ts";
+import { fixedRate } from "./scenarios/fixed_rate.ts";
+import { paced } from "./scenarios/paced.ts";
 import { plain } from "./scenarios/plain.ts";
 
-const SCENARIOS = [plain, burst];
+const SCENARIOS = [plain, fixedRate, burst, paced];
 const BUILT = new URL("../../dist/openai-api-route", import.meta.url).pathname;
 
 async function run(options: Options, interrupt: AbortSignal): Promise<void> {

@@ -3,7 +3,8 @@
  *
  * Its one argument is the JSON of an `UpstreamMode`; it prints `port N` when it listens.
  */
-import { MessageReader, writeAll } from "../http1.ts";
+import { concatenated, MessageReader, writeAll } from "../http1.ts";
+import { PacedStreams } from "./paced_streams.ts";
 import { chunked, replyBody, streamEvents } from "../payloads.ts";
 
 export type UpstreamMode =
@@ -11,13 +12,19 @@ export type UpstreamMode =
   | { readonly kind: "plain"; readonly replyBytes: number }
   /** A whole stream in one write: in a single chunk, or with a chunk for each event. */
   | { readonly kind: "burst"; readonly events: number; readonly isChunkPerEvent: boolean }
+  /** Streams of as many events as the request's `max_tokens`, each stream's one every `periodMs`. */
+  | { readonly kind: "paced"; readonly periodMs: number }
   /** An error with that status. */
   | { readonly kind: "status"; readonly status: number };
 
-const READ_BYTES = 65_536;
-const encoder = new TextEncoder();
+type PreparedMode = Exclude<UpstreamMode, { readonly kind: "paced" }>;
 
-function preparedReply(mode: UpstreamMode): Uint8Array<ArrayBuffer> {
+const READ_BYTES = 65_536;
+const MAX_KEPT_BODY_BYTES = 4_096;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("latin1");
+
+function preparedReply(mode: PreparedMode): Uint8Array<ArrayBuffer> {
   switch (mode.kind) {
     case "plain":
       return counted(200, replyBody(mode.replyBytes));
@@ -25,7 +32,7 @@ function preparedReply(mode: UpstreamMode): Uint8Array<ArrayBuffer> {
       return counted(mode.status, `{"error":{"message":"not now","type":"server_error"}}`);
     case "burst": {
       const events = streamEvents(mode.events);
-      return joined(STREAM_HEAD, chunked(mode.isChunkPerEvent ? events : [events.join("")]));
+      return concatenated(STREAM_HEAD, chunked(mode.isChunkPerEvent ? events : [events.join("")]));
     }
     default:
       return mode satisfies never;
@@ -44,36 +51,42 @@ function counted(status: number, body: string): Uint8Array<ArrayBuffer> {
   );
 }
 
-function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/** Answers each request of the connection with the same bytes. */
-async function answerAll(connection: Deno.TcpConn, reply: Uint8Array<ArrayBuffer>): Promise<void> {
+/** Gives each request of the connection to `answer`, with its body. */
+async function serve(connection: Deno.TcpConn, answer: (body: string) => Promise<void>): Promise<void> {
   connection.setNoDelay();
   const buffer = new Uint8Array(READ_BYTES);
-  const reader = new MessageReader(() => {});
+  let body = "";
+  const reader = new MessageReader((part) => {
+    if (body.length < MAX_KEPT_BODY_BYTES) body += decoder.decode(part);
+  });
   for (;;) {
     const count = await connection.read(buffer);
     if (count === null) return;
     if (!reader.push(buffer.subarray(0, count))) continue;
     reader.reset();
-    await writeAll(connection, reply);
+    await answer(body);
+    body = "";
   }
+}
+
+function answerOf(mode: UpstreamMode): (connection: Deno.TcpConn) => (body: string) => Promise<void> {
+  if (mode.kind !== "paced") {
+    const reply = preparedReply(mode);
+    return (connection) => () => writeAll(connection, reply);
+  }
+  const streams = new PacedStreams(mode.periodMs);
+  return (connection) => (body) => {
+    const events = Number(/"max_tokens": *(\d+)/.exec(body)?.[1] ?? 0);
+    return streams.send({ connection, head: STREAM_HEAD, events });
+  };
 }
 
 if (import.meta.main) {
   const mode: UpstreamMode = JSON.parse(Deno.args[0] ?? "");
-  const reply = preparedReply(mode);
+  const answer = answerOf(mode);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   console.log(`port ${listener.addr.port}`);
   for await (const connection of listener) {
-    answerAll(connection, reply).catch(() => {}).finally(() => connection.close());
+    serve(connection, answer(connection)).catch(() => {}).finally(() => connection.close());
   }
 }

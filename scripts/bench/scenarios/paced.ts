@@ -1,0 +1,128 @@
+/**
+ * Many streams at once, each at the pace of a model that writes: what a proxy adds to the delay of each event.
+ */
+import { type Bench, loadTools, type Scenario, toResults, upstreamPlace, withEndpoints } from "../bench.ts";
+import type { Contender, Endpoint } from "../contenders/contender.ts";
+import { runStreams } from "../load/client_process.ts";
+import { withAdded } from "../measure/added.ts";
+import { alternate } from "../measure/alternate.ts";
+import { measuredRun } from "../measure/measured_run.ts";
+import { PeakMemory } from "../measure/peak_memory.ts";
+import type { Result } from "../measure/result.ts";
+import type { Figures } from "../measure/statistics.ts";
+import { requestBody } from "../payloads.ts";
+import { startUpstream } from "../upstreams/upstream.ts";
+
+const SPREAD_MS = 1_000;
+const WARM_UP = { streams: 200, events: 20 };
+
+export interface Pace {
+  readonly streams: number;
+  readonly eventsPerS: number;
+}
+
+export const PACES: readonly Pace[] = [
+  { streams: 100, eventsPerS: 25 },
+  { streams: 400, eventsPerS: 25 },
+  { streams: 1_000, eventsPerS: 25 },
+  { streams: 4_000, eventsPerS: 5 },
+];
+
+export function paceName({ streams, eventsPerS }: Pace): string {
+  return `${streams} x ${eventsPerS}/s`;
+}
+
+/** The npm gateway is not asked for more: it falls behind, and the run would take minutes. */
+const MAX_PORTKEY_STREAMS = 1_000;
+
+export const paced: Scenario = {
+  name: "paced",
+  summary: "100 to 4,000 streams at once: what is added to each event's delay",
+  layout: {
+    scenario: "paced",
+    title: "Paced streams: delay from the upstream's write of an event to the client's read of it, ms",
+    columns: [
+      { title: "p50", figure: "delayP50Ms", digits: 2 },
+      { title: "p99", figure: "delayP99Ms", digits: 2 },
+      { title: "added p50", figure: "addedDelayP50Ms", digits: 2 },
+      { title: "added p99", figure: "addedDelayP99Ms", digits: 2 },
+      { title: "max", figure: "delayMaxMs", digits: 0 },
+      { title: "first p50", figure: "firstP50Ms", digits: 1 },
+      { title: "first p99", figure: "firstP99Ms", digits: 1 },
+      { title: "lost", figure: "lostEvents", digits: 0 },
+      { title: "cores: proxy", figure: "proxyCores", digits: 2 },
+      { title: "upstream", figure: "upstreamCores", digits: 2 },
+      { title: "load", figure: "loadCores", digits: 2 },
+      { title: "us/event", figure: "proxyUsPerEvent", digits: 1 },
+      { title: "RSS MiB", figure: "peakRssMib", digits: 0 },
+      { title: "KB/stream", figure: "kbPerStream", digits: 0 },
+    ],
+    ratioOf: "delayP99Ms",
+    notes: [
+      "added: less direct's of the same round; first: from the request to the first event; KB/stream: growth of the resident memory over a warmed-up process",
+    ],
+  },
+  async run(bench: Bench) {
+    const results: Result[] = [];
+    for (const pace of PACES) results.push(...await measurePace(bench, pace));
+    return results;
+  },
+};
+
+async function measurePace(bench: Bench, pace: Pace): Promise<Result[]> {
+  const contenders = bench.contenders.filter(({ name }) =>
+    name !== "portkey" || pace.streams <= MAX_PORTKEY_STREAMS
+  );
+  bench.say(`paced, ${paceName(pace)}`);
+  const seen = new Map<Contender, Endpoint>();
+  const measured = await alternate(contenders, bench.rounds, async (contender) => {
+    const { endpoint, figures } = await measureFresh(bench, contender, pace);
+    seen.set(contender, endpoint);
+    return figures;
+  });
+  const byEndpoint = new Map<Endpoint, Figures[]>();
+  for (const [contender, rounds] of measured) {
+    const endpoint = seen.get(contender);
+    if (endpoint !== undefined) byEndpoint.set(endpoint, rounds);
+  }
+  return toResults(
+    "paced",
+    paceName(pace),
+    withAdded(byEndpoint, ["delayP50Ms", "delayP99Ms", "firstP50Ms"]),
+  );
+}
+
+/** In processes of their own each time, so that the growth of memory is that of this round. */
+async function measureFresh(
+  bench: Bench,
+  contender: Contender,
+  { streams, eventsPerS }: Pace,
+): Promise<{ readonly endpoint: Endpoint; readonly figures: Figures }> {
+  const periodMs = 1_000 / eventsPerS;
+  const upstream = await startUpstream(upstreamPlace(bench), { kind: "paced", periodMs });
+  return await withEndpoints(bench, { contenders: [contender], upstream }, async ([endpoint]) => {
+    if (endpoint === undefined) throw new RangeError("no endpoint");
+    const run = (count: number, events: number) => {
+      const { name, port, headers } = endpoint;
+      const body = requestBody({ bytes: 1_024, isStream: true, maxTokens: events });
+      const limitMs = events * periodMs * 2 + 30_000;
+      const order = { port, headers, body, streams: count, events, spreadMs: SPREAD_MS, limitMs };
+      const load = () => runStreams(loadTools(bench), { name, limitMs: limitMs + SPREAD_MS, order });
+      return measuredRun({ endpoint, upstream: upstream.service, load });
+    };
+    await run(WARM_UP.streams, WARM_UP.events);
+    const pids = endpoint.service?.pids ?? [];
+    const events = eventsPerS * (bench.isQuick ? 4 : 10);
+    using memory = new PeakMemory(pids);
+    const figures = await run(streams, events);
+    return {
+      endpoint,
+      figures: {
+        ...figures,
+        peakRssMib: memory.peakKib / 1_024,
+        kbPerStream: memory.growthKib * 1.024 / streams,
+        proxyUsPerEvent: (figures["proxyUs"] ?? NaN) / events,
+      },
+    };
+  });
+}
