@@ -28,7 +28,7 @@ const TARGETS = [
  * A runtime for Linux x64 that the npm registry has: the head of a published `deno compile` output, up to
  * the section that holds that program.
  */
-const NPM_RUNTIME = {
+export const NPM_RUNTIME = {
   package: "@dgellow/rfc-linux-x64@0.0.6",
   file: "package/bin/rfc",
   bytes: 92_183_912,

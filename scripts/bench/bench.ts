@@ -2,7 +2,7 @@
  * What all scenarios share: the tools of this machine, the contenders, and how long to measure.
  */
 import type { Contender, Endpoint } from "./contenders/contender.ts";
-import type { Program } from "./contenders/ours.ts";
+import type { OursBuild } from "./contenders/choose.ts";
 import type { FullLoadGenerator, LoadTools } from "./load/load.ts";
 import type { ContenderName, Layout, Result } from "./measure/result.ts";
 import { PATH } from "./payloads.ts";
@@ -17,8 +17,10 @@ export interface Bench {
   readonly otherCore: number | null;
   readonly nginx: string | null;
   readonly contenders: readonly Contender[];
-  readonly ours: { readonly program: Program; readonly version: string };
+  readonly ours: OursBuild;
   readonly fullLoad: FullLoadGenerator;
+  /** Who loads and who answers, for the report. */
+  readonly loadNote: string;
   readonly rounds: number;
   readonly isQuick: boolean;
   /** Tells the person who waits. */

@@ -5,80 +5,89 @@
  */
 import { CommanderError } from "commander";
 import type { Bench } from "./bench.ts";
-import { direct } from "./contenders/direct.ts";
-import { nginxContender } from "./contenders/nginx.ts";
-import { oursContender, oursProgram } from "./contenders/ours.ts";
-import { relayContender } from "./contenders/relay.ts";
-import type { Contender } from "./contenders/contender.ts";
-import { fullLoadGenerator } from "./load/load.ts";
+import { chooseContenders, findTools } from "./contenders/choose.ts";
+import { chooseFullLoad } from "./load/full_load.ts";
 import type { Result } from "./measure/result.ts";
+import { medians } from "./measure/statistics.ts";
+import { cacheFolder } from "./npm_cache.ts";
 import { type Options, parseOptions } from "./options.ts";
-import { BenchError, findProgram, Processes } from "./processes.ts";
+import { BenchError, Processes } from "./processes.ts";
+import { type Environment, environmentOf, environmentText } from "./report/environment.ts";
 import { scenarioTable } from "./report/scenario_table.ts";
+import { targetsTable, type Verdict, verdicts } from "./report/targets.ts";
 import { burst } from "./scenarios/burst.ts";
 import { fixedRate } from "./scenarios/fixed_rate.ts";
 import { paced } from "./scenarios/paced.ts";
 import { plain } from "./scenarios/plain.ts";
 
 const SCENARIOS = [plain, fixedRate, burst, paced];
-const BUILT = new URL("../../dist/openai-api-route", import.meta.url).pathname;
+const ROUNDS = 5;
+const QUICK_ROUNDS = 3;
 
 async function run(options: Options, interrupt: AbortSignal): Promise<void> {
-  const directory = await workFolder(options.directory);
   const print = options.json === "-" ? console.error : console.log;
+  const directory = await workFolder(options.directory);
   try {
     await using processes = new Processes(directory);
     interrupt.addEventListener("abort", () => void processes[Symbol.asyncDispose](), { once: true });
-    const bench = await prepare(options, processes, directory);
-    for (const { name, note } of bench.contenders) print(`${name.padEnd(8)} ${note}`);
+    const { bench, missing } = await prepare(options, processes, directory);
+    const environment = await environmentOf(bench);
+    print(environmentText(environment));
+    for (const text of missing) print(`missing  ${text}`);
     const results: Result[] = [];
     for (const scenario of SCENARIOS) {
       if (options.scenarios.length > 0 && !options.scenarios.includes(scenario.name)) continue;
       results.push(...await scenario.run(bench));
       print(`\n${scenarioTable(scenario.layout, results)}`);
     }
+    const targets = verdicts(results);
+    print(`\n${targetsTable(targets)}`);
+    if (options.json !== null) await writeJson(options.json, { environment, results, targets });
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-async function prepare(options: Options, processes: Processes, directory: string): Promise<Bench> {
-  const [nginx, wrk] = await Promise.all([findProgram("nginx"), findProgram("wrk")]);
-  const executable = await executableOf(options.ours);
-  const ours = { program: oursProgram(executable), version: "" };
-  const version = await processes.run({
-    name: "version",
-    command: ours.program.command,
-    args: [...ours.program.args, "--version"],
-  }, 30_000);
-  ours.version = version.stdout.trim();
-  const contenders: Contender[] = [direct];
-  if (nginx !== null) contenders.push(nginxContender(nginx, "1"));
-  contenders.push(relayContender(options.relay, Deno.version.deno));
-  contenders.push(oursContender(ours.program, ours.version));
-  return {
+async function prepare(
+  options: Options,
+  processes: Processes,
+  directory: string,
+): Promise<{ readonly bench: Bench; readonly missing: readonly string[] }> {
+  const tools = await findTools();
+  const { contenders, ours, missing } = await chooseContenders(processes, tools, options);
+  const { generate, note } = await chooseFullLoad(tools);
+  const upstreams = `plain upstream: ${
+    tools.nginx === null ? "Deno" : "nginx, 1 worker"
+  }; streams: Deno, raw sockets`;
+  const bench: Bench = {
     processes,
     directory,
     proxyCore: options.pin ? 0 : null,
     otherCore: options.pin ? 1 : null,
-    nginx,
-    contenders: contenders.filter(({ name }) => options.only.includes(name)),
+    nginx: tools.nginx,
+    contenders,
     ours,
-    fullLoad: fullLoadGenerator(wrk),
-    rounds: options.rounds ?? (options.quick ? 3 : 5),
+    fullLoad: generate,
+    loadNote: `${note}; fixed rate and paced streams: Deno, raw sockets; ${upstreams}`,
+    rounds: options.rounds ?? (options.quick ? QUICK_ROUNDS : ROUNDS),
     isQuick: options.quick,
     say: (text) => console.error(`... ${text}`),
   };
+  return { bench, missing };
 }
 
-async function executableOf(wanted: string | null): Promise<string | null> {
-  if (wanted === "source") return null;
-  const path = wanted ?? BUILT;
-  const isThere = await Deno.stat(path).then((info) => info.isFile, () => false);
-  if (!isThere && wanted !== null) {
-    throw new BenchError(`there is no executable ${path}; build it: deno task build`);
-  }
-  return isThere ? await Deno.realPath(path) : null;
+async function writeJson(
+  path: string,
+  { environment, results, targets }: {
+    readonly environment: Environment;
+    readonly results: readonly Result[];
+    readonly targets: readonly Verdict[];
+  },
+): Promise<void> {
+  const withMedians = results.map((result) => ({ ...result, medians: medians(result.rounds) }));
+  const text = JSON.stringify({ environment, results: withMedians, targets }, null, 2);
+  if (path === "-") console.log(text);
+  else await Deno.writeTextFile(path, text + "\n");
 }
 
 /** A folder of its own on a real disk: what is measured includes writing records. */
@@ -86,11 +95,6 @@ async function workFolder(wanted: string | null): Promise<string> {
   const parent = wanted ?? cacheFolder();
   await Deno.mkdir(parent, { recursive: true });
   return await Deno.makeTempDir({ dir: parent, prefix: "run-" });
-}
-
-function cacheFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  return `${cache}/openai-api-route-bench`;
 }
 
 async function main(args: readonly string[]): Promise<number> {

@@ -4,7 +4,6 @@
 import type { Answered, Endpoint } from "../contenders/contender.ts";
 import type { Figures } from "../measure/statistics.ts";
 import type { Processes } from "../processes.ts";
-import { runWrk } from "./wrk.ts";
 
 export interface LoadTools {
   readonly processes: Processes;
@@ -32,9 +31,3 @@ export interface LoadReport extends Answered {
 }
 
 export type FullLoadGenerator = (tools: LoadTools, load: FullLoad) => Promise<LoadReport>;
-
-/** @param wrk its path; null when it is not installed */
-export function fullLoadGenerator(wrk: string | null): FullLoadGenerator {
-  if (wrk === null) throw new Error("no wrk");
-  return (tools, load) => runWrk(wrk, tools, load);
-}

@@ -1,6 +1,8 @@
 /**
- * A client of many paced streams as a process of its own: checks every byte, and measures every event's delay.
+ * A client of many paced streams as a process of its own: checks every byte, and measures the delay of events.
  *
+ * It must not use the processor that the proxy needs. So it reads at once only the streams that it measures, and
+ * the others now and then, which is nothing that a proxy can see: the kernel takes the bytes either way.
  * Its one argument is the JSON of a `StreamOrder`; it prints the JSON of a `StreamFindings`.
  */
 import { chatRequest, MessageReader, writeAll } from "../http1.ts";
@@ -12,6 +14,8 @@ export interface StreamOrder {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly streams: number;
+  /** How many of them are measured; they are spread over all. */
+  readonly measured: number;
   /** Of each stream. */
   readonly events: number;
   /** Streams start evenly over this time. */
@@ -36,7 +40,9 @@ export interface StreamFindings {
   readonly firstP99Us: number;
 }
 
-const READ_BYTES = 8_192;
+const READ_BYTES = 16_384;
+/** Much less than what fills a socket's buffer. */
+const UNMEASURED_READ_MS = 400;
 const MAX_FAILURES = 5;
 
 class StreamClient {
@@ -46,29 +52,32 @@ class StreamClient {
   readonly #firstUs: number[] = [];
   readonly #failures: string[] = [];
   #received = 0;
+  #timed = 0;
   #completed = 0;
   #bytes = 0;
 
   constructor(order: StreamOrder) {
     this.#order = order;
     this.#request = chatRequest(order);
-    this.#delaysUs = new Float64Array(order.streams * order.events);
+    this.#delaysUs = new Float64Array(order.measured * order.events);
   }
 
   async run(): Promise<StreamFindings> {
-    const { streams, spreadMs } = this.#order;
+    const { streams, measured, spreadMs } = this.#order;
     const startMs = performance.now();
     const running: Promise<void>[] = [];
     for (let index = 0; index < streams; index++) {
       const waitMs = startMs + index * spreadMs / streams - performance.now();
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-      running.push(this.#runStream());
+      const isMeasured =
+        Math.floor(index * measured / streams) !== Math.floor((index + 1) * measured / streams);
+      running.push(this.#runStream(isMeasured));
     }
     await Promise.all(running);
     return this.#findings((performance.now() - startMs) / 1_000);
   }
 
-  async #runStream(): Promise<void> {
+  async #runStream(isMeasured: boolean): Promise<void> {
     let connection: Deno.TcpConn | null = null;
     let limit: ReturnType<typeof setTimeout> | undefined;
     try {
@@ -76,7 +85,7 @@ class StreamClient {
       const opened = connection;
       limit = setTimeout(() => opened.close(), this.#order.limitMs);
       opened.setNoDelay();
-      await this.#readStream(opened);
+      await this.#readStream(opened, isMeasured);
       this.#completed++;
     } catch (error) {
       if (this.#failures.length < MAX_FAILURES) this.#failures.push(String(error));
@@ -90,17 +99,20 @@ class StreamClient {
     }
   }
 
-  async #readStream(connection: Deno.TcpConn): Promise<void> {
+  async #readStream(connection: Deno.TcpConn, isMeasured: boolean): Promise<void> {
     const buffer = new Uint8Array(READ_BYTES);
     const startUs = nowUs();
     let arrivedUs = 0;
     const body = new EventReader(this.#order.events, (number, sentUs) => {
+      this.#received++;
+      if (!isMeasured) return;
       if (number === 0) this.#firstUs.push(arrivedUs - startUs);
-      this.#delaysUs[this.#received++] = arrivedUs - sentUs;
+      this.#delaysUs[this.#timed++] = arrivedUs - sentUs;
     });
     const reader = new MessageReader((part) => body.push(part));
     await writeAll(connection, this.#request);
     for (;;) {
+      if (!isMeasured) await new Promise((resolve) => setTimeout(resolve, UNMEASURED_READ_MS));
       const count = await connection.read(buffer);
       arrivedUs = nowUs();
       if (count === null) throw new Error("the connection was closed early");
@@ -112,7 +124,7 @@ class StreamClient {
   }
 
   #findings(seconds: number): StreamFindings {
-    const delays = this.#delaysUs.subarray(0, this.#received).sort();
+    const delays = this.#delaysUs.subarray(0, this.#timed).sort();
     const firsts = Float64Array.from(this.#firstUs).sort();
     return {
       completed: this.#completed,

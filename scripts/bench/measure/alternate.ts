@@ -2,6 +2,7 @@
  * Lets contenders take turns, so that what changes on the machine meanwhile meets all of them.
  */
 import type { Figures } from "./statistics.ts";
+import { undisturbed } from "./undisturbed.ts";
 
 /** Each of them once a round, in an order that begins with another one each time. */
 export async function alternate<T>(
@@ -12,7 +13,7 @@ export async function alternate<T>(
   const all = new Map<T, Figures[]>(contenders.map((contender) => [contender, []]));
   for (let round = 0; round < rounds; round++) {
     for (const contender of rotated(contenders, round)) {
-      all.get(contender)?.push(await measure(contender, round));
+      all.get(contender)?.push(await undisturbed(() => measure(contender, round)));
     }
   }
   return all;

@@ -4,7 +4,7 @@
 import type { Endpoint } from "../contenders/contender.ts";
 import type { LoadReport } from "../load/load.ts";
 import { BenchError, pause, type Service } from "../processes.ts";
-import { cpuMs, rssKib } from "./proc_stat.ts";
+import { cpuMs, machineBusyMs, rssKib } from "./proc_stat.ts";
 import type { Figures } from "./statistics.ts";
 
 const SETTLE_LIMIT_MS = 60_000;
@@ -20,7 +20,7 @@ export interface MeasuredRun {
 
 /**
  * The load's figures, and of the CPU time: `proxyUs`, `upstreamUs`, `loadUs` for each answer, `proxyCores` while the
- * load ran. What the proxy put off counts as its own: the time goes on until it is idle (`settleMs`).
+ * load ran, and `otherCores` of processes that have nothing to do with it. What the proxy put off counts as its own: the time goes on until it is idle (`settleMs`).
  * @throws {BenchError} when an answer was an error, or the contender's books do not agree
  */
 export async function measuredRun({ endpoint, upstream, load }: MeasuredRun): Promise<Figures> {
@@ -28,7 +28,9 @@ export async function measuredRun({ endpoint, upstream, load }: MeasuredRun): Pr
   const upstreamPids = upstream.pids;
   const proxyBeforeMs = cpuMs(proxyPids);
   const upstreamBeforeMs = cpuMs(upstreamPids);
+  const machineBeforeMs = machineBusyMs();
   const report = await load();
+  const machineMs = machineBusyMs() - machineBeforeMs;
   const proxyLoadedMs = cpuMs(proxyPids) - proxyBeforeMs;
   const upstreamMs = cpuMs(upstreamPids) - upstreamBeforeMs;
   if (report.errors > 0) {
@@ -47,6 +49,8 @@ export async function measuredRun({ endpoint, upstream, load }: MeasuredRun): Pr
     proxyCores: proxyLoadedMs / 1_000 / report.seconds,
     upstreamCores: upstreamMs / 1_000 / report.seconds,
     loadCores: report.cpuMs / 1_000 / report.seconds,
+    // The start of the load generator is in the one but not in the other, so that small values mean nothing.
+    otherCores: Math.max(0, machineMs - proxyLoadedMs - upstreamMs - report.cpuMs) / 1_000 / report.seconds,
     rssMib: rssKib(proxyPids) / 1_024,
     settleMs: performance.now() - startMs,
   };

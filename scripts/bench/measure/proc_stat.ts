@@ -12,6 +12,14 @@ export function cpuMsOf(stat: string): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
+/** CPU time in ms of the whole machine, from the text of /proc/stat: all that was neither idle nor waiting for disks. */
+export function busyMsOf(stat: string): number {
+  // user nice system idle iowait irq softirq steal; the time of guests is part of user and nice.
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+    /^cpu +([\d ]+)/.exec(stat)?.[1]?.split(" ").map(Number) ?? [];
+  return (user + nice + system + irq + softirq + steal) * MS_PER_TICK;
+}
+
 /** Resident memory in KiB from the text of /proc/PID/status; 0 when it names none. */
 export function rssKibOf(status: string): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0);
@@ -36,6 +44,11 @@ export function processTree(pid: number): number[] {
 /** CPU time in ms of live processes together; those that have gone count nothing. */
 export function cpuMs(pids: readonly number[]): number {
   return sumOver(pids, "stat", cpuMsOf);
+}
+
+/** CPU time in ms that all processes of the machine have used. */
+export function machineBusyMs(): number {
+  return busyMsOf(readOrEmpty("/proc/stat"));
 }
 
 /** Resident memory in KiB of live processes together. */

@@ -11,5 +11,6 @@ export const CPU_COLUMNS: readonly Column[] = [
   { title: "cores: proxy", figure: "proxyCores", digits: 2 },
   { title: "upstream", figure: "upstreamCores", digits: 2 },
   { title: "load", figure: "loadCores", digits: 2 },
+  { title: "others", figure: "otherCores", digits: 2 },
   { title: "RSS MiB", figure: "rssMib", digits: 0 },
 ];
