@@ -16,11 +16,13 @@ import { type Environment, environmentOf, environmentText } from "./report/envir
 import { scenarioTable } from "./report/scenario_table.ts";
 import { targetsTable, type Verdict, verdicts } from "./report/targets.ts";
 import { burst } from "./scenarios/burst.ts";
+import { failover } from "./scenarios/failover.ts";
 import { fixedRate } from "./scenarios/fixed_rate.ts";
+import { growth } from "./scenarios/growth.ts";
 import { paced } from "./scenarios/paced.ts";
 import { plain } from "./scenarios/plain.ts";
 
-const SCENARIOS = [plain, fixedRate, burst, paced];
+const SCENARIOS = [plain, fixedRate, burst, paced, failover, growth];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 3;
 

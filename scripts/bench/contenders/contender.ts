@@ -28,6 +28,8 @@ export interface Endpoint {
   readonly headers: Readonly<Record<string, string>>;
   /** null: there is no process between client and upstream. */
   readonly service: Service | null;
+  /** Where it keeps its records. */
+  readonly database?: string;
   /** Whether work that was put off is still waiting, as far as the contender can tell. */
   isBehind?(): boolean;
   /** Checks its records of what was answered since the last time. @throws {BenchError} when they are not right */

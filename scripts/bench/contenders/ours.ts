@@ -36,8 +36,8 @@ export function oursProgram(executable: string | null): Program {
 export interface OursOptions {
   /** Default: the upstream of the place, for all models. */
   readonly upstreams?: (upstreamPort: number) => readonly UpstreamRow[];
-  /** Prepares the fresh database at that path before the start. */
-  readonly prepare?: (path: string) => void;
+  /** A database to start from a copy of; default: none, so that it begins with no record. */
+  readonly template?: string;
 }
 
 export function oursContender(program: Program, version: string, options: OursOptions = {}): Contender {
@@ -52,11 +52,11 @@ async function startOurs(program: Program, place: Place, options: OursOptions): 
   const { processes, directory, upstreamPort, core } = place;
   const own = await Deno.makeTempDir({ dir: directory, prefix: "ours-" });
   const database = `${own}/db.sqlite`;
+  if (options.template !== undefined) await Deno.copyFile(options.template, database);
   await makeDatabase(processes, program, database);
   const rows = options.upstreams?.(upstreamPort) ??
     [{ name: "upstream", endpoint: `http://127.0.0.1:${upstreamPort}/v1`, allow: "" }];
   insertUpstreams(database, rows);
-  options.prepare?.(database);
   const service = processes.start({
     name: "ours",
     command: program.command,
@@ -73,12 +73,18 @@ async function startOurs(program: Program, place: Place, options: OursOptions): 
     port,
     headers: { authorization: `Bearer ${TOKEN}` },
     service,
+    database,
     isBehind: () => books.unindexedCount() > 0,
     audit: (since) => books.audit(since),
   };
 }
 
-async function makeDatabase(processes: Processes, { command, args }: Program, path: string): Promise<void> {
+/** Creates it when it is missing, and sets the token that clients send. */
+export async function makeDatabase(
+  processes: Processes,
+  { command, args }: Program,
+  path: string,
+): Promise<void> {
   const setup = { name: "token", command, args: [...args, "token", "set", TOKEN, "--database", path] };
   await processes.run(setup, SETUP_LIMIT_MS);
 }

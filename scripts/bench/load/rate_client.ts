@@ -4,9 +4,10 @@
  * Latency counts from the time when a request was due, not from when it was sent, so that a server that stalls
  * cannot hide it. Its one argument is the JSON of a `RateOrder`; it prints the JSON of a `RateFindings`.
  */
-import { chatRequest, MessageReader, writeAll } from "../http1.ts";
+import { chatRequest } from "../http1.ts";
 import { quantile } from "../measure/statistics.ts";
 import { nowUs } from "../paced_events.ts";
+import { KeepAlive } from "./keep_alive.ts";
 import type { Pace } from "./pacer_worker.ts";
 
 export interface RateOrder {
@@ -35,52 +36,14 @@ export interface RateFindings {
 
 /** Opened before the first request is due, so that their cost is not measured. */
 const FIRST_CONNECTIONS = 32;
-const READ_BYTES = 4_096;
 const MAX_FAILURES = 5;
-
-class Connection {
-  readonly #connection: Deno.TcpConn;
-  readonly #buffer = new Uint8Array(READ_BYTES);
-  readonly #reader: MessageReader;
-  readonly #expected: Uint8Array;
-  #at = 0;
-  #isWrong = false;
-  bytes = 0;
-
-  constructor(connection: Deno.TcpConn, expected: Uint8Array) {
-    connection.setNoDelay();
-    this.#connection = connection;
-    this.#expected = expected;
-    this.#reader = new MessageReader((part) => {
-      for (const byte of part) if (byte !== this.#expected[this.#at++]) this.#isWrong = true;
-    });
-  }
-
-  async ask(request: Uint8Array): Promise<void> {
-    this.#reader.reset();
-    this.#at = 0;
-    await writeAll(this.#connection, request);
-    for (;;) {
-      const count = await this.#connection.read(this.#buffer);
-      if (count === null) throw new Error("the connection was closed early");
-      this.bytes += count;
-      if (this.#reader.push(this.#buffer.subarray(0, count))) break;
-    }
-    if (this.#reader.status !== 200) throw new Error(`status ${this.#reader.status}`);
-    if (this.#isWrong || this.#at !== this.#expected.length) throw new Error("wrong bytes in an answer");
-  }
-
-  close(): void {
-    this.#connection.close();
-  }
-}
 
 class RateClient {
   readonly #order: RateOrder;
   readonly #request: Uint8Array;
   readonly #expected: Uint8Array;
-  readonly #idle: Connection[] = [];
-  readonly #all: Connection[] = [];
+  readonly #idle: KeepAlive[] = [];
+  readonly #all: KeepAlive[] = [];
   readonly #latenciesUs: number[] = [];
   readonly #lagsUs: number[] = [];
   readonly #failures: string[] = [];
@@ -132,11 +95,10 @@ class RateClient {
     }
   }
 
-  async #connect(): Promise<Connection> {
-    const connection = await Deno.connect({ hostname: "127.0.0.1", port: this.#order.port });
-    const opened = new Connection(connection, this.#expected);
-    this.#all.push(opened);
-    return opened;
+  async #connect(): Promise<KeepAlive> {
+    const connection = await KeepAlive.open(this.#order.port, this.#expected);
+    this.#all.push(connection);
+    return connection;
   }
 
   #findings(seconds: number): RateFindings {
