@@ -83,7 +83,7 @@ export async function probe(endpoint: Endpoint, body: string, expected: string):
 export function toResults(
   scenario: string,
   variant: string,
-  measured: ReadonlyMap<Endpoint, Result["rounds"]>,
+  measured: ReadonlyMap<Pick<Endpoint, "name">, Result["rounds"]>,
 ): Result[] {
   return [...measured].map(([{ name }, rounds]) => ({ scenario, variant, contender: name, rounds }));
 }

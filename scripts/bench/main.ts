@@ -15,14 +15,16 @@ import { BenchError, Processes } from "./processes.ts";
 import { type Environment, environmentOf, environmentText } from "./report/environment.ts";
 import { scenarioTable } from "./report/scenario_table.ts";
 import { targetsTable, type Verdict, verdicts } from "./report/targets.ts";
+import { big } from "./scenarios/big.ts";
 import { burst } from "./scenarios/burst.ts";
 import { failover } from "./scenarios/failover.ts";
 import { fixedRate } from "./scenarios/fixed_rate.ts";
+import { footprint } from "./scenarios/footprint.ts";
 import { growth } from "./scenarios/growth.ts";
 import { paced } from "./scenarios/paced.ts";
 import { plain } from "./scenarios/plain.ts";
 
-const SCENARIOS = [plain, fixedRate, burst, paced, failover, growth];
+const SCENARIOS = [plain, fixedRate, burst, paced, failover, growth, big, footprint];
 const ROUNDS = 5;
 const QUICK_ROUNDS = 3;
 

@@ -4,7 +4,7 @@
 import { childCpuMsOf, processTree } from "./measure/proc_stat.ts";
 
 const STOP_LIMIT_MS = 5_000;
-const POLL_MS = 20;
+const POLL_MS = 5;
 
 export interface Launch {
   readonly name: string;
@@ -29,6 +29,8 @@ export class BenchError extends Error {
 export class Service {
   readonly name: string;
   readonly log: string;
+  /** By `performance.now()`. */
+  readonly startedAtMs = performance.now();
   readonly #child: Deno.ChildProcess;
   #isOver = false;
 

@@ -1,6 +1,7 @@
 /**
  * Runs one of our own load clients, which take their order as JSON and print their findings as JSON.
  */
+import type { BigFindings, BigOrder } from "./big_client.ts";
 import { BenchError } from "../processes.ts";
 import type { LoadReport, LoadTools } from "./load.ts";
 import type { RateFindings, RateOrder } from "./rate_client.ts";
@@ -71,6 +72,27 @@ export async function runRate(tools: LoadTools, run: ClientRun<RateOrder>): Prom
       lagP50Ms: findings.lagP50Us / 1_000,
       lagP99Ms: findings.lagP99Us / 1_000,
       connections: findings.connections,
+    },
+  };
+}
+
+/** Large bodies. @throws {BenchError} when one was not answered rightly */
+export async function runBig(tools: LoadTools, run: ClientRun<BigOrder>): Promise<LoadReport> {
+  const { findings, cpuMs } = await runClient<BigFindings>("big_client.ts", tools, run);
+  const { answered, seconds, bytes, failures } = findings;
+  if (failures.length > 0) throw new BenchError(`${run.name}: ${failures.join("; ")}`);
+  const megabytes = answered * Math.max(run.order.requestBytes, run.order.replyBytes) / 1e6;
+  return {
+    answered,
+    unfinished: 0,
+    errors: 0,
+    seconds,
+    bytes,
+    cpuMs,
+    figures: {
+      megabytesPerS: megabytes / seconds,
+      p50Ms: findings.p50Us / 1_000,
+      maxMs: findings.maxUs / 1_000,
     },
   };
 }
