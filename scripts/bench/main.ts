@@ -114,6 +114,12 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => interrupt.abort());
   }
+  // Without this, a mistake of ours would leave processes running.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    console.error(event.reason);
+    interrupt.abort();
+  });
   try {
     await run(options, interrupt.signal);
     return 0;

@@ -40,6 +40,8 @@ export class KeepAlive {
     this.#at = 0;
     // An answer may begin before the whole request is sent, and stop its sender when nobody reads it.
     const sent = writeAll(this.#connection, request);
+    // Where reading fails, it is reading that tells.
+    sent.catch(() => {});
     for (;;) {
       const count = await this.#connection.read(this.#buffer);
       if (count === null) throw new Error("the connection was closed early");
