@@ -1,5 +1,5 @@
 /**
- * Micro-benchmarks of what runs per request and per event: `deno task bench`.
+ * Micro-benchmarks of what runs per request and per event: `deno task bench:micro`.
  */
 import { createCapture } from "../../src/capture/capture.ts";
 import { classify } from "../../src/core/endpoint.ts";

@@ -5,9 +5,9 @@ import type { Figures } from "./statistics.ts";
 
 /** More than this of a core is more than housekeeping. */
 export const DISTURBING_CORES = 0.25;
-const MAX_RUNS = 3;
+const MAX_RUNS = 2;
 
-/** The first run that nothing disturbed; after some tries, the least disturbed one. */
+/** The first run that nothing disturbed; else the less disturbed of two. */
 export async function undisturbed(run: () => Promise<Figures>): Promise<Figures> {
   const tried: Figures[] = [];
   while (tried.length < MAX_RUNS) {

@@ -1,0 +1,29 @@
+/**
+ * Micro-benchmarks of the decisions that each request needs: `deno task bench:micro`.
+ */
+import { availability, CLOSED, transition } from "../../src/core/breaker.ts";
+import { classify } from "../../src/core/endpoint.ts";
+import { matchesGlob } from "../../src/core/policy.ts";
+import { maskFor } from "../../src/proxy/masking.ts";
+import { requestBody } from "./payloads.ts";
+
+const encoder = new TextEncoder();
+const LARGE_BODY = encoder.encode(requestBody({ bytes: 100_000 }));
+
+Deno.bench("classify: a chat request of 100 KB", () => {
+  classify("/v1/chat/completions", "application/json", LARGE_BODY);
+});
+
+Deno.bench("policy: a glob", () => {
+  matchesGlob("gpt-4*-2024-*", "gpt-4o-mini-2024-07-18");
+});
+
+Deno.bench("breaker: a try and its success", () => {
+  const tried = transition(CLOSED, { type: "try" }, 0);
+  availability(transition(tried, { type: "success" }, 1), 2);
+});
+
+const ERROR_BODY = encoder.encode(`{"error":{"message":"${"it does not work right now ".repeat(20)}"}}`);
+Deno.bench("masking: a key that is looked for in an error of 500 B", () => {
+  maskFor("sk-bench-0123456789")?.maskWithin(ERROR_BODY);
+});
