@@ -22,6 +22,7 @@ import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
 import { ensureToken } from "../store/first_token.ts";
 import { Registry } from "../store/registry.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
 import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
 import { RecordWriter } from "../store/writer.ts";
 import { HttpServer } from "../wire/server.ts";
@@ -56,7 +57,7 @@ export async function serve(settings: Settings): Promise<number> {
 
 async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
   const registry = liveRegistry(database);
-  configureLogging({ ...settings.log, secrets: () => secretsOf(settings, registry) });
+  configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
     await withServer(settings, registry, (server) => untilSignalled(settings, server));
     return EXIT.ok;
@@ -98,7 +99,7 @@ export async function withServer(
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
   const log = getLog("server");
-  const secrets = () => secretsOf(settings, registry);
+  const secrets = secretsOf(settings, registry);
   // Deno warns once, on standard error, about a default of its own that a compiled program cannot change.
   console.warn = (...words: unknown[]) => getLog("runtime").debug("{message}", { message: words.join(" ") });
   const instance = ulid();
@@ -352,12 +353,23 @@ function noteHealth(
   writer.noteUpstreamState({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
 }
 
-/** Everything that must never be shown, as of now. */
-function* secretsOf(settings: Settings, registry: Registry): Iterable<string> {
-  const { upstreams, tokens } = registry.snapshot();
+/** Everything that must never be shown, as of now; the same list until upstreams or tokens change. */
+function secretsOf(settings: Settings, registry: Registry): () => readonly string[] {
+  let snapshot: RegistrySnapshot | null = null;
+  let secrets: readonly string[] = [];
+  return () => {
+    if (snapshot !== registry.snapshot()) {
+      snapshot = registry.snapshot();
+      secrets = [...listSecrets(settings, snapshot)];
+    }
+    return secrets;
+  };
+}
+
+function* listSecrets({ alerts }: Settings, { upstreams, tokens }: RegistrySnapshot): Iterable<string> {
   for (const upstream of upstreams) yield* keysOf(upstream);
   for (const { secret } of tokens) yield secret;
-  const { feishu, matrix, matrixApi, webhook } = settings.alerts;
+  const { feishu, matrix, matrixApi, webhook } = alerts;
   for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {
     if (secret) yield secret;
   }

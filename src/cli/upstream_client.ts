@@ -37,18 +37,18 @@ function fetchClient(): UpstreamClient & { close(): void } {
 }
 
 /** A connection that comes after it was given up is closed. */
-const connect: Connect = async (origin, signal) => {
+const connect: Connect = async (origin, cancellation) => {
   const connecting = open(origin);
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
+  const cancel = () => reject(new Error("the connection was given up"));
+  cancellation.onCancel(cancel);
   try {
     return await Promise.race([connecting, givenUp]);
   } catch (error) {
     connecting.then((connection) => connection.close(), () => {});
     throw error;
   } finally {
-    signal.removeEventListener("abort", abort);
+    cancellation.offCancel(cancel);
   }
 };
 

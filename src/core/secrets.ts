@@ -30,6 +30,7 @@ export function maskSecret(secret: string): string {
  * (12 characters or longer) with which a text that was cut ends.
  */
 export function redactSecrets(text: string, secrets: Iterable<string>): string {
+  if (text.length < 4) return text;
   let result = text;
   for (const secret of secrets) {
     if (secret.length >= 4) result = withoutCut(result.replaceAll(secret, maskSecret), secret);

@@ -9,8 +9,9 @@ import { configureSync, getLogger, type Logger, type LogRecord, type Sink } from
 import { redactByField, redactByPattern } from "@logtape/redaction";
 import { redactSecrets } from "../core/secrets.ts";
 import type { RequestRecord } from "../core/types.ts";
+import { AccessLog } from "./access_log.ts";
 import { LogWriter } from "./log_writer.ts";
-import { CREDENTIAL_FIELDS, CREDENTIAL_PATTERNS } from "./redact.ts";
+import { CREDENTIAL_FIELDS, CREDENTIAL_PATTERNS, redactor } from "./redact.ts";
 
 const ROOT = "openai-api-route";
 const MAX_MESSAGE_LENGTH = 8192;
@@ -28,11 +29,8 @@ export interface LoggingOptions {
 
 const standardError = new LogWriter(Deno.stderr);
 
-/**
- * Where access lines go; null while they are not wanted. They take the direct way: going through the logger cost more
- * than everything else that happens to a request besides relaying it, and their fields are known to be no credentials.
- */
-let writeAccess: Sink | null = null;
+/** Null while access lines are not wanted. */
+let accessLog: AccessLog | null = null;
 
 /** Sets up logging for the whole process; may be called again. Until then nothing is logged. */
 export function configureLogging(options: LoggingOptions): void {
@@ -50,7 +48,7 @@ export function configureLogging(options: LoggingOptions): void {
       // What cannot be redacted must not be shown, and logging must not fail its caller.
     }
   };
-  writeAccess = options.level === "info" || options.level === "debug" ? sink : null;
+  accessLog = options.level === "info" || options.level === "debug" ? makeAccessLog(options, write) : null;
   configureSync({
     reset: true,
     sinks: { main: redactByField(sink, { fieldPatterns: CREDENTIAL_FIELDS, action: () => "…" }) },
@@ -73,42 +71,19 @@ export function getLog(category: string): Logger {
 
 /** One line about a settled request, at `info`; never its body. */
 export function logRequest(record: RequestRecord, upstreamName: string | null): void {
-  if (writeAccess === null) return;
-  const { method, path, model, status, outcome, requestId } = record;
-  const attempts = record.attempts.length;
-  const ms = Math.round(record.elapsedMs);
-  const properties = {
-    method,
-    path,
-    model,
-    status,
-    upstream: upstreamName,
-    attempts,
-    ms,
-    outcome,
-    request_id: requestId,
-  };
-  writeAccess({
-    category: ACCESS_CATEGORY,
-    level: "info",
-    timestamp: Date.now(),
-    rawMessage: "",
-    message: accessMessage(properties),
-    properties,
-  });
+  accessLog?.log(record, upstreamName);
 }
 
-const ACCESS_CATEGORY = [ROOT, "request"];
-
-/** Texts and values in turn, as LogTape has them. */
-function accessMessage(fields: Record<string, string | number | null>): unknown[] {
-  const message: unknown[] = [""];
-  for (const [name, value] of Object.entries(fields)) {
-    const before = message.length > 1 ? " " : "";
-    message[message.length - 1] += name === "attempts" ? `${before}attempts=` : before;
-    message.push(value, name === "ms" ? "ms" : "");
-  }
-  return message;
+function makeAccessLog(options: LoggingOptions, write: (line: string) => void): AccessLog {
+  const redact = redactor(options.secrets);
+  return new AccessLog({
+    format: options.format,
+    secrets: options.secrets,
+    redact: (value) => clamped(redact(value), MAX_MESSAGE_LENGTH),
+    show: (value) => escapeControls(redact(shown(value, redact)), options.format === "json"),
+    escapeJson: (line) => escapeControls(line, true),
+    write,
+  });
 }
 
 function textLine(record: LogRecord, redact: (text: string) => string): string {

@@ -6,6 +6,8 @@
  * that are dropped, and a line says how many.
  */
 const MAX_PENDING_CHARACTERS = 1024 * 1024;
+/** After a write, lines gather this long before the next one. */
+const GATHER_MS = 20;
 
 /** The part of `Deno.stderr` that is needed. */
 export interface ByteSink {
@@ -20,6 +22,8 @@ export class LogWriter {
   #pendingCharacters = 0;
   #droppedLines = 0;
   #writing: Promise<void> | null = null;
+  #isFlushing = false;
+  #endGathering: (() => void) | null = null;
 
   constructor(sink: ByteSink) {
     this.#sink = sink;
@@ -38,7 +42,21 @@ export class LogWriter {
 
   /** Resolves when everything that was taken has been written or given up. */
   async flush(): Promise<void> {
+    this.#isFlushing = true;
+    this.#endGathering?.();
     await this.#writing;
+    this.#isFlushing = false;
+  }
+
+  /** Under load a write for each line would cost more than the lines. */
+  #gathered(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, GATHER_MS);
+      this.#endGathering = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async #drain(): Promise<void> {
@@ -58,6 +76,7 @@ export class LogWriter {
       } catch {
         // A reader that is gone must not stop the program, and there is nobody left to tell.
       }
+      if (!this.#isFlushing) await this.#gathered();
     }
     this.#writing = null;
   }

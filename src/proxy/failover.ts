@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
+import type { Cancellation } from "../core/cancellation.ts";
 import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
 import type { HeaderView } from "../core/header_fields.ts";
@@ -49,8 +50,8 @@ export interface FailoverDeps {
 }
 
 /** Tells the loop to stop, and why. */
-export interface Cancellation {
-  readonly signal: AbortSignal;
+export interface Stop {
+  readonly cancellation: Cancellation;
   readonly cause: "client" | "deadline" | null;
 }
 
@@ -60,7 +61,7 @@ export interface FailoverRequest {
   readonly candidates: readonly Upstream[];
   /** Enabled upstreams in the snapshot, for the timeout rules. */
   readonly upstreamCount: number;
-  readonly cancellation: Cancellation;
+  readonly stop: Stop;
   readonly isRouterToken: (credential: string) => boolean;
   readonly sendEarly: (step: EarlyStep) => Promise<void>;
 }
@@ -166,7 +167,7 @@ class FailoverLoop {
     const startedMs = clock.monotonic();
     const sent = await send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
-      signal: this.#request.cancellation.signal,
+      cancellation: this.#request.stop.cancellation,
       isRouterToken: this.#request.isRouterToken,
     });
     if (this.#isCancelled()) return this.#stop(upstream, sent.type === "reply" ? sent.body : null);
@@ -267,13 +268,13 @@ class FailoverLoop {
   }
 
   #isCancelled(): boolean {
-    return this.#request.cancellation.cause !== null;
+    return this.#request.stop.cause !== null;
   }
 
   /** The client left, or the deadline passed: neither says anything about the upstream. */
   #stop(upstream: Upstream, body: ReplyBody | null): FinalChoice {
     body?.cancel();
-    const isDeadline = this.#request.cancellation.cause === "deadline";
+    const isDeadline = this.#request.stop.cause === "deadline";
     this.#deps.health.apply(upstream, { type: "abandoned" }, "the try was abandoned");
     const attempt = isDeadline
       ? this.#session.endAttempt("deadline_exceeded", "the request's deadline passed")

@@ -16,11 +16,11 @@ export class FetchClient implements UpstreamClient {
     this.#fetch = fetch;
   }
 
-  async send({ url, method, headers, body, signal }: ClientRequest): Promise<ClientReply> {
+  async send({ url, method, headers, body, cancellation }: ClientRequest): Promise<ClientReply> {
     const controller = new AbortController();
     const abort = () => controller.abort();
-    signal.addEventListener("abort", abort, { once: true });
-    const release = () => signal.removeEventListener("abort", abort);
+    cancellation.onCancel(abort);
+    const release = () => cancellation.offCancel(abort);
     try {
       const response = await this.#fetch(url, {
         method,

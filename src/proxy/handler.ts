@@ -5,6 +5,7 @@
  * the client the chosen reply. Every way out passes through one settlement.
  */
 import { requestText } from "../capture/request_text.ts";
+import { Cancellation } from "../core/cancellation.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
@@ -16,13 +17,7 @@ import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
 import { EarlyReply } from "./early.ts";
-import {
-  type Cancellation,
-  type EarlyStep,
-  failover,
-  type FailoverDeps,
-  type FinalChoice,
-} from "./failover.ts";
+import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRows } from "./in_flight.ts";
@@ -141,11 +136,11 @@ export class Proxy {
 }
 
 /** The exchange of one request with its client. */
-class Exchange implements Cancellation {
+class Exchange implements Stop {
   readonly #deps: ProxyDeps;
   readonly #client: ClientExchange;
   readonly #session: RequestSession;
-  readonly #abort = new AbortController();
+  readonly cancellation = new Cancellation();
   readonly #onSettled: () => void;
   #cause: "client" | "deadline" | null = null;
   readonly #early: EarlyReply;
@@ -161,10 +156,6 @@ class Exchange implements Cancellation {
     this.#session = session;
     this.#onSettled = onSettled;
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
   }
 
   get cause(): "client" | "deadline" | null {
@@ -190,7 +181,7 @@ class Exchange implements Cancellation {
         session: this.#session,
         candidates: plan.candidates,
         upstreamCount: snapshot.upstreams.filter((upstream) => upstream.isEnabled).length,
-        cancellation: this,
+        stop: this,
         isRouterToken,
         sendEarly: (step) => this.#sendEarly(step),
       });
@@ -222,7 +213,7 @@ class Exchange implements Cancellation {
 
   #cancel(cause: "client" | "deadline"): void {
     this.#cause ??= cause;
-    this.#abort.abort();
+    this.cancellation.cancel();
   }
 
   async #final(choice: FinalChoice): Promise<void> {

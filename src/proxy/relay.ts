@@ -89,6 +89,7 @@ export class Relay {
       const chunk = await this.#next();
       if (chunk === null) return;
       if (chunk.length === 0) continue;
+      if (this.#isWhole()) return await this.#endWith(chunk);
       if (this.#isLast()) {
         this.#isTerminalSeen = true;
         await this.#hooks.onEnd({ type: "terminal" });
@@ -96,6 +97,20 @@ export class Relay {
       }
       await this.#give(chunk);
     }
+  }
+
+  /** Everything has come, this chunk included: its bytes and the reply's end go out together. */
+  async #endWith(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#idle.stop();
+    await this.#hooks.onEnd({ type: "end" });
+    if (this.#isOver) return;
+    this.#stall.start();
+    try {
+      await this.#client.end(chunk);
+    } catch {
+      // It has left while the last bytes were on their way: the reply itself was whole.
+    }
+    this.#stop();
   }
 
   async #give(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -171,6 +186,12 @@ export class Relay {
     const { errorEventMask, capture } = this.#source;
     const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
     return isError ? errorEventMask.maskWithin(bytes) : bytes;
+  }
+
+  #isWhole(): boolean {
+    const { held, body, mask, contentLength } = this.#source;
+    if (this.#heldAt < held.length || !body.isDone || mask !== null) return false;
+    return contentLength === null || this.#bytes === contentLength;
   }
 
   #isLast(): boolean {

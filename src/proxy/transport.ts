@@ -4,6 +4,7 @@
  *
  * Owns the connection of one attempt. Must not judge what the answer says.
  */
+import { Cancellation } from "../core/cancellation.ts";
 import { redactSecrets } from "../core/secrets.ts";
 import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } from "../core/types.ts";
 import { messageOf } from "../core/errors.ts";
@@ -37,8 +38,8 @@ export interface TransportDeps {
 
 export interface SendOptions {
   readonly headersTimeoutMs: number;
-  /** Aborts when the client leaves or the request's deadline has passed. */
-  readonly signal: AbortSignal;
+  /** Cancelled when the client leaves or the request's deadline has passed. */
+  readonly cancellation: Cancellation;
   readonly isRouterToken: (credential: string) => boolean;
 }
 
@@ -59,14 +60,14 @@ export async function send(
   const headers = upstreamHeaders(inbound, upstream, options.isRouterToken);
   if (headers === null) return { type: "no_credential" };
 
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  if (options.signal.aborted) return { type: "client_gone" };
-  options.signal.addEventListener("abort", abort, { once: true });
+  if (options.cancellation.isCancelled) return { type: "client_gone" };
+  const attempt = new Cancellation();
+  const cancel = () => attempt.cancel();
+  options.cancellation.onCancel(cancel);
   let isTimedOut = false;
   const timer = deps.clock.setTimer(() => {
     isTimedOut = true;
-    controller.abort();
+    attempt.cancel();
   }, options.headersTimeoutMs);
 
   try {
@@ -75,14 +76,14 @@ export async function send(
       method: inbound.method,
       headers,
       body: upstreamBody(inbound, upstream),
-      signal: controller.signal,
+      cancellation: attempt,
     });
     // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
     return { type: "reply", status: reply.status, headers: reply.headers, body: reply.body };
   } catch (error) {
-    options.signal.removeEventListener("abort", abort);
+    options.cancellation.offCancel(cancel);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
-    if (options.signal.aborted) return { type: "client_gone" };
+    if (options.cancellation.isCancelled) return { type: "client_gone" };
     return { type: "connect_error", message: connectMessage(error, upstream) };
   } finally {
     deps.clock.clearTimer(timer);

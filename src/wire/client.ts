@@ -4,6 +4,7 @@
  * Uses plain sockets instead of `fetch`, which costs more than all the rest of a relayed request together. Follows no
  * redirect, decodes nothing, adds no header but those of the framing.
  */
+import type { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { Clock, TimerId } from "../core/types.ts";
 import type { ByteSource } from "./byte_source.ts";
@@ -21,7 +22,7 @@ export interface Origin {
 }
 
 /** Opens connections; rejects when it cannot. */
-export type Connect = (origin: Origin, signal: AbortSignal) => Promise<ByteConnection>;
+export type Connect = (origin: Origin, cancellation: Cancellation) => Promise<ByteConnection>;
 
 export interface ClientRequest {
   /** Absolute, `http:` or `https:`. */
@@ -31,7 +32,7 @@ export interface ClientRequest {
   readonly headers: HeaderView;
   readonly body: Uint8Array<ArrayBuffer> | null;
   /** Ends the exchange, whatever it is at; the upstream sees its connection close. */
-  readonly signal: AbortSignal;
+  readonly cancellation: Cancellation;
 }
 
 export interface ClientReply {
@@ -69,7 +70,7 @@ export class HttpClient {
    * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed
    */
   async send(request: ClientRequest): Promise<ClientReply> {
-    request.signal.throwIfAborted();
+    throwIfCancelled(request);
     const target = this.#target(request.url);
     const pool = this.#pool(target);
     const message = outgoing(request, target);
@@ -77,7 +78,7 @@ export class HttpClient {
       const reply = await new Exchange(idle, request, pool).run(message, { isReused: true });
       if (reply !== null) return reply;
     }
-    const connection = await this.#options.connect(target.origin, request.signal);
+    const connection = await this.#options.connect(target.origin, request.cancellation);
     const fresh = new PooledConnection(connection);
     const reply = await new Exchange(fresh, request, pool).run(message, { isReused: false });
     if (reply === null) throw new Error("the connection ended before a reply came");
@@ -256,8 +257,7 @@ class Exchange implements ByteSource {
     this.#request = request;
     this.#pool = pool;
     pool.begun();
-    request.signal.addEventListener("abort", this.#abort, { once: true });
-    if (request.signal.aborted) this.cancel();
+    request.cancellation.onCancel(this.#abort);
   }
 
   /** Null when a connection ended before a byte of the reply. */
@@ -268,7 +268,7 @@ class Exchange implements ByteSource {
       if (head === null) {
         if (!isReused) await upload;
         this.#end(false);
-        this.#request.signal.throwIfAborted();
+        throwIfCancelled(this.#request);
         return null;
       }
       this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#request.method));
@@ -277,7 +277,7 @@ class Exchange implements ByteSource {
       return { status: head.status, headers: head.headers, body: this };
     } catch (error) {
       this.#end(false);
-      this.#request.signal.throwIfAborted();
+      throwIfCancelled(this.#request);
       if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
       throw error;
     }
@@ -347,11 +347,15 @@ class Exchange implements ByteSource {
   #end(isReusable: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#request.signal.removeEventListener("abort", this.#abort);
+    this.#request.cancellation.offCancel(this.#abort);
     this.#pool.ended();
     if (isReusable) this.#pool.give(this.#connection);
     else this.#connection.close();
   }
+}
+
+function throwIfCancelled({ cancellation }: ClientRequest): void {
+  if (cancellation.isCancelled) throw new Error("the exchange was given up");
 }
 
 /** RFC 9112 section 6.3: a reply with both may be an attempt to smuggle a second one. */

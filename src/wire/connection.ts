@@ -22,6 +22,14 @@ const SMALL_BYTES = 4 * 1024;
 /** What one read may bring at most. */
 const LARGE_BYTES = 64 * 1024;
 
+/** Large buffers that nobody uses, for the next who needs one; making one costs more than a relayed request. */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+const MAX_SPARE = 64;
+
+function takeLarge(): Uint8Array<ArrayBuffer> {
+  return spare.pop() ?? new Uint8Array(LARGE_BYTES);
+}
+
 /** The reading side. */
 export class ConnectionInput {
   readonly #connection: Pick<ByteConnection, "read">;
@@ -57,14 +65,10 @@ export class ConnectionInput {
     return this.#reading;
   }
 
-  /** A read is under way, begun by an earlier {@link fill}. */
-  get isReading(): boolean {
-    return this.#reading !== null;
-  }
-
   /** Gives a large buffer back; for a connection that becomes idle. */
   shrink(): void {
     if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
+    if (this.#buffer.length === LARGE_BYTES && spare.length < MAX_SPARE) spare.push(this.#buffer);
     this.#buffer = new Uint8Array(SMALL_BYTES);
     this.#start = this.#end = 0;
     this.#wasFilled = false;
@@ -86,11 +90,9 @@ export class ConnectionInput {
   #makeRoom(): void {
     const isEmpty = this.#start === this.#end;
     const isFull = !isEmpty && this.#start === 0 && this.#end === this.#buffer.length;
-    const size = isFull || (this.#wasFilled && this.#buffer.length < LARGE_BYTES)
-      ? this.#buffer.length * 2
-      : this.#buffer.length;
-    if (size > this.#buffer.length) {
-      const grown = new Uint8Array(size);
+    const isSmall = this.#buffer.length < LARGE_BYTES;
+    if (isFull || (this.#wasFilled && isSmall)) {
+      const grown = isSmall ? takeLarge() : new Uint8Array(this.#buffer.length * 2);
       grown.set(this.available);
       this.#buffer = grown;
     } else if (!isEmpty && this.#start > 0) {

@@ -37,8 +37,8 @@ export interface ClientExchange {
   begin(head: AnswerHead): void;
   /** Sends these bytes, and the head if it waits; resolves when the client's side can take more. Rejects when it is gone. */
   write(bytes: Uint8Array): Promise<void>;
-  /** The body has ended as it should. */
-  end(): Promise<void>;
+  /** The body has ended as it should; sends its last bytes together with the end. */
+  end(last?: Uint8Array): Promise<void>;
   /** Ends the connection without the body's proper end, so that the client can tell. */
   cut(): void;
   /** An answer has been begun. */
@@ -161,12 +161,15 @@ export class ServerExchange implements ClientExchange {
     return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
   }
 
-  async end(): Promise<void> {
+  async end(last: Uint8Array = NOTHING): Promise<void> {
     if (this.#isCut) return;
     const head = this.#waitingHead;
     this.#waitingHead = "";
-    const end = this.#answer === "chunked" ? "0\r\n\r\n" : "";
-    if (head !== "" || end !== "") await this.#write(head + end, NOTHING);
+    if (this.#answer !== "chunked") {
+      if (head !== "" || last.length > 0) await this.#write(head, last);
+    } else if (last.length > 0) {
+      await this.#write(`${head}${last.length.toString(16)}\r\n`, last, "\r\n0\r\n\r\n");
+    } else await this.#write(`${head}0\r\n\r\n`, NOTHING);
     this.#isEnded = true;
   }
 
@@ -188,6 +191,7 @@ export class ServerExchange implements ClientExchange {
     if (this.#isWatching || this.#onGone === null || !this.#message.isDone) return;
     this.#isWatching = true;
     const { input } = this.#context;
+    input.shrink();
     try {
       // What comes now belongs to the next request, and waits in the buffer, which must not grow.
       while (!this.#isEnded && input.availableBytes === 0) {

@@ -1,6 +1,7 @@
 /**
  * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
  */
+import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
 import { ASIS, type Clock, type Inbound, type Upstream } from "../../core/types.ts";
@@ -69,7 +70,7 @@ async function ask(
   const inbound = modelsRequest(deps.clock);
   const result = await send(deps, { inbound, upstream }, {
     headersTimeoutMs: limitMs,
-    signal: new AbortController().signal,
+    cancellation: new Cancellation(),
     isRouterToken: () => false,
   });
   switch (result.type) {

@@ -3,6 +3,7 @@
  *
  * Owns how the reply is read and what it came to. Holds the upstream's key back from everything it returns.
  */
+import { Cancellation } from "../../core/cancellation.ts";
 import { type Capture, createCapture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import { firstByteTimeout } from "../../core/policy.ts";
@@ -39,7 +40,7 @@ export async function exchange(
   const result = await send(deps, { inbound, upstream }, {
     // Nothing waits behind this upstream, so it gets the time of an only one.
     headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
-    signal: new AbortController().signal,
+    cancellation: new Cancellation(),
     isRouterToken: () => false,
   });
   const elapsedMs = () => deps.clock.monotonic() - inbound.startedMonoMs;
