@@ -10,7 +10,7 @@ import { ensureToken } from "../store/first_token.ts";
 import { openDatabase } from "../store/sqlite.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
-import { formatBytes } from "./records/text.ts";
+import { formatBytes } from "../core/recorded_text.ts";
 
 export interface CommandContext {
   readonly terminal: Terminal;

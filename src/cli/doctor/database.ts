@@ -7,7 +7,7 @@ import { messageOf } from "../../core/errors.ts";
 import { inspectDatabase } from "../../store/inspection.ts";
 import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
 import { StoreError } from "../../store/store.ts";
-import { formatBytes } from "../records/text.ts";
+import { formatBytes } from "../../core/recorded_text.ts";
 import { type Finding, found } from "./finding.ts";
 
 /** Bits of a file's mode that let anybody but its owner in. */

@@ -15,7 +15,7 @@ import { CSV_HEADER, csvLine } from "./csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
 import { type SkipReason, toFinetuneExample } from "./finetune.ts";
 import { oldestFirst } from "./pages.ts";
-import { harmless } from "./text.ts";
+import { harmless } from "../../core/recorded_text.ts";
 import { type NameSource, viewRecord } from "./view.ts";
 
 export interface ExportFlags extends FilterFlags {

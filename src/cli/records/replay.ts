@@ -16,7 +16,7 @@ import { exchange, type ReplayedReply } from "./replay_exchange.ts";
 import { chooseUpstream, toInbound } from "./replay_request.ts";
 import { type DiffPart, diffReplies } from "./reply_diff.ts";
 import { findRecord, replyLines, viewInDetail } from "./show.ts";
-import { harmlessLines } from "./text.ts";
+import { harmlessLines } from "../../core/recorded_text.ts";
 import { formatDuration } from "./times.ts";
 import { countText, statusText } from "./view.ts";
 

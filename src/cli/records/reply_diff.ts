@@ -3,7 +3,7 @@
  */
 import { diffLines } from "diff";
 import type { ToolCall } from "../../core/types.ts";
-import { prettyJson } from "./text.ts";
+import { prettyJson } from "../../core/recorded_text.ts";
 
 /** A run of lines, without the last one's end. */
 export interface DiffPart {

@@ -9,8 +9,8 @@ import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { CommandError, UsageError } from "../errors.ts";
 import { cleanText, type Column, formatJson, formatTable, type Terminal } from "../output.ts";
 import { UpstreamNames, withRecords } from "./access.ts";
-import { type Piece, readConversation } from "./conversation.ts";
-import { formatBytes, harmlessLines, prettyJson } from "./text.ts";
+import { type Piece, readConversation } from "../../capture/conversation.ts";
+import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
 import { formatDuration, formatTime } from "./times.ts";
 import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
 
