@@ -196,6 +196,7 @@ export async function withServer(
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
     trustedProxies: new TrustedProxies(settings.trustedProxies),
+    admin: null,
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
 

@@ -19,7 +19,7 @@ export class TrustedProxies {
 
   /** The client's address, given the connection's peer and the header. */
   clientIp(peer: string, forwardedFor: string | null): string {
-    if (this.#isEmpty || forwardedFor === null || !this.#has(peer)) return peer;
+    if (forwardedFor === null || !this.trusts(peer)) return peer;
     let client = peer;
     for (const hop of forwardedFor.split(",").reverse()) {
       const address = normalise(hop);
@@ -28,6 +28,11 @@ export class TrustedProxies {
       if (!this.#has(address)) return client;
     }
     return client;
+  }
+
+  /** Whether what the connection's peer says about its client counts. */
+  trusts(peer: string): boolean {
+    return !this.#isEmpty && this.#has(peer);
   }
 
   #has(address: string): boolean {

@@ -22,6 +22,12 @@ export type RouterErrorCode =
   | "upstream_cut"
   | "upstream_invalid"
   | "deadline_exceeded"
+  | "login_required"
+  | "cross_site"
+  | "wrong_host"
+  | "duplicate"
+  | "not_replayable"
+  | "database_unavailable"
   | "internal_error";
 
 /** The body of every error that we make ourselves. */

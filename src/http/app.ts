@@ -9,6 +9,7 @@ import type { ClientExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { CORS_HEADERS } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
+import type { AdminRoutes } from "./admin/routes.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
@@ -25,6 +26,8 @@ export interface AppDeps {
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;
   readonly trustedProxies: TrustedProxies;
+  /** null: there is no admin page. */
+  readonly admin: AdminRoutes | null;
   /** Something that should not have happened; the text holds no secret of ours. */
   readonly onUnexpected: (error: unknown) => void;
 }
@@ -75,10 +78,12 @@ function createApp(deps: AppDeps): Hono {
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
-      isRouterToken: (credential) => checker.find(credential) !== null,
+      isRouterToken: (credential) =>
+        checker.find(credential) !== null || (deps.admin?.isAdminToken(credential) ?? false),
     });
     return ALREADY_ANSWERED;
   });
+  if (deps.admin !== null) app.route("/admin", deps.admin.routes);
   app.notFound((c) => {
     const message = `Nothing is here: ${c.req.method} ${
       readTarget(exchangeOf(c.req.raw)).path

@@ -1,0 +1,239 @@
+/**
+ * Who may see `/admin`: a person who logged in, or a script that sends the admin token.
+ *
+ * Owns login, logout, the cookie, and the checks that a browser was not made to send a request by another site. A
+ * client token never passes.
+ */
+import type { Context, MiddlewareHandler } from "hono";
+import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import type { TrustedProxies } from "../../core/client_ip.ts";
+import { RouterError } from "../../core/errors.ts";
+import type { RegistryView } from "../../store/store.ts";
+import { type AdminSession, AdminSessions, isSame, LoginLimiter, SESSION_MS } from "./sessions.ts";
+
+/** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
+export interface AdminEnv {
+  Bindings: { readonly info: { readonly remoteAddr: Deno.Addr } };
+  Variables: { admin: AdminSession };
+}
+
+/** Name of the hidden field that every form of the page needs. */
+export const CSRF_FIELD = "csrf";
+/** Or this header, for requests made by scripts of the page. */
+export const CSRF_HEADER = "x-csrf-token";
+export const SESSION_COOKIE = "oar_admin";
+export const LOGIN_PATH = "/admin/login";
+
+/** What the login page has to say. */
+export interface LoginView {
+  /** Local path to go to afterwards, checked. */
+  readonly next: string;
+  /** null: nothing went wrong (yet). */
+  readonly problem:
+    | null
+    | { readonly type: "wrong_token" }
+    | { readonly type: "too_many"; readonly retryAfterSeconds: number };
+}
+
+/** Draws the login page; the status is set on the context already. */
+export type RenderLogin = (c: Context<AdminEnv>, view: LoginView) => Response | Promise<Response>;
+
+export interface AdminAuthDeps {
+  /** The admin token now; null when there is none. */
+  readonly adminToken: () => string | null;
+  readonly monotonic: () => number;
+  readonly trustedProxies: TrustedProxies;
+  readonly registry: Pick<RegistryView, "snapshot">;
+  readonly renderLogin: RenderLogin;
+  /** Somebody sent a wrong token; for metrics and the log. */
+  readonly onRefused: (status: number, code: string) => void;
+}
+
+const UNSAFE = new Set(["POST", "PUT", "PATCH", "DELETE"]);
+const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/form-data)\b/i;
+
+export class AdminAuth {
+  readonly #deps: AdminAuthDeps;
+  readonly #sessions: AdminSessions;
+  readonly #limiter: LoginLimiter;
+
+  constructor(deps: AdminAuthDeps) {
+    this.#deps = deps;
+    this.#sessions = new AdminSessions(deps);
+    this.#limiter = new LoginLimiter(deps.monotonic);
+  }
+
+  /** Lets nobody pass who has not logged in, and nothing unsafe that the page itself did not send. */
+  required(): MiddlewareHandler<AdminEnv> {
+    return async (c, next) => {
+      const session = this.#bySecret(c) ?? this.#byCookie(c);
+      if (session === null) return loginFirst(c);
+      if (session.csrfToken !== null && UNSAFE.has(c.req.method)) {
+        requireSameOrigin(c);
+        await requireCsrfToken(c, session.csrfToken);
+      }
+      c.set("admin", session);
+      return await next();
+    };
+  }
+
+  /** `GET /admin/login` */
+  loginPage = (c: Context<AdminEnv>): Response | Promise<Response> => {
+    const next = safeNext(c.req.query("next"));
+    if (this.#byCookie(c) !== null) return c.redirect(next, 303);
+    return this.#deps.renderLogin(c, { next, problem: null });
+  };
+
+  /** `POST /admin/login` with the form fields `token` and `next`. */
+  login = async (c: Context<AdminEnv>): Promise<Response> => {
+    requireSameOrigin(c);
+    const { token, next: wanted } = await c.req.parseBody();
+    const next = safeNext(typeof wanted === "string" ? wanted : undefined);
+    const address = this.#addressOf(c);
+    const retryAfterSeconds = this.#limiter.waitSeconds(address);
+    if (retryAfterSeconds > 0) {
+      this.#deps.onRefused(429, "too_many_requests");
+      c.status(429);
+      c.header("retry-after", String(retryAfterSeconds));
+      return await this.#deps.renderLogin(c, { next, problem: { type: "too_many", retryAfterSeconds } });
+    }
+    const id = typeof token === "string" && this.#isAdmin(token.trim()) ? this.#sessions.open() : null;
+    if (id === null) {
+      this.#limiter.failed(address);
+      this.#deps.onRefused(403, "invalid_authorization");
+      c.status(403);
+      return await this.#deps.renderLogin(c, { next, problem: { type: "wrong_token" } });
+    }
+    setCookie(c, SESSION_COOKIE, id, {
+      path: "/admin",
+      httpOnly: true,
+      sameSite: "Strict",
+      maxAge: SESSION_MS / 1000,
+      secure: this.#isSecure(c),
+    });
+    return c.redirect(next, 303);
+  };
+
+  /** `POST /admin/logout`, behind {@link required}. */
+  logout = (c: Context<AdminEnv>): Response => {
+    const id = getCookie(c, SESSION_COOKIE);
+    if (id !== undefined) this.#sessions.close(id);
+    deleteCookie(c, SESSION_COOKIE, { path: "/admin", secure: this.#isSecure(c) });
+    return c.redirect(LOGIN_PATH, 303);
+  };
+
+  /** Must never be forwarded, like the clients' tokens. */
+  isAdminToken(credential: string): boolean {
+    return this.#sessions.isAdminToken(credential);
+  }
+
+  #byCookie(c: Context<AdminEnv>): AdminSession | null {
+    const id = getCookie(c, SESSION_COOKIE);
+    return id === undefined ? null : this.#sessions.find(id);
+  }
+
+  /** @throws RouterError when the request carries a credential that is not the admin token */
+  #bySecret(c: Context<AdminEnv>): AdminSession | null {
+    const header = c.req.header("authorization");
+    if (header === undefined) return null;
+    const address = this.#addressOf(c);
+    const waitSeconds = this.#limiter.waitSeconds(address);
+    if (waitSeconds > 0) {
+      c.header("retry-after", String(waitSeconds));
+      throw new RouterError(
+        429,
+        "too_many_requests",
+        `Too many wrong admin tokens; try again in ${waitSeconds} s`,
+      );
+    }
+    const secret = /^bearer\s+(\S+)\s*$/i.exec(header)?.[1];
+    if (secret !== undefined && this.#isAdmin(secret)) return { csrfToken: null };
+    this.#limiter.failed(address);
+    throw new RouterError(
+      401,
+      "invalid_authorization",
+      "This is not the admin token; `openai-api-route token show --admin` prints it",
+    );
+  }
+
+  /** A token that clients have does not open the page, even when somebody made both the same. */
+  #isAdmin(credential: string): boolean {
+    const isClients = this.#deps.registry.snapshot().tokens.some(({ secret }) => isSame(secret, credential));
+    return this.#sessions.isAdminToken(credential) && !isClients;
+  }
+
+  #addressOf(c: Context<AdminEnv>): string {
+    return this.#deps.trustedProxies.clientIp(peerOf(c), c.req.header("x-forwarded-for") ?? null);
+  }
+
+  #isSecure(c: Context<AdminEnv>): boolean {
+    return this.#deps.trustedProxies.trusts(peerOf(c)) &&
+      c.req.header("x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase() === "https";
+  }
+}
+
+/** The address of the connection; empty for one that has none. */
+export function peerOf(c: Context<AdminEnv>): string {
+  const { remoteAddr } = c.env.info;
+  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+}
+
+/** People are led to the login page, programs are told. */
+function loginFirst(c: Context<AdminEnv>): Response {
+  const path = c.req.path;
+  const isPage = (c.req.method === "GET" || c.req.method === "HEAD") && !path.startsWith("/admin/api") &&
+    (c.req.header("accept") ?? "").includes("text/html");
+  if (isPage) {
+    const query = new URL(c.req.url).search;
+    const wanted = path === "/admin" ? "" : `?next=${encodeURIComponent(path + query)}`;
+    return c.redirect(`${LOGIN_PATH}${wanted}`, 303);
+  }
+  // htmx goes there instead of drawing the answer into the page.
+  if (c.req.header("hx-request") !== undefined) c.header("hx-redirect", LOGIN_PATH);
+  c.header("www-authenticate", "Bearer");
+  throw new RouterError(
+    401,
+    "login_required",
+    "Log in at /admin/login, or send `Authorization: Bearer` and the admin token (`token show --admin` prints it)",
+  );
+}
+
+/** A path of the page; anything else could lead to another site. */
+function safeNext(wanted: string | undefined): string {
+  return wanted !== undefined && /^\/admin(?:[/?][\x21-\x5b\x5d-\x7e]*)?$/.test(wanted) &&
+      !wanted.startsWith("/admin/login")
+    ? wanted
+    : "/admin";
+}
+
+/**
+ * What the browser says about where a request comes from (https://www.w3.org/TR/fetch-metadata/), or else its
+ * `Origin`. A request that has neither is no browser's of the last years, and is refused.
+ */
+function requireSameOrigin(c: Context<AdminEnv>): void {
+  const site = c.req.header("sec-fetch-site");
+  if (site !== undefined ? site === "same-origin" : isOriginOurs(c)) return;
+  throw new RouterError(
+    403,
+    "cross_site",
+    "The request does not come from the admin page; open /admin and try there",
+  );
+}
+
+function isOriginOurs(c: Context<AdminEnv>): boolean {
+  const origin = c.req.header("origin");
+  const host = c.req.header("host");
+  return origin !== undefined && host !== undefined && URL.parse(origin)?.host === host.toLowerCase();
+}
+
+async function requireCsrfToken(c: Context<AdminEnv>, expected: string): Promise<void> {
+  const given = c.req.header(CSRF_HEADER) ?? await fieldOf(c);
+  if (given !== undefined && isSame(given, expected)) return;
+  throw new RouterError(403, "cross_site", "The page is out of date; load it again and repeat what you did");
+}
+
+async function fieldOf(c: Context<AdminEnv>): Promise<string | undefined> {
+  if (!FORM_TYPE.test(c.req.header("content-type") ?? "")) return undefined;
+  const field = (await c.req.parseBody())[CSRF_FIELD];
+  return typeof field === "string" ? field : undefined;
+}

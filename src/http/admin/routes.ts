@@ -1,0 +1,71 @@
+/**
+ * Everything below `/admin`: guards first, then login, the JSON API, and the page.
+ *
+ * Owns the order in which a request meets them. No CORS here: no other site has any business with it.
+ */
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { RouterError } from "../../core/errors.ts";
+import { AdminAuth, type AdminAuthDeps, type AdminEnv, type RenderLogin } from "./auth.ts";
+import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
+
+/** What draws HTML (see ../dashboard). */
+export interface AdminPage {
+  readonly renderLogin: RenderLogin;
+  /** Style sheets and scripts, seen without a login; mounted at `/admin/assets`. */
+  readonly assets: Hono<AdminEnv>;
+  /** The views, behind the login; mounted at `/admin`. */
+  readonly views: Hono<AdminEnv>;
+}
+
+export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefused">, HostCheckDeps {
+  readonly page: AdminPage;
+  /** The JSON API, behind the login; mounted at `/admin`, with paths that begin with `/api` or are the Go program's. */
+  readonly api: Hono<AdminEnv>;
+  readonly onRefused: (status: number, code: string) => void;
+  /** Something that should not have happened; the text holds no secret of ours. */
+  readonly onUnexpected: (error: unknown) => void;
+}
+
+/** Forms and JSON of the page are small. */
+const MAX_BODY_BYTES = 1024 * 1024;
+
+export interface AdminRoutes {
+  /** To be mounted at `/admin`. */
+  readonly routes: Hono<AdminEnv>;
+  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
+  readonly isAdminToken: (credential: string) => boolean;
+}
+
+export function adminRoutes(deps: AdminDeps): AdminRoutes {
+  const auth = new AdminAuth({ ...deps, renderLogin: deps.page.renderLogin });
+  const routes = new Hono<AdminEnv>();
+  routes.onError((error, c) => {
+    if (!(error instanceof RouterError)) deps.onUnexpected(error);
+    const answer = error instanceof RouterError
+      ? error
+      : new RouterError(500, "internal_error", "The admin page failed; the log says why");
+    deps.onRefused(answer.status, answer.code);
+    return c.json(answer.toEnvelope(), answer.status as ContentfulStatusCode);
+  });
+  routes.use(securityHeaders());
+  routes.use(hostCheck(deps));
+  routes.use(bodyLimit({
+    maxSize: MAX_BODY_BYTES,
+    onError: () => {
+      throw new RouterError(413, "request_too_large", "The request is larger than 1 MiB");
+    },
+  }));
+  routes.get("/login", auth.loginPage);
+  routes.post("/login", auth.login);
+  routes.route("/assets", deps.page.assets);
+  routes.use(auth.required());
+  routes.post("/logout", auth.logout);
+  routes.route("/", deps.api);
+  routes.route("/", deps.page.views);
+  routes.all("*", (c) => {
+    throw new RouterError(404, "not_found", `Nothing is here: ${c.req.method} ${c.req.path}`);
+  });
+  return { routes, isAdminToken: (credential) => auth.isAdminToken(credential) };
+}
