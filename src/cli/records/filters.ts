@@ -9,7 +9,7 @@ import type { RecordFilter } from "../../store/store.ts";
 import { choiceOption, type DatabaseFlags, databaseOption } from "../context.ts";
 import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "./access.ts";
-import { parseMoment } from "./times.ts";
+import { parseMoment } from "../../core/times.ts";
 
 export interface FilterFlags extends DatabaseFlags {
   readonly since?: string;

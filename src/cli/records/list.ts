@@ -9,7 +9,7 @@ import { cleanText, type Column, displayWidth, formatJson, formatTable, type Ter
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
-import { formatDuration, formatTime } from "./times.ts";
+import { formatDuration, formatTime } from "../../core/times.ts";
 import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
 
 export interface ListFlags extends FilterFlags {

@@ -17,7 +17,7 @@ import { chooseUpstream, toInbound } from "./replay_request.ts";
 import { type DiffPart, diffReplies } from "./reply_diff.ts";
 import { findRecord, replyLines, viewInDetail } from "./show.ts";
 import { harmlessLines } from "../../core/recorded_text.ts";
-import { formatDuration } from "./times.ts";
+import { formatDuration } from "../../core/times.ts";
 import { countText, statusText } from "./view.ts";
 
 export interface ReplayFlags extends DatabaseFlags {

@@ -11,7 +11,7 @@ import { cleanText, type Column, formatJson, formatTable, type Terminal } from "
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type Piece, readConversation } from "../../capture/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
-import { formatDuration, formatTime } from "./times.ts";
+import { formatDuration, formatTime } from "../../core/times.ts";
 import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
 
 export interface ShowFlags extends DatabaseFlags {

@@ -12,7 +12,7 @@ import { cleanText, formatJson, formatTable, type Terminal } from "../output.ts"
 import { UpstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
-import { formatDuration, formatTime } from "./times.ts";
+import { formatDuration, formatTime } from "../../core/times.ts";
 import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
 
 export interface TailFlags extends FilterFlags {

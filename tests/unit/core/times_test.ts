@@ -2,7 +2,7 @@
  * Moments as people type them, and as tables show them.
  */
 import assert from "node:assert/strict";
-import { formatDuration, formatTime, parseMoment } from "../../../src/cli/records/times.ts";
+import { formatDuration, formatTime, parseMoment } from "../../../src/core/times.ts";
 
 const NOW = Date.UTC(2026, 10, 20, 12);
 const SINCE = { nowMs: NOW, isEnd: false };
