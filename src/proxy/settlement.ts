@@ -2,6 +2,7 @@
  * What happens once when a request has ended: the record goes to the sink, metrics count it, the log tells
  * it, an alert is raised if one is due.
  */
+import { CLIENT_MISTAKES } from "../core/outcome.ts";
 import type { Clock, RequestRecord } from "../core/types.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -44,9 +45,6 @@ export async function settle(deps: SettlementDeps, session: RequestSession, endi
 export async function resettle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
   await withinLimit(deps, deps.sink.write(session.resettle(ending)));
 }
-
-/** Statuses that are the client's own mistake: nobody needs to be woken. */
-const CLIENT_MISTAKES = new Set([400, 404, 405, 409, 413, 415, 422]);
 
 function deservesAlert(record: RequestRecord): boolean {
   switch (record.outcome) {

@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
 import { prepared } from "./statements.ts";
+import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "./stats_writer.ts";
 
 /** How often {@link Instances.beat} is due. */
 export const HEARTBEAT_MS = 5_000;
@@ -39,10 +40,15 @@ interface InstanceRow {
 export class Instances {
   readonly #db: DatabaseSync;
   readonly #self: InstanceIdentity;
+  readonly #stats: StatsWriter;
 
-  constructor(db: DatabaseSync, self: InstanceIdentity) {
+  constructor(
+    db: DatabaseSync,
+    { self, stats }: { readonly self: InstanceIdentity; readonly stats: StatsWriter },
+  ) {
     this.#db = db;
     this.#self = self;
+    this.#stats = stats;
   }
 
   /**
@@ -65,17 +71,32 @@ export class Instances {
         if (other.id !== id && !isAlive(other, nowMs)) remove.run(other.id);
       }
       prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
-      const { changes } = prepared(
-        this.#db,
-        `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
-          WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))`,
-      ).run(CRASH_MESSAGE);
+      const count = this.#closeRowsOfTheDead();
       this.#db.exec("COMMIT");
-      return Number(changes);
+      return count;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
       throw error;
     }
+  }
+
+  #closeRowsOfTheDead(): number {
+    const update = prepared(
+      this.#db,
+      `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
+        WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))
+        RETURNING ${COUNTED_COLUMNS}`,
+    );
+    update.setReadBigInts(true);
+    const rows = update.all(CRASH_MESSAGE);
+    const tally = this.#stats.tally();
+    for (const row of rows) {
+      const id = Number(row["id"]);
+      const request = this.#stats.isToCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
+      if (request !== null) tally.add(request);
+    }
+    this.#stats.write(tally);
+    return rows.length;
   }
 
   /** Whether another process has died since the last beat, so that a beat is due at once. */

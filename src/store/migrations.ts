@@ -12,7 +12,7 @@ type Step = (db: DatabaseSync) => void;
 /** `PRAGMA application_id` of databases that this program created: "OARd". */
 export const APPLICATION_ID = 0x4f415264;
 
-const STEPS: readonly Step[] = [createGoSchema, addOwnSchema, addSearch, addUpstreamStates];
+const STEPS: readonly Step[] = [createGoSchema, addOwnSchema, addSearch, addUpstreamStates, addStats];
 
 /** The `user_version` that this program works with. */
 export const SCHEMA_VERSION = STEPS.length;
@@ -200,6 +200,25 @@ function addUpstreamStates(db: DatabaseSync): void {
       state text, until datetime, reason text, changed_at datetime,
       PRIMARY KEY (upstream_id, instance)
     ) WITHOUT ROWID
+  `);
+}
+
+/**
+ * Requests added up by time and upstream (see stats_writer.ts), so that an overview need not read the records;
+ * and where the last failure of an upstream is.
+ */
+function addStats(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE request_stats (
+      step_seconds integer NOT NULL, at integer NOT NULL, upstream_id integer NOT NULL,
+      requests integer NOT NULL, errors integer NOT NULL, failures integer NOT NULL,
+      input_tokens integer NOT NULL, output_tokens integer NOT NULL,
+      latencies text NOT NULL, first_tokens text NOT NULL,
+      PRIMARY KEY (step_seconds, at, upstream_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE request_stats_progress (id integer PRIMARY KEY CHECK (id = 1), low integer NOT NULL);
+    INSERT INTO request_stats_progress SELECT 1, coalesce(max(id), 0) FROM records;
+    CREATE INDEX idx_attempts_failed ON attempts(upstream_id, record_id) WHERE error_class IS NOT NULL;
   `);
 }
 

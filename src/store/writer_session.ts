@@ -11,6 +11,8 @@ import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RE
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
+import type { StatsTally } from "./stats_tally.ts";
+import { StatsWriter } from "./stats_writer.ts";
 import type { UpstreamStateNote } from "./store.ts";
 import { putUpstreamStates } from "./upstream_states.ts";
 import type { OpenMessage } from "./writer_messages.ts";
@@ -31,6 +33,7 @@ export class WriterSession {
   #instances: Instances;
   #search: SearchIndex;
   #retention: Retention;
+  #stats: StatsWriter;
   #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
@@ -42,6 +45,7 @@ export class WriterSession {
       onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
     });
     this.#statements = prepare(this.#connection.db);
+    this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
     this.#retention = this.#makeRetention();
@@ -64,6 +68,7 @@ export class WriterSession {
   follow(): boolean {
     if (!this.#connection.follow()) return false;
     this.#statements = prepare(this.#connection.db);
+    this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
     this.#retention = this.#makeRetention();
@@ -98,6 +103,11 @@ export class WriterSession {
     return this.#search.step();
   }
 
+  /** One small step of counting records that were there before the statistics; false when all are. */
+  count(): boolean {
+    return this.#stats.step();
+  }
+
   /** One small step of deleting what need not be kept any longer. */
   retain(): RetentionStep {
     return this.#retention.step();
@@ -113,7 +123,8 @@ export class WriterSession {
   }
 
   #makeInstances(): Instances {
-    return new Instances(this.#connection.db, { id: this.#options.instance, pid: this.#options.pid });
+    const { instance, pid } = this.#options;
+    return new Instances(this.#connection.db, { self: { id: instance, pid }, stats: this.#stats });
   }
 
   #makeRetention(): Retention {
@@ -140,10 +151,12 @@ export class WriterSession {
     begin.run();
     let place = 0;
     try {
+      const tally = this.#stats.tally();
       for (const record of records) {
-        if (!skipped.has(place)) this.#put(record);
+        if (!skipped.has(place)) this.#put(record, tally);
         place++;
       }
+      this.#stats.write(tally);
       commit.run();
       return null;
     } catch (error) {
@@ -154,13 +167,15 @@ export class WriterSession {
     }
   }
 
-  #put(record: RequestRecord): void {
+  #put(record: RequestRecord, tally: StatsTally): void {
     const { upsert, deleteAttempts, insertAttempt } = this.#statements;
+    const isNewlySettled = record.outcome !== "in_flight" && this.#stats.isUnsettled(record.requestId);
     const row = upsert.get(...recordParams(record, this.#options.instance));
     if (row === undefined) return;
     const id = row["id"] ?? null;
     deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
+    if (isNewlySettled && this.#stats.isToCount(Number(id))) tally.add(record);
   }
 }
 

@@ -27,7 +27,6 @@ let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let choreTimer: ReturnType<typeof setTimeout> | undefined;
-let isRetentionsTurn = false;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
@@ -70,12 +69,24 @@ function doChoresSoon(delayMs: number): void {
   choreTimer ??= setTimeout(() => {
     choreTimer = undefined;
     const startedAtMs = performance.now();
-    isRetentionsTurn = !isRetentionsTurn;
-    const hasMore = isRetentionsTurn ? retain() || index() : index() || retain();
+    const place = CHORES.findIndex((chore) => chore());
+    const hasMore = place >= 0;
+    // The others come first then, so that none keeps the rest waiting.
+    if (hasMore) CHORES.push(...CHORES.splice(place, 1));
     const endedAtMs = performance.now();
     const rest = endedAtMs - lastBatchAtMs < IDLE_AFTER_MS ? BUSY_REST : IDLE_REST;
     if (hasMore) doChoresSoon((endedAtMs - startedAtMs) * rest);
   }, delayMs);
+}
+
+/** Each does one step, and returns whether there may be more. */
+const CHORES: (() => boolean)[] = [retain, count, index];
+
+/** One step; returns whether there may be more. */
+function count(): boolean {
+  let hasMore = false;
+  quietly(() => hasMore = session?.count() ?? false);
+  return hasMore;
 }
 
 /** One step; returns whether there may be more. */
