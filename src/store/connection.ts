@@ -20,6 +20,8 @@ const JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024;
 export interface ConnectionOptions {
   /** How long to wait for another program's lock; default 5000. The wait blocks the thread. */
   readonly busyTimeoutMs?: number;
+  /** Only reads, and neither creates nor upgrades: for a database that another connection has open already. */
+  readonly isReadOnly?: boolean;
   /** Called before a database is copied aside and upgraded, which blocks the thread; with its size. */
   readonly onUpgrade?: (bytes: number) => void;
 }
@@ -41,6 +43,7 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
   const file = resolve(path);
   const action = `Cannot open database "${path}"`;
   const busyTimeoutMs = options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS;
+  if (options.isReadOnly) return openForReading(file, { action, busyTimeoutMs });
   try {
     const isEmpty = !hasContent(file, action);
     const version = isEmpty ? 0 : inspect(file, action, busyTimeoutMs);
@@ -62,6 +65,23 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
       db.close();
       throw error;
     }
+  } catch (error) {
+    throw toStoreError(error, action);
+  }
+}
+
+function openForReading(
+  file: string,
+  { action, busyTimeoutMs }: { readonly action: string; readonly busyTimeoutMs: number },
+): Connection {
+  try {
+    const version = inspect(file, action, busyTimeoutMs);
+    if (version < SCHEMA_VERSION) {
+      throw new StoreError("locked", `${action}: it has not been upgraded yet; try again in a moment`);
+    }
+    const db = new DatabaseSync(file, { readOnly: true });
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    return { db, isNew: false, isOwn: false, upgradedFrom: null };
   } catch (error) {
     throw toStoreError(error, action);
   }

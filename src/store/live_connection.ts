@@ -62,7 +62,7 @@ export class LiveConnection {
         `The database file "${this.#path}" has gone; put it back, or restart`,
       );
     }
-    this.#detachSidecars(found);
+    if (!this.#options.isReadOnly) this.#detachSidecars(found);
     const fresh = openConnection(this.#path, this.#options);
     try {
       if (isGone) copyConfiguration(this.#db, fresh.db);

@@ -4,14 +4,22 @@
  * Owns the statements: which rows a page has is decided on narrow indexes (record_page.ts, record_search.ts),
  * and only the rows of the page itself are read whole. Never writes.
  */
+import type { DatabaseSync } from "node:sqlite";
 import type { Attempt } from "../core/types.ts";
 import type { LiveConnection } from "./live_connection.ts";
 import { listIds, type Order, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "./record_search.ts";
+import { readSummaries, type StoredSummary } from "./record_summary.ts";
 import { toStoreError } from "./sqlite_errors.ts";
 import { prepared } from "./statements.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "./store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./stored_row.ts";
+
+interface AskedPage {
+  readonly order: Order;
+  readonly startId: number;
+  readonly limit: number;
+}
 
 export class SqliteRecordReader implements RecordReader {
   readonly #connection: LiveConnection;
@@ -53,6 +61,21 @@ export class SqliteRecordReader implements RecordReader {
     return this.#page({ order: "DESC", startId: beforeId ?? Number.MAX_SAFE_INTEGER, limit }, filter ?? {});
   }
 
+  /** A page like {@link list}, without the texts; `hasMore` tells whether older records match too. */
+  summaries(
+    { limit, beforeId, filter }: {
+      readonly limit: number;
+      readonly beforeId?: number;
+      readonly filter?: RecordFilter;
+    },
+  ): { readonly records: StoredSummary[]; readonly hasMore: boolean } {
+    const startId = beforeId ?? Number.MAX_SAFE_INTEGER;
+    return this.#inPage({ order: "DESC", startId, limit: limit + 1 }, filter ?? {}, (db, ids) => ({
+      records: readSummaries(db, ids.slice(0, limit), filter?.text ?? ""),
+      hasMore: ids.length > limit,
+    }));
+  }
+
   listAfter(
     { limit, afterId, filter }: {
       readonly limit: number;
@@ -72,21 +95,26 @@ export class SqliteRecordReader implements RecordReader {
     this.#search.close();
   }
 
+  #page(asked: AskedPage, filter: RecordFilter): StoredRecord[] {
+    return this.#inPage(asked, filter, (_, ids) =>
+      this.#query(
+        `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${asked.order}`,
+        JSON.stringify(ids),
+      ).map(toStoredRecord));
+  }
+
   /** One transaction, so that nothing is indexed or deleted between its statements. */
-  #page(
-    asked: { readonly order: Order; readonly startId: number; readonly limit: number },
+  #inPage<Result>(
+    asked: AskedPage,
     filter: RecordFilter,
-  ): StoredRecord[] {
+    read: (db: DatabaseSync, ids: readonly number[]) => Result,
+  ): Result {
     const { db } = this.#connection;
     try {
       db.exec("BEGIN");
       try {
         const page = pageOf(db, asked, filter);
-        const ids = this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page);
-        return this.#query(
-          `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${asked.order}`,
-          JSON.stringify(ids),
-        ).map(toStoredRecord);
+        return read(db, this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page));
       } finally {
         if (db.isTransaction) db.exec("COMMIT");
       }

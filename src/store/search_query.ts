@@ -14,6 +14,9 @@ export interface SearchTerm {
   readonly isPrefix: boolean;
 }
 
+/** What the index takes for a word, nearly. */
+const WORD = /[\p{L}\p{N}\p{M}]+/gu;
+
 const MAX_QUERY_LENGTH = 1_000;
 const MAX_TERMS = 32;
 
@@ -28,6 +31,26 @@ export function parseSearch(query: string): SearchTerm[] {
     }
   }
   return terms.slice(0, MAX_TERMS);
+}
+
+/**
+ * Where the terms begin and end in a text as it was written: a global, case-blind expression; null: nothing to
+ * look for. Accents count here, unlike in the index.
+ */
+export function termPattern(terms: readonly SearchTerm[]): RegExp | null {
+  const sources = terms.flatMap(({ text, isPrefix }) => {
+    const words = text.match(WORD) ?? [];
+    if (words.length === 0) return [];
+    const phrase = words.join(String.raw`[^\p{L}\p{N}]{1,8}`);
+    // Characters that are words by themselves stand in no spaces.
+    const source = words.every((word) => endsUnspaced(word))
+      ? words.join(String.raw`[^\p{L}\p{N}]{0,8}`)
+      : String.raw`(?<![\p{L}\p{N}])${phrase}${
+        isPrefix ? String.raw`[\p{L}\p{N}]*` : String.raw`(?![\p{L}\p{N}])`
+      }`;
+    return [source];
+  });
+  return sources.length === 0 ? null : new RegExp(sources.join("|"), "giu");
 }
 
 /** The term as FTS5 reads it. */

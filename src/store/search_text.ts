@@ -48,7 +48,13 @@ const UNSPACED =
   /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}]/gu;
 
 /** Never throws. */
-export function searchText({ body, response, reasoning, toolCalls }: SearchSource): SearchText {
+export function searchText(source: SearchSource): SearchText {
+  const { request, reply } = plainText(source);
+  return { request: normalizeForSearch(request), reply: normalizeForSearch(reply) };
+}
+
+/** What {@link searchText} normalizes, as it was written. */
+export function plainText({ body, response, reasoning, toolCalls }: SearchSource): SearchText {
   const request = new Collector();
   request.addEnvelope(body ?? "");
   const reply = new Collector();
@@ -58,7 +64,7 @@ export function searchText({ body, response, reasoning, toolCalls }: SearchSourc
     reply.add(call.name);
     reply.add(call.arguments);
   }
-  return { request: normalizeForSearch(request.text), reply: normalizeForSearch(reply.text) };
+  return { request: request.text, reply: reply.text };
 }
 
 /** Makes what looks the same the same (NFKC), and puts spaces around characters that are words. */

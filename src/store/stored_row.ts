@@ -46,10 +46,12 @@ const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
 /** More of a text than this is not looked at. */
 const MAX_SEARCHED_BYTES = 8 * 1024 * 1024;
 
-/** The select list of {@link toSearchSource}. */
-export const SEARCH_COLUMNS = SEARCHED.map((name) =>
-  `substr(CAST(${name} AS BLOB), 1, ${MAX_SEARCHED_BYTES}) AS ${name}`
-).join(", ");
+/** The select list of {@link toSearchSource}, with texts up to some size. */
+export function searchColumns(maxBytes: number): string {
+  return SEARCHED.map((name) => `substr(CAST(${name} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(", ");
+}
+
+export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);
 
 export function toSearchSource(row: Row): SearchSource {
   return {
