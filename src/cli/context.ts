@@ -30,6 +30,8 @@ export function settingOption(setting: SettingFlag): Option {
     description: `${description} (${notes})`,
     choices: settingChoices(setting),
   });
+  // Commander would take `--no-admin` for the opposite of a flag `--admin`.
+  option.negate = false;
   return option.helpGroup(`${setting.group}:`);
 }
 

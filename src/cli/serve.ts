@@ -20,11 +20,13 @@ import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
 import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
-import { ensureToken } from "../store/first_token.ts";
+import { ensureAdminToken, ensureToken } from "../store/first_token.ts";
 import { Registry } from "../store/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
+import type { ConfigStore } from "../store/store.ts";
 import { RecordWriter } from "../store/writer.ts";
+import { type Admin, createAdmin } from "./admin.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { upgradeNote } from "./context.ts";
@@ -49,6 +51,7 @@ export async function serve(settings: Settings): Promise<number> {
   try {
     announceDatabase(settings, database);
     requireToken(settings, database);
+    if (!settings.isAdminOff) ensureAdminToken(database.config);
     return await serveFrom(settings, database);
   } finally {
     database.close();
@@ -57,9 +60,10 @@ export async function serve(settings: Settings): Promise<number> {
 
 async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
   const registry = liveRegistry(database);
+  const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
-    await withServer(settings, registry, (server) => untilSignalled(settings, server));
+    await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
     return EXIT.ok;
   } finally {
     getLog("server").info("stopped");
@@ -73,6 +77,13 @@ export function liveRegistry(database: OpenDatabase): Registry {
     clock: systemClock,
     onProblem: (message) => getLog("registry").warn("{message}", { message }),
   });
+}
+
+/** Where the server gets its upstreams and tokens from. */
+export interface Configuration {
+  /** Of the database that the settings name. */
+  readonly registry: Registry;
+  readonly config: ConfigStore;
 }
 
 /** A server that listens. */
@@ -90,12 +101,11 @@ export interface Serving {
  *
  * Touches neither signals nor standard output. Logs, where logging is configured.
  *
- * @param registry of the database that the settings name
  * @throws CommandError when it cannot listen
  */
 export async function withServer(
   settings: Settings,
-  registry: Registry,
+  { registry, config }: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
   const log = getLog("server");
@@ -166,7 +176,10 @@ export async function withServer(
     notifier,
     sink: writer,
     inFlight,
-    logRequest,
+    logRequest: (record, upstreamName) => {
+      logRequest(record, upstreamName);
+      admin?.finished(record, upstreamName);
+    },
     createCapture: ({ headers, ...options }) =>
       createCapture({
         ...options,
@@ -183,6 +196,19 @@ export async function withServer(
   });
   let isDraining = false;
   let listening: HttpServer | null = null;
+  let boundTo: Deno.NetAddr | null = null;
+  const admin: Admin | null = settings.isAdminOff ? null : createAdmin({
+    settings,
+    config,
+    registry,
+    health,
+    proxy,
+    inFlight,
+    client: upstreams,
+    secrets,
+    onRefused: (status, code) => metrics.requestRefused(status, code),
+    boundTo: () => boundTo,
+  });
   const appDeps: AppDeps = {
     proxy,
     readiness: {
@@ -196,23 +222,26 @@ export async function withServer(
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
     trustedProxies: new TrustedProxies(settings.trustedProxies),
-    admin: null,
+    admin: admin?.routes ?? null,
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
 
   try {
     const { server, address } = listen(settings, appDeps);
     listening = server;
+    boundTo = address;
     await use({
       address,
       registry,
       drain: () => {
         isDraining = true;
+        admin?.endStreams();
         server.shutdown();
       },
       drained: server.finished,
     });
   } finally {
+    admin?.close();
     await proxy.stop();
     listening?.stop();
     inFlight.stop();
@@ -310,6 +339,9 @@ function announceServer(settings: Settings, address: Deno.NetAddr, registry: Reg
   const log = getLog("server");
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
   console.log(`listening on http://${host}:${address.port}/v1`);
+  if (!settings.isAdminOff) {
+    console.log(`admin page on http://${host}:${address.port}/admin (its token: \`token show --admin\`)`);
+  }
   const { upstreams, tokens } = registry.snapshot();
   const enabled = upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {

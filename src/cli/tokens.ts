@@ -7,7 +7,8 @@ import type { Command } from "commander";
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
-import { randomToken } from "../store/first_token.ts";
+import type { ConfigStore } from "../store/store.ts";
+import { adminTokenOf, randomAdminToken, randomToken, setAdminToken } from "../store/first_token.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
@@ -16,9 +17,14 @@ interface NameFlags extends DatabaseFlags {
   readonly name?: string;
 }
 
+interface SetFlags extends NameFlags {
+  readonly admin?: boolean;
+}
+
 interface ShowFlags extends DatabaseFlags {
   readonly masked?: boolean;
   readonly json?: boolean;
+  readonly admin?: boolean;
 }
 
 const NAME_TEXT = "shown in records and logs instead of the token";
@@ -33,8 +39,11 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .argument("[name]", "print only this token, bare, for scripts")
     .option("--masked", "print masked tokens")
     .option("--json", "print JSON")
+    .option("--admin", "print the token of the admin page instead")
     .addOption(databaseOption())
-    .action((name: string | undefined, flags: ShowFlags) => showTokens(context, { name, flags }));
+    .action((name: string | undefined, flags: ShowFlags) =>
+      flags.admin ? showAdminToken(context, { name, flags }) : showTokens(context, { name, flags })
+    );
   token.command("add")
     .description("accept one more token")
     .argument("[token]", TOKEN_TEXT)
@@ -45,8 +54,14 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .description("accept this token and no other")
     .argument("[token]", TOKEN_TEXT)
     .option("--name <name>", NAME_TEXT)
+    .option(
+      "--admin",
+      "replace the token of the admin page, which ends every login; the clients' tokens stay",
+    )
     .addOption(databaseOption())
-    .action((given: string | undefined, flags: NameFlags) => setToken(context, { given, flags }));
+    .action((given: string | undefined, flags: SetFlags) =>
+      flags.admin ? replaceAdminToken(context, { given, flags }) : setToken(context, { given, flags })
+    );
   token.command("remove")
     .description("no longer accept a token")
     .argument("<token>", "its name, its masked form or the token itself")
@@ -111,6 +126,49 @@ async function setToken(context: CommandContext, { given, flags }: GivenToken): 
   });
 }
 
+function showAdminToken(
+  context: CommandContext,
+  { name, flags }: { readonly name: string | undefined; readonly flags: ShowFlags },
+): void {
+  if (name !== undefined) throw new UsageError("the admin token has no name: give either a name or --admin");
+  withConfig({ ...context, flags }, (config) => {
+    const secret = adminTokenOf(config);
+    if (secret === null) {
+      throw new CommandError(
+        "there is no admin token yet: the server makes one when it starts, and `token set --admin` makes one now",
+      );
+    }
+    const token = flags.masked ? maskSecret(secret) : secret;
+    context.terminal.print(flags.json ? formatJson({ token }) : token);
+  });
+}
+
+async function replaceAdminToken(
+  context: CommandContext,
+  { given, flags }: { readonly given: string | undefined; readonly flags: SetFlags },
+): Promise<void> {
+  if (flags.name !== undefined) throw new UsageError("the admin token has no name: leave --name out");
+  const secret = given === undefined ? randomAdminToken() : await readToken(context, given);
+  if (secret.length < MIN_ADMIN_TOKEN_LENGTH || !/^[\x21-\x7e]+$/.test(secret)) {
+    throw new UsageError(
+      `the admin token must be at least ${MIN_ADMIN_TOKEN_LENGTH} visible ASCII characters without spaces: ` +
+        "give none to get a random one",
+    );
+  }
+  withConfig({ ...context, flags }, (config) => {
+    refuseClientToken(config, secret);
+    setAdminToken(config, secret);
+    report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
+  });
+}
+
+const MIN_ADMIN_TOKEN_LENGTH = 12;
+
+function refuseClientToken(config: ConfigStore, secret: string): void {
+  if (config.listTokens().every((token) => token.secret !== secret)) return;
+  throw new CommandError("clients send this token, and it must not open the admin page: choose another");
+}
+
 function removeToken(
   context: CommandContext,
   { which, flags }: { readonly which: string; readonly flags: DatabaseFlags },
@@ -130,8 +188,8 @@ function removeToken(
   });
 }
 
-/** By the token itself, else by name or masked form. */
-function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
+/** By the token itself, else by name or masked form. @throws CommandError */
+export function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
   const exact = tokens.find((token) => token.secret === which);
   if (exact !== undefined) return exact;
   const [found, ...more] = tokens.filter((token) => [token.name, maskSecret(token.secret)].includes(which));
@@ -160,7 +218,8 @@ async function readToken({ terminal }: CommandContext, given: string | undefined
   return secret;
 }
 
-function chooseName(given: string | undefined, tokens: readonly ClientToken[]): string {
+/** @throws UsageError, CommandError */
+export function chooseName(given: string | undefined, tokens: readonly ClientToken[]): string {
   const taken = new Set(tokens.map((token) => token.name));
   if (given === undefined) {
     let number = tokens.length + 1;

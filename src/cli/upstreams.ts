@@ -26,6 +26,7 @@ import {
 import { CommandError, UsageError } from "./errors.ts";
 import { cleanText, type Column, formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
+import { showEndpoint } from "./upstream_endpoint.ts";
 import {
   AUTH_STYLES,
   AUTO,
@@ -405,16 +406,3 @@ function describe(config: ConfigStore, id: number): string {
   const state = problem === null ? "" : `, skipped: ${problem}`;
   return `upstream ${id} "${cleanText(name)}" ${cleanText(endpoint)} (key ${key}${state})`;
 }
-
-/** The endpoint without what may be a credential: user and password, query values, or all of a non-URL. */
-function showEndpoint(endpoint: string): string {
-  const url = URL.parse(endpoint.trim());
-  if (url === null || url.host === "") return endpoint === "" ? "" : maskSecret(endpoint.trim());
-  const user = url.username !== "" || url.password !== "" ? "…@" : "";
-  const query = [...url.searchParams].map(([name, value]) =>
-    `${name}=${SECRET_PARAMETER.test(name) ? maskSecret(value) : value}`
-  );
-  return `${url.protocol}//${user}${url.host}${url.pathname}${query.length > 0 ? `?${query.join("&")}` : ""}`;
-}
-
-const SECRET_PARAMETER = /key|token|secret|sig|pass|code/i;

@@ -105,6 +105,15 @@ export const SETTING_FLAGS = [
     default: "no",
   },
   {
+    key: "noAdmin",
+    flag: "--no-admin",
+    variable: "OAR_NO_ADMIN",
+    value: null,
+    group: "Access",
+    description: "no admin page and no admin API: everything below /admin is a 404",
+    default: "no",
+  },
+  {
     key: "metricsAuth",
     flag: "--metrics-auth",
     variable: "OAR_METRICS_AUTH",

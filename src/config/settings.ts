@@ -33,6 +33,8 @@ export interface Settings {
   readonly listen: { readonly hostname: string; readonly port: number };
   readonly database: string;
   readonly isNoAuth: boolean;
+  /** There is no admin page. */
+  readonly isAdminOff: boolean;
   /** null: the database's `policy`, or `order`. */
   readonly policy: OrderPolicy | null;
   readonly gateMs: number;
@@ -98,6 +100,7 @@ const SCHEMAS = {
   trustedProxy: toNetworks(),
   drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
   noauth: toBoolean(),
+  noAdmin: toBoolean(),
   metricsAuth: toBoolean(),
   policy: toChoice<OrderPolicy>({
     order: "order",
@@ -157,6 +160,7 @@ export function parseSettings(input: SettingsInput): Settings {
     listen: value.addr,
     database: value.database,
     isNoAuth: value.noauth,
+    isAdminOff: value.noAdmin,
     policy: value.policy,
     gateMs: value.gateMs,
     firstTokenTimeoutMs: value.firstTokenTimeout,

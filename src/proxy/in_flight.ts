@@ -35,6 +35,11 @@ export class InFlightRows {
     return this.#sessions.size;
   }
 
+  /** The requests under way, oldest first. */
+  sessions(): Iterable<RequestSession> {
+    return this.#sessions.keys();
+  }
+
   add(session: RequestSession): void {
     this.#sessions.set(session, null);
     this.#timer ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS);

@@ -1,16 +1,44 @@
 /**
- * The random token of a new database.
+ * The random tokens of a database: the clients', and the one that opens the admin page.
  *
- * Owns when one is made: once, and only for a database that this program created and nobody configured.
+ * Owns when they are made. The clients' once, and only for a database that this program created and nobody
+ * configured; the admin token whenever there is none, for the page is new to every older database.
  */
 import type { OpenDatabase } from "./sqlite.ts";
+import type { ConfigStore } from "./store.ts";
 
 const TOKEN_BYTES = 32;
 
 /** A token with 256 random bits: `sk-oar-` and 43 URL-safe characters. */
 export function randomToken(): string {
+  return `sk-oar-${randomText()}`;
+}
+
+/** The same for the admin page: `admin-oar-` and 43 characters. */
+export function randomAdminToken(): string {
+  return `admin-oar-${randomText()}`;
+}
+
+function randomText(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
-  return `sk-oar-${bytes.toBase64({ alphabet: "base64url", omitPadding: true })}`;
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+const ADMIN_KEY = "admin";
+
+/** What opens the admin page; null: nobody can log in. */
+export function adminTokenOf(config: ConfigStore): string | null {
+  return config.getConfig(ADMIN_KEY)?.trim() || null;
+}
+
+/** Ends the sessions of everybody who logged in with another one. */
+export function setAdminToken(config: ConfigStore, secret: string): void {
+  config.setConfig(ADMIN_KEY, secret);
+}
+
+/** Makes one when there is none. */
+export function ensureAdminToken(config: ConfigStore): void {
+  if (adminTokenOf(config) === null) setAdminToken(config, randomAdminToken());
 }
 
 /**

@@ -29,12 +29,14 @@ const MAX_CLOCK_OFFSET_MS = 60_000;
 /** Before this program was written. */
 const EARLIEST_MS = Date.UTC(2025, 0, 1);
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers: HeaderView;
   readonly ms: number;
   /** null: it was not read, or is no list. */
   readonly modelCount: number | null;
+  /** As far as the list names them. */
+  readonly models: readonly string[];
 }
 
 type Verdict = Pick<Finding, "level" | "message" | "advice">;
@@ -50,7 +52,7 @@ export async function probeUpstream(
     return { finding: about({ level: "ok", message, advice: null }), clockOffsetMs: null };
   }
   const [result, end] = await Promise.all([
-    ask(deps, { upstream, limitMs }),
+    askForModels(deps, { upstream, limitMs }),
     certificateEnd(upstream.endpoint, limitMs),
   ]);
   const certificate = judgeCertificate(end, deps.clock.now());
@@ -63,7 +65,8 @@ export async function probeUpstream(
   };
 }
 
-async function ask(
+/** `GET /models` with the upstream's key. Never throws. */
+export async function askForModels(
   deps: TransportDeps,
   { upstream, limitMs }: { readonly upstream: Upstream; readonly limitMs: number },
 ): Promise<Answer | { readonly problem: Verdict }> {
@@ -79,7 +82,8 @@ async function ask(
       const ms = Math.round(deps.clock.monotonic() - inbound.startedMonoMs);
       const text = status === 200 ? await readText(body, { clock: deps.clock, limitMs }) : null;
       body.cancel();
-      return { status, headers, ms, modelCount: text === null ? null : countModels(text) };
+      const list = text === null ? null : modelList(text);
+      return { status, headers, ms, modelCount: list?.length ?? null, models: namesOf(list ?? []) };
     }
     case "connect_error":
       return {
@@ -151,14 +155,19 @@ async function readText(
   return null;
 }
 
-function countModels(text: string): number | null {
+/** null: it is no list of models. */
+function modelList(text: string): unknown[] | null {
   const data = asObject(parseJson(text))?.data;
-  return Array.isArray(data) ? data.length : null;
+  return Array.isArray(data) ? data : null;
+}
+
+function namesOf(list: readonly unknown[]): string[] {
+  return list.map((each) => asObject(each)?.id).filter((id): id is string => typeof id === "string");
 }
 
 /** What a status says about the row of the upstream. */
 export function judgeAnswer(
-  { status, headers, ms, modelCount }: Answer,
+  { status, headers, ms, modelCount }: Omit<Answer, "models">,
   upstream: Pick<Upstream, "id" | "sk">,
 ): Verdict {
   const said = `answered ${status} in ${ms} ms`;

@@ -1,7 +1,7 @@
 /**
  * What differs between two replies, line by line. Pure.
  */
-import { diffLines } from "diff";
+import { type Change, diffLines } from "diff";
 import type { ToolCall } from "../../core/types.ts";
 import { prettyJson } from "../../core/recorded_text.ts";
 
@@ -22,10 +22,27 @@ const LIMIT_MS = 2_000;
 /** From the first to the second; null when they are too different to be compared in time. */
 export function diffReplies(before: ComparedReply, after: ComparedReply): DiffPart[] | null {
   const changes = diffLines(comparedText(before), comparedText(after), { timeout: LIMIT_MS });
-  return changes?.map(({ added, removed, value }) => ({
+  return changes === undefined ? null : toParts(changes);
+}
+
+/** The same, a little at a time, so that a server goes on meanwhile. */
+export function diffRepliesInSteps(
+  before: ComparedReply,
+  after: ComparedReply,
+): Promise<DiffPart[] | null> {
+  return new Promise((resolve) => {
+    diffLines(comparedText(before), comparedText(after), {
+      timeout: LIMIT_MS,
+      callback: (changes) => resolve(changes === undefined ? null : toParts(changes)),
+    });
+  });
+}
+
+function toParts(changes: readonly Change[]): DiffPart[] {
+  return changes.map(({ added, removed, value }) => ({
     type: added ? "added" : removed ? "removed" : "same",
     text: value.replace(/\n$/, ""),
-  })) ?? null;
+  }));
 }
 
 /** Text and tool calls; not the calls' ids, which are new every time, nor the reasoning. */

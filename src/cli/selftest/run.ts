@@ -74,15 +74,19 @@ async function runCases(settings: Settings, database: OpenDatabase): Promise<Tri
   const total = new AbortController();
   const timer = setTimeout(() => total.abort(new Error("the time for the self-test is up")), TOTAL_LIMIT_MS);
   try {
-    await withServer(settings, liveRegistry(database), async (server) => {
-      try {
-        const bench: Bench = { server, database, upstream, token, signal: total.signal };
-        for (const each of CASES) tried.push(await tryCase(each, bench));
-      } finally {
-        server.drain();
-        await within(DRAIN_LIMIT_MS, server.drained);
-      }
-    });
+    await withServer(
+      settings,
+      { registry: liveRegistry(database), config: database.config },
+      async (server) => {
+        try {
+          const bench: Bench = { server, database, upstream, token, signal: total.signal };
+          for (const each of CASES) tried.push(await tryCase(each, bench));
+        } finally {
+          server.drain();
+          await within(DRAIN_LIMIT_MS, server.drained);
+        }
+      },
+    );
   } finally {
     clearTimeout(timer);
   }

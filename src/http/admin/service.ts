@@ -160,6 +160,8 @@ export interface FinishedRequest {
 export type WatchEvent =
   | {
     readonly type: "delta";
+    /** What came before counts no longer: this is all of it. Now and then a reply is laid out anew. */
+    readonly isReset: boolean;
     readonly text: string;
     readonly reasoning: string;
     readonly toolCalls: readonly ToolCall[];
@@ -195,7 +197,7 @@ export interface UpstreamInput {
   readonly weight?: number;
 }
 
-/** Everything that the admin API and the page can do. Failures are typed errors whose message is for people. */
+/** Everything that the admin API and the page can do. Failures are `RouterError`s, whose message is for people. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
   /** `endpoint` and `key` are required here. */

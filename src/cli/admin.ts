@@ -1,0 +1,112 @@
+/**
+ * The admin page of one server: makes its parts, and ends them.
+ *
+ * Nothing here works on a request of `/v1`: the reading thread begins with the first look at the page.
+ */
+import type { Settings } from "../config/settings.ts";
+import { TrustedProxies } from "../core/client_ip.ts";
+import { messageOf } from "../core/errors.ts";
+import type { RequestRecord } from "../core/types.ts";
+import { apiRoutes } from "../http/admin/api.ts";
+import { type AdminRoutes, adminRoutes } from "../http/admin/routes.ts";
+import { dashboardPage } from "../http/dashboard/routes.tsx";
+import { getLog } from "../observe/log.ts";
+import { redactor } from "../observe/redact.ts";
+import type { RequestContext } from "../proxy/handler.ts";
+import type { UpstreamHealth } from "../proxy/health.ts";
+import type { InFlightRows } from "../proxy/in_flight.ts";
+import type { Fetch } from "../proxy/transport.ts";
+import { adminTokenOf } from "../store/first_token.ts";
+import { RecordQueryThread } from "../store/reader.ts";
+import type { Registry } from "../store/registry.ts";
+import type { ConfigStore } from "../store/store.ts";
+import { LiveHub } from "./admin/live_hub.ts";
+import { RecordAdmin } from "./admin/records.ts";
+import { adminService } from "./admin/service.ts";
+import { viewSettings } from "./admin/settings_view.ts";
+import { TokenAdmin } from "./admin/tokens.ts";
+import { UpstreamAdmin } from "./admin/upstreams.ts";
+import { systemClock } from "./clock.ts";
+import { VERSION } from "./version.ts";
+
+export interface AdminDeps {
+  readonly settings: Settings;
+  readonly config: ConfigStore;
+  readonly registry: Registry;
+  readonly health: UpstreamHealth;
+  readonly proxy: { handle(request: Request, context: RequestContext): Promise<Response> };
+  readonly inFlight: InFlightRows;
+  readonly fetch: Fetch;
+  /** Everything that must never be shown, as of now. */
+  readonly secrets: () => Iterable<string>;
+  readonly onRefused: (status: number, code: string) => void;
+  readonly boundTo: () => { readonly hostname: string; readonly port: number } | null;
+}
+
+export interface Admin {
+  readonly routes: AdminRoutes;
+  /** To be called once for each request that ended. */
+  finished(record: RequestRecord, upstreamName: string | null): void;
+  /** Ends event streams, so that a server that drains need not wait for those who look. */
+  endStreams(): void;
+  close(): void;
+}
+
+export function createAdmin(deps: AdminDeps): Admin {
+  const { settings, config, registry } = deps;
+  const secrets = () => [...deps.secrets(), ...optional(adminTokenOf(config))];
+  const log = getLog("admin");
+  const clock = systemClock;
+  const hub = new LiveHub({
+    sessions: () => deps.inFlight.sessions(),
+    clock,
+    redact: redactor(secrets),
+  });
+  const reader = new RecordQueryThread({
+    spawnWorker: () =>
+      new Worker(new URL("../store/reader_worker.ts", import.meta.url).href, { type: "module" }),
+    path: settings.database,
+  });
+  const service = adminService({
+    upstreams: new UpstreamAdmin({
+      ...deps,
+      clock,
+      lastFailures: (ids) => reader.ask("lastFailures", ids),
+    }),
+    tokens: new TokenAdmin(deps),
+    records: new RecordAdmin({
+      reader,
+      upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
+      secrets,
+    }),
+    hub,
+    replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
+    settings: viewSettings(settings),
+  });
+  const streams = new AbortController();
+  const routes = adminRoutes({
+    adminToken: () => adminTokenOf(config),
+    monotonic: () => clock.monotonic(),
+    trustedProxies: new TrustedProxies(settings.trustedProxies),
+    registry,
+    boundTo: deps.boundTo,
+    page: dashboardPage({ service }),
+    api: apiRoutes({ service, clock, version: VERSION, ending: streams.signal }),
+    onRefused: deps.onRefused,
+    onUnexpected: (error) => log.error("admin request failed: {message}", { message: messageOf(error) }),
+  });
+  return {
+    routes,
+    finished: (record, upstreamName) => hub.finished(record, upstreamName),
+    endStreams: () => streams.abort(),
+    close: () => {
+      streams.abort();
+      hub.close();
+      reader.close();
+    },
+  };
+}
+
+function optional(text: string | null): string[] {
+  return text === null ? [] : [text];
+}

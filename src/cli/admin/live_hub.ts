@@ -1,0 +1,211 @@
+/**
+ * What happens right now, for those who look: requests under way, finished ones, and replies as they arrive.
+ *
+ * Costs nothing while nobody looks: it keeps no list of its own, and its timers run only for listeners.
+ */
+import type { Clock, RequestRecord, TimerId } from "../../core/types.ts";
+import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "../../http/admin/service.ts";
+import type { RequestSession } from "../../proxy/session.ts";
+
+export interface LiveHubDeps {
+  /** The requests under way. */
+  readonly sessions: () => Iterable<RequestSession>;
+  readonly clock: Clock;
+  /** Masks every secret of ours in a short text. */
+  readonly redact: (text: string) => string;
+}
+
+/** How often the list of requests under way is sent. */
+const LIST_MS = 500;
+/** How often a watched reply is looked at; a long one less often, because each look copies its text. */
+const WATCH_MS = 100;
+const LONG_WATCH_MS = 1_000;
+const LONG_LENGTH = 256 * 1024;
+
+type Settled = (record: RequestRecord, upstreamName: string | null) => void;
+
+export class LiveHub {
+  readonly #deps: LiveHubDeps;
+  readonly #listeners = new Set<(event: LiveEvent) => void>();
+  readonly #settledListeners = new Set<Settled>();
+  readonly #watches = new Set<Watch>();
+  #listTimer: TimerId | null = null;
+  #wasEmpty = true;
+
+  constructor(deps: LiveHubDeps) {
+    this.#deps = deps;
+  }
+
+  /** Oldest first. */
+  live(): LiveRequest[] {
+    return [...this.#deps.sessions()].filter((session) => !session.isSettled).map((session) =>
+      this.#view(session)
+    );
+  }
+
+  /** Returns the function that ends it. */
+  subscribe(listener: (event: LiveEvent) => void): () => void {
+    this.#listeners.add(listener);
+    this.#listTimer ??= this.#deps.clock.setTimer(() => this.#sendList(), LIST_MS);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stopList();
+    };
+  }
+
+  /** Whole records, as they are settled; for what a replay came to. */
+  onSettled(listener: Settled): () => void {
+    this.#settledListeners.add(listener);
+    return () => this.#settledListeners.delete(listener);
+  }
+
+  /** Called once for each request that ended. */
+  finished(record: RequestRecord, upstreamName: string | null): void {
+    for (const listener of this.#settledListeners) listener(record, upstreamName);
+    if (this.#listeners.size === 0) return;
+    const event = { type: "finished", record: finishedView(record, upstreamName) } as const;
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
+  watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null {
+    const session = this.#sessionOf(requestId);
+    if (session === null) return null;
+    const watch = new Watch(session, {
+      clock: this.#deps.clock,
+      send: listener,
+      onEnd: () => this.#watches.delete(watch),
+    });
+    this.#watches.add(watch);
+    watch.start();
+    return () => watch.stop();
+  }
+
+  close(): void {
+    this.#stopList();
+    this.#listeners.clear();
+    this.#settledListeners.clear();
+    for (const watch of [...this.#watches]) watch.stop();
+  }
+
+  #sessionOf(requestId: string): RequestSession | null {
+    for (const session of this.#deps.sessions()) {
+      if (session.inbound.id === requestId) return session.isSettled ? null : session;
+    }
+    return null;
+  }
+
+  #sendList(): void {
+    this.#listTimer = this.#deps.clock.setTimer(() => this.#sendList(), LIST_MS);
+    const requests = this.live();
+    if (requests.length === 0 && this.#wasEmpty) return;
+    this.#wasEmpty = requests.length === 0;
+    for (const listener of this.#listeners) listener({ type: "in_flight", requests });
+  }
+
+  #stopList(): void {
+    if (this.#listTimer !== null) this.#deps.clock.clearTimer(this.#listTimer);
+    this.#listTimer = null;
+    this.#wasEmpty = true;
+  }
+
+  #view(session: RequestSession): LiveRequest {
+    const { inbound } = session;
+    return {
+      requestId: inbound.id,
+      startedAtMs: inbound.startedAtMs,
+      elapsedMs: Math.round(session.elapsedMs()),
+      kind: inbound.kind,
+      method: inbound.method,
+      path: this.#deps.redact(inbound.path),
+      model: inbound.model === null ? null : this.#deps.redact(inbound.model),
+      isStream: inbound.isStream,
+      client: inbound.clientName,
+      upstreamName: session.upstream?.name ?? null,
+      attemptCount: session.attemptCount,
+      replyBytes: session.bytesSeen,
+    };
+  }
+}
+
+interface WatchDeps {
+  readonly clock: Clock;
+  readonly send: (event: WatchEvent) => void;
+  readonly onEnd: () => void;
+}
+
+/** Looks at one session's capture now and then, and sends what has come since. */
+class Watch {
+  readonly #session: RequestSession;
+  readonly #deps: WatchDeps;
+  #timer: TimerId | null = null;
+  #seenBytes = -1;
+  #text = "";
+  #reasoning = "";
+  #toolCalls = "[]";
+
+  constructor(session: RequestSession, deps: WatchDeps) {
+    this.#session = session;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    // Never from within the call that begins it: the caller has not taken the result yet.
+    this.#timer = this.#deps.clock.setTimer(() => this.#look(), 0);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) this.#deps.clock.clearTimer(this.#timer);
+    this.#timer = null;
+    this.#deps.onEnd();
+  }
+
+  #look(): void {
+    const { isSettled } = this.#session;
+    if (this.#session.bytesSeen !== this.#seenBytes || isSettled) this.#sendNews();
+    if (isSettled) {
+      this.stop();
+      this.#deps.send({ type: "ended", requestId: this.#session.inbound.id });
+      return;
+    }
+    const delayMs = this.#text.length > LONG_LENGTH ? LONG_WATCH_MS : WATCH_MS;
+    this.#timer = this.#deps.clock.setTimer(() => this.#look(), delayMs);
+  }
+
+  #sendNews(): void {
+    if (this.#session.capture === null) return;
+    this.#seenBytes = this.#session.bytesSeen;
+    // The record's form of it: every secret is masked there.
+    const { response, reasoning, toolCalls } = this.#session.snapshot();
+    const calls = JSON.stringify(toolCalls);
+    if (response === this.#text && reasoning === this.#reasoning && calls === this.#toolCalls) return;
+    const isReset = !response.startsWith(this.#text) || !reasoning.startsWith(this.#reasoning);
+    this.#deps.send({
+      type: "delta",
+      isReset,
+      text: isReset ? response : response.slice(this.#text.length),
+      reasoning: isReset ? reasoning : reasoning.slice(this.#reasoning.length),
+      toolCalls,
+      replyBytes: this.#seenBytes,
+    });
+    this.#text = response;
+    this.#reasoning = reasoning;
+    this.#toolCalls = calls;
+  }
+}
+
+function finishedView(record: RequestRecord, upstreamName: string | null): FinishedRequest {
+  const { requestId, createdAtMs, model, status, outcome, elapsedMs, isStream, client } = record;
+  return {
+    requestId,
+    createdAtMs,
+    model,
+    status,
+    outcome,
+    upstreamName,
+    attemptCount: record.attempts.length,
+    elapsedMs: Math.round(elapsedMs),
+    isStream,
+    client,
+  };
+}

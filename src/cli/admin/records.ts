@@ -1,0 +1,114 @@
+/**
+ * The records and statistics as the admin page shows them.
+ *
+ * Owns the names of upstreams in them, and that no secret of now shows in a text of then. The reading itself is
+ * done by the reading thread.
+ */
+import { redactKept } from "../../core/secrets.ts";
+import type { ToolCall } from "../../core/types.ts";
+import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "../../http/admin/service.ts";
+import type { RecordQueryThread } from "../../store/reader.ts";
+import type { RecordWithAttempts, SummaryQuery } from "../../store/reader_messages.ts";
+import type { StoredSummary } from "../../store/record_summary.ts";
+import type { StoredRecord } from "../../store/store.ts";
+import { answering } from "./failure.ts";
+
+export interface RecordAdminDeps {
+  readonly reader: Pick<RecordQueryThread, "ask">;
+  /** Of upstreams that are configured now. */
+  readonly upstreamNames: () => ReadonlyMap<number, string>;
+  readonly secrets: () => readonly string[];
+}
+
+export class RecordAdmin {
+  readonly #deps: RecordAdminDeps;
+
+  constructor(deps: RecordAdminDeps) {
+    this.#deps = deps;
+  }
+
+  async list(query: SummaryQuery): Promise<RecordPage> {
+    const { records, hasMore } = await answering(() => this.#deps.reader.ask("summaries", query));
+    const nameOf = this.#names();
+    const secrets = this.#deps.secrets();
+    return {
+      records: records.map((record) => withName(maskedSummary(record, secrets), nameOf(record.upstreamId))),
+      nextBeforeId: hasMore ? records.at(-1)?.id ?? null : null,
+    };
+  }
+
+  /** The record as it is stored, for a replay. */
+  async stored(id: string | number): Promise<RecordWithAttempts | null> {
+    return await answering(() => this.#deps.reader.ask("record", id));
+  }
+
+  async detail(id: string | number): Promise<RecordDetail | null> {
+    const found = await this.stored(id);
+    if (found === null) return null;
+    const nameOf = this.#names();
+    const secrets = this.#deps.secrets();
+    return {
+      record: maskedRecord(found.record, secrets),
+      attempts: found.attempts.map((attempt) => ({
+        ...attempt,
+        upstreamName: nameOf(attempt.upstreamId) ?? attempt.upstreamName,
+        message: masked(attempt.message, secrets),
+      })),
+      upstreamName: nameOf(found.record.upstreamId),
+    };
+  }
+
+  async stats(range: StatsRange): Promise<Stats> {
+    const stats = await answering(() => this.#deps.reader.ask("stats", range));
+    const nameOf = this.#names();
+    return {
+      ...stats,
+      range,
+      upstreams: stats.upstreams.map((upstream) => ({
+        ...upstream,
+        name: nameOf(upstream.id) ?? `#${upstream.id}`,
+      })),
+    };
+  }
+
+  /** `#3` for an upstream that was removed; null when there was none. */
+  #names(): (id: number | null) => string | null {
+    const names = this.#deps.upstreamNames();
+    return (id) => id === null ? null : names.get(id) ?? `#${id}`;
+  }
+}
+
+function withName(summary: StoredSummary, upstreamName: string | null): RecordSummary {
+  return { ...summary, upstreamName };
+}
+
+function maskedSummary(summary: StoredSummary, secrets: readonly string[]): StoredSummary {
+  return {
+    ...summary,
+    model: masked(summary.model, secrets),
+    reply: redactKept(summary.reply, secrets),
+    hit: summary.hit.map((piece) => ({ ...piece, text: redactKept(piece.text, secrets) })),
+  };
+}
+
+function maskedRecord(record: StoredRecord, secrets: readonly string[]): StoredRecord {
+  return {
+    ...record,
+    path: masked(record.path, secrets),
+    body: masked(record.body, secrets),
+    model: masked(record.model, secrets),
+    response: masked(record.response, secrets),
+    reasoning: masked(record.reasoning, secrets),
+    toolCalls: record.toolCalls.map((call): ToolCall => ({
+      id: call.id,
+      name: redactKept(call.name, secrets),
+      arguments: redactKept(call.arguments, secrets),
+    })),
+    userAgent: masked(record.userAgent, secrets),
+    error: masked(record.error, secrets),
+  };
+}
+
+function masked(text: string | null, secrets: readonly string[]): string | null {
+  return text === null ? null : redactKept(text, secrets);
+}

@@ -1,0 +1,119 @@
+/**
+ * A recorded request once more, through the router itself: it is relayed, recorded and counted like any other.
+ *
+ * Owns the request that is made of a record, and the comparison of the two replies.
+ */
+import { RouterError } from "../../core/errors.ts";
+import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } from "../../core/types.ts";
+import type { ReplayResult } from "../../http/admin/service.ts";
+import type { RequestContext } from "../../proxy/handler.ts";
+import type { RegistrySnapshot, StoredRecord } from "../../store/store.ts";
+import { toInbound } from "../records/replay_request.ts";
+import { type DiffPart, diffRepliesInSteps } from "../records/reply_diff.ts";
+import { NAME, VERSION } from "../version.ts";
+import { answering } from "./failure.ts";
+import type { LiveHub } from "./live_hub.ts";
+
+export interface ReplayDeps {
+  readonly proxy: { handle(request: Request, context: RequestContext): Promise<Response> };
+  readonly snapshot: () => RegistrySnapshot;
+  readonly hub: Pick<LiveHub, "onSettled">;
+  readonly clock: Clock;
+}
+
+/** Name of the client in the records of replays. */
+export const REPLAY_CLIENT = "admin";
+
+/**
+ * @param upstreamId null: any, in the usual order
+ * @throws RouterError when the request was not kept whole, or the upstream has no key of its own
+ */
+export async function replay(
+  deps: ReplayDeps,
+  record: StoredRecord,
+  upstreamId: number | null,
+): Promise<ReplayResult> {
+  const snapshot = deps.snapshot();
+  const upstreams = upstreamId === null ? snapshot.upstreams : [chosen(snapshot.upstreams, upstreamId)];
+  const inbound = await answering(() =>
+    toInbound(record, {
+      nowMs: deps.clock.now(),
+      monotonicMs: deps.clock.monotonic(),
+      userAgent: `${NAME}/${VERSION}`,
+    }), [409, "not_replayable"]);
+  const settled = await send(deps, inbound, { ...snapshot, upstreams });
+  const { requestId, status, response, reasoning, toolCalls, elapsedMs } = settled;
+  const diff = await diffRepliesInSteps(record, { response, toolCalls });
+  return {
+    requestId,
+    status,
+    text: response,
+    reasoning,
+    toolCalls,
+    elapsedMs: Math.round(elapsedMs),
+    diff: (diff ?? replaced(record.response ?? "", response)).flatMap(toLines),
+  };
+}
+
+/** Relays it, reads the reply to its end, and gives its record. */
+async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapshot): Promise<RequestRecord> {
+  const records = new Map<string, RequestRecord>();
+  const stop = deps.hub.onSettled((record) => {
+    if (record.client === REPLAY_CLIENT) records.set(record.requestId, record);
+  });
+  try {
+    const { method, path, headers, body } = inbound;
+    const request = new Request(new URL(path, "http://replay.invalid"), { method, headers, body });
+    const response = await deps.proxy.handle(request, {
+      path,
+      query: "",
+      clientIp: "",
+      clientName: REPLAY_CLIENT,
+      clientToken: null,
+      snapshot,
+      isRouterToken: () => false,
+    });
+    await readToEnd(response);
+    const record = records.get(response.headers.get("x-oar-request-id") ?? "");
+    if (record !== undefined) return record;
+    throw new RouterError(500, "internal_error", "The replay left no record; the log says why");
+  } finally {
+    stop();
+  }
+}
+
+async function readToEnd({ body }: Response): Promise<void> {
+  if (body === null) return;
+  const reader = body.getReader();
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // A reply that was cut breaks off here too; its record says so.
+    return;
+  }
+}
+
+function chosen(upstreams: readonly Upstream[], id: number): Upstream {
+  const upstream = upstreams.find((each) => each.id === id);
+  if (upstream === undefined) {
+    throw new RouterError(404, "not_found", `There is no upstream ${id} that can be used`);
+  }
+  if (upstream.sk === ASIS) {
+    throw new RouterError(
+      409,
+      "not_replayable",
+      `Upstream ${upstream.name} forwards the client's own key (${ASIS}), which is never recorded; choose another`,
+    );
+  }
+  // A person may ask a disabled one, and whether it allows the model.
+  return { ...upstream, isEnabled: true, allow: [], deny: [] };
+}
+
+/** For replies that are too different to be compared in time. */
+function replaced(before: string, after: string): DiffPart[] {
+  return [{ type: "removed", text: before }, { type: "added", text: after }];
+}
+
+function toLines({ type, text }: DiffPart): { readonly type: DiffPart["type"]; readonly text: string }[] {
+  return text.split("\n").map((line) => ({ type, text: line }));
+}

@@ -1,0 +1,67 @@
+/**
+ * The settings of the running server as the page shows them: names as people type them, no secret.
+ */
+import type { SettingKey } from "../../config/flags.ts";
+import { SETTING_FLAGS } from "../../config/flags.ts";
+import type { Settings } from "../../config/settings.ts";
+import { formatBytes } from "../../core/recorded_text.ts";
+
+type Show = (settings: Settings) => string;
+
+const NONE = "none";
+
+const SHOWN: Readonly<Record<SettingKey, Show>> = {
+  addr: ({ listen: { hostname, port } }) => `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
+  maxBody: ({ maxBodyBytes }) => formatBytes(maxBodyBytes),
+  maxConcurrent: ({ maxConcurrent }) => String(maxConcurrent ?? NONE),
+  maxHeld: ({ maxHeldBytes }) => formatBytes(maxHeldBytes),
+  clientTimeout: ({ clientTimeoutMs }) => seconds(clientTimeoutMs),
+  trustedProxy: ({ trustedProxies }) =>
+    trustedProxies.map(({ address, prefix }) => `${address}/${prefix}`).join(",") || NONE,
+  drainTimeout: ({ drainTimeoutMs }) => seconds(drainTimeoutMs),
+  noauth: ({ isNoAuth }) => yesNo(isNoAuth),
+  noAdmin: ({ isAdminOff }) => yesNo(isAdminOff),
+  metricsAuth: ({ isMetricsAuth }) => yesNo(isMetricsAuth),
+  policy: ({ policy }) => policy ?? "what the database says, else order",
+  gateMs: ({ gateMs }) => `${gateMs} ms`,
+  firstTokenTimeout: ({ firstTokenTimeoutMs }) => seconds(firstTokenTimeoutMs),
+  idleTimeout: ({ idleTimeoutMs }) => seconds(idleTimeoutMs),
+  deadline: ({ deadlineMs }) => deadlineMs === null ? NONE : seconds(deadlineMs),
+  retryOn: ({ retryOn }) => retryOn,
+  database: ({ database }) => database,
+  recordBodyLimit: ({ recordBodyLimitBytes }) => formatBytes(recordBodyLimitBytes),
+  durability: ({ durability }) => durability,
+  keepDays: ({ keepDays }) => days(keepDays),
+  keepBodiesDays: ({ keepBodiesDays }) => days(keepBodiesDays),
+  maxDbSize: ({ maxDbSizeBytes }) => maxDbSizeBytes === null ? NONE : formatBytes(maxDbSizeBytes),
+  logFormat: ({ log }) => log.format,
+  logLevel: ({ log }) => log.level,
+};
+
+/** In the order of the help; then the alert channels, of which only is said whether they are on. */
+export function viewSettings(settings: Settings): { readonly name: string; readonly value: string }[] {
+  const { feishu, matrix, matrixApi, webhook } = settings.alerts;
+  return [
+    ...SETTING_FLAGS.map(({ key, flag }) => ({ name: flag, value: SHOWN[key](settings) })),
+    { name: "FEISHU_WEBHOOK", value: onOff(feishu !== null) },
+    { name: "MATRIX_API", value: onOff(matrixApi !== null) },
+    { name: "MATRIX_HOMESERVER", value: onOff(matrix !== null) },
+    { name: "ALERT_WEBHOOK", value: onOff(webhook !== null) },
+  ];
+}
+
+function seconds(ms: number): string {
+  return `${ms / 1000} s`;
+}
+
+function days(count: number | null): string {
+  return count === null ? NONE : `${count} days`;
+}
+
+function yesNo(isSet: boolean): string {
+  return isSet ? "yes" : "no";
+}
+
+function onOff(isSet: boolean): string {
+  return isSet ? "on" : "off";
+}

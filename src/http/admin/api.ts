@@ -1,0 +1,165 @@
+/**
+ * The JSON API below `/admin/api`, and the older Go program's `/admin/upstreams`.
+ *
+ * Owns the paths; inputs are checked by schemas.ts, everything else is the service's. Runs behind the login.
+ */
+import { type Context, Hono } from "hono";
+import { RouterError } from "../../core/errors.ts";
+import type { Clock } from "../../core/types.ts";
+import type { RecordFilter } from "../../store/store.ts";
+import type { z } from "zod";
+import type { AdminEnv } from "./auth.ts";
+import { goRoutes } from "./go_alias.ts";
+import { bodyOf, optionalBodyOf, parameterOf, queryOf } from "./input.ts";
+import { openApiDocument } from "./openapi.ts";
+import * as schemas from "./schemas.ts";
+import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "./service.ts";
+import { EventStreams } from "./streams.ts";
+
+export interface ApiDeps {
+  readonly service: AdminService;
+  readonly clock: Clock;
+  /** Of the program. */
+  readonly version: string;
+  /** Aborts when the server stops, which ends every event stream. */
+  readonly ending: AbortSignal;
+}
+
+const DEFAULT_LIMIT = 50;
+
+/** To be mounted at `/admin`. */
+export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
+  const { service } = deps;
+  const api = new Hono<AdminEnv>();
+  let document: ReturnType<typeof openApiDocument> | null = null;
+  api.get("/openapi.json", (c) => c.json(document ??= openApiDocument(deps.version)));
+  upstreamRoutes(api, service);
+  api.get("/tokens", async (c) => c.json(await service.tokens()));
+  api.post("/tokens", async (c) => {
+    const { name } = await bodyOf(c, schemas.newToken);
+    return c.json(await service.addToken(name), 201);
+  });
+  api.delete("/tokens/:name", async (c) => {
+    await service.removeToken(c.req.param("name"));
+    return c.body(null, 204);
+  });
+  recordRoutes(api, service);
+  api.get("/stats", async (c) => c.json(await service.stats(queryOf(c, schemas.statsQuery).range)));
+  api.get("/settings", (c) => c.json(service.settings()));
+  streamRoutes(api, deps);
+  api.all("*", (c) => {
+    throw new RouterError(
+      404,
+      "not_found",
+      `Nothing is here: ${c.req.method} ${c.req.path}; see /admin/api/openapi.json`,
+    );
+  });
+  return new Hono<AdminEnv>().route("/api", api).route("/", goRoutes(service));
+}
+
+function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
+  const idOf = (c: Context<AdminEnv>): number => parameterOf(c, "id", schemas.rowId);
+  api.get("/upstreams", async (c) => c.json(await service.upstreams()));
+  api.post("/upstreams", async (c) => {
+    const input = await bodyOf(c, schemas.newUpstream);
+    return c.json(await service.addUpstream(given(input)), 201);
+  });
+  api.get("/upstreams/:id", async (c) => c.json(await oneOf(service, idOf(c))));
+  api.patch("/upstreams/:id", async (c) => {
+    const changes = await bodyOf(c, schemas.upstreamChanges);
+    return c.json(await service.editUpstream(idOf(c), given(changes)));
+  });
+  api.delete("/upstreams/:id", async (c) => {
+    await service.removeUpstream(idOf(c));
+    return c.body(null, 204);
+  });
+  api.post("/upstreams/:id/move", async (c) => {
+    const { place } = await bodyOf(c, schemas.place);
+    await service.moveUpstream(idOf(c), place);
+    return c.json(await service.upstreams());
+  });
+  api.post("/upstreams/:id/test", async (c) => c.json(await service.testUpstream(idOf(c))));
+}
+
+async function oneOf(service: AdminService, id: number): Promise<UpstreamView> {
+  const found = (await service.upstreams()).find((each) => each.id === id);
+  if (found !== undefined) return found;
+  throw new RouterError(404, "not_found", `There is no upstream ${id}; the list shows those that there are`);
+}
+
+function recordRoutes(api: Hono<AdminEnv>, service: AdminService): void {
+  api.get("/records", async (c) => {
+    const query = queryOf(c, schemas.recordQuery);
+    const page = { limit: query.limit ?? DEFAULT_LIMIT, filter: filterOf(query) };
+    return c.json(
+      await service.records(query.before === undefined ? page : { ...page, beforeId: query.before }),
+    );
+  });
+  api.get("/records/:id", async (c) => c.json(await detailOf(c, service)));
+  api.get("/records/:id/export", async (c) => {
+    const detail = await detailOf(c, service);
+    c.header("content-disposition", `attachment; filename="record-${detail.record.id}.json"`);
+    return c.json(detail);
+  });
+  api.post("/records/:id/replay", async (c) => {
+    const { upstreamId } = await optionalBodyOf(c, schemas.replayTarget);
+    return c.json(await service.replay(parameterOf(c, "id", schemas.recordId), upstreamId));
+  });
+}
+
+async function detailOf(c: Context<AdminEnv>, service: AdminService): Promise<RecordDetail> {
+  const detail = await service.record(parameterOf(c, "id", schemas.recordId));
+  if (detail !== null) return detail;
+  throw new RouterError(404, "not_found", "No record has that number or request id");
+}
+
+function streamRoutes(api: Hono<AdminEnv>, { service, clock, ending }: ApiDeps): void {
+  const streams = new EventStreams({ clock, ending });
+  api.get("/live", () => {
+    const response = streams.open((sink) => {
+      sink.send("in_flight", service.live());
+      return service.subscribe((event) => {
+        if (event.type === "in_flight") sink.send("in_flight", event.requests);
+        else sink.send("finished", event.record);
+      });
+    });
+    return response ?? nothingToWatch();
+  });
+  api.get("/live/:requestId", (c) => {
+    const requestId = parameterOf(c, "requestId", schemas.recordId);
+    const response = streams.open((sink) =>
+      service.watch(requestId, ({ type, ...data }) => {
+        sink.send(type, data);
+        if (type === "ended") sink.end();
+      })
+    );
+    return response ?? nothingToWatch();
+  });
+}
+
+function nothingToWatch(): never {
+  throw new RouterError(
+    404,
+    "not_found",
+    "No request of that id is under way; a finished one is among the records",
+  );
+}
+
+/** Without the fields that were not given, which must stay as they are. */
+function given(input: z.output<typeof schemas.upstreamChanges>): UpstreamInput {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+}
+
+function filterOf(query: z.output<typeof schemas.recordQuery>): RecordFilter {
+  const { since, until, model, upstream, status, outcome, client, q } = query;
+  return {
+    ...(since === undefined ? {} : { sinceMs: since }),
+    ...(until === undefined ? {} : { untilMs: until }),
+    ...(model === undefined ? {} : { model }),
+    ...(upstream === undefined ? {} : { upstreamId: upstream }),
+    ...(status === undefined ? {} : { status }),
+    ...(outcome === undefined ? {} : { outcome }),
+    ...(client === undefined ? {} : { client }),
+    ...(q === undefined ? {} : { text: q }),
+  };
+}

@@ -1,0 +1,79 @@
+/**
+ * Reads what a request to the admin API says, checked against a schema.
+ */
+import type { Context } from "hono";
+import type { z } from "zod";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "./auth.ts";
+
+/** @throws RouterError 400 naming the first thing that is wrong, never what was typed there */
+export async function bodyOf<Schema extends z.ZodType>(
+  c: Context<AdminEnv>,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  if (!isJson(c)) {
+    throw invalid("Send the body as JSON, with content-type: application/json");
+  }
+  return checked(schema, await jsonOf(c));
+}
+
+/** The same for a body that may be left out, which counts as an empty object. */
+export async function optionalBodyOf<Schema extends z.ZodType>(
+  c: Context<AdminEnv>,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const isEmpty = (await c.req.text()) === "";
+  return isEmpty ? checked(schema, {}) : await bodyOf(c, schema);
+}
+
+/** Each parameter once. */
+export function queryOf<Schema extends z.ZodType>(c: Context<AdminEnv>, schema: Schema): z.output<Schema> {
+  const repeated = Object.entries(c.req.queries()).find(([, values]) => values.length > 1);
+  if (repeated !== undefined) {
+    throw invalid(`The query parameter ${shown(repeated[0])} is given more than once`);
+  }
+  return checked(schema, c.req.query());
+}
+
+export function parameterOf<Schema extends z.ZodType>(
+  c: Context<AdminEnv>,
+  name: string,
+  schema: Schema,
+): z.output<Schema> {
+  const parsed = schema.safeParse(c.req.param(name));
+  if (parsed.success) return parsed.data;
+  throw new RouterError(404, "not_found", `Nothing is here: the ${name} in the path is none`);
+}
+
+export function checked<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue?.path.map((part) => shown(String(part))).join(".") ?? "";
+  const what = issue?.code === "unrecognized_keys"
+    ? `unknown: ${issue.keys.map(shown).join(", ")}`
+    : issue?.message ?? "invalid";
+  throw invalid(where === "" ? `The input is refused: ${what}` : `${where} is refused: ${what}`);
+}
+
+export function isJson(c: Context<AdminEnv>): boolean {
+  return /^application\/json\b/i.test(c.req.header("content-type") ?? "");
+}
+
+/** @throws RouterError 400 */
+export async function jsonOf(c: Context<AdminEnv>): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (error) {
+    if (error instanceof RouterError) throw error;
+    throw invalid("The body is not JSON");
+  }
+}
+
+function shown(name: string): string {
+  return name.slice(0, 64).replace(/[^\w.-]/g, "?");
+}
+
+function invalid(message: string): RouterError {
+  return new RouterError(400, "invalid_request", message);
+}

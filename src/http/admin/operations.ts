@@ -1,0 +1,94 @@
+/**
+ * The list of what the admin API can do: path, input, answer, in words.
+ *
+ * Owns the description that `/admin/api/openapi.json` is made of. The routes themselves are in api.ts; a test holds
+ * the two together.
+ */
+import type { z } from "zod";
+import * as schemas from "./schemas.ts";
+
+export interface Operation {
+  readonly method: "get" | "post" | "patch" | "delete";
+  /** In OpenAPI's form, below `/admin/api`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  /** null: no content. */
+  readonly answer: z.ZodType | null;
+  readonly answerType?: "application/json" | "text/event-stream";
+  readonly status: 200 | 201 | 204;
+}
+
+const LIVE = "Server-sent events: `in_flight` (requests under way) and `finished` (one that ended)";
+const WATCH = "Server-sent events: `delta` (what came since the last one) and `ended`";
+
+export const OPERATIONS: readonly Operation[] = [
+  get("/upstreams", "The upstreams, in order of trial", { answer: schemas.upstreamView.array() }),
+  {
+    ...post("/upstreams", "Add an upstream", { body: schemas.newUpstream, answer: schemas.upstreamView }),
+    status: 201,
+  },
+  get("/upstreams/{id}", "One upstream", { answer: schemas.upstreamView }),
+  {
+    method: "patch",
+    path: "/upstreams/{id}",
+    summary: "Change an upstream; what is not given stays",
+    body: schemas.upstreamChanges,
+    answer: schemas.upstreamView,
+    status: 200,
+  },
+  remove("/upstreams/{id}", "Remove an upstream; records keep pointing to it"),
+  {
+    ...post("/upstreams/{id}/move", "Move an upstream to a place in the order", {
+      body: schemas.place,
+      answer: schemas.upstreamView.array(),
+    }),
+  },
+  post("/upstreams/{id}/test", "Ask an upstream for its models, with its key", {
+    answer: schemas.upstreamTest,
+  }),
+  get("/tokens", "The clients' tokens", { answer: schemas.tokenView.array() }),
+  {
+    ...post("/tokens", "Make a random token; its secret is shown this once", {
+      body: schemas.newToken,
+      answer: schemas.tokenSecret,
+    }),
+    status: 201,
+  },
+  remove("/tokens/{name}", "No longer accept a token"),
+  get("/records", "A page of records, newest first", {
+    query: schemas.recordQuery,
+    answer: schemas.recordPage,
+  }),
+  get("/records/{id}", "One record with its attempts, by request id or number", {
+    answer: schemas.recordDetail,
+  }),
+  get("/records/{id}/export", "The same as a file", { answer: schemas.recordDetail }),
+  post("/records/{id}/replay", "Send a recorded request again, and compare the replies", {
+    body: schemas.replayTarget,
+    answer: schemas.replayResult,
+  }),
+  get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: schemas.stats }),
+  { ...get("/live", LIVE, { answer: null }), answerType: "text/event-stream" },
+  { ...get("/live/{requestId}", WATCH, { answer: null }), answerType: "text/event-stream" },
+  get("/settings", "The settings of the running server, read-only", { answer: schemas.setting.array() }),
+];
+
+interface Parts {
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  readonly answer: z.ZodType | null;
+}
+
+function get(path: string, summary: string, parts: Parts): Operation {
+  return { method: "get", path, summary, ...parts, status: 200 };
+}
+
+function post(path: string, summary: string, parts: Parts): Operation {
+  return { method: "post", path, summary, ...parts, status: 200 };
+}
+
+function remove(path: string, summary: string): Operation {
+  return { method: "delete", path, summary, answer: null, status: 204 };
+}

@@ -1,0 +1,239 @@
+/**
+ * What the admin API takes and gives: one schema for each, which checks requests and describes both.
+ *
+ * Owns the bounds of every input. Answers are described, not checked: the service's types are what makes them.
+ */
+import { z } from "zod";
+import type { Outcome } from "../../core/types.ts";
+
+const MAX_TEXT_LENGTH = 4_096;
+const MAX_PATTERNS = 200;
+const MAX_ALIASES = 1_000;
+
+const OUTCOMES = [
+  "complete",
+  "upstream_error",
+  "no_upstream",
+  "upstream_cut",
+  "idle_timeout",
+  "error_event",
+  "empty",
+  "client_gone",
+  "crashed",
+  "in_flight",
+] as const satisfies readonly Outcome[];
+
+const text = z.string().max(MAX_TEXT_LENGTH);
+const pattern = z.string().min(1).max(200).regex(/^[^,\p{C}]+$/u, "no commas, no control characters");
+const authStyle = z.enum(["bearer", "x-api-key", "api-key"]);
+const milliseconds = z.number().describe("milliseconds since the Unix epoch");
+
+const upstreamFields = {
+  endpoint: text.min(1).describe("base URL, such as https://api.openai.com/v1"),
+  key: text.min(1).describe('its API key, or "asis" to forward the client\'s own'),
+  name: z.string().max(64).nullable().describe("null: the endpoint's host"),
+  timeoutSeconds: z.int().min(1).max(86_400).nullable().describe(
+    "until its response headers; null: by the request",
+  ),
+  isEnabled: z.boolean(),
+  allow: z.array(pattern).max(MAX_PATTERNS).describe("globs on the model; empty: every model"),
+  deny: z.array(pattern).max(MAX_PATTERNS),
+  modelMap: z.record(z.string().min(1).max(200), z.string().min(1).max(200))
+    .refine((map) => Object.keys(map).length <= MAX_ALIASES, `at most ${MAX_ALIASES} aliases`)
+    .describe("requested name to the upstream's name"),
+  authStyle: authStyle.nullable().describe("null: by its host"),
+  weight: z.number().positive().max(1_000_000).describe("its share with the policy random"),
+};
+
+export const upstreamChanges = z.strictObject(upstreamFields).partial();
+export const newUpstream = upstreamChanges.required({ endpoint: true, key: true });
+
+export const place = z.strictObject({ place: z.int().min(1).max(1_000_000).describe("1 is tried first") });
+export const newToken = z.strictObject({ name: z.string().min(1).max(64) });
+export const replayTarget = z.strictObject({
+  upstreamId: z.int().nullable().default(null).describe("null: any, in the usual order"),
+});
+/** The Go program's: names in any case; other fields are ignored, as it did. */
+export const goUpstream = z.object({
+  sk: text.min(1),
+  endpoint: text.min(1),
+  timeout: z.int().min(0).max(86_400).optional(),
+});
+
+export const rowId = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** A `request_id`, or a row's number. */
+export const recordId = z.string().min(1).max(100);
+
+const moment = z.union([
+  z.string().regex(/^\d{10,15}$/).transform(Number),
+  z.iso.datetime({ offset: true }).transform((iso) => Date.parse(iso)),
+  z.iso.date().transform((iso) => Date.parse(iso)),
+]).describe("milliseconds since the Unix epoch, or ISO 8601");
+
+const queryNumber = (min: number, max: number) =>
+  z.string().regex(/^\d{1,15}$/).transform(Number).pipe(z.int().min(min).max(max));
+
+export const recordQuery = z.strictObject({
+  limit: queryNumber(1, 200).optional().describe("default 50"),
+  before: queryNumber(1, Number.MAX_SAFE_INTEGER).optional().describe("nextBeforeId of the page before"),
+  since: moment.optional(),
+  until: moment.optional(),
+  model: z.string().min(1).max(200).optional().describe("a glob with * and ?"),
+  upstream: queryNumber(0, Number.MAX_SAFE_INTEGER).optional().describe("id of the one that answered"),
+  status: z.string().regex(/^(?:[1-5]xx|[1-9]\d{0,2})$/).transform((status) =>
+    Number(status.replace("xx", ""))
+  )
+    .optional().describe("502, or a class such as 5xx"),
+  outcome: z.enum(OUTCOMES).optional(),
+  client: z.string().min(1).max(200).optional().describe("name of the client's token"),
+  q: z.string().max(1_000).optional().describe('words, each whole or its beginning; "..." for a phrase'),
+});
+
+export const statsQuery = z.strictObject({ range: z.enum(["15m", "24h", "30d"]).default("15m") });
+export const noQuery = z.strictObject({});
+
+const count = z.number();
+const maybe = z.number().nullable();
+
+export const upstreamView = z.object({
+  id: count,
+  place: count,
+  name: text,
+  endpoint: text,
+  key: text.describe("masked"),
+  isEnabled: z.boolean(),
+  timeoutSeconds: maybe,
+  allow: z.array(text),
+  deny: z.array(text),
+  modelMap: z.record(z.string(), z.string()),
+  authStyle: authStyle.nullable(),
+  weight: count,
+  state: z.enum(["closed", "open", "half_open"]),
+  openUntilMs: milliseconds.nullable(),
+  reason: text.nullable(),
+  lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),
+  problem: text.nullable().describe("why its row is not used"),
+});
+
+export const upstreamTest = z.object({
+  isOk: z.boolean(),
+  status: maybe,
+  durationMs: count,
+  message: text,
+  models: z.array(text),
+});
+
+export const tokenView = z.object({ name: text, token: text.describe("masked") });
+export const tokenSecret = z.object({ name: text, secret: text.describe("shown this once") });
+
+const usage = z.object({
+  inputTokens: maybe,
+  outputTokens: maybe,
+  cachedTokens: maybe,
+  reasoningTokens: maybe,
+});
+const toolCall = z.object({ id: z.string().nullable(), name: z.string(), arguments: z.string() });
+
+export const recordSummary = z.object({
+  id: count,
+  requestId: z.string().nullable(),
+  createdAtMs: milliseconds.nullable(),
+  model: z.string().nullable(),
+  status: maybe,
+  outcome: z.string().nullable(),
+  upstreamId: maybe,
+  upstreamName: z.string().nullable(),
+  attemptCount: maybe,
+  isStream: z.boolean().nullable(),
+  elapsedMs: maybe,
+  firstTokenMs: maybe,
+  usage,
+  client: z.string().nullable(),
+  reply: z.string(),
+  hit: z.array(z.object({ text: z.string(), isHit: z.boolean() })),
+});
+
+export const recordPage = z.object({ records: z.array(recordSummary), nextBeforeId: maybe });
+
+export const recordDetail = z.object({
+  record: z.object({
+    id: count,
+    requestId: z.string().nullable(),
+    createdAtMs: milliseconds.nullable(),
+    ip: z.string().nullable(),
+    method: z.string().nullable(),
+    path: z.string().nullable(),
+    body: z.string().nullable(),
+    model: z.string().nullable(),
+    isStream: z.boolean().nullable(),
+    response: z.string().nullable(),
+    reasoning: z.string().nullable(),
+    toolCalls: z.array(toolCall),
+    responseModel: z.string().nullable(),
+    finishReason: z.string().nullable(),
+    usage,
+    elapsedMs: maybe,
+    firstByteMs: maybe,
+    firstTokenMs: maybe,
+    status: maybe,
+    outcome: z.string().nullable(),
+    upstreamId: maybe,
+    attemptCount: maybe,
+    authorization: z.string().nullable().describe("masked"),
+    client: z.string().nullable(),
+    userAgent: z.string().nullable(),
+    requestBytes: maybe,
+    responseBytes: maybe,
+    error: z.string().nullable(),
+    isTruncated: z.boolean(),
+    instance: z.string().nullable(),
+  }),
+  attempts: z.array(z.object({
+    index: count,
+    upstreamId: count,
+    upstreamName: z.string(),
+    startedAtMs: milliseconds,
+    durationMs: count,
+    status: maybe,
+    errorClass: z.string().nullable(),
+    message: z.string().nullable(),
+  })),
+  upstreamName: z.string().nullable(),
+});
+
+export const replayResult = z.object({
+  requestId: z.string().nullable(),
+  status: count,
+  text: z.string(),
+  reasoning: z.string(),
+  toolCalls: z.array(toolCall),
+  elapsedMs: count,
+  diff: z.array(z.object({ type: z.enum(["same", "removed", "added"]), text: z.string() })),
+});
+
+const sums = {
+  requests: count,
+  errors: count,
+  p50Ms: maybe,
+  p95Ms: maybe,
+  firstTokenP50Ms: maybe,
+  firstTokenP95Ms: maybe,
+  inputTokens: count,
+  outputTokens: count,
+};
+
+export const stats = z.object({
+  range: z.enum(["15m", "24h", "30d"]),
+  fromMs: milliseconds,
+  toMs: milliseconds,
+  stepMs: count,
+  points: z.array(z.object({ atMs: milliseconds, ...sums })),
+  total: z.object(sums),
+  upstreams: z.array(z.object({ id: count, name: z.string(), requests: count, failures: count })),
+});
+
+export const setting = z.object({ name: z.string(), value: z.string() });
+
+export const errorEnvelope = z.object({
+  error: z.object({ message: z.string(), type: z.string(), param: z.null(), code: z.string() }),
+});
