@@ -1,0 +1,142 @@
+/**
+ * Draws the plots of the overview with uPlot, from the figures that the page carries.
+ *
+ * Owns nothing but the canvases: the same figures are in the page's table.
+ */
+(() => {
+  "use strict";
+
+  const HEIGHT = 172;
+  /** @type {{ plot: uPlot, area: Element }[]} */
+  let drawn = [];
+
+  const locale = document.documentElement.lang;
+  const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumSignificantDigits: 3 });
+  const percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
+
+  const FORMATS = {
+    rate: (value) => compact.format(value),
+    count: (value) => compact.format(value),
+    percent: (value) => percent.format(value),
+    duration: (value) => value < 1000 ? `${Math.round(value)} ms` : `${+(value / 1000).toFixed(1)} s`,
+  };
+
+  /** The axis ends at a round number, and never at 0. */
+  const CEILINGS = {
+    rate: (max) => Math.max(max, 0.01) * 1.1,
+    count: (max) => Math.max(max, 1) * 1.1,
+    percent: (max) => Math.max(max * 1.2, 0.05),
+    duration: (max) => Math.max(max, 10) * 1.1,
+  };
+
+  function colour(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  }
+
+  function tooltip(format) {
+    const tip = document.createElement("div");
+    tip.className = "plot-tip";
+    tip.hidden = true;
+    return {
+      hooks: {
+        init: (plot) => plot.over.append(tip),
+        setCursor: (plot) => {
+          const { idx, left } = plot.cursor;
+          const isOutside = idx === null || idx === undefined || left < 0;
+          tip.hidden = isOutside;
+          if (isOutside) return;
+          const at = new Date(plot.data[0][idx] * 1000);
+          const values = plot.series.slice(1).map((series, index) => {
+            const value = plot.data[index + 1][idx];
+            return `${series.label} ${value === null ? "–" : format(value)}`;
+          });
+          const when = at.toLocaleString(locale, { dateStyle: "short", timeStyle: "short" });
+          tip.textContent = [when, ...values].join(" · ");
+          const middle = plot.over.clientWidth / 2;
+          tip.style.left = left < middle ? `${Math.max(0, left)}px` : "auto";
+          tip.style.right = left < middle ? "auto" : `${plot.over.clientWidth - left}px`;
+        },
+      },
+    };
+  }
+
+  function draw(area, times) {
+    const { unit, series } = JSON.parse(area.dataset.plot);
+    const format = FORMATS[unit];
+    const axis = {
+      stroke: colour("ink-soft"),
+      grid: { stroke: colour("line"), width: 1 },
+      ticks: { show: false },
+      font: "11px system-ui, sans-serif",
+    };
+    const isOne = series.length === 1;
+    const options = {
+      width: area.clientWidth,
+      height: HEIGHT,
+      padding: [10, 8, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
+      scales: { y: { range: (_plot, _min, max) => [0, CEILINGS[unit](max ?? 0)] } },
+      axes: [
+        { ...axis, size: 24, gap: 4, space: 60, values: timeTexts },
+        { ...axis, size: 52, gap: 4, space: 34, values: (_plot, values) => values.map(format) },
+      ],
+      series: [
+        {},
+        ...series.map((each) => ({
+          label: each.label,
+          stroke: colour(each.colour),
+          width: 2,
+          fill: isOne || each.colour === "accent"
+            ? `color-mix(in srgb, ${colour(each.colour)} 14%, transparent)`
+            : undefined,
+          spanGaps: false,
+          points: { show: (plot, index, from, to) => isSparse(plot.data[index], from, to), size: 5 },
+        })),
+      ],
+      plugins: [tooltip(format)],
+    };
+    return new uPlot(options, [times, ...series.map(({ values }) => values)], area);
+  }
+
+  /** Lone values would make no line, and be invisible. */
+  function isSparse(values, from, to) {
+    for (let at = from; at <= to; at++) {
+      const isLone = values[at] !== null && (values[at - 1] ?? null) === null &&
+        (values[at + 1] ?? null) === null;
+      if (isLone) return true;
+    }
+    return false;
+  }
+
+  function timeTexts(_plot, times) {
+    const span = times.at(-1) - times[0];
+    const style = span > 2 * 86_400
+      ? { month: "numeric", day: "numeric" }
+      : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const text = new Intl.DateTimeFormat(locale, style);
+    return times.map((seconds) => text.format(new Date(seconds * 1000)));
+  }
+
+  function drawAll() {
+    for (const { plot } of drawn) plot.destroy();
+    drawn = [];
+    for (const group of document.querySelectorAll("[data-plot-times]")) {
+      const times = JSON.parse(group.dataset.plotTimes);
+      for (const area of group.querySelectorAll("[data-plot]")) drawn.push({ area, plot: draw(area, times) });
+    }
+  }
+
+  let resizing = 0;
+  addEventListener("resize", () => {
+    cancelAnimationFrame(resizing);
+    resizing = requestAnimationFrame(() => {
+      for (const { area, plot } of drawn) plot.setSize({ width: area.clientWidth, height: HEIGHT });
+    });
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.querySelector?.("[data-plot-times]") || event.target.id === "figures") drawAll();
+  });
+  drawAll();
+})();

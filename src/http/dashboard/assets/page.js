@@ -1,0 +1,102 @@
+/**
+ * What every view has: times in the browser's zone, countdowns, copy buttons, and a word when the server is silent.
+ *
+ * Offers the other scripts a few functions as `oar`. Writes recorded text by `textContent` only.
+ */
+(() => {
+  "use strict";
+
+  const HARMFUL = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+  /** The same signs as the server's: see core/recorded_text.ts. */
+  function harmless(text) {
+    return text.replace(/\r\n/g, "\n").replaceAll("\t", "    ").replace(HARMFUL, (character) => {
+      if (character === "\n") return character;
+      const code = character.codePointAt(0);
+      if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+      return code === 0x7f ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
+    });
+  }
+
+  /** A copy of a template's element, its slots filled with text. */
+  function fill(template, texts) {
+    const element = template.content.firstElementChild.cloneNode(true);
+    for (const [name, text] of Object.entries(texts)) setSlot(element, name, text);
+    return element;
+  }
+
+  function setSlot(element, name, text) {
+    const slot = element.querySelector(`[data-slot="${name}"]`);
+    if (slot === null) return;
+    const isolated = document.createElement("bdi");
+    isolated.textContent = harmless(text);
+    slot.replaceChildren(isolated);
+  }
+
+  const isChinese = document.documentElement.lang.startsWith("zh");
+  const units = isChinese ? [" 分 ", " 秒"] : [" min ", " s"];
+
+  function duration(ms) {
+    if (ms < 999.5) return `${Math.round(ms)} ms`;
+    if (ms < 59_995) return `${(ms / 1000).toFixed(2)}${units[1]}`;
+    const seconds = Math.round(ms / 1000);
+    return `${Math.floor(seconds / 60)}${units[0]}${seconds % 60}${units[1]}`;
+  }
+
+  function bytes(value) {
+    if (value < 1000) return `${value} B`;
+    return value < 1_000_000 ? `${(value / 1000).toFixed(1)} KB` : `${(value / 1_000_000).toFixed(1)} MB`;
+  }
+
+  const two = (value) => String(value).padStart(2, "0");
+
+  /** Fills a `<time class="moment">`. */
+  function showMoment(element, date) {
+    element.dateTime = date.toISOString();
+    const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+    element.querySelector(".date").textContent = day;
+    element.querySelector(".clock").textContent = `${two(date.getHours())}:${two(date.getMinutes())}:${
+      two(date.getSeconds())
+    }`;
+  }
+
+  const toast = document.getElementById("toast");
+
+  function say(text) {
+    toast.textContent = text;
+  }
+
+  function prepare(root) {
+    for (const element of root.querySelectorAll("time.moment[datetime]")) {
+      showMoment(element, new Date(element.dateTime));
+    }
+    for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button === null) return;
+    const source = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = button.dataset.copied;
+    } catch {
+      // Without the permission, or on plain HTTP: the text is selected, and the person copies it.
+      getSelection().selectAllChildren(source);
+    }
+  });
+
+  setInterval(() => {
+    for (const element of document.querySelectorAll("[data-until]")) {
+      element.textContent = Math.max(0, Math.ceil((Number(element.dataset.until) - Date.now()) / 1000));
+    }
+  }, 1000);
+
+  document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
+  document.addEventListener("htmx:responseError", () => say(toast.dataset.failed));
+  document.addEventListener("htmx:sendError", () => say(toast.dataset.lost));
+  document.addEventListener("htmx:afterSwap", () => say(""));
+  prepare(document);
+
+  globalThis.oar = { bytes, duration, fill, harmless, say, setSlot, showMoment, toast };
+})();

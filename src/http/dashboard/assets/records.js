@@ -1,0 +1,34 @@
+/**
+ * The keyboard in the list of records: `/` to search, `j` and `k` to move, Enter (the browser's own) to open.
+ */
+(() => {
+  "use strict";
+
+  const search = document.getElementById("search");
+
+  function isTyping(target) {
+    return target.closest("input, select, textarea, [contenteditable]") !== null;
+  }
+
+  function move(step) {
+    const links = [...document.querySelectorAll(".record .row-link")];
+    const at = links.indexOf(document.activeElement);
+    const next = links[at < 0 ? 0 : Math.min(Math.max(at + step, 0), links.length - 1)];
+    next?.focus();
+    next?.closest("tr").scrollIntoView({ block: "nearest" });
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.key === "Escape" && event.target === search) {
+      search.blur();
+      return;
+    }
+    if (isTyping(event.target)) return;
+    if (event.key === "/") search.select();
+    else if (event.key === "j") move(1);
+    else if (event.key === "k") move(-1);
+    else return;
+    event.preventDefault();
+  });
+})();

@@ -1,0 +1,91 @@
+/**
+ * The fields of an upstream, for adding and for editing.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { PageContext } from "../page_context.ts";
+import { AUTH_STYLES, EMPTY_FORM, type UpstreamForm } from "../upstream_form.ts";
+import { Field, Select } from "./parts.tsx";
+
+export function UpstreamFields({ page, form, isNew }: {
+  page: PageContext;
+  form: UpstreamForm;
+  /** A key is needed. */
+  isNew: boolean;
+}): JSX.Element {
+  const { m } = page;
+  const { endpoint: _endpoint, key: _key, name: _name, ...more } = form;
+  const hasMore = Object.entries(more).some(([name, value]) =>
+    value !== EMPTY_FORM[name as keyof UpstreamForm]
+  );
+  return (
+    <>
+      <div class="fields">
+        <Field
+          label={m.fieldEndpoint}
+          hint={m.fieldEndpointHint}
+          name="endpoint"
+          type="url"
+          value={form.endpoint}
+          required
+          isMono
+          isWide
+          autocomplete="off"
+        />
+        <Field
+          label={m.fieldKey}
+          hint={isNew ? m.fieldKeyHint : m.fieldKeyKeep}
+          name="key"
+          type="password"
+          value={form.key}
+          required={isNew}
+          isMono
+          autocomplete="off"
+        />
+        <Field label={m.fieldName} hint={m.fieldNameHint} name="name" value={form.name} autocomplete="off" />
+      </div>
+      <details class="more-fields" open={hasMore}>
+        <summary>{m.moreFields}</summary>
+        <div class="fields">
+          <Field label={m.fieldAllow} hint={m.fieldGlobsHint} name="allow" value={form.allow} isMono />
+          <Field label={m.fieldDeny} hint={m.fieldGlobsHint} name="deny" value={form.deny} isMono />
+          <div class="field">
+            <label for="field-modelMap">{m.fieldModelMap}</label>
+            <textarea
+              id="field-modelMap"
+              name="modelMap"
+              rows={3}
+              class="mono"
+              aria-describedby="field-modelMap-hint"
+            >
+              {form.modelMap}
+            </textarea>
+            <p class="hint" id="field-modelMap-hint">{m.fieldModelMapHint}</p>
+          </div>
+          <Field
+            label={m.fieldTimeout}
+            hint={m.fieldTimeoutHint}
+            name="timeout"
+            value={form.timeout}
+            inputmode="decimal"
+          />
+          <Select
+            label={m.fieldAuthStyle}
+            name="authStyle"
+            value={form.authStyle}
+            choices={[
+              { value: "", text: m.authGuessed },
+              ...AUTH_STYLES.map((value) => ({ value, text: value })),
+            ]}
+          />
+          <Field
+            label={m.fieldWeight}
+            hint={m.fieldWeightHint}
+            name="weight"
+            value={form.weight}
+            inputmode="decimal"
+          />
+        </div>
+      </details>
+    </>
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * Which language a browser wants, and how that language writes numbers.
+ */
+import { en, type Messages } from "./messages.ts";
+import { zh } from "./messages_zh.ts";
+
+export interface Language {
+  readonly messages: Messages;
+  readonly format: Formats;
+}
+
+/** Numbers as people read them. `null` is a dash. */
+export interface Formats {
+  /** `12,345` */
+  count(value: number | null): string;
+  /** `12.3K`; up to 9,999 as they are. */
+  short(value: number | null): string;
+  /** `2.4%` of a fraction. */
+  percent(fraction: number | null): string;
+  /** `3.2`, `0.04` */
+  rate(value: number): string;
+  /** `85 ms`, `1.23 s`, `2 min 5 s` */
+  duration(ms: number | null): string;
+  /** `512 B`, `12.3 KB`, `4.5 MB` */
+  bytes(value: number | null): string;
+}
+
+const DASH = "–";
+
+const ENGLISH: Language = { messages: en, format: formatsOf("en", { minutes: " min ", seconds: " s" }) };
+const CHINESE: Language = { messages: zh, format: formatsOf("zh-Hans", { minutes: " 分 ", seconds: " 秒" }) };
+
+/** The first of the browser's languages that the page has, by weight (RFC 9110, 12.5.4); English otherwise. */
+export function chooseLanguage(acceptLanguage: string | undefined): Language {
+  const wanted = (acceptLanguage ?? "").split(",", 20).map((part) => {
+    const [tag = "", ...parameters] = part.trim().toLowerCase().split(/\s*;\s*/);
+    const weight = parameters.find((each) => each.startsWith("q="))?.slice(2);
+    return { tag, weight: weight === undefined ? 1 : Number(weight) || 0 };
+  });
+  const best = wanted
+    .filter(({ tag, weight }) => weight > 0 && /^(en|zh|\*)(-|$)/.test(tag))
+    .toSorted((a, b) => b.weight - a.weight)[0];
+  return best?.tag.startsWith("zh") ? CHINESE : ENGLISH;
+}
+
+function formatsOf(locale: string, units: { readonly minutes: string; readonly seconds: string }): Formats {
+  const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+  const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumSignificantDigits: 3 });
+  const digits = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 });
+  const share = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
+  const one = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const two = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return {
+    count: (value) => value === null ? DASH : whole.format(value),
+    short: (value) => value === null ? DASH : value < 10_000 ? whole.format(value) : compact.format(value),
+    percent: (fraction) => fraction === null ? DASH : share.format(fraction),
+    rate: (value) => value >= 100 ? whole.format(value) : digits.format(value),
+    duration: (ms) => {
+      if (ms === null) return DASH;
+      if (ms < 999.5) return `${Math.round(ms)} ms`;
+      if (ms < 59_995) return `${two.format(ms / 1000)}${units.seconds}`;
+      const seconds = Math.round(ms / 1000);
+      return `${Math.floor(seconds / 60)}${units.minutes}${seconds % 60}${units.seconds}`;
+    },
+    bytes: (value) => {
+      if (value === null) return DASH;
+      if (value < 1000) return `${value} B`;
+      return value < 1_000_000 ? `${one.format(value / 1000)} KB` : `${one.format(value / 1_000_000)} MB`;
+    },
+  };
+}
