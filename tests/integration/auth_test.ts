@@ -213,7 +213,7 @@ Deno.test("hostile targets reach neither an upstream nor anything beside /v1", a
       using client = await RawClient.connect(s.router.port);
       const headers = host === undefined ? {} : { host };
       await client.send(rawRequest(target, { method: "GET", token: TEST_TOKEN, headers }));
-      assert.match(await client.readToEnd(), /^HTTP\/1.1 40[04] /);
+      assert.match(await client.readToEnd(), /^HTTP\/1.1 4(?:00|04|21) /);
       assert.equal(s.upstream.requests.length, 0);
     });
   }
