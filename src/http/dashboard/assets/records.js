@@ -21,6 +21,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && event.target === search) {
+      // Otherwise the browser empties the field, and what was found is gone.
+      event.preventDefault();
       search.blur();
       return;
     }

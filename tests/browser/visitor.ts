@@ -1,0 +1,134 @@
+/**
+ * A person with a browser: Debian's Chromium on the page of a router, watched for everything that a page must not do.
+ *
+ * Screenshots go to `dist/screenshots`, or to the folder that `OAR_SCREENSHOTS` names.
+ */
+import assert from "node:assert/strict";
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from "playwright-core";
+import { adminTokenOf } from "../support/admin.ts";
+import type { Router } from "../support/router.ts";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+export const SCREENSHOTS = Deno.env.get("OAR_SCREENSHOTS") ?? `${root}dist/screenshots`;
+
+const EXECUTABLES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const executable = EXECUTABLES.find((path) => {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+});
+
+/** Whether to leave these tests out: there is no browser, and this is not where one must be. */
+export const isBrowserMissing = executable === undefined && Deno.env.get("CI") !== "true";
+
+if (isBrowserMissing) {
+  console.log("no Chromium: install it for the tests of the page, by apt-get install chromium");
+}
+
+/** Nothing that the browser does by itself. */
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export function browserTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
+  Deno.test({ name, fn, ignore: isBrowserMissing });
+}
+
+export const PHONE = { width: 390, height: 844 };
+const DESK = { width: 1360, height: 900 };
+
+/** Dispose it: it fails when the page complained, or asked another host. */
+export class Visitor implements AsyncDisposable {
+  readonly page: Page;
+  readonly #browser: Browser;
+  readonly #router: Router;
+  #problems: string[] = [];
+
+  private constructor(browser: Browser, { page, router }: { page: Page; router: Router }) {
+    this.#browser = browser;
+    this.#router = router;
+    this.page = page;
+    page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type())) return;
+      this.#problems.push(`console: ${message.text()} at ${message.location().url}`);
+    });
+    page.on("pageerror", (error) => this.#problems.push(`error: ${error.message}`));
+    page.on("dialog", (dialog) => {
+      this.#problems.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("popup", (popup) => this.#problems.push(`popup: ${popup.url()}`));
+    page.on("request", (request) => {
+      const url = request.url();
+      if (!url.startsWith(`${this.origin}/admin`) && !url.startsWith("data:")) {
+        this.#problems.push(`request: ${url}`);
+      }
+    });
+  }
+
+  static async open(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
+    // Playwright makes a new folder for the browser's profile, and removes it.
+    const browser = await chromium.launch({ executablePath: executable ?? "chromium", args: FLAGS });
+    const context = await browser.newContext({ viewport: DESK, locale: "en-US", ...options });
+    context.setDefaultTimeout(20_000);
+    return new Visitor(browser, { page: await context.newPage(), router });
+  }
+
+  /** Opens it and logs in. */
+  static async loggedIn(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
+    const visitor = await Visitor.open(router, options);
+    await visitor.go("/login");
+    await visitor.page.locator("#token").fill(adminTokenOf(router));
+    await visitor.page.locator("form button[type=submit]").click();
+    await visitor.page.waitForURL(`${visitor.origin}/admin`);
+    return visitor;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.#router.port}`;
+  }
+
+  /** To a path below `/admin`. */
+  async go(path: string): Promise<void> {
+    await this.page.goto(`${this.origin}/admin${path}`);
+  }
+
+  /** Path and query of what is shown, below `/admin`. */
+  get path(): string {
+    const { pathname, search } = new URL(this.page.url());
+    return (pathname + search).replace(/^\/admin/, "");
+  }
+
+  /** The element that has this text, once it is there. */
+  async sees(text: string | RegExp): Promise<Locator> {
+    const found = this.page.getByText(text).filter({ visible: true }).first();
+    await found.waitFor();
+    return found;
+  }
+
+  /** What the page complained about so far, and forgets it. */
+  takeProblems(): string[] {
+    return this.#problems.splice(0);
+  }
+
+  /** Of the whole page, as `NAME.png`. */
+  async screenshot(name: string): Promise<void> {
+    await Deno.mkdir(SCREENSHOTS, { recursive: true });
+    await this.page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, fullPage: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#browser.close();
+    assert.deepEqual(this.#problems, [], "the page was to be quiet");
+  }
+}
