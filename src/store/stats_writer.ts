@@ -96,19 +96,22 @@ export class StatsWriter {
         MAX_STEP_ROWS,
       );
       let reached = 0;
-      let isRecent = rows.length > 0;
+      let isAllOld = true;
       for (const row of rows) {
         reached = Number(row["id"]) - 1;
         const counted = this.#counted(row);
         if (counted !== null) {
           tally.add(counted);
-          // Ids follow time: what comes before a row this old is older still.
-          isRecent = nowMs - counted.createdAtMs < OLDEST_DAYS * DAY_MS;
+          if (nowMs - counted.createdAtMs < OLDEST_DAYS * DAY_MS) isAllOld = false;
         }
-        if (!isRecent || performance.now() > endMs) break;
+        if (performance.now() > endMs) {
+          isAllOld = false;
+          break;
+        }
       }
       this.write(tally);
-      newLow = isRecent ? Math.max(reached, 0) : 0;
+      // Ids follow time, nearly: before so many rows that are too old, none is not.
+      newLow = isAllOld ? 0 : Math.max(reached, 0);
       prepared(this.#db, "UPDATE request_stats_progress SET low = ?").run(newLow);
     });
     this.#low = newLow;

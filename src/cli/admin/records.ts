@@ -37,13 +37,16 @@ export class RecordAdmin {
     };
   }
 
-  /** The record as it is stored, for a replay. */
-  async stored(id: string | number): Promise<RecordWithAttempts | null> {
-    return await answering(() => this.#deps.reader.ask("record", id));
+  /** For a replay: the request as it is stored, and its reply as it may be shown. */
+  async toReplay(id: string | number): Promise<StoredRecord | null> {
+    const found = await this.#read(id);
+    if (found === null) return null;
+    const { response, reasoning, toolCalls } = maskedRecord(found.record, this.#deps.secrets());
+    return { ...found.record, response, reasoning, toolCalls };
   }
 
   async detail(id: string | number): Promise<RecordDetail | null> {
-    const found = await this.stored(id);
+    const found = await this.#read(id);
     if (found === null) return null;
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
@@ -69,6 +72,10 @@ export class RecordAdmin {
         name: nameOf(upstream.id) ?? `#${upstream.id}`,
       })),
     };
+  }
+
+  async #read(id: string | number): Promise<RecordWithAttempts | null> {
+    return await answering(() => this.#deps.reader.ask("record", id));
   }
 
   /** `#3` for an upstream that was removed; null when there was none. */

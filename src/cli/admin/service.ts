@@ -33,9 +33,9 @@ export function adminService(parts: ServiceParts): AdminService {
     records: (page) => records.list(page),
     record: (id) => records.detail(id),
     replay: async (id, upstreamId) => {
-      const found = await records.stored(id);
-      if (found === null) throw new RouterError(404, "not_found", "No record has that number or request id");
-      return await replay(parts.replay, found.record, upstreamId);
+      const record = await records.toReplay(id);
+      if (record === null) throw new RouterError(404, "not_found", "No record has that number or request id");
+      return await replay(parts.replay, record, upstreamId);
     },
     stats: (range) => records.stats(range),
     live: () => hub.live(),

@@ -200,10 +200,10 @@ function loginFirst(c: Context<AdminEnv>): Response {
 
 /** A path of the page; anything else could lead to another site. */
 function safeNext(wanted: string | undefined): string {
-  return wanted !== undefined && /^\/admin(?:[/?][\x21-\x5b\x5d-\x7e]*)?$/.test(wanted) &&
-      !wanted.startsWith("/admin/login")
-    ? wanted
-    : "/admin";
+  if (wanted === undefined || !/^\/admin(?:[/?][\x21-\x5b\x5d-\x7e]*)?$/.test(wanted)) return "/admin";
+  // As a browser reads it, dots and all.
+  const path = URL.parse(wanted, "http://localhost")?.pathname ?? "";
+  return /^\/admin(?:\/|$)/.test(path) && path !== LOGIN_PATH ? wanted : "/admin";
 }
 
 /**

@@ -1,0 +1,414 @@
+import assert from "node:assert/strict";
+import {
+  adminTokenOf,
+  adminUrl,
+  askApi,
+  Browser,
+  callApi,
+  postLogin,
+  SAME_ORIGIN,
+} from "../support/admin.ts";
+import { RawClient } from "../support/raw_client.ts";
+import { Router, runProgram, TEST_TOKEN } from "../support/router.ts";
+import { chatReply, FakeUpstream } from "../support/upstream.ts";
+
+const KEY = "sk-upstream-secret-0123456789";
+
+async function statusOf(response: Response): Promise<number> {
+  await response.body?.cancel();
+  return response.status;
+}
+
+async function errorCode(response: Response): Promise<string> {
+  return (await response.json()).error.code;
+}
+
+Deno.test("the admin page opens to its own token only", async (t) => {
+  await using router = await Router.start();
+  const token = adminTokenOf(router);
+
+  await t.step("nobody gets in without it", async () => {
+    for (const path of ["/api/upstreams", "/api/openapi.json", "/api/live", "/upstreams", "/nowhere"]) {
+      const response = await fetch(adminUrl(router, path));
+      assert.equal(response.status, 401, path);
+      assert.equal(await errorCode(response), "login_required");
+    }
+  });
+  await t.step("a person is led to the login page, and back afterwards", async () => {
+    const response = await fetch(adminUrl(router, "/records?q=word"), {
+      headers: { accept: "text/html" },
+      redirect: "manual",
+    });
+    assert.equal(await statusOf(response), 303);
+    const location = response.headers.get("location") ?? "";
+    assert.equal(location, "/admin/login?next=%2Fadmin%2Frecords%3Fq%3Dword");
+    const next = new URL(location, adminUrl(router, "")).searchParams.get("next") ?? "";
+    const login = await postLogin(router, { token, next });
+    assert.equal(await statusOf(login), 303);
+    assert.equal(login.headers.get("location"), "/admin/records?q=word");
+  });
+  await t.step("a client's token opens nothing, as bearer or in the form", async () => {
+    const response = await fetch(adminUrl(router, "/api/upstreams"), {
+      headers: { authorization: `Bearer ${TEST_TOKEN}` },
+    });
+    assert.equal(response.status, 401);
+    assert.equal(await errorCode(response), "invalid_authorization");
+    const login = await postLogin(router, { token: TEST_TOKEN });
+    assert.equal(await statusOf(login), 403);
+    assert.equal(login.headers.get("set-cookie"), null);
+  });
+  await t.step("nor does the admin token open /v1", async () => {
+    const response = await router.fetch("/models", { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(await statusOf(response), 403);
+  });
+  await t.step("a token that is both opens /v1 only", async () => {
+    router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", TEST_TOKEN);
+    assert.equal(await statusOf(await callApi(router, "/tokens")), 401);
+    router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
+    assert.equal(await statusOf(await callApi(router, "/tokens")), 200);
+  });
+  await t.step("an empty admin token opens to nobody", async () => {
+    router.execute("UPDATE config_kvs SET value = ' ' WHERE key = 'admin'");
+    assert.equal(await statusOf(await postLogin(router, { token: "" })), 403);
+    assert.equal(await statusOf(await postLogin(router, { token: " " })), 403);
+    router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
+  });
+  await t.step("next leads nowhere else", async () => {
+    for (
+      const next of [
+        "https://evil.example",
+        "//evil.example",
+        "/v1",
+        "/admin/../v1",
+        "/admin\\evil",
+        "/adminx",
+      ]
+    ) {
+      const login = await postLogin(router, { token, next });
+      await login.body?.cancel();
+      const location = new URL(login.headers.get("location") ?? "", adminUrl(router, "/login"));
+      assert.equal(location.origin, new URL(adminUrl(router, "")).origin, next);
+      assert.equal(location.pathname, "/admin", next);
+    }
+  });
+});
+
+Deno.test("--noauth opens /v1, and not /admin", async () => {
+  await using router = await Router.start({ args: ["--noauth"] });
+  assert.equal(await statusOf(await fetch(adminUrl(router, "/api/upstreams"))), 401);
+});
+
+Deno.test("--no-admin and OAR_NO_ADMIN leave nothing below /admin", async () => {
+  for (const options of [{ args: ["--no-admin"] }, { env: { OAR_NO_ADMIN: "1" } }]) {
+    await using router = await Router.start(options);
+    assert.deepEqual(router.query("SELECT value FROM config_kvs WHERE key = 'admin'"), []);
+    for (const path of ["", "/login", "/api/upstreams", "/assets/page.css"]) {
+      assert.equal(await statusOf(await fetch(adminUrl(router, path))), 404, path);
+    }
+    assert.doesNotMatch(router.text, /admin page/);
+  }
+});
+
+Deno.test("sessions live in a cookie that scripts and other sites cannot use", async (t) => {
+  await using router = await Router.start();
+  const token = adminTokenOf(router);
+
+  await t.step("its attributes", async () => {
+    const cookie = (await postLogin(router, { token })).headers.get("set-cookie") ?? "";
+    assert.match(cookie, /^oar_admin=[\w-]{43};/);
+    for (const part of ["HttpOnly", "SameSite=Strict", "Path=/admin", "Max-Age=43200"]) {
+      assert.ok(cookie.split("; ").includes(part), `${part} in ${cookie.replace(/=[\w-]{43}/, "")}`);
+    }
+    assert.doesNotMatch(cookie, /Secure/);
+  });
+  await t.step("X-Forwarded-Proto of anybody is not believed", async () => {
+    const headers = { ...SAME_ORIGIN, "x-forwarded-proto": "https" };
+    assert.doesNotMatch(
+      (await postLogin(router, { token, headers })).headers.get("set-cookie") ?? "",
+      /Secure/,
+    );
+  });
+  await t.step("a change needs the session's token, in header or form", async () => {
+    const browser = await Browser.login(router);
+    assert.notEqual(browser.csrfToken, "");
+    const create = (headers: Record<string, string>) =>
+      browser.fetch("/api/tokens", {
+        method: "POST",
+        headers: { "content-type": "application/json", ...SAME_ORIGIN, ...headers },
+        body: JSON.stringify({ name: `t${crypto.randomUUID().slice(0, 8)}` }),
+      });
+    assert.equal(await errorCode(await create({})), "cross_site");
+    assert.equal(await statusOf(await create({ "x-csrf-token": "x" })), 403);
+    assert.equal(await statusOf(await create({ "x-csrf-token": browser.csrfToken })), 201);
+    const other = await Browser.login(router);
+    assert.equal(await statusOf(await create({ "x-csrf-token": other.csrfToken })), 403);
+  });
+  await t.step("a change from another site is refused, whatever it carries", async () => {
+    const browser = await Browser.login(router);
+    const refused: Record<string, string>[] = [
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site" },
+      { "sec-fetch-site": "none" },
+      { origin: "https://evil.example" },
+      { origin: "null" },
+      {},
+    ];
+    for (const headers of refused) {
+      const response = await browser.fetch("/logout", {
+        method: "POST",
+        headers: { ...headers, "x-csrf-token": browser.csrfToken },
+      });
+      assert.equal(await statusOf(response), 403, JSON.stringify(headers));
+      assert.equal(await statusOf(await postLogin(router, { token, headers })), 403, JSON.stringify(headers));
+    }
+    const origin = { origin: new URL(adminUrl(router, "")).origin };
+    assert.equal(await statusOf(await postLogin(router, { token, headers: origin })), 303);
+  });
+  await t.step("logging out ends it", async () => {
+    const browser = await Browser.login(router);
+    assert.equal(await statusOf(await browser.fetch("/api/tokens")), 200);
+    const response = await browser.fetch("/logout", {
+      method: "POST",
+      headers: SAME_ORIGIN,
+      body: new URLSearchParams({ csrf: browser.csrfToken }),
+    });
+    assert.equal(await statusOf(response), 303);
+    assert.match(response.headers.get("set-cookie") ?? "", /^oar_admin=; Max-Age=0; Path=\/admin/);
+    assert.equal(await statusOf(await browser.fetch("/api/tokens")), 401);
+  });
+  await t.step("a new admin token ends every session", async () => {
+    const browser = await Browser.login(router);
+    const { code, stdout } = await runProgram(["token", "set", "--admin"], { cwd: router.directory });
+    assert.equal(code, 0);
+    assert.match(stdout, /^set token admin admin-oar-[\w-]{43}\n$/);
+    assert.equal(await statusOf(await browser.fetch("/api/tokens")), 401);
+    assert.equal(await statusOf(await postLogin(router, { token })), 403);
+    const shown = await runProgram(["token", "show", "--admin"], { cwd: router.directory });
+    assert.equal(await statusOf(await postLogin(router, { token: shown.stdout.trim() })), 303);
+  });
+  await t.step("a restart ends every session", async () => {
+    const browser = await Browser.login(router);
+    await using again = await Router.start({ directory: router.directory });
+    const response = await fetch(adminUrl(again, "/api/tokens"), { headers: { cookie: browser.cookie } });
+    assert.equal(await statusOf(response), 401);
+  });
+});
+
+Deno.test("behind a trusted proxy that speaks https the cookie is Secure, and any host name leads in", async () => {
+  await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
+  const headers = { ...SAME_ORIGIN, "x-forwarded-proto": "https", host: "router.example" };
+  const login = await postLogin(router, { token: adminTokenOf(router), headers });
+  assert.equal(await statusOf(login), 303);
+  assert.match(login.headers.get("set-cookie") ?? "", /; Secure/);
+});
+
+Deno.test("wrong tokens are counted: per address, with Retry-After, also as bearer", async (t) => {
+  await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
+  const token = adminTokenOf(router);
+  const from = (ip: string) => ({ ...SAME_ORIGIN, "x-forwarded-for": ip });
+
+  await t.step("ten are allowed, then even the right one has to wait", async () => {
+    for (let n = 0; n < 10; n++) {
+      assert.equal(
+        await statusOf(await postLogin(router, { token: `wrong ${n}`, headers: from("192.0.2.1") })),
+        403,
+      );
+    }
+    const response = await postLogin(router, { token, headers: from("192.0.2.1") });
+    assert.equal(await statusOf(response), 429);
+    const seconds = Number(response.headers.get("retry-after"));
+    assert.ok(seconds > 0 && seconds <= 300, String(seconds));
+    const bearer = await fetch(adminUrl(router, "/api/tokens"), {
+      headers: { "authorization": `Bearer ${token}`, "x-forwarded-for": "192.0.2.1" },
+    });
+    assert.equal(bearer.status, 429);
+    assert.match(bearer.headers.get("retry-after") ?? "", /^\d+$/);
+    assert.equal(await errorCode(bearer), "too_many_requests");
+  });
+  await t.step("others are not kept out", async () => {
+    assert.equal(await statusOf(await postLogin(router, { token, headers: from("192.0.2.2") })), 303);
+  });
+  await t.step("two hundred from everywhere close the door for a while", async () => {
+    for (let n = 0; n < 190; n++) {
+      const response = await fetch(adminUrl(router, "/api/tokens"), {
+        headers: { "authorization": "Bearer wrong", "x-forwarded-for": `198.51.100.${n}` },
+      });
+      assert.equal(await statusOf(response), 401);
+    }
+    assert.equal(await statusOf(await postLogin(router, { token, headers: from("203.0.113.1") })), 429);
+  });
+  await t.step("/v1 knows nothing of it", async () => {
+    assert.equal(await statusOf(await router.fetch("/metrics")), 200);
+  });
+});
+
+Deno.test("bound to loopback, only the names of this machine lead to the page", async () => {
+  await using router = await Router.start();
+  const ask = async (host: string): Promise<string> => {
+    using client = await RawClient.connect(router.port);
+    await client.send(`GET /admin/login HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    return (await client.readToEnd()).split(" ")[1] ?? "";
+  };
+  const { port } = router;
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
+    assert.equal(await ask(host), "200", host);
+  }
+  for (
+    const host of [
+      `evil.example:${port}`,
+      "evil.example",
+      "localhost",
+      `127.0.0.1.evil.example:${port}`,
+      `localhost:1`,
+    ]
+  ) {
+    assert.equal(await ask(host), "421", host);
+  }
+});
+
+Deno.test("no path of /v1 leads to /admin", async () => {
+  await using router = await Router.start();
+  const authorization = `Bearer ${adminTokenOf(router)}`;
+  const targets: [string, string?][] = [
+    ["/v1/../admin/api/tokens"],
+    ["/v1/%2e%2e/admin/api/tokens"],
+    ["/v1\\..\\admin\\api\\tokens"],
+    ["/v1/models", "a/admin/api/tokens?"],
+    ["//admin/api/tokens"],
+    ["/%61dmin/api/tokens"],
+    ["/ADMIN/api/tokens"],
+    ["/admin/../v1/models"],
+  ];
+  for (const [target, host] of targets) {
+    using client = await RawClient.connect(router.port);
+    await client.send(
+      `GET ${target} HTTP/1.1\r\nhost: ${host ?? `localhost:${router.port}`}\r\n` +
+        `authorization: ${authorization}\r\nconnection: close\r\n\r\n`,
+    );
+    assert.match(await client.readToEnd(), /^HTTP\/1.1 40[034] /, target);
+  }
+});
+
+Deno.test("every answer below /admin has its headers, and none lets another origin in", async () => {
+  await using router = await Router.start();
+  const headers = { authorization: `Bearer ${adminTokenOf(router)}`, origin: "https://evil.example" };
+  const answers = [
+    fetch(adminUrl(router, "/login"), { headers: { origin: "https://evil.example" } }),
+    fetch(adminUrl(router, "/api/tokens"), { headers }),
+    fetch(adminUrl(router, "/api/nowhere"), { headers }),
+    fetch(adminUrl(router, "/api/tokens")),
+    fetch(adminUrl(router, ""), { headers: { ...headers, accept: "text/html" } }),
+    fetch(adminUrl(router, "/api/tokens"), {
+      method: "OPTIONS",
+      headers: { "origin": "https://evil.example", "access-control-request-method": "POST" },
+    }),
+  ];
+  for (const answer of answers) {
+    const response = await answer;
+    await response.body?.cancel();
+    const names = [...response.headers.keys()];
+    assert.deepEqual(names.filter((name) => name.startsWith("access-control-")), [], response.url);
+    const csp = response.headers.get("content-security-policy") ?? "";
+    for (
+      const part of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+    ) {
+      assert.ok(csp.split("; ").includes(part), `${part} at ${response.url}`);
+    }
+    assert.doesNotMatch(csp, /unsafe|\*/);
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+    assert.equal(response.headers.get("cache-control"), "no-store");
+  }
+});
+
+Deno.test("a request of more than 1 MiB is refused", async () => {
+  await using router = await Router.start();
+  const response = await callApi(router, "/tokens", { method: "POST", body: "x".repeat(1024 * 1024 + 1) });
+  assert.equal(response.status, 413);
+  assert.equal(await errorCode(response), "request_too_large");
+});
+
+Deno.test("no secret is in anything that the API says", async () => {
+  await using upstream = new FakeUpstream(chatReply(`the key is ${KEY}`));
+  const secondKey = "sk-second-secret-9876543210";
+  await using router = await Router.start({
+    upstreams: [
+      { sk: KEY, endpoint: upstream.endpoint, name: "one" },
+      { sk: secondKey, endpoint: `${upstream.endpoint}?api_key=query-secret-12345`, name: "two" },
+    ],
+    env: { ALERT_WEBHOOK: "http://127.0.0.1:1/hook-secret-12345" },
+  });
+  const response = await router.chat({ messages: [{ role: "user", content: `my token is ${TEST_TOKEN}` }] });
+  await response.text();
+  await (await router.chat()).text();
+  await router.recorded(2);
+  // A record of before: a secret that was none then.
+  router.execute("UPDATE records SET response = response || ?", ` and ${secondKey} and ${TEST_TOKEN}`);
+  const said: string[] = [];
+  for (
+    const path of [
+      "/upstreams",
+      "/tokens",
+      "/records",
+      "/records?q=key",
+      "/records/1",
+      "/records/1/export",
+      "/settings",
+      "/stats",
+    ]
+  ) {
+    const answer = await callApi(router, path);
+    assert.equal(answer.status, 200, path);
+    said.push(await answer.text());
+  }
+  const test = await callApi(router, "/upstreams/1/test", { method: "POST" });
+  said.push(await test.text());
+  const replay = await callApi(router, "/records/2/replay", { method: "POST" });
+  said.push(await replay.text());
+  assert.equal(replay.status, 200, said.at(-1));
+  const all = said.join("\n");
+  for (
+    const secret of [
+      KEY,
+      secondKey,
+      TEST_TOKEN,
+      adminTokenOf(router),
+      "query-secret-12345",
+      "hook-secret-12345",
+    ]
+  ) {
+    assert.ok(!all.includes(secret), `${secret.slice(0, 8)} was said`);
+  }
+  assert.ok(all.includes("sk-…"));
+  assert.ok(!router.text.includes(adminTokenOf(router)), "the log shows the admin token");
+});
+
+Deno.test("the admin token is never forwarded to an upstream that takes the client's own key", async () => {
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  await using router = await Router.start({
+    upstreams: [{ sk: "asis", endpoint: upstream.endpoint }],
+    args: ["--noauth"],
+  });
+  const response = await router.fetch("/models", {
+    headers: { authorization: `Bearer ${adminTokenOf(router)}` },
+  });
+  assert.equal(await statusOf(response), 401);
+  assert.equal(upstream.requests.length, 0);
+});
+
+Deno.test("the command line keeps the admin token apart from the clients'", async () => {
+  await using router = await Router.start();
+  const cwd = router.directory;
+  const same = await runProgram(["token", "set", "--admin", TEST_TOKEN], { cwd });
+  assert.equal(same.code, 1);
+  assert.match(same.stderr, /clients send this token/);
+  const short = await runProgram(["token", "set", "--admin", "short"], { cwd });
+  assert.equal(short.code, 2);
+  const own = await runProgram(["token", "set", "--admin", "my-own-admin-token"], { cwd });
+  assert.equal(own.code, 0);
+  assert.doesNotMatch(own.stdout, /my-own-admin-token/);
+  assert.equal((await runProgram(["token", "show", "--admin"], { cwd })).stdout, "my-own-admin-token\n");
+  assert.equal((await runProgram(["token", "show"], { cwd })).stdout, `${TEST_TOKEN}\n`);
+  const tokens = await askApi<{ name: string }[]>(router, "/tokens");
+  assert.equal(tokens.length, 1);
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { openDatabase } from "../../../src/store/sqlite.ts";
+import { RecordQueryThread } from "../../../src/store/reader.ts";
+import { StoreError } from "../../../src/store/store.ts";
+import { byHand, makeRecord, makeSession, withDirectory } from "./support.ts";
+
+function readerOf(path: string, workers: Worker[] = []): RecordQueryThread {
+  return new RecordQueryThread({
+    path,
+    spawnWorker: () => {
+      const url = new URL("../../../src/store/reader_worker.ts", import.meta.url).href;
+      const worker = new Worker(url, { type: "module" });
+      workers.push(worker);
+      return worker;
+    },
+  });
+}
+
+Deno.test("RecordQueryThread begins its thread with the first question", async () => {
+  await withDirectory(async (path) => {
+    const session = makeSession(path);
+    session.write([makeRecord({ requestId: "one" })]);
+    const workers: Worker[] = [];
+    const reader = readerOf(path, workers);
+    assert.equal(workers.length, 0);
+    const { records, hasMore } = await reader.ask("summaries", { limit: 10 });
+    assert.deepEqual([records[0]?.requestId, records[0]?.reply, hasMore], ["one", "Hello", false]);
+    assert.equal((await reader.ask("record", "one"))?.attempts.length, 2);
+    assert.equal(await reader.ask("record", 99), null);
+    assert.equal(workers.length, 1);
+    reader.close();
+    session.close();
+  });
+});
+
+Deno.test("RecordQueryThread gives the last failure of each upstream that has one", async () => {
+  await withDirectory(async (path) => {
+    const session = makeSession(path);
+    session.write([makeRecord(), makeRecord()]);
+    const reader = readerOf(path);
+    const [failure, ...more] = await reader.ask("lastFailures", [1, 2, 3]);
+    assert.deepEqual([failure?.upstreamId, failure?.errorClass, failure?.message], [
+      1,
+      "connect_error",
+      "connection refused",
+    ]);
+    assert.deepEqual(more, []);
+    reader.close();
+    session.close();
+  });
+});
+
+Deno.test("RecordQueryThread says what is wrong with a database, and reads it when it has come", async () => {
+  await withDirectory(async (path) => {
+    const reader = readerOf(path);
+    await assert.rejects(reader.ask("stats", "15m"), (error) => error instanceof StoreError);
+    openDatabase(path).close();
+    assert.equal((await reader.ask("stats", "15m")).total.requests, 0);
+    reader.close();
+  });
+});
+
+Deno.test("RecordQueryThread cannot write, not even by a question", async () => {
+  await withDirectory(async (path) => {
+    openDatabase(path).close();
+    const reader = readerOf(path);
+    await reader.ask("summaries", { limit: 1, filter: { text: "'; DROP TABLE records; --" } });
+    byHand(path, "SELECT * FROM records");
+    reader.close();
+  });
+});
+
+Deno.test("RecordQueryThread refuses questions once it is closed, those that wait included", async () => {
+  await withDirectory(async (path) => {
+    openDatabase(path).close();
+    const reader = readerOf(path);
+    const waiting = assert.rejects(reader.ask("stats", "30d"), StoreError);
+    reader.close();
+    await waiting;
+    await assert.rejects(reader.ask("stats", "30d"), StoreError);
+  });
+});
+
+Deno.test("RecordQueryThread takes a number of questions at once, not any number", async () => {
+  await withDirectory(async (path) => {
+    openDatabase(path).close();
+    const reader = readerOf(path);
+    const asked = Array.from({ length: 70 }, () => reader.ask("stats", "15m"));
+    const answers = await Promise.allSettled(asked);
+    assert.equal(answers.filter(({ status }) => status === "rejected").length, 6);
+    reader.close();
+  });
+});
+
+Deno.test("a hit is shown with the words around it, of the reply before the request", async () => {
+  await withDirectory(async (path) => {
+    const session = makeSession(path);
+    session.write([
+      makeRecord({ response: `${"before ".repeat(50)}the Needle${" after".repeat(50)}` }),
+      makeRecord({
+        response: "",
+        body: JSON.stringify({ messages: [{ role: "user", content: "请问深圳机场怎么走" }] }),
+      }),
+    ]);
+    const reader = readerOf(path);
+    const hitOf = async (text: string) =>
+      (await reader.ask("summaries", { limit: 5, filter: { text } })).records[0]?.hit ?? [];
+    const [before, hit, after] = await hitOf("needl");
+    assert.deepEqual(hit, { text: "Needle", isHit: true });
+    assert.match(before?.text ?? "", /^….*the $/);
+    assert.match(after?.text ?? "", /^ after.*…$/);
+    assert.ok((before?.text.length ?? 0) < 80 && (after?.text.length ?? 0) < 200);
+    assert.ok((await hitOf("深圳")).some(({ text, isHit }) => isHit && text === "深圳"));
+    reader.close();
+    session.close();
+  });
+});
