@@ -249,7 +249,7 @@ browserTest("a day with the page, from the first login to the last", async (t) =
       return response.status;
     };
     await eventually(async () => await ask() === 200 || null, "the token to work");
-    await page.reload();
+    await visitor.go("/tokens");
     assert.ok(!(await page.content()).includes(secret));
     await page.getByRole("link", { name: "Revoke notebook" }).click();
     await page.getByRole("button", { name: "Revoke" }).click();

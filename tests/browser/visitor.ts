@@ -41,7 +41,17 @@ const FLAGS = [
 ];
 
 export function browserTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
-  Deno.test({ name, fn, ignore: isBrowserMissing });
+  const telling = async (t: Deno.TestContext) => {
+    try {
+      await fn(t);
+    } catch (error) {
+      // Otherwise the page's complaints hide what failed.
+      throw error instanceof SuppressedError
+        ? new AggregateError([error.suppressed, error.error], name)
+        : error;
+    }
+  };
+  Deno.test({ name, fn: telling, ignore: isBrowserMissing });
 }
 
 export const PHONE = { width: 390, height: 844 };

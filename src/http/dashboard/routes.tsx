@@ -3,7 +3,7 @@
  *
  * Owns which address shows what. Asks the service for everything, and knows nothing of login and guards.
  */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../admin/auth.ts";
@@ -52,9 +52,14 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   views.route("/records", recordRoutes(deps));
   views.route("/upstreams", upstreamRoutes(deps));
   views.route("/tokens", tokenRoutes(deps));
+  views.get("*", async (c, next) => {
+    if (c.req.path === "/admin/") return c.redirect("/admin", 303);
+    if (wantsPage(c)) throw new RouterError(404, "not_found", pageContext(c, now()).m.notFoundText);
+    return await next();
+  });
   views.onError((error, c) => {
     const answer = error instanceof RouterError ? error : null;
-    if (answer === null || !(c.req.header("accept") ?? "").includes("text/html")) throw error;
+    if (answer === null || !wantsPage(c)) throw error;
     const page = pageContext(c, now());
     const title = answer.status === 404 ? page.m.notFoundTitle : page.m.errorTitle;
     c.status(answer.status as ContentfulStatusCode);
@@ -65,6 +70,11 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     assets: assetRoutes(),
     views,
   };
+}
+
+/** A person looks; programs and htmx get the error as JSON. */
+function wantsPage(c: Context<AdminEnv>): boolean {
+  return !c.req.path.startsWith("/admin/api") && (c.req.header("accept") ?? "").includes("text/html");
 }
 
 function rangeOf(text: string | undefined): StatsRange {

@@ -18,6 +18,16 @@
     next?.closest("tr").scrollIntoView({ block: "nearest" });
   }
 
+  // A list that is drawn anew keeps the place where one was.
+  let focused = null;
+  document.addEventListener("htmx:beforeSwap", () => {
+    focused = document.activeElement?.closest(".record")?.dataset.record ?? null;
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (focused === null || document.activeElement?.closest(".record")) return;
+    document.querySelector(`.record[data-record="${focused}"] .row-link`)?.focus();
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && event.target === search) {

@@ -90,7 +90,7 @@ function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX.Elemen
       hx-target="#list"
       hx-select="#list"
       hx-swap="outerHTML"
-      hx-trigger="input changed delay:250ms from:#search, change, submit"
+      hx-trigger="input changed delay:250ms from:#search, change from:find .more-filters, submit"
       hx-sync="this:replace"
     >
       <div class="search">
