@@ -1,10 +1,12 @@
 /**
  * Keeps the table `request_stats` in step with `records`.
  *
- * Owns which rows have been counted. A request counts once, when its row is settled. Rows that were there before
- * the table are counted by {@link StatsWriter.step}, newest first: those above `request_stats_progress.low` have
- * been, those up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the
- * writer's connection.
+ * Owns which rows have been counted. A request counts once, when its row is settled. What was counted is added to
+ * the table a moment later, by {@link StatsWriter.step}: within each commit it would make a small one twice as
+ * long. A process that is killed takes that moment's counts with it, never a record. Rows that were there before
+ * the table are counted by the same steps, newest first: those above `request_stats_progress.low` have been, those
+ * up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the writer's
+ * connection.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { ErrorClass, Outcome } from "../core/types.ts";
@@ -32,6 +34,7 @@ export class StatsWriter {
   readonly #db: DatabaseSync;
   readonly #now: () => number;
   #low: number | null = null;
+  #pending: StatsTally | null = null;
   #prunedAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param now milliseconds since the Unix epoch */
@@ -61,17 +64,34 @@ export class StatsWriter {
     return id > this.#low;
   }
 
-  /** To be called in the transaction that settles the rows. */
+  /** Counts a request whose row has been committed. */
+  count(request: CountedRequest): void {
+    this.#pending ??= this.tally();
+    this.#pending.add(request);
+  }
+
+  /** Adds to the table, within the transaction of the caller. */
   write(tally: StatsTally): void {
     for (const sums of tally.sums()) this.#add(sums);
   }
 
   /**
-   * Counts some rows that were there before, or deletes steps that are too old; a few milliseconds.
+   * Adds what was counted to the table. @throws what SQLite throws; then it is still to be added
+   */
+  flush(): void {
+    const pending = this.#pending;
+    if (pending === null) return;
+    this.#transaction(() => this.write(pending));
+    this.#pending = null;
+  }
+
+  /**
+   * Flushes, counts some rows that were there before, and deletes steps that are too old; a few milliseconds.
    * @returns whether there may be more to do
    * @throws what SQLite throws, with nothing of the step done
    */
   step(): boolean {
+    this.flush();
     const nowMs = this.#now();
     if (Math.abs(nowMs - this.#prunedAtMs) >= PRUNE_MS) {
       this.#prune(nowMs);

@@ -11,7 +11,6 @@ import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RE
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
-import type { StatsTally } from "./stats_tally.ts";
 import { StatsWriter } from "./stats_writer.ts";
 import type { UpstreamStateNote } from "./store.ts";
 import { putUpstreamStates } from "./upstream_states.ts";
@@ -103,7 +102,7 @@ export class WriterSession {
     return this.#search.step();
   }
 
-  /** One small step of counting records that were there before the statistics; false when all are. */
+  /** One small step of keeping the statistics; false when there is nothing more to do for now. */
   count(): boolean {
     return this.#stats.step();
   }
@@ -115,6 +114,7 @@ export class WriterSession {
 
   close(): void {
     try {
+      this.#stats.flush();
       this.#instances.leave();
       this.#connection.db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } finally {
@@ -151,13 +151,13 @@ export class WriterSession {
     begin.run();
     let place = 0;
     try {
-      const tally = this.#stats.tally();
+      const settled: RequestRecord[] = [];
       for (const record of records) {
-        if (!skipped.has(place)) this.#put(record, tally);
+        if (!skipped.has(place) && this.#put(record)) settled.push(record);
         place++;
       }
-      this.#stats.write(tally);
       commit.run();
+      for (const record of settled) this.#stats.count(record);
       return null;
     } catch (error) {
       // SQLite ends the transaction by itself after some errors (a full disk, for one).
@@ -167,15 +167,16 @@ export class WriterSession {
     }
   }
 
-  #put(record: RequestRecord, tally: StatsTally): void {
+  /** Returns whether the request is settled by it, and to be counted now. */
+  #put(record: RequestRecord): boolean {
     const { upsert, deleteAttempts, insertAttempt } = this.#statements;
     const isNewlySettled = record.outcome !== "in_flight" && this.#stats.isUnsettled(record.requestId);
     const row = upsert.get(...recordParams(record, this.#options.instance));
-    if (row === undefined) return;
+    if (row === undefined) return false;
     const id = row["id"] ?? null;
     deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    if (isNewlySettled && this.#stats.isToCount(Number(id))) tally.add(record);
+    return isNewlySettled && this.#stats.isToCount(Number(id));
   }
 }
 

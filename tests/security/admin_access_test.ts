@@ -73,6 +73,12 @@ Deno.test("the admin page opens to its own token only", async (t) => {
     assert.equal(await statusOf(await postLogin(router, { token: " " })), 403);
     router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
   });
+  await t.step("with a slash at the end it is the same page", async () => {
+    const browser = await Browser.login(router);
+    const response = await browser.fetch("/", { headers: { accept: "text/html" } });
+    assert.equal(`${await statusOf(response)} ${response.headers.get("location")}`, "303 /admin");
+    assert.equal(response.headers.get("location"), "/admin");
+  });
   await t.step("next leads nowhere else", async () => {
     for (
       const next of [

@@ -17,6 +17,8 @@ export interface LiveHubDeps {
 
 /** How often the list of requests under way is sent. */
 const LIST_MS = 500;
+/** More are not listed: nobody reads them all, and each list costs. */
+const MAX_LISTED = 200;
 /** How often a watched reply is looked at; a long one less often, because each look copies its text. */
 const WATCH_MS = 100;
 const LONG_WATCH_MS = 1_000;
@@ -36,11 +38,14 @@ export class LiveHub {
     this.#deps = deps;
   }
 
-  /** Oldest first. */
+  /** The oldest ones, oldest first; at most 200. */
   live(): LiveRequest[] {
-    return [...this.#deps.sessions()].filter((session) => !session.isSettled).map((session) =>
-      this.#view(session)
-    );
+    const views: LiveRequest[] = [];
+    for (const session of this.#deps.sessions()) {
+      if (views.length === MAX_LISTED) break;
+      if (!session.isSettled) views.push(this.#view(session));
+    }
+    return views;
   }
 
   /** Returns the function that ends it. */

@@ -225,6 +225,7 @@ export interface AdminService {
 
   stats(range: StatsRange): Promise<Stats>;
 
+  /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];
   /** Returns the function that ends it. */
   subscribe(listener: (event: LiveEvent) => void): () => void;

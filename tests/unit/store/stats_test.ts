@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { toGoTime } from "../../../src/store/go_time.ts";
+import { KEEP_EVERYTHING } from "../../../src/store/retention.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../../../src/store/stats_reader.ts";
-import type { WriterSession } from "../../../src/store/writer_session.ts";
+import { WriterSession } from "../../../src/store/writer_session.ts";
 import { byHand, makeRecord, makeSession, rowsOf, withDirectory } from "./support.ts";
 
 function recent(changes: Partial<RequestRecord> = {}): RequestRecord {
   return makeRecord({ createdAtMs: Date.now(), attempts: [], ...changes });
+}
+
+/** Commits the records and does what the thread does when it is idle. */
+function write(session: WriterSession, records: readonly RequestRecord[]): void {
+  session.write(records);
+  while (session.count());
 }
 
 function statsOf(path: string, span: StatsSpan = "15m"): RequestStats {
@@ -19,14 +26,10 @@ function statsOf(path: string, span: StatsSpan = "15m"): RequestStats {
   }
 }
 
-function countAll(session: WriterSession): void {
-  while (session.count());
-}
-
 Deno.test("a committed record is in the statistics of every span, in its own step", async () => {
   await withDirectory((path) => {
     const session = makeSession(path);
-    session.write([
+    write(session, [
       recent({ elapsedMs: 100, firstTokenMs: 40 }),
       recent({ elapsedMs: 900, firstTokenMs: null }),
     ]);
@@ -51,11 +54,11 @@ Deno.test("a request counts once: not while it is in flight, and not again when 
   await withDirectory((path) => {
     const session = makeSession(path);
     const record = recent();
-    session.write([{ ...record, outcome: "in_flight", status: 0 }]);
+    write(session, [{ ...record, outcome: "in_flight", status: 0 }]);
     assert.equal(statsOf(path).total.requests, 0);
-    session.write([record]);
-    session.write([{ ...record, response: "Hello again" }]);
-    session.write([{ ...record, outcome: "in_flight", status: 0 }]);
+    write(session, [record]);
+    write(session, [{ ...record, response: "Hello again" }]);
+    write(session, [{ ...record, outcome: "in_flight", status: 0 }]);
     assert.equal(statsOf(path).total.requests, 1);
     session.close();
   });
@@ -81,7 +84,7 @@ Deno.test("errors are failures of the service: neither the client's mistakes nor
   for (const [outcome, status, errors] of outcomes) {
     await withDirectory((path) => {
       const session = makeSession(path);
-      session.write([recent({ outcome, status })]);
+      write(session, [recent({ outcome, status })]);
       const { total } = statsOf(path);
       assert.deepEqual([total.requests, total.errors], [1, errors], `${outcome} ${status}`);
       session.close();
@@ -92,7 +95,7 @@ Deno.test("errors are failures of the service: neither the client's mistakes nor
 Deno.test("latencies are of requests that were answered: failing fast does not make the service look fast", async () => {
   await withDirectory((path) => {
     const session = makeSession(path);
-    session.write([
+    write(session, [
       recent({ elapsedMs: 1_000 }),
       ...Array.from({ length: 9 }, () => recent({ outcome: "upstream_error", status: 502, elapsedMs: 1 })),
     ]);
@@ -105,7 +108,7 @@ Deno.test("latencies are of requests that were answered: failing fast does not m
 Deno.test("failed attempts count for their upstream, answers for the one that gave them", async () => {
   await withDirectory((path) => {
     const session = makeSession(path);
-    session.write([makeRecord({ createdAtMs: Date.now() }), makeRecord({ createdAtMs: Date.now() })]);
+    write(session, [makeRecord({ createdAtMs: Date.now() }), makeRecord({ createdAtMs: Date.now() })]);
     assert.deepEqual(statsOf(path).upstreams, [
       { id: 2, requests: 2, failures: 0 },
       { id: 1, requests: 0, failures: 2 },
@@ -136,17 +139,14 @@ Deno.test("rows that were there before the statistics are counted, newest first,
     byHand(path, "UPDATE request_stats_progress SET low = 4; DELETE FROM request_stats");
 
     const session = makeSession(path);
-    session.write([
+    write(session, [
       recent({ requestId: "old-3", createdAtMs: nowMs - 30_000 }),
       recent({ requestId: "new" }),
     ]);
-    assert.equal(statsOf(path).total.requests, 1);
-    countAll(session);
     assert.deepEqual(rowsOf(path, "SELECT low FROM request_stats_progress"), [{ low: 0 }]);
     const { total } = statsOf(path, "30d");
     assert.deepEqual([total.requests, total.errors], [3, 1]);
-    session.write([recent({ requestId: "old-4", createdAtMs: nowMs - 20_000 })]);
-    countAll(session);
+    write(session, [recent({ requestId: "old-4", createdAtMs: nowMs - 20_000 })]);
     assert.equal(statsOf(path, "30d").total.requests, 4);
     session.close();
   });
@@ -155,7 +155,7 @@ Deno.test("rows that were there before the statistics are counted, newest first,
 Deno.test("what a dead process left in flight counts when it is marked as crashed", async () => {
   await withDirectory((path) => {
     const session = makeSession(path);
-    session.write([recent({ outcome: "in_flight", status: 0 })]);
+    write(session, [recent({ outcome: "in_flight", status: 0 })]);
     byHand(path, "UPDATE records SET instance = 'dead'");
     session.beat();
     const { total } = statsOf(path);
@@ -176,7 +176,7 @@ Deno.test("steps that no view shows any more are deleted", async () => {
         `INSERT INTO request_stats VALUES (${stepSeconds}, ${oldSeconds}, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
       );
     }
-    countAll(session);
+    while (session.count());
     assert.deepEqual(
       rowsOf(path, "SELECT step_seconds FROM request_stats ORDER BY 1").map((row) => row["step_seconds"]),
       [600, 21_600],
@@ -189,10 +189,33 @@ Deno.test("token counts that no provider can mean do not spoil the sums", async 
   await withDirectory((path) => {
     const session = makeSession(path);
     const usage = { inputTokens: -5, outputTokens: 1e300, cachedTokens: null, reasoningTokens: null };
-    session.write([recent({ usage }), recent()]);
+    write(session, [recent({ usage }), recent()]);
     const { total } = statsOf(path);
     assert.equal(total.inputTokens, 3);
     assert.equal(total.outputTokens, 1_000_000_005);
     session.close();
+  });
+});
+
+Deno.test("what was counted while another program held the lock is in the table when the writer closes", async () => {
+  await withDirectory((path) => {
+    const session = new WriterSession({
+      path,
+      durability: "normal",
+      instance: "counting",
+      pid: Deno.pid,
+      busyTimeoutMs: 1,
+      retention: KEEP_EVERYTHING,
+    });
+    session.write([recent()]);
+    const lock = new DatabaseSync(path);
+    lock.exec("BEGIN IMMEDIATE");
+    assert.throws(() => session.count(), /locked/);
+    lock.exec("COMMIT");
+    lock.close();
+    assert.equal(statsOf(path).total.requests, 0);
+    session.write([recent()]);
+    session.close();
+    assert.equal(statsOf(path).total.requests, 2);
   });
 });
