@@ -56,6 +56,7 @@ export function browserTest(name: string, fn: (t: Deno.TestContext) => Promise<v
 
 export const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1360, height: 900 };
+const HIGHEST = 2_600;
 
 /** Dispose it: it fails when the page complained, or asked another host. */
 export class Visitor implements AsyncDisposable {
@@ -98,10 +99,15 @@ export class Visitor implements AsyncDisposable {
   static async loggedIn(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
     const visitor = await Visitor.open(router, options);
     await visitor.go("/login");
-    await visitor.page.locator("#token").fill(adminTokenOf(router));
-    await visitor.page.locator("form button[type=submit]").click();
-    await visitor.page.waitForURL(`${visitor.origin}/admin`);
+    await visitor.logIn();
     return visitor;
+  }
+
+  /** On the login page. */
+  async logIn(): Promise<void> {
+    await this.page.locator("#token").fill(adminTokenOf(this.#router));
+    await this.page.locator("form button[type=submit]").click();
+    await this.page.waitForURL(`${this.origin}/admin`);
   }
 
   get origin(): string {
@@ -131,10 +137,16 @@ export class Visitor implements AsyncDisposable {
     return this.#problems.splice(0);
   }
 
-  /** Of the whole page, as `NAME.png`. */
+  /** As `NAME.png`, of a window that is as high as the page (up to a bound: lists are long). */
   async screenshot(name: string): Promise<void> {
     await Deno.mkdir(SCREENSHOTS, { recursive: true });
-    await this.page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, fullPage: true });
+    const { page } = this;
+    const size = page.viewportSize();
+    const height = Number(await page.evaluate("document.documentElement.scrollHeight"));
+    if (size !== null) await page.setViewportSize({ width: size.width, height: Math.min(height, HIGHEST) });
+    await page.evaluate("scrollTo(0, 0)");
+    await page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, animations: "disabled" });
+    if (size !== null) await page.setViewportSize(size);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

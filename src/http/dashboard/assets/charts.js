@@ -73,7 +73,7 @@
     const options = {
       width: area.clientWidth,
       height: HEIGHT,
-      padding: [10, 8, 0, 0],
+      padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
       scales: { y: { range: (_plot, _min, max) => [0, CEILINGS[unit](max ?? 0)] } },

@@ -28,6 +28,11 @@ const TEXT_LIMIT = 8_000;
 /** When there are many. */
 const SHORT_LIMIT = 2_000;
 
+/** It is folded, and its texts are cut shorter. */
+export function isLong(turns: readonly Turn[]): boolean {
+  return turns.length >= FOLDED_FROM;
+}
+
 /** Which turns are folded away: from, to (excluded); null for none. */
 export function foldedTurns(count: number): readonly [from: number, to: number] | null {
   return count < FOLDED_FROM ? null : [SHOWN_FIRST, count - SHOWN_LAST];
@@ -60,7 +65,7 @@ export function TurnRange({ page, recordId, turns, wholeKey, from, to }: TurnsPr
   from: number;
   to: number;
 }): JSX.Element {
-  const textLimit = turns.length >= FOLDED_FROM ? SHORT_LIMIT : TEXT_LIMIT;
+  const textLimit = isLong(turns) ? SHORT_LIMIT : TEXT_LIMIT;
   return (
     <>
       {turns.slice(from, to).map(({ role, pieces }, offset) => (

@@ -3,12 +3,13 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
+import { harmless } from "../../../core/recorded_text.ts";
 import { CSRF_HEADER } from "../../admin/auth.ts";
 import { type AssetName, assetPath } from "../assets.ts";
 import type { Messages } from "../messages.ts";
 import type { PageContext } from "../page_context.ts";
 import { Icon } from "./icons.tsx";
-import { CsrfField, Notice } from "./parts.tsx";
+import { CsrfField, Notice, Recorded } from "./parts.tsx";
 
 export type ViewName = "overview" | "records" | "live" | "upstreams" | "tokens" | "settings";
 
@@ -50,7 +51,7 @@ export function Document({ page, title, scripts = [], styles = [], children }: D
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="htmx-config" content={JSON.stringify(HTMX_SETTINGS)} />
-        <title>{`${title} · ${m.product}`}</title>
+        <title>{harmless(`${title} · ${m.product}`)}</title>
         <link rel="icon" href={FAVICON} />
         {["page.css" as const, ...styles].map((name) => <link rel="stylesheet" href={assetPath(name)} />)}
         {scripts.map((name) => <script src={assetPath(name)} defer></script>)}
@@ -102,7 +103,11 @@ export function Layout(
       </header>
       <main id="content" tabindex={-1}>
         {page.done === null ? null : <Notice tone="good">{m.done[page.done]}</Notice>}
-        {!problem ? null : <Notice tone="bad">{problem}</Notice>}
+        {!problem ? null : (
+          <Notice tone="bad">
+            <Recorded text={problem} />
+          </Notice>
+        )}
         {children}
       </main>
       <div

@@ -7,7 +7,7 @@ import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Stats } from "../../admin/service.ts";
 import type { PageContext } from "../page_context.ts";
-import { Moment } from "./parts.tsx";
+import { Moment, Recorded } from "./parts.tsx";
 
 type Unit = "rate" | "percent" | "duration" | "count";
 
@@ -165,7 +165,7 @@ export function UpstreamShare({ page, stats }: { page: PageContext; stats: Stats
           return (
             <li>
               <span class="share-name">
-                <bdi>{name}</bdi>
+                <Recorded text={name} />
               </span>
               <svg class="bar" width="100%" height="10" aria-hidden="true">
                 <rect class="bar-track" width="100%" height="10" rx="5" />

@@ -2,6 +2,7 @@
  * What is shown where there is nothing to show.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
+import { harmless } from "../../../core/recorded_text.ts";
 import { Layout, type ViewName } from "../components/layout.tsx";
 import { Empty } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";
@@ -16,7 +17,7 @@ export function Failure({ page, current, title, text }: {
   return (
     <Layout page={page} title={title} current={current}>
       <h1>{title}</h1>
-      <Empty title={text}>
+      <Empty title={harmless(text)}>
         <p>
           <a class="button" href={current === null ? "/admin" : `/admin/${current}`}>{page.m.back}</a>
         </p>

@@ -195,7 +195,11 @@ function UpstreamCard({ page, upstream }: { page: PageContext; upstream: Upstrea
       <p class="muted mono ellipsis">
         <Recorded text={upstream.endpoint} />
       </p>
-      {problem === null ? null : <p class="bad">{problem}</p>}
+      {problem === null ? null : (
+        <p class="bad">
+          <Recorded text={problem} />
+        </p>
+      )}
       {state !== "open" ? null : (
         <p>
           {reason === null ? null : (

@@ -5,7 +5,7 @@ import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { RecordDetail, ReplayResult, UpstreamView } from "../../admin/service.ts";
 import { Attempts } from "../components/attempts.tsx";
-import { Reply, Turns } from "../components/conversation.tsx";
+import { isLong, Reply, Turns } from "../components/conversation.tsx";
 import { CutText } from "../components/cut_text.tsx";
 import { watchPath } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
@@ -94,7 +94,10 @@ function Conversation({ page, detail, wholeKey, areAllTurnsShown }: RecordProps)
   const { m } = page;
   const conversation = conversationOf(record);
   return (
-    <section aria-labelledby="conversation-title" class="conversation">
+    <section
+      aria-labelledby="conversation-title"
+      class={isLong(conversation?.turns ?? []) ? "conversation conversation-long" : "conversation"}
+    >
       <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
       {conversation === null
         ? (

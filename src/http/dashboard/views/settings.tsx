@@ -30,7 +30,9 @@ export function Settings({ page, settings }: {
         <tbody>
           {settings.map(({ name, value }) => (
             <tr>
-              <th scope="row">{name}</th>
+              <th scope="row">
+                <Recorded text={name} />
+              </th>
               <td class="mono">{value === "" ? <span class="muted">–</span> : <Recorded text={value} />}</td>
             </tr>
           ))}

@@ -56,7 +56,9 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
                 <th scope="row">
                   <Recorded text={token.name} />
                 </th>
-                <td class="mono muted">{token.token}</td>
+                <td class="mono muted">
+                  <Recorded text={token.token} />
+                </td>
                 <td class="actions">
                   <a
                     class="button button-small"

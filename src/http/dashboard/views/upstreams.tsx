@@ -120,7 +120,11 @@ function UpstreamItem({ page, upstream, upstreams, stats, tested }: UpstreamsPro
         </p>
         <p class="muted">{optionsOf(page, upstream)}</p>
         <FailoverCount page={page} stats={stats} id={id} />
-        {problem === null ? null : <p class="bad">{problem}</p>}
+        {problem === null ? null : (
+          <p class="bad">
+            <Recorded text={problem} />
+          </p>
+        )}
         {lastError === null ? null : (
           <p class="last-error">
             <span class="muted">
@@ -194,7 +198,10 @@ function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
   ];
   return (
     <>
-      {m.keyIs} <span class="mono">{upstream.key}</span>
+      {m.keyIs}{" "}
+      <span class="mono">
+        <Recorded text={upstream.key} />
+      </span>
       {options.map((option) => (
         <>
           {" · "}

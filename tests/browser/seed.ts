@@ -1,0 +1,184 @@
+/**
+ * A database with a month of traffic, most of it of the last minutes: something to look at.
+ */
+import { DatabaseSync } from "node:sqlite";
+import type { Attempt, RequestRecord } from "../../src/core/types.ts";
+import { runProgram, TEST_TOKEN } from "../support/router.ts";
+import { makeRecord, makeSession } from "../unit/store/support.ts";
+
+/** A folder with the database; the caller removes it. */
+export async function seedTraffic(upstreams: readonly { name: string; endpoint: string }[]): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "oar-browser-" });
+  await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
+  const path = `${directory}/db.sqlite`;
+  const db = new DatabaseSync(path);
+  const insert = db.prepare("INSERT INTO openai_upstreams(sk, endpoint, name) VALUES(?, ?, ?)");
+  for (const { name, endpoint } of upstreams) insert.run(`sk-${name}-0123456789abcdef`, endpoint, name);
+  db.close();
+  const session = makeSession(path);
+  session.write(traffic(Date.now()));
+  while (session.count());
+  while (session.index());
+  session.close();
+  return directory;
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/** Oldest first. */
+function traffic(nowMs: number): RequestRecord[] {
+  const random = seededRandom(20_261_126);
+  const moments = [
+    ...Array.from({ length: 240 }, () => random() * 30 * 24 * HOUR),
+    ...Array.from({ length: 260 }, () => random() * 24 * HOUR),
+    ...Array.from({ length: 420 }, () => random() ** 1.4 * 15 * MINUTE),
+  ].toSorted((a, b) => b - a);
+  return [
+    ...moments.map((agoMs) => oneRequest(nowMs - agoMs - 5_000, random)),
+    weatherRequest(nowMs - 4_000),
+  ];
+}
+
+const QUESTIONS = [
+  "Where does the Tuul river come from?",
+  "Write a haiku about the first snow in Khentii.",
+  "Summarise the attached minutes in three sentences.",
+  "How do I undo the last commit without losing my changes?",
+  "用一句话介绍一下图拉河。",
+];
+const ANSWERS = [
+  "The Tuul rises in the Khan Khentii mountains, north-east of Ulaanbaatar, and flows west past the city.",
+  "Snow before dawn falls;\nthe larches keep their counsel.\nA fox leaves its name.",
+  "The budget was approved. The release moves to March. Anna will write to the suppliers before Friday.",
+  "Use `git reset --soft HEAD~1`: the commit goes, your changes stay staged.",
+  "图拉河发源于肯特山，流经乌兰巴托，最后汇入鄂尔浑河。",
+];
+const MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "deepseek-chat"];
+const CLIENTS = ["notebook", "editor", "nightly-job"];
+
+function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const topic = Math.floor(random() * QUESTIONS.length);
+  const model = pick(MODELS);
+  const firstTokenMs = 180 + random() ** 3 * 1_800;
+  const elapsedMs = firstTokenMs + 300 + random() ** 2 * 6_000;
+  const fate = random();
+  const hasFailedOver = fate < 0.12;
+  const isLost = fate < 0.02;
+  const attempts: Attempt[] = [
+    ...(hasFailedOver ? [failedAttempt(createdAtMs)] : []),
+    {
+      index: hasFailedOver ? 2 : 1,
+      upstreamId: 1,
+      upstreamName: "openai",
+      startedAtMs: createdAtMs + (hasFailedOver ? 95 : 3),
+      durationMs: elapsedMs - 95,
+      status: isLost ? 502 : 200,
+      errorClass: isLost ? "http_status" : null,
+      message: isLost ? "HTTP 502: Bad Gateway" : null,
+    },
+  ];
+  const messages = [{ role: "user", content: QUESTIONS[topic] }];
+  return makeRecord({
+    createdAtMs,
+    model,
+    body: JSON.stringify({ model, stream: true, messages }),
+    response: isLost ? '{"error":{"message":"Bad Gateway"}}' : ANSWERS[topic] ?? "",
+    responseModel: model,
+    usage: {
+      inputTokens: 20 + Math.floor(random() * 2_000),
+      outputTokens: 30 + Math.floor(random() * 600),
+      cachedTokens: null,
+      reasoningTokens: null,
+    },
+    elapsedMs,
+    firstByteMs: firstTokenMs - 20,
+    firstTokenMs: isLost ? null : firstTokenMs,
+    status: isLost ? 502 : 200,
+    outcome: isLost ? "upstream_error" : "complete",
+    upstreamId: isLost ? null : hasFailedOver ? 1 : random() < 0.75 ? 1 : 2,
+    attempts,
+    client: pick(CLIENTS),
+    error: isLost ? "HTTP 502: Bad Gateway" : null,
+  });
+}
+
+function failedAttempt(createdAtMs: number): Attempt {
+  return {
+    index: 1,
+    upstreamId: 2,
+    upstreamName: "azure-east",
+    startedAtMs: createdAtMs + 3,
+    durationMs: 90,
+    status: 503,
+    errorClass: "http_status",
+    message: "HTTP 503: The engine is currently overloaded, please try again later",
+  };
+}
+
+/** The newest: it has everything that a conversation can have. */
+function weatherRequest(createdAtMs: number): RequestRecord {
+  const call = { name: "get_weather", arguments: '{"city":"Ulaanbaatar","units":"metric"}' };
+  const picture = `data:image/png;base64,${"iVBORw0KGgo".repeat(4_000)}`;
+  return makeRecord({
+    createdAtMs,
+    body: JSON.stringify({
+      model: "gpt-4o",
+      stream: true,
+      temperature: 0.3,
+      tools: [{ type: "function", function: { name: "get_weather" } }, {
+        type: "function",
+        function: { name: "search_web" },
+      }],
+      messages: [
+        { role: "system", content: "You are a careful travel assistant. Ask the tools about the weather." },
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "Is it cold in Ulaanbaatar, and was this taken there? 冬天需要穿什么？" },
+            { type: "image_url", image_url: { url: picture } },
+          ],
+        },
+        {
+          role: "assistant",
+          reasoning_content: "The weather first; the picture shows a square with a statue on a horse.",
+          content: "",
+          tool_calls: [{ id: "call_9f2", type: "function", function: call }],
+        },
+        { role: "tool", tool_call_id: "call_9f2", content: '{"temp_c": -18, "sky": "clear", "wind_kmh": 9}' },
+      ],
+    }),
+    reasoning: "It is cold. The statue is Damdin Sükhbaatar's, so the square is the one named after him.",
+    response: "Yes: -18 °C under a clear sky, with a light wind.\n\n" +
+      "The picture shows Sükhbaatar Square, in the middle of the city. 请穿羽绒服、保暖内衣和防滑的靴子。",
+    usage: { inputTokens: 1_231, outputTokens: 142, cachedTokens: 1_024, reasoningTokens: 48 },
+    elapsedMs: 2_840,
+    firstByteMs: 310,
+    firstTokenMs: 420,
+    upstreamId: 1,
+    attempts: [failedAttempt(createdAtMs), {
+      index: 2,
+      upstreamId: 1,
+      upstreamName: "openai",
+      startedAtMs: createdAtMs + 95,
+      durationMs: 2_745,
+      status: 200,
+      errorClass: null,
+      message: null,
+    }],
+    client: "notebook",
+    userAgent: "OpenAI/JS 7.57.0",
+    requestBytes: 44_512,
+    responseBytes: 6_310,
+  });
+}
+
+/** The same numbers every time (https://en.wikipedia.org/wiki/Linear_congruential_generator). */
+function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
