@@ -73,6 +73,12 @@ Deno.test("the admin page opens to its own token only", async (t) => {
     assert.equal(await statusOf(await postLogin(router, { token: " " })), 403);
     router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
   });
+  await t.step("a proxy's own Authorization is not in the way of a login", async () => {
+    const browser = await Browser.login(router);
+    const headers = { authorization: "Basic dXNlcjpwYXNz" };
+    assert.equal(await statusOf(await browser.fetch("/api/tokens", { headers })), 200);
+    assert.equal(await statusOf(await fetch(adminUrl(router, "/api/tokens"), { headers })), 401);
+  });
   await t.step("with a slash at the end it is the same page", async () => {
     const browser = await Browser.login(router);
     const response = await browser.fetch("/", { headers: { accept: "text/html" } });
