@@ -91,7 +91,7 @@
             ? `color-mix(in srgb, ${colour(each.colour)} 14%, transparent)`
             : undefined,
           spanGaps: false,
-          points: { show: (plot, index, from, to) => isSparse(plot.data[index], from, to), size: 5 },
+          points: { show: true, size: 5, filter: (plot, index) => loneIndexes(plot.data[index]) },
         })),
       ],
       plugins: [tooltip(format)],
@@ -99,14 +99,10 @@
     return new uPlot(options, [times, ...series.map(({ values }) => values)], area);
   }
 
-  /** Lone values would make no line, and be invisible. */
-  function isSparse(values, from, to) {
-    for (let at = from; at <= to; at++) {
-      const isLone = values[at] !== null && (values[at - 1] ?? null) === null &&
-        (values[at + 1] ?? null) === null;
-      if (isLone) return true;
-    }
-    return false;
+  /** Values without a neighbour make no line: they get a point, or would be invisible. */
+  function loneIndexes(values) {
+    const isThere = (at) => (values[at] ?? null) !== null;
+    return [...values.keys()].filter((at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1));
   }
 
   function timeTexts(_plot, times) {
@@ -135,6 +131,11 @@
     });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  // Nobody looks, or somebody reads the table: it must not close under their eyes.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id !== "figures") return;
+    if (document.hidden || event.target.querySelector("details[open]") !== null) event.preventDefault();
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.querySelector?.("[data-plot-times]") || event.target.id === "figures") drawAll();
   });

@@ -5,7 +5,8 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats } from "../../admin/service.ts";
+import type { Stats, StatsRange } from "../../admin/service.ts";
+import type { Messages } from "../messages.ts";
 import type { PageContext } from "../page_context.ts";
 import { Moment, Recorded } from "./parts.tsx";
 
@@ -58,16 +59,24 @@ export function Plots({ page, stats, children }: {
   );
 }
 
-function plotsOf({ m }: PageContext, { points, stepMs }: Stats): Plot[] {
-  const perSecond = (count: number) => count / (stepMs / 1000);
+/** In what requests are counted: over a month, nobody has a feeling for seconds. */
+const RATE_UNITS = {
+  "15m": { title: "plotRequestsPerSecond", unitMs: 1_000 },
+  "24h": { title: "plotRequestsPerMinute", unitMs: 60_000 },
+  "30d": { title: "plotRequestsPerHour", unitMs: 3_600_000 },
+} as const satisfies Record<StatsRange, { title: keyof Messages; unitMs: number }>;
+
+function plotsOf({ m }: PageContext, { range, points, stepMs }: Stats): Plot[] {
+  const { title, unitMs } = RATE_UNITS[range];
+  const perUnit = (count: number) => count / (stepMs / unitMs);
   const perMinute = (count: number) => count / (stepMs / 60_000);
   return [
     {
-      title: m.plotRequests,
+      title: m[title],
       unit: "rate",
       series: [
-        { label: m.seriesRequests, colour: "accent", values: points.map((each) => perSecond(each.requests)) },
-        { label: m.seriesErrors, colour: "bad", values: points.map((each) => perSecond(each.errors)) },
+        { label: m.seriesRequests, colour: "accent", values: points.map((each) => perUnit(each.requests)) },
+        { label: m.seriesErrors, colour: "bad", values: points.map((each) => perUnit(each.errors)) },
       ],
     },
     {

@@ -124,7 +124,7 @@ function Tiles({ page, stats, inFlight }: {
   return (
     <dl class="tiles">
       <Tile label={m.tileRequests} value={format.short(total.requests)}>
-        {m.perSecond(format.rate(total.requests / seconds))}
+        {rateText(page, total.requests / seconds)}
       </Tile>
       <Tile label={m.tileErrors} value={format.percent(errorRate)} isBad={total.errors > 0}>
         {m.errorsOf(format.short(total.errors))}
@@ -141,6 +141,14 @@ function Tiles({ page, stats, inFlight }: {
       <Tile label={m.tileInFlight} value={String(inFlight)} slot="in-flight-count">{m.inFlightHint}</Tile>
     </dl>
   );
+}
+
+/** In the unit in which the number is no tiny fraction. */
+function rateText({ m, format }: PageContext, perSecond: number): string {
+  if (perSecond >= 0.1) return m.perSecond(format.rate(perSecond));
+  return perSecond * 60 >= 0.1
+    ? m.perMinute(format.rate(perSecond * 60))
+    : m.perHour(format.rate(perSecond * 3_600));
 }
 
 function Tile({ label, value, isBad, slot, children }: {
