@@ -14,24 +14,27 @@ import charts from "./assets/charts.js" with { type: "text" };
 import controls from "./assets/controls.css" with { type: "text" };
 import conversation from "./assets/conversation.css" with { type: "text" };
 import layout from "./assets/layout.css" with { type: "text" };
-import live from "./assets/live.js" with { type: "text" };
+import liveScript from "./assets/live.js" with { type: "text" };
+import live from "./assets/live.css" with { type: "text" };
+import manage from "./assets/manage.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
 import page from "./assets/page.js" with { type: "text" };
-import records from "./assets/records.js" with { type: "text" };
-import views from "./assets/views.css" with { type: "text" };
+import recordsScript from "./assets/records.js" with { type: "text" };
+import records from "./assets/records.css" with { type: "text" };
+import overview from "./assets/overview.css" with { type: "text" };
 
 const STYLE = "text/css; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
 
 const SOURCES = {
-  "page.css": [STYLE, [base, layout, controls, views, conversation].join("\n")],
+  "page.css": [STYLE, [base, layout, controls, overview, live, records, manage, conversation].join("\n")],
   "uplot.css": [STYLE, uplotStyle],
   "htmx.js": [SCRIPT, htmx],
   "uplot.js": [SCRIPT, uplotScript],
   "page.js": [SCRIPT, page],
   "charts.js": [SCRIPT, charts],
-  "live.js": [SCRIPT, live],
-  "records.js": [SCRIPT, records],
+  "live.js": [SCRIPT, liveScript],
+  "records.js": [SCRIPT, recordsScript],
   "order.js": [SCRIPT, order],
 } as const satisfies Record<string, readonly [contentType: string, text: string]>;
 
