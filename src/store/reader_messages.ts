@@ -14,7 +14,8 @@ export interface SummaryQuery {
 
 export interface SummaryPage {
   readonly records: readonly StoredSummary[];
-  readonly hasMore: boolean;
+  /** `beforeId` of the next page; null on the last. */
+  readonly nextBeforeId: number | null;
 }
 
 export interface RecordWithAttempts {

@@ -34,6 +34,24 @@ export function pageOf(
   return { order, limit, condition: filterCondition(filter), ...range };
 }
 
+/**
+ * The page cut to its first `maxIds` ids, so that a filter that next to nothing meets is answered in time.
+ *
+ * @returns the page, and where the next one begins when rows were cut off; null when none were
+ */
+export function firstIds(
+  db: DatabaseSync,
+  page: Page,
+  maxIds: number,
+): { readonly page: Page; readonly nextStartId: number | null } {
+  const row = prepared(db, "SELECT min(id) AS low, max(id) AS high FROM records").get();
+  const endId = Math.min(page.startId, Number(row?.["high"] ?? 0) + 1) - maxIds - 1;
+  if (page.order === "ASC" || endId < Math.max(page.endId + 1, Number(row?.["low"] ?? 0))) {
+    return { page, nextStartId: null };
+  }
+  return { page: { ...page, endId }, nextStartId: endId + 1 };
+}
+
 /** Ids in the page's order. */
 export function listIds(db: DatabaseSync, page: Page): number[] {
   const { order, limit, condition } = page;

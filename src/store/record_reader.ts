@@ -7,19 +7,17 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Attempt } from "../core/types.ts";
 import type { LiveConnection } from "./live_connection.ts";
-import { listIds, type Order, pageOf } from "./record_page.ts";
+import { firstIds, listIds, type Order, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "./record_search.ts";
-import { readSummaries, type StoredSummary } from "./record_summary.ts";
+import type { SummaryPage, SummaryQuery } from "./reader_messages.ts";
+import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "./sqlite_errors.ts";
 import { prepared } from "./statements.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "./store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./stored_row.ts";
 
-interface AskedPage {
-  readonly order: Order;
-  readonly startId: number;
-  readonly limit: number;
-}
+/** What one page of {@link SqliteRecordReader.summaries} looks at: some 25 ms on a slow machine. */
+const MAX_WALKED_IDS = 200_000;
 
 export class SqliteRecordReader implements RecordReader {
   readonly #connection: LiveConnection;
@@ -61,19 +59,26 @@ export class SqliteRecordReader implements RecordReader {
     return this.#page({ order: "DESC", startId: beforeId ?? Number.MAX_SAFE_INTEGER, limit }, filter ?? {});
   }
 
-  /** A page like {@link list}, without the texts; `hasMore` tells whether older records match too. */
-  summaries(
-    { limit, beforeId, filter }: {
-      readonly limit: number;
-      readonly beforeId?: number;
-      readonly filter?: RecordFilter;
-    },
-  ): { readonly records: StoredSummary[]; readonly hasMore: boolean } {
-    const startId = beforeId ?? Number.MAX_SAFE_INTEGER;
-    return this.#inPage({ order: "DESC", startId, limit: limit + 1 }, filter ?? {}, (db, ids) => ({
-      records: readSummaries(db, ids.slice(0, limit), filter?.text ?? ""),
-      hasMore: ids.length > limit,
-    }));
+  /**
+   * A page like {@link list}, without the texts, newest first. Only so many records are looked at for one page; it may
+   * be short, or empty, and older ones match all the same: `nextBeforeId` tells, null means that there are none.
+   */
+  summaries({ limit, beforeId, filter = {} }: SummaryQuery): SummaryPage {
+    const asked = { order: "DESC", startId: beforeId ?? Number.MAX_SAFE_INTEGER, limit: limit + 1 } as const;
+    return this.#reading((db) => {
+      const text = filter.text ?? "";
+      const whole = pageOf(db, asked, filter);
+      // The index of words finds what is rare by itself.
+      const { page, nextStartId } = text.trim() === ""
+        ? firstIds(db, whole, MAX_WALKED_IDS)
+        : { page: whole, nextStartId: null };
+      const ids = this.#search.find(db, page, text) ?? listIds(db, page);
+      const shown = ids.slice(0, limit);
+      return {
+        records: readSummaries(db, shown, text),
+        nextBeforeId: ids.length > limit ? shown.at(-1) ?? null : nextStartId,
+      };
+    });
   }
 
   listAfter(
@@ -95,26 +100,27 @@ export class SqliteRecordReader implements RecordReader {
     this.#search.close();
   }
 
-  #page(asked: AskedPage, filter: RecordFilter): StoredRecord[] {
-    return this.#inPage(asked, filter, (_, ids) =>
-      this.#query(
+  #page(
+    asked: { readonly order: Order; readonly startId: number; readonly limit: number },
+    filter: RecordFilter,
+  ): StoredRecord[] {
+    return this.#reading((db) => {
+      const page = pageOf(db, asked, filter);
+      const ids = this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page);
+      return this.#query(
         `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${asked.order}`,
         JSON.stringify(ids),
-      ).map(toStoredRecord));
+      ).map(toStoredRecord);
+    });
   }
 
   /** One transaction, so that nothing is indexed or deleted between its statements. */
-  #inPage<Result>(
-    asked: AskedPage,
-    filter: RecordFilter,
-    read: (db: DatabaseSync, ids: readonly number[]) => Result,
-  ): Result {
+  #reading<Result>(read: (db: DatabaseSync) => Result): Result {
     const { db } = this.#connection;
     try {
       db.exec("BEGIN");
       try {
-        const page = pageOf(db, asked, filter);
-        return read(db, this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page));
+        return read(db);
       } finally {
         if (db.isTransaction) db.exec("COMMIT");
       }

@@ -28,12 +28,12 @@ export class RecordAdmin {
   }
 
   async list(query: SummaryQuery): Promise<RecordPage> {
-    const { records, hasMore } = await answering(() => this.#deps.reader.ask("summaries", query));
+    const { records, nextBeforeId } = await answering(() => this.#deps.reader.ask("summaries", query));
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
     return {
       records: records.map((record) => withName(maskedSummary(record, secrets), nameOf(record.upstreamId))),
-      nextBeforeId: hasMore ? records.at(-1)?.id ?? null : null,
+      nextBeforeId,
     };
   }
 

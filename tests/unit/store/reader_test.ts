@@ -23,8 +23,8 @@ Deno.test("RecordQueryThread begins its thread with the first question", async (
     const workers: Worker[] = [];
     const reader = readerOf(path, workers);
     assert.equal(workers.length, 0);
-    const { records, hasMore } = await reader.ask("summaries", { limit: 10 });
-    assert.deepEqual([records[0]?.requestId, records[0]?.reply, hasMore], ["one", "Hello", false]);
+    const { records, nextBeforeId } = await reader.ask("summaries", { limit: 10 });
+    assert.deepEqual([records[0]?.requestId, records[0]?.reply, nextBeforeId], ["one", "Hello", null]);
     assert.equal((await reader.ask("record", "one"))?.attempts.length, 2);
     assert.equal(await reader.ask("record", 99), null);
     assert.equal(workers.length, 1);
@@ -111,6 +111,33 @@ Deno.test("a hit is shown with the words around it, of the reply before the requ
     assert.match(after?.text ?? "", /^ after.*…$/);
     assert.ok((before?.text.length ?? 0) < 80 && (after?.text.length ?? 0) < 200);
     assert.ok((await hitOf("深圳")).some(({ text, isHit }) => isHit && text === "深圳"));
+    reader.close();
+    session.close();
+  });
+});
+
+Deno.test("a filter that next to nothing meets is answered in parts, of which none loses a record", async () => {
+  await withDirectory(async (path) => {
+    const session = makeSession(path);
+    session.write([makeRecord({ requestId: "oldest", model: "rare" })]);
+    byHand(
+      path,
+      `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 450000)
+        INSERT INTO records(id, created_at, model) SELECT i, '2024-01-02 03:04:05.000000+00:00', 'm' FROM n`,
+    );
+    const reader = readerOf(path);
+    const found: (string | null)[] = [];
+    const pages: (number | null)[] = [];
+    let beforeId: number | null | undefined;
+    while (beforeId !== null) {
+      const query = { limit: 10, filter: { model: "rare" } };
+      const page = await reader.ask("summaries", beforeId === undefined ? query : { ...query, beforeId });
+      found.push(...page.records.map(({ requestId }) => requestId));
+      beforeId = page.nextBeforeId;
+      pages.push(beforeId);
+    }
+    assert.deepEqual(found, ["oldest"]);
+    assert.deepEqual(pages, [250_001, 50_001, null]);
     reader.close();
     session.close();
   });

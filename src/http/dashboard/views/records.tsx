@@ -198,7 +198,9 @@ function shownValue(
 function RecordList(props: RecordsProps): JSX.Element {
   const { page, records, read, isContinued } = props;
   const { m } = page;
-  if (records.records.length === 0 && !isContinued) return <NoRecords {...props} />;
+  // Older ones may match all the same: one page looks at so many records only.
+  const isNone = records.records.length === 0 && records.nextBeforeId === null;
+  if (isNone && !isContinued) return <NoRecords {...props} />;
   return (
     <table class="records">
       <thead>
