@@ -293,8 +293,8 @@ export const en = {
   allowIs: (globs: string) => `only ${globs}`,
   denyIs: (globs: string) => `not ${globs}`,
   mapsModels: (count: number) => `${count} model ${count === 1 ? "name" : "names"} changed`,
-  failovers24h: (answers: string, failures: string) =>
-    `${answers} answers, ${failures} failovers in 24 hours`,
+  answers24h: (answers: string, failures: string) =>
+    `${answers} answers, ${failures} failed attempts in 24 hours`,
 
   tokensTitle: "Tokens",
   tokensIntro: "A client sends one of these as its API key.",

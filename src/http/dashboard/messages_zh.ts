@@ -288,7 +288,7 @@ export const zh: Messages = {
   allowIs: (globs) => `仅限 ${globs}`,
   denyIs: (globs) => `排除 ${globs}`,
   mapsModels: (count) => `映射 ${count} 个模型名称`,
-  failovers24h: (answers, failures) => `24 小时内应答 ${answers} 次，故障转移 ${failures} 次`,
+  answers24h: (answers, failures) => `24 小时内应答 ${answers} 次，失败的尝试 ${failures} 次`,
 
   tokensTitle: "令牌",
   tokensIntro: "客户端把其中一个作为 API 密钥发送。",

@@ -119,7 +119,7 @@ function UpstreamItem({ page, upstream, upstreams, stats, tested }: UpstreamsPro
           <Recorded text={upstream.endpoint} />
         </p>
         <p class="muted">{optionsOf(page, upstream)}</p>
-        <FailoverCount page={page} stats={stats} id={id} />
+        <AnswerCount page={page} stats={stats} id={id} />
         {problem === null ? null : (
           <p class="bad">
             <Recorded text={problem} />
@@ -212,13 +212,13 @@ function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
   );
 }
 
-function FailoverCount(
+function AnswerCount(
   { page, stats, id }: { page: PageContext; stats: Stats; id: number },
 ): JSX.Element | null {
   const share = stats.upstreams.find((each) => each.id === id);
   if (share === undefined) return null;
   const { m, format } = page;
-  return <p class="muted">{m.failovers24h(format.count(share.requests), format.count(share.failures))}</p>;
+  return <p class="muted">{m.answers24h(format.count(share.requests), format.count(share.failures))}</p>;
 }
 
 function TestResult({ page, result }: { page: PageContext; result: UpstreamTest }): JSX.Element {
