@@ -44,7 +44,9 @@ export function firstIds(
   page: Page,
   maxIds: number,
 ): { readonly page: Page; readonly nextStartId: number | null } {
-  const row = prepared(db, "SELECT min(id) AS low, max(id) AS high FROM records").get();
+  // In one list, SQLite would walk the table for the two of them.
+  const ends = "SELECT (SELECT min(id) FROM records) AS low, (SELECT max(id) FROM records) AS high";
+  const row = prepared(db, ends).get();
   const endId = Math.min(page.startId, Number(row?.["high"] ?? 0) + 1) - maxIds - 1;
   if (page.order === "ASC" || endId < Math.max(page.endId + 1, Number(row?.["low"] ?? 0))) {
     return { page, nextStartId: null };
