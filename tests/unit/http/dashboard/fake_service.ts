@@ -8,6 +8,7 @@ import type {
   AdminService,
   LiveRequest,
   RecordDetail,
+  RecordPage,
   RecordSummary,
   ReplayResult,
   Stats,
@@ -27,6 +28,8 @@ export interface FakeState {
   readonly tokens?: readonly TokenView[];
   /** Newest first. */
   readonly records?: readonly StoredRecord[];
+  /** Instead of a page of the records. */
+  readonly recordPage?: RecordPage;
   readonly attempts?: RecordDetail["attempts"];
   readonly hit?: RecordSummary["hit"];
   readonly live?: readonly LiveRequest[];
@@ -66,6 +69,7 @@ export class FakeService implements AdminService {
 
   records: AdminService["records"] = (page) => {
     this.calls.push(["records", page]);
+    if (this.#state.recordPage !== undefined) return Promise.resolve(this.#state.recordPage);
     const { limit, beforeId = Infinity } = page;
     const found = (this.#state.records ?? []).filter(({ id }) => id < beforeId);
     const shown = found.slice(0, limit);

@@ -253,6 +253,12 @@ Deno.test("the list asks for one page, and links to the next", async () => {
   assert.match(second.text, /data-record="70"/);
 });
 
+Deno.test("a page that found nothing yet leads on to older ones", async () => {
+  const { text } = await ask({ recordPage: { records: [], nextBeforeId: 4_000 } }, "/records?q=rare");
+  assert.match(text, /href="\/admin\/records\?q=rare&amp;before=4000"/);
+  assert.ok(!text.includes("No record matches"));
+});
+
 Deno.test("the address of a search has no empty fields", async () => {
   const typed = "/records?q=x&model=&upstream=&since=";
   const { status, headers } = await ask({}, typed);
