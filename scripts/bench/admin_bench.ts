@@ -52,6 +52,7 @@ function questions(count: number): Question[] {
     list("search, a phrase", "limit=50&q=%22a%20helpful%20assistant%22"),
     list("search, two words and a filter", `limit=50&q=helpful%20${SELDOM_WORD}&status=200&model=gpt-4o*`),
     list("search, a word of nobody", "limit=50&q=nowhereatall"),
+    list("search, a filter that nothing meets", "limit=50&q=helpful&outcome=crashed"),
     { name: "list as a page", path: "/records", goalMs: LIST_GOAL_MS },
     { name: "one record", path: `/api/records/${half}`, goalMs: LIST_GOAL_MS },
   ];

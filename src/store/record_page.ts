@@ -72,7 +72,9 @@ export function betweenEnds(
   { order, startId, endId }: Omit<Page, "limit" | "condition">,
 ): Condition {
   const [before, after] = order === "ASC" ? [">", "<"] : ["<", ">"];
-  return { sql: `${column} ${before} ? AND ${column} ${after} ?`, params: [startId, endId] };
+  // Numbers are bound as REAL, and FTS5 takes no notice of bounds on its rowid that are not INTEGER.
+  const end = "CAST(? AS INTEGER)";
+  return { sql: `${column} ${before} ${end} AND ${column} ${after} ${end}`, params: [startId, endId] };
 }
 
 /** The sign keeps SQLite from walking the table by id until it meets such a day. */

@@ -7,7 +7,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Attempt } from "../core/types.ts";
 import type { LiveConnection } from "./live_connection.ts";
-import { firstIds, listIds, type Order, pageOf } from "./record_page.ts";
+import { firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "./record_search.ts";
 import type { SummaryPage, SummaryQuery } from "./reader_messages.ts";
 import { readSummaries } from "./record_summary.ts";
@@ -16,8 +16,11 @@ import { prepared } from "./statements.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "./store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./stored_row.ts";
 
-/** What one page of {@link SqliteRecordReader.summaries} looks at: some 25 ms on a slow machine. */
-const MAX_WALKED_IDS = 200_000;
+/** After this long, a page of {@link SqliteRecordReader.summaries} is given as it is. */
+const WALK_MS = 40;
+const FIRST_PART_IDS = 16_384;
+const QUICK_PART_MS = 8;
+const PART_GROWTH = 4;
 
 export class SqliteRecordReader implements RecordReader {
   readonly #connection: LiveConnection;
@@ -60,25 +63,47 @@ export class SqliteRecordReader implements RecordReader {
   }
 
   /**
-   * A page like {@link list}, without the texts, newest first. Only so many records are looked at for one page; it may
-   * be short, or empty, and older ones match all the same: `nextBeforeId` tells, null means that there are none.
+   * A page like {@link list}, without the texts, newest first. Only so much time is spent on one page; it may be short,
+   * or empty, and older records match all the same: `nextBeforeId` tells, null means that there are none.
    */
   summaries({ limit, beforeId, filter = {} }: SummaryQuery): SummaryPage {
-    const asked = { order: "DESC", startId: beforeId ?? Number.MAX_SAFE_INTEGER, limit: limit + 1 } as const;
     return this.#reading((db) => {
       const text = filter.text ?? "";
-      const whole = pageOf(db, asked, filter);
-      // The index of words finds what is rare by itself.
-      const { page, nextStartId } = text.trim() === ""
-        ? firstIds(db, whole, MAX_WALKED_IDS)
-        : { page: whole, nextStartId: null };
-      const ids = this.#search.find(db, page, text) ?? listIds(db, page);
+      const startId = beforeId ?? Number.MAX_SAFE_INTEGER;
+      const { ids, nextStartId } = this.#walk(
+        db,
+        pageOf(db, { order: "DESC", startId, limit: limit + 1 }, filter),
+        text,
+      );
       const shown = ids.slice(0, limit);
       return {
         records: readSummaries(db, shown, text),
         nextBeforeId: ids.length > limit ? shown.at(-1) ?? null : nextStartId,
       };
     });
+  }
+
+  /** Looks for the page's ids in parts, small ones first, until there are enough, no more, or time is up. */
+  #walk(
+    db: DatabaseSync,
+    whole: Page,
+    text: string,
+  ): { readonly ids: readonly number[]; readonly nextStartId: number | null } {
+    const startedMs = performance.now();
+    const ids: number[] = [];
+    let { startId } = whole;
+    for (let partIds = FIRST_PART_IDS;;) {
+      const partStartedMs = performance.now();
+      const limit = whole.limit - ids.length;
+      const { page, nextStartId } = firstIds(db, { ...whole, startId, limit }, partIds);
+      ids.push(...this.#search.find(db, page, text) ?? listIds(db, page));
+      const nowMs = performance.now();
+      if (ids.length === whole.limit || nextStartId === null || nowMs - startedMs > WALK_MS) {
+        return { ids, nextStartId };
+      }
+      startId = nextStartId;
+      if (nowMs - partStartedMs < QUICK_PART_MS) partIds *= PART_GROWTH;
+    }
   }
 
   listAfter(

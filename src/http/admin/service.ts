@@ -74,7 +74,7 @@ export interface RecordSummary {
 }
 
 export interface RecordPage {
-  /** May be fewer than asked for, or none, and older ones match all the same: one page looks at so many only. */
+  /** May be fewer than asked for, or none, and older ones match all the same: one page takes so much time only. */
   readonly records: readonly RecordSummary[];
   /** Pass as `beforeId` for the next (older) page; null on the last. */
   readonly nextBeforeId: number | null;

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { firstIds, listIds } from "../../../src/store/record_page.ts";
 import { openDatabase } from "../../../src/store/sqlite.ts";
 import { RecordQueryThread } from "../../../src/store/reader.ts";
 import { StoreError } from "../../../src/store/store.ts";
@@ -122,23 +124,40 @@ Deno.test("a filter that next to nothing meets is answered in parts, of which no
     session.write([makeRecord({ requestId: "oldest", model: "rare" })]);
     byHand(
       path,
-      `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 450000)
+      `WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
         INSERT INTO records(id, created_at, model) SELECT i, '2024-01-02 03:04:05.000000+00:00', 'm' FROM n`,
     );
     const reader = readerOf(path);
     const found: (string | null)[] = [];
-    const pages: (number | null)[] = [];
-    let beforeId: number | null | undefined;
-    while (beforeId !== null) {
-      const query = { limit: 10, filter: { model: "rare" } };
-      const page = await reader.ask("summaries", beforeId === undefined ? query : { ...query, beforeId });
+    const starts: number[] = [];
+    for (let beforeId = Number.MAX_SAFE_INTEGER;;) {
+      const page = await reader.ask("summaries", { limit: 10, beforeId, filter: { model: "rare" } });
       found.push(...page.records.map(({ requestId }) => requestId));
+      if (page.nextBeforeId === null) break;
       beforeId = page.nextBeforeId;
-      pages.push(beforeId);
+      starts.push(beforeId);
     }
     assert.deepEqual(found, ["oldest"]);
-    assert.deepEqual(pages, [250_001, 50_001, null]);
+    assert.deepEqual(starts, starts.toSorted((a, b) => b - a));
     reader.close();
     session.close();
+  });
+});
+
+Deno.test("firstIds() cuts a page to its newest ids, and says where the next one begins", async () => {
+  await withDirectory((path) => {
+    openDatabase(path).close();
+    byHand(path, "INSERT INTO records(id) VALUES (1), (50), (100)");
+    const db = new DatabaseSync(path, { readOnly: true });
+    const cut = (startId: number, maxIds: number, endId = Number.MIN_SAFE_INTEGER) => {
+      const page = { order: "DESC", startId, endId, limit: 9, condition: { sql: "1", params: [] } } as const;
+      const { page: first, nextStartId } = firstIds(db, page, maxIds);
+      return { ids: listIds(db, first), nextStartId };
+    };
+    assert.deepEqual(cut(Number.MAX_SAFE_INTEGER, 10), { ids: [100], nextStartId: 91 });
+    assert.deepEqual(cut(91, 41), { ids: [50], nextStartId: 50 });
+    assert.deepEqual(cut(50, 1_000), { ids: [1], nextStartId: null });
+    assert.deepEqual(cut(Number.MAX_SAFE_INTEGER, 10, 95), { ids: [100], nextStartId: null });
+    db.close();
   });
 });
