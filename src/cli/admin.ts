@@ -15,11 +15,12 @@ import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/health.ts";
 import type { InFlightRows } from "../proxy/in_flight.ts";
-import type { Fetch } from "../proxy/transport.ts";
+import type { UpstreamClient } from "../proxy/transport.ts";
 import { adminTokenOf } from "../store/first_token.ts";
 import { RecordQueryThread } from "../store/reader.ts";
 import type { Registry } from "../store/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
 import { LiveHub } from "./admin/live_hub.ts";
 import { RecordAdmin } from "./admin/records.ts";
 import { adminService } from "./admin/service.ts";
@@ -34,9 +35,9 @@ export interface AdminDeps {
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
-  readonly proxy: { handle(request: Request, context: RequestContext): Promise<Response> };
+  readonly proxy: { handle(client: ClientExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlightRows;
-  readonly fetch: Fetch;
+  readonly client: UpstreamClient;
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;

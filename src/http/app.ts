@@ -15,7 +15,7 @@ import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget } from "./target.ts";
-import { ALREADY_ANSWERED, exchangeOf, sendResponse, webRequest } from "./web_request.ts";
+import { ALREADY_ANSWERED, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
   readonly proxy: { handle(exchange: ClientExchange, context: RequestContext): Promise<void> };
@@ -41,17 +41,22 @@ export function createHandler(deps: AppDeps): AppHandler {
   return async (exchange) => {
     let response: Response;
     try {
-      response = await app.fetch(webRequest(exchange));
+      readTarget(exchange);
+      response = await app.fetch(webRequest(exchange), { exchange });
     } catch (error) {
-      // The target is read before the application's own handling of errors begins.
+      // A target that is refused never gets as far as the application's own handling of errors.
       response = answerFailure(deps, error);
     }
     await sendResponse(exchange, response);
   };
 }
 
-function createApp(deps: AppDeps): Hono {
-  const app = new Hono({ getPath: (request) => readTarget(exchangeOf(request)).path });
+type Env = { Bindings: { readonly exchange: ClientExchange } };
+
+function createApp(deps: AppDeps): Hono<Env> {
+  const app = new Hono<Env>({
+    getPath: (_request, options) => readTarget(bindings(options?.env).exchange).path,
+  });
   const checkers = new Checkers();
 
   app.route("/", healthRoutes(deps));
@@ -64,7 +69,7 @@ function createApp(deps: AppDeps): Hono {
     return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
   });
   app.all("/v1/*", async (c) => {
-    const exchange = exchangeOf(c.req.raw);
+    const { exchange } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
     const checker = checkers.of(snapshot);
@@ -86,12 +91,17 @@ function createApp(deps: AppDeps): Hono {
   if (deps.admin !== null) app.route("/admin", deps.admin.routes);
   app.notFound((c) => {
     const message = `Nothing is here: ${c.req.method} ${
-      readTarget(exchangeOf(c.req.raw)).path
+      readTarget(c.env.exchange).path
     }; the base URL ends in /v1`;
     return answerError(new RouterError(404, "not_found", message));
   });
   app.onError((error) => answerFailure(deps, error));
   return app;
+}
+
+/** Hono types what it hands to `getPath` as anything. */
+function bindings(env: unknown): Env["Bindings"] {
+  return env as Env["Bindings"];
 }
 
 /** Turns whatever was thrown into a response. */

@@ -18,13 +18,16 @@ interface LazyRequest {
   [REQUEST]?: Request;
 }
 
-/** The exchange behind a request that {@link webRequest} made. */
-export function exchangeOf(request: Request): ClientExchange {
-  return (request as unknown as LazyRequest)[EXCHANGE];
-}
+const NOTHING = new Uint8Array(0);
 
-/** The exchange as a `Request`. */
+/** Methods that no `Request` can have (https://fetch.spec.whatwg.org/#forbidden-method). */
+const UNKNOWN_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
+
+/** The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. */
 export function webRequest(exchange: ClientExchange): Request {
+  if (!exchange.target.startsWith("/v1/") && !UNKNOWN_METHODS.has(exchange.method)) {
+    return makeRequest(exchange);
+  }
   const request = Object.create(PROTOTYPE);
   request[EXCHANGE] = exchange;
   return request;
@@ -101,15 +104,22 @@ async function sendBody(
 ): Promise<void> {
   const forget = exchange.onGone(() => void reader.cancel().catch(() => {}));
   try {
-    exchange.begin(head);
-    // A head that a stream lets wait must not wait for its first event.
-    if (head.headers.get("content-type")?.startsWith("text/event-stream")) {
-      await exchange.write(new Uint8Array(0));
+    const isEventStream = head.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+    if (!isEventStream) {
+      const first = await reader.read();
+      const second = first.done ? first : await reader.read();
+      // Nearly every page and document is one piece, whose length can then be told.
+      if (second.done) return await exchange.reply(head, first.value ?? null);
+      exchange.begin(head);
+      await exchange.write(first.value ?? NOTHING);
+      await exchange.write(second.value);
+    } else {
+      exchange.begin(head);
+      // The head of an event stream must not wait for the first event.
+      await exchange.write(NOTHING);
     }
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      await exchange.write(value);
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      await exchange.write(next.value);
     }
     if (!exchange.isGone) await exchange.end();
   } catch (error) {

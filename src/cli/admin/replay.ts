@@ -8,14 +8,16 @@ import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } fro
 import type { ReplayResult } from "../../http/admin/service.ts";
 import type { RequestContext } from "../../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../../store/store.ts";
+import type { ClientExchange } from "../../wire/exchange.ts";
 import { toInbound } from "../records/replay_request.ts";
 import { type DiffPart, diffRepliesInSteps } from "../records/reply_diff.ts";
 import { NAME, VERSION } from "../version.ts";
 import { answering } from "./failure.ts";
 import type { LiveHub } from "./live_hub.ts";
+import { LoopbackExchange } from "./loopback_exchange.ts";
 
 export interface ReplayDeps {
-  readonly proxy: { handle(request: Request, context: RequestContext): Promise<Response> };
+  readonly proxy: { handle(client: ClientExchange, context: RequestContext): Promise<void> };
   readonly snapshot: () => RegistrySnapshot;
   readonly hub: Pick<LiveHub, "onSettled">;
   readonly clock: Clock;
@@ -55,17 +57,16 @@ export async function replay(
   };
 }
 
-/** Relays it, reads the reply to its end, and gives its record. */
+/** Relays it to its end, and gives its record. */
 async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapshot): Promise<RequestRecord> {
   const records = new Map<string, RequestRecord>();
   const stop = deps.hub.onSettled((record) => {
     if (record.client === REPLAY_CLIENT) records.set(record.requestId, record);
   });
   try {
-    const { method, path, headers, body } = inbound;
-    const request = new Request(new URL(path, "http://replay.invalid"), { method, headers, body });
-    const response = await deps.proxy.handle(request, {
-      path,
+    const exchange = new LoopbackExchange(inbound);
+    await deps.proxy.handle(exchange, {
+      path: inbound.path,
       query: "",
       clientIp: "",
       clientName: REPLAY_CLIENT,
@@ -73,23 +74,11 @@ async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapsh
       snapshot,
       isRouterToken: () => false,
     });
-    await readToEnd(response);
-    const record = records.get(response.headers.get("x-oar-request-id") ?? "");
+    const record = records.get(exchange.requestId ?? "");
     if (record !== undefined) return record;
     throw new RouterError(500, "internal_error", "The replay left no record; the log says why");
   } finally {
     stop();
-  }
-}
-
-async function readToEnd({ body }: Response): Promise<void> {
-  if (body === null) return;
-  const reader = body.getReader();
-  try {
-    while (!(await reader.read()).done);
-  } catch {
-    // A reply that was cut breaks off here too; its record says so.
-    return;
   }
 }
 

@@ -8,7 +8,7 @@ import { RouterError } from "../../core/errors.ts";
 import { maskSecret, redactSecrets } from "../../core/secrets.ts";
 import { ASIS, type Clock, type Upstream } from "../../core/types.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "../../http/admin/service.ts";
-import type { Fetch } from "../../proxy/transport.ts";
+import type { UpstreamClient } from "../../proxy/transport.ts";
 import type { LastFailure } from "../../store/reader_messages.ts";
 import type { Registry } from "../../store/registry.ts";
 import type { ConfigStore, UpstreamChanges, UpstreamRow } from "../../store/store.ts";
@@ -24,7 +24,7 @@ export interface UpstreamAdminDeps {
   readonly registry: Registry;
   readonly health: { state(upstreamId: number): BreakerState };
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
-  readonly fetch: Fetch;
+  readonly client: UpstreamClient;
   readonly clock: Clock;
 }
 

@@ -9,11 +9,12 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
+import type { ClientExchange } from "../../wire/exchange.ts";
 import { type AdminSession, AdminSessions, isSame, LoginLimiter, SESSION_MS } from "./sessions.ts";
 
 /** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
 export interface AdminEnv {
-  Bindings: { readonly info: { readonly remoteAddr: Deno.Addr } };
+  Bindings: { readonly exchange: Pick<ClientExchange, "remoteAddress"> };
   Variables: { admin: AdminSession };
 }
 
@@ -174,8 +175,7 @@ export class AdminAuth {
 
 /** The address of the connection; empty for one that has none. */
 export function peerOf(c: Context<AdminEnv>): string {
-  const { remoteAddr } = c.env.info;
-  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+  return c.env.exchange.remoteAddress;
 }
 
 /** People are led to the login page, programs are told. */
