@@ -11,7 +11,7 @@ import { randomToken } from "../../store/first_token.ts";
 import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { CommandError } from "../errors.ts";
-import { liveRegistry, type Serving, withServer } from "../serve.ts";
+import { liveRegistry, type Serving, withServer } from "../server.ts";
 import { type Case, CASES, type Result } from "./cases.ts";
 import { refusingEndpoint, ScriptedUpstream } from "./upstream.ts";
 
