@@ -5,7 +5,7 @@ import { multipartBoundary, readFormParts } from "../core/multipart.ts";
 
 export interface RequestText {
   readonly text: string;
-  /** The text is not the body itself. */
+  /** The text is a description, not the body itself. */
   readonly isTruncated: boolean;
 }
 

@@ -33,12 +33,20 @@ export function endpointKind(path: string): EndpointKind {
   return "other";
 }
 
-/** Reads `model` and `stream` from a JSON or multipart body; a body of another form has neither. */
-export function classify(path: string, contentType: string | null, body: Uint8Array | null): Classification {
+/**
+ * Reads `model` and `stream` from a JSON or multipart body; a body of another form has neither.
+ * @param text the body's, where somebody has decoded it already
+ */
+export function classify(
+  path: string,
+  contentType: string | null,
+  body: Uint8Array | null,
+  text: string | null = null,
+): Classification {
   const kind = endpointKind(path);
   if (body === null || body.length === 0) return { kind, model: modelInPath(kind, path), isStream: false };
   const boundary = multipartBoundary(contentType);
-  const fields = boundary === null ? jsonFields(body) : formFields(body, boundary);
+  const fields = boundary === null ? jsonFields(body, text) : formFields(body, boundary);
   return { kind, model: fields.model ?? modelInPath(kind, path), isStream: fields.isStream };
 }
 
@@ -51,16 +59,21 @@ const decoder = new TextDecoder();
 const NO_FIELDS: RequestFields = { model: null, isStream: false };
 const OPENING_BRACE = 0x7b;
 
-function jsonFields(body: Uint8Array): RequestFields {
+function jsonFields(body: Uint8Array, text: string | null): RequestFields {
   if (!startsLikeObject(body)) return NO_FIELDS;
   try {
-    const parsed: unknown = JSON.parse(decoder.decode(body));
+    const parsed: unknown = JSON.parse(withoutBom(text) ?? decoder.decode(body));
     if (typeof parsed !== "object" || parsed === null) return NO_FIELDS;
     const { model, stream } = parsed as { model?: unknown; stream?: unknown };
     return { model: typeof model === "string" && model !== "" ? model : null, isStream: stream === true };
   } catch {
     return NO_FIELDS;
   }
+}
+
+/** Null for a text that begins with a byte order mark, which JSON does not allow. */
+function withoutBom(text: string | null): string | null {
+  return text?.startsWith("\ufeff") ? null : text;
 }
 
 function startsLikeObject(body: Uint8Array): boolean {

@@ -10,7 +10,7 @@ import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { candidates } from "../core/policy.ts";
-import { keysOf, maskSecret } from "../core/secrets.ts";
+import { keptSecrets, keysOf, maskSecret } from "../core/secrets.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -64,6 +64,8 @@ export class Proxy {
   readonly #deps: ProxyDeps;
   readonly #open = new Set<Exchange>();
   #turn = 0;
+  #snapshot: RegistrySnapshot | null = null;
+  #secrets: readonly string[] = [];
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
@@ -84,8 +86,9 @@ export class Proxy {
     const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
+    const recorded = requestText(body, contentType, limits.recordBodyLimitBytes);
     const inbound: Inbound = {
-      ...classify(context.path, contentType, body),
+      ...classify(context.path, contentType, body, recorded.isTruncated ? null : recorded.text),
       id: this.#deps.newId(),
       method: client.method,
       path: context.path,
@@ -99,13 +102,10 @@ export class Proxy {
       startedMonoMs,
     };
     const session = new RequestSession(inbound, {
-      requestText: requestText(body, contentType, limits.recordBodyLimitBytes),
+      requestText: recorded,
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
-      secrets: [
-        ...context.snapshot.upstreams.flatMap(keysOf),
-        ...context.snapshot.tokens.map((token) => token.secret),
-        ...clientCredentials(client.headers),
-      ],
+      secrets: this.#secretsOf(context.snapshot),
+      credentials: clientCredentials(client.headers),
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     this.#deps.inFlight.add(session);
@@ -121,6 +121,18 @@ export class Proxy {
   /** Ends what is still under way; its records keep what had arrived. */
   async stop(): Promise<void> {
     await Promise.all([...this.#open].map((exchange) => exchange.stop()));
+  }
+
+  /** The keys and tokens of a snapshot, gathered once. */
+  #secretsOf(snapshot: RegistrySnapshot): readonly string[] {
+    if (snapshot !== this.#snapshot) {
+      this.#snapshot = snapshot;
+      this.#secrets = keptSecrets([
+        ...snapshot.upstreams.flatMap(keysOf),
+        ...snapshot.tokens.map((token) => token.secret),
+      ]);
+    }
+    return this.#secrets;
   }
 
   #candidates(inbound: Inbound, snapshot: RegistrySnapshot): Upstream[] {

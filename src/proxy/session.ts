@@ -34,8 +34,10 @@ export interface RecordFacts {
   readonly requestText: RequestText;
   /** Masked credential. */
   readonly authorization: string | null;
-  /** What must not be stored wherever it was said: keys of upstreams, tokens, the client's own credentials. */
+  /** What must not be stored wherever it was said: keys of upstreams and tokens, see `keptSecrets`. */
   readonly secrets: readonly string[];
+  /** The client's own, which must not be stored either. */
+  readonly credentials: readonly string[];
 }
 
 interface OpenAttempt {
@@ -215,7 +217,13 @@ export class RequestSession {
   #kept<T extends string | null>(text: T): T extends string ? string : string | null;
   #kept(text: string | null): string | null {
     if (text === null || text === "") return text;
-    this.#secrets ??= keptSecrets(this.#facts.secrets);
+    this.#secrets ??= withOwn(this.#facts);
     return redactSecrets(text, this.#secrets);
   }
+}
+
+/** Most clients' credentials are tokens, which are there already. */
+function withOwn({ secrets, credentials }: RecordFacts): readonly string[] {
+  const own = keptSecrets(credentials).filter((credential) => !secrets.includes(credential));
+  return own.length === 0 ? secrets : [...secrets, ...own];
 }

@@ -8,6 +8,7 @@ import type { RequestRecord } from "../core/types.ts";
 import { Instances } from "./instances.ts";
 import { LiveConnection } from "./live_connection.ts";
 import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RECORD } from "./record_row.ts";
+import { OwnRows } from "./own_rows.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
@@ -33,6 +34,7 @@ export class WriterSession {
   #search: SearchIndex;
   #retention: Retention;
   #stats: StatsWriter;
+  #rows: OwnRows;
   #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
@@ -45,6 +47,7 @@ export class WriterSession {
     });
     this.#statements = prepare(this.#connection.db);
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
+    this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
     this.#retention = this.#makeRetention();
@@ -68,6 +71,7 @@ export class WriterSession {
     if (!this.#connection.follow()) return false;
     this.#statements = prepare(this.#connection.db);
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
+    this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db);
     this.#retention = this.#makeRetention();
@@ -157,9 +161,11 @@ export class WriterSession {
         place++;
       }
       commit.run();
+      this.#rows.committed();
       for (const record of settled) this.#stats.count(record);
       return null;
     } catch (error) {
+      this.#rows.rolledBack();
       // SQLite ends the transaction by itself after some errors (a full disk, for one).
       if (this.#connection.db.isTransaction) rollback.run();
       if (place < records.length && isRecordFault(error)) return place;
@@ -170,13 +176,17 @@ export class WriterSession {
   /** Returns whether the request is settled by it, and to be counted now. */
   #put(record: RequestRecord): boolean {
     const { upsert, deleteAttempts, insertAttempt } = this.#statements;
-    const isNewlySettled = record.outcome !== "in_flight" && this.#stats.isUnsettled(record.requestId);
+    const { requestId } = record;
+    const isOpen = record.outcome === "in_flight";
+    // Another process may have settled it meanwhile.
+    const wasOpen = this.#rows.isOpen(requestId) && this.#stats.isUnsettled(requestId);
     const row = upsert.get(...recordParams(record, this.#options.instance));
     if (row === undefined) return false;
-    const id = row["id"] ?? null;
-    deleteAttempts.run(id);
+    const id = Number(row["id"]);
+    const wasThere = this.#rows.note(id, { requestId, isOpen });
+    if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    return isNewlySettled && this.#stats.isToCount(Number(id));
+    return !isOpen && (wasOpen || !wasThere) && this.#stats.isToCount(id);
   }
 }
 
