@@ -4,7 +4,7 @@
 import { PROXY_VARIABLES } from "../config/environment.ts";
 import { FetchClient } from "../proxy/fetch_client.ts";
 import type { UpstreamClient } from "../proxy/transport.ts";
-import { type Connect, HttpClient } from "../wire/client.ts";
+import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { systemClock } from "./clock.ts";
 
@@ -52,7 +52,17 @@ const connect: Connect = async (origin, cancellation) => {
   }
 };
 
-async function open({ isTls, hostname, port }: Parameters<Connect>[0]): Promise<ByteConnection> {
+async function open(origin: Origin): Promise<ByteConnection> {
+  try {
+    return await openTo(origin, origin.hostname);
+  } catch (error) {
+    // Older runtimes try the first address of a name only, and for this name it is often the one nobody listens on.
+    if (origin.hostname !== "localhost" || !(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    return await openTo(origin, "127.0.0.1");
+  }
+}
+
+async function openTo({ isTls, port }: Origin, hostname: string): Promise<ByteConnection> {
   if (isTls) return await Deno.connectTls({ hostname, port, alpnProtocols: ["http/1.1"] });
   const connection = await Deno.connect({ hostname, port });
   connection.setNoDelay(true);

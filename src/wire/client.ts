@@ -171,6 +171,7 @@ function outgoing({ method, headers, body }: ClientRequest, { host, path }: Targ
 class PooledConnection {
   readonly input: ConnectionInput;
   readonly output: ConnectionOutput;
+  isIdle = false;
   idleSinceMs = 0;
 
   constructor(readonly connection: ByteConnection) {
@@ -202,7 +203,9 @@ class Pool {
   }
 
   take(): PooledConnection | null {
-    return this.#idle.pop() ?? null;
+    const connection = this.#idle.pop() ?? null;
+    if (connection !== null) connection.isIdle = false;
+    return connection;
   }
 
   begun(): void {
@@ -218,11 +221,13 @@ class Pool {
     if (this.#isClosed || this.#idle.length >= this.#options.maxIdlePerOrigin) return connection.close();
     connection.idleSinceMs = this.#options.clock.monotonic();
     connection.input.shrink();
+    connection.isIdle = true;
     this.#idle.push(connection);
     const drop = () => {
-      const at = this.#idle.indexOf(connection);
-      if (at < 0) return;
-      this.#idle.splice(at, 1);
+      // In use again: it is the reply that has come.
+      if (!connection.isIdle) return;
+      connection.isIdle = false;
+      this.#idle.splice(this.#idle.indexOf(connection), 1);
       connection.close();
     };
     // A server that sends something unasked is not to be trusted with the next request.
@@ -231,12 +236,19 @@ class Pool {
   }
 
   closeIdleSince(limitMs: number): void {
-    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= limitMs) this.#idle.shift()?.close();
+    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= limitMs) this.#closeFirst();
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const connection of this.#idle.splice(0)) connection.close();
+    while (this.#idle.length > 0) this.#closeFirst();
+  }
+
+  #closeFirst(): void {
+    const connection = this.#idle.shift();
+    if (connection === undefined) return;
+    connection.isIdle = false;
+    connection.close();
   }
 }
 
@@ -272,7 +284,8 @@ class Exchange implements ByteSource {
         return null;
       }
       this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#request.method));
-      this.#isReusable = isPersistent(head) && !isAmbiguous(head);
+      // After a 101 the connection speaks something else.
+      this.#isReusable = head.status >= 200 && isPersistent(head) && !isAmbiguous(head);
       if (this.#body.isDone) this.#finish();
       return { status: head.status, headers: head.headers, body: this };
     } catch (error) {
