@@ -3,6 +3,7 @@
  */
 import type { ContenderName, Layout, Result } from "../measure/result.ts";
 import { type Figures, medians } from "../measure/statistics.ts";
+import { DISTURBING_CORES } from "../measure/undisturbed.ts";
 import { number, textTable } from "./table.ts";
 
 export function scenarioTable(layout: Layout, results: readonly Result[]): string {
@@ -23,7 +24,17 @@ export function scenarioTable(layout: Layout, results: readonly Result[]): strin
     rows.push(row);
     previous = variant;
   }
-  return [`== ${layout.title}`, textTable(rows, 2), ...layout.notes.map((note) => `   ${note}`)].join("\n");
+  const notes = [...layout.notes, ...disturbanceNotes(own)];
+  return [`== ${layout.title}`, textTable(rows, 2), ...notes.map((note) => `   ${note}`)].join("\n");
+}
+
+function disturbanceNotes(results: readonly Result[]): string[] {
+  const worst = Math.max(0, ...results.map(({ rounds }) => medians(rounds)["otherCores"] ?? 0));
+  return worst <= DISTURBING_CORES ? [] : [
+    `DISTURBED: other processes used up to ${
+      number(worst, 2)
+    } cores; measure again when the machine is quiet`,
+  ];
 }
 
 /** The medians of one contender in one variant. */

@@ -46,6 +46,15 @@ Deno.test("a scenario's table shows medians, and ours in relation to each other 
   ]);
 });
 
+Deno.test("a scenario's table says when other processes disturbed it", () => {
+  const result = (otherCores: number): Result => ({
+    ...plainResult("ours"),
+    rounds: [{ perS: 1, otherCores }],
+  });
+  assert.match(scenarioTable(LAYOUT, [result(1.5)]), /DISTURBED: other processes used up to 1\.50 cores/);
+  assert.doesNotMatch(scenarioTable(LAYOUT, [result(0.1)]), /DISTURBED/);
+});
+
 Deno.test("targets are met, missed or not measured", () => {
   const of = (...results: Result[]) => verdicts(results).find(({ name }) => name.includes("ours / relay"));
   assert.equal(of(plainResult("relay", 100), plainResult("ours", 75))?.isMet, true);
