@@ -57,7 +57,9 @@ async function open(origin: Origin): Promise<ByteConnection> {
     return await openTo(origin, origin.hostname);
   } catch (error) {
     // Older runtimes try the first address of a name only, and for this name it is often the one nobody listens on.
-    if (origin.hostname !== "localhost" || !(error instanceof Deno.errors.ConnectionRefused)) throw error;
+    if (
+      origin.isTls || origin.hostname !== "localhost" || !(error instanceof Deno.errors.ConnectionRefused)
+    ) throw error;
     return await openTo(origin, "127.0.0.1");
   }
 }
