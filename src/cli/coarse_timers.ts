@@ -71,7 +71,8 @@ export class CoarseTimers {
     } finally {
       let nextMs = Number.POSITIVE_INFINITY;
       for (const dueMs of this.#due.keys()) nextMs = Math.min(nextMs, dueMs);
-      if (nextMs < Number.POSITIVE_INFINITY && this.#armed === null) this.#arm(nextMs);
+      // A callback may have set one that is due later than others that wait.
+      if (nextMs < (this.#armed?.dueMs ?? Number.POSITIVE_INFINITY)) this.#arm(nextMs);
     }
   }
 
