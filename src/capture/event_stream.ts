@@ -4,18 +4,13 @@
  * Owns what all APIs' streams have in common: neutral events, `[DONE]`, error events, the count of events
  * that could not be parsed, and the offset up to which nothing but neutral bytes has come.
  */
-import { Buffer } from "node:buffer";
 import type { CapturedReply } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
-import { EventTemplate } from "./event_template.ts";
+import { bytewise, EventTemplate } from "./event_template.ts";
 import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
 import type { ReplyReader } from "./reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
-
-function readLatin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-}
 
 /** After so many, a stream is held to have no two events that are alike. */
 const MAX_MISFITS = 16;
@@ -90,7 +85,7 @@ export class EventStreamCapture implements Capture {
 
   /** Reads event by event: by its likeness to an earlier one where it can, else with the parser. */
   #readChunk(chunk: Uint8Array): void {
-    const stream = this.#misfits > MAX_MISFITS ? null : readLatin1(chunk);
+    const stream = this.#misfits > MAX_MISFITS ? null : bytewise(chunk);
     let start = 0;
     while (stream !== null && start < chunk.length) {
       const isAtEvent = this.#parser.isBetweenEvents;

@@ -2,13 +2,26 @@
  * Recognises events that differ from one that has been read in a single text, as nearly all events of a reply do.
  *
  * An event that is byte for byte the same but for the inside of one JSON string says the same but for that text: it need
- * not be parsed to know what it says. Works on Latin-1 views of UTF-8 bytes, in which places are byte offsets.
+ * not be parsed to know what it says. Works on texts of which each character is one byte, so that places are byte offsets.
  */
 import { Buffer } from "node:buffer";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * UTF-8 as a text with one character for each byte: what is ASCII as it is, anything else as Latin-1.
+ *
+ * Bytes that are no UTF-8 may look alike in it, as they do to the parser.
+ */
+export function bytewise(bytes: Uint8Array): string {
+  // No byte makes more than one character, so that equal lengths mean one for each.
+  const text = decoder.decode(bytes);
+  if (text.length === bytes.length) return text;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
 
 export class EventTemplate {
   readonly #before: string;
@@ -21,11 +34,11 @@ export class EventTemplate {
 
   /**
    * The template of an event whose one effect was to add `text`; null when it does not show where that came from.
-   * @param event Latin-1 view of the whole event, with the blank line behind it
+   * @param event the whole event, {@link bytewise}, with the blank line behind it
    */
   static of(event: string, text: string): EventTemplate | null {
     if (text === "" || !event.endsWith("\n\n")) return null;
-    const literal = Buffer.from(JSON.stringify(text), "utf8").toString("latin1");
+    const literal = bytewise(encoder.encode(JSON.stringify(text)));
     const at = event.indexOf(literal);
     if (at < 0 || event.indexOf(literal, at + 1) >= 0) return null;
     return new EventTemplate(event.slice(0, at + 1), event.slice(at + literal.length - 1));
@@ -33,7 +46,7 @@ export class EventTemplate {
 
   /**
    * The text of the event that begins at `start`, and where that event ends; null when it is not of this form.
-   * @param stream Latin-1 view of `bytes`
+   * @param stream `bytes`, {@link bytewise}
    */
   read(
     stream: string,

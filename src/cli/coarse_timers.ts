@@ -32,7 +32,7 @@ export class CoarseTimers {
     const others = this.#due.get(dueMs);
     if (others === undefined) this.#due.set(dueMs, new Set([id]));
     else others.add(id);
-    if (this.#armed === null || dueMs < this.#armed.dueMs) this.#arm(dueMs);
+    if (dueMs < this.#armedDueMs()) this.#arm(dueMs);
     return id;
   }
 
@@ -45,6 +45,10 @@ export class CoarseTimers {
     if (others?.size === 0) this.#due.delete(entry.dueMs);
     // A timer of the runtime would keep the process alive for nothing.
     if (this.#entries.size === 0) this.#disarm();
+  }
+
+  #armedDueMs(): number {
+    return this.#armed?.dueMs ?? Number.POSITIVE_INFINITY;
   }
 
   #arm(dueMs: number): void {
@@ -72,7 +76,7 @@ export class CoarseTimers {
       let nextMs = Number.POSITIVE_INFINITY;
       for (const dueMs of this.#due.keys()) nextMs = Math.min(nextMs, dueMs);
       // A callback may have set one that is due later than others that wait.
-      if (nextMs < (this.#armed?.dueMs ?? Number.POSITIVE_INFINITY)) this.#arm(nextMs);
+      if (nextMs < this.#armedDueMs()) this.#arm(nextMs);
     }
   }
 

@@ -1,9 +1,9 @@
 /**
  * The queue between the proxy and the writing thread.
  *
- * Owns ordering, the bound in bytes, group commit and retries: while one batch is at the worker, what
- * arrives waits, and the next batch is all of it. A record leaves the queue only after its commit, or when
- * it is dropped and counted. Never touches SQLite.
+ * Owns ordering, the bound in bytes, group commit and retries: a few batches may be at the worker, so that it writes while
+ * this thread goes on; what arrives meanwhile waits, and the next batch is all of it. A record leaves the queue only
+ * after its commit, or when it is dropped and counted. Never touches SQLite.
  */
 import { setImmediate } from "node:timers";
 import { messageOf } from "../core/errors.ts";
@@ -55,6 +55,10 @@ const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 const DEFAULT_CLOSE_LIMIT_MS = 5_000;
 const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
 const MAX_BATCH_RECORDS = 512;
+/** So many records go to the worker at once; fewer wait for the end of the event loop's turn. */
+const FULL_BATCH_RECORDS = 8;
+/** Batches at the worker: enough that it need not wait for this thread, and few enough that they grow under load. */
+const MAX_SENT_BATCHES = 4;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 /** What a batch shrinks to while the disk is full, so that a little space is enough to go on. */
 const MIN_BATCH_BYTES = 64 * 1024;
@@ -80,7 +84,8 @@ export class RecordWriter implements RecordSink {
   readonly #maxQueueBytes: number;
   /** By request id, oldest first. */
   #waiting = new Map<string, Pending>();
-  #sent: SentBatch | null = null;
+  /** At the worker, which answers them in this order. */
+  #sent: SentBatch[] = [];
   readonly #upstreamStates = new Map<number, UpstreamStateNote>();
   #queuedBytes = 0;
   #batchNumber = 0;
@@ -90,6 +95,8 @@ export class RecordWriter implements RecordSink {
   #batchBytes = MAX_BATCH_BYTES;
   #retryTimer: TimerId | null = null;
   #isPumpDue = false;
+  /** Requests whose record is at the worker. */
+  readonly #sentIds = new Set<string>();
   #isInTrouble = false;
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
@@ -168,9 +175,9 @@ export class RecordWriter implements RecordSink {
     try {
       this.#retryNow();
       await Promise.race([this.#idle(), timeUp]);
-      const left = [...(this.#sent?.pendings ?? []), ...this.#waiting.values()];
+      const left = [...this.#sent.flatMap(({ pendings }) => pendings), ...this.#waiting.values()];
       const isIdle = left.length === 0;
-      this.#sent = null;
+      this.#sent = [];
       this.#waiting.clear();
       for (const pending of left) this.#queuedBytes -= pending.bytes;
       this.#drop(left, "shutdown");
@@ -187,7 +194,7 @@ export class RecordWriter implements RecordSink {
   }
 
   #idle(): Promise<void> {
-    if (this.#sent === null && this.#waiting.size === 0) return Promise.resolve();
+    if (this.#sent.length === 0 && this.#waiting.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);
   }
 
@@ -216,7 +223,8 @@ export class RecordWriter implements RecordSink {
 
   /** What else is settled in this turn of the event loop goes into the same batch. */
   #pumpSoon(): void {
-    if (this.#isPumpDue || this.#sent !== null) return;
+    if (this.#waiting.size >= FULL_BATCH_RECORDS) return this.#pump();
+    if (this.#isPumpDue) return;
     this.#isPumpDue = true;
     setImmediate(() => {
       this.#isPumpDue = false;
@@ -224,22 +232,24 @@ export class RecordWriter implements RecordSink {
     });
   }
 
-  /** Sends what waits, unless a batch is under way or a retry is due later. */
+  /** Sends what waits, unless the worker has enough to do or a retry is due later. */
   #pump(): void {
-    if (this.#sent !== null || this.#retryTimer !== null) return;
-    if (this.#waiting.size === 0) {
-      this.#onIdle?.();
+    // After trouble, one batch shows whether it is over.
+    const maxSent = this.#isInTrouble || this.#crashes > 0 ? 1 : MAX_SENT_BATCHES;
+    if (this.#sent.length >= maxSent || this.#retryTimer !== null) return;
+    const pendings = this.#takeBatch();
+    if (pendings.length === 0) {
+      if (this.#sent.length === 0 && this.#waiting.size === 0) this.#onIdle?.();
       return;
     }
-    const pendings = this.#takeBatch();
     this.#batchNumber++;
-    this.#sent = { number: this.#batchNumber, pendings };
+    this.#sent.push({ number: this.#batchNumber, pendings });
     this.#worker ??= this.#spawn();
     try {
       const records = pendings.map((pending) => pending.record);
       post(this.#worker, { type: "batch", batch: this.#batchNumber, records });
     } catch (error) {
-      this.#sent = null;
+      this.#sent.pop();
       this.#isolateUncloneable(pendings, messageOf(error));
     }
   }
@@ -250,10 +260,13 @@ export class RecordWriter implements RecordSink {
     const maxRecords = this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS;
     let bytes = 0;
     for (const [requestId, pending] of this.#waiting) {
+      // An older version of it must not be tried again after a newer one was written.
+      if (this.#sentIds.has(requestId)) continue;
       if (
         pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > this.#batchBytes)
       ) break;
       this.#waiting.delete(requestId);
+      this.#sentIds.add(requestId);
       pendings.push(pending);
       bytes += pending.bytes;
     }
@@ -265,7 +278,9 @@ export class RecordWriter implements RecordSink {
       case "committed":
         return this.#committed(message);
       case "failed":
-        if (message.batch === this.#sent?.number) this.#retryLater(message.reason, message.message);
+        if (message.batch === this.#sent[0]?.number) {
+          this.#retryLater(this.#takeSent(), message);
+        }
         return;
       case "reopened":
         return this.#trouble(
@@ -285,9 +300,8 @@ export class RecordWriter implements RecordSink {
   }
 
   #committed({ batch, durationMs, invalid }: Extract<FromWorker, { type: "committed" }>): void {
-    if (batch !== this.#sent?.number) return;
-    const { pendings } = this.#sent;
-    this.#sent = null;
+    if (batch !== this.#sent[0]?.number) return;
+    const pendings = this.#takeSent();
     this.#crashes = 0;
     this.#backoffMs = MIN_BACKOFF_MS;
     this.#batchBytes = Math.min(this.#batchBytes * 2, MAX_BATCH_BYTES);
@@ -309,20 +323,29 @@ export class RecordWriter implements RecordSink {
     this.#worker?.terminate();
     this.#worker = null;
     this.#crashes++;
-    const { pendings } = this.#sent ?? { pendings: [] };
+    let pendings: readonly Pending[] = [];
+    while (this.#sent.length > 0) pendings = [...pendings, ...this.#takeSent()];
     if (this.#crashes >= MAX_CRASHES && pendings.length === 1) {
-      this.#sent = null;
       this.#crashes = 0;
       this.#forget(pendings);
       this.#dropInvalid(pendings, `a record stops the writing thread: ${message}`);
+      pendings = [];
     }
-    this.#retryLater("other", `the writing thread stopped: ${message}`);
+    this.#retryLater(pendings, { reason: "other", message: `the writing thread stopped: ${message}` });
   }
 
-  /** Puts the batch back in front and tries again after a while. */
-  #retryLater(reason: TroubleReason, message: string): void {
-    const pendings = this.#sent?.pendings ?? [];
-    this.#sent = null;
+  /** The batch that the worker has answered, no longer counted as sent. */
+  #takeSent(): readonly Pending[] {
+    const pendings = this.#sent.shift()?.pendings ?? [];
+    for (const { record } of pendings) this.#sentIds.delete(record.requestId);
+    return pendings;
+  }
+
+  /** Puts records back in front and tries again after a while. */
+  #retryLater(
+    pendings: readonly Pending[],
+    { reason, message }: { readonly reason: TroubleReason; readonly message: string },
+  ): void {
     const newer = this.#waiting;
     this.#waiting = new Map(pendings.map((pending) => [pending.record.requestId, pending]));
     for (const [requestId, pending] of newer) {
@@ -353,10 +376,8 @@ export class RecordWriter implements RecordSink {
   /** A value that cannot go to another thread: the rest of the batch is sent without it. */
   #isolateUncloneable(pendings: readonly Pending[], message: string): void {
     const refused = pendings.filter((pending) => !isCloneable(pending.record));
-    if (refused.length === 0) {
-      this.#sent = { number: this.#batchNumber, pendings };
-      return this.#retryLater("other", message);
-    }
+    for (const { record } of pendings) this.#sentIds.delete(record.requestId);
+    if (refused.length === 0) return this.#retryLater(pendings, { reason: "other", message });
     const kept = pendings.filter((pending) => !refused.includes(pending));
     this.#waiting = new Map([
       ...kept.map((pending) => [pending.record.requestId, pending] as const),

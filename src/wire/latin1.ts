@@ -13,6 +13,11 @@ export function writeLatin1(text: string, target: Uint8Array): void {
   Buffer.from(target.buffer, target.byteOffset, target.length).write(text, "latin1");
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 export function readLatin1(bytes: Uint8Array): string {
+  // Nearly always it is ASCII, which the UTF-8 decoder reads much faster on older runtimes.
+  const text = decoder.decode(bytes);
+  if (text.length === bytes.length && !text.includes("\ufffd")) return text;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }

@@ -6,7 +6,9 @@ const now = () => performance.now();
 /** Resolves when the timer fires; tells when that was, from its setting on. */
 function fired(timers: CoarseTimers, delayMs: number): Promise<number> {
   const setAtMs = now();
-  return new Promise((resolve) => void timers.set(() => resolve(now() - setAtMs), delayMs));
+  return new Promise((resolve) => {
+    timers.set(() => resolve(now() - setAtMs), delayMs);
+  });
 }
 
 Deno.test("CoarseTimers never fires early, whatever the length, and in the order of the moments", async () => {
