@@ -35,9 +35,12 @@ export async function readHead(input: ConnectionInput): Promise<string | null> {
     // It would never end: a line feed without its carriage return is no line end.
     if (/(?<!\r)\n/.test(text)) throw new MessageError(400, "a line ends in a bare line feed");
     if (text.length > MAX_HEAD_BYTES) throw tooLarge();
-    if (await input.fill()) continue;
-    if (text === "") return null;
-    throw new MessageError(400, "the connection ended within a head");
+    if (!await input.fill()) {
+      if (text === "") return null;
+      throw new MessageError(400, "the connection ended within a head");
+    }
+    // Perhaps the first half of an empty line.
+    if (text === "\r") text = "";
   }
 }
 

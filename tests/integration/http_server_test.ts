@@ -1,0 +1,197 @@
+/** The server's side of HTTP/1.1, over raw sockets. */
+import assert from "node:assert/strict";
+import { systemClock } from "../../src/cli/clock.ts";
+import { HttpServer, type ServerOptions } from "../../src/wire/server.ts";
+import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
+import { eventually, Router } from "../support/router.ts";
+import { chatEvents, chatReply, FakeUpstream, hang, reply, stream } from "../support/upstream.ts";
+
+interface Stage extends AsyncDisposable {
+  readonly upstream: FakeUpstream;
+  readonly router: Router;
+}
+
+async function stage(): Promise<Stage> {
+  const upstream = new FakeUpstream(chatReply("hello"));
+  const router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  return {
+    upstream,
+    router,
+    async [Symbol.asyncDispose]() {
+      await router[Symbol.asyncDispose]();
+      await upstream[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const KEEP = { headers: { connection: "keep-alive", "content-type": "application/json" } };
+
+function statuses(text: string): string[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status ?? "");
+}
+
+// Deno's own server never tells of it when the body came in a later packet than the head.
+Deno.test("a client that leaves before the reply is noticed, although its body came after its head", async () => {
+  await using s = await stage();
+  s.upstream.script = hang;
+  const client = await RawClient.connect(s.router.port);
+  const request = rawChat(s.router.token);
+  const headEnd = request.indexOf("\r\n\r\n") + 4;
+  await client.send(request.slice(0, headEnd));
+  // The answer to the next connection shows that the head has been read by now.
+  await (await s.router.fetch("/metrics")).text();
+  await client.send(request.slice(headEnd));
+  await s.upstream.received(1);
+  client.close();
+  await s.upstream.requests[0]?.closed;
+  const [record] = await s.router.recorded(1);
+  assert.deepEqual([record?.status, record?.outcome], [499, "client_gone"]);
+});
+
+Deno.test("requests on one connection are answered one after the other, in order, pipelined ones too", async () => {
+  await using s = await stage();
+  using client = await RawClient.connect(s.router.port);
+  const token = s.router.token;
+  const one = rawRequest("/v1/one", { token, body: "{}", ...KEEP });
+  const two = rawRequest("/v1/two", { method: "GET", token, headers: { connection: "keep-alive" } });
+  const three = rawRequest("/v1/three", { token, body: '{"a":1}' });
+  s.upstream.script = (request, wire) => reply(200, JSON.stringify({ path: request.target }))(request, wire);
+  await client.send(one + two + three);
+  const text = await client.readToEnd();
+  assert.deepEqual(statuses(text), ["200", "200", "200"]);
+  assert.deepEqual([...text.matchAll(/"path":"([^"]*)"/g)].map(([, path]) => path), [
+    "/v1/one",
+    "/v1/two",
+    "/v1/three",
+  ]);
+});
+
+Deno.test("HTTP/1.0 gets a reply that ends with its connection, or keeps it when it asks for that", async () => {
+  await using s = await stage();
+  s.upstream.script = stream(chatEvents(["old"]));
+  const request = rawChat(s.router.token, { stream: true }).replace("HTTP/1.1", "HTTP/1.0");
+  using client = await RawClient.connect(s.router.port);
+  await client.send(request);
+  const text = await client.readToEnd();
+  assert.doesNotMatch(text, /transfer-encoding/i);
+  assert.match(text, /data: \[DONE\]\n\n$/);
+
+  s.upstream.script = chatReply("kept");
+  using kept = await RawClient.connect(s.router.port);
+  const again = rawChat(s.router.token).replace("HTTP/1.1", "HTTP/1.0").replace(
+    "connection: close",
+    "connection: keep-alive",
+  );
+  await kept.send(again);
+  assert.match(await kept.readUntil("kept"), /connection: keep-alive/i);
+  await kept.send(request.replace('"stream":true', '"stream":null'));
+  assert.deepEqual(statuses(await kept.readToEnd()), ["200", "200"]);
+});
+
+Deno.test("a client that waits for leave to send its body gets it", async () => {
+  await using s = await stage();
+  using client = await RawClient.connect(s.router.port);
+  const body = '{"model":"m"}';
+  const head = rawRequest("/v1/chat/completions", {
+    token: s.router.token,
+    headers: { expect: "100-continue", "content-length": String(body.length) },
+  });
+  await client.send(head);
+  await client.readUntil("HTTP/1.1 100 Continue\r\n\r\n");
+  await client.send(body);
+  assert.deepEqual(statuses(await client.readToEnd()), ["100", "200"]);
+  assert.equal(s.upstream.requests[0]?.text, body);
+  assert.equal(s.upstream.requests[0]?.headers.has("expect"), false);
+});
+
+Deno.test("a chunked request with extensions and trailers arrives whole", async () => {
+  await using s = await stage();
+  using client = await RawClient.connect(s.router.port);
+  await client.send(
+    rawRequest("/v1/chat/completions", {
+      token: s.router.token,
+      headers: { "transfer-encoding": "chunked" },
+    }).replace(/content-length: 0\r\n/, "") + '5;a=b\r\n{"mod\r\n8\r\nel":"m"}\r\n0\r\nx-trailer: 1\r\n\r\n',
+  );
+  assert.deepEqual(statuses(await client.readToEnd()), ["200"]);
+  assert.equal(s.upstream.requests[0]?.text, '{"model":"m"}');
+});
+
+Deno.test("a stop ends connections that wait for a request, and lets the others finish", async () => {
+  await using s = await stage();
+  using idle = await RawClient.connect(s.router.port);
+  await idle.send(rawRequest("/v1/one", { token: s.router.token, body: "{}", ...KEEP }));
+  await idle.readUntil("hello");
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  s.upstream.script = async (request, wire) => {
+    await released;
+    await chatReply("finished")(request, wire);
+  };
+  using busy = await RawClient.connect(s.router.port);
+  await busy.send(rawRequest("/v1/two", { token: s.router.token, body: "{}", ...KEEP }));
+  await s.upstream.received(2);
+  s.router.signal("SIGTERM");
+  await idle.readToEnd();
+  release();
+  assert.match(await busy.readToEnd(), /finished/);
+  assert.equal(await s.router.exited(), 0);
+});
+
+/** A server whose handler answers `ok`. */
+function serving(options: Partial<ServerOptions>): { port: number; server: HttpServer } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const server = new HttpServer(listener, {
+    clock: systemClock,
+    handle: (exchange) => exchange.reply({ status: 200, headers: [] }, new TextEncoder().encode("ok")),
+    refusal: (error) => ({ headers: [], body: new TextEncoder().encode(error.message) }),
+    onUnexpected: (error) => assert.fail(String(error)),
+    ...options,
+  });
+  return { port: listener.addr.port, server };
+}
+
+Deno.test("a head that does not end, and a connection that stays silent, are given up after their time", async () => {
+  const { port, server } = serving({ headTimeoutMs: 1, idleTimeoutMs: 1 });
+  using slow = await RawClient.connect(port);
+  await slow.send("GET / HTTP/1.1\r\nhost: ");
+  using silent = await RawClient.connect(port);
+  assert.equal(await slow.readToEnd(), "");
+  assert.equal(await silent.readToEnd(), "");
+  server.shutdown();
+  await server.finished;
+});
+
+Deno.test("a connection ends by itself soon after a refusal, whatever its client does", async () => {
+  const { port, server } = serving({});
+  const clients = await Promise.all(["GET / HTTP/3.0\r\n\r\n", "\0\r\n\r\n"].map(async (bytes) => {
+    const client = await RawClient.connect(port);
+    await client.send(bytes);
+    return client;
+  }));
+  const texts = await Promise.all(clients.map((client) => client.readToEnd()));
+  assert.deepEqual(texts.map((text) => statuses(text)[0]), ["505", "400"]);
+  server.shutdown();
+  await server.finished;
+  for (const client of clients) client.close();
+});
+
+Deno.test("a handler that fails breaks its connection only", async () => {
+  const seen: unknown[] = [];
+  const { port, server } = serving({
+    handle: (exchange) =>
+      exchange.target === "/bad"
+        ? Promise.reject(new Error("broken"))
+        : exchange.reply({ status: 200, headers: [] }, null),
+    onUnexpected: (error) => seen.push(error),
+  });
+  using bad = await RawClient.connect(port);
+  await bad.send("GET /bad HTTP/1.1\r\nhost: x\r\n\r\n");
+  assert.equal(await bad.readToEnd(), "");
+  using good = await RawClient.connect(port);
+  await good.send("GET /good HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  assert.deepEqual(statuses(await good.readToEnd()), ["200"]);
+  assert.match(String(seen[0]), /broken/);
+  server.stop();
+  await server.finished;
+  await eventually(() => seen.length === 1 ? true : null, "one report");
+});
