@@ -6,6 +6,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
+import { concat } from "../core/bytes.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
@@ -21,7 +22,7 @@ import {
   finalError,
   healthEventOf,
 } from "./failure.ts";
-import { concat, type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
+import { type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
 import type { HeldBudget } from "./held_budget.ts";
 import type { UpstreamHealth } from "./health.ts";

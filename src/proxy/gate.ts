@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
 import { describeError } from "../capture/json.ts";
+import { concat } from "../core/bytes.ts";
 import { messageOf } from "../core/errors.ts";
 import type { AttemptOutcome, CapturedReply, Clock, EndpointKind, Inbound } from "../core/types.ts";
 import { isDecodable } from "./encoding.ts";
@@ -207,17 +208,6 @@ async function readWhole(
 
 function maskWhole(bytes: Uint8Array, mask: SecretMask): Uint8Array<ArrayBuffer> {
   return concat([mask.push(bytes), mask.flush()]);
-}
-
-/** Joins chunks into one array. */
-export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const joined = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, at);
-    at += chunk.length;
-  }
-  return joined;
 }
 
 function documentProblem(

@@ -1,11 +1,11 @@
 /**
  * Reads a client's request body once, whole, into bytes that can be sent again.
  */
+import { concat } from "../core/bytes.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
-import { concat } from "./gate.ts";
 import { TimedReader } from "./timed_reader.ts";
 
 export type BodyRead =

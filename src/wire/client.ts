@@ -6,11 +6,12 @@
  */
 import type { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
-import type { Clock, TimerId } from "../core/types.ts";
+import type { TimerId } from "../core/types.ts";
 import type { ByteSource } from "./byte_source.ts";
-import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
+import type { ByteConnection } from "./connection.ts";
 import { isPersistent, replyFraming } from "./framing.ts";
 import { formatHead, parseReplyHead, type ReplyHead } from "./head.ts";
+import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
 import { MessageBody, readHead } from "./reading.ts";
 
 /** Where a connection goes. */
@@ -42,11 +43,8 @@ export interface ClientReply {
   readonly body: ByteSource;
 }
 
-export interface ClientOptions {
+export interface ClientOptions extends PoolOptions {
   readonly connect: Connect;
-  readonly clock: Clock;
-  /** Idle connections kept for each origin. */
-  readonly maxIdlePerOrigin: number;
   /** How long an idle connection is kept. */
   readonly idleTimeoutMs: number;
 }
@@ -166,90 +164,6 @@ function outgoing({ method, headers, body }: ClientRequest, { host, path }: Targ
   const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
   if (needsLength) fields.push(["content-length", String(body?.length ?? 0)]);
   return { head: formatHead(`${method} ${path} HTTP/1.1`, fields), body: body ?? undefined };
-}
-
-class PooledConnection {
-  readonly input: ConnectionInput;
-  readonly output: ConnectionOutput;
-  isIdle = false;
-  idleSinceMs = 0;
-
-  constructor(readonly connection: ByteConnection) {
-    this.input = new ConnectionInput(connection);
-    this.output = new ConnectionOutput(connection);
-  }
-
-  close(): void {
-    closeQuietly(this.connection);
-  }
-}
-
-/** The connections to one origin. */
-class Pool {
-  readonly #options: Pick<ClientOptions, "clock" | "maxIdlePerOrigin">;
-  readonly #onIdle: () => void;
-  /** The one used last is at the end, and is taken first. */
-  readonly #idle: PooledConnection[] = [];
-  #usedCount = 0;
-  #isClosed = false;
-
-  constructor(options: Pick<ClientOptions, "clock" | "maxIdlePerOrigin">, onIdle: () => void) {
-    this.#options = options;
-    this.#onIdle = onIdle;
-  }
-
-  get isUnused(): boolean {
-    return this.#usedCount === 0 && this.#idle.length === 0;
-  }
-
-  take(): PooledConnection | null {
-    const connection = this.#idle.pop() ?? null;
-    if (connection !== null) connection.isIdle = false;
-    return connection;
-  }
-
-  begun(): void {
-    this.#usedCount++;
-  }
-
-  ended(): void {
-    this.#usedCount--;
-  }
-
-  /** Keeps it, watched: one that the server ends is no longer there when it is needed. */
-  give(connection: PooledConnection): void {
-    if (this.#isClosed || this.#idle.length >= this.#options.maxIdlePerOrigin) return connection.close();
-    connection.idleSinceMs = this.#options.clock.monotonic();
-    connection.input.shrink();
-    connection.isIdle = true;
-    this.#idle.push(connection);
-    const drop = () => {
-      // In use again: it is the reply that has come.
-      if (!connection.isIdle) return;
-      connection.isIdle = false;
-      this.#idle.splice(this.#idle.indexOf(connection), 1);
-      connection.close();
-    };
-    // A server that sends something unasked is not to be trusted with the next request.
-    connection.input.fill().then(drop, drop);
-    this.#onIdle();
-  }
-
-  closeIdleSince(limitMs: number): void {
-    while (this.#idle[0] !== undefined && this.#idle[0].idleSinceMs <= limitMs) this.#closeFirst();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    while (this.#idle.length > 0) this.#closeFirst();
-  }
-
-  #closeFirst(): void {
-    const connection = this.#idle.shift();
-    if (connection === undefined) return;
-    connection.isIdle = false;
-    connection.close();
-  }
 }
 
 /** One request on one connection. */

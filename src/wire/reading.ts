@@ -6,6 +6,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
+import { concat } from "../core/bytes.ts";
 import type { ConnectionInput } from "./connection.ts";
 import type { Framing } from "./framing.ts";
 import { MAX_HEAD_BYTES, MessageError } from "./head.ts";
@@ -149,7 +150,7 @@ export class MessageBody {
         break;
       }
     }
-    const bytes = first === null ? null : further === null ? first.slice() : joined([first, ...further]);
+    const bytes = first === null ? null : further === null ? first.slice() : concat([first, ...further]);
     this.#input.consume(at);
     return bytes;
   }
@@ -221,14 +222,4 @@ function hexDigit(byte: number): number {
   if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
   const letter = byte | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
-  return all;
 }
