@@ -8,6 +8,10 @@ import type { RecordSink } from "../store/store.ts";
 import type { RequestSession } from "./session.ts";
 
 const SWEEP_MS = 250;
+/** One step of a round. With a few thousand requests rounds take longer than that, and rows come less often. */
+const MAX_STEP_LOOKS = 512;
+const MAX_STEP_WRITES = 32;
+const STEP_REST_MS = 10;
 const FIRST_WRITE_MS = 250;
 const REWRITE_MS = 1_000;
 const REWRITE_BYTES = 64 * 1024;
@@ -25,6 +29,8 @@ export class InFlightRows {
   readonly #clock: Clock;
   readonly #sessions = new Map<RequestSession, Written | null>();
   #timer: number | null = null;
+  /** The round that is under way. */
+  #round: MapIterator<[RequestSession, Written | null]> | null = null;
 
   constructor(sink: RecordSink, clock: Clock) {
     this.#sink = sink;
@@ -53,22 +59,40 @@ export class InFlightRows {
   stop(): void {
     if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
     this.#timer = null;
+    this.#round = null;
     this.#sessions.clear();
   }
 
+  /** Goes through the requests a few at a time: thousands at once would hold up every stream. */
   #sweep(): void {
-    this.#timer = this.#sessions.size > 0 ? this.#clock.setTimer(() => this.#sweep(), SWEEP_MS) : null;
-    const nowMs = this.#clock.monotonic();
-    for (const [session, written] of this.#sessions) {
-      if (session.isSettled || !isDue(session, written, nowMs)) continue;
-      const record = session.snapshot();
-      this.#sessions.set(session, {
-        atMs: nowMs,
-        bytes: record.responseBytes,
-        attempts: session.attemptCount,
-      });
-      void this.#sink.write(record);
+    this.#round ??= this.#sessions.entries();
+    let looks = 0;
+    let writes = 0;
+    while (looks < MAX_STEP_LOOKS && writes < MAX_STEP_WRITES) {
+      const next = this.#round.next();
+      if (next.done) {
+        this.#round = null;
+        break;
+      }
+      looks++;
+      const [session, written] = next.value;
+      if (session.isSettled || !isDue(session, written, this.#clock.monotonic())) continue;
+      writes++;
+      this.#write(session);
     }
+    const delayMs = this.#round === null ? SWEEP_MS : STEP_REST_MS;
+    this.#timer = this.#sessions.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
+    if (this.#timer === null) this.#round = null;
+  }
+
+  #write(session: RequestSession): void {
+    const record = session.snapshot();
+    this.#sessions.set(session, {
+      atMs: this.#clock.monotonic(),
+      bytes: record.responseBytes,
+      attempts: session.attemptCount,
+    });
+    void this.#sink.write(record);
   }
 }
 

@@ -221,9 +221,9 @@ export class RecordWriter implements RecordSink {
     return worker;
   }
 
-  /** What else is settled in this turn of the event loop goes into the same batch. */
+  /** At once when the worker has nothing to do; else what is settled in this turn of the event loop goes together. */
   #pumpSoon(): void {
-    if (this.#waiting.size >= FULL_BATCH_RECORDS) return this.#pump();
+    if (this.#sent.length === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) return this.#pump();
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
     setImmediate(() => {

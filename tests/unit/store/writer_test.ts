@@ -110,7 +110,7 @@ Deno.test("RecordWriter folds what waits for one request into its latest, and an
     const results: Promise<WriteResult>[] = [];
     for (let n = 0; n <= 100; n++) results.push(writer.write({ ...record, response: `part ${n}` }));
     assert.ok((await Promise.all(results)).every((result) => result === "committed"));
-    assert.equal(meter.batches, 1);
+    assert.equal(meter.batches, 2);
     assert.deepEqual(rowsOf(path, "SELECT response FROM records"), [{ response: "part 100" }]);
     await writer.close();
   });
