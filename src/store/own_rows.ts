@@ -5,14 +5,25 @@
  * Told of each write, and then that the transaction was committed or rolled back.
  */
 import type { DatabaseSync } from "node:sqlite";
+import type { RequestRecord } from "../core/types.ts";
+
+/** What of a row in flight is known to be stored. */
+interface OpenRow {
+  readonly attempts: number;
+  readonly upstreamId: number | null;
+}
+
+/** Of an earlier session: nothing is known. */
+const UNKNOWN: OpenRow = { attempts: -1, upstreamId: null };
 
 export class OwnRows {
   /** Rows up to it may have been there before; ids only grow. */
   #lastId: number;
   /** Requests whose row says that they are in flight. */
-  readonly #open: Set<string>;
+  readonly #open: Map<string, OpenRow>;
   #stagedLastId: number;
-  #staged: { readonly requestId: string; readonly isOpen: boolean }[] = [];
+  /** null: settled. */
+  readonly #staged = new Map<string, OpenRow | null>();
 
   /** Rows in flight may be of a session before this one. */
   constructor(db: DatabaseSync) {
@@ -20,33 +31,40 @@ export class OwnRows {
       db.prepare("SELECT coalesce(max(id), 0) AS id FROM records").get()?.["id"] ?? 0,
     );
     const open = db.prepare("SELECT request_id FROM records WHERE outcome = 'in_flight'").all();
-    this.#open = new Set(open.map((row) => String(row["request_id"])));
+    this.#open = new Map(open.map((row) => [String(row["request_id"]), UNKNOWN]));
   }
 
   /** Its row says that it is in flight, or may do so. */
   isOpen(requestId: string): boolean {
-    return this.#open.has(requestId) || this.#staged.some((each) => each.requestId === requestId);
+    return this.#open.has(requestId) || this.#staged.has(requestId);
   }
 
-  /** Call after each write. @returns whether the row was there before */
-  note(id: number, row: { readonly requestId: string; readonly isOpen: boolean }): boolean {
+  /** The record says more of a reply than its row, and nothing else: no further attempt, no other upstream. */
+  isProgress({ requestId, outcome, attempts, upstreamId }: RequestRecord): boolean {
+    const row = this.#staged.get(requestId) ?? this.#open.get(requestId);
+    return outcome === "in_flight" && row?.attempts === attempts.length && row.upstreamId === upstreamId;
+  }
+
+  /** Call after a row was written whole. @returns whether it was there before */
+  note(id: number, { requestId, outcome, attempts, upstreamId }: RequestRecord): boolean {
     const wasThere = id <= this.#stagedLastId;
     this.#stagedLastId = Math.max(this.#stagedLastId, id);
-    if (row.isOpen || this.#open.has(row.requestId)) this.#staged.push(row);
+    if (outcome === "in_flight") this.#staged.set(requestId, { attempts: attempts.length, upstreamId });
+    else if (this.isOpen(requestId)) this.#staged.set(requestId, null);
     return wasThere;
   }
 
   committed(): void {
     this.#lastId = this.#stagedLastId;
-    for (const { requestId, isOpen } of this.#staged) {
-      if (isOpen) this.#open.add(requestId);
-      else this.#open.delete(requestId);
+    for (const [requestId, row] of this.#staged) {
+      if (row === null) this.#open.delete(requestId);
+      else this.#open.set(requestId, row);
     }
-    this.#staged = [];
+    this.#staged.clear();
   }
 
   rolledBack(): void {
     this.#stagedLastId = this.#lastId;
-    this.#staged = [];
+    this.#staged.clear();
   }
 }

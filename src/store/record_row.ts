@@ -54,6 +54,15 @@ export const UPSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
   WHERE excluded.outcome <> 'in_flight' OR coalesce(records.outcome, 'in_flight') IN ('in_flight', 'crashed')
   RETURNING id`;
 
+/**
+ * Says more of a reply that is under way. Touches no column that an index has: a stream is written once a second, and
+ * its row's places in five indexes need not be written with it. Changes nothing when the row says otherwise by now.
+ */
+export const UPDATE_PROGRESS = `UPDATE records SET elapsed_time = ?, first_byte_ms = ?, first_token_ms = ?,
+  response = ?, reasoning = ?, tool_calls = ?, response_model = ?, finish_reason = ?, input_tokens = ?,
+  output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, response_bytes = ?, is_truncated = ?
+  WHERE request_id = ? AND outcome = 'in_flight'`;
+
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
 export const INSERT_ATTEMPT =
@@ -87,7 +96,7 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
     usage?.reasoningTokens ?? null,
     wellFormed(record.finishReason),
     record.reasoning.toWellFormed(),
-    record.toolCalls.length === 0 ? null : JSON.stringify(record.toolCalls).toWellFormed(),
+    toolCallsText(record),
     wellFormed(record.responseModel),
     record.requestBytes,
     record.responseBytes,
@@ -97,6 +106,32 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
     record.isTruncated ? 1 : 0,
     instance,
   ];
+}
+
+/** In the order of {@link UPDATE_PROGRESS}. */
+export function progressParams(record: RequestRecord): SQLInputValue[] {
+  const { usage } = record;
+  return [
+    Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
+    rounded(record.firstByteMs),
+    rounded(record.firstTokenMs),
+    record.response.toWellFormed(),
+    record.reasoning.toWellFormed(),
+    toolCallsText(record),
+    wellFormed(record.responseModel),
+    wellFormed(record.finishReason),
+    usage?.inputTokens ?? null,
+    usage?.outputTokens ?? null,
+    usage?.cachedTokens ?? null,
+    usage?.reasoningTokens ?? null,
+    record.responseBytes,
+    record.isTruncated ? 1 : 0,
+    record.requestId,
+  ];
+}
+
+function toolCallsText({ toolCalls }: RequestRecord): string | null {
+  return toolCalls.length === 0 ? null : JSON.stringify(toolCalls).toWellFormed();
 }
 
 /** In the order of {@link INSERT_ATTEMPT}. */

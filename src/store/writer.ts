@@ -136,7 +136,9 @@ export class RecordWriter implements RecordSink {
         previous.bytes = bytes;
         previous.waiters.push(resolve);
       }
-      this.#pumpSoon();
+      // Nobody waits for a request that is under way: its row goes with others.
+      if (record.outcome === "in_flight") this.#pumpLater();
+      else this.#pumpSoon();
     });
   }
 
@@ -223,7 +225,11 @@ export class RecordWriter implements RecordSink {
 
   /** At once when the worker has nothing to do; else what is settled in this turn of the event loop goes together. */
   #pumpSoon(): void {
-    if (this.#sent.length === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) return this.#pump();
+    if (this.#sent.length === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) this.#pump();
+    else this.#pumpLater();
+  }
+
+  #pumpLater(): void {
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
     setImmediate(() => {

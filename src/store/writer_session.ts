@@ -7,7 +7,15 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RequestRecord } from "../core/types.ts";
 import { Instances } from "./instances.ts";
 import { LiveConnection } from "./live_connection.ts";
-import { attemptParams, DELETE_ATTEMPTS, INSERT_ATTEMPT, recordParams, UPSERT_RECORD } from "./record_row.ts";
+import {
+  attemptParams,
+  DELETE_ATTEMPTS,
+  INSERT_ATTEMPT,
+  progressParams,
+  recordParams,
+  UPDATE_PROGRESS,
+  UPSERT_RECORD,
+} from "./record_row.ts";
 import { OwnRows } from "./own_rows.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
@@ -22,6 +30,7 @@ interface Statements {
   readonly commit: StatementSync;
   readonly rollback: StatementSync;
   readonly upsert: StatementSync;
+  readonly progress: StatementSync;
   readonly deleteAttempts: StatementSync;
   readonly insertAttempt: StatementSync;
 }
@@ -175,15 +184,16 @@ export class WriterSession {
 
   /** Returns whether the request is settled by it, and to be counted now. */
   #put(record: RequestRecord): boolean {
-    const { upsert, deleteAttempts, insertAttempt } = this.#statements;
+    const { upsert, progress, deleteAttempts, insertAttempt } = this.#statements;
     const { requestId } = record;
+    if (this.#rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) return false;
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it meanwhile.
     const wasOpen = this.#rows.isOpen(requestId) && this.#stats.isUnsettled(requestId);
     const row = upsert.get(...recordParams(record, this.#options.instance));
     if (row === undefined) return false;
     const id = Number(row["id"]);
-    const wasThere = this.#rows.note(id, { requestId, isOpen });
+    const wasThere = this.#rows.note(id, record);
     if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
     return !isOpen && (wasOpen || !wasThere) && this.#stats.isToCount(id);
@@ -196,6 +206,7 @@ function prepare(db: DatabaseSync): Statements {
     commit: db.prepare("COMMIT"),
     rollback: db.prepare("ROLLBACK"),
     upsert: db.prepare(UPSERT_RECORD),
+    progress: db.prepare(UPDATE_PROGRESS),
     deleteAttempts: db.prepare(DELETE_ATTEMPTS),
     insertAttempt: db.prepare(INSERT_ATTEMPT),
   };
