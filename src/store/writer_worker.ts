@@ -27,6 +27,7 @@ let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let choreTimer: ReturnType<typeof setTimeout> | undefined;
+let isRetentionsTurn = false;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
@@ -69,18 +70,24 @@ function doChoresSoon(delayMs: number): void {
   choreTimer ??= setTimeout(() => {
     choreTimer = undefined;
     const startedAtMs = performance.now();
-    const place = CHORES.findIndex((chore) => chore());
-    const hasMore = place >= 0;
-    // The others come first then, so that none keeps the rest waiting.
-    if (hasMore) CHORES.push(...CHORES.splice(place, 1));
+    // Every second turn is retention's: while batches keep coming, the others always have something to do.
+    isRetentionsTurn = !isRetentionsTurn;
+    const hasMore = isRetentionsTurn ? retain() || keepUp() : keepUp() || retain();
     const endedAtMs = performance.now();
     const rest = endedAtMs - lastBatchAtMs < IDLE_AFTER_MS ? BUSY_REST : IDLE_REST;
     if (hasMore) doChoresSoon((endedAtMs - startedAtMs) * rest);
   }, delayMs);
 }
 
-/** Each does one step, and returns whether there may be more. */
-const CHORES: (() => boolean)[] = [retain, count, index];
+/** Follows what was written: each does one step, and returns whether there may be more. */
+const FOLLOWERS: (() => boolean)[] = [count, index];
+
+/** One step of one of them; the other comes first the next time. Returns whether there may be more. */
+function keepUp(): boolean {
+  const place = FOLLOWERS.findIndex((follow) => follow());
+  if (place >= 0) FOLLOWERS.push(...FOLLOWERS.splice(place, 1));
+  return place >= 0;
+}
 
 /** One step; returns whether there may be more. */
 function count(): boolean {
