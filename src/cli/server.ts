@@ -35,6 +35,8 @@ import { upstreamClient } from "./upstream_client.ts";
 import { VERSION } from "./version.ts";
 
 const CLOSE_LIMIT_MS = 5_000;
+/** A reply that its client does not take is to be ended, and recorded, by the relay first. */
+const STALL_MARGIN_MS = 10_000;
 /** Connections that wait to be accepted; the system may allow fewer. */
 const BACKLOG = 4096;
 
@@ -230,6 +232,7 @@ function listen(settings: Settings, deps: AppDeps): { server: HttpServer; addres
   const server = new HttpServer(listener, {
     clock: systemClock,
     handle: createHandler(deps),
+    writeTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
     refusal: (error) => {
       deps.observer.requestRefused(error.status, error.code);
       return refusal(error);

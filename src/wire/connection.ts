@@ -112,6 +112,8 @@ const NOTHING = new Uint8Array(0);
 export class ConnectionOutput {
   readonly #connection: Pick<ByteConnection, "write">;
   #buffer = NOTHING;
+  #openWrites = 0;
+  #acceptedWrites = 0;
 
   constructor(connection: Pick<ByteConnection, "write">) {
     this.#connection = connection;
@@ -129,8 +131,29 @@ export class ConnectionOutput {
       return;
     }
     const message = this.#compose(head, bytes, tail);
-    const sent = await this.#connection.write(message);
+    const sent = await this.#writeSome(message);
     if (sent < message.length) await this.#send(message.subarray(sent));
+  }
+
+  /** A write is under way: the other side has not taken everything yet. */
+  get isWriting(): boolean {
+    return this.#openWrites > 0;
+  }
+
+  /** Grows whenever the other side takes something. */
+  get acceptedWrites(): number {
+    return this.#acceptedWrites;
+  }
+
+  async #writeSome(bytes: Uint8Array): Promise<number> {
+    this.#openWrites++;
+    try {
+      const count = await this.#connection.write(bytes);
+      this.#acceptedWrites++;
+      return count;
+    } finally {
+      this.#openWrites--;
+    }
   }
 
   #compose(head: string, bytes: Uint8Array, tail: string): Uint8Array {
@@ -141,7 +164,7 @@ export class ConnectionOutput {
   }
 
   async #send(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) at += await this.#writeSome(bytes.subarray(at));
   }
 }
 

@@ -65,6 +65,8 @@ export interface ExchangeContext {
   readonly date: () => string;
   /** The server is stopping: no further request on this connection. */
   readonly isDraining: () => boolean;
+  /** Closes the connection, whatever is under way on it. */
+  readonly abort: () => void;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -175,6 +177,8 @@ export class ServerExchange implements ClientExchange {
 
   cut(): void {
     this.#isCut = true;
+    // What the client does not take would hold the connection for ever; otherwise it ends in an orderly way.
+    if (this.#context.output.isWriting) this.#context.abort();
   }
 
   /** Tells a client that waits for it to send its body (RFC 9110 section 10.1.1). */

@@ -37,10 +37,13 @@ export interface ServerOptions {
   readonly headTimeoutMs?: number;
   /** How long a connection may wait for its next request; default 10 min. */
   readonly idleTimeoutMs?: number;
+  /** How long a client may take nothing of an answer; default 10 min. */
+  readonly writeTimeoutMs?: number;
 }
 
 const HEAD_TIMEOUT_MS = 60_000;
 const IDLE_TIMEOUT_MS = 600_000;
+const WRITE_TIMEOUT_MS = 600_000;
 const SWEEP_MS = 1_000;
 /** After an accept that failed, as when the process has no descriptor left. */
 const ACCEPT_PAUSE_MS = 100;
@@ -152,6 +155,9 @@ class ServerConnection {
   readonly #remoteAddress: string;
   #phase: "idle" | "head" | "exchange" | "linger" = "idle";
   #phaseSinceMs: number;
+  /** Writes that the client had taken when it was last looked at, and since when it has taken nothing more. */
+  #seenWrites = 0;
+  #takingSinceMs: number;
   #isClosed = false;
 
   constructor(connection: AcceptedConnection, options: ServerConnectionOptions) {
@@ -160,7 +166,7 @@ class ServerConnection {
     this.#input = new ConnectionInput(connection);
     this.#output = new ConnectionOutput(connection);
     this.#remoteAddress = "hostname" in connection.remoteAddr ? connection.remoteAddr.hostname : "";
-    this.#phaseSinceMs = options.clock.monotonic();
+    this.#phaseSinceMs = this.#takingSinceMs = options.clock.monotonic();
     connection.setNoDelay?.(true);
   }
 
@@ -188,10 +194,17 @@ class ServerConnection {
 
   checkTime(nowMs: number): void {
     const { headTimeoutMs = HEAD_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
+    const { writeTimeoutMs = WRITE_TIMEOUT_MS } = this.#options;
     const passedMs = nowMs - this.#phaseSinceMs;
+    const { isWriting, acceptedWrites } = this.#output;
+    if (!isWriting || acceptedWrites !== this.#seenWrites) {
+      this.#seenWrites = acceptedWrites;
+      this.#takingSinceMs = nowMs;
+    }
     const isLate = (this.#phase === "head" && passedMs > headTimeoutMs) ||
       (this.#phase === "idle" && passedMs > idleTimeoutMs) ||
-      (this.#phase === "linger" && passedMs > LINGER_MS);
+      (this.#phase === "linger" && passedMs > LINGER_MS) ||
+      nowMs - this.#takingSinceMs > writeTimeoutMs;
     if (isLate) this.close();
   }
 
@@ -227,6 +240,7 @@ class ServerConnection {
         remoteAddress: this.#remoteAddress,
         date: this.#options.date,
         isDraining: this.#options.isDraining,
+        abort: () => this.close(),
       });
     } catch (error) {
       // The client broke the connection, or its time was up.
@@ -245,6 +259,7 @@ class ServerConnection {
       remoteAddress: this.#remoteAddress,
       date: this.#options.date,
       isDraining: () => true,
+      abort: () => this.close(),
     });
     try {
       await exchange.reply({ status, headers }, body);

@@ -195,3 +195,36 @@ Deno.test("a handler that fails breaks its connection only", async () => {
   await server.finished;
   await eventually(() => seen.length === 1 ? true : null, "one report");
 });
+
+/** More than the system's buffers of a connection hold. */
+const LARGE_ANSWER = new Uint8Array(32 * 1024 * 1024);
+
+Deno.test("a client that takes nothing of an answer is given up after its time", async () => {
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  const { port, server } = serving({
+    writeTimeoutMs: 1,
+    handle: (exchange) => exchange.reply({ status: 200, headers: [] }, LARGE_ANSWER).catch(() => resolve()),
+  });
+  using client = await RawClient.connect(port);
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  await ended;
+  server.shutdown();
+  await server.finished;
+});
+
+Deno.test("an answer that is cut off ends, although its client takes nothing", async () => {
+  const { promise: ended, resolve } = Promise.withResolvers<void>();
+  const { port, server } = serving({
+    handle: async (exchange) => {
+      exchange.begin({ status: 200, headers: [] });
+      const writing = exchange.write(LARGE_ANSWER).catch(() => resolve());
+      exchange.cut();
+      await writing;
+    },
+  });
+  using client = await RawClient.connect(port);
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  await ended;
+  server.shutdown();
+  await server.finished;
+});
