@@ -7,14 +7,8 @@ import type { Command, Option } from "commander";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS } from "../core/types.ts";
 import { Registry } from "../store/registry.ts";
-import type {
-  ConfigStore,
-  NewUpstream,
-  UpstreamChanges,
-  UpstreamRow,
-  UpstreamStateNote,
-} from "../store/store.ts";
-import { parseUpstreamRow, splitPatterns } from "../store/upstream_row.ts";
+import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamStateNote } from "../store/store.ts";
+import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/upstream_row.ts";
 import { systemClock } from "./clock.ts";
 import {
   choiceOption,
@@ -359,21 +353,6 @@ async function readChanges({ terminal }: CommandContext, flags: UpstreamFlags): 
   if (!result.isValid) throw new UsageError(`--${result.problem}`);
   return changes;
 }
-
-const EMPTY_ROW: UpstreamRow = {
-  id: 0,
-  sk: null,
-  endpoint: null,
-  timeout: null,
-  name: null,
-  position: null,
-  enabled: null,
-  allow: null,
-  deny: null,
-  modelMap: null,
-  authStyle: null,
-  weight: null,
-};
 
 function refuseTakenName(
   config: ConfigStore,

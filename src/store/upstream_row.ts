@@ -100,3 +100,19 @@ function isAuthStyle(value: string): value is AuthStyle {
 export function splitPatterns(value: string | null): string[] {
   return (value ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
+
+/** A row in which nothing is set, to check single values with. */
+export const EMPTY_ROW: UpstreamRow = {
+  id: 0,
+  sk: null,
+  endpoint: null,
+  timeout: null,
+  name: null,
+  position: null,
+  enabled: null,
+  allow: null,
+  deny: null,
+  modelMap: null,
+  authStyle: null,
+  weight: null,
+};

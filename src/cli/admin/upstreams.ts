@@ -12,7 +12,7 @@ import type { UpstreamClient } from "../../proxy/transport.ts";
 import type { LastFailure } from "../../store/reader_messages.ts";
 import type { Registry } from "../../store/registry.ts";
 import type { ConfigStore, UpstreamChanges, UpstreamRow } from "../../store/store.ts";
-import { parseUpstreamRow, splitPatterns } from "../../store/upstream_row.ts";
+import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../../store/upstream_row.ts";
 import { askForModels, judgeAnswer } from "../doctor/upstreams.ts";
 import { cleanText } from "../output.ts";
 import { showEndpoint } from "../upstream_endpoint.ts";
@@ -204,21 +204,6 @@ function requireUsable({ sk, endpoint }: { sk: string | undefined; endpoint: str
   if (result.isValid) return;
   throw new RouterError(400, "invalid_request", result.problem.replace(/^sk\b/, "key"));
 }
-
-const EMPTY_ROW: UpstreamRow = {
-  id: 0,
-  sk: null,
-  endpoint: null,
-  timeout: null,
-  name: null,
-  position: null,
-  enabled: null,
-  allow: null,
-  deny: null,
-  modelMap: null,
-  authStyle: null,
-  weight: null,
-};
 
 function noSuchUpstream(id: number): RouterError {
   return new RouterError(404, "not_found", `There is no upstream ${id}; the list shows those that there are`);
