@@ -38,8 +38,11 @@ export interface CaptureProgress {
 /** Extracts one reply. One object per attempt. */
 export interface Capture {
   readonly progress: CaptureProgress;
-  /** Shows the next bytes, which must not change afterwards. Never throws. */
-  push(chunk: Uint8Array): void;
+  /**
+   * Shows the next bytes. Never throws.
+   * @param isLent they change afterwards: what is kept is copied. Default: they never change
+   */
+  push(chunk: Uint8Array, isLent?: boolean): void;
   /** What is known so far, for the row of a request that is still in flight. Does not disturb the capture. */
   partial(): CapturedReply;
   /**

@@ -49,11 +49,12 @@ export class DocumentCapture implements Capture {
     this.progress = options.draft.progress;
   }
 
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array, isLent = false): void {
     this.#draft.bytes += chunk.length;
     if (this.#isBinary) return;
     try {
-      if (!this.#body.adopt(chunk)) this.#isOverflown = true;
+      const isWhole = isLent ? this.#body.append(chunk) : this.#body.adopt(chunk);
+      if (!isWhole) this.#isOverflown = true;
     } catch {
       this.#isOverflown = true;
     }

@@ -48,10 +48,10 @@ export class EventStreamCapture implements Capture {
     this.#parser = new EventStreamParser({ onEvent: (event) => this.#take(event) });
   }
 
-  push(chunk: Uint8Array): void {
+  push(chunk: Uint8Array, isLent = false): void {
     if (!this.#isFormSettled) this.#settleForm(chunk);
     if (this.#document !== null) {
-      this.#document.push(chunk);
+      this.#document.push(chunk, isLent);
       return;
     }
     this.#draft.bytes += chunk.length;

@@ -2,7 +2,7 @@
  * The upstream client over `fetch`, for networks whose way out is a proxy: `fetch` knows `HTTP_PROXY`, `HTTPS_PROXY`,
  * `NO_PROXY` and SOCKS. Slower than the client over sockets, and otherwise the same.
  */
-import type { ByteSource } from "../wire/byte_source.ts";
+import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
 import type { UpstreamClient } from "./transport.ts";
 
@@ -48,12 +48,14 @@ const READ_BYTES = 64 * 1024;
  * Reads into a buffer of its own and hands out copies: a default reader allocates 64 KiB for every few
  * kilobytes that come, which a burst of them shows as tens of megabytes of memory.
  */
-class FetchedBody implements ByteSource {
+class FetchedBody implements LendingSource {
   readonly #reader: ReadableStreamBYOBReader | null;
   #buffer: ArrayBuffer | null = null;
   readonly #hooks: { abort(): void; release(): void };
   #isDone = false;
   #error: unknown = null;
+  /** Came by {@link FetchedBody.ready}. */
+  #waiting: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(
     body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
@@ -65,15 +67,27 @@ class FetchedBody implements ByteSource {
   }
 
   get isDone(): boolean {
-    return this.#isDone && this.#error === null;
+    return this.#isDone && this.#error === null && this.#waiting === null;
   }
 
   /** `fetch` does not tell what has come already. */
-  take(): null {
-    return null;
+  take(): Uint8Array<ArrayBuffer> | null {
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    return waiting;
+  }
+
+  lend(): Uint8Array<ArrayBuffer> | null {
+    return this.take();
+  }
+
+  async ready(): Promise<void> {
+    this.#waiting = await this.read();
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    const waiting = this.take();
+    if (waiting !== null) return waiting;
     if (this.#error !== null) throw this.#error;
     if (this.#isDone || this.#reader === null) return null;
     try {

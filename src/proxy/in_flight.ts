@@ -12,6 +12,8 @@ const SWEEP_MS = 250;
 const MAX_STEP_LOOKS = 512;
 const MAX_STEP_WRITES = 32;
 const STEP_REST_MS = 10;
+/** So many steps go through all requests, in half a second: their rows are made a few at a time. */
+const STEPS = 50;
 const FIRST_WRITE_MS = 250;
 const REWRITE_MS = 1_000;
 const REWRITE_BYTES = 64 * 1024;
@@ -66,9 +68,10 @@ export class InFlightRows {
   /** Goes through the requests a few at a time: thousands at once would hold up every stream. */
   #sweep(): void {
     this.#round ??= this.#sessions.entries();
+    const maxWrites = Math.min(MAX_STEP_WRITES, Math.ceil(this.#sessions.size / STEPS));
     let looks = 0;
     let writes = 0;
-    while (looks < MAX_STEP_LOOKS && writes < MAX_STEP_WRITES) {
+    while (looks < MAX_STEP_LOOKS && writes < maxWrites) {
       const next = this.#round.next();
       if (next.done) {
         this.#round = null;

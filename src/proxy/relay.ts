@@ -83,19 +83,44 @@ export class Relay {
     this.#stall = new IdleTimer(clock, times.clientTimeoutMs, () => void this.#stalled());
   }
 
-  /** Gives the client everything, and ends its reply, or cuts it off. Never rejects. */
+  /**
+   * Gives the client everything, and ends its reply, or cuts it off. Never rejects.
+   *
+   * One function waits for both sides: each further one on the way of an event would cost as much as parsing it.
+   */
   async run(): Promise<void> {
     while (!this.#isOver) {
-      const chunk = await this.#next();
-      if (chunk === null) return;
-      if (chunk.length === 0) continue;
-      if (this.#isWhole()) return await this.#endWith(chunk);
+      const { body, held, isHeldCaptured } = this.#source;
+      const waiting = held[this.#heldAt];
+      const chunk = waiting ?? body.lend();
+      if (chunk === null) {
+        if (body.isDone) return await this.#finish();
+        this.#idle.start();
+        try {
+          await body.ready();
+        } catch (error) {
+          return await this.#broken(error);
+        }
+        this.#idle.pause();
+        if (this.#isIdle && !this.#isOver) return await this.#broken(null);
+        continue;
+      }
+      if (waiting !== undefined) this.#heldAt++;
+      const bytes = this.#take(chunk, waiting !== undefined && isHeldCaptured);
+      if (bytes.length === 0) continue;
+      if (this.#isWhole()) return await this.#endWith(bytes);
       if (this.#isLast()) {
         this.#isTerminalSeen = true;
         await this.#hooks.onEnd({ type: "terminal" });
         if (this.#isOver) return;
       }
-      await this.#give(chunk);
+      this.#stall.start();
+      try {
+        await this.#client.write(bytes);
+      } catch {
+        await this.cancel();
+      }
+      this.#stall.pause();
     }
   }
 
@@ -111,17 +136,6 @@ export class Relay {
       // It has left while the last bytes were on their way: the reply itself was whole.
     }
     this.#stop();
-  }
-
-  async #give(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.#stall.start();
-    try {
-      await this.#client.write(chunk);
-    } catch {
-      await this.cancel();
-    } finally {
-      this.#stall.pause();
-    }
   }
 
   /** The client left. */
@@ -151,41 +165,17 @@ export class Relay {
     this.#stall.stop();
   }
 
-  /** The next bytes for the client, captured; null when the reply was ended or cut off instead. */
-  async #next(): Promise<Uint8Array<ArrayBuffer> | null> {
-    const held = this.#source.held[this.#heldAt];
-    if (held !== undefined) {
-      this.#heldAt++;
-      return this.#take(held, this.#source.isHeldCaptured);
-    }
-    let chunk: Uint8Array<ArrayBuffer> | null;
-    this.#idle.start();
-    try {
-      chunk = await this.#source.body.read();
-    } catch (error) {
-      const idle: RelayEnd = { type: "idle", limitMs: this.#idle.limitMs };
-      await this.#fail(this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
-      return null;
-    } finally {
-      this.#idle.pause();
-    }
-    if (this.#isOver) return null;
-    if (this.#isIdle) {
-      await this.#fail({ type: "idle", limitMs: this.#idle.limitMs });
-      return null;
-    }
-    if (chunk !== null) return this.#take(chunk, false);
-    return await this.#finish();
-  }
-
+  /** Shows bytes to the capture; what the client gets of them. */
   #take(chunk: Uint8Array<ArrayBuffer>, isCaptured: boolean): Uint8Array<ArrayBuffer> {
+    const { mask, errorEventMask, capture, body } = this.#source;
     this.#bytes += chunk.length;
-    const bytes = this.#source.mask === null ? chunk : this.#source.mask.push(chunk);
-    if (!isCaptured) this.#source.capture.push(bytes);
+    let bytes = mask === null ? chunk : mask.push(chunk);
+    if (!isCaptured) capture.push(bytes, true);
     this.#hooks.onProgress(bytes.length);
-    const { errorEventMask, capture } = this.#source;
     const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
-    return isError ? errorEventMask.maskWithin(bytes) : bytes;
+    if (isError) bytes = errorEventMask.maskWithin(bytes);
+    // The connection that they came by serves another request by the time they go out.
+    return body.isDone && bytes === chunk ? bytes.slice() : bytes;
   }
 
   #isWhole(): boolean {
@@ -199,7 +189,8 @@ export class Relay {
     return this.#source.capture.progress.isTerminal || this.#bytes === this.#source.contentLength;
   }
 
-  async #finish(): Promise<Uint8Array<ArrayBuffer> | null> {
+  /** The body has ended. */
+  async #finish(): Promise<void> {
     const { mask, contentLength } = this.#source;
     const rest = mask?.flush();
     if (rest !== undefined && rest.length > 0) {
@@ -207,14 +198,22 @@ export class Relay {
       if (!this.#isTerminalSeen) {
         this.#isTerminalSeen = true;
         await this.#hooks.onEnd({ type: "terminal" });
+        if (this.#isOver) return;
       }
-      return rest;
+      this.#stall.start();
+      try {
+        await this.#client.write(rest);
+      } catch {
+        await this.cancel();
+      }
+      this.#stall.pause();
+      return await this.#finish();
     }
     if (contentLength !== null && this.#bytes < contentLength) {
       const message = `the body ended after ${this.#bytes} of ${contentLength} bytes`;
-      await this.#fail({ type: "cut", message });
-      return null;
+      return await this.#fail({ type: "cut", message });
     }
+    if (this.#isOver) return;
     this.#stop();
     await this.#hooks.onEnd({ type: "end" });
     try {
@@ -222,7 +221,11 @@ export class Relay {
     } catch {
       // It has everything but the end, and has left.
     }
-    return null;
+  }
+
+  async #broken(error: unknown): Promise<void> {
+    const idle: RelayEnd = { type: "idle", limitMs: this.#idle.limitMs };
+    await this.#fail(this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
   }
 
   async #fail(end: RelayEnd): Promise<void> {
@@ -234,12 +237,19 @@ export class Relay {
   }
 }
 
-/** Fires after `limitMs` of waiting; one timer for many waits. */
+/** A wait is noticed when it began before one of so many looks within the limit; one may be late by that much. */
+const LOOKS = 16;
+
+/** Fires after `limitMs` of waiting, or a sixteenth later; one timer for many waits, which cost next to nothing. */
 class IdleTimer {
   readonly #clock: Clock;
   readonly #onIdle: () => void;
   #timer: number | null = null;
-  #waitingSinceMs: number | null = null;
+  #isWaiting = false;
+  /** Counts waits, so that a look can tell whether it is still the same one. */
+  #wait = 0;
+  #seenWait = 0;
+  #seenAtMs = 0;
 
   constructor(clock: Clock, readonly limitMs: number, onIdle: () => void) {
     this.#clock = clock;
@@ -247,12 +257,13 @@ class IdleTimer {
   }
 
   start(): void {
-    this.#waitingSinceMs = this.#clock.monotonic();
-    this.#timer ??= this.#clock.setTimer(() => this.#check(), this.limitMs);
+    this.#isWaiting = true;
+    this.#wait++;
+    if (this.#timer === null) this.#look();
   }
 
   pause(): void {
-    this.#waitingSinceMs = null;
+    this.#isWaiting = false;
   }
 
   stop(): void {
@@ -260,11 +271,16 @@ class IdleTimer {
     this.#timer = null;
   }
 
-  #check(): void {
+  #look(): void {
     this.#timer = null;
-    if (this.#waitingSinceMs === null) return;
-    const leftMs = this.#waitingSinceMs + this.limitMs - this.#clock.monotonic();
-    if (leftMs <= 0) this.#onIdle();
-    else this.#timer = this.#clock.setTimer(() => this.#check(), leftMs);
+    if (!this.#isWaiting) return;
+    const nowMs = this.#clock.monotonic();
+    if (this.#wait !== this.#seenWait) {
+      this.#seenWait = this.#wait;
+      this.#seenAtMs = nowMs;
+    }
+    const leftMs = this.#seenAtMs + this.limitMs - nowMs;
+    if (leftMs <= 0) return this.#onIdle();
+    this.#timer = this.#clock.setTimer(() => this.#look(), Math.min(leftMs, this.limitMs / LOOKS));
   }
 }

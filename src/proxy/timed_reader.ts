@@ -2,7 +2,7 @@
  * Reads a body with a limit on each wait, without losing the read that was late.
  */
 import type { Clock } from "../core/types.ts";
-import type { ByteSource } from "../wire/byte_source.ts";
+import type { ByteSource, LendingSource } from "../wire/byte_source.ts";
 
 export type TimedRead =
   | { readonly type: "chunk"; readonly bytes: Uint8Array<ArrayBuffer> }
@@ -14,12 +14,12 @@ const LATE: TimedRead = { type: "late" };
 const END: TimedRead = { type: "end" };
 
 /** Wraps one body; a `late` read stays pending and is taken up by the next call. */
-export class TimedReader {
-  readonly #body: ByteSource;
+export class TimedReader<Source extends ByteSource = LendingSource> {
+  readonly #body: Source;
   readonly #clock: Clock;
   #pending: Promise<TimedRead> | null = null;
 
-  constructor(body: ByteSource, clock: Clock) {
+  constructor(body: Source, clock: Clock) {
     this.#body = body;
     this.#clock = clock;
   }
@@ -51,27 +51,41 @@ export class TimedReader {
   }
 
   /** The body as a plain one again, beginning with a read that is still pending. */
-  rest(): ByteSource {
+  rest(this: TimedReader<LendingSource>): LendingSource {
     return this.#pending === null ? this.#body : new Resumed(this.#body, this.#pending);
   }
 }
 
 /** A body whose next bytes are awaited already. */
-class Resumed implements ByteSource {
-  readonly #body: ByteSource;
+class Resumed implements LendingSource {
+  readonly #body: LendingSource;
   #first: Promise<TimedRead> | null;
+  /** Came by {@link Resumed.ready}. */
+  #waiting: Uint8Array<ArrayBuffer> | null = null;
 
-  constructor(body: ByteSource, first: Promise<TimedRead>) {
+  constructor(body: LendingSource, first: Promise<TimedRead>) {
     this.#body = body;
     this.#first = first;
   }
 
   get isDone(): boolean {
-    return this.#first === null && this.#body.isDone;
+    return this.#first === null && this.#waiting === null && this.#body.isDone;
   }
 
   take(): Uint8Array<ArrayBuffer> | null {
-    return this.#first === null ? this.#body.take() : null;
+    if (this.#first !== null) return null;
+    const waiting = this.#waiting;
+    this.#waiting = null;
+    return waiting ?? this.#body.take();
+  }
+
+  lend(): Uint8Array<ArrayBuffer> | null {
+    return this.#first === null && this.#waiting === null ? this.#body.lend() : this.take();
+  }
+
+  async ready(): Promise<void> {
+    if (this.#first === null) return await this.#body.ready();
+    this.#waiting = await this.read();
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {

@@ -10,7 +10,7 @@ import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } fr
 import { messageOf } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { withModel } from "../core/model_alias.ts";
-import type { ByteSource } from "../wire/byte_source.ts";
+import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
 import { upstreamHeaders, upstreamUrl } from "./headers.ts";
 
@@ -29,7 +29,7 @@ export interface UpstreamReply {
 }
 
 /** A reply's body. Cancelling it lets the upstream see its connection close. */
-export type ReplyBody = ByteSource;
+export type ReplyBody = LendingSource;
 
 export interface TransportDeps {
   readonly client: UpstreamClient;

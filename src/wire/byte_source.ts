@@ -11,3 +11,14 @@ export interface ByteSource {
   /** Gives the rest up. Idempotent, never throws. */
   cancel(): void;
 }
+
+/** A source whose bytes can be looked at where they lie, which spares a stream the copy of each event. */
+export interface LendingSource extends ByteSource {
+  /**
+   * As {@link take}, without a copy: valid until the source is asked again; of a source that {@link isDone} now, until
+   * control goes back to the event loop.
+   */
+  lend(): Uint8Array<ArrayBuffer> | null;
+  /** Waits until asking again is of use. Rejects, then always, as {@link read} does. */
+  ready(): Promise<void>;
+}

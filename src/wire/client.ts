@@ -7,7 +7,7 @@
 import type { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { TimerId } from "../core/types.ts";
-import type { ByteSource } from "./byte_source.ts";
+import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
 import { isPersistent, replyFraming } from "./framing.ts";
 import { formatHead, parseReplyHead, type ReplyHead } from "./head.ts";
@@ -40,7 +40,7 @@ export interface ClientReply {
   readonly status: number;
   readonly headers: HeaderView;
   /** Cancelling it ends the exchange: the upstream sees its connection close. */
-  readonly body: ByteSource;
+  readonly body: LendingSource;
 }
 
 export interface ClientOptions extends PoolOptions {
@@ -167,11 +167,25 @@ function outgoing({ method, headers, body }: ClientRequest, { host, path }: Targ
 }
 
 /** One request on one connection. */
-class Exchange implements ByteSource {
+class Exchange implements LendingSource {
   readonly #connection: PooledConnection;
   readonly #request: ClientRequest;
   readonly #pool: Pool;
   readonly #abort = () => this.cancel();
+  readonly #onFilled = (hasMore: boolean): void => {
+    if (hasMore || this.#isOver || this.#body === null) return;
+    try {
+      this.#body.endOfInput();
+      this.#finish();
+    } catch (error) {
+      this.#onBroken(error);
+    }
+  };
+  readonly #onBroken = (error: unknown): never => {
+    this.#error ??= error;
+    this.#end(false);
+    throw this.#error;
+  };
   #body: MessageBody | null = null;
   #isReusable = false;
   #isUploading = true;
@@ -215,31 +229,38 @@ class Exchange implements ByteSource {
   }
 
   take(): Uint8Array<ArrayBuffer> | null {
-    if (this.#isOver || this.#body === null) return null;
-    try {
-      const bytes = this.#body.take();
-      if (this.#body.isDone) this.#finish();
-      return bytes;
-    } catch (error) {
-      this.#error = error;
-      this.#end(false);
-      return null;
-    }
+    return this.#take(false);
+  }
+
+  lend(): Uint8Array<ArrayBuffer> | null {
+    return this.#take(true);
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     for (;;) {
       const bytes = this.take();
       if (bytes !== null) return bytes;
-      if (this.#error !== null) throw this.#error;
-      if (this.#isOver || this.#body === null) return null;
-      try {
-        if (!await this.#connection.input.fill()) this.#body.endOfInput();
-      } catch (error) {
-        this.#error ??= error;
-        this.#end(false);
-      }
+      if (this.#isOver && this.#error === null) return null;
+      await this.ready();
+    }
+  }
+
+  ready(): Promise<void> {
+    if (this.#error !== null) return Promise.reject(this.#error);
+    if (this.#isOver || this.#body === null) return Promise.resolve();
+    return this.#connection.input.fill().then(this.#onFilled, this.#onBroken);
+  }
+
+  #take(isLent: boolean): Uint8Array<ArrayBuffer> | null {
+    if (this.#isOver || this.#body === null) return null;
+    try {
+      const bytes = this.#body.take(isLent);
       if (this.#body.isDone) this.#finish();
+      return bytes;
+    } catch (error) {
+      this.#error = error;
+      this.#end(false);
+      return null;
     }
   }
 

@@ -38,6 +38,18 @@ export class ConnectionInput {
   #end = 0;
   #wasFilled = false;
   #reading: Promise<boolean> | null = null;
+  // Made once: an async function would leave several objects behind for each event of a stream.
+  readonly #onRead = (count: number | null): boolean => {
+    this.#reading = null;
+    if (count === null) return false;
+    this.#end += count;
+    this.#wasFilled = this.#end === this.#buffer.length;
+    return true;
+  };
+  readonly #onBroken = (error: unknown): never => {
+    this.#reading = null;
+    throw error;
+  };
 
   constructor(connection: Pick<ByteConnection, "read">) {
     this.#connection = connection;
@@ -52,6 +64,16 @@ export class ConnectionInput {
     return this.#end - this.#start;
   }
 
+  /** The next `bytes` of what is available, consumed; a copy. */
+  take(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#buffer.slice(this.#start, this.#start += bytes);
+  }
+
+  /** The same, without a copy: valid until the next {@link fill}. */
+  lend(bytes: number): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(this.#start, this.#start += bytes);
+  }
+
   consume(bytes: number): void {
     this.#start += bytes;
   }
@@ -61,7 +83,11 @@ export class ConnectionInput {
    * breaks.
    */
   fill(): Promise<boolean> {
-    this.#reading ??= this.#read();
+    if (this.#reading === null) {
+      this.#makeRoom();
+      const room = this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
+      this.#reading = this.#connection.read(room).then(this.#onRead, this.#onBroken);
+    }
     return this.#reading;
   }
 
@@ -72,19 +98,6 @@ export class ConnectionInput {
     this.#buffer = new Uint8Array(SMALL_BYTES);
     this.#start = this.#end = 0;
     this.#wasFilled = false;
-  }
-
-  async #read(): Promise<boolean> {
-    try {
-      this.#makeRoom();
-      const count = await this.#connection.read(this.#buffer.subarray(this.#end));
-      if (count === null) return false;
-      this.#end += count;
-      this.#wasFilled = this.#end === this.#buffer.length;
-      return true;
-    } finally {
-      this.#reading = null;
-    }
   }
 
   #makeRoom(): void {
@@ -106,14 +119,26 @@ export class ConnectionInput {
 
 /** Beyond this, bytes are written by themselves instead of being copied behind what goes before them. */
 const COPY_LIMIT_BYTES = 64 * 1024;
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** The writing side: what goes out together goes out in one write. One write is under way at most. */
 export class ConnectionOutput {
   readonly #connection: Pick<ByteConnection, "write">;
   #buffer = NOTHING;
-  #openWrites = 0;
+  /** What is being written. */
+  #message = NOTHING;
+  /** The write under way. */
+  #writing: Promise<void> | null = null;
   #acceptedWrites = 0;
+  readonly #onWritten = (count: number): void | Promise<void> => {
+    this.#acceptedWrites++;
+    this.#writing = null;
+    if (count < this.#message.length) return this.#write(this.#message.subarray(count));
+  };
+  readonly #onBroken = (error: unknown): never => {
+    this.#writing = null;
+    throw error;
+  };
 
   constructor(connection: Pick<ByteConnection, "write">) {
     this.#connection = connection;
@@ -123,21 +148,15 @@ export class ConnectionOutput {
    * Writes all of `head` (Latin-1), `bytes` and `tail` (Latin-1); resolves when the system has taken it. Rejects when
    * the connection breaks.
    */
-  async write(head: string, bytes: Uint8Array = NOTHING, tail = ""): Promise<void> {
-    if (bytes.length > COPY_LIMIT_BYTES) {
-      if (head !== "") await this.#send(this.#compose(head, NOTHING, ""));
-      await this.#send(bytes);
-      if (tail !== "") await this.#send(this.#compose(tail, NOTHING, ""));
-      return;
-    }
-    const message = this.#compose(head, bytes, tail);
-    const sent = await this.#writeSome(message);
-    if (sent < message.length) await this.#send(message.subarray(sent));
+  write(head: string, bytes: Uint8Array = NOTHING, tail = ""): Promise<void> {
+    if (this.#writing !== null) return this.#writeAfter(this.#writing, head, bytes, tail);
+    if (bytes.length > COPY_LIMIT_BYTES) return this.#writeApart(head, bytes, tail);
+    return this.#write(this.#compose(head, bytes, tail));
   }
 
   /** A write is under way: the other side has not taken everything yet. */
   get isWriting(): boolean {
-    return this.#openWrites > 0;
+    return this.#writing !== null;
   }
 
   /** Grows whenever the other side takes something. */
@@ -145,34 +164,40 @@ export class ConnectionOutput {
     return this.#acceptedWrites;
   }
 
-  async #writeSome(bytes: Uint8Array): Promise<number> {
-    this.#openWrites++;
-    try {
-      const count = await this.#connection.write(bytes);
-      this.#acceptedWrites++;
-      return count;
-    } finally {
-      this.#openWrites--;
-    }
+  /** An answer that follows a `100 Continue` which the client has not taken yet. */
+  async #writeAfter(
+    writing: Promise<void>,
+    ...message: [head: string, bytes: Uint8Array, tail: string]
+  ): Promise<void> {
+    await writing;
+    return await this.write(...message);
+  }
+
+  async #writeApart(head: string, bytes: Uint8Array, tail: string): Promise<void> {
+    if (head !== "") await this.#write(this.#compose(head, NOTHING, ""));
+    await this.#write(bytes);
+    if (tail !== "") await this.#write(this.#compose(tail, NOTHING, ""));
+  }
+
+  #write(bytes: Uint8Array): Promise<void> {
+    this.#message = bytes;
+    this.#writing = this.#connection.write(bytes).then(this.#onWritten, this.#onBroken);
+    return this.#writing;
   }
 
   #compose(head: string, bytes: Uint8Array, tail: string): Uint8Array {
     const length = head.length + bytes.length + tail.length;
-    if (length > SMALL_BYTES) return composeInto(new Uint8Array(length), head, bytes, tail);
-    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
-    return composeInto(this.#buffer.subarray(0, length), head, bytes, tail);
+    let target = NOTHING;
+    if (length > SMALL_BYTES) target = new Uint8Array(length);
+    else {
+      if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
+      target = this.#buffer.subarray(0, length);
+    }
+    if (head !== "") writeLatin1(head, target, 0);
+    target.set(bytes, head.length);
+    if (tail !== "") writeLatin1(tail, target, head.length + bytes.length);
+    return target;
   }
-
-  async #send(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.#writeSome(bytes.subarray(at));
-  }
-}
-
-function composeInto(target: Uint8Array, head: string, bytes: Uint8Array, tail: string): Uint8Array {
-  if (head !== "") writeLatin1(head, target);
-  target.set(bytes, head.length);
-  if (tail !== "") writeLatin1(tail, target.subarray(head.length + bytes.length));
-  return target;
 }
 
 /** Closes it, whether or not it is closed already. */

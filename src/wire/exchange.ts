@@ -88,6 +88,10 @@ export class ServerExchange implements ClientExchange {
   #isEnded = false;
   #isCut = false;
   #isLast: boolean;
+  readonly #onBroken = (error: unknown): never => {
+    this.#gone();
+    throw error;
+  };
 
   /** @throws MessageError when the body's framing is ambiguous */
   constructor(head: RequestHead, context: ExchangeContext) {
@@ -238,13 +242,8 @@ export class ServerExchange implements ClientExchange {
     return formatHead(`HTTP/1.1 ${status} ${reasonPhrase(status)}`, fields);
   }
 
-  async #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {
-    try {
-      await this.#context.output.write(head, bytes, tail);
-    } catch (error) {
-      this.#gone();
-      throw error;
-    }
+  #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {
+    return this.#context.output.write(head, bytes, tail).catch(this.#onBroken);
   }
 }
 

@@ -5,12 +5,20 @@ import { Buffer } from "node:buffer";
 
 const encoder = new TextEncoder();
 
-/** Writes Latin-1 text at the start of `target`, which must be long enough. */
-export function writeLatin1(text: string, target: Uint8Array): void {
-  const { written } = encoder.encodeInto(text, target);
+/** Up to this length, going character by character costs less than a call of the encoder. */
+const SHORT_LENGTH = 16;
+
+/** Writes Latin-1 text into `target`, which must be long enough. */
+export function writeLatin1(text: string, target: Uint8Array, at: number): void {
+  if (text.length <= SHORT_LENGTH) {
+    for (let place = 0; place < text.length; place++) target[at + place] = text.charCodeAt(place);
+    return;
+  }
+  const room = at === 0 ? target : target.subarray(at);
+  const { written } = encoder.encodeInto(text, room);
   if (written === text.length) return;
   // Not ASCII: the encoder made UTF-8 of it.
-  Buffer.from(target.buffer, target.byteOffset, target.length).write(text, "latin1");
+  Buffer.from(room.buffer, room.byteOffset, room.length).write(text, "latin1");
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

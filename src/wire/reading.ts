@@ -102,15 +102,18 @@ export class MessageBody {
     this.#state = "done";
   }
 
-  /** Bytes that have come already, a copy; null when there are none of the body. @throws MessageError */
-  take(): Uint8Array<ArrayBuffer> | null {
-    if (this.#framing.type === "chunked") return this.#takeChunks();
+  /**
+   * Bytes that have come already, a copy; null when there are none of the body.
+   * @param isLent no copy where that is possible: valid until the connection is read again
+   * @throws MessageError
+   */
+  take(isLent = false): Uint8Array<ArrayBuffer> | null {
+    if (this.#framing.type === "chunked") return this.#takeChunks(isLent);
     const { availableBytes } = this.#input;
     const isBounded = this.#framing.type === "length";
     const count = isBounded ? Math.min(availableBytes, this.#left) : availableBytes;
     if (count === 0) return null;
-    const bytes = this.#input.available.slice(0, count);
-    this.#input.consume(count);
+    const bytes = isLent ? this.#input.lend(count) : this.#input.take(count);
     if (isBounded) {
       this.#left -= count;
       if (this.#left === 0) this.#state = "done";
@@ -118,41 +121,48 @@ export class MessageBody {
     return bytes;
   }
 
-  #takeChunks(): Uint8Array<ArrayBuffer> | null {
+  #takeChunks(isLent: boolean): Uint8Array<ArrayBuffer> | null {
     if (this.#error !== null) throw this.#error;
+    if (this.#input.availableBytes === 0) return null;
     const source = this.#input.available;
-    let first: Uint8Array<ArrayBuffer> | null = null;
-    let further: Uint8Array<ArrayBuffer>[] | null = null;
+    // Nearly always there is one piece, which is then copied without a view of it.
+    let start = 0;
+    let end = 0;
+    let pieces: Uint8Array[] | null = null;
     let at = 0;
     while (this.#state !== "done") {
       if (this.#state === "data") {
         const count = Math.min(source.length - at, this.#left);
         if (count === 0) break;
-        const piece = source.subarray(at, at + count);
-        if (first === null) first = piece;
-        else (further ??= []).push(piece);
+        if (end === 0) start = at;
+        else {
+          pieces ??= [source.subarray(start, end)];
+          pieces.push(source.subarray(at, at + count));
+        }
         at += count;
+        end = at;
         this.#left -= count;
         if (this.#left === 0) this.#state = "data_end";
         continue;
       }
       try {
-        const end = lineEnd(source, at);
-        if (end < 0) {
+        const lineEnd = endOfLine(source, at);
+        if (lineEnd < 0) {
           this.#checkOpenLine(source.length - at);
           break;
         }
-        this.#readLine(source, at, end);
-        at = end + 2;
+        this.#readLine(source, at, lineEnd);
+        at = lineEnd + 2;
       } catch (error) {
-        if (first === null || !(error instanceof MessageError)) throw error;
+        if (end === 0 || !(error instanceof MessageError)) throw error;
         this.#error = error;
         break;
       }
     }
-    const bytes = first === null ? null : further === null ? first.slice() : concat([first, ...further]);
     this.#input.consume(at);
-    return bytes;
+    if (end === 0) return null;
+    if (pieces !== null) return concat(pieces);
+    return isLent ? source.subarray(start, end) : source.slice(start, end);
   }
 
   #readLine(source: Uint8Array, start: number, end: number): void {
@@ -186,7 +196,7 @@ export class MessageBody {
 }
 
 /** Index of the CR of the line's CR LF; -1 when it has not come. */
-function lineEnd(bytes: Uint8Array, from: number): number {
+function endOfLine(bytes: Uint8Array, from: number): number {
   for (let at = from; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === LF) throw new MessageError(400, "a line ends in a bare line feed");
