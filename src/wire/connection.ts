@@ -30,6 +30,10 @@ function takeLarge(): Uint8Array<ArrayBuffer> {
   return spare.pop() ?? new Uint8Array(LARGE_BYTES);
 }
 
+function giveLarge(buffer: Uint8Array<ArrayBuffer>): void {
+  if (spare.length < MAX_SPARE) spare.push(buffer);
+}
+
 /** The reading side. */
 export class ConnectionInput {
   readonly #connection: Pick<ByteConnection, "read">;
@@ -94,7 +98,7 @@ export class ConnectionInput {
   /** Gives a large buffer back; for a connection that becomes idle. */
   shrink(): void {
     if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
-    if (this.#buffer.length === LARGE_BYTES && spare.length < MAX_SPARE) spare.push(this.#buffer);
+    if (this.#buffer.length === LARGE_BYTES) giveLarge(this.#buffer);
     this.#buffer = new Uint8Array(SMALL_BYTES);
     this.#start = this.#end = 0;
     this.#wasFilled = false;
@@ -118,13 +122,15 @@ export class ConnectionInput {
 }
 
 /** Beyond this, bytes are written by themselves instead of being copied behind what goes before them. */
-const COPY_LIMIT_BYTES = 64 * 1024;
+const COPY_LIMIT_BYTES = LARGE_BYTES - 1024;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** The writing side: what goes out together goes out in one write. One write is under way at most. */
 export class ConnectionOutput {
   readonly #connection: Pick<ByteConnection, "write">;
   #buffer = NOTHING;
+  /** What is being written lies in it. */
+  #large: Uint8Array<ArrayBuffer> | null = null;
   /** What is being written. */
   #message = NOTHING;
   /** The write under way. */
@@ -134,9 +140,14 @@ export class ConnectionOutput {
     this.#acceptedWrites++;
     this.#writing = null;
     if (count < this.#message.length) return this.#write(this.#message.subarray(count));
+    this.#message = NOTHING;
+    if (this.#large !== null) giveLarge(this.#large);
+    this.#large = null;
   };
   readonly #onBroken = (error: unknown): never => {
     this.#writing = null;
+    // The system may still read it: it is not used again.
+    this.#large = null;
     throw error;
   };
 
@@ -187,16 +198,18 @@ export class ConnectionOutput {
 
   #compose(head: string, bytes: Uint8Array, tail: string): Uint8Array {
     const length = head.length + bytes.length + tail.length;
-    let target = NOTHING;
-    if (length > SMALL_BYTES) target = new Uint8Array(length);
-    else {
-      if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
-      target = this.#buffer.subarray(0, length);
-    }
+    const target = this.#room(length);
     if (head !== "") writeLatin1(head, target, 0);
     target.set(bytes, head.length);
     if (tail !== "") writeLatin1(tail, target, head.length + bytes.length);
     return target;
+  }
+
+  #room(length: number): Uint8Array {
+    if (length > LARGE_BYTES) return new Uint8Array(length);
+    if (length > SMALL_BYTES) return (this.#large = takeLarge()).subarray(0, length);
+    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
+    return this.#buffer.subarray(0, length);
   }
 }
 
