@@ -3,7 +3,7 @@
  */
 import { createCapture } from "../../src/capture/capture.ts";
 import { classify } from "../../src/core/endpoint.ts";
-import { candidates } from "../../src/core/policy.ts";
+import { allowedUpstreams, candidates } from "../../src/core/policy.ts";
 import type { EndpointKind, Upstream } from "../../src/core/types.ts";
 import { clientHeaders, upstreamHeaders, upstreamUrl } from "../../src/proxy/headers.ts";
 
@@ -60,10 +60,8 @@ const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({
 }));
 
 Deno.bench("policy: candidates of four upstreams", () => {
-  candidates(UPSTREAMS, {
+  candidates(allowedUpstreams(UPSTREAMS, { model: "gpt-4o", path: "/v1/chat/completions" }), {
     policy: "order",
-    model: "gpt-4o",
-    path: "/v1/chat/completions",
     standing: () => ({ availability: "ready", latencyMs: 100 }),
     random: Math.random,
     turn: 0,

@@ -15,10 +15,8 @@ export interface UpstreamStanding {
   readonly latencyMs: number | null;
 }
 
-export interface CandidateContext {
+export interface OrderContext {
   readonly policy: OrderPolicy;
-  readonly model: string | null;
-  readonly path: string;
   readonly standing: (upstreamId: number) => UpstreamStanding;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -26,15 +24,25 @@ export interface CandidateContext {
   readonly turn: number;
 }
 
-/** The upstreams to try, in order: allowed ones by policy, cooling ones last. */
-export function candidates(upstreams: readonly Upstream[], context: CandidateContext): Upstream[] {
-  const allowed = upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, context));
+/** What `allow` and `deny` look at: the model, or the path of a request that names none. */
+export interface Subject {
+  readonly model: string | null;
+  readonly path: string;
+}
+
+/** The enabled upstreams whose `allow` and `deny` admit the request, in their own order. */
+export function allowedUpstreams(upstreams: readonly Upstream[], subject: Subject): Upstream[] {
+  return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, subject));
+}
+
+/** The upstreams to try, in order: by policy, cooling ones last. */
+export function candidates(allowed: readonly Upstream[], context: OrderContext): Upstream[] {
   const ordered = applyPolicy(allowed, context);
   const isCooling = (upstream: Upstream) => context.standing(upstream.id).availability === "cooling";
   return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];
 }
 
-function applyPolicy(upstreams: readonly Upstream[], context: CandidateContext): Upstream[] {
+function applyPolicy(upstreams: readonly Upstream[], context: OrderContext): Upstream[] {
   switch (context.policy) {
     case "order":
       return [...upstreams];
@@ -61,7 +69,7 @@ function weightedShuffle(upstreams: readonly Upstream[], random: () => number): 
     .map(({ upstream }) => upstream);
 }
 
-function isAllowed(upstream: Upstream, { model, path }: { model: string | null; path: string }): boolean {
+function isAllowed(upstream: Upstream, { model, path }: Subject): boolean {
   const subject = model ?? path;
   if (upstream.deny.some((glob) => matchesGlob(glob, subject))) return false;
   return upstream.allow.length === 0 || upstream.allow.some((glob) => matchesGlob(glob, subject));

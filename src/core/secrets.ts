@@ -3,7 +3,8 @@
  */
 import { ASIS, type Upstream } from "./types.ts";
 
-const MIN_MASKABLE_LENGTH = 12;
+/** A shorter secret shows nothing of itself when it is masked. */
+export const MIN_MASKABLE_LENGTH = 12;
 const MIN_KEPT_LENGTH = 16;
 
 const MIN_QUERY_SECRET_LENGTH = 8;

@@ -10,7 +10,7 @@ import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { candidates } from "../core/policy.ts";
-import { keptSecrets, keysOf, maskSecret } from "../core/secrets.ts";
+import { maskSecret } from "../core/secrets.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -26,6 +26,7 @@ import { Relay, type RelayEnd } from "./relay.ts";
 import { readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
 import { resettle, settle, type SettlementDeps } from "./settlement.ts";
+import { SnapshotIndex } from "./snapshot_index.ts";
 
 export interface ProxyLimits {
   readonly maxBodyBytes: number;
@@ -64,8 +65,7 @@ export class Proxy {
   readonly #deps: ProxyDeps;
   readonly #open = new Set<Exchange>();
   #turn = 0;
-  #snapshot: RegistrySnapshot | null = null;
-  #secrets: readonly string[] = [];
+  #index: SnapshotIndex | null = null;
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
@@ -86,6 +86,7 @@ export class Proxy {
     const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
+    const index = this.#indexOf(context.snapshot);
     const recorded = requestText(body, contentType, limits.recordBodyLimitBytes);
     const inbound: Inbound = {
       ...classify(context.path, contentType, body, recorded.isTruncated ? null : recorded.text),
@@ -104,7 +105,7 @@ export class Proxy {
     const session = new RequestSession(inbound, {
       requestText: recorded,
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
-      secrets: this.#secretsOf(context.snapshot),
+      secrets: index.secrets,
       credentials: clientCredentials(client.headers),
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
@@ -113,7 +114,8 @@ export class Proxy {
     this.#open.add(exchange);
     await exchange.answer({
       context,
-      candidates: this.#candidates(inbound, context.snapshot),
+      candidates: this.#candidates(inbound, index),
+      upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
     });
   }
@@ -123,23 +125,14 @@ export class Proxy {
     await Promise.all([...this.#open].map((exchange) => exchange.stop()));
   }
 
-  /** The keys and tokens of a snapshot, gathered once. */
-  #secretsOf(snapshot: RegistrySnapshot): readonly string[] {
-    if (snapshot !== this.#snapshot) {
-      this.#snapshot = snapshot;
-      this.#secrets = keptSecrets([
-        ...snapshot.upstreams.flatMap(keysOf),
-        ...snapshot.tokens.map((token) => token.secret),
-      ]);
-    }
-    return this.#secrets;
+  #indexOf(snapshot: RegistrySnapshot): SnapshotIndex {
+    if (this.#index?.snapshot !== snapshot) this.#index = new SnapshotIndex(snapshot);
+    return this.#index;
   }
 
-  #candidates(inbound: Inbound, snapshot: RegistrySnapshot): Upstream[] {
-    return candidates(snapshot.upstreams, {
-      policy: this.#deps.policy ?? snapshot.policy ?? "order",
-      model: inbound.model,
-      path: inbound.path,
+  #candidates(inbound: Inbound, index: SnapshotIndex): Upstream[] {
+    return candidates(index.allowed(inbound), {
+      policy: this.#deps.policy ?? index.snapshot.policy ?? "order",
       standing: (id) => this.#deps.health.standing(id),
       random: this.#deps.random,
       turn: this.#turn++,
@@ -175,7 +168,13 @@ class Exchange implements Stop {
   }
 
   async answer(
-    plan: { readonly context: RequestContext; readonly candidates: Upstream[]; readonly isCut: boolean },
+    plan: {
+      readonly context: RequestContext;
+      readonly candidates: Upstream[];
+      /** Enabled ones, whether or not they take this request. */
+      readonly upstreamCount: number;
+      readonly isCut: boolean;
+    },
   ): Promise<void> {
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     const { snapshot, isRouterToken } = plan.context;
@@ -192,7 +191,7 @@ class Exchange implements Stop {
       const choice = await failover(this.#deps, {
         session: this.#session,
         candidates: plan.candidates,
-        upstreamCount: snapshot.upstreams.filter((upstream) => upstream.isEnabled).length,
+        upstreamCount: plan.upstreamCount,
         stop: this,
         isRouterToken,
         sendEarly: (step) => this.#sendEarly(step),

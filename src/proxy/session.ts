@@ -4,6 +4,7 @@
  * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
  */
 import type { Capture } from "../capture/capture.ts";
+import type { SecretSet } from "../core/secret_set.ts";
 import { keptSecrets, keysOf, redactSecrets } from "../core/secrets.ts";
 import {
   type Attempt,
@@ -35,7 +36,7 @@ export interface RecordFacts {
   /** Masked credential. */
   readonly authorization: string | null;
   /** What must not be stored wherever it was said: keys of upstreams and tokens, see `keptSecrets`. */
-  readonly secrets: readonly string[];
+  readonly secrets: SecretSet;
   /** The client's own, which must not be stored either. */
   readonly credentials: readonly string[];
 }
@@ -61,7 +62,8 @@ export class RequestSession {
   #bytesSeen = 0;
   #isSettled = false;
   #requestText: string | null = null;
-  #secrets: readonly string[] | null = null;
+  /** The client's credentials that are none of those known. */
+  #ownSecrets: readonly string[] | null = null;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.inbound = inbound;
@@ -217,13 +219,8 @@ export class RequestSession {
   #kept<T extends string | null>(text: T): T extends string ? string : string | null;
   #kept(text: string | null): string | null {
     if (text === null || text === "") return text;
-    this.#secrets ??= withOwn(this.#facts);
-    return redactSecrets(text, this.#secrets);
+    const { secrets, credentials } = this.#facts;
+    this.#ownSecrets ??= keptSecrets(credentials).filter((credential) => !secrets.has(credential));
+    return redactSecrets(secrets.redact(text), this.#ownSecrets);
   }
-}
-
-/** Most clients' credentials are tokens, which are there already. */
-function withOwn({ secrets, credentials }: RecordFacts): readonly string[] {
-  const own = keptSecrets(credentials).filter((credential) => !secrets.includes(credential));
-  return own.length === 0 ? secrets : [...secrets, ...own];
 }

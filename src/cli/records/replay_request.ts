@@ -5,7 +5,7 @@
  */
 import { asObject, parseJson } from "../../capture/json.ts";
 import { classify, pathProblem } from "../../core/endpoint.ts";
-import { candidates } from "../../core/policy.ts";
+import { allowedUpstreams, candidates } from "../../core/policy.ts";
 import { ASIS, type Inbound, type Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { CommandError } from "../errors.ts";
@@ -124,10 +124,8 @@ function defaultUpstream(
 ): Upstream {
   const answered = names.upstreams.find(({ id, isEnabled }) => id === upstreamId && isEnabled);
   if (answered !== undefined) return answered;
-  const [first, ...more] = candidates(names.upstreams, {
+  const [first, ...more] = candidates(allowedUpstreams(names.upstreams, inbound), {
     policy: "order",
-    model: inbound.model,
-    path: inbound.path,
     standing: () => ({ availability: "ready", latencyMs: null }),
     random: () => 0,
     turn: 0,

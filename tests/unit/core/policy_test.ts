@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Availability } from "../../../src/core/breaker.ts";
 import {
+  allowedUpstreams,
   candidates,
   decide,
   firstByteTimeout,
@@ -41,10 +42,9 @@ interface OrderCase {
 function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[] {
   const availability = (id: number): Availability =>
     options.cooling?.includes(id) ? "cooling" : options.trial?.includes(id) ? "trial" : "ready";
-  return candidates(upstreams, {
+  const model = options.model === undefined ? "m" : options.model;
+  return candidates(allowedUpstreams(upstreams, { model, path: "/v1/files" }), {
     policy: options.policy ?? "order",
-    model: options.model === undefined ? "m" : options.model,
-    path: "/v1/files",
     standing: (id) => ({ availability: availability(id), latencyMs: options.latencies?.[id] ?? null }),
     random: options.random ?? (() => 0.5),
     turn: options.turn ?? 0,
@@ -61,7 +61,7 @@ Deno.test("candidates() keeps the order of definition, cooling ones last, none l
   assert.deepEqual(order(three, { trial: [1] }), [1, 2, 3]);
 });
 
-Deno.test("candidates() leaves out what is disabled, not allowed, or denied", () => {
+Deno.test("allowedUpstreams() leaves out what is disabled, not allowed, or denied", () => {
   const rows = [
     upstream(1, { isEnabled: false }),
     upstream(2, { allow: ["gpt-*"] }),
@@ -74,7 +74,7 @@ Deno.test("candidates() leaves out what is disabled, not allowed, or denied", ()
   assert.deepEqual(order(rows, { model: "claude" }), [3, 5]);
 });
 
-Deno.test("candidates() matches the path of a request without a model", () => {
+Deno.test("allowedUpstreams() matches the path of a request without a model", () => {
   const rows = [upstream(1, { allow: ["/v1/files*"] }), upstream(2, { allow: ["gpt-*"] }), upstream(3)];
   assert.deepEqual(order(rows, { model: null }), [1, 3]);
 });

@@ -1,0 +1,102 @@
+/**
+ * Masks many secrets at once.
+ *
+ * What a text costs hardly grows with their number: it is searched for the few beginnings that the secrets share (or, when
+ * they share none, gone through once), and not for each secret.
+ */
+import { maskSecret, MIN_MASKABLE_LENGTH } from "./secrets.ts";
+
+/** What is searched for. */
+const ANCHOR_LENGTH = 4;
+/** With more beginnings than this, going through the text once costs less than searching for each. */
+const MAX_ANCHORS = 6;
+
+/** Secrets of 12 characters or more. */
+export class SecretSet {
+  readonly #secrets: ReadonlySet<string>;
+  /** By their first 12 characters; the longest first. */
+  readonly #byBeginning = new Map<string, string[]>();
+  readonly #anchors: readonly string[];
+  /** Whether a secret begins with two characters, by their low bytes. */
+  readonly #pairs: Uint8Array | null;
+
+  constructor(secrets: Iterable<string>) {
+    this.#secrets = new Set(secrets);
+    for (const secret of [...this.#secrets].sort((a, b) => b.length - a.length)) {
+      const beginning = secret.slice(0, MIN_MASKABLE_LENGTH);
+      const others = this.#byBeginning.get(beginning);
+      if (others === undefined) this.#byBeginning.set(beginning, [secret]);
+      else others.push(secret);
+    }
+    this.#anchors = [...new Set([...this.#secrets].map((secret) => secret.slice(0, ANCHOR_LENGTH)))];
+    this.#pairs = this.#anchors.length > MAX_ANCHORS ? pairsOf(this.#anchors) : null;
+  }
+
+  has(secret: string): boolean {
+    return this.#secrets.has(secret);
+  }
+
+  /**
+   * Replaces every exact occurrence of a secret, and the beginning of one (12 characters or longer) with which a text
+   * that was cut ends.
+   */
+  redact(text: string): string {
+    if (text.length < MIN_MASKABLE_LENGTH) return text;
+    const places = this.#pairs === null ? this.#searchAnchors(text) : this.#searchPairs(text, this.#pairs);
+    return places.length === 0 ? text : this.#replace(text, places);
+  }
+
+  /** Where secrets begin, in order. */
+  #searchAnchors(text: string): number[] {
+    const places: number[] = [];
+    for (const anchor of this.#anchors) {
+      for (let at = text.indexOf(anchor); at >= 0; at = text.indexOf(anchor, at + 1)) {
+        if (this.#at(text, at) !== null) places.push(at);
+      }
+    }
+    return places.sort((a, b) => a - b);
+  }
+
+  #searchPairs(text: string, pairs: Uint8Array): number[] {
+    const places: number[] = [];
+    const last = text.length - MIN_MASKABLE_LENGTH;
+    let first = text.charCodeAt(0);
+    for (let at = 0; at <= last; at++) {
+      const second = text.charCodeAt(at + 1);
+      if (pairs[pairOf(first, second)] === 1 && this.#at(text, at) !== null) places.push(at);
+      first = second;
+    }
+    return places;
+  }
+
+  /** The secret that begins there: whole, or as far as the text goes. */
+  #at(text: string, at: number): string | null {
+    const secrets = this.#byBeginning.get(text.slice(at, at + MIN_MASKABLE_LENGTH));
+    return secrets?.find((secret) => text.startsWith(secret, at)) ??
+      secrets?.find((secret) => at + secret.length > text.length && secret.startsWith(text.slice(at))) ??
+      null;
+  }
+
+  #replace(text: string, places: readonly number[]): string {
+    let result = "";
+    let done = 0;
+    for (const at of places) {
+      const secret = at < done ? null : this.#at(text, at);
+      if (secret === null) continue;
+      const isWhole = at + secret.length <= text.length;
+      result += text.slice(done, at) + (isWhole ? maskSecret(secret) : `${secret.slice(0, 3)}…`);
+      done = Math.min(at + secret.length, text.length);
+    }
+    return result + text.slice(done);
+  }
+}
+
+function pairsOf(anchors: readonly string[]): Uint8Array {
+  const pairs = new Uint8Array(0x10000);
+  for (const anchor of anchors) pairs[pairOf(anchor.charCodeAt(0), anchor.charCodeAt(1))] = 1;
+  return pairs;
+}
+
+function pairOf(first: number, second: number): number {
+  return (first & 0xff) << 8 | (second & 0xff);
+}

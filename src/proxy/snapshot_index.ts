@@ -1,0 +1,40 @@
+/**
+ * What every request asks of a snapshot, found out once for all of them: with a thousand upstreams, going through them
+ * would cost more than the rest of a request.
+ */
+import { allowedUpstreams } from "../core/policy.ts";
+import { SecretSet } from "../core/secret_set.ts";
+import { keptSecrets, keysOf } from "../core/secrets.ts";
+import type { Upstream } from "../core/types.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
+
+/** Clients choose the names of models: a bound keeps them from piling up. */
+const MAX_REMEMBERED = 256;
+
+export class SnapshotIndex {
+  readonly snapshot: RegistrySnapshot;
+  /** Keys of upstreams and tokens, as far as they are to be masked in what is kept. */
+  readonly secrets: SecretSet;
+  /** Upstreams that are enabled. */
+  readonly enabledCount: number;
+  readonly #allowed = new Map<string, readonly Upstream[]>();
+
+  constructor(snapshot: RegistrySnapshot) {
+    this.snapshot = snapshot;
+    const tokens = snapshot.tokens.map((token) => token.secret);
+    this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
+    this.enabledCount = snapshot.upstreams.filter((upstream) => upstream.isEnabled).length;
+  }
+
+  /** Enabled upstreams that take such requests, in order of trial. `model` null: by path. */
+  allowed(request: { readonly model: string | null; readonly path: string }): readonly Upstream[] {
+    const subject = request.model ?? request.path;
+    let allowed = this.#allowed.get(subject);
+    if (allowed === undefined) {
+      allowed = allowedUpstreams(this.snapshot.upstreams, request);
+      if (this.#allowed.size >= MAX_REMEMBERED) this.#allowed.clear();
+      this.#allowed.set(subject, allowed);
+    }
+    return allowed;
+  }
+}
