@@ -13,6 +13,10 @@ export const MAX_PIECES = 4096;
 const MAX_LABEL_LENGTH = 256;
 const PIECES_PER_BLOCK = 256;
 
+/** A longer text is measured by the encoder, which goes through it many times as fast. */
+const LONG_LENGTH = 512;
+const encoder = new TextEncoder();
+
 export type MutableProgress = { -readonly [Key in keyof CaptureProgress]: CaptureProgress[Key] };
 
 /** Counts UTF-8 bytes down. The first text that does not fit is cut, and everything after it is refused. */
@@ -31,6 +35,13 @@ class TextBudget {
   take(text: string): string {
     this.takenCount++;
     if (this.isExceeded) return "";
+    if (text.length > LONG_LENGTH) {
+      const bytes = encoder.encode(text).length;
+      if (bytes <= this.#leftBytes) {
+        this.#leftBytes -= bytes;
+        return text;
+      }
+    }
     let used = 0;
     for (let at = 0; at < text.length;) {
       const code = text.codePointAt(at) ?? 0;

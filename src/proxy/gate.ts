@@ -248,14 +248,19 @@ const ERROR_COMPANIONS = new Set([
   "timestamp",
 ]);
 
-const ERROR_KEY = Buffer.from('"error"');
+const decoder = new TextDecoder();
+/** Shows the first key of any object but one that is indented oddly. */
+const BEGINNING_BYTES = 64;
 
 /** The message of a JSON object that is only an error; null for anything else. */
 export function onlyError(bytes: Uint8Array): string | null {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.indexOf(ERROR_KEY) < 0) return null;
+  // Looked at before all else, because nearly every reply shows by its first key that it is none.
+  const [, firstKey] = /^\s*\{\s*"([^"]*)"/.exec(decoder.decode(bytes.subarray(0, BEGINNING_BYTES))) ?? [];
+  if (firstKey !== undefined && !ERROR_COMPANIONS.has(firstKey)) return null;
   try {
-    const parsed: unknown = JSON.parse(buffer.toString("utf8"));
+    const text = decoder.decode(bytes);
+    if (!text.includes('"error"')) return null;
+    const parsed: unknown = JSON.parse(text);
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return null;
     const { error } = parsed as { error?: unknown };
     if (!error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
