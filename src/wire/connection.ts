@@ -22,17 +22,30 @@ const SMALL_BYTES = 4 * 1024;
 /** What one read may bring at most. */
 const LARGE_BYTES = 64 * 1024;
 
-/** Large buffers that nobody uses, for the next who needs one; making one costs more than a relayed request. */
-const spare: Uint8Array<ArrayBuffer>[] = [];
-const MAX_SPARE = 64;
+/** Buffers of one size that nobody uses, for the next who needs one: making one costs more than what is done with it. */
+class SpareBuffers {
+  readonly #bytes: number;
+  readonly #max: number;
+  readonly #spare: Uint8Array<ArrayBuffer>[] = [];
 
-function takeLarge(): Uint8Array<ArrayBuffer> {
-  return spare.pop() ?? new Uint8Array(LARGE_BYTES);
+  constructor(bytes: number, max: number) {
+    this.#bytes = bytes;
+    this.#max = max;
+  }
+
+  take(): Uint8Array<ArrayBuffer> {
+    return this.#spare.pop() ?? new Uint8Array(this.#bytes);
+  }
+
+  /** Takes one back; of another size it is left alone. */
+  give(buffer: Uint8Array<ArrayBuffer>): void {
+    if (buffer.length === this.#bytes && this.#spare.length < this.#max) this.#spare.push(buffer);
+  }
 }
 
-function giveLarge(buffer: Uint8Array<ArrayBuffer>): void {
-  if (spare.length < MAX_SPARE) spare.push(buffer);
-}
+const largeBuffers = new SpareBuffers(LARGE_BYTES, 64);
+/** For writing only: most connections are not being written to. */
+const smallBuffers = new SpareBuffers(SMALL_BYTES, 256);
 
 /** The reading side. */
 export class ConnectionInput {
@@ -98,7 +111,7 @@ export class ConnectionInput {
   /** Gives a large buffer back; for a connection that becomes idle. */
   shrink(): void {
     if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
-    if (this.#buffer.length === LARGE_BYTES) giveLarge(this.#buffer);
+    largeBuffers.give(this.#buffer);
     this.#buffer = new Uint8Array(SMALL_BYTES);
     this.#start = this.#end = 0;
     this.#wasFilled = false;
@@ -109,7 +122,7 @@ export class ConnectionInput {
     const isFull = !isEmpty && this.#start === 0 && this.#end === this.#buffer.length;
     const isSmall = this.#buffer.length < LARGE_BYTES;
     if (isFull || (this.#wasFilled && isSmall)) {
-      const grown = isSmall ? takeLarge() : new Uint8Array(this.#buffer.length * 2);
+      const grown = isSmall ? largeBuffers.take() : new Uint8Array(this.#buffer.length * 2);
       grown.set(this.available);
       this.#buffer = grown;
     } else if (!isEmpty && this.#start > 0) {
@@ -128,11 +141,10 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 /** The writing side: what goes out together goes out in one write. One write is under way at most. */
 export class ConnectionOutput {
   readonly #connection: Pick<ByteConnection, "write">;
-  #buffer = NOTHING;
-  /** What is being written lies in it. */
-  #large: Uint8Array<ArrayBuffer> | null = null;
   /** What is being written. */
   #message = NOTHING;
+  /** What it lies in, unless it is its own. */
+  #buffer: Uint8Array<ArrayBuffer> | null = null;
   /** The write under way. */
   #writing: Promise<void> | null = null;
   #acceptedWrites = 0;
@@ -141,13 +153,16 @@ export class ConnectionOutput {
     this.#writing = null;
     if (count < this.#message.length) return this.#write(this.#message.subarray(count));
     this.#message = NOTHING;
-    if (this.#large !== null) giveLarge(this.#large);
-    this.#large = null;
+    if (this.#buffer !== null) {
+      smallBuffers.give(this.#buffer);
+      largeBuffers.give(this.#buffer);
+    }
+    this.#buffer = null;
   };
   readonly #onBroken = (error: unknown): never => {
     this.#writing = null;
     // The system may still read it: it is not used again.
-    this.#large = null;
+    this.#buffer = null;
     throw error;
   };
 
@@ -207,8 +222,7 @@ export class ConnectionOutput {
 
   #room(length: number): Uint8Array {
     if (length > LARGE_BYTES) return new Uint8Array(length);
-    if (length > SMALL_BYTES) return (this.#large = takeLarge()).subarray(0, length);
-    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(SMALL_BYTES);
+    this.#buffer = (length > SMALL_BYTES ? largeBuffers : smallBuffers).take();
     return this.#buffer.subarray(0, length);
   }
 }
