@@ -23,7 +23,7 @@ import { hasNoBody } from "./gate.ts";
 import type { InFlightRows } from "./in_flight.ts";
 import { maskFor } from "./masking.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
-import { readBody } from "./request_body.ts";
+import { type BodyRead, readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
 import { resettle, settle, type SettlementDeps } from "./settlement.ts";
 import { SnapshotIndex } from "./snapshot_index.ts";
@@ -82,12 +82,26 @@ export class Proxy {
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
-    const read = await readBody(client.body, { ...limits, clock: this.#deps.clock });
+    // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
+    await readBody(client.body, { ...limits, clock: this.#deps.clock }).then((read) =>
+      this.#answer(client, context, { read, startedAtMs, startedMonoMs })
+    );
+  }
+
+  #answer(
+    client: ClientExchange,
+    context: RequestContext,
+    { read, startedAtMs, startedMonoMs }: {
+      readonly read: BodyRead;
+      readonly startedAtMs: number;
+      readonly startedMonoMs: number;
+    },
+  ): Promise<void> {
     const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
     const index = this.#indexOf(context.snapshot);
-    const recorded = requestText(body, contentType, limits.recordBodyLimitBytes);
+    const recorded = requestText(body, contentType, this.#deps.limits.recordBodyLimitBytes);
     const inbound: Inbound = {
       ...classify(context.path, contentType, body, recorded.isTruncated ? null : recorded.text),
       id: this.#deps.newId(),
@@ -112,7 +126,7 @@ export class Proxy {
     this.#deps.inFlight.add(session);
     const exchange = new Exchange(this.#deps, { client, session }, () => this.#open.delete(exchange));
     this.#open.add(exchange);
-    await exchange.answer({
+    return exchange.answer({
       context,
       candidates: this.#candidates(inbound, index),
       upstreamCount: index.enabledCount,
@@ -271,6 +285,7 @@ class Exchange implements Stop {
     const session = this.#session;
     const { capture, status, isEventStream } = choice;
     session.chosen(choice.upstream, capture);
+    session.releaseBody();
     let settledBytes: number | null = null;
     const onEnd = async (end: RelayEnd) => {
       const isStillOpen = end.type === "terminal" && isEventStream;

@@ -50,7 +50,8 @@ interface OpenAttempt {
 
 /** Collects what one request's record will say. */
 export class RequestSession {
-  readonly inbound: Inbound;
+  readonly #requestBytes: number;
+  #inbound: Inbound;
   readonly #facts: RecordFacts;
   readonly #clock: Clock;
   readonly #attempts: Attempt[] = [];
@@ -66,9 +67,14 @@ export class RequestSession {
   #ownSecrets: readonly string[] | null = null;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
-    this.inbound = inbound;
+    this.#inbound = inbound;
+    this.#requestBytes = inbound.body?.length ?? 0;
     this.#facts = facts;
     this.#clock = clock;
+  }
+
+  get inbound(): Inbound {
+    return this.#inbound;
   }
 
   get attempts(): readonly Attempt[] {
@@ -129,6 +135,11 @@ export class RequestSession {
     };
     this.#attempts.push(attempt);
     return attempt;
+  }
+
+  /** No further upstream will get the request: its body, which may be large, need not stay while a reply is relayed. */
+  releaseBody(): void {
+    this.#inbound = { ...this.#inbound, body: null };
   }
 
   /** The choice is final, or its head has gone out. */
@@ -203,7 +214,7 @@ export class RequestSession {
       authorization: this.#facts.authorization,
       client: inbound.clientName,
       userAgent: kept(inbound.headers.get("user-agent")),
-      requestBytes: inbound.body?.length ?? 0,
+      requestBytes: this.#requestBytes,
       responseBytes: captured?.bytes ?? 0,
       error: ending.error === null ? null : this.#withoutSecrets(ending.error, upstream),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),

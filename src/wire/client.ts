@@ -68,7 +68,7 @@ export class HttpClient {
    * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed
    */
   async send(request: ClientRequest): Promise<ClientReply> {
-    throwIfCancelled(request);
+    throwIfCancelled(request.cancellation);
     const target = this.#target(request.url);
     const pool = this.#pool(target);
     const message = outgoing(request, target);
@@ -169,7 +169,8 @@ function outgoing({ method, headers, body }: ClientRequest, { host, path }: Targ
 /** One request on one connection. */
 class Exchange implements LendingSource {
   readonly #connection: PooledConnection;
-  readonly #request: ClientRequest;
+  readonly #method: string;
+  readonly #cancellation: Cancellation;
   readonly #pool: Pool;
   readonly #abort = () => this.cancel();
   readonly #onFilled = (hasMore: boolean): void => {
@@ -194,7 +195,9 @@ class Exchange implements LendingSource {
 
   constructor(connection: PooledConnection, request: ClientRequest, pool: Pool) {
     this.#connection = connection;
-    this.#request = request;
+    // Not the request: its body need not stay while the reply is read.
+    this.#method = request.method;
+    this.#cancellation = request.cancellation;
     this.#pool = pool;
     pool.begun();
     request.cancellation.onCancel(this.#abort);
@@ -208,17 +211,17 @@ class Exchange implements LendingSource {
       if (head === null) {
         if (!isReused) await upload;
         this.#end(false);
-        throwIfCancelled(this.#request);
+        throwIfCancelled(this.#cancellation);
         return null;
       }
-      this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#request.method));
+      this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#method));
       // After a 101 the connection speaks something else.
       this.#isReusable = head.status >= 200 && isPersistent(head) && !isAmbiguous(head);
       if (this.#body.isDone) this.#finish();
       return { status: head.status, headers: head.headers, body: this };
     } catch (error) {
       this.#end(false);
-      throwIfCancelled(this.#request);
+      throwIfCancelled(this.#cancellation);
       if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
       throw error;
     }
@@ -295,15 +298,15 @@ class Exchange implements LendingSource {
   #end(isReusable: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#request.cancellation.offCancel(this.#abort);
+    this.#cancellation.offCancel(this.#abort);
     this.#pool.ended();
     if (isReusable) this.#pool.give(this.#connection);
     else this.#connection.close();
   }
 }
 
-function throwIfCancelled({ cancellation }: ClientRequest): void {
-  if (cancellation.isCancelled) throw new Error("the exchange was given up");
+function throwIfCancelled({ isCancelled }: Cancellation): void {
+  if (isCancelled) throw new Error("the exchange was given up");
 }
 
 /** RFC 9112 section 6.3: a reply with both may be an attempt to smuggle a second one. */
