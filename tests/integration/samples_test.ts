@@ -58,10 +58,11 @@ Deno.test({
       for (const [manner, places] of Object.entries(cuts)) {
         await test.step(`${sample.name}, ${manner}`, async () => {
           upstream.script = inPieces(sample, bytes, places);
+          const body = JSON.stringify({ model: "m", stream: isStream });
           const response = await router.fetch(pathOf(sample), {
             method: "POST",
             headers: { "content-type": "application/json" },
-            body: JSON.stringify({ model: "m", stream: isStream }),
+            body,
           });
           const received = new Uint8Array(await response.arrayBuffer());
 
@@ -76,6 +77,7 @@ Deno.test({
           assert.equal(record.input_tokens ?? undefined, expected.inputTokens);
           if (expected.outputTokens !== undefined) assert.equal(record.output_tokens, expected.outputTokens);
           assert.equal(record.outcome, sample.status >= 400 ? "upstream_error" : "complete");
+          assert.equal(record.request_bytes, body.length);
           assert.equal(record.response_bytes, bytes.length);
         });
       }
