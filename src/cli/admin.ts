@@ -7,8 +7,10 @@ import type { Settings } from "../config/settings.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
+import type { Hono } from "hono";
+import type { AdminEnv } from "../http/admin/auth.ts";
 import { apiRoutes } from "../http/admin/api.ts";
-import { type AdminRoutes, adminRoutes } from "../http/admin/routes.ts";
+import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../http/dashboard/routes.tsx";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
@@ -45,7 +47,7 @@ export interface AdminDeps {
 }
 
 export interface Admin {
-  readonly routes: AdminRoutes;
+  readonly routes: Hono<AdminEnv>;
   /** To be called once for each request that ended. */
   finished(record: RequestRecord, upstreamName: string | null): void;
   /** Ends event streams, so that a server that drains need not wait for those who look. */

@@ -26,7 +26,7 @@ import type { RegistrySnapshot } from "../store/store.ts";
 import type { OpenDatabase } from "../store/sqlite.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { RecordWriter } from "../store/writer.ts";
-import { type Admin, createAdmin } from "./admin.ts";
+import { LazyAdmin } from "./lazy_admin.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { CommandError } from "./errors.ts";
@@ -165,7 +165,7 @@ export async function withServer(
   let isDraining = false;
   let listening: HttpServer | null = null;
   let boundTo: Deno.NetAddr | null = null;
-  const admin: Admin | null = settings.isAdminOff ? null : createAdmin({
+  const admin = settings.isAdminOff ? null : new LazyAdmin({
     settings,
     config,
     registry,
@@ -190,7 +190,7 @@ export async function withServer(
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
     trustedProxies: new TrustedProxies(settings.trustedProxies),
-    admin: admin?.routes ?? null,
+    admin,
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
 

@@ -1,7 +1,7 @@
 /**
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
-import { Hono } from "hono";
+import { type Handler, Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -9,7 +9,7 @@ import type { ClientExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { CORS_HEADERS } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
-import type { AdminRoutes } from "./admin/routes.ts";
+import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
@@ -27,9 +27,17 @@ export interface AppDeps {
   readonly isMetricsAuth: boolean;
   readonly trustedProxies: TrustedProxies;
   /** null: there is no admin page. */
-  readonly admin: AdminRoutes | null;
+  readonly admin: AdminEntry | null;
   /** Something that should not have happened; the text holds no secret of ours. */
   readonly onUnexpected: (error: unknown) => void;
+}
+
+/** The way to the admin page. */
+export interface AdminEntry {
+  /** What is mounted at `/admin`; asked for at the first request to it. */
+  routes(): Promise<Hono<AdminEnv>>;
+  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
+  isAdminToken(credential: string): boolean;
 }
 
 /** Answers one exchange. Never rejects. */
@@ -54,9 +62,7 @@ export function createHandler(deps: AppDeps): AppHandler {
 type Env = { Bindings: { readonly exchange: ClientExchange } };
 
 function createApp(deps: AppDeps): Hono<Env> {
-  const app = new Hono<Env>({
-    getPath: (_request, options) => readTarget(bindings(options?.env).exchange).path,
-  });
+  const app = new Hono<Env>({ getPath });
   const checkers = new Checkers();
 
   app.route("/", healthRoutes(deps));
@@ -88,7 +94,11 @@ function createApp(deps: AppDeps): Hono<Env> {
     });
     return ALREADY_ANSWERED;
   });
-  if (deps.admin !== null) app.route("/admin", deps.admin.routes);
+  if (deps.admin !== null) {
+    const answer = adminHandler(deps.admin);
+    app.all("/admin", answer);
+    app.all("/admin/*", answer);
+  }
   app.notFound((c) => {
     const message = `Nothing is here: ${c.req.method} ${
       readTarget(c.env.exchange).path
@@ -99,9 +109,24 @@ function createApp(deps: AppDeps): Hono<Env> {
   return app;
 }
 
-/** Hono types what it hands to `getPath` as anything. */
-function bindings(env: unknown): Env["Bindings"] {
-  return env as Env["Bindings"];
+/** Not the URL's: that is normalised. */
+function getPath(_request: Request, options?: { readonly env?: unknown }): string {
+  // Hono types what it hands over as anything.
+  return readTarget((options?.env as Env["Bindings"]).exchange).path;
+}
+
+/** Hands requests on to the page, which is made when the first one comes. */
+function adminHandler(admin: AdminEntry): Handler<Env> {
+  let page: Promise<Hono<AdminEnv>> | null = null;
+  const open = async (): Promise<Hono<AdminEnv>> => {
+    try {
+      return new Hono<AdminEnv>({ getPath }).route("/admin", await admin.routes());
+    } catch (error) {
+      page = null;
+      throw error;
+    }
+  };
+  return async (c) => (await (page ??= open())).fetch(c.req.raw, c.env);
 }
 
 /** Turns whatever was thrown into a response. */

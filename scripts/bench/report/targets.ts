@@ -73,6 +73,7 @@ function targets(figures: Figured): Target[] {
     most("paced, 1000 x 25/s: KB per stream", paced("1000 x 25/s")("kbPerStream"), 60, 0),
     most("paced, 4000 x 5/s: KB per stream", paced("4000 x 5/s")("kbPerStream"), 60, 0),
     least("growth: full / empty database", ratio(growth("full"), growth("empty")), 0.95),
+    least("growth: 1,000 upstreams / one", ratio(growth("many upstreams"), growth("empty")), 0.95),
     most("failover, refused, before the breaker opens: added p50, ms", failover("refused, before"), 1, 3),
     most("failover, refused, breaker open: added p50, ms", failover("refused, open"), 0.05, 3),
   ];

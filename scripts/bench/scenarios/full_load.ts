@@ -8,7 +8,10 @@ import { measuredRun } from "../measure/measured_run.ts";
 import type { Result } from "../measure/result.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 
-const WARM_UP_SECONDS = 2;
+/** What runs for months is compiled and optimised by then, which takes its first tens of thousands of requests. */
+export function warmUpSeconds(bench: Bench): number {
+  return bench.isQuick ? 4 : 12;
+}
 
 export interface FullLoadScenario {
   readonly scenario: string;
@@ -37,7 +40,7 @@ export async function measureFullLoad(
       });
     for (const endpoint of endpoints) {
       await probe(endpoint, body, expected);
-      await run(endpoint, 64, WARM_UP_SECONDS);
+      await run(endpoint, 64, warmUpSeconds(bench));
     }
     for (const count of connections) {
       const variant = nameOf(count);

@@ -1,11 +1,12 @@
 /**
- * The same load on an empty database and on one that has grown for months, and how long reading takes in both.
+ * The same load on an empty database, on one that has grown for months, and with many upstreams, and how long reading
+ * takes in each.
  */
 import { type Bench, loadTools, probe, type Scenario, upstreamPlace, withEndpoints } from "../bench.ts";
 import { openDatabase } from "../../../src/store/sqlite.ts";
 import type { RecordFilter } from "../../../src/store/store.ts";
 import type { Endpoint } from "../contenders/contender.ts";
-import { oursContender } from "../contenders/ours.ts";
+import { oursContender, type UpstreamRow } from "../contenders/ours.ts";
 import { alternate } from "../measure/alternate.ts";
 import { measuredRun } from "../measure/measured_run.ts";
 import { type Figures, median } from "../measure/statistics.ts";
@@ -13,11 +14,12 @@ import { replyBody, requestBody } from "../payloads.ts";
 import { COMMON_WORD, RARE_WORD, seededDatabase } from "../seeded_database.ts";
 import { startPlainUpstream } from "../upstreams/upstream.ts";
 import { CPU_COLUMNS } from "./columns.ts";
+import { warmUpSeconds } from "./full_load.ts";
 
 const RECORDS = 1_000_000;
 const QUICK_RECORDS = 100_000;
+const UPSTREAMS = 1_000;
 const CONNECTIONS = 64;
-const WARM_UP_SECONDS = 2;
 const PAGE = 50;
 const READS = 15;
 const BODY = requestBody({ bytes: 1_024 });
@@ -26,12 +28,13 @@ const EXPECTED = replyBody(400);
 export const growth: Scenario = {
   name: "growth",
   summary:
-    "plain requests on an empty database and on one with a million records, and lists and searches in both",
+    "plain requests on an empty database, on one with a million records, and with 1,000 upstreams; lists and searches",
   layout: {
     scenario: "growth",
     title: `Growth: plain requests through ours, ${CONNECTIONS} connections`,
     columns: [
       { title: "records before", figure: "recordsBefore", digits: 0 },
+      { title: "upstreams", figure: "upstreams", digits: 0 },
       { title: "requests/s", figure: "perS", digits: 0 },
       { title: "p50 ms", figure: "p50Ms", digits: 2 },
       { title: "p99 ms", figure: "p99Ms", digits: 2 },
@@ -50,7 +53,16 @@ export const growth: Scenario = {
     const { program, version } = bench.ours;
     const records = bench.isQuick ? QUICK_RECORDS : RECORDS;
     const template = await seededDatabase({ processes: bench.processes, program, records, say: bench.say });
-    const contenders = [oursContender(program, version), oursContender(program, version, { template })];
+    const kinds = [
+      { variant: "empty", upstreams: 1, contender: oursContender(program, version) },
+      { variant: "full", upstreams: 1, contender: oursContender(program, version, { template }) },
+      {
+        variant: "many upstreams",
+        upstreams: UPSTREAMS,
+        contender: oursContender(program, version, { upstreams: manyUpstreams }),
+      },
+    ];
+    const contenders = kinds.map(({ contender }) => contender);
     const upstream = await startPlainUpstream(upstreamPlace(bench), 400);
     return await withEndpoints(bench, { contenders, upstream }, async (endpoints) => {
       const run = async (endpoint: Endpoint, seconds: number): Promise<Figures> => {
@@ -62,7 +74,7 @@ export const growth: Scenario = {
       };
       for (const endpoint of endpoints) {
         await probe(endpoint, BODY, EXPECTED);
-        await run(endpoint, WARM_UP_SECONDS);
+        await run(endpoint, warmUpSeconds(bench));
       }
       bench.say("growth");
       const measured = await alternate(
@@ -72,13 +84,22 @@ export const growth: Scenario = {
       );
       return [...measured.values()].map((rounds, index) => ({
         scenario: "growth",
-        variant: index === 0 ? "empty" : "full",
+        variant: kinds[index]?.variant ?? "",
         contender: "ours" as const,
-        rounds,
+        rounds: rounds.map((figures) => ({ ...figures, upstreams: kinds[index]?.upstreams ?? NaN })),
       }));
     });
   },
 };
+
+/** The last one takes what the load asks for; the others have keys to be masked and models to be compared. */
+function manyUpstreams(upstreamPort: number): UpstreamRow[] {
+  const endpoint = `http://127.0.0.1:${upstreamPort}/v1`;
+  return Array.from({ length: UPSTREAMS }, (_, index) => {
+    const isLast = index === UPSTREAMS - 1;
+    return { name: `upstream-${index}`, endpoint, allow: isLast ? "" : `model-${index}` };
+  });
+}
 
 /** ms of each kind of reading. */
 function readTimes(endpoint: Endpoint): Figures {

@@ -123,11 +123,6 @@ export class AdminAuth {
     return c.redirect(LOGIN_PATH, 303);
   };
 
-  /** Must never be forwarded, like the clients' tokens. */
-  isAdminToken(credential: string): boolean {
-    return this.#sessions.isAdminToken(credential);
-  }
-
   #byCookie(c: Context<AdminEnv>): AdminSession | null {
     const id = getCookie(c, SESSION_COOKIE);
     return id === undefined ? null : this.#sessions.find(id);

@@ -31,14 +31,8 @@ export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefuse
 /** Forms and JSON of the page are small. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
-export interface AdminRoutes {
-  /** To be mounted at `/admin`. */
-  readonly routes: Hono<AdminEnv>;
-  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
-  readonly isAdminToken: (credential: string) => boolean;
-}
-
-export function adminRoutes(deps: AdminDeps): AdminRoutes {
+/** To be mounted at `/admin`. */
+export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   const auth = new AdminAuth({ ...deps, renderLogin: deps.page.renderLogin });
   const routes = new Hono<AdminEnv>();
   routes.onError((error, c) => {
@@ -67,5 +61,5 @@ export function adminRoutes(deps: AdminDeps): AdminRoutes {
   routes.all("*", (c) => {
     throw new RouterError(404, "not_found", `Nothing is here: ${c.req.method} ${c.req.path}`);
   });
-  return { routes, isAdminToken: (credential) => auth.isAdminToken(credential) };
+  return routes;
 }

@@ -1,0 +1,60 @@
+/**
+ * The admin page of a server, loaded at the first look at it: nobody may ever look, and its code is a quarter of the
+ * program's memory at rest and of its time to start.
+ */
+import type { RequestRecord } from "../core/types.ts";
+import type { AdminEntry } from "../http/app.ts";
+import { isSame } from "../http/admin/sessions.ts";
+import { adminTokenOf } from "../store/first_token.ts";
+import type { Admin, AdminDeps } from "./admin.ts";
+
+export class LazyAdmin implements AdminEntry {
+  readonly #deps: AdminDeps;
+  #loading: Promise<Admin> | null = null;
+  #admin: Admin | null = null;
+  #isEnding = false;
+  #isClosed = false;
+
+  constructor(deps: AdminDeps) {
+    this.#deps = deps;
+  }
+
+  async routes(): Promise<Admin["routes"]> {
+    this.#loading ??= this.#load();
+    return (await this.#loading).routes;
+  }
+
+  isAdminToken(credential: string): boolean {
+    const token = adminTokenOf(this.#deps.config);
+    return token !== null && isSame(token, credential);
+  }
+
+  /** To be called once for each request that ended. */
+  finished(record: RequestRecord, upstreamName: string | null): void {
+    this.#admin?.finished(record, upstreamName);
+  }
+
+  /** Ends event streams, so that a server that drains need not wait for those who look. */
+  endStreams(): void {
+    this.#isEnding = true;
+    this.#admin?.endStreams();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#admin?.close();
+  }
+
+  async #load(): Promise<Admin> {
+    try {
+      const { createAdmin } = await import("./admin.ts");
+      this.#admin = createAdmin(this.#deps);
+    } catch (error) {
+      this.#loading = null;
+      throw error;
+    }
+    if (this.#isEnding) this.#admin.endStreams();
+    if (this.#isClosed) this.#admin.close();
+    return this.#admin;
+  }
+}
