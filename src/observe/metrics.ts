@@ -4,7 +4,7 @@
  * Owns metric names, labels and buckets, and keeps every label bounded. Must not put a token, a key or a
  * raw path in a label, and must not throw.
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import type { Observer, UpstreamState } from "./observer.ts";
 import {

@@ -7,7 +7,7 @@
  * Names: https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
  */
 import { cpuUsage } from "node:process";
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "./prometheus.ts";
 
 /** What can be read about the process; null where the system cannot say. */
 export interface ProcessReadings {
