@@ -31,8 +31,7 @@ export interface RelaySource {
   readonly capture: Capture;
   /** For an error body. */
   readonly mask: SecretMask | null;
-  /** For an event stream. */
-  /** Applied to the chunks of a stream from its error event on; a chunk is never held back for it. */
+  /** For an event stream: applied to its chunks from its error event on; a chunk is never held back for it. */
   readonly errorEventMask: SecretMask | null;
   /** Declared length of the whole body in bytes; null when unknown. */
   readonly contentLength: number | null;
