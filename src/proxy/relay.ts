@@ -58,6 +58,8 @@ export interface RelayContext {
   readonly clientTimeoutMs: number;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** One reply on its way to the client. */
 export class Relay {
   readonly #source: RelaySource;
@@ -89,11 +91,11 @@ export class Relay {
    */
   async run(): Promise<void> {
     while (!this.#isOver) {
-      const { body, held, isHeldCaptured } = this.#source;
+      const { body, held } = this.#source;
       const waiting = held[this.#heldAt];
       const chunk = waiting ?? body.lend();
-      if (chunk === null) {
-        if (body.isDone) return await this.#finish();
+      const isRest = chunk === null && body.isDone;
+      if (chunk === null && !isRest) {
         this.#idle.start();
         try {
           await body.ready();
@@ -105,10 +107,13 @@ export class Relay {
         continue;
       }
       if (waiting !== undefined) this.#heldAt++;
-      const bytes = this.#take(chunk, waiting !== undefined && isHeldCaptured);
-      if (bytes.length === 0) continue;
+      const bytes = chunk === null ? this.#takeRest() : this.#take(chunk, { isHeld: waiting !== undefined });
+      if (bytes.length === 0) {
+        if (isRest) return await this.#finish();
+        continue;
+      }
       if (this.#isWhole()) return await this.#endWith(bytes);
-      if (this.#isLast()) {
+      if (!this.#isTerminalSeen && (isRest || this.#isLast())) {
         this.#isTerminalSeen = true;
         await this.#hooks.onEnd({ type: "terminal" });
         if (this.#isOver) return;
@@ -164,17 +169,24 @@ export class Relay {
     this.#stall.stop();
   }
 
-  /** Shows bytes to the capture; what the client gets of them. */
-  #take(chunk: Uint8Array<ArrayBuffer>, isCaptured: boolean): Uint8Array<ArrayBuffer> {
-    const { mask, errorEventMask, capture, body } = this.#source;
+  /** Shows bytes to the capture; what the client gets of them. What is not held is lent. */
+  #take(chunk: Uint8Array<ArrayBuffer>, { isHeld }: { isHeld: boolean }): Uint8Array<ArrayBuffer> {
+    const { mask, errorEventMask, capture, body, isHeldCaptured } = this.#source;
     this.#bytes += chunk.length;
     let bytes = mask === null ? chunk : mask.push(chunk);
-    if (!isCaptured) capture.push(bytes, true);
+    if (!isHeld || !isHeldCaptured) capture.push(bytes, !isHeld);
     this.#hooks.onProgress(bytes.length);
     const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
     if (isError) bytes = errorEventMask.maskWithin(bytes);
     // The connection that they came by serves another request by the time they go out.
-    return body.isDone && bytes === chunk ? bytes.slice() : bytes;
+    return !isHeld && body.isDone && bytes === chunk ? bytes.slice() : bytes;
+  }
+
+  /** What the mask has held back, once the body has ended. */
+  #takeRest(): Uint8Array<ArrayBuffer> {
+    const rest = this.#source.mask?.flush() ?? NOTHING;
+    if (rest.length > 0) this.#source.capture.push(rest);
+    return rest;
   }
 
   #isWhole(): boolean {
@@ -184,35 +196,17 @@ export class Relay {
   }
 
   #isLast(): boolean {
-    if (this.#isTerminalSeen || this.#heldAt < this.#source.held.length) return false;
+    if (this.#heldAt < this.#source.held.length) return false;
     return this.#source.capture.progress.isTerminal || this.#bytes === this.#source.contentLength;
   }
 
-  /** The body has ended. */
+  /** Everything has gone out, and the body has ended. */
   async #finish(): Promise<void> {
-    const { mask, contentLength } = this.#source;
-    const rest = mask?.flush();
-    if (rest !== undefined && rest.length > 0) {
-      this.#source.capture.push(rest);
-      if (!this.#isTerminalSeen) {
-        this.#isTerminalSeen = true;
-        await this.#hooks.onEnd({ type: "terminal" });
-        if (this.#isOver) return;
-      }
-      this.#stall.start();
-      try {
-        await this.#client.write(rest);
-      } catch {
-        await this.cancel();
-      }
-      this.#stall.pause();
-      return await this.#finish();
-    }
+    const { contentLength } = this.#source;
     if (contentLength !== null && this.#bytes < contentLength) {
       const message = `the body ended after ${this.#bytes} of ${contentLength} bytes`;
       return await this.#fail({ type: "cut", message });
     }
-    if (this.#isOver) return;
     this.#stop();
     await this.#hooks.onEnd({ type: "end" });
     try {
