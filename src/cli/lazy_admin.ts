@@ -4,13 +4,12 @@
  */
 import type { RequestRecord } from "../core/types.ts";
 import type { AdminEntry } from "../http/app.ts";
-import { isSame } from "../http/admin/sessions.ts";
+import { opensAdmin } from "../http/admin/sessions.ts";
 import { adminTokenOf } from "../store/first_token.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
 
 export class LazyAdmin implements AdminEntry {
   readonly #deps: AdminDeps;
-  #loading: Promise<Admin> | null = null;
   #admin: Admin | null = null;
   #isEnding = false;
   #isClosed = false;
@@ -19,14 +18,17 @@ export class LazyAdmin implements AdminEntry {
     this.#deps = deps;
   }
 
+  /** To be called once; again only when it has failed. */
   async routes(): Promise<Admin["routes"]> {
-    this.#loading ??= this.#load();
-    return (await this.#loading).routes;
+    const { createAdmin } = await import("./admin.ts");
+    this.#admin = createAdmin(this.#deps);
+    if (this.#isEnding) this.#admin.endStreams();
+    if (this.#isClosed) this.#admin.close();
+    return this.#admin.routes;
   }
 
   isAdminToken(credential: string): boolean {
-    const token = adminTokenOf(this.#deps.config);
-    return token !== null && isSame(token, credential);
+    return opensAdmin(credential, adminTokenOf(this.#deps.config));
   }
 
   /** To be called once for each request that ended. */
@@ -43,18 +45,5 @@ export class LazyAdmin implements AdminEntry {
   close(): void {
     this.#isClosed = true;
     this.#admin?.close();
-  }
-
-  async #load(): Promise<Admin> {
-    try {
-      const { createAdmin } = await import("./admin.ts");
-      this.#admin = createAdmin(this.#deps);
-    } catch (error) {
-      this.#loading = null;
-      throw error;
-    }
-    if (this.#isEnding) this.#admin.endStreams();
-    if (this.#isClosed) this.#admin.close();
-    return this.#admin;
   }
 }

@@ -34,7 +34,7 @@ export interface AppDeps {
 
 /** The way to the admin page. */
 export interface AdminEntry {
-  /** What is mounted at `/admin`; asked for at the first request to it. */
+  /** What is mounted at `/admin`; asked for once, at the first request to it, and again only when that failed. */
   routes(): Promise<Hono<AdminEnv>>;
   /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
   isAdminToken(credential: string): boolean;

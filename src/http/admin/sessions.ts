@@ -40,10 +40,8 @@ export class AdminSessions {
     this.#deps = deps;
   }
 
-  /** Constant-time over digests. */
   isAdminToken(credential: string): boolean {
-    const token = this.#deps.adminToken();
-    return token !== null && isSame(credential, token);
+    return opensAdmin(credential, this.#deps.adminToken());
   }
 
   /** @returns the id for the cookie; null when there is no admin token any more */
@@ -81,7 +79,12 @@ export class AdminSessions {
   }
 }
 
-/** Compares in a time that tells nothing about either. */
+/** Whether a credential is the admin token; null: there is none, and nothing is. */
+export function opensAdmin(credential: string, adminToken: string | null): boolean {
+  return adminToken !== null && isSame(credential, adminToken);
+}
+
+/** Compares digests, in a time that tells nothing about either. */
 export function isSame(a: string, b: string): boolean {
   return timingSafeEqual(
     createHash("sha256").update(a).digest(),
