@@ -71,7 +71,6 @@ export const INSERT_ATTEMPT =
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
-  const { usage } = record;
   return [
     record.requestId,
     toGoTime(record.createdAtMs),
@@ -90,10 +89,7 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
     record.attempts.length,
     rounded(record.firstByteMs),
     rounded(record.firstTokenMs),
-    usage?.inputTokens ?? null,
-    usage?.outputTokens ?? null,
-    usage?.cachedTokens ?? null,
-    usage?.reasoningTokens ?? null,
+    ...usageParams(record),
     wellFormed(record.finishReason),
     record.reasoning.toWellFormed(),
     toolCallsText(record),
@@ -110,7 +106,6 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
 
 /** In the order of {@link UPDATE_PROGRESS}. */
 export function progressParams(record: RequestRecord): SQLInputValue[] {
-  const { usage } = record;
   return [
     Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
     rounded(record.firstByteMs),
@@ -120,13 +115,19 @@ export function progressParams(record: RequestRecord): SQLInputValue[] {
     toolCallsText(record),
     wellFormed(record.responseModel),
     wellFormed(record.finishReason),
+    ...usageParams(record),
+    record.responseBytes,
+    record.isTruncated ? 1 : 0,
+    record.requestId,
+  ];
+}
+
+function usageParams({ usage }: RequestRecord): (number | null)[] {
+  return [
     usage?.inputTokens ?? null,
     usage?.outputTokens ?? null,
     usage?.cachedTokens ?? null,
     usage?.reasoningTokens ?? null,
-    record.responseBytes,
-    record.isTruncated ? 1 : 0,
-    record.requestId,
   ];
 }
 

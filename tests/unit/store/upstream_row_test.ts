@@ -1,25 +1,11 @@
 import assert from "node:assert/strict";
 import type { UpstreamRow } from "../../../src/store/store.ts";
-import { parseUpstreamRow } from "../../../src/store/upstream_row.ts";
+import { EMPTY_ROW, parseUpstreamRow } from "../../../src/store/upstream_row.ts";
 
 const SECRET = "sk-verysecretkey0001";
 
 function makeRow(changes: Partial<UpstreamRow> = {}): UpstreamRow {
-  return {
-    id: 7,
-    sk: SECRET,
-    endpoint: "https://api.example.com/v1",
-    timeout: null,
-    name: null,
-    position: null,
-    enabled: null,
-    allow: null,
-    deny: null,
-    modelMap: null,
-    authStyle: null,
-    weight: null,
-    ...changes,
-  };
+  return { ...EMPTY_ROW, id: 7, sk: SECRET, endpoint: "https://api.example.com/v1", ...changes };
 }
 
 Deno.test("parseUpstreamRow() fills in what a hand-typed row leaves out", () => {
