@@ -22,6 +22,7 @@ import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRows } from "./in_flight.ts";
 import { maskFor } from "./masking.ts";
+import { ReadPace } from "./read_pace.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { type BodyRead, readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
@@ -66,9 +67,11 @@ export class Proxy {
   readonly #open = new Set<Exchange>();
   #turn = 0;
   #index: SnapshotIndex | null = null;
+  readonly #pace: ReadPace;
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
+    this.#pace = new ReadPace(deps.clock);
   }
 
   /**
@@ -124,7 +127,8 @@ export class Proxy {
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     this.#deps.inFlight.add(session);
-    const exchange = new Exchange(this.#deps, { client, session }, () => this.#open.delete(exchange));
+    const parts = { client, session, pace: this.#pace };
+    const exchange = new Exchange(this.#deps, parts, () => this.#open.delete(exchange));
     this.#open.add(exchange);
     return exchange.answer({
       context,
@@ -159,6 +163,7 @@ class Exchange implements Stop {
   readonly #deps: ProxyDeps;
   readonly #client: ClientExchange;
   readonly #session: RequestSession;
+  readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
   readonly #onSettled: () => void;
   #cause: "client" | "deadline" | null = null;
@@ -167,12 +172,17 @@ class Exchange implements Stop {
 
   constructor(
     deps: ProxyDeps,
-    { client, session }: { readonly client: ClientExchange; readonly session: RequestSession },
+    { client, session, pace }: {
+      readonly client: ClientExchange;
+      readonly session: RequestSession;
+      readonly pace: ReadPace;
+    },
     onSettled: () => void,
   ) {
     this.#deps = deps;
     this.#client = client;
     this.#session = session;
+    this.#pace = pace;
     this.#onSettled = onSettled;
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
   }
@@ -319,6 +329,7 @@ class Exchange implements Stop {
         clock: this.#deps.clock,
         idleTimeoutMs: this.#deps.times.idleTimeoutMs,
         clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
+        pace: this.#pace,
       },
     );
     if (this.#client.isGone) await this.#relayed.cancel();

@@ -9,6 +9,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import type { SecretMask } from "./masking.ts";
+import type { ReadPace } from "./read_pace.ts";
 import type { ReplyBody } from "./transport.ts";
 
 /** How the relay of a reply ended. */
@@ -56,6 +57,8 @@ export interface RelayContext {
   readonly idleTimeoutMs: number;
   /** How long the client may take nothing. */
   readonly clientTimeoutMs: number;
+  /** Shared by all that are relayed at the same time. */
+  readonly pace: ReadPace;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -67,16 +70,18 @@ export class Relay {
   readonly #client: ReplyWriter;
   readonly #idle: IdleTimer;
   readonly #stall: IdleTimer;
+  readonly #pace: ReadPace;
   #heldAt = 0;
   #bytes = 0;
   #isTerminalSeen = false;
   #isOver = false;
   #isIdle = false;
 
-  constructor(source: RelaySource, hooks: RelayHooks, { client, clock, ...times }: RelayContext) {
+  constructor(source: RelaySource, hooks: RelayHooks, { client, clock, pace, ...times }: RelayContext) {
     this.#source = source;
     this.#hooks = hooks;
     this.#client = client;
+    this.#pace = pace;
     this.#idle = new IdleTimer(clock, times.idleTimeoutMs, () => {
       this.#isIdle = true;
       source.body.cancel();
@@ -103,6 +108,7 @@ export class Relay {
           return await this.#broken(error);
         }
         this.#idle.pause();
+        this.#pace.woken();
         if (this.#isIdle && !this.#isOver) return await this.#broken(null);
         continue;
       }
@@ -125,6 +131,8 @@ export class Relay {
         await this.cancel();
       }
       this.#stall.pause();
+      const pause = this.#isTerminalSeen ? null : this.#pace.relayed(bytes.length);
+      if (pause !== null) await pause;
     }
   }
 
