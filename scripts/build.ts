@@ -43,6 +43,13 @@ export const NPM_RUNTIME = {
 const LIBRARY_VARIABLES = ["FORCE_COLOR", "CLICOLOR_FORCE"];
 
 /**
+ * Without it, V8 begins to make objects of requests in its old generation once it has seen enough of them survive. They die
+ * at once, but what they lead to then survives every collection of young objects: with 64 connections a tenth of
+ * all that requests allocate was copied twice, and each of these pauses took 9 ms instead of 3.
+ */
+export const V8_FLAGS = "--no-allocation-site-pretenuring";
+
+/**
  * What the executable may do; it can start no process, load no native code and run no code from elsewhere.
  *
  * Three of them cannot be narrowed when the executable is built, because their user chooses later: the address
@@ -129,6 +136,7 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
     "--lock",
     BUILD_LOCK,
     ...PERMISSIONS,
+    `--v8-flags=${V8_FLAGS}`,
     ...INCLUDED.flatMap((path) => ["--include", path]),
     "--include",
     `${DIST}/commit.txt`,

@@ -1,22 +1,30 @@
 /**
  * Timers for deadlines: many are set, nearly all are cleared again, and none needs to be exact.
  *
- * One timer of the runtime serves them all; setting and clearing one is a matter of two maps. A timer never fires
+ * One timer of the runtime serves them all; setting one takes a place that another has left. A timer never fires
  * early; it may be late by 10 ms, and from a second on by up to a tenth of its length.
  */
 import type { TimerId } from "../core/types.ts";
 
-interface Entry {
-  readonly dueMs: number;
-  readonly callback: () => void;
+/** A place for one timer after the other. */
+interface Slot {
+  /** null: free. */
+  callback: (() => void) | null;
+  dueMs: number;
+  /** Counts all timers: tells this one from those that had the place before. */
+  sequence: number;
 }
+
+/** An identifier is a timer's place, and how many came before it, which repeats itself after 2^32. */
+const MAX_SLOTS = 2 ** 20;
+const SEQUENCES = 2 ** 32;
 
 export class CoarseTimers {
   readonly #now: () => number;
-  readonly #entries = new Map<TimerId, Entry>();
-  /** By the moment when they are due. */
-  readonly #due = new Map<number, Set<TimerId>>();
-  #lastId: TimerId = 0;
+  // No map: with each request a few timers come and go (see Roster).
+  readonly #slots: Slot[] = [];
+  readonly #free: number[] = [];
+  #sequence = 0;
   #armed: { readonly dueMs: number; readonly timer: ReturnType<typeof setTimeout> } | null = null;
 
   /** @param now monotonic, in milliseconds */
@@ -27,24 +35,32 @@ export class CoarseTimers {
   set(callback: () => void, delayMs: number): TimerId {
     const stepMs = delayMs < 1_000 ? 10 : delayMs < 10_000 ? 100 : 1_000;
     const dueMs = Math.ceil((this.#now() + Math.max(0, delayMs)) / stepMs) * stepMs;
-    const id = ++this.#lastId;
-    this.#entries.set(id, { dueMs, callback });
-    const others = this.#due.get(dueMs);
-    if (others === undefined) this.#due.set(dueMs, new Set([id]));
-    else others.add(id);
+    const sequence = ++this.#sequence;
+    const place = this.#free.pop() ?? this.#slots.length;
+    const slot = this.#slots[place];
+    if (slot === undefined) this.#slots.push({ callback, dueMs, sequence });
+    else {
+      slot.callback = callback;
+      slot.dueMs = dueMs;
+      slot.sequence = sequence;
+    }
     if (dueMs < this.#armedDueMs()) this.#arm(dueMs);
-    return id;
+    return (sequence % SEQUENCES) * MAX_SLOTS + place;
   }
 
   clear(id: TimerId): void {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return;
-    this.#entries.delete(id);
-    const others = this.#due.get(entry.dueMs);
-    others?.delete(id);
-    if (others?.size === 0) this.#due.delete(entry.dueMs);
+    const place = id % MAX_SLOTS;
+    const slot = this.#slots[place];
+    if (slot === undefined || slot.callback === null) return;
+    if (slot.sequence % SEQUENCES !== Math.floor(id / MAX_SLOTS)) return;
+    this.#leave(slot, place);
     // A timer of the runtime would keep the process alive for nothing.
-    if (this.#entries.size === 0) this.#disarm();
+    if (this.#free.length === this.#slots.length) this.#disarm();
+  }
+
+  #leave(slot: Slot, place: number): void {
+    slot.callback = null;
+    this.#free.push(place);
   }
 
   #armedDueMs(): number {
@@ -65,26 +81,27 @@ export class CoarseTimers {
   #fire(): void {
     this.#armed = null;
     const nowMs = this.#now();
-    const moments = [...this.#due.keys()].filter((dueMs) => dueMs <= nowMs).sort((a, b) => a - b);
-    const callbacks: (() => void)[] = [];
-    for (const dueMs of moments) {
-      for (const id of this.#due.get(dueMs) ?? []) callbacks.push(() => this.#call(id));
+    const due: { readonly place: number; readonly dueMs: number; readonly sequence: number }[] = [];
+    for (const [place, { callback, dueMs, sequence }] of this.#slots.entries()) {
+      if (callback !== null && dueMs <= nowMs) due.push({ place, dueMs, sequence });
     }
+    due.sort((a, b) => a.dueMs - b.dueMs || a.sequence - b.sequence);
     try {
-      for (const call of callbacks) call();
+      for (const { place, sequence } of due) this.#call(place, sequence);
     } finally {
       let nextMs = Number.POSITIVE_INFINITY;
-      for (const dueMs of this.#due.keys()) nextMs = Math.min(nextMs, dueMs);
+      for (const { callback, dueMs } of this.#slots) if (callback !== null) nextMs = Math.min(nextMs, dueMs);
       // A callback may have set one that is due later than others that wait.
       if (nextMs < this.#armedDueMs()) this.#arm(nextMs);
     }
   }
 
   /** One that another's callback has cleared meanwhile is not called. */
-  #call(id: TimerId): void {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return;
-    this.clear(id);
-    entry.callback();
+  #call(place: number, sequence: number): void {
+    const slot = this.#slots[place];
+    if (slot === undefined || slot.callback === null || slot.sequence !== sequence) return;
+    const { callback } = slot;
+    this.#leave(slot, place);
+    callback();
   }
 }

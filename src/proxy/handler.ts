@@ -10,6 +10,7 @@ import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { candidates } from "../core/policy.ts";
+import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -20,7 +21,7 @@ import { EarlyReply } from "./early.ts";
 import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
-import type { InFlightRows } from "./in_flight.ts";
+import type { InFlightRow, InFlightRows } from "./in_flight.ts";
 import { maskFor } from "./masking.ts";
 import { ReadPace } from "./read_pace.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
@@ -64,7 +65,7 @@ export interface RequestContext {
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
   readonly #deps: ProxyDeps;
-  readonly #open = new Set<Exchange>();
+  readonly #open = new Roster<Exchange>();
   #turn = 0;
   #index: SnapshotIndex | null = null;
   readonly #pace: ReadPace;
@@ -126,10 +127,13 @@ export class Proxy {
       credentials: clientCredentials(client.headers),
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
-    this.#deps.inFlight.add(session);
-    const parts = { client, session, pace: this.#pace };
-    const exchange = new Exchange(this.#deps, parts, () => this.#open.delete(exchange));
-    this.#open.add(exchange);
+    const exchange = new Exchange(this.#deps, {
+      client,
+      session,
+      pace: this.#pace,
+      onSettled: () => this.#open.leave(place),
+    });
+    const place = this.#open.add(exchange);
     return exchange.answer({
       context,
       candidates: this.#candidates(inbound, index),
@@ -140,7 +144,7 @@ export class Proxy {
 
   /** Ends what is still under way; its records keep what had arrived. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#open].map((exchange) => exchange.stop()));
+    await Promise.all(this.#open.members().map((exchange) => exchange.stop()));
   }
 
   #indexOf(snapshot: RegistrySnapshot): SnapshotIndex {
@@ -166,24 +170,26 @@ class Exchange implements Stop {
   readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
   readonly #onSettled: () => void;
+  readonly #row: Place<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
   readonly #early: EarlyReply;
   #relayed: Relay | null = null;
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace }: {
+    { client, session, pace, onSettled }: {
       readonly client: ClientExchange;
       readonly session: RequestSession;
       readonly pace: ReadPace;
+      readonly onSettled: () => void;
     },
-    onSettled: () => void,
   ) {
     this.#deps = deps;
     this.#client = client;
     this.#session = session;
     this.#pace = pace;
     this.#onSettled = onSettled;
+    this.#row = deps.inFlight.add(session);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
   }
 
@@ -382,7 +388,7 @@ class Exchange implements Stop {
   }
 
   async #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
-    this.#deps.inFlight.remove(this.#session);
+    this.#deps.inFlight.remove(this.#row);
     this.#onSettled();
     await settle(this.#deps, this.#session, ending);
   }

@@ -3,6 +3,7 @@
  *
  * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
  */
+import { type Place, Roster } from "../core/roster.ts";
 import type { Clock } from "../core/types.ts";
 import type { RecordSink } from "../store/store.ts";
 import type { RequestSession } from "./session.ts";
@@ -26,13 +27,19 @@ interface Written {
   readonly attempts: number;
 }
 
+/** A request under way. */
+export interface InFlightRow {
+  readonly session: RequestSession;
+  written: Written | null;
+}
+
 export class InFlightRows {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
-  readonly #sessions = new Map<RequestSession, Written | null>();
+  readonly #rows = new Roster<InFlightRow>();
   #timer: number | null = null;
-  /** The round that is under way. */
-  #round: MapIterator<[RequestSession, Written | null]> | null = null;
+  /** Where the round that is under way goes on. */
+  #next: Place<InFlightRow> | null = null;
 
   constructor(sink: RecordSink, clock: Clock) {
     this.#sink = sink;
@@ -40,66 +47,61 @@ export class InFlightRows {
   }
 
   get count(): number {
-    return this.#sessions.size;
+    return this.#rows.size;
   }
 
   /** The requests under way, oldest first. */
-  sessions(): Iterable<RequestSession> {
-    return this.#sessions.keys();
+  sessions(): RequestSession[] {
+    return this.#rows.members().map(({ session }) => session);
   }
 
-  add(session: RequestSession): void {
-    this.#sessions.set(session, null);
+  /** What it gives is for {@link remove}. */
+  add(session: RequestSession): Place<InFlightRow> {
     this.#timer ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS);
+    return this.#rows.add({ session, written: null });
   }
 
-  remove(session: RequestSession): void {
-    this.#sessions.delete(session);
+  remove(place: Place<InFlightRow>): void {
+    if (place === this.#next) this.#next = place.after;
+    this.#rows.leave(place);
   }
 
   /** Stops the timer; what is still under way is settled by its own end. */
   stop(): void {
     if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
     this.#timer = null;
-    this.#round = null;
-    this.#sessions.clear();
   }
 
   /** Goes through the requests a few at a time: thousands at once would hold up every stream. */
   #sweep(): void {
-    this.#round ??= this.#sessions.entries();
-    const maxWrites = Math.min(MAX_STEP_WRITES, Math.ceil(this.#sessions.size / STEPS));
+    this.#next ??= this.#rows.first;
+    const maxWrites = Math.min(MAX_STEP_WRITES, Math.ceil(this.#rows.size / STEPS));
     let looks = 0;
     let writes = 0;
-    while (looks < MAX_STEP_LOOKS && writes < maxWrites) {
-      const next = this.#round.next();
-      if (next.done) {
-        this.#round = null;
-        break;
-      }
+    while (this.#next !== null && looks < MAX_STEP_LOOKS && writes < maxWrites) {
+      const { member: row, after } = this.#next;
+      this.#next = after;
       looks++;
-      const [session, written] = next.value;
-      if (session.isSettled || !isDue(session, written, this.#clock.monotonic())) continue;
+      if (row.session.isSettled || !isDue(row, this.#clock.monotonic())) continue;
       writes++;
-      this.#write(session);
+      this.#write(row);
     }
-    const delayMs = this.#round === null ? SWEEP_MS : STEP_REST_MS;
-    this.#timer = this.#sessions.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
-    if (this.#timer === null) this.#round = null;
+    const delayMs = this.#next === null ? SWEEP_MS : STEP_REST_MS;
+    this.#timer = this.#rows.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
   }
 
-  #write(session: RequestSession): void {
-    const record = session.snapshot();
-    this.#sessions.set(session, {
+  #write(row: InFlightRow): void {
+    const record = row.session.snapshot();
+    row.written = {
       atMs: this.#clock.monotonic(),
       bytes: record.responseBytes,
-      attempts: session.attemptCount,
-    });
+      attempts: row.session.attemptCount,
+    };
     void this.#sink.write(record);
   }
 }
 
-function isDue(session: RequestSession, written: Written | null, nowMs: number): boolean {
+function isDue({ session, written }: InFlightRow, nowMs: number): boolean {
   if (written === null) return session.elapsedMs() >= FIRST_WRITE_MS;
   const sinceMs = nowMs - written.atMs;
   if (sinceMs >= QUIET_REWRITE_MS || session.attemptCount !== written.attempts) return true;

@@ -77,12 +77,13 @@ interface Pending {
 interface SentBatch {
   readonly number: number;
   readonly pendings: readonly Pending[];
+  readonly requestIds: ReadonlySet<string>;
 }
 
 export class RecordWriter implements RecordSink {
   readonly #options: RecordWriterOptions;
   readonly #maxQueueBytes: number;
-  /** By request id, oldest first. */
+  /** By request id, oldest first. A new one whenever all have gone: see Roster for what a lasting one would cost. */
   #waiting = new Map<string, Pending>();
   /** At the worker, which answers them in this order. */
   #sent: SentBatch[] = [];
@@ -95,8 +96,6 @@ export class RecordWriter implements RecordSink {
   #batchBytes = MAX_BATCH_BYTES;
   #retryTimer: TimerId | null = null;
   #isPumpDue = false;
-  /** Requests whose record is at the worker. */
-  readonly #sentIds = new Set<string>();
   #isInTrouble = false;
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
@@ -249,7 +248,8 @@ export class RecordWriter implements RecordSink {
       return;
     }
     this.#batchNumber++;
-    this.#sent.push({ number: this.#batchNumber, pendings });
+    const requestIds = new Set(pendings.map(({ record }) => record.requestId));
+    this.#sent.push({ number: this.#batchNumber, pendings, requestIds });
     this.#worker ??= this.#spawn();
     try {
       const records = pendings.map((pending) => pending.record);
@@ -267,15 +267,15 @@ export class RecordWriter implements RecordSink {
     let bytes = 0;
     for (const [requestId, pending] of this.#waiting) {
       // An older version of it must not be tried again after a newer one was written.
-      if (this.#sentIds.has(requestId)) continue;
+      if (this.#sent.some(({ requestIds }) => requestIds.has(requestId))) continue;
       if (
         pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > this.#batchBytes)
       ) break;
-      this.#waiting.delete(requestId);
-      this.#sentIds.add(requestId);
       pendings.push(pending);
       bytes += pending.bytes;
     }
+    if (pendings.length === this.#waiting.size) this.#waiting = new Map();
+    else for (const { record } of pendings) this.#waiting.delete(record.requestId);
     return pendings;
   }
 
@@ -342,9 +342,7 @@ export class RecordWriter implements RecordSink {
 
   /** The batch that the worker has answered, no longer counted as sent. */
   #takeSent(): readonly Pending[] {
-    const pendings = this.#sent.shift()?.pendings ?? [];
-    for (const { record } of pendings) this.#sentIds.delete(record.requestId);
-    return pendings;
+    return this.#sent.shift()?.pendings ?? [];
   }
 
   /** Puts records back in front and tries again after a while. */
@@ -382,7 +380,6 @@ export class RecordWriter implements RecordSink {
   /** A value that cannot go to another thread: the rest of the batch is sent without it. */
   #isolateUncloneable(pendings: readonly Pending[], message: string): void {
     const refused = pendings.filter((pending) => !isCloneable(pending.record));
-    for (const { record } of pendings) this.#sentIds.delete(record.requestId);
     if (refused.length === 0) return this.#retryLater(pendings, { reason: "other", message });
     const kept = pendings.filter((pending) => !refused.includes(pending));
     this.#waiting = new Map([

@@ -6,6 +6,7 @@
  */
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
+import { Roster } from "../core/roster.ts";
 import type { Clock, TimerId } from "../core/types.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { type ClientExchange, ServerExchange } from "./exchange.ts";
@@ -51,7 +52,7 @@ const ACCEPT_PAUSE_MS = 100;
 export class HttpServer {
   readonly #listener: ConnectionListener;
   readonly #options: ServerOptions;
-  readonly #connections = new Set<ServerConnection>();
+  readonly #connections = new Roster<ServerConnection>();
   readonly #finished = Promise.withResolvers<void>();
   #sweep: TimerId | null = null;
   #isDraining = false;
@@ -74,14 +75,14 @@ export class HttpServer {
     if (this.#isDraining) return;
     this.#isDraining = true;
     this.#listener.close();
-    for (const connection of this.#connections) connection.drain();
+    for (const connection of this.#connections.members()) connection.drain();
     this.#checkFinished();
   }
 
   /** Ends every connection now. */
   stop(): void {
     this.shutdown();
-    for (const connection of [...this.#connections]) connection.close();
+    for (const connection of this.#connections.members()) connection.close();
   }
 
   async #accept(): Promise<void> {
@@ -107,10 +108,10 @@ export class HttpServer {
       date: () => this.#dateNow(),
       isDraining: () => this.#isDraining,
     });
-    this.#connections.add(connection);
+    const place = this.#connections.add(connection);
     this.#sweep ??= clock.setTimer(() => this.#sweepNow(), SWEEP_MS);
     void connection.run().finally(() => {
-      this.#connections.delete(connection);
+      this.#connections.leave(place);
       this.#checkFinished();
     });
   }
@@ -118,7 +119,7 @@ export class HttpServer {
   /** One timer for all connections. */
   #sweepNow(): void {
     const nowMs = this.#options.clock.monotonic();
-    for (const connection of this.#connections) connection.checkTime(nowMs);
+    for (const connection of this.#connections.members()) connection.checkTime(nowMs);
     const isNeeded = this.#connections.size > 0;
     this.#sweep = isNeeded ? this.#options.clock.setTimer(() => this.#sweepNow(), SWEEP_MS) : null;
   }

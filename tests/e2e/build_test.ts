@@ -1,7 +1,7 @@
 /** What the build puts into the executable, what it lets it do, and what it says when it cannot build. */
 import assert from "node:assert/strict";
 import manifest from "../../deno.json" with { type: "json" };
-import { compileFailure, PERMISSIONS } from "../../scripts/build.ts";
+import { compileFailure, PERMISSIONS, V8_FLAGS } from "../../scripts/build.ts";
 import { EXECUTABLE, isExecutableMissing } from "./installation.ts";
 
 /** The end of the executable, where `deno compile` puts the program after the runtime. */
@@ -31,6 +31,17 @@ Deno.test({
     assert.ok(permissions.allow_env.length > 0, "an empty list means every variable");
     assert.deepEqual(permissions.deny_import, [], "an empty list means every host");
     assert.equal(permissions.prompt, false);
+  },
+});
+
+Deno.test({
+  name:
+    "the executable keeps what requests allocate where it is collected cheaply, and so does the task that starts the source",
+  ignore: isExecutableMissing,
+  fn: async () => {
+    const text = await embedded();
+    assert.match(text, new RegExp(`"v8_flags":\\[[^\\]]*"${V8_FLAGS}"`));
+    assert.ok(manifest.tasks.start.includes(`--v8-flags=${V8_FLAGS} `));
   },
 });
 

@@ -2,6 +2,7 @@
  * openai-api-route itself: executable or source, with a token, its log and a database on disk, as people run it.
  */
 import { DatabaseSync } from "node:sqlite";
+import { V8_FLAGS } from "../../build.ts";
 import { BenchError, pause, type Processes, untilReady } from "../processes.ts";
 import type { Answered, Contender, Endpoint, Place } from "./contender.ts";
 
@@ -28,9 +29,9 @@ export interface UpstreamRow {
 
 /** The executable at that path, or the source. */
 export function oursProgram(executable: string | null): Program {
-  return executable === null
-    ? { command: Deno.execPath(), args: ["run", "-A", "--no-check", "--quiet", main], note: "from source" }
-    : { command: executable, args: [], note: executable };
+  if (executable !== null) return { command: executable, args: [], note: executable };
+  const args = ["run", "-A", "--no-check", "--quiet", `--v8-flags=${V8_FLAGS}`, main];
+  return { command: Deno.execPath(), args, note: "from source" };
 }
 
 export interface OursOptions {
