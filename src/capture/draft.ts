@@ -11,7 +11,8 @@ import { mergeUsage, readUsage } from "./usage.ts";
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;
 const MAX_LABEL_LENGTH = 256;
-const PIECES_PER_BLOCK = 256;
+/** Few: until it is joined, a piece of more than a dozen characters keeps the event alive that it is a part of. */
+const PIECES_PER_BLOCK = 16;
 
 /** A longer text is measured by the encoder, which goes through it many times as fast. */
 const LONG_LENGTH = 512;

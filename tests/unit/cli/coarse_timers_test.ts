@@ -70,3 +70,12 @@ Deno.test("CoarseTimers clears what falls due together with the one that clears 
     other = timers.set(() => assert.fail("it was cleared"), 20);
   });
 });
+
+Deno.test("CoarseTimers: what clears a timer that is over does not clear the one that has its place now", async () => {
+  const timers = new CoarseTimers(now);
+  const over = timers.set(() => assert.fail("it was cleared"), 10);
+  timers.clear(over);
+  const next = fired(timers, 10);
+  timers.clear(over);
+  assert.ok(await next >= 10);
+});
