@@ -1,30 +1,22 @@
 /**
  * Timers for deadlines: many are set, nearly all are cleared again, and none needs to be exact.
  *
- * One timer of the runtime serves them all; setting one takes a place that another has left. A timer never fires
+ * One timer of the runtime serves them all; setting and clearing one is a matter of an array's end. A timer never fires
  * early; it may be late by 10 ms, and from a second on by up to a tenth of its length.
  */
 import type { TimerId } from "../core/types.ts";
 
-/** A place for one timer after the other. */
-interface Slot {
-  /** null: free. */
-  callback: (() => void) | null;
-  dueMs: number;
-  /** Counts all timers: tells this one from those that had the place before. */
-  sequence: number;
-}
+class Timer {
+  /** Where it waits; -1: it has fired, or was cleared. */
+  place = -1;
 
-/** An identifier is a timer's place, and how many came before it, which repeats itself after 2^32. */
-const MAX_SLOTS = 2 ** 20;
-const SEQUENCES = 2 ** 32;
+  constructor(readonly callback: () => void, readonly dueMs: number) {}
+}
 
 export class CoarseTimers {
   readonly #now: () => number;
-  // No map: with each request a few timers come and go (see Roster).
-  readonly #slots: Slot[] = [];
-  readonly #free: number[] = [];
-  #sequence = 0;
+  /** Those that wait, in no order. No maps by moment: timers come and go with every request (see Roster). */
+  readonly #timers: Timer[] = [];
   #armed: { readonly dueMs: number; readonly timer: ReturnType<typeof setTimeout> } | null = null;
 
   /** @param now monotonic, in milliseconds */
@@ -35,32 +27,22 @@ export class CoarseTimers {
   set(callback: () => void, delayMs: number): TimerId {
     const stepMs = delayMs < 1_000 ? 10 : delayMs < 10_000 ? 100 : 1_000;
     const dueMs = Math.ceil((this.#now() + Math.max(0, delayMs)) / stepMs) * stepMs;
-    const sequence = ++this.#sequence;
-    const place = this.#free.pop() ?? this.#slots.length;
-    const slot = this.#slots[place];
-    if (slot === undefined) this.#slots.push({ callback, dueMs, sequence });
-    else {
-      slot.callback = callback;
-      slot.dueMs = dueMs;
-      slot.sequence = sequence;
-    }
+    const timer = new Timer(callback, dueMs);
+    timer.place = this.#timers.push(timer) - 1;
     if (dueMs < this.#armedDueMs()) this.#arm(dueMs);
-    return (sequence % SEQUENCES) * MAX_SLOTS + place;
+    return timer;
   }
 
   clear(id: TimerId): void {
-    const place = id % MAX_SLOTS;
-    const slot = this.#slots[place];
-    if (slot === undefined || slot.callback === null) return;
-    if (slot.sequence % SEQUENCES !== Math.floor(id / MAX_SLOTS)) return;
-    this.#leave(slot, place);
+    if (!(id instanceof Timer) || id.place < 0) return;
+    const last = this.#timers.pop();
+    if (last !== undefined && last !== id) {
+      this.#timers[id.place] = last;
+      last.place = id.place;
+    }
+    id.place = -1;
     // A timer of the runtime would keep the process alive for nothing.
-    if (this.#free.length === this.#slots.length) this.#disarm();
-  }
-
-  #leave(slot: Slot, place: number): void {
-    slot.callback = null;
-    this.#free.push(place);
+    if (this.#timers.length === 0) this.#disarm();
   }
 
   #armedDueMs(): number {
@@ -81,27 +63,21 @@ export class CoarseTimers {
   #fire(): void {
     this.#armed = null;
     const nowMs = this.#now();
-    const due: { readonly place: number; readonly dueMs: number; readonly sequence: number }[] = [];
-    for (const [place, { callback, dueMs, sequence }] of this.#slots.entries()) {
-      if (callback !== null && dueMs <= nowMs) due.push({ place, dueMs, sequence });
-    }
-    due.sort((a, b) => a.dueMs - b.dueMs || a.sequence - b.sequence);
+    const due = this.#timers.filter(({ dueMs }) => dueMs <= nowMs).sort((a, b) => a.dueMs - b.dueMs);
     try {
-      for (const { place, sequence } of due) this.#call(place, sequence);
+      for (const timer of due) this.#call(timer);
     } finally {
       let nextMs = Number.POSITIVE_INFINITY;
-      for (const { callback, dueMs } of this.#slots) if (callback !== null) nextMs = Math.min(nextMs, dueMs);
+      for (const { dueMs } of this.#timers) nextMs = Math.min(nextMs, dueMs);
       // A callback may have set one that is due later than others that wait.
       if (nextMs < this.#armedDueMs()) this.#arm(nextMs);
     }
   }
 
   /** One that another's callback has cleared meanwhile is not called. */
-  #call(place: number, sequence: number): void {
-    const slot = this.#slots[place];
-    if (slot === undefined || slot.callback === null || slot.sequence !== sequence) return;
-    const { callback } = slot;
-    this.#leave(slot, place);
-    callback();
+  #call(timer: Timer): void {
+    if (timer.place < 0) return;
+    this.clear(timer);
+    timer.callback();
   }
 }

@@ -16,7 +16,7 @@ export class Roster<T> {
   }
 
   add(member: T): Place<T> {
-    const place: Place<T> = { member, before: this.#last, after: null, isLeft: false };
+    const place: Place<T> = { member, before: this.#last, after: null };
     if (this.#last === null) this.#first = place;
     else this.#last.after = place;
     this.#last = place;
@@ -26,14 +26,13 @@ export class Roster<T> {
 
   /** Does nothing when it was left before. */
   leave(place: Place<T>): void {
-    if (place.isLeft) return;
     const { before, after } = place;
+    if (before === null && this.#first !== place) return;
     if (before === null) this.#first = after;
     else before.after = after;
     if (after === null) this.#last = before;
     else after.before = before;
     place.before = place.after = null;
-    place.isLeft = true;
     this.#size--;
   }
 
@@ -56,5 +55,4 @@ export interface Place<T> {
   before: Place<T> | null;
   /** The next one's; null at the end, and of a place that was left. */
   after: Place<T> | null;
-  isLeft: boolean;
 }

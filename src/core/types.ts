@@ -233,4 +233,5 @@ export interface Clock {
   setTimer(callback: () => void, delayMs: number): TimerId;
   clearTimer(id: TimerId): void;
 }
-export type TimerId = number;
+/** What a clock gives for a timer; means nothing to another clock. */
+export type TimerId = object;

@@ -4,7 +4,7 @@
  * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
  */
 import { type Place, Roster } from "../core/roster.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock, TimerId } from "../core/types.ts";
 import type { RecordSink } from "../store/store.ts";
 import type { RequestSession } from "./session.ts";
 
@@ -37,7 +37,7 @@ export class InFlightRows {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
   readonly #rows = new Roster<InFlightRow>();
-  #timer: number | null = null;
+  #timer: TimerId | null = null;
   /** Where the round that is under way goes on. */
   #next: Place<InFlightRow> | null = null;
 

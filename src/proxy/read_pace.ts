@@ -21,6 +21,8 @@ const RELIEF = 0.2;
 const MIN_WINDOW_MS = 100;
 const MIN_PAUSE_MS = 16;
 const MAX_PAUSE_MS = 960;
+/** After so long without a piece, what was judged before says nothing of now. */
+const REST_MS = 2 * MAX_PAUSE_MS;
 /** A piece of this many bytes is worth a read of its own. */
 const SMALL_PIECE_BYTES = 4 * 1024;
 
@@ -44,8 +46,7 @@ export class ReadPace {
   woken(): void {
     if (!this.#isWatching || this.#turn !== null) return;
     const nowMs = this.#clock.monotonic();
-    // Nothing came for so long: what was judged then says nothing of now.
-    if (nowMs - this.#turnEndedAtMs > MAX_PAUSE_MS) {
+    if (nowMs - this.#turnEndedAtMs > REST_MS) {
       this.#pauseMs = 0;
       this.#startWindow(nowMs);
     }

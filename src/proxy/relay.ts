@@ -6,7 +6,7 @@
  */
 import type { Capture } from "../capture/capture.ts";
 import { messageOf } from "../core/errors.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock, TimerId } from "../core/types.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import type { SecretMask } from "./masking.ts";
 import type { ReadPace } from "./read_pace.ts";
@@ -245,7 +245,7 @@ const LOOKS = 16;
 class IdleTimer {
   readonly #clock: Clock;
   readonly #onIdle: () => void;
-  #timer: number | null = null;
+  #timer: TimerId | null = null;
   #isWaiting = false;
   /** Counts waits, so that a look can tell whether it is still the same one. */
   #wait = 0;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { CoarseTimers } from "../../../src/cli/coarse_timers.ts";
+import type { TimerId } from "../../../src/core/types.ts";
 
 const now = () => performance.now();
 
@@ -27,7 +28,7 @@ Deno.test("CoarseTimers never fires early, whatever the length, and in the order
 
 Deno.test("CoarseTimers fires what waits although a callback sets one that is due much later", async () => {
   const timers = new CoarseTimers(now);
-  let late: number | null = null;
+  let late: TimerId | null = null;
   const first = new Promise<void>((resolve) => {
     timers.set(() => {
       late = timers.set(() => assert.fail("it was cleared"), 60_000);
@@ -61,7 +62,7 @@ Deno.test("CoarseTimers fires one that is set while an earlier one fires, and no
 
 Deno.test("CoarseTimers clears what falls due together with the one that clears it", async () => {
   const timers = new CoarseTimers(() => Math.floor(now() / 50) * 50);
-  let other: number | null = null;
+  let other: TimerId | null = null;
   await new Promise<void>((resolve) => {
     timers.set(() => {
       if (other !== null) timers.clear(other);
@@ -71,7 +72,7 @@ Deno.test("CoarseTimers clears what falls due together with the one that clears 
   });
 });
 
-Deno.test("CoarseTimers: what clears a timer that is over does not clear the one that has its place now", async () => {
+Deno.test("CoarseTimers: clearing a timer that is over does not clear another that is due at the same moment", async () => {
   const timers = new CoarseTimers(now);
   const over = timers.set(() => assert.fail("it was cleared"), 10);
   timers.clear(over);

@@ -10,7 +10,6 @@ interface Timer {
 
 export class FakeClock implements Clock {
   #elapsedMs = 0;
-  #nextId = 1;
   readonly #timers = new Map<TimerId, Timer>();
   readonly #waiting: { readonly delayMs: number; readonly resolve: () => void }[] = [];
 
@@ -25,7 +24,7 @@ export class FakeClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): TimerId {
-    const id = this.#nextId++;
+    const id = {};
     this.#timers.set(id, { atMs: this.#elapsedMs + delayMs, callback });
     for (const waiting of this.#waiting.splice(0)) {
       if (waiting.delayMs === delayMs) waiting.resolve();

@@ -25,7 +25,7 @@ class PaceClock {
 
   setTimer(_callback: () => void, delayMs: number): TimerId {
     this.delayMs = delayMs;
-    return 1;
+    return {};
   }
 }
 

@@ -3,6 +3,7 @@
  */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { systemClock } from "../../../src/cli/clock.ts";
 import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/retention.ts";
 import { RecordWriter, type RecordWriterOptions } from "../../../src/store/writer.ts";
@@ -64,17 +65,9 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
   };
 }
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  setTimer: (callback, delayMs) => setTimeout(callback, delayMs) as unknown as TimerId,
-  clearTimer: (id) => clearTimeout(id),
-};
-
 /** Time that passes only when told to. */
 export class ManualClock implements Clock {
   #nowMs = 0;
-  #nextId = 1;
   readonly #timers = new Map<TimerId, { readonly dueMs: number; readonly callback: () => void }>();
 
   now(): number {
@@ -84,7 +77,7 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
   setTimer(callback: () => void, delayMs: number): TimerId {
-    const id = this.#nextId++;
+    const id = {};
     this.#timers.set(id, { dueMs: this.#nowMs + delayMs, callback });
     return id;
   }
