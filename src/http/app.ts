@@ -55,7 +55,7 @@ export function createHandler(deps: AppDeps): AppHandler {
       // A target that is refused never gets as far as the application's own handling of errors.
       response = answerFailure(deps, error);
     }
-    await sendResponse(exchange, response);
+    if (response !== ALREADY_ANSWERED) await sendResponse(exchange, response);
   };
 }
 
@@ -74,13 +74,13 @@ function createApp(deps: AppDeps): Hono<Env> {
     const { contentType, body } = await deps.metrics.render();
     return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
   });
-  app.all("/v1/*", async (c) => {
+  app.all("/v1/*", (c) => {
     const { exchange } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
     const checker = checkers.of(snapshot);
     const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
-    await deps.proxy.handle(exchange, {
+    const answered = deps.proxy.handle(exchange, {
       ...readTarget(exchange),
       clientIp: deps.trustedProxies.clientIp(
         exchange.remoteAddress,
@@ -92,7 +92,7 @@ function createApp(deps: AppDeps): Hono<Env> {
       isRouterToken: (credential) =>
         checker.find(credential) !== null || (deps.admin?.isAdminToken(credential) ?? false),
     });
-    return ALREADY_ANSWERED;
+    return answered.then(() => ALREADY_ANSWERED);
   });
   if (deps.admin !== null) {
     const answer = adminHandler(deps.admin);

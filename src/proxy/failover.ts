@@ -29,7 +29,13 @@ import type { UpstreamHealth } from "./health.ts";
 import { maskFor, type SecretMask } from "./masking.ts";
 import type { RequestSession } from "./session.ts";
 import { TimedReader } from "./timed_reader.ts";
-import { type ReplyBody, send, type UpstreamClient, type UpstreamReply } from "./transport.ts";
+import {
+  type ReplyBody,
+  send,
+  type SendResult,
+  type UpstreamClient,
+  type UpstreamReply,
+} from "./transport.ts";
 
 /** Makes the capture of one reply. */
 export type CaptureFactory = (options: {
@@ -117,6 +123,8 @@ class FailoverLoop {
   readonly #postponed = new Set<number>();
   readonly #hasOwnCredential: boolean;
   #isHeadOut = false;
+  /** When the upstream that is being tried was asked. */
+  #sentMs = 0;
   /** A real answer, kept while nothing but cooling upstreams is left: none of their failures outweighs it. */
   #fallback: Extract<FinalChoice, { type: "whole" }> | null = null;
 
@@ -133,7 +141,10 @@ class FailoverLoop {
     let outcome: FailedOutcome = { type: "no_credential" };
     for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
       const isLast = !this.#queue.some((other) => this.#isUsable(other));
-      const tried = await this.#try(upstream, isLast);
+      const sent = await this.#send(upstream);
+      const tried = sent.type === "reply" && !this.#isCancelled()
+        ? await this.#judge(upstream, sent, isLast)
+        : this.#unanswered(upstream, sent, isLast);
       if (isFinal(tried)) return tried.type === "failed" ? this.#fallback ?? tried : tried;
       outcome = tried;
     }
@@ -156,38 +167,38 @@ class FailoverLoop {
     return upstream.sk !== ASIS || this.#hasOwnCredential;
   }
 
-  /** One upstream: a final choice, or the outcome because of which the loop goes on. */
-  async #try(upstream: Upstream, isLast: boolean): Promise<FinalChoice | FailedOutcome> {
+  /** Asks one upstream. */
+  #send(upstream: Upstream): SendResult | Promise<SendResult> {
     const { inbound } = this.#session;
-    const { clock, health } = this.#deps;
     this.#session.beginAttempt(upstream);
-    if (!this.#isUsable(upstream)) {
-      return this.#abandon(upstream, { type: "no_credential" }, { isNext: true });
-    }
-    health.apply(upstream, { type: "try" }, "its waiting time is over");
-    const startedMs = clock.monotonic();
-    const sent = await send(this.#deps, { inbound, upstream }, {
+    if (!this.#isUsable(upstream)) return { type: "no_credential" };
+    this.#deps.health.apply(upstream, { type: "try" }, "its waiting time is over");
+    this.#sentMs = this.#deps.clock.monotonic();
+    return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
       cancellation: this.#request.stop.cancellation,
       isRouterToken: this.#request.isRouterToken,
     });
-    if (this.#isCancelled()) return this.#stop(upstream, sent.type === "reply" ? sent.body : null);
-    if (sent.type === "client_gone") return this.#stop(upstream, null);
-    if (sent.type !== "reply") {
-      const decision = decide(sent, this.#decisionContext(isLast));
-      return this.#abandon(upstream, sent, { isNext: decision.type === "next" });
-    }
-
-    this.#session.attemptAnswered(sent.status);
-    health.noteLatency(upstream.id, clock.monotonic() - startedMs);
-    return await this.#judge(upstream, sent, isLast);
   }
 
+  /** No reply came, or none that is of use any more. */
+  #unanswered(upstream: Upstream, sent: SendResult, isLast: boolean): FinalChoice | FailedOutcome {
+    if (sent.type === "no_credential") return this.#abandon(upstream, sent, { isNext: true });
+    if (sent.type === "reply") return this.#stop(upstream, sent.body);
+    if (sent.type === "client_gone" || this.#isCancelled()) return this.#stop(upstream, null);
+    const decision = decide(sent, this.#decisionContext(isLast));
+    return this.#abandon(upstream, sent, { isNext: decision.type === "next" });
+  }
+
+  /** One reply: a final choice, or the outcome because of which the loop goes on. */
   async #judge(
     upstream: Upstream,
     reply: UpstreamReply,
     isLast: boolean,
   ): Promise<FinalChoice | FailedOutcome> {
+    const { clock, health } = this.#deps;
+    this.#session.attemptAnswered(reply.status);
+    health.noteLatency(upstream.id, clock.monotonic() - this.#sentMs);
     const outcome: FailedOutcome = { type: "response", status: reply.status };
     this.#noteStatus(upstream, reply);
     const decision = decide(outcome, this.#decisionContext(isLast));
@@ -203,7 +214,7 @@ class FailoverLoop {
     }
 
     const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
-    const proof = withoutKey(await this.#prove(upstream, reply, mask), upstream);
+    const proof = withoutKey(this.#withoutLateBom(await this.#prove(upstream, reply, mask)), upstream);
     if (this.#isCancelled()) return this.#stop(upstream, reply.body);
     const problem = proof.problem ?? this.#misfit(proof);
     if (problem !== null) {
@@ -214,7 +225,7 @@ class FailoverLoop {
       }
       this.#applyHealth(upstream, problem);
     } else if (reply.status < 400) {
-      this.#deps.health.apply(upstream, { type: "success" }, "it answered");
+      health.apply(upstream, { type: "success" }, "it answered");
     }
     const head = { upstream, status: reply.status, headers: reply.headers };
     if (proof.type === "whole") return { ...head, ...proof };
@@ -224,10 +235,10 @@ class FailoverLoop {
     return { ...head, ...proof, held, mask, errorEventMask };
   }
 
-  async #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Promise<Proof> {
+  #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Promise<Proof> {
     const { inbound } = this.#session;
     const head = { upstream, status: reply.status, headers: reply.headers };
-    const proof = await prove(reply, {
+    return prove(reply, {
       inbound,
       clock: this.#deps.clock,
       times: this.#deps.times,
@@ -242,7 +253,6 @@ class FailoverLoop {
         return this.#request.sendEarly({ head, bytes });
       },
     });
-    return this.#withoutLateBom(proof);
   }
 
   /** A byte order mark is one only at the start of a stream; the client's stream has begun already. */

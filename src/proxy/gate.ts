@@ -69,32 +69,34 @@ export type Proof =
 export async function prove(reply: UpstreamReply, context: ProofContext): Promise<Proof> {
   const account = context.budget.open();
   try {
-    return await proveWithin(reply, { ...context, account });
+    return await proveWith(reply, { ...context, account });
   } finally {
     account.release();
   }
 }
 
-async function proveWithin(reply: UpstreamReply, context: Proving): Promise<Proof> {
+/** The way of proving that fits the reply. */
+function proveWith(reply: UpstreamReply, context: Proving): Proof | Promise<Proof> {
   if (hasNoBody(reply.status, context.inbound.method)) {
     reply.body.cancel();
     const captured = context.capture(false).finish(true);
     return { type: "whole", bytes: new Uint8Array(), captured, problem: null };
   }
   const reader = new TimedReader(reply.body, context.clock);
-  const isJson = isJsonType(reply.headers.get("content-type"));
-  if (reply.status >= 400) return await readWhole(reply, reader, context, []);
-  if (isEventStreamType(reply.headers.get("content-type"))) {
-    return await new StreamGate(reader, context).run([]);
-  }
-  if (!context.inbound.isStream) {
-    return isJson ? await readWhole(reply, reader, context, []) : openAsItComes(reader, context, []);
-  }
-  const sniffed = await sniff(reader, context);
-  if (sniffed.isEventStream) return await new StreamGate(reader, context).run(sniffed.chunks);
-  return isJson
-    ? await readWhole(reply, reader, context, sniffed.chunks)
-    : openAsItComes(reader, context, sniffed.chunks);
+  const contentType = reply.headers.get("content-type");
+  if (reply.status >= 400) return readWhole(reply, reader, context, []);
+  if (isEventStreamType(contentType)) return new StreamGate(reader, context).run([]);
+  if (context.inbound.isStream) return proveUnlabelled(reply, reader, context);
+  return isJsonType(contentType) ? readWhole(reply, reader, context, []) : openAsItComes(reader, context, []);
+}
+
+/** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
+async function proveUnlabelled(reply: UpstreamReply, reader: TimedReader, context: Proving): Promise<Proof> {
+  const { isEventStream, chunks } = await sniff(reader, context);
+  if (isEventStream) return await new StreamGate(reader, context).run(chunks);
+  return isJsonType(reply.headers.get("content-type"))
+    ? await readWhole(reply, reader, context, chunks)
+    : openAsItComes(reader, context, chunks);
 }
 
 /** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
@@ -175,7 +177,7 @@ async function readWhole(
 
   let bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   for (;;) {
-    const read = await reader.read(context.times.idleTimeoutMs);
+    const read = reader.take() ?? await reader.read(context.times.idleTimeoutMs);
     if (read.type === "end") break;
     if (read.type === "late") {
       return openUncaptured({ type: "timeout", phase: "body", limitMs: context.times.idleTimeoutMs });
@@ -300,7 +302,7 @@ class StreamGate {
       }
       const { gateMs, firstTokenTimeoutMs } = this.#context.times;
       const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
-      const read = await this.#reader.read(limitMs - this.#elapsedMs());
+      const read = this.#reader.take() ?? await this.#reader.read(limitMs - this.#elapsedMs());
       switch (read.type) {
         case "chunk":
           this.#take(read.bytes);

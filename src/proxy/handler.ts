@@ -79,17 +79,17 @@ export class Proxy {
    * Answers one request. Resolves when the answer has gone out, or the client has gone.
    * @throws RouterError when the request cannot be accepted at all (400, 408, 413, 429); nothing is recorded then.
    */
-  async handle(client: ClientExchange, context: RequestContext): Promise<void> {
+  handle(client: ClientExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
     const startedMonoMs = this.#deps.clock.monotonic();
     const { limits } = this.#deps;
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
+    const answer = (read: BodyRead) => this.#answer(client, context, { read, startedAtMs, startedMonoMs });
+    const read = readBody(client.body, { ...limits, clock: this.#deps.clock });
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
-    await readBody(client.body, { ...limits, clock: this.#deps.clock }).then((read) =>
-      this.#answer(client, context, { read, startedAtMs, startedMonoMs })
-    );
+    return read instanceof Promise ? read.then(answer) : answer(read);
   }
 
   #answer(
@@ -257,17 +257,17 @@ class Exchange implements Stop {
     this.cancellation.cancel();
   }
 
-  async #final(choice: FinalChoice): Promise<void> {
+  #final(choice: FinalChoice): Promise<void> {
     switch (choice.type) {
       case "whole":
-        return await this.#whole(choice);
+        return this.#whole(choice);
       case "open":
         if (!this.#early.isBegun) this.#client.begin(this.#head(choice));
-        return await this.#relay(choice);
+        return this.#relay(choice);
       case "failed":
-        return await this.#failed(choice.error);
+        return this.#failed(choice.error);
       case "client_gone":
-        return await this.#settleClientGone();
+        return this.#settleClientGone();
       default:
         return choice satisfies never;
     }
@@ -287,13 +287,10 @@ class Exchange implements Stop {
   }
 
   /** A client that has left by now gets no answer; its request is settled. */
-  async #reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
-    if (this.#client.isGone) return;
-    try {
-      await this.#client.reply(head, body);
-    } catch {
-      // It left while it was being answered.
-    }
+  #reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
+    if (this.#client.isGone) return Promise.resolve();
+    // It may leave while it is being answered.
+    return this.#client.reply(head, body).catch(() => {});
   }
 
   /** The pump of an open reply, wired to the settlement. */
@@ -360,10 +357,10 @@ class Exchange implements Stop {
     await this.#reply({ status: error.status, headers }, body);
   }
 
-  async #settleFailure(error: RouterError): Promise<void> {
+  #settleFailure(error: RouterError): Promise<void> {
     const { attempts } = this.#session;
     const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
-    await this.#settle({
+    return this.#settle({
       outcome: isUntried ? "no_upstream" : "upstream_error",
       status: error.status,
       captured: null,
@@ -372,9 +369,9 @@ class Exchange implements Stop {
     });
   }
 
-  async #settleClientGone(): Promise<void> {
+  #settleClientGone(): Promise<void> {
     const captured: CapturedReply | null = this.#session.capture?.partial() ?? null;
-    await this.#settle({
+    return this.#settle({
       outcome: "client_gone",
       status: CLIENT_GONE_STATUS,
       captured,
@@ -387,10 +384,10 @@ class Exchange implements Stop {
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
   }
 
-  async #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
+  #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
     this.#deps.inFlight.remove(this.#row);
     this.#onSettled();
-    await settle(this.#deps, this.#session, ending);
+    return settle(this.#deps, this.#session, ending);
   }
 
   #head(

@@ -6,7 +6,7 @@ import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
-import { TimedReader } from "./timed_reader.ts";
+import { type TimedRead, TimedReader } from "./timed_reader.ts";
 
 export type BodyRead =
   | { readonly type: "body"; readonly bytes: Uint8Array<ArrayBuffer> | null }
@@ -20,35 +20,67 @@ export interface BodyLimits {
   readonly clock: Clock;
 }
 
-/** @throws RouterError 413 when the body is too large, 408 when it stops coming, 400 when it is framed wrongly. */
-export async function readBody(body: RequestBody | null, limits: BodyLimits): Promise<BodyRead> {
-  const { maxBodyBytes: maxBytes, clientTimeoutMs, clock } = limits;
+/**
+ * The body at once when all of it has come with the head, as nearly always; else a promise of it.
+ * @throws RouterError 413 when the body is too large, 408 when it stops coming, 400 when it is framed wrongly.
+ */
+export function readBody(body: RequestBody | null, limits: BodyLimits): BodyRead | Promise<BodyRead> {
   if (body === null) return { type: "body", bytes: null };
-  if ((body.declaredBytes ?? 0) > maxBytes) throw tooLarge(maxBytes);
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  const reader = new TimedReader(body, clock);
-  for (;;) {
-    const read = await reader.read(clientTimeoutMs);
+  if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) throw tooLarge(limits.maxBodyBytes);
+  const reading = new BodyReading(body, limits);
+  return reading.take() ?? reading.read();
+}
+
+class BodyReading {
+  readonly #reader: TimedReader<RequestBody>;
+  readonly #limits: BodyLimits;
+  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
+  #bytes = 0;
+
+  constructor(body: RequestBody, limits: BodyLimits) {
+    this.#reader = new TimedReader(body, limits.clock);
+    this.#limits = limits;
+  }
+
+  /** Takes what has come; null when that is not all. */
+  take(): BodyRead | null {
+    for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
+      const body = this.#add(next);
+      if (body !== null) return body;
+    }
+    return null;
+  }
+
+  async read(): Promise<BodyRead> {
+    for (;;) {
+      const body = this.#add(await this.#reader.read(this.#limits.clientTimeoutMs)) ?? this.take();
+      if (body !== null) return body;
+    }
+  }
+
+  /** The body, if this is its end. */
+  #add(read: TimedRead): BodyRead | null {
+    const { maxBodyBytes, clientTimeoutMs } = this.#limits;
     switch (read.type) {
       case "chunk":
-        chunks.push(read.bytes);
-        bytes += read.bytes.length;
-        if (bytes > maxBytes) throw tooLarge(maxBytes);
-        continue;
+        this.#chunks.push(read.bytes);
+        this.#bytes += read.bytes.length;
+        if (this.#bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
+        return null;
       case "late":
         throw stalled(clientTimeoutMs);
       case "broken":
         if (read.error instanceof MessageError) {
           throw new RouterError(400, "invalid_request", `The request body is refused: ${read.error.message}`);
         }
-        return { type: "cut", bytes: concat(chunks) };
+        return { type: "cut", bytes: concat(this.#chunks) };
       case "end": {
-        const whole = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
-        return { type: "body", bytes: bytes === 0 ? null : whole };
+        const [first] = this.#chunks;
+        const whole = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
+        return { type: "body", bytes: this.#bytes === 0 ? null : whole };
       }
       default:
-        read satisfies never;
+        return read satisfies never;
     }
   }
 }

@@ -21,9 +21,9 @@ export interface SettlementDeps {
 }
 
 /** Settles the session; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
-export async function settle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
+export function settle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
   const record = session.settle(ending);
-  if (record === null) return;
+  if (record === null) return Promise.resolve();
   const upstreamName = session.upstream?.name ?? null;
   const written = deps.sink.write(record);
   deps.observer.requestSettled(session.inbound.kind, record, upstreamName);
@@ -38,12 +38,12 @@ export async function settle(deps: SettlementDeps, session: RequestSession, endi
       requestId: record.requestId,
     });
   }
-  await withinLimit(deps, written);
+  return withinLimit(deps, written);
 }
 
 /** Writes the record again, for a reply that went on after its own end marker. */
-export async function resettle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
-  await withinLimit(deps, deps.sink.write(session.resettle(ending)));
+export function resettle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
+  return withinLimit(deps, deps.sink.write(session.resettle(ending)));
 }
 
 function deservesAlert(record: RequestRecord): boolean {

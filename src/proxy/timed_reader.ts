@@ -24,13 +24,18 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     this.#clock = clock;
   }
 
+  /** What {@link read} would give at once; null when it would have to wait. */
+  take(): TimedRead | null {
+    if (this.#pending !== null) return null;
+    const bytes = this.#body.take();
+    if (bytes !== null) return { type: "chunk", bytes };
+    return this.#body.isDone ? END : null;
+  }
+
   /** Never rejects. `limitMs` <= 0 still takes what is already there. */
   read(limitMs: number): Promise<TimedRead> {
-    if (this.#pending === null) {
-      const bytes = this.#body.take();
-      if (bytes !== null) return Promise.resolve({ type: "chunk", bytes });
-      if (this.#body.isDone) return Promise.resolve(END);
-    }
+    const taken = this.take();
+    if (taken !== null) return Promise.resolve(taken);
     const pending = this.#pending ??= this.#body.read().then(
       (bytes): TimedRead => bytes === null ? END : { type: "chunk", bytes },
       (error: unknown): TimedRead => ({ type: "broken", error }),

@@ -12,7 +12,7 @@ import type { ByteConnection } from "./connection.ts";
 import { isPersistent, replyFraming } from "./framing.ts";
 import { formatHead, parseReplyHead, type ReplyHead } from "./head.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
-import { MessageBody, readHead } from "./reading.ts";
+import { MessageBody, readHead, takeHead } from "./reading.ts";
 
 /** Where a connection goes. */
 export interface Origin {
@@ -173,6 +173,9 @@ class Exchange implements LendingSource {
   readonly #cancellation: Cancellation;
   readonly #pool: Pool;
   readonly #abort = () => this.cancel();
+  readonly #onUploaded = (): void => {
+    this.#isUploading = false;
+  };
   readonly #onFilled = (hasMore: boolean): void => {
     if (hasMore || this.#isOver || this.#body === null) return;
     try {
@@ -205,8 +208,12 @@ class Exchange implements LendingSource {
 
   /** Null when a connection ended before a byte of the reply. */
   async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<ClientReply | null> {
-    const upload = this.#upload(message);
     try {
+      // What goes wrong shows in the reply, or in its absence: the server may answer before it has everything.
+      const upload = this.#connection.output.write(message.head, message.body).then(
+        this.#onUploaded,
+        () => {},
+      );
       const head = await this.#readHead();
       if (head === null) {
         if (!isReused) await upload;
@@ -271,20 +278,12 @@ class Exchange implements LendingSource {
     this.#end(false);
   }
 
-  /** Never rejects: what went wrong shows in the reply, or in its absence. */
-  async #upload({ head, body }: OutgoingMessage): Promise<void> {
-    try {
-      await this.#connection.output.write(head, body);
-      this.#isUploading = false;
-    } catch {
-      // The server may have answered before it had everything.
-    }
-  }
-
   /** The final head; interim ones (1xx) are passed over. */
   async #readHead(): Promise<ReplyHead | null> {
+    const { input } = this.#connection;
     for (;;) {
-      const text = await readHead(this.#connection.input);
+      if (input.availableBytes === 0 && !await input.fill()) return null;
+      const text = takeHead(input) ?? await readHead(input);
       if (text === null) return null;
       const head = parseReplyHead(text);
       if (head.status >= 200 || head.status < 100 || head.status === 101) return head;

@@ -88,6 +88,9 @@ export class ServerExchange implements ClientExchange {
   #isEnded = false;
   #isCut = false;
   #isLast: boolean;
+  readonly #onReplied = (): void => {
+    this.#isEnded = true;
+  };
   readonly #onBroken = (error: unknown): never => {
     this.#gone();
     throw error;
@@ -109,7 +112,7 @@ export class ServerExchange implements ClientExchange {
     this.body = framing.type === "none" ? null : new IncomingBody(this.#message, {
       declaredBytes,
       onRead: () => this.#continue(),
-      onDone: () => void this.#watch(),
+      onDone: () => this.#watch(),
     });
   }
 
@@ -133,19 +136,19 @@ export class ServerExchange implements ClientExchange {
   onGone(callback: () => void): () => void {
     this.#onGone = callback;
     if (this.#isGone) queueMicrotask(() => this.#tellGone());
-    else void this.#watch();
+    else this.#watch();
     return () => {
       if (this.#onGone === callback) this.#onGone = null;
     };
   }
 
-  async reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
+  reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
     const { status } = head;
     const isBodyless = this.method === "HEAD" || status === 204 || status === 304;
     const bytes = isBodyless || body === null ? NOTHING : body;
     this.#answer = "whole";
-    await this.#write(this.#format(head, isBodyless ? null : bytes.length), bytes);
-    this.#isEnded = true;
+    const text = this.#format(head, isBodyless ? null : bytes.length);
+    return this.#context.output.write(text, bytes).then(this.#onReplied, this.#onBroken);
   }
 
   begin(head: AnswerHead): void {
@@ -195,9 +198,13 @@ export class ServerExchange implements ClientExchange {
   }
 
   /** Reads on while the request is being answered: its end is the client's leaving. */
-  async #watch(): Promise<void> {
+  #watch(): void {
     if (this.#isWatching || this.#onGone === null || !this.#message.isDone) return;
     this.#isWatching = true;
+    void this.#readOn();
+  }
+
+  async #readOn(): Promise<void> {
     const { input } = this.#context;
     input.shrink();
     try {
@@ -243,7 +250,7 @@ export class ServerExchange implements ClientExchange {
   }
 
   #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {
-    return this.#context.output.write(head, bytes, tail).catch(this.#onBroken);
+    return this.#context.output.write(head, bytes, tail).then(undefined, this.#onBroken);
   }
 }
 

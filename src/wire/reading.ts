@@ -17,6 +17,15 @@ const CR = 0x0d;
 const MAX_SIZE_LINE_BYTES = 1024;
 const MAX_TRAILER_BYTES = 16 * 1024;
 
+/** The next message's head as {@link readHead} gives it, or null: it has to wait for it, or to tell what is wrong. */
+export function takeHead(input: ConnectionInput): string | null {
+  const text = withoutLeadingLineEnds(input);
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0 || end > MAX_HEAD_BYTES) return null;
+  input.consume(end + 4);
+  return text.slice(0, end);
+}
+
 /**
  * The next message's head as Latin-1 text without its blank line, or null when the connection ends before it begins.
  * @throws MessageError; Error when the connection breaks

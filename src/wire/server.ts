@@ -11,7 +11,7 @@ import type { Clock, TimerId } from "../core/types.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { type ClientExchange, ServerExchange } from "./exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
-import { readHead } from "./reading.ts";
+import { readHead, takeHead } from "./reading.ts";
 
 /** A client's connection, as `Deno.Listener` accepts it. */
 export interface AcceptedConnection extends ByteConnection {
@@ -174,7 +174,15 @@ class ServerConnection {
   /** Never rejects. */
   async run(): Promise<void> {
     try {
-      while (await this.#serveOne());
+      for (let exchange = await this.#next(); exchange !== null; exchange = await this.#next()) {
+        this.#enter("exchange");
+        await this.#options.handle(exchange);
+        if (!exchange.isReusable || this.#options.isDraining()) {
+          if (!exchange.isGone) await this.#linger();
+          return;
+        }
+        this.#enter("idle");
+      }
     } catch (error) {
       if (!this.#isClosed) this.#options.onUnexpected(error);
     } finally {
@@ -214,26 +222,12 @@ class ServerConnection {
     this.#phaseSinceMs = this.#options.clock.monotonic();
   }
 
-  /** Serves one request; true when another may follow. */
-  async #serveOne(): Promise<boolean> {
-    const exchange = await this.#nextExchange();
-    if (exchange === null) return false;
-    this.#enter("exchange");
-    await this.#options.handle(exchange);
-    if (exchange.isReusable && !this.#options.isDraining()) {
-      this.#enter("idle");
-      return true;
-    }
-    if (!exchange.isGone) await this.#linger();
-    return false;
-  }
-
-  /** Null when there is none: the connection ended, or sent what is no request. */
-  async #nextExchange(): Promise<ServerExchange | null> {
+  /** The next request; null when there is none: the connection ended, or sent what is no request. */
+  async #next(): Promise<ServerExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
       this.#enter("head");
-      const text = await readHead(this.#input);
+      const text = takeHead(this.#input) ?? await readHead(this.#input);
       if (text === null) return null;
       return new ServerExchange(parseRequestHead(text), {
         output: this.#output,
