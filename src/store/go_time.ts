@@ -7,10 +7,19 @@
 
 const GO_TIME = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?$/;
 
+/** The last second that was written, since the epoch: times come close together. */
+let lastSecond = Number.NaN;
+let lastSecondText = "";
+
 /** @param ms milliseconds since the Unix epoch */
 export function toGoTime(ms: number): string {
-  const iso = new Date(ms).toISOString();
-  return `${iso.slice(0, 10)} ${iso.slice(11, 23)}000+00:00`;
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastSecondText = new Date(ms).toISOString().slice(0, 19).replace("T", " ");
+    lastSecond = second;
+  }
+  const millis = Math.floor(ms) - second * 1000;
+  return `${lastSecondText}.${String(millis).padStart(3, "0")}000+00:00`;
 }
 
 /** Milliseconds since the Unix epoch; null for anything else than a time. No offset means UTC. */

@@ -50,11 +50,12 @@ export class LiveConnection {
    *   the old connection stays open then
    */
   follow(): boolean {
-    const found = identify(this.#path);
-    if (found.file === this.#identity.file) {
-      this.#identity = found;
+    if (inodeOf(this.#path) === this.#identity.file) {
+      // There is one from the first use on, and it stays the same.
+      if (this.#identity.wal === null) this.#identity = identify(this.#path);
       return false;
     }
+    const found = identify(this.#path);
     const isGone = found.file === null;
     if (isGone && !this.#options.isRecreating) {
       throw new StoreError(

@@ -41,6 +41,13 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
 
 /** base64 with or without `data:` before it, and other runs that no word has; the lookbehind keeps it linear. */
 const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
+const MIN_PACKED_LENGTH = 200;
+const PACKED_CHARACTER = /[A-Za-z0-9+/_=-]/;
+/** By character code. */
+const isPackedCode = Array.from(
+  { length: 128 },
+  (_, code) => PACKED_CHARACTER.test(String.fromCharCode(code)),
+);
 const DATA_URL = /data:[\w.+-]+\/[\w.+-]+;base64,[A-Za-z0-9+/_=-]*/g;
 
 /** Scripts that put no spaces between words: each character becomes a word, and words become phrases. */
@@ -130,10 +137,29 @@ class Collector {
     const room = MAX_COLUMN_LENGTH - this.#length;
     if (room <= 0 || text === "") return;
     // What is left out must not use up the room, but it must not cost much either.
-    const part = text.slice(0, 8 * room).replace(DATA_URL, " ").replace(PACKED, " ").slice(0, room);
+    const part = withoutPacked(text.slice(0, 8 * room).replace(DATA_URL, " ")).slice(0, room);
     this.#parts.push(part);
     this.#length += part.length + 1;
   }
+}
+
+/** The text with a blank for each of its packed runs. */
+function withoutPacked(text: string): string {
+  return mayHoldPacked(text) ? text.replace(PACKED, " ") : text;
+}
+
+/** Looks at one character in 200, and around it where it could be of a run: each run that is long enough has one of them. */
+function mayHoldPacked(text: string): boolean {
+  const isPacked = (at: number): boolean => isPackedCode[text.charCodeAt(at)] ?? false;
+  for (let at = MIN_PACKED_LENGTH - 1; at < text.length; at += MIN_PACKED_LENGTH) {
+    if (!isPacked(at)) continue;
+    let start = at;
+    while (start > 0 && at - start < MIN_PACKED_LENGTH && isPacked(start - 1)) start--;
+    let end = at + 1;
+    while (end < text.length && end - start < MIN_PACKED_LENGTH && isPacked(end)) end++;
+    if (end - start >= MIN_PACKED_LENGTH) return true;
+  }
+  return false;
 }
 
 /** The value of a JSON object or array; undefined for any other text. */

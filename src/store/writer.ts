@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { messageOf } from "../core/errors.ts";
 import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
+import { packRecord } from "./packed_record.ts";
 import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
 import type { RecordSink, UpstreamStateNote, WriteResult } from "./store.ts";
@@ -252,7 +253,7 @@ export class RecordWriter implements RecordSink {
     this.#sent.push({ number: this.#batchNumber, pendings, requestIds });
     this.#worker ??= this.#spawn();
     try {
-      const records = pendings.map((pending) => pending.record);
+      const records = pendings.map((pending) => packRecord(pending.record));
       post(this.#worker, { type: "batch", batch: this.#batchNumber, records });
     } catch (error) {
       this.#sent.pop();

@@ -1,7 +1,7 @@
 /**
  * What the writer and its worker thread say to each other.
  */
-import type { RequestRecord } from "../core/types.ts";
+import type { PackedRecord } from "./packed_record.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
 import type { UpstreamStateNote } from "./store.ts";
@@ -20,7 +20,7 @@ export interface OpenMessage {
 /** Batches are answered one by one, in order, with their `batch` number. */
 export type ToWorker =
   | OpenMessage
-  | { readonly type: "batch"; readonly batch: number; readonly records: readonly RequestRecord[] }
+  | { readonly type: "batch"; readonly batch: number; readonly records: readonly PackedRecord[] }
   /** All upstreams that are not well. */
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   | { readonly type: "close" };

@@ -6,8 +6,10 @@
  * Owns the message loop and the timers. Never lets an error out: the writer learns of trouble by message.
  */
 import { messageOf } from "../core/errors.ts";
+import { Chore } from "./chore.ts";
 import { HEARTBEAT_MS } from "./instances.ts";
 import { troubleOf } from "./sqlite_errors.ts";
+import { unpackRecord } from "./packed_record.ts";
 import type { UpstreamStateNote } from "./store.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./writer_messages.ts";
 import { WriterSession } from "./writer_session.ts";
@@ -15,20 +17,27 @@ import { WriterSession } from "./writer_session.ts";
 /** An idle database is looked after this often; a busy one at every batch. */
 const WATCH_MS = 1_000;
 
-/** Without a batch for this long, the thread has time for its chores: the full-text index and retention. */
+/** Without a batch for this long, the thread has time for its chores. */
 const IDLE_AFTER_MS = 100;
-/** How long it rests after a step of a chore, in step durations: half of its time when idle, else a tenth, is for chores. */
-const IDLE_REST = 1;
-const BUSY_REST = 9;
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
 let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
-let choreTimer: ReturnType<typeof setTimeout> | undefined;
-let isRetentionsTurn = false;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
+
+const clock = {
+  monotonic: () => performance.now(),
+  setTimer: (callback: () => void, delayMs: number) => ({ id: setTimeout(callback, delayMs) }),
+  clearTimer: (timer: { readonly id?: ReturnType<typeof setTimeout> }) => clearTimeout(timer.id),
+};
+const isBusy = () => performance.now() - lastBatchAtMs < IDLE_AFTER_MS;
+
+/** The full-text index and the statistics: what they lag behind, searches and the overview find in the records. */
+const following = new Chore({ clock, isBusy, step: follow, rest: { busy: 49, idle: 1 } });
+/** The limits of the database hold under load, too. */
+const retention = new Chore({ clock, isBusy, step: retain, rest: { busy: 19, idle: 1 } });
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
 function currentSession(): WriterSession {
@@ -55,7 +64,7 @@ function quietly(action: () => void): void {
 
 function beat(): void {
   quietly(() => session?.beat());
-  doChoresSoon(0);
+  beginChores(0);
 }
 
 function watch(): void {
@@ -65,26 +74,17 @@ function watch(): void {
   });
 }
 
-/** Goes on step by step until nothing is left to do; then waits to be called again. */
-function doChoresSoon(delayMs: number): void {
-  choreTimer ??= setTimeout(() => {
-    choreTimer = undefined;
-    const startedAtMs = performance.now();
-    // Every second turn is retention's: while batches keep coming, the others always have something to do.
-    isRetentionsTurn = !isRetentionsTurn;
-    const hasMore = isRetentionsTurn ? retain() || keepUp() : keepUp() || retain();
-    const endedAtMs = performance.now();
-    const rest = endedAtMs - lastBatchAtMs < IDLE_AFTER_MS ? BUSY_REST : IDLE_REST;
-    if (hasMore) doChoresSoon((endedAtMs - startedAtMs) * rest);
-  }, delayMs);
+function beginChores(delayMs: number): void {
+  following.begin(delayMs);
+  retention.begin(delayMs);
 }
 
 /** Follows what was written: each does one step, and returns whether there may be more. */
 const FOLLOWERS: (() => boolean)[] = [count, index];
 
 /** One step of one of them; the other comes first the next time. Returns whether there may be more. */
-function keepUp(): boolean {
-  const place = FOLLOWERS.findIndex((follow) => follow());
+function follow(): boolean {
+  const place = FOLLOWERS.findIndex((follower) => follower());
   if (place >= 0) FOLLOWERS.push(...FOLLOWERS.splice(place, 1));
   return place >= 0;
 }
@@ -117,20 +117,21 @@ function retain(): boolean {
 function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
   const startedAt = performance.now();
   try {
-    const { invalid, isReopened } = currentSession().write(records);
+    const { invalid, isReopened } = currentSession().write(records.map(unpackRecord));
     if (isReopened) reply({ type: "reopened" });
     reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
   } catch (error) {
     reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
   }
   lastBatchAtMs = performance.now();
-  doChoresSoon(IDLE_AFTER_MS / 2);
+  beginChores(IDLE_AFTER_MS / 2);
 }
 
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
-  clearTimeout(choreTimer);
+  following.stop();
+  retention.stop();
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });

@@ -87,6 +87,15 @@ Deno.test("searchText() needs time in proportion to the length, whatever the tex
   }
 });
 
+Deno.test("searchText() leaves out runs of 200 characters and more that no word has, wherever they are", () => {
+  for (let offset = 0; offset <= 410; offset++) {
+    const before = "- ".repeat(offset / 2) + (offset % 2 === 0 ? "" : "é");
+    assert.equal(replyOf(`${before}${"Ab0_".repeat(50)} end`), `${before}  end`, `at ${offset}`);
+    const word = "x".repeat(199);
+    assert.equal(replyOf(`${before}${word} end`), `${before}${word} end`, `at ${offset}`);
+  }
+});
+
 Deno.test("normalizeForSearch() makes words of characters in scripts without spaces", () => {
   const table: readonly (readonly [string, string])[] = [
     ["plain text", "plain text"],

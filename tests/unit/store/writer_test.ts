@@ -4,6 +4,7 @@ import type { RequestRecord } from "../../../src/core/types.ts";
 import { openDatabase } from "../../../src/store/sqlite.ts";
 import type { WriteResult } from "../../../src/store/store.ts";
 import { toGoTime } from "../../../src/store/go_time.ts";
+import { type PackedRecord, unpackRecord } from "../../../src/store/packed_record.ts";
 import {
   byHand,
   makeRecord,
@@ -434,7 +435,7 @@ class ScriptedWorker extends EventTarget implements Worker {
     this.#script = script;
   }
 
-  postMessage(message: { type: string; batch: number; records: RequestRecord[] }): void {
+  postMessage(message: { type: string; batch: number; records: PackedRecord[] }): void {
     if (message.type === "close") return this.#answer({ type: "closed" });
     if (message.type !== "batch") return;
     const { batch, records } = message;
@@ -446,7 +447,7 @@ class ScriptedWorker extends EventTarget implements Worker {
     } else if (step === "full") {
       this.#answer({ type: "failed", batch, reason: "full", message: "database or disk is full" });
     } else {
-      ScriptedWorker.committed = records;
+      ScriptedWorker.committed = records.map(unpackRecord);
       this.#answer({ type: "committed", batch, durationMs: 1, invalid: [] });
     }
   }
