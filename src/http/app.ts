@@ -14,7 +14,7 @@ import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
-import { readTarget } from "./target.ts";
+import { readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
@@ -49,8 +49,8 @@ export function createHandler(deps: AppDeps): AppHandler {
   return async (exchange) => {
     let response: Response;
     try {
-      readTarget(exchange);
-      response = await app.fetch(webRequest(exchange), { exchange });
+      const target = readTarget(exchange);
+      response = await app.fetch(webRequest(exchange), { exchange, target });
     } catch (error) {
       // A target that is refused never gets as far as the application's own handling of errors.
       response = answerFailure(deps, error);
@@ -59,7 +59,7 @@ export function createHandler(deps: AppDeps): AppHandler {
   };
 }
 
-type Env = { Bindings: { readonly exchange: ClientExchange } };
+type Env = { Bindings: { readonly exchange: ClientExchange; readonly target: Target } };
 
 function createApp(deps: AppDeps): Hono<Env> {
   const app = new Hono<Env>({ getPath });
@@ -75,13 +75,14 @@ function createApp(deps: AppDeps): Hono<Env> {
     return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
   });
   app.all("/v1/*", (c) => {
-    const { exchange } = c.env;
+    const { exchange, target } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
     const checker = checkers.of(snapshot);
     const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
     const answered = deps.proxy.handle(exchange, {
-      ...readTarget(exchange),
+      path: target.path,
+      query: target.query,
       clientIp: deps.trustedProxies.clientIp(
         exchange.remoteAddress,
         exchange.headers.get("x-forwarded-for"),
@@ -100,9 +101,7 @@ function createApp(deps: AppDeps): Hono<Env> {
     app.all("/admin/*", answer);
   }
   app.notFound((c) => {
-    const message = `Nothing is here: ${c.req.method} ${
-      readTarget(c.env.exchange).path
-    }; the base URL ends in /v1`;
+    const message = `Nothing is here: ${c.req.method} ${c.env.target.path}; the base URL ends in /v1`;
     return answerError(new RouterError(404, "not_found", message));
   });
   app.onError((error) => answerFailure(deps, error));
@@ -112,7 +111,7 @@ function createApp(deps: AppDeps): Hono<Env> {
 /** Not the URL's: that is normalised. */
 function getPath(_request: Request, options?: { readonly env?: unknown }): string {
   // Hono types what it hands over as anything.
-  return readTarget((options?.env as Env["Bindings"]).exchange).path;
+  return (options?.env as Env["Bindings"]).target.path;
 }
 
 /** Hands requests on to the page, which is made when the first one comes. */

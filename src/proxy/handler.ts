@@ -87,7 +87,7 @@ export class Proxy {
       throw tooManyRequests(limits.maxConcurrent);
     }
     const answer = (read: BodyRead) => this.#answer(client, context, { read, startedAtMs, startedMonoMs });
-    const read = readBody(client.body, { ...limits, clock: this.#deps.clock });
+    const read = readBody(client.body, limits, this.#deps.clock);
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
     return read instanceof Promise ? read.then(answer) : answer(read);
   }

@@ -17,17 +17,20 @@ export interface BodyLimits {
   readonly maxBodyBytes: number;
   /** How long the client may send nothing. */
   readonly clientTimeoutMs: number;
-  readonly clock: Clock;
 }
 
 /**
  * The body at once when all of it has come with the head, as nearly always; else a promise of it.
  * @throws RouterError 413 when the body is too large, 408 when it stops coming, 400 when it is framed wrongly.
  */
-export function readBody(body: RequestBody | null, limits: BodyLimits): BodyRead | Promise<BodyRead> {
+export function readBody(
+  body: RequestBody | null,
+  limits: BodyLimits,
+  clock: Clock,
+): BodyRead | Promise<BodyRead> {
   if (body === null) return { type: "body", bytes: null };
   if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) throw tooLarge(limits.maxBodyBytes);
-  const reading = new BodyReading(body, limits);
+  const reading = new BodyReading(body, limits, clock);
   return reading.take() ?? reading.read();
 }
 
@@ -37,8 +40,8 @@ class BodyReading {
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
 
-  constructor(body: RequestBody, limits: BodyLimits) {
-    this.#reader = new TimedReader(body, limits.clock);
+  constructor(body: RequestBody, limits: BodyLimits, clock: Clock) {
+    this.#reader = new TimedReader(body, clock);
     this.#limits = limits;
   }
 

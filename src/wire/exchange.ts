@@ -262,14 +262,10 @@ class IncomingBody implements RequestBody {
 
   constructor(
     message: MessageBody,
-    { declaredBytes, ...hooks }: {
-      readonly declaredBytes: number | null;
-      onRead(): Promise<void>;
-      onDone(): void;
-    },
+    hooks: { readonly declaredBytes: number | null; onRead(): Promise<void>; onDone(): void },
   ) {
     this.#message = message;
-    this.declaredBytes = declaredBytes;
+    this.declaredBytes = hooks.declaredBytes;
     this.#hooks = hooks;
   }
 

@@ -49,7 +49,8 @@ export function parseRequestHead(text: string): RequestHead {
   if (major !== "1") throw new MessageError(505, "only HTTP/1.1 is spoken here");
   const headers = fieldsOf(lines);
   const isHttp10 = minor === "0";
-  const hosts = [...headers].filter(([name]) => name === "host").length;
+  let hosts = 0;
+  for (const [name] of headers) if (name === "host") hosts++;
   if (hosts > 1 || (hosts === 0 && !isHttp10)) throw malformed("there must be one Host header");
   return { method, target, isHttp10, headers };
 }
