@@ -47,6 +47,30 @@ const largeBuffers = new SpareBuffers(LARGE_BYTES, 64);
 /** For writing only: most connections are not being written to. */
 const smallBuffers = new SpareBuffers(SMALL_BYTES, 256);
 
+/** Copies up to this share a buffer. */
+const MAX_SHARED_BYTES = 2 * 1024;
+/** Small, because a copy that stays keeps all of it. */
+const SHARED_BYTES = 16 * 1024;
+
+/** Copies of small pieces: a buffer for each would cost more than filling it. */
+class SmallCopies {
+  #shared = new Uint8Array(SHARED_BYTES);
+  #used = 0;
+
+  of(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    if (bytes.length > MAX_SHARED_BYTES) return bytes.slice();
+    if (this.#used + bytes.length > SHARED_BYTES) {
+      this.#shared = new Uint8Array(SHARED_BYTES);
+      this.#used = 0;
+    }
+    const copy = this.#shared.subarray(this.#used, this.#used += bytes.length);
+    copy.set(bytes);
+    return copy;
+  }
+}
+
+const copies = new SmallCopies();
+
 /** The reading side. */
 export class ConnectionInput {
   readonly #connection: Pick<ByteConnection, "read">;
@@ -83,7 +107,7 @@ export class ConnectionInput {
 
   /** The next `bytes` of what is available, consumed; a copy. */
   take(bytes: number): Uint8Array<ArrayBuffer> {
-    return this.#buffer.slice(this.#start, this.#start += bytes);
+    return copies.of(this.lend(bytes));
   }
 
   /** The same, without a copy: valid until the next {@link fill}. */
