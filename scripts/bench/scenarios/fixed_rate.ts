@@ -18,9 +18,9 @@ import { measuredRun } from "../measure/measured_run.ts";
 import { replyBody, requestBody } from "../payloads.ts";
 import { startPlainUpstream } from "../upstreams/upstream.ts";
 import { CPU_COLUMNS } from "./columns.ts";
+import { warmUp } from "./full_load.ts";
 
 const RATE_PER_S = 1_000;
-const WARM_UP_SECONDS = 3;
 const EXPECTED = replyBody(400);
 const BODY = requestBody({ bytes: 1_024 });
 
@@ -58,7 +58,7 @@ export const fixedRate: Scenario = {
       };
       for (const endpoint of endpoints) {
         await probe(endpoint, BODY, EXPECTED);
-        await run(endpoint, WARM_UP_SECONDS);
+        await warmUp(bench, { endpoint, upstream, body: BODY });
       }
       bench.say(`rate, ${RATE_PER_S}/s`);
       const measured = await alternate(

@@ -2,10 +2,11 @@
  * The course that all full-load scenarios share: probe, warm up, measure in turns, probe again.
  */
 import { type Bench, loadTools, probe, toResults, withEndpoints } from "../bench.ts";
-import type { Contender } from "../contenders/contender.ts";
+import type { Contender, Endpoint } from "../contenders/contender.ts";
 import { alternate } from "../measure/alternate.ts";
 import { measuredRun } from "../measure/measured_run.ts";
 import type { Result } from "../measure/result.ts";
+import type { Figures } from "../measure/statistics.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 
 /** What runs for months is compiled and optimised by then, which takes its first tens of thousands of requests. */
@@ -24,6 +25,26 @@ export interface FullLoadScenario {
   readonly nameOf: (connections: number) => string;
 }
 
+/** What is measured in a run of its own has seen its share of requests before. */
+export async function warmUp(
+  bench: Bench,
+  { endpoint, upstream, body }: {
+    readonly endpoint: Endpoint;
+    readonly upstream: Upstream;
+    readonly body: string;
+  },
+): Promise<void> {
+  await runFullLoad(bench, { endpoint, upstream, body, connections: 64, seconds: warmUpSeconds(bench) });
+}
+
+function runFullLoad(
+  bench: Bench,
+  { upstream, ...order }: Parameters<Bench["fullLoad"]>[1] & { readonly upstream: Upstream },
+): Promise<Figures> {
+  const load = () => bench.fullLoad(loadTools(bench), order);
+  return measuredRun({ endpoint: order.endpoint, upstream: upstream.service, load });
+}
+
 export async function measureFullLoad(
   bench: Bench,
   { scenario, contenders, upstream, body, expected, connections, nameOf }: FullLoadScenario,
@@ -31,21 +52,18 @@ export async function measureFullLoad(
   const seconds = bench.isQuick ? 2 : 5;
   const results: Result[] = [];
   await withEndpoints(bench, { contenders, upstream }, async (endpoints) => {
-    const run = (endpoint: typeof endpoints[number], count: number, forSeconds: number) =>
-      measuredRun({
-        endpoint,
-        upstream: upstream.service,
-        load: () =>
-          bench.fullLoad(loadTools(bench), { endpoint, body, connections: count, seconds: forSeconds }),
-      });
     for (const endpoint of endpoints) {
       await probe(endpoint, body, expected);
-      await run(endpoint, 64, warmUpSeconds(bench));
+      await warmUp(bench, { endpoint, upstream, body });
     }
     for (const count of connections) {
       const variant = nameOf(count);
       bench.say(`${scenario}, ${variant}`);
-      const measured = await alternate(endpoints, bench.rounds, (endpoint) => run(endpoint, count, seconds));
+      const measured = await alternate(
+        endpoints,
+        bench.rounds,
+        (endpoint) => runFullLoad(bench, { endpoint, upstream, body, connections: count, seconds }),
+      );
       results.push(...toResults(scenario, variant, measured));
     }
     for (const endpoint of endpoints) await probe(endpoint, body, expected);
