@@ -82,12 +82,12 @@ function streamOf(body: NonNullable<ClientExchange["body"]>): ReadableStream<Uin
 }
 
 /**
- * Sends a response over the exchange, unless that is answered or its client has gone: what a handler gives back is then
- * {@link ALREADY_ANSWERED}, or what Hono makes of that for a HEAD request. A stream is cancelled when the client
+ * Sends a response over the exchange, unless that is answered or its client has gone: for a HEAD request, Hono makes
+ * another response of {@link ALREADY_ANSWERED}. A stream is cancelled when the client
  * leaves. Never rejects.
  */
 export async function sendResponse(exchange: ClientExchange, response: Response): Promise<void> {
-  if (response === ALREADY_ANSWERED || exchange.isAnswered || exchange.isGone) return;
+  if (exchange.isAnswered || exchange.isGone) return;
   const head = { status: response.status, headers: response.headers };
   try {
     if (response.body === null) return await exchange.reply(head, null);

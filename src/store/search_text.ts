@@ -40,13 +40,13 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** base64 with or without `data:` before it, and other runs that no word has; the lookbehind keeps it linear. */
-const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
+const PACKED_CHARACTER = "[A-Za-z0-9+/_=-]";
 const MIN_PACKED_LENGTH = 200;
-const PACKED_CHARACTER = /[A-Za-z0-9+/_=-]/;
+const PACKED = new RegExp(`(?<!${PACKED_CHARACTER})${PACKED_CHARACTER}{${MIN_PACKED_LENGTH},}`, "g");
 /** By character code. */
 const isPackedCode = Array.from(
   { length: 128 },
-  (_, code) => PACKED_CHARACTER.test(String.fromCharCode(code)),
+  (_, code) => new RegExp(PACKED_CHARACTER).test(String.fromCharCode(code)),
 );
 const DATA_URL = /data:[\w.+-]+\/[\w.+-]+;base64,[A-Za-z0-9+/_=-]*/g;
 

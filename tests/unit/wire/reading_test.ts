@@ -104,3 +104,15 @@ Deno.test("readHead() refuses a head without an end, and one with bare line feed
   await assert.rejects(readHead(inputOf(["GET / HTTP/1.1\nhost: x\n\n"])), { status: 400 });
   await assert.rejects(readHead(inputOf(["GET / HTTP/1.1\r\nhost"])), /ended within a head/);
 });
+
+Deno.test("what take() gave stays as it was, however much is taken after it", async () => {
+  const sizes = [1, 1_000, 2_048, 2_049, 700];
+  const pieces = Array.from({ length: 100 }, (_, n) => new Uint8Array(sizes[n % sizes.length] ?? 0).fill(n));
+  const taken: Uint8Array[] = [];
+  for (const piece of pieces) {
+    const input = inputOf([piece]);
+    await input.fill();
+    taken.push(input.take(piece.length));
+  }
+  assert.deepEqual(taken, pieces);
+});
