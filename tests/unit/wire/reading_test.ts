@@ -114,5 +114,8 @@ Deno.test("what take() gave stays as it was, however much is taken after it", as
     await input.fill();
     taken.push(input.take(piece.length));
   }
-  assert.deepEqual(taken, pieces);
+  // Not deepEqual(): showing how so many bytes differ takes minutes.
+  for (const [n, piece] of pieces.entries()) {
+    assert.ok(Buffer.compare(taken[n] ?? Buffer.alloc(0), piece) === 0, `piece ${n}`);
+  }
 });
