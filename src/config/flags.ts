@@ -193,7 +193,8 @@ export const SETTING_FLAGS = [
     variable: "OAR_DURABILITY",
     value: "level",
     group: "Records",
-    description: "normal survives a crash of the program, full also a loss of power",
+    description:
+      "normal survives a crash of the program, and loses the last moments in a loss of power; full waits for the disk",
     default: "normal",
   },
   {

@@ -8,6 +8,7 @@
 import { messageOf } from "../core/errors.ts";
 import { Chore } from "./chore.ts";
 import { HEARTBEAT_MS } from "./instances.ts";
+import { JournalSync } from "./journal_sync.ts";
 import { troubleOf } from "./sqlite_errors.ts";
 import { unpackRecord } from "./packed_record.ts";
 import type { UpstreamStateNote } from "./store.ts";
@@ -22,6 +23,7 @@ const IDLE_AFTER_MS = 100;
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
+let journal: JournalSync | null = null;
 let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
@@ -69,9 +71,23 @@ function beat(): void {
 
 function watch(): void {
   quietly(() => {
-    if (session?.follow()) reply({ type: "reopened" });
+    if (session?.follow()) reopened();
     session?.reap();
   });
+}
+
+/** What is at the path now has a journal of its own. */
+function reopened(): void {
+  journal?.close();
+  journal = null;
+  reply({ type: "reopened" });
+}
+
+/** With full durability, SQLite syncs at every commit. */
+function syncJournal(): void {
+  if (settings === null || settings.durability === "full") return;
+  journal ??= new JournalSync({ path: settings.path, clock });
+  journal.committed();
 }
 
 function beginChores(delayMs: number): void {
@@ -118,8 +134,9 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
   const startedAt = performance.now();
   try {
     const { invalid, isReopened } = currentSession().write(records.map(unpackRecord));
-    if (isReopened) reply({ type: "reopened" });
+    if (isReopened) reopened();
     reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
+    syncJournal();
   } catch (error) {
     reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
   }
@@ -132,6 +149,8 @@ function close(): void {
   clearInterval(watchTimer);
   following.stop();
   retention.stop();
+  journal?.close();
+  journal = null;
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });
