@@ -49,6 +49,13 @@ export function transition(state: BreakerState, event: BreakerEvent, nowMs: numb
   }
 }
 
+/** Whether the event leaves the state as it is, at whatever moment: so it is with upstreams that are well. */
+export function isUnmoved(state: BreakerState, event: BreakerEvent): boolean {
+  if (state.type !== "closed") return false;
+  return event.type === "try" || event.type === "abandoned" ||
+    (event.type === "success" && state.failures === 0);
+}
+
 /** What the state allows at this moment. */
 export function availability(state: BreakerState, nowMs: number): Availability {
   switch (state.type) {

@@ -24,15 +24,15 @@ export class HeaderFields implements HeaderView {
 
   get(name: string): string | null {
     let found: string | null = null;
-    for (const [each, value] of this.#fields) {
-      if (each === name) found = found === null ? value : `${found}, ${value}`;
+    // Not taken apart by `[each, value]`: that goes through an iterator of each field, here and below.
+    for (const field of this.#fields) {
+      if (field[0] === name) found = found === null ? field[1] : `${found}, ${field[1]}`;
     }
     return found;
   }
 
   has(name: string): boolean {
-    for (const [each] of this.#fields) if (each === name) return true;
-    return false;
+    return this.#fields.some((field) => field[0] === name);
   }
 
   append(name: string, value: string): void {

@@ -22,7 +22,7 @@ import {
   finalError,
   healthEventOf,
 } from "./failure.ts";
-import { type GateTimes, onlyError, type Proof, prove, type ReplyProblem } from "./gate.ts";
+import { type GateTimes, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
 import type { HeldBudget } from "./held_budget.ts";
 import type { UpstreamHealth } from "./health.ts";
@@ -36,6 +36,7 @@ import {
   type UpstreamClient,
   type UpstreamReply,
 } from "./transport.ts";
+import { onlyError } from "./whole_reply.ts";
 
 /** Makes the capture of one reply. */
 export type CaptureFactory = (options: {
@@ -142,9 +143,10 @@ class FailoverLoop {
     for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
       const isLast = !this.#queue.some((other) => this.#isUsable(other));
       const sent = await this.#send(upstream);
-      const tried = sent.type === "reply" && !this.#isCancelled()
-        ? await this.#judge(upstream, sent, isLast)
+      const judged = sent.type === "reply" && !this.#isCancelled()
+        ? this.#judge(upstream, sent, isLast)
         : this.#unanswered(upstream, sent, isLast);
+      const tried = judged instanceof Promise ? await judged : judged;
       if (isFinal(tried)) return tried.type === "failed" ? this.#fallback ?? tried : tried;
       outcome = tried;
     }
@@ -191,30 +193,52 @@ class FailoverLoop {
   }
 
   /** One reply: a final choice, or the outcome because of which the loop goes on. */
-  async #judge(
+  #judge(
     upstream: Upstream,
     reply: UpstreamReply,
     isLast: boolean,
-  ): Promise<FinalChoice | FailedOutcome> {
+  ): FinalChoice | FailedOutcome | Promise<FinalChoice | FailedOutcome> {
     const { clock, health } = this.#deps;
     this.#session.attemptAnswered(reply.status);
     health.noteLatency(upstream.id, clock.monotonic() - this.#sentMs);
-    const outcome: FailedOutcome = { type: "response", status: reply.status };
     this.#noteStatus(upstream, reply);
-    const decision = decide(outcome, this.#decisionContext(isLast));
+    const decision = decide({ type: "response", status: reply.status }, this.#decisionContext(isLast));
     const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
     const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
-    if (!canRelay) {
-      const { text, bytes } = await this.#readError(reply);
-      reply.body.cancel();
-      if (this.#isCancelled()) return this.#stop(upstream, null);
-      if (decision.type === "next" && bytes !== null) this.#keepAnswer(upstream, reply, bytes);
-      const message = `HTTP ${reply.status}${text === "" ? "" : `: ${text}`}`;
-      return this.#abandon(upstream, outcome, { isNext: decision.type === "next", message });
-    }
-
+    if (!canRelay) return this.#refuse(upstream, reply, { isNext: decision.type === "next" });
     const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
-    const proof = withoutKey(this.#withoutLateBom(await this.#prove(upstream, reply, mask)), upstream);
+    const proof = this.#prove(upstream, reply, mask);
+    const judged = { upstream, reply, isLast, mask };
+    return proof instanceof Promise
+      ? proof.then((proof) => this.#proved(proof, judged))
+      : this.#proved(proof, judged);
+  }
+
+  /** A reply whose status says that it is not to be relayed. */
+  async #refuse(
+    upstream: Upstream,
+    reply: UpstreamReply,
+    { isNext }: { readonly isNext: boolean },
+  ): Promise<FinalChoice | FailedOutcome> {
+    const { text, bytes } = await this.#readError(reply);
+    reply.body.cancel();
+    if (this.#isCancelled()) return this.#stop(upstream, null);
+    if (isNext && bytes !== null) this.#keepAnswer(upstream, reply, bytes);
+    const message = `HTTP ${reply.status}${text === "" ? "" : `: ${text}`}`;
+    return this.#abandon(upstream, { type: "response", status: reply.status }, { isNext, message });
+  }
+
+  /** A reply that could be relayed has shown what it is. */
+  #proved(
+    shown: Proof,
+    { upstream, reply, isLast, mask }: {
+      readonly upstream: Upstream;
+      readonly reply: UpstreamReply;
+      readonly isLast: boolean;
+      readonly mask: SecretMask | null;
+    },
+  ): FinalChoice | FailedOutcome {
+    const proof = withoutKey(this.#withoutLateBom(shown), upstream);
     if (this.#isCancelled()) return this.#stop(upstream, reply.body);
     const problem = proof.problem ?? this.#misfit(proof);
     if (problem !== null) {
@@ -225,7 +249,7 @@ class FailoverLoop {
       }
       this.#applyHealth(upstream, problem);
     } else if (reply.status < 400) {
-      health.apply(upstream, { type: "success" }, "it answered");
+      this.#deps.health.apply(upstream, { type: "success" }, "it answered");
     }
     const head = { upstream, status: reply.status, headers: reply.headers };
     if (proof.type === "whole") return { ...head, ...proof };
@@ -235,7 +259,7 @@ class FailoverLoop {
     return { ...head, ...proof, held, mask, errorEventMask };
   }
 
-  #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Promise<Proof> {
+  #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Proof | Promise<Proof> {
     const { inbound } = this.#session;
     const head = { upstream, status: reply.status, headers: reply.headers };
     return prove(reply, {
@@ -374,6 +398,8 @@ function withoutKey(proof: Proof, upstream: Upstream): Proof {
   return { ...proof, problem: { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) } };
 }
 
+const FINAL: ReadonlySet<string> = new Set<FinalChoice["type"]>(["whole", "open", "failed", "client_gone"]);
+
 function isFinal(tried: FinalChoice | FailedOutcome): tried is FinalChoice {
-  return ["whole", "open", "failed", "client_gone"].includes(tried.type);
+  return FINAL.has(tried.type);
 }

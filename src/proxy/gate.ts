@@ -1,23 +1,20 @@
 /**
- * Proves a reply before the choice of upstream becomes final: small JSON is read whole, a stream is held
- * until it shows content (the commit gate), everything else passes as it comes.
+ * Proves a reply before the choice of upstream becomes final: small JSON is read whole (whole_reply.ts), a stream is
+ * held until it shows content (the commit gate), everything else passes as it comes.
  *
  * Decides nothing about other upstreams: it says what the reply turned out to be. DESIGN section 5.
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
-import { describeError } from "../capture/json.ts";
 import { concat } from "../core/bytes.ts";
 import { messageOf } from "../core/errors.ts";
-import type { AttemptOutcome, CapturedReply, Clock, EndpointKind, Inbound } from "../core/types.ts";
-import { isDecodable } from "./encoding.ts";
+import type { AttemptOutcome, CapturedReply, Clock, Inbound } from "../core/types.ts";
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
 import type { SecretMask } from "./masking.ts";
 import { TimedReader } from "./timed_reader.ts";
 import type { ReplyBody, UpstreamReply } from "./transport.ts";
+import { WholeReply } from "./whole_reply.ts";
 
-/** JSON up to this size is read whole before anything of it is relayed. */
-export const WHOLE_LIMIT_BYTES = 1024 * 1024;
 /** A stream that has shown no content after this many bytes is relayed as it is. */
 export const HELD_LIMIT_BYTES = 64 * 1024;
 
@@ -40,7 +37,7 @@ export interface ProofContext {
 }
 
 /** What proving needs besides the reply. */
-interface Proving extends ProofContext {
+export interface Proving extends ProofContext {
   readonly account: HeldAccount;
 }
 
@@ -65,13 +62,18 @@ export type Proof =
     readonly problem: ReplyProblem | null;
   };
 
-/** Resolves when the reply has proved itself, or failed to. Cancels nothing: the caller does. */
-export async function prove(reply: UpstreamReply, context: ProofContext): Promise<Proof> {
+/**
+ * The proof at once when the whole reply has come with its head, as small ones do; else a promise of it, which resolves
+ * when the reply has proved itself, or failed to. Cancels nothing: the caller does.
+ */
+export function prove(reply: UpstreamReply, context: ProofContext): Proof | Promise<Proof> {
   const account = context.budget.open();
+  let proof: Proof | Promise<Proof> | null = null;
   try {
-    return await proveWith(reply, { ...context, account });
+    proof = proveWith(reply, { ...context, account });
+    return proof instanceof Promise ? proof.finally(() => account.release()) : proof;
   } finally {
-    account.release();
+    if (!(proof instanceof Promise)) account.release();
   }
 }
 
@@ -84,10 +86,12 @@ function proveWith(reply: UpstreamReply, context: Proving): Proof | Promise<Proo
   }
   const reader = new TimedReader(reply.body, context.clock);
   const contentType = reply.headers.get("content-type");
-  if (reply.status >= 400) return readWhole(reply, reader, context, []);
+  if (reply.status >= 400) return new WholeReply(reply, reader, context).prove();
   if (isEventStreamType(contentType)) return new StreamGate(reader, context).run([]);
   if (context.inbound.isStream) return proveUnlabelled(reply, reader, context);
-  return isJsonType(contentType) ? readWhole(reply, reader, context, []) : openAsItComes(reader, context, []);
+  return isJsonType(contentType)
+    ? new WholeReply(reply, reader, context).prove()
+    : openAsItComes(reader, context, []);
 }
 
 /** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
@@ -95,7 +99,7 @@ async function proveUnlabelled(reply: UpstreamReply, reader: TimedReader, contex
   const { isEventStream, chunks } = await sniff(reader, context);
   if (isEventStream) return await new StreamGate(reader, context).run(chunks);
   return isJsonType(reply.headers.get("content-type"))
-    ? await readWhole(reply, reader, context, chunks)
+    ? await new WholeReply(reply, reader, context, chunks).prove()
     : openAsItComes(reader, context, chunks);
 }
 
@@ -148,128 +152,6 @@ async function sniff(
     text = text.replace(/^\u00ef\u00bb\u00bf/, "").replace(/^[\r\n]+/, "");
   }
   return { isEventStream: STREAM_BEGINNINGS.some((beginning) => text.startsWith(beginning)), chunks };
-}
-
-/** Kinds whose success is a JSON document by their own definition. */
-const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
-  ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
-);
-
-async function readWhole(
-  reply: UpstreamReply,
-  reader: TimedReader,
-  context: Proving,
-  chunks: Uint8Array<ArrayBuffer>[],
-): Promise<Proof> {
-  const isError = reply.status >= 400;
-  const declaredBytes = Number(reply.headers.get("content-length") ?? NaN);
-  // An error reply is relayed as far as it came; only a success must be whole to count as one.
-  const openUncaptured = (problem: ReplyProblem | null): Proof => ({
-    type: "open",
-    held: chunks,
-    isHeldCaptured: false,
-    body: reader.rest(),
-    capture: context.capture(false),
-    isEventStream: false,
-    problem: isError ? null : problem,
-  });
-  if (declaredBytes > WHOLE_LIMIT_BYTES) return openUncaptured(null);
-
-  let bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  for (;;) {
-    const read = reader.take() ?? await reader.read(context.times.idleTimeoutMs);
-    if (read.type === "end") break;
-    if (read.type === "late") {
-      return openUncaptured({ type: "timeout", phase: "body", limitMs: context.times.idleTimeoutMs });
-    }
-    if (read.type === "broken") {
-      return openUncaptured({
-        type: "bad_reply",
-        message: `the reply broke off after ${bytes} bytes: ${messageOf(read.error)}`,
-        isCut: true,
-      });
-    }
-    chunks.push(read.bytes);
-    bytes += read.bytes.length;
-    context.account.take(read.bytes.length);
-    if (bytes > WHOLE_LIMIT_BYTES || context.budget.isExceeded) return openUncaptured(null);
-  }
-  const raw = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : concat(chunks);
-  const errorMessage = isError ? null : onlyError(raw);
-  const encoding = reply.headers.get("content-encoding");
-  const isMasked = context.mask !== null && (isError || errorMessage !== null);
-  const whole = isMasked ? maskWhole(raw, context.mask) : raw;
-  const capture = context.capture(false);
-  capture.push(whole);
-  const captured = capture.finish(true);
-  const problem = isError
-    ? null
-    : documentProblem({ bytes: whole, errorMessage, encoding }, captured, context.inbound.kind);
-  return { type: "whole", bytes: whole, captured, problem };
-}
-
-function maskWhole(bytes: Uint8Array, mask: SecretMask): Uint8Array<ArrayBuffer> {
-  return concat([mask.push(bytes), mask.flush()]);
-}
-
-function documentProblem(
-  document: {
-    readonly bytes: Uint8Array;
-    readonly errorMessage: string | null;
-    readonly encoding: string | null;
-  },
-  captured: CapturedReply,
-  kind: EndpointKind,
-): ReplyProblem | null {
-  if (JSON_KINDS.has(kind)) {
-    if (document.bytes.length === 0) return badReply("the reply is empty");
-    if (!isDecodable(document.bytes, document.encoding)) {
-      return badReply(`the reply is labelled ${document.encoding} and does not decode`);
-    }
-    if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
-  }
-  const { errorMessage } = document;
-  return errorMessage === null ? null : badReply(`the reply is an error: ${errorMessage}`);
-}
-
-function badReply(message: string): ReplyProblem {
-  return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
-}
-
-/** Keys that may accompany `error` in an object that is nothing but an error. */
-const ERROR_COMPANIONS = new Set([
-  "error",
-  "type",
-  "code",
-  "message",
-  "status",
-  "success",
-  "param",
-  "request_id",
-  "user_id",
-  "timestamp",
-]);
-
-const decoder = new TextDecoder();
-/** Shows the first key of any object but one that is indented oddly. */
-const BEGINNING_BYTES = 64;
-
-/** The message of a JSON object that is only an error; null for anything else. */
-export function onlyError(bytes: Uint8Array): string | null {
-  // Looked at before all else, because nearly every reply shows by its first key that it is none.
-  const [, firstKey] = /^\s*\{\s*"([^"]*)"/.exec(decoder.decode(bytes.subarray(0, BEGINNING_BYTES))) ?? [];
-  if (firstKey !== undefined && !ERROR_COMPANIONS.has(firstKey)) return null;
-  try {
-    const text = decoder.decode(bytes);
-    if (!text.includes('"error"')) return null;
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return null;
-    const { error } = parsed as { error?: unknown };
-    if (!error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
-    return describeError(error);
-  } catch {
-    return null;
-  }
 }
 
 /** Holds one stream until it shows content. One object per stream. */

@@ -3,7 +3,14 @@
  *
  * Owns no rules: those are in core/breaker.ts.
  */
-import { availability, type BreakerEvent, type BreakerState, CLOSED, transition } from "../core/breaker.ts";
+import {
+  availability,
+  type BreakerEvent,
+  type BreakerState,
+  CLOSED,
+  isUnmoved,
+  transition,
+} from "../core/breaker.ts";
 import type { UpstreamStanding } from "../core/policy.ts";
 import type { Clock, Upstream } from "../core/types.ts";
 
@@ -32,8 +39,9 @@ export class UpstreamHealth {
   }
 
   standing(upstreamId: number): UpstreamStanding {
+    const state = this.state(upstreamId);
     return {
-      availability: availability(this.state(upstreamId), this.#clock.monotonic()),
+      availability: state.type === "closed" ? "ready" : availability(state, this.#clock.monotonic()),
       latencyMs: this.#latencies.get(upstreamId) ?? null,
     };
   }
@@ -41,6 +49,7 @@ export class UpstreamHealth {
   /** Applies an event; `reason` goes to the listener when the state changes. */
   apply(upstream: Pick<Upstream, "id" | "name">, event: BreakerEvent, reason: string): void {
     const before = this.state(upstream.id);
+    if (isUnmoved(before, event)) return;
     const after = transition(before, event, this.#clock.monotonic());
     if (after === before) return;
     this.#states.set(upstream.id, after);

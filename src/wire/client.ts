@@ -10,7 +10,7 @@ import type { TimerId } from "../core/types.ts";
 import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
 import { isPersistent, replyFraming } from "./framing.ts";
-import { formatHead, parseReplyHead, type ReplyHead } from "./head.ts";
+import { fieldLine, parseReplyHead, type ReplyHead } from "./head.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
 
@@ -159,11 +159,11 @@ interface OutgoingMessage {
 }
 
 function outgoing({ method, headers, body }: ClientRequest, { host, path }: Target): OutgoingMessage {
-  const fields: [string, string][] = [["host", host]];
-  for (const field of headers) fields.push(field);
+  let head = `${method} ${path} HTTP/1.1\r\n${fieldLine("host", host)}`;
+  for (const [name, value] of headers) head += fieldLine(name, value);
   const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
-  if (needsLength) fields.push(["content-length", String(body?.length ?? 0)]);
-  return { head: formatHead(`${method} ${path} HTTP/1.1`, fields), body: body ?? undefined };
+  if (needsLength) head += fieldLine("content-length", String(body?.length ?? 0));
+  return { head: `${head}\r\n`, body: body ?? undefined };
 }
 
 /** One request on one connection. */

@@ -7,7 +7,7 @@ import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { ConnectionInput, ConnectionOutput } from "./connection.ts";
 import { isPersistent, requestFraming } from "./framing.ts";
-import { formatHead, type RequestHead } from "./head.ts";
+import { fieldLine, type RequestHead } from "./head.ts";
 import { MessageBody } from "./reading.ts";
 import { reasonPhrase } from "./reason_phrases.ts";
 
@@ -233,20 +233,20 @@ export class ServerExchange implements ClientExchange {
   }
 
   #format({ status, headers }: AnswerHead, length: number | null): string {
-    const fields: (readonly [string, string])[] = [];
+    let text = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
     let hasDate = false;
-    for (const field of headers) {
-      if (field[0] === "content-length" && length !== null) continue;
-      hasDate ||= field[0] === "date";
-      fields.push(field);
+    for (const [name, value] of headers) {
+      if (name === "content-length" && length !== null) continue;
+      hasDate ||= name === "date";
+      text += fieldLine(name, value);
     }
-    if (length !== null) fields.push(["content-length", String(length)]);
-    if (this.#answer === "chunked") fields.push(["transfer-encoding", "chunked"]);
-    if (!hasDate) fields.push(["date", this.#context.date()]);
+    if (length !== null) text += fieldLine("content-length", String(length));
+    if (this.#answer === "chunked") text += fieldLine("transfer-encoding", "chunked");
+    if (!hasDate) text += fieldLine("date", this.#context.date());
     if (!this.#message.isDone || this.#context.isDraining()) this.#isLast = true;
-    if (this.#isLast) fields.push(["connection", "close"]);
-    else if (this.#head.isHttp10) fields.push(["connection", "keep-alive"]);
-    return formatHead(`HTTP/1.1 ${status} ${reasonPhrase(status)}`, fields);
+    if (this.#isLast) text += fieldLine("connection", "close");
+    else if (this.#head.isHttp10) text += fieldLine("connection", "keep-alive");
+    return `${text}\r\n`;
   }
 
   #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {

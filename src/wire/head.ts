@@ -37,17 +37,14 @@ export const MAX_HEADERS = 128;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/(\d)\.(\d)$/;
 const STATUS_LINE = /^HTTP\/1\.(\d) (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-/** What no line may hold: control characters, and line ends that are not CR LF. */
-// deno-lint-ignore no-control-regex
-const FORBIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/;
 
 /** @param text from the first character to the last line's, without the blank line; Latin-1. @throws MessageError */
 export function parseRequestHead(text: string): RequestHead {
-  const lines = linesOf(text);
-  const [, method, target, major, minor] = REQUEST_LINE.exec(lines[0] ?? "") ?? [];
+  const lineEnd = endOfStartLine(text);
+  const [, method, target, major, minor] = REQUEST_LINE.exec(text.slice(0, lineEnd)) ?? [];
   if (method === undefined || target === undefined) throw malformed("the request line is malformed");
   if (major !== "1") throw new MessageError(505, "only HTTP/1.1 is spoken here");
-  const headers = fieldsOf(lines);
+  const headers = parseFields(text, lineEnd + 2);
   const isHttp10 = minor === "0";
   let hosts = 0;
   for (const [name] of headers) if (name === "host") hosts++;
@@ -57,50 +54,61 @@ export function parseRequestHead(text: string): RequestHead {
 
 /** @throws MessageError */
 export function parseReplyHead(text: string): ReplyHead {
-  const lines = linesOf(text);
-  const [, minor, status] = STATUS_LINE.exec(lines[0] ?? "") ?? [];
+  const lineEnd = endOfStartLine(text);
+  const [, minor, status] = STATUS_LINE.exec(text.slice(0, lineEnd)) ?? [];
   if (status === undefined) throw malformed("the status line is malformed");
-  return { status: Number(status), isHttp10: minor === "0", headers: fieldsOf(lines) };
+  return { status: Number(status), isHttp10: minor === "0", headers: parseFields(text, lineEnd + 2) };
 }
 
-function linesOf(text: string): string[] {
-  if (FORBIDDEN.test(text)) throw malformed("the head holds a forbidden character or a bare line end");
-  return text.split("\r\n");
+function endOfStartLine(text: string): number {
+  const end = text.indexOf("\r\n");
+  return end < 0 ? text.length : end;
 }
 
-function fieldsOf(lines: readonly string[]): HeaderFields {
-  if (lines.length - 1 > MAX_HEADERS) throw new MessageError(431, `more than ${MAX_HEADERS} headers`);
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const DELETE = 0x7f;
+
+/** The field lines of a head, each character looked at once. */
+function parseFields(text: string, from: number): HeaderFields {
   const fields: [string, string][] = [];
-  for (let at = 1; at < lines.length; at++) {
-    const line = lines[at] ?? "";
-    const colon = line.indexOf(":");
-    const name = line.slice(0, Math.max(colon, 0));
+  for (let at = from; at < text.length;) {
+    const colon = text.indexOf(":", at);
+    const name = text.slice(at, Math.max(colon, at));
     if (!TOKEN.test(name)) throw malformed("a header line is malformed");
-    fields.push([name.toLowerCase(), withoutBlanks(line, colon + 1)]);
+    // `trim()` would take away more than the standard's blanks.
+    let start = colon + 1;
+    while (isBlank(text.charCodeAt(start))) start++;
+    let end = start;
+    for (at = start; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === CR && text.charCodeAt(at + 1) === LF) break;
+      if (isForbidden(code)) throw malformed("the head holds a forbidden character or a bare line end");
+      if (!isBlank(code)) end = at + 1;
+    }
+    at += 2;
+    if (fields.length === MAX_HEADERS) throw new MessageError(431, `more than ${MAX_HEADERS} headers`);
+    fields.push([name.toLowerCase(), text.slice(start, end)]);
   }
   return new HeaderFields(fields);
 }
 
-/** The value without blanks around it; `trim()` would take away more than the standard's blanks. */
-function withoutBlanks(line: string, from: number): string {
-  let start = from;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start++;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
-  return line.slice(start, end);
+/** Control characters, line ends among them. */
+function isForbidden(code: number): boolean {
+  return (code < SPACE && code !== TAB) || code === DELETE;
 }
 
 function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+  return code === SPACE || code === TAB;
 }
 
 function malformed(problem: string): MessageError {
   return new MessageError(400, problem);
 }
 
-/** The lines of a head with the blank line behind them. */
-export function formatHead(startLine: string, headers: Iterable<readonly [string, string]>): string {
-  let text = `${startLine}\r\n`;
-  for (const [name, value] of headers) text += `${name}: ${value}\r\n`;
-  return `${text}\r\n`;
+/** One field of a head that is written, with its line end; the head ends with another line end. */
+export function fieldLine(name: string, value: string): string {
+  return `${name}: ${value}\r\n`;
 }

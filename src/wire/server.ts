@@ -155,7 +155,8 @@ class ServerConnection {
   readonly #options: ServerConnectionOptions;
   readonly #remoteAddress: string;
   #phase: "idle" | "head" | "exchange" | "linger" = "idle";
-  #phaseSinceMs: number;
+  /** When it was first looked at in this phase; null: not yet. A clock read at each change would cost more than all looks. */
+  #phaseSinceMs: number | null = null;
   /** Writes that the client had taken when it was last looked at, and since when it has taken nothing more. */
   #seenWrites = 0;
   #takingSinceMs: number;
@@ -167,7 +168,7 @@ class ServerConnection {
     this.#input = new ConnectionInput(connection);
     this.#output = new ConnectionOutput(connection);
     this.#remoteAddress = "hostname" in connection.remoteAddr ? connection.remoteAddr.hostname : "";
-    this.#phaseSinceMs = this.#takingSinceMs = options.clock.monotonic();
+    this.#takingSinceMs = options.clock.monotonic();
     connection.setNoDelay?.(true);
   }
 
@@ -204,6 +205,7 @@ class ServerConnection {
   checkTime(nowMs: number): void {
     const { headTimeoutMs = HEAD_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
     const { writeTimeoutMs = WRITE_TIMEOUT_MS } = this.#options;
+    this.#phaseSinceMs ??= nowMs;
     const passedMs = nowMs - this.#phaseSinceMs;
     const { isWriting, acceptedWrites } = this.#output;
     if (!isWriting || acceptedWrites !== this.#seenWrites) {
@@ -219,7 +221,7 @@ class ServerConnection {
 
   #enter(phase: "idle" | "head" | "exchange" | "linger"): void {
     this.#phase = phase;
-    this.#phaseSinceMs = this.#options.clock.monotonic();
+    this.#phaseSinceMs = null;
   }
 
   /** The next request; null when there is none: the connection ended, or sent what is no request. */

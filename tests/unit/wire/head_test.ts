@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { replyFraming, requestFraming } from "../../../src/wire/framing.ts";
-import { formatHead, MessageError, parseReplyHead, parseRequestHead } from "../../../src/wire/head.ts";
+import { MessageError, parseReplyHead, parseRequestHead } from "../../../src/wire/head.ts";
 
 const HOST = "\r\nHost: x";
 
@@ -89,11 +89,4 @@ Deno.test("replyFraming() knows replies without a body, and those that end with 
   assert.deepEqual(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5"), {
     type: "chunked",
   });
-});
-
-Deno.test("formatHead() ends with the blank line", () => {
-  assert.equal(
-    formatHead("HTTP/1.1 200 OK", [["a", "1"], ["b", "2"]]),
-    "HTTP/1.1 200 OK\r\na: 1\r\nb: 2\r\n\r\n",
-  );
 });
