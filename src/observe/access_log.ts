@@ -33,6 +33,7 @@ export class AccessLog {
   readonly #options: AccessLogOptions;
   readonly #remembered = new Map<string, Remembered>();
   #secrets: Iterable<string> | null = null;
+  #time = { ms: NaN, text: "" };
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
@@ -45,7 +46,7 @@ export class AccessLog {
       this.#remembered.clear();
       this.#secrets = secrets;
     }
-    const time = new Date().toISOString();
+    const time = this.#now();
     const attempts = record.attempts.length;
     const ms = Math.round(record.elapsedMs);
     const message =
@@ -69,6 +70,13 @@ export class AccessLog {
       request_id: record.requestId,
     });
     this.#options.write(`${this.#options.escapeJson(line)}\n`);
+  }
+
+  /** Under load, several requests end in the same millisecond. */
+  #now(): string {
+    const ms = Date.now();
+    if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() };
+    return this.#time.text;
   }
 
   #shown(value: string | null): string {

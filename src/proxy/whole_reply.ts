@@ -163,14 +163,16 @@ const ERROR_COMPANIONS = new Set([
 ]);
 
 const decoder = new TextDecoder();
-/** Shows the first key of any object but one that is indented oddly. */
-const BEGINNING_BYTES = 64;
+const QUOTE = 0x22;
+const OPENING_BRACE = 0x7b;
+const SPACE = 0x20;
+const MAX_KEY_LENGTH = 32;
 
 /** The message of a JSON object that is only an error; null for anything else. */
 export function onlyError(bytes: Uint8Array): string | null {
   // Looked at before all else, because nearly every reply shows by its first key that it is none.
-  const [, firstKey] = /^\s*\{\s*"([^"]*)"/.exec(decoder.decode(bytes.subarray(0, BEGINNING_BYTES))) ?? [];
-  if (firstKey !== undefined && !ERROR_COMPANIONS.has(firstKey)) return null;
+  const firstKey = firstKeyOf(bytes);
+  if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
   try {
     const text = decoder.decode(bytes);
     if (!text.includes('"error"')) return null;
@@ -182,4 +184,26 @@ export function onlyError(bytes: Uint8Array): string | null {
   } catch {
     return null;
   }
+}
+
+/** The first key of a JSON object; null when it does not begin like one. */
+function firstKeyOf(bytes: Uint8Array): string | null {
+  const brace = endOfBlanks(bytes, 0);
+  const quote = endOfBlanks(bytes, brace + 1);
+  if (bytes[brace] !== OPENING_BRACE || bytes[quote] !== QUOTE) return null;
+  let key = "";
+  for (let at = quote + 1; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === QUOTE) return key;
+    key += String.fromCharCode(byte);
+    // Longer than any that matters.
+    if (key.length > MAX_KEY_LENGTH) return key;
+  }
+  return null;
+}
+
+function endOfBlanks(bytes: Uint8Array, start: number): number {
+  let end = start;
+  while (end < bytes.length && (bytes[end] ?? 0) <= SPACE) end++;
+  return end;
 }

@@ -214,14 +214,20 @@ class Exchange implements LendingSource {
         this.#onUploaded,
         () => {},
       );
-      const head = await this.#readHead();
+      const { input } = this.#connection;
+      let head: ReplyHead | null = null;
+      while (head === null && (input.availableBytes > 0 || await input.fill())) {
+        const text = takeHead(input) ?? await readHead(input);
+        if (text === null) break;
+        head = finalHead(text);
+      }
       if (head === null) {
         if (!isReused) await upload;
         this.#end(false);
         throwIfCancelled(this.#cancellation);
         return null;
       }
-      this.#body = new MessageBody(this.#connection.input, replyFraming(head, this.#method));
+      this.#body = new MessageBody(input, replyFraming(head, this.#method));
       // After a 101 the connection speaks something else.
       this.#isReusable = head.status >= 200 && isPersistent(head) && !isAmbiguous(head);
       if (this.#body.isDone) this.#finish();
@@ -278,18 +284,6 @@ class Exchange implements LendingSource {
     this.#end(false);
   }
 
-  /** The final head; interim ones (1xx) are passed over. */
-  async #readHead(): Promise<ReplyHead | null> {
-    const { input } = this.#connection;
-    for (;;) {
-      if (input.availableBytes === 0 && !await input.fill()) return null;
-      const text = takeHead(input) ?? await readHead(input);
-      if (text === null) return null;
-      const head = parseReplyHead(text);
-      if (head.status >= 200 || head.status < 100 || head.status === 101) return head;
-    }
-  }
-
   #finish(): void {
     this.#end(this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0);
   }
@@ -302,6 +296,12 @@ class Exchange implements LendingSource {
     if (isReusable) this.#pool.give(this.#connection);
     else this.#connection.close();
   }
+}
+
+/** Null for an interim one (1xx), which another follows. */
+function finalHead(text: string): ReplyHead | null {
+  const head = parseReplyHead(text);
+  return head.status >= 200 || head.status < 100 || head.status === 101 ? head : null;
 }
 
 function throwIfCancelled({ isCancelled }: Cancellation): void {

@@ -19,11 +19,22 @@ const MAX_TRAILER_BYTES = 16 * 1024;
 
 /** The next message's head as {@link readHead} gives it, or null: it has to wait for it, or to tell what is wrong. */
 export function takeHead(input: ConnectionInput): string | null {
-  const text = withoutLeadingLineEnds(input);
-  const end = text.indexOf("\r\n\r\n");
-  if (end < 0 || end > MAX_HEAD_BYTES) return null;
+  const bytes = input.available;
+  const start = endOfLeadingLineEnds(bytes);
+  const end = endOfHead(bytes, start);
+  if (end < 0 || end - start > MAX_HEAD_BYTES) return null;
+  const text = readLatin1(bytes.subarray(start, end));
   input.consume(end + 4);
-  return text.slice(0, end);
+  return text;
+}
+
+/** Where the empty line behind the head begins, with the end of the line before it; -1 when it has not come. */
+function endOfHead(bytes: Uint8Array, start: number): number {
+  for (let at = start + 3; at < bytes.length; at++) {
+    const isEnd = bytes[at] === LF && bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR;
+    if (isEnd) return at - 3;
+  }
+  return -1;
 }
 
 /**
@@ -54,13 +65,18 @@ export async function readHead(input: ConnectionInput): Promise<string | null> {
   }
 }
 
-/** RFC 9112 section 2.2: a client may send an empty line before its request. */
 function withoutLeadingLineEnds(input: ConnectionInput): string {
   const bytes = input.available;
-  let start = 0;
-  while (bytes[start] === CR && bytes[start + 1] === LF) start += 2;
+  const start = endOfLeadingLineEnds(bytes);
   input.consume(start);
   return readLatin1(bytes.subarray(start));
+}
+
+/** RFC 9112 section 2.2: a client may send an empty line before its request. */
+function endOfLeadingLineEnds(bytes: Uint8Array): number {
+  let end = 0;
+  while (bytes[end] === CR && bytes[end + 1] === LF) end += 2;
+  return end;
 }
 
 function tooLarge(): MessageError {
