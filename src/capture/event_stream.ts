@@ -89,12 +89,9 @@ export class EventStreamCapture implements Capture {
     let start = 0;
     while (stream !== null && start < chunk.length) {
       const isAtEvent = this.#parser.isBetweenEvents;
-      const like = isAtEvent ? this.#template?.read(stream, { bytes: chunk, start }) ?? null : null;
-      if (like !== null) {
-        this.#addTo?.append(like.text);
-        this.#misfits = 0;
-        start = like.end;
-        continue;
+      if (isAtEvent && this.#template !== null) {
+        start = this.#readAlike(this.#template, stream, { bytes: chunk, start });
+        if (start === chunk.length) return;
       }
       const end = stream.indexOf("\n\n", start) + 2;
       if (end < 2) break;
@@ -104,6 +101,29 @@ export class EventStreamCapture implements Capture {
       start = end;
     }
     if (start < chunk.length) this.#parser.push(start === 0 ? chunk : chunk.subarray(start));
+  }
+
+  /** Adds the texts of all events from `start` on that fit the template, as one; gives where the last of them ends. */
+  #readAlike(
+    template: EventTemplate,
+    stream: string,
+    { bytes, start }: { readonly bytes: Uint8Array; readonly start: number },
+  ): number {
+    const texts: string[] = [];
+    let end = start;
+    for (
+      let like = template.read(stream, { bytes, start });
+      like !== null;
+      like = template.read(stream, { bytes, start: end })
+    ) {
+      texts.push(like.text);
+      end = like.end;
+    }
+    if (texts.length > 0) {
+      this.#addTo?.append(texts.length === 1 ? texts[0] ?? "" : texts.join(""));
+      this.#misfits = 0;
+    }
+    return end;
   }
 
   #learn(event: string, draft: TextDraft): void {
