@@ -7,9 +7,10 @@ import { openDatabase } from "../../../src/store/sqlite.ts";
 import type { RecordFilter } from "../../../src/store/store.ts";
 import type { Endpoint } from "../contenders/contender.ts";
 import { oursContender, type UpstreamRow } from "../contenders/ours.ts";
-import { alternate } from "../measure/alternate.ts";
+import { rotated } from "../measure/alternate.ts";
 import { measuredRun } from "../measure/measured_run.ts";
 import { type Figures, median } from "../measure/statistics.ts";
+import { undisturbed } from "../measure/undisturbed.ts";
 import { replyBody, requestBody } from "../payloads.ts";
 import { COMMON_WORD, RARE_WORD, seededDatabase } from "../seeded_database.ts";
 import { startPlainUpstream } from "../upstreams/upstream.ts";
@@ -62,33 +63,34 @@ export const growth: Scenario = {
         contender: oursContender(program, version, { upstreams: manyUpstreams }),
       },
     ];
-    const contenders = kinds.map(({ contender }) => contender);
-    const upstream = await startPlainUpstream(upstreamPlace(bench), 400);
-    return await withEndpoints(bench, { contenders, upstream }, async (endpoints) => {
-      const run = async (endpoint: Endpoint, seconds: number): Promise<Figures> => {
-        const recordsBefore = withStore(endpoint, (store) => store.records.lastId());
-        const load = () =>
-          bench.fullLoad(loadTools(bench), { endpoint, body: BODY, connections: CONNECTIONS, seconds });
-        const figures = await measuredRun({ endpoint, upstream: upstream.service, load });
-        return { ...figures, recordsBefore, ...readTimes(endpoint) };
-      };
-      for (const endpoint of endpoints) {
+    // Two processes of one program differ more than what is measured here: each run has one of its own, and is alone.
+    const run = async ({ variant, upstreams, contender }: typeof kinds[number]): Promise<Figures> => {
+      bench.say(`growth, ${variant}`);
+      const upstream = await startPlainUpstream(upstreamPlace(bench), 400);
+      return await withEndpoints(bench, { contenders: [contender], upstream }, async ([endpoint]) => {
+        if (endpoint === undefined) throw new RangeError("a contender without an endpoint");
+        const measure = async (seconds: number): Promise<Figures> => {
+          const recordsBefore = withStore(endpoint, (store) => store.records.lastId());
+          const load = () =>
+            bench.fullLoad(loadTools(bench), { endpoint, body: BODY, connections: CONNECTIONS, seconds });
+          const figures = await measuredRun({ endpoint, upstream: upstream.service, load });
+          return { ...figures, recordsBefore, upstreams, ...readTimes(endpoint) };
+        };
         await probe(endpoint, BODY, EXPECTED);
-        await run(endpoint, warmUpSeconds(bench));
-      }
-      bench.say("growth");
-      const measured = await alternate(
-        endpoints,
-        bench.rounds,
-        (endpoint) => run(endpoint, bench.isQuick ? 2 : 5),
-      );
-      return [...measured.values()].map((rounds, index) => ({
-        scenario: "growth",
-        variant: kinds[index]?.variant ?? "",
-        contender: "ours" as const,
-        rounds: rounds.map((figures) => ({ ...figures, upstreams: kinds[index]?.upstreams ?? NaN })),
-      }));
-    });
+        await measure(warmUpSeconds(bench));
+        return await undisturbed(() => measure(bench.isQuick ? 2 : 5));
+      });
+    };
+    const measured = new Map<string, Figures[]>(kinds.map(({ variant }) => [variant, []]));
+    for (let round = 0; round < bench.rounds; round++) {
+      for (const kind of rotated(kinds, round)) measured.get(kind.variant)?.push(await run(kind));
+    }
+    return [...measured].map(([variant, rounds]) => ({
+      scenario: "growth",
+      variant,
+      contender: "ours" as const,
+      rounds,
+    }));
   },
 };
 
