@@ -5,6 +5,7 @@ import {
   type BreakerState,
   CLOSED,
   FIRST_OPEN_MS,
+  isUnmoved,
   MAX_OPEN_MS,
   transition,
 } from "../../../src/core/breaker.ts";
@@ -77,4 +78,15 @@ Deno.test("an upstream that keeps failing waits twice as long each time, up to f
     nowMs = state.untilMs;
   }
   assert.deepEqual(waits, [30, 60, 120, 240, 300, 300]);
+});
+
+Deno.test("isUnmoved() is true of the events that pass an upstream that is well, and never contradicts transition()", () => {
+  assert.ok([SUCCESS, TRY, ABANDONED].every((event) => isUnmoved(CLOSED, event)));
+  for (const state of [closed(0), closed(1), closed(2), open(100, 1), halfOpen(1)]) {
+    for (const event of [SUCCESS, FAILURE, TRY, ABANDONED, throttled(5)]) {
+      for (const nowMs of [0, 100, 1e9]) {
+        if (isUnmoved(state, event)) assert.equal(transition(state, event, nowMs), state);
+      }
+    }
+  }
 });
