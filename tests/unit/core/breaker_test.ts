@@ -82,8 +82,10 @@ Deno.test("an upstream that keeps failing waits twice as long each time, up to f
 
 Deno.test("isUnmoved() is true of the events that pass an upstream that is well, and never contradicts transition()", () => {
   assert.ok([SUCCESS, TRY, ABANDONED].every((event) => isUnmoved(CLOSED, event)));
-  for (const state of [closed(0), closed(1), closed(2), open(100, 1), halfOpen(1)]) {
-    for (const event of [SUCCESS, FAILURE, TRY, ABANDONED, throttled(5)]) {
+  const states: BreakerState[] = [closed(0), closed(1), closed(2), open(100, 1), halfOpen(1)];
+  const events: BreakerEvent[] = [SUCCESS, FAILURE, TRY, ABANDONED, throttled(5)];
+  for (const state of states) {
+    for (const event of events) {
       for (const nowMs of [0, 100, 1e9]) {
         if (isUnmoved(state, event)) assert.equal(transition(state, event, nowMs), state);
       }
