@@ -120,7 +120,7 @@ export class EventStreamCapture implements Capture {
       end = like.end;
     }
     if (texts.length > 0) {
-      this.#addTo?.append(texts.length === 1 ? texts[0] ?? "" : texts.join(""));
+      this.#addTo?.append(texts.join(""));
       this.#misfits = 0;
     }
     return end;

@@ -78,8 +78,7 @@ function watch(): void {
 
 /** What is at the path now has a journal of its own. */
 function reopened(): void {
-  journal?.close();
-  journal = null;
+  closeJournal();
   reply({ type: "reopened" });
 }
 
@@ -88,6 +87,11 @@ function syncJournal(): void {
   if (settings === null || settings.durability === "full") return;
   journal ??= new JournalSync({ path: settings.path, clock });
   journal.committed();
+}
+
+function closeJournal(): void {
+  journal?.close();
+  journal = null;
 }
 
 function beginChores(delayMs: number): void {
@@ -149,8 +153,7 @@ function close(): void {
   clearInterval(watchTimer);
   following.stop();
   retention.stop();
-  journal?.close();
-  journal = null;
+  closeJournal();
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });

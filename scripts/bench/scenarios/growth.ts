@@ -7,10 +7,9 @@ import { openDatabase } from "../../../src/store/sqlite.ts";
 import type { RecordFilter } from "../../../src/store/store.ts";
 import type { Endpoint } from "../contenders/contender.ts";
 import { oursContender, type UpstreamRow } from "../contenders/ours.ts";
-import { rotated } from "../measure/alternate.ts";
+import { alternate } from "../measure/alternate.ts";
 import { measuredRun } from "../measure/measured_run.ts";
 import { type Figures, median } from "../measure/statistics.ts";
-import { undisturbed } from "../measure/undisturbed.ts";
 import { replyBody, requestBody } from "../payloads.ts";
 import { COMMON_WORD, RARE_WORD, seededDatabase } from "../seeded_database.ts";
 import { startPlainUpstream } from "../upstreams/upstream.ts";
@@ -78,14 +77,11 @@ export const growth: Scenario = {
         };
         await probe(endpoint, BODY, EXPECTED);
         await measure(warmUpSeconds(bench));
-        return await undisturbed(() => measure(bench.isQuick ? 2 : 5));
+        return await measure(bench.isQuick ? 2 : 5);
       });
     };
-    const measured = new Map<string, Figures[]>(kinds.map(({ variant }) => [variant, []]));
-    for (let round = 0; round < bench.rounds; round++) {
-      for (const kind of rotated(kinds, round)) measured.get(kind.variant)?.push(await run(kind));
-    }
-    return [...measured].map(([variant, rounds]) => ({
+    const measured = await alternate(kinds, bench.rounds, run);
+    return [...measured].map(([{ variant }, rounds]) => ({
       scenario: "growth",
       variant,
       contender: "ours" as const,
