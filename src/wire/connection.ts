@@ -17,10 +17,12 @@ export interface ByteConnection {
   close(): void;
 }
 
-/** What an idle connection holds. */
+/** What a connection holds that nothing large has come by. */
 const SMALL_BYTES = 4 * 1024;
-/** What one read may bring at most. */
-const LARGE_BYTES = 64 * 1024;
+/** What one read may bring at most: as much as Linux keeps for a socket at first. */
+const LARGE_BYTES = 128 * 1024;
+/** After so many reads in a row that would have fitted a small buffer, a connection gives its large one back. */
+const SMALL_READS = 4;
 
 /** Buffers of one size that nobody uses, for the next who needs one: making one costs more than what is done with it. */
 class SpareBuffers {
@@ -78,6 +80,8 @@ export class ConnectionInput {
   #start = 0;
   #end = 0;
   #wasFilled = false;
+  /** Reads in a row that a small buffer would have been enough for. */
+  #smallReads = 0;
   #reading: Promise<boolean> | null = null;
   // Made once: an async function would leave several objects behind for each event of a stream.
   readonly #onRead = (count: number | null): boolean => {
@@ -85,6 +89,7 @@ export class ConnectionInput {
     if (count === null) return false;
     this.#end += count;
     this.#wasFilled = this.#end === this.#buffer.length;
+    this.#smallReads = count < SMALL_BYTES ? this.#smallReads + 1 : 0;
     return true;
   };
   readonly #onBroken = (error: unknown): never => {
@@ -145,7 +150,10 @@ export class ConnectionInput {
     const isEmpty = this.#start === this.#end;
     const isFull = !isEmpty && this.#start === 0 && this.#end === this.#buffer.length;
     const isSmall = this.#buffer.length < LARGE_BYTES;
-    if (isFull || (this.#wasFilled && isSmall)) {
+    if (isEmpty && !isSmall && this.#smallReads >= SMALL_READS) {
+      largeBuffers.give(this.#buffer);
+      this.#buffer = new Uint8Array(SMALL_BYTES);
+    } else if (isFull || (this.#wasFilled && isSmall)) {
       const grown = isSmall ? largeBuffers.take() : new Uint8Array(this.#buffer.length * 2);
       grown.set(this.available);
       this.#buffer = grown;

@@ -10,6 +10,9 @@ export interface PoolOptions {
   readonly maxIdlePerOrigin: number;
 }
 
+/** Idle connections of an origin that keep the large buffer which their last reply had use for. */
+const MAX_LARGE_IDLE = 64;
+
 /** A connection that serves one request after the other. */
 export class PooledConnection {
   readonly input: ConnectionInput;
@@ -63,7 +66,8 @@ export class Pool {
   give(connection: PooledConnection): void {
     if (this.#isClosed || this.#idle.length >= this.#options.maxIdlePerOrigin) return connection.close();
     connection.idleSinceMs = this.#options.clock.monotonic();
-    connection.input.shrink();
+    // The last one given is taken first: it is the others whose large buffers would lie about.
+    if (this.#idle.length >= MAX_LARGE_IDLE) connection.input.shrink();
     connection.isIdle = true;
     this.#idle.push(connection);
     const drop = () => {
