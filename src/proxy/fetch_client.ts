@@ -81,6 +81,9 @@ class FetchedBody implements LendingSource {
     return this.take();
   }
 
+  /** What is lent is a copy. */
+  release(): void {}
+
   async ready(): Promise<void> {
     this.#waiting = await this.read();
   }

@@ -53,7 +53,7 @@ export type Proof =
   }
   | {
     readonly type: "open";
-    /** Read, not yet sent; already shown to the capture (and masked) when `isHeldCaptured`. */
+    /** Read, not yet sent; already shown to the capture (and masked) when `isHeldCaptured`. The last may be lent. */
     readonly held: readonly Uint8Array<ArrayBuffer>[];
     readonly isHeldCaptured: boolean;
     readonly body: ReplyBody;
@@ -165,6 +165,8 @@ class StreamGate {
   /** Bytes of the stream that have gone out early. */
   #sentBytes = 0;
   #isWaitOver = false;
+  /** The last piece that is held is lent; one that has to stay is copied. */
+  #isLastLent = false;
 
   constructor(reader: TimedReader, context: Proving) {
     this.#reader = reader;
@@ -184,10 +186,12 @@ class StreamGate {
       }
       const { gateMs, firstTokenTimeoutMs } = this.#context.times;
       const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
-      const read = this.#reader.take() ?? await this.#reader.read(limitMs - this.#elapsedMs());
+      this.#own();
+      const lent = this.#reader.lend();
+      const read = lent ?? await this.#reader.read(limitMs - this.#elapsedMs());
       switch (read.type) {
         case "chunk":
-          this.#take(read.bytes);
+          this.#take(read.bytes, lent !== null);
           break;
         case "end":
           return this.#endedWithoutContent();
@@ -218,11 +222,19 @@ class StreamGate {
     return this.#context.clock.monotonic() - this.#startedMs;
   }
 
-  #take(chunk: Uint8Array<ArrayBuffer>): void {
-    this.#capture.push(chunk);
+  #take(chunk: Uint8Array<ArrayBuffer>, isLent = false): void {
+    this.#capture.push(chunk, isLent);
     this.#held.push(chunk);
+    this.#isLastLent = isLent;
     this.#heldBytes += chunk.length;
     this.#context.account.take(chunk.length);
+  }
+
+  /** Before the reader is asked again. */
+  #own(): void {
+    const last = this.#held.at(-1);
+    if (this.#isLastLent && last !== undefined) this.#held[this.#held.length - 1] = last.slice();
+    this.#isLastLent = false;
   }
 
   /** The proof, once what has been seen suffices; null while the choice is open. */
@@ -259,17 +271,22 @@ class StreamGate {
     const all = concat(this.#held);
     const rest = all.slice(count);
     this.#held = rest.length > 0 ? [rest] : [];
+    this.#isLastLent = false;
     this.#heldBytes = rest.length;
     this.#sentBytes += count;
     return all.slice(0, count);
   }
 
   #result(problem: ReplyProblem | null): Proof {
+    // The choice may fall on another upstream: this one's connection is free.
+    if (problem !== null) this.#own();
+    const body = this.#reader.rest();
+    if (problem !== null) body.release();
     return {
       type: "open",
       held: this.#held,
       isHeldCaptured: true,
-      body: this.#reader.rest(),
+      body,
       capture: this.#capture,
       isEventStream: true,
       problem,

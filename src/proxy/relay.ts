@@ -26,6 +26,7 @@ export type RelayEnd =
   | { readonly type: "stopped" };
 
 export interface RelaySource {
+  /** Goes out first; the last piece may be lent by `body`. */
   readonly held: readonly Uint8Array<ArrayBuffer>[];
   readonly isHeldCaptured: boolean;
   readonly body: ReplyBody;
@@ -148,6 +149,7 @@ export class Relay {
       // It has left while the last bytes were on their way: the reply itself was whole.
     }
     this.#stop();
+    this.#source.body.release();
   }
 
   /** The client left. */
@@ -179,15 +181,14 @@ export class Relay {
 
   /** Shows bytes to the capture; what the client gets of them. What is not held is lent. */
   #take(chunk: Uint8Array<ArrayBuffer>, { isHeld }: { isHeld: boolean }): Uint8Array<ArrayBuffer> {
-    const { mask, errorEventMask, capture, body, isHeldCaptured } = this.#source;
+    const { mask, errorEventMask, capture, isHeldCaptured } = this.#source;
     this.#bytes += chunk.length;
     let bytes = mask === null ? chunk : mask.push(chunk);
     if (!isHeld || !isHeldCaptured) capture.push(bytes, !isHeld);
     this.#hooks.onProgress(bytes.length);
     const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
     if (isError) bytes = errorEventMask.maskWithin(bytes);
-    // The connection that they came by serves another request by the time they go out.
-    return !isHeld && body.isDone && bytes === chunk ? bytes.slice() : bytes;
+    return bytes;
   }
 
   /** What the mask has held back, once the body has ended. */

@@ -32,6 +32,14 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     return this.#body.isDone ? END : null;
   }
 
+  /** The same, lent: see {@link LendingSource.lend}. */
+  lend(this: TimedReader<LendingSource>): TimedRead | null {
+    if (this.#pending !== null) return null;
+    const bytes = this.#body.lend();
+    if (bytes !== null) return { type: "chunk", bytes };
+    return this.#body.isDone ? END : null;
+  }
+
   /** Never rejects. `limitMs` <= 0 still takes what is already there. */
   read(limitMs: number): Promise<TimedRead> {
     const taken = this.take();
@@ -86,6 +94,10 @@ class Resumed implements LendingSource {
 
   lend(): Uint8Array<ArrayBuffer> | null {
     return this.#first === null && this.#waiting === null ? this.#body.lend() : this.take();
+  }
+
+  release(): void {
+    this.#body.release();
   }
 
   async ready(): Promise<void> {

@@ -15,10 +15,14 @@ export interface ByteSource {
 /** A source whose bytes can be looked at where they lie, which spares a stream the copy of each event. */
 export interface LendingSource extends ByteSource {
   /**
-   * As {@link take}, without a copy: valid until the source is asked again; of a source that {@link isDone} now, until
-   * control goes back to the event loop.
+   * As {@link take}, without a copy: valid until the source is asked again, or told that it is no longer needed.
    */
   lend(): Uint8Array<ArrayBuffer> | null;
+  /**
+   * What was lent last is no longer needed. Asking again says the same; a source that {@link isDone} waits for one of
+   * them, or for {@link cancel}, before its connection serves another request.
+   */
+  release(): void;
   /** Waits until asking again is of use. Rejects, then always, as {@link read} does. */
   ready(): Promise<void>;
 }

@@ -194,6 +194,8 @@ class Exchange implements LendingSource {
   #isReusable = false;
   #isUploading = true;
   #isOver = false;
+  /** The last bytes of the body are lent: where they lie, the next reply would go. */
+  #isEndLent = false;
   #error: unknown = null;
 
   constructor(connection: PooledConnection, request: ClientRequest, pool: Pool) {
@@ -241,7 +243,7 @@ class Exchange implements LendingSource {
   }
 
   get isDone(): boolean {
-    return this.#isOver && this.#error === null;
+    return (this.#isOver || this.#isEndLent) && this.#error === null;
   }
 
   take(): Uint8Array<ArrayBuffer> | null {
@@ -252,26 +254,37 @@ class Exchange implements LendingSource {
     return this.#take(true);
   }
 
+  release(): void {
+    if (!this.#isEndLent) return;
+    this.#isEndLent = false;
+    this.#finish();
+  }
+
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     for (;;) {
       const bytes = this.take();
       if (bytes !== null) return bytes;
-      if (this.#isOver && this.#error === null) return null;
+      if (this.isDone) return null;
       await this.ready();
     }
   }
 
   ready(): Promise<void> {
+    this.release();
     if (this.#error !== null) return Promise.reject(this.#error);
     if (this.#isOver || this.#body === null) return Promise.resolve();
     return this.#connection.input.fill().then(this.#onFilled, this.#onBroken);
   }
 
   #take(isLent: boolean): Uint8Array<ArrayBuffer> | null {
+    this.release();
     if (this.#isOver || this.#body === null) return null;
     try {
       const bytes = this.#body.take(isLent);
-      if (this.#body.isDone) this.#finish();
+      if (this.#body.isDone) {
+        if (isLent && bytes !== null) this.#isEndLent = true;
+        else this.#finish();
+      }
       return bytes;
     } catch (error) {
       this.#error = error;
@@ -291,6 +304,7 @@ class Exchange implements LendingSource {
   #end(isReusable: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#isEndLent = false;
     this.#cancellation.offCancel(this.#abort);
     this.#pool.ended();
     if (isReusable) this.#pool.give(this.#connection);

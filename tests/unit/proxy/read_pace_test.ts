@@ -144,6 +144,8 @@ class FedBody implements LendingSource {
 
   take = this.lend;
   read = (): Promise<null> => Promise.resolve(null);
+  release(): void {}
+
   cancel(): void {}
 }
 

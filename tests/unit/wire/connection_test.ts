@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { systemClock } from "../../../src/cli/clock.ts";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
+import type { LendingSource } from "../../../src/wire/byte_source.ts";
 import { HttpClient } from "../../../src/wire/client.ts";
 import { type ByteConnection, ConnectionInput } from "../../../src/wire/connection.ts";
 import { MessageBody } from "../../../src/wire/reading.ts";
@@ -37,35 +38,86 @@ Deno.test("a connection reads in large pieces once a small buffer was full, and 
   assert.deepEqual(rooms, [SMALL, SMALL, ...Array<number>(9).fill(LARGE), SMALL, SMALL]);
 });
 
+const BODY = "0123456789".repeat(10_000);
+
 Deno.test("a large reply finds room for all of it on a connection that brought one before", async () => {
-  const body = "x".repeat(100_000);
-  const upstream = new RepeatingUpstream(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  const { client, connections, send } = clientOf(BODY);
+  for (let reply = 1; reply <= 3; reply++) {
+    for (const upstream of connections) upstream.reads = 0;
+    const body = await send();
+    let bytes = 0;
+    for (let piece = await body.read(); piece !== null; piece = await body.read()) bytes += piece.length;
+    assert.equal(bytes, BODY.length);
+    if (reply > 1) assert.deepEqual(connections.map(({ reads }) => reads), [1], `reply ${reply}`);
+  }
+  client.close();
+});
+
+Deno.test("a connection serves no other request while the end of a reply is lent", async () => {
+  const { client, connections, send } = clientOf(BODY);
+  const first = await send();
+  const lent = await lendToEnd(first);
+  assert.equal(first.isDone, true);
+  const second = await send();
+  await lendToEnd(second);
+  assert.equal(connections.length, 2);
+  assert.equal(BODY.endsWith(Buffer.from(lent).toString()), true);
+
+  first.release();
+  const third = await send();
+  await lendToEnd(third);
+  assert.equal(connections.length, 2);
+
+  // Somebody may still be reading what was lent.
+  third.cancel();
+  assert.deepEqual(connections.map(({ isClosed }) => isClosed), [true, false]);
+  await send();
+  assert.equal(connections.length, 3);
+  second.cancel();
+  client.close();
+});
+
+/** A client of an upstream that answers each request with `body`, and the connections that it has made. */
+function clientOf(body: string) {
+  const connections: RepeatingUpstream[] = [];
   const client = new HttpClient({
     clock: systemClock,
-    maxIdlePerOrigin: 1,
+    maxIdlePerOrigin: 8,
     idleTimeoutMs: 60_000,
-    connect: () => Promise.resolve(upstream),
+    connect: () => {
+      const connection = new RepeatingUpstream(
+        `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+      );
+      connections.push(connection);
+      return Promise.resolve(connection);
+    },
   });
-  for (let reply = 1; reply <= 3; reply++) {
-    upstream.reads = 0;
-    const { body } = await client.send({
+  const send = async (): Promise<LendingSource> => {
+    const reply = await client.send({
       url: "http://upstream.test/",
       method: "GET",
       headers: new HeaderFields([]),
       body: null,
       cancellation: new Cancellation(),
     });
-    let bytes = 0;
-    for (let piece = await body.read(); piece !== null; piece = await body.read()) bytes += piece.length;
-    assert.equal(bytes, 100_000);
-    if (reply > 1) assert.equal(upstream.reads, 1, `reply ${reply}`);
+    return reply.body;
+  };
+  return { client, connections, send };
+}
+
+/** What was lent last. */
+async function lendToEnd(body: LendingSource): Promise<Uint8Array> {
+  for (;;) {
+    const bytes = body.lend();
+    if (bytes === null) await body.ready();
+    else if (body.isDone) return bytes;
   }
-  client.close();
-});
+}
 
 /** Answers each request with the same bytes, as many a read as there is room for. */
 class RepeatingUpstream implements ByteConnection {
   reads = 0;
+  isClosed = false;
   readonly #reply: Buffer;
   #left: Buffer = Buffer.alloc(0);
   #wake: () => void = () => {};
@@ -93,6 +145,7 @@ class RepeatingUpstream implements ByteConnection {
   }
 
   close(): void {
+    this.isClosed = true;
     this.#wake();
   }
 }
