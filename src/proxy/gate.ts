@@ -278,10 +278,12 @@ class StreamGate {
   }
 
   #result(problem: ReplyProblem | null): Proof {
-    // The choice may fall on another upstream: this one's connection is free.
-    if (problem !== null) this.#own();
     const body = this.#reader.rest();
-    if (problem !== null) body.release();
+    if (problem !== null) {
+      // The choice may fall on another upstream: this one's connection need not wait for it.
+      this.#own();
+      body.release();
+    }
     return {
       type: "open",
       held: this.#held,

@@ -26,16 +26,15 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
 
   /** What {@link read} would give at once; null when it would have to wait. */
   take(): TimedRead | null {
-    if (this.#pending !== null) return null;
-    const bytes = this.#body.take();
-    if (bytes !== null) return { type: "chunk", bytes };
-    return this.#body.isDone ? END : null;
+    return this.#pending === null ? this.#come(this.#body.take()) : null;
   }
 
   /** The same, lent: see {@link LendingSource.lend}. */
   lend(this: TimedReader<LendingSource>): TimedRead | null {
-    if (this.#pending !== null) return null;
-    const bytes = this.#body.lend();
+    return this.#pending === null ? this.#come(this.#body.lend()) : null;
+  }
+
+  #come(bytes: Uint8Array<ArrayBuffer> | null): TimedRead | null {
     if (bytes !== null) return { type: "chunk", bytes };
     return this.#body.isDone ? END : null;
   }

@@ -19,7 +19,7 @@ export interface ByteConnection {
 
 /** What a connection holds that nothing large has come by. */
 const SMALL_BYTES = 4 * 1024;
-/** What one read may bring at most: as much as Linux keeps for a socket at first. */
+/** What one read may bring at most: as much as Linux keeps for a socket by default (`tcp_rmem`). */
 const LARGE_BYTES = 128 * 1024;
 /** After so many reads in a row that would have fitted a small buffer, a connection gives its large one back. */
 const SMALL_READS = 4;
