@@ -30,7 +30,7 @@ export interface UpstreamRow {
 /** The executable at that path, or the source. */
 export function oursProgram(executable: string | null): Program {
   if (executable !== null) return { command: executable, args: [], note: executable };
-  const args = ["run", "-A", "--no-check", "--quiet", `--v8-flags=${V8_FLAGS}`, main];
+  const args = ["run", "-A", "--no-check", "--quiet", `--v8-flags=${V8_FLAGS.join(",")}`, main];
   return { command: Deno.execPath(), args, note: "from source" };
 }
 
