@@ -183,12 +183,11 @@ export class Relay {
   #take(chunk: Uint8Array<ArrayBuffer>, { isHeld }: { isHeld: boolean }): Uint8Array<ArrayBuffer> {
     const { mask, errorEventMask, capture, isHeldCaptured } = this.#source;
     this.#bytes += chunk.length;
-    let bytes = mask === null ? chunk : mask.push(chunk);
+    const bytes = mask === null ? chunk : mask.push(chunk);
     if (!isHeld || !isHeldCaptured) capture.push(bytes, !isHeld);
     this.#hooks.onProgress(bytes.length);
     const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
-    if (isError) bytes = errorEventMask.maskWithin(bytes);
-    return bytes;
+    return isError ? errorEventMask.maskWithin(bytes) : bytes;
   }
 
   /** What the mask has held back, once the body has ended. */

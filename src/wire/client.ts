@@ -304,7 +304,6 @@ class Exchange implements LendingSource {
   #end(isReusable: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#isEndLent = false;
     this.#cancellation.offCancel(this.#abort);
     this.#pool.ended();
     if (isReusable) this.#pool.give(this.#connection);

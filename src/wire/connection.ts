@@ -130,6 +130,7 @@ export class ConnectionInput {
    */
   fill(): Promise<boolean> {
     if (this.#reading === null) {
+      if (this.#smallReads >= SMALL_READS) this.shrink();
       this.#makeRoom();
       const room = this.#end === 0 ? this.#buffer : this.#buffer.subarray(this.#end);
       this.#reading = this.#connection.read(room).then(this.#onRead, this.#onBroken);
@@ -137,7 +138,7 @@ export class ConnectionInput {
     return this.#reading;
   }
 
-  /** Gives a large buffer back; for a connection that becomes idle. */
+  /** Gives a large buffer back, unless something waits in it. */
   shrink(): void {
     if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
     largeBuffers.give(this.#buffer);
@@ -150,10 +151,7 @@ export class ConnectionInput {
     const isEmpty = this.#start === this.#end;
     const isFull = !isEmpty && this.#start === 0 && this.#end === this.#buffer.length;
     const isSmall = this.#buffer.length < LARGE_BYTES;
-    if (isEmpty && !isSmall && this.#smallReads >= SMALL_READS) {
-      largeBuffers.give(this.#buffer);
-      this.#buffer = new Uint8Array(SMALL_BYTES);
-    } else if (isFull || (this.#wasFilled && isSmall)) {
+    if (isFull || (this.#wasFilled && isSmall)) {
       const grown = isSmall ? largeBuffers.take() : new Uint8Array(this.#buffer.length * 2);
       grown.set(this.available);
       this.#buffer = grown;

@@ -1,6 +1,6 @@
 /** Connections to upstreams: kept, used again, and what happens when one closes just as it is used again. */
 import assert from "node:assert/strict";
-import { RawUpstream, writeAll } from "../support/raw_upstream.ts";
+import { type ConnectionScript, RawUpstream, writeAll } from "../support/raw_upstream.ts";
 import { eventually, Router } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, hang, type Script, stream } from "../support/upstream.ts";
 
@@ -17,9 +17,9 @@ Deno.test("requests in a row use one connection, streams too", async () => {
   assert.equal(upstream.acceptedCount, 1);
 });
 
-Deno.test("streams that come in one piece leave their connection to the next one, and each client gets its own", async () => {
-  const events = (id: string) => chatEvents(Array.from({ length: 400 }, (_, n) => `${id}-${n} `)).join("");
-  await using upstream = new RawUpstream(async (connection) => {
+/** Answers each request for `id-N` with the event stream of that N, in one write. */
+function streamsInOnePiece(eventsOf: (id: string) => string): ConnectionScript {
+  return async (connection) => {
     const decoder = new TextDecoder();
     const buffer = new Uint8Array(16_384);
     for (let text = "";;) {
@@ -29,27 +29,42 @@ Deno.test("streams that come in one piece leave their connection to the next one
       const id = /"id-(\d+)"/.exec(text)?.[1];
       if (id === undefined) continue;
       text = "";
-      const body = events(id);
-      const size = body.length.toString(16);
-      await writeAll(
-        connection,
-        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n${size}\r\n${body}\r\n0\r\n\r\n`,
-      );
+      const events = eventsOf(id);
+      const head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+      await writeAll(connection, `${head}${events.length.toString(16)}\r\n${events}\r\n0\r\n\r\n`);
     }
-  });
-  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
-  const ask = async (id: number) => {
-    const response = await router.chat({ stream: true, messages: [{ role: "user", content: `id-${id}` }] });
-    assert.equal(await response.text(), events(String(id)));
-    await router.recordOf(response);
   };
-  for (let id = 0; id < 4; id++) await ask(id);
+}
+
+const manyEvents = (id: string) => chatEvents(Array.from({ length: 400 }, (_, n) => `${id}-${n} `)).join("");
+
+async function askFor(router: Router, id: number): Promise<void> {
+  const response = await router.chat({ stream: true, messages: [{ role: "user", content: `id-${id}` }] });
+  assert.equal(await response.text(), manyEvents(String(id)));
+  await router.recordOf(response);
+}
+
+Deno.test("streams that come in one piece leave their connection to the next one, and each client gets its own", async () => {
+  await using upstream = new RawUpstream(streamsInOnePiece(manyEvents));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  for (let id = 0; id < 4; id++) await askFor(router, id);
   assert.equal(upstream.acceptedCount, 1);
 
   for (let turn = 1; turn <= 3; turn++) {
-    await Promise.all(Array.from({ length: 20 }, (_, n) => ask(turn * 100 + n)));
+    await Promise.all(Array.from({ length: 20 }, (_, n) => askFor(router, turn * 100 + n)));
   }
   assert.ok(upstream.acceptedCount <= 20, `${upstream.acceptedCount} connections`);
+});
+
+Deno.test("a stream that is an error leaves its connection to the next one, too", async () => {
+  const error = `data: {"error":{"message":"overloaded","type":"server_error"}}\n\n`;
+  await using failing = new RawUpstream(streamsInOnePiece(() => error));
+  await using upstream = new RawUpstream(streamsInOnePiece(manyEvents));
+  const endpoints = [failing, upstream].map(({ endpoint }) => ({ endpoint }));
+  await using router = await Router.start({ upstreams: endpoints });
+  for (let id = 0; id < 2; id++) await askFor(router, id);
+  assert.deepEqual(router.records().map(({ attempts }) => attempts), [2, 2]);
+  assert.equal(failing.acceptedCount, 1);
 });
 
 Deno.test("requests at the same time get a connection each, however many there are", async () => {

@@ -145,7 +145,6 @@ class FedBody implements LendingSource {
   take = this.lend;
   read = (): Promise<null> => Promise.resolve(null);
   release(): void {}
-
   cancel(): void {}
 }
 

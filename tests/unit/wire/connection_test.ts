@@ -77,12 +77,24 @@ Deno.test("a connection serves no other request while the end of a reply is lent
   client.close();
 });
 
+Deno.test("of the idle connections that brought large replies, 64 keep the room for another", async () => {
+  const { client, connections, send } = clientOf(BODY);
+  const bodies = await Promise.all(Array.from({ length: 70 }, send));
+  for (const body of bodies) {
+    await lendToEnd(body);
+    body.release();
+  }
+  const rooms = connections.map(({ room }) => room);
+  assert.deepEqual(rooms, [...Array<number>(64).fill(LARGE), ...Array<number>(6).fill(SMALL)]);
+  client.close();
+});
+
 /** A client of an upstream that answers each request with `body`, and the connections that it has made. */
 function clientOf(body: string) {
   const connections: RepeatingUpstream[] = [];
   const client = new HttpClient({
     clock: systemClock,
-    maxIdlePerOrigin: 8,
+    maxIdlePerOrigin: 100,
     idleTimeoutMs: 60_000,
     connect: () => {
       const connection = new RepeatingUpstream(
@@ -117,6 +129,8 @@ async function lendToEnd(body: LendingSource): Promise<Uint8Array> {
 /** Answers each request with the same bytes, as many a read as there is room for. */
 class RepeatingUpstream implements ByteConnection {
   reads = 0;
+  /** For how many bytes the last read had room. */
+  room = 0;
   isClosed = false;
   readonly #reply: Buffer;
   #left: Buffer = Buffer.alloc(0);
@@ -127,6 +141,7 @@ class RepeatingUpstream implements ByteConnection {
   }
 
   async read(target: Uint8Array): Promise<number | null> {
+    this.room = target.length;
     if (this.#left.length === 0) await new Promise<void>((resolve) => this.#wake = resolve);
     this.reads++;
     const count = this.#left.copy(target);
@@ -150,7 +165,7 @@ class RepeatingUpstream implements ByteConnection {
   }
 }
 
-Deno.test("what is lent of a chunked body is one piece, wherever chunks and reads end", async () => {
+Deno.test("what is lent of a chunked body is what its chunks say, wherever they and the reads end", async () => {
   const texts = Array.from({ length: 400 }, (_, n) => `<${n}>`.repeat(n % 50 + 1));
   const message = Buffer.from(
     texts.map((text) => `${text.length.toString(16)}\r\n${text}\r\n`).join("") + "0\r\n\r\n",
