@@ -14,6 +14,7 @@ import {
   progressParams,
   recordParams,
   UPDATE_PROGRESS,
+  UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_row.ts";
 import { OwnRows } from "./own_rows.ts";
@@ -30,6 +31,7 @@ interface Statements {
   readonly commit: StatementSync;
   readonly rollback: StatementSync;
   readonly upsert: StatementSync;
+  readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
   readonly deleteAttempts: StatementSync;
   readonly insertAttempt: StatementSync;
@@ -184,13 +186,14 @@ export class WriterSession {
 
   /** Returns whether the request is settled by it, and to be counted now. */
   #put(record: RequestRecord): boolean {
-    const { upsert, progress, deleteAttempts, insertAttempt } = this.#statements;
+    const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#statements;
     const { requestId } = record;
     if (this.#rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) return false;
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it meanwhile.
-    const wasOpen = this.#rows.isOpen(requestId) && this.#stats.isUnsettled(requestId);
-    const row = upsert.get(...recordParams(record, this.#options.instance));
+    const isKnown = this.#rows.isOpen(requestId);
+    const wasOpen = isKnown && this.#stats.isUnsettled(requestId);
+    const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
     if (row === undefined) return false;
     const id = Number(row["id"]);
     const wasThere = this.#rows.note(id, record);
@@ -206,6 +209,7 @@ function prepare(db: DatabaseSync): Statements {
     commit: db.prepare("COMMIT"),
     rollback: db.prepare("ROLLBACK"),
     upsert: db.prepare(UPSERT_RECORD),
+    upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
     deleteAttempts: db.prepare(DELETE_ATTEMPTS),
     insertAttempt: db.prepare(INSERT_ATTEMPT),

