@@ -155,7 +155,7 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
   const env: Record<string, string> = { RUST_MIN_STACK: "33554432" };
   if (denort === "npm") {
     env["DENORT_BIN"] = await npmRuntime();
-    await showingTime(output, run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], env));
+    await showingTime(output, run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], { env }));
     console.log(`note: it carries the older runtime Deno ${NPM_RUNTIME.version}, the one that npm has`);
   } else {
     const compiler = new Deno.Command(Deno.execPath(), {
@@ -226,9 +226,11 @@ async function npmRuntime(): Promise<string> {
   if (known !== null && sha256(known) === NPM_RUNTIME.sha256) return path;
   const folder = await Deno.makeTempDir({ prefix: "denort-" });
   try {
-    await run("npm", ["pack", "--silent", "--pack-destination", folder, NPM_RUNTIME.package], {});
+    // It prints the archive's name, which is nobody's concern.
+    const pack = ["pack", "--silent", "--pack-destination", folder, NPM_RUNTIME.package];
+    await run("npm", pack, { stdout: "null" });
     const [archive] = [...Deno.readDirSync(folder)].map(({ name }) => name);
-    await run("tar", ["xzf", `${folder}/${archive}`, "-C", folder], {});
+    await run("tar", ["xzf", `${folder}/${archive}`, "-C", folder]);
     const whole = await Deno.readFile(`${folder}/${NPM_RUNTIME.file}`);
     const runtime = whole.subarray(0, NPM_RUNTIME.bytes);
     const digest = sha256(runtime);
@@ -266,8 +268,13 @@ async function currentCommit(): Promise<string> {
   }
 }
 
-async function run(command: string, args: readonly string[], env: Record<string, string>): Promise<void> {
-  const { success } = await new Deno.Command(command, { args: [...args], env, stdin: "null" }).spawn().status;
+async function run(
+  command: string,
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "env" | "stdout"> = {},
+): Promise<void> {
+  const { success } = await new Deno.Command(command, { ...options, args: [...args], stdin: "null" }).spawn()
+    .status;
   if (!success) throw new BuildError(`${command} ${args.slice(0, 3).join(" ")} … failed`);
 }
 
