@@ -109,7 +109,6 @@ export class Relay {
           return await this.#broken(error);
         }
         this.#idle.pause();
-        this.#pace.woken();
         if (this.#isIdle && !this.#isOver) return await this.#broken(null);
         continue;
       }
@@ -132,8 +131,8 @@ export class Relay {
         await this.cancel();
       }
       this.#stall.pause();
-      const pause = this.#isTerminalSeen ? null : this.#pace.relayed(bytes.length);
-      if (pause !== null) await pause;
+      const turn = this.#isTerminalSeen ? null : this.#pace.relayed();
+      if (turn !== null) await turn;
     }
   }
 

@@ -2,115 +2,132 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { createCapture } from "../../../src/capture/capture.ts";
-import type { TimerId } from "../../../src/core/types.ts";
 import { ReadPace } from "../../../src/proxy/read_pace.ts";
 import { Relay } from "../../../src/proxy/relay.ts";
 import type { LendingSource } from "../../../src/wire/byte_source.ts";
 import { FakeClock } from "../notify/fake_clock.ts";
 
-const SMALL = 200;
+/** More in one turn than is relayed at once. */
+const CROWD = 100;
+/** Pieces that come so fast that turns are counted. */
+const BUSY_PIECES = 128;
 
-/** Moves when the test says so, and remembers how long the last timer is. */
-class PaceClock {
-  #nowMs = 0;
-  delayMs = 0;
+/** A pace whose turns end when the test says so. */
+class PacedTurns {
+  readonly clock = new FakeClock();
+  readonly pace: ReadPace;
+  #onEnd: (() => void) | null = null;
 
-  monotonic(): number {
-    return this.#nowMs;
+  constructor() {
+    this.pace = new ReadPace(this.clock, (callback) => {
+      assert.equal(this.#onEnd, null, "one turn ends after the other");
+      this.#onEnd = callback;
+    });
   }
 
-  advance(ms: number): void {
-    this.#nowMs += ms;
+  get isCounted(): boolean {
+    return this.#onEnd !== null;
   }
 
-  setTimer(_callback: () => void, delayMs: number): TimerId {
-    this.delayMs = delayMs;
-    return {};
-  }
-}
-
-interface Turn {
-  readonly pieces: number;
-  readonly busyMs: number;
-  readonly restMs: number;
-}
-
-/** Turns of the event loop, each with so many pieces that take so long, after so much rest. */
-async function turns(
-  pace: ReadPace,
-  clock: Pick<PaceClock, "advance">,
-  count: number,
-  turn: Turn,
-): Promise<void> {
-  for (let at = 0; at < count; at++) {
-    clock.advance(turn.restMs);
-    pace.woken();
-    clock.advance(turn.busyMs);
-    for (let piece = 0; piece < turn.pieces; piece++) pace.relayed(SMALL);
-    // The pace's own callback of this turn comes first.
+  async end(): Promise<void> {
+    const onEnd = this.#onEnd;
+    this.#onEnd = null;
+    onEnd?.();
     await setImmediate();
   }
+
+  /** Makes the pace count turns, and ends those it has begun. */
+  async makeBusy(): Promise<void> {
+    for (let at = 0; at < BUSY_PIECES; at++) this.pace.relayed();
+    while (this.isCounted) await this.end();
+  }
 }
 
-/** As when there is always more to relay than one turn can. */
-const OVERLOADED: Turn = { pieces: 128, busyMs: 7, restMs: 3 };
+/** Streams that have a piece each in this turn; `read` holds those that may read again, in that order. */
+class Crowd {
+  readonly read: number[] = [];
+  /** Those that do not stand in line. */
+  atOnce = 0;
+  readonly #turns: PacedTurns;
 
-/** How long a stream pauses after a piece, in milliseconds; 0: it does not. */
-function pauseMs(pace: ReadPace, clock: PaceClock): number {
-  pace.woken();
-  clock.delayMs = 0;
-  assert.equal(pace.relayed(SMALL) === null, clock.delayMs === 0);
-  return clock.delayMs;
+  constructor(turns: PacedTurns) {
+    this.#turns = turns;
+  }
+
+  speak(streams: Iterable<number>): void {
+    for (const stream of streams) {
+      const turn = this.#turns.pace.relayed();
+      if (turn === null) this.atOnce++;
+      else void turn.then(() => this.read.push(stream));
+    }
+  }
 }
 
-const KEEPING_UP: [name: string, turn: Turn][] = [
-  ["a few pieces a turn", { pieces: 5, busyMs: 0.3, restMs: 1 }],
-  ["many pieces a turn without a rest", { pieces: 60, busyMs: 3, restMs: 0 }],
-  ["hundreds of streams that speak at the same moment, and rest between", {
-    pieces: 256,
-    busyMs: 8,
-    restMs: 40,
-  }],
-];
-
-for (const [name, turn] of KEEPING_UP) {
-  Deno.test(`ReadPace pauses nobody: ${name}`, async () => {
-    const clock = new PaceClock();
-    const pace = new ReadPace(clock);
-    await turns(pace, clock, 100, turn);
-    assert.equal(pauseMs(pace, clock), 0);
-  });
+function range(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, at) => from + at);
 }
 
-Deno.test("ReadPace pauses streams ever longer while a thread does not keep up, up to about a second", async () => {
-  const clock = new PaceClock();
-  const pace = new ReadPace(clock);
-  await turns(pace, clock, 15, OVERLOADED);
-  const first = pauseMs(pace, clock);
-  assert.ok(first > 0 && first <= 64, `${first} ms`);
-  await turns(pace, clock, 400, OVERLOADED);
-  const later = pauseMs(pace, clock);
-  assert.ok(later > 500 && later <= 1_000, `${later} ms`);
+Deno.test("ReadPace counts no turns while few pieces come", () => {
+  const turns = new PacedTurns();
+  for (let at = 0; at < 1_000; at++) {
+    turns.clock.advance(1);
+    assert.equal(turns.pace.relayed(), null);
+  }
+  assert.equal(turns.isCounted, false);
 });
 
-Deno.test("ReadPace lets a large piece be followed at once", async () => {
-  const clock = new PaceClock();
-  const pace = new ReadPace(clock);
-  await turns(pace, clock, 100, OVERLOADED);
-  assert.ok(pauseMs(pace, clock) > 0);
-  pace.woken();
-  assert.equal(pace.relayed(64 * 1024), null);
+Deno.test("ReadPace lets everyone read at once whom a turn has room for", async () => {
+  const turns = new PacedTurns();
+  await turns.makeBusy();
+  for (let turn = 0; turn < 20; turn++) {
+    for (let at = 0; at < 40; at++) assert.equal(turns.pace.relayed(), null);
+    await turns.end();
+  }
 });
 
-Deno.test("ReadPace ends its pauses when the load goes, and after a rest", async () => {
-  const clock = new PaceClock();
-  const pace = new ReadPace(clock);
-  await turns(pace, clock, 100, OVERLOADED);
-  await turns(pace, clock, 2_000, { pieces: 5, busyMs: 0.3, restMs: 3 });
-  assert.equal(pauseMs(pace, clock), 0);
-  await turns(pace, clock, 100, OVERLOADED);
-  clock.advance(60_000);
-  assert.equal(pauseMs(pace, clock), 0);
+Deno.test("ReadPace lets streams read in the order in which they had a piece, so many a turn", async () => {
+  const turns = new PacedTurns();
+  await turns.makeBusy();
+  const crowd = new Crowd(turns);
+  crowd.speak(range(0, CROWD));
+  const { atOnce } = crowd;
+  assert.ok(atOnce > 0 && atOnce < CROWD, `${atOnce} at once`);
+  await turns.end();
+  assert.deepEqual(crowd.read, [], "the turn after a full one has enough to do");
+  await turns.end();
+  const called = crowd.read.length;
+  assert.ok(called > 0 && called < CROWD - atOnce, `${called} called`);
+  // They have a piece again, and stand behind those who still wait.
+  crowd.speak(crowd.read.slice());
+  while (crowd.read.length < CROWD - atOnce + called) await turns.end();
+  assert.deepEqual(crowd.read, [...range(atOnce, CROWD - atOnce), ...range(atOnce, called)]);
+  assert.equal(crowd.atOnce, atOnce);
+});
+
+Deno.test("ReadPace calls fewer from the line while others have pieces unasked, and those stand in line, too", async () => {
+  const turns = new PacedTurns();
+  await turns.makeBusy();
+  const crowd = new Crowd(turns);
+  crowd.speak(range(0, CROWD));
+  await turns.end();
+  const { atOnce } = crowd;
+  crowd.speak(range(1_000, 30));
+  await turns.end();
+  const called = crowd.read.length;
+  assert.ok(called > 0 && called <= 20, `${called} called`);
+  assert.equal(crowd.atOnce, atOnce);
+  while (turns.isCounted) await turns.end();
+  assert.deepEqual(crowd.read.slice(-30), range(1_000, 30));
+});
+
+Deno.test("ReadPace has no line any more when the crowd has gone", async () => {
+  const turns = new PacedTurns();
+  await turns.makeBusy();
+  const crowd = new Crowd(turns);
+  crowd.speak(range(0, CROWD));
+  while (turns.isCounted) await turns.end();
+  assert.equal(crowd.read.length + crowd.atOnce, CROWD);
+  assert.equal(turns.pace.relayed(), null);
 });
 
 /** A body whose pieces come when the test says so; what has come together is lent together. */
@@ -148,9 +165,8 @@ class FedBody implements LendingSource {
   cancel(): void {}
 }
 
-Deno.test("Relay sends what came during a pause in one piece", async () => {
-  const clock = new FakeClock();
-  const pace = new ReadPace(clock);
+Deno.test("Relay sends what came while it stood in line in one piece", async () => {
+  const turns = new PacedTurns();
   const body = new FedBody();
   const written: string[] = [];
   const client = {
@@ -179,23 +195,22 @@ Deno.test("Relay sends what came during a pause in one piece", async () => {
     { onProgress: () => {}, onEnd: () => Promise.resolve() },
     {
       client,
-      clock,
-      pace,
+      clock: turns.clock,
+      pace: turns.pace,
       idleTimeoutMs: 100_000,
       clientTimeoutMs: 100_000,
     },
   );
   const done = relay.run();
-  await turns(pace, clock, 25, OVERLOADED);
+  await turns.makeBusy();
+  new Crowd(turns).speak(range(0, CROWD));
   for (const piece of ["one ", "two ", "three ", "four "]) {
     body.feed(piece);
     await setImmediate();
   }
   assert.deepEqual(written, ["one "]);
-  clock.advance(1_000);
-  await setImmediate();
+  while (turns.isCounted) await turns.end();
   assert.deepEqual(written, ["one ", "two three four "]);
   body.end();
-  clock.advance(1_000);
   await done;
 });
