@@ -56,3 +56,25 @@ Deno.test("InFlightRows writes a row of each request, one after the other, and g
   rows.stop();
   assert.equal(clock.pendingTimers, 0);
 });
+
+Deno.test("InFlightRows rests a hundred times as long as a step took", () => {
+  const clock = new FakeClock();
+  let written = 0;
+  const rows = new InFlightRows({
+    queuedBytes: 0,
+    close: () => Promise.resolve(),
+    write: () => {
+      written++;
+      clock.advance(10);
+      return Promise.resolve("committed");
+    },
+  }, clock);
+  for (const id of ["a", "b"]) rows.add(makeSession(id, clock));
+  clock.advance(250);
+  assert.equal(written, 1);
+  clock.advance(960);
+  assert.equal(written, 1);
+  clock.advance(60);
+  assert.equal(written, 2);
+  rows.stop();
+});
