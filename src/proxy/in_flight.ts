@@ -16,6 +16,8 @@ const MAX_STEP_WRITES = 32;
 const STEP_REST_MS = 10;
 /** And so many times what the step took: sending and writing its rows costs several times as much. */
 const STEP_RESTS = 100;
+/** A step may have been held up by something else. */
+const MAX_REST_MS = 1_000;
 /** So many steps go through all requests, in half a second: their rows are made a few at a time. */
 const STEPS = 50;
 const FIRST_WRITE_MS = 250;
@@ -90,8 +92,8 @@ export class InFlightRows {
       writes++;
       this.#write(row);
     }
-    const stepMs = this.#clock.monotonic() - startedAtMs;
-    const delayMs = Math.max(this.#next === null ? SWEEP_MS : STEP_REST_MS, stepMs * STEP_RESTS);
+    const restMs = Math.min(MAX_REST_MS, (this.#clock.monotonic() - startedAtMs) * STEP_RESTS);
+    const delayMs = Math.max(this.#next === null ? SWEEP_MS : STEP_REST_MS, restMs);
     this.#timer = this.#rows.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
   }
 
