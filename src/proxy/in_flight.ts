@@ -1,5 +1,5 @@
 /**
- * Writes rows for requests that are still under way, so that a crash loses at most a second of a reply, or a few when
+ * Writes rows for requests that are still under way, so that a crash loses about a second of a reply, or a few when
  * there are thousands: relaying comes first.
  *
  * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
@@ -10,12 +10,12 @@ import type { RecordSink } from "../store/store.ts";
 import type { RequestSession } from "./session.ts";
 
 const SWEEP_MS = 250;
-/** One step of a round. With a few thousand requests rounds take longer than that, and rows come less often. */
+/** One step of a round. With a few thousand requests, rounds take longer and rows come less often. */
 const MAX_STEP_LOOKS = 512;
 const MAX_STEP_WRITES = 32;
 const STEP_REST_MS = 10;
-/** And so many times what the step took: sending and writing its rows costs several times as much. */
-const STEP_RESTS = 100;
+/** And so many times what a full step took: sending and writing its rows costs several times as much. */
+const FULL_STEP_RESTS = 100;
 /** A step may have been held up by something else. */
 const MAX_REST_MS = 1_000;
 /** So many steps go through all requests, in half a second: their rows are made a few at a time. */
@@ -92,8 +92,9 @@ export class InFlightRows {
       writes++;
       this.#write(row);
     }
-    const restMs = Math.min(MAX_REST_MS, (this.#clock.monotonic() - startedAtMs) * STEP_RESTS);
-    const delayMs = Math.max(this.#next === null ? SWEEP_MS : STEP_REST_MS, restMs);
+    const isFull = writes === MAX_STEP_WRITES;
+    const restMs = isFull ? (this.#clock.monotonic() - startedAtMs) * FULL_STEP_RESTS : 0;
+    const delayMs = Math.max(this.#next === null ? SWEEP_MS : STEP_REST_MS, Math.min(MAX_REST_MS, restMs));
     this.#timer = this.#rows.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
   }
 
