@@ -14,8 +14,8 @@ import type { Clock } from "../core/types.ts";
 const LOOK_PIECES = 64;
 /** With fewer pieces a second (4,000) there is nothing to watch, and turns are not counted. */
 const BUSY_LOOK_MS = 16;
-/** Pieces in a turn. Each takes two of the 128 operations; new requests need some, too. */
-const TURN_PIECES = 48;
+/** Pieces in a turn. Each takes two of the 128 operations; requests that begin or end need the others. */
+const TURN_PIECES = 36;
 
 export class ReadPace {
   readonly #clock: Pick<Clock, "monotonic">;
@@ -28,7 +28,7 @@ export class ReadPace {
   /** Streams that were let read in this turn. */
   #called = 0;
   /** Lets the streams that stand in line read, the first one first. */
-  #line: (() => void)[] = [];
+  readonly #line: (() => void)[] = [];
   readonly #onTurnEnd = (): void => this.#endTurn();
 
   /**

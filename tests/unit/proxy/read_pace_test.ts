@@ -70,6 +70,15 @@ class Crowd {
   }
 }
 
+/** More streams than a turn has room for, which have had a piece. */
+async function makeCrowd(): Promise<{ turns: PacedTurns; crowd: Crowd }> {
+  const turns = new PacedTurns();
+  await turns.makeBusy();
+  const crowd = new Crowd(turns);
+  crowd.speak(range(0, CROWD));
+  return { turns, crowd };
+}
+
 function range(from: number, count: number): number[] {
   return Array.from({ length: count }, (_, at) => from + at);
 }
@@ -87,16 +96,13 @@ Deno.test("ReadPace lets everyone read at once whom a turn has room for", async 
   const turns = new PacedTurns();
   await turns.makeBusy();
   for (let turn = 0; turn < 20; turn++) {
-    for (let at = 0; at < 40; at++) assert.equal(turns.pace.relayed(), null);
+    for (let at = 0; at < 30; at++) assert.equal(turns.pace.relayed(), null);
     await turns.end();
   }
 });
 
 Deno.test("ReadPace lets streams read in the order in which they had a piece, so many a turn", async () => {
-  const turns = new PacedTurns();
-  await turns.makeBusy();
-  const crowd = new Crowd(turns);
-  crowd.speak(range(0, CROWD));
+  const { turns, crowd } = await makeCrowd();
   const { atOnce } = crowd;
   assert.ok(atOnce > 0 && atOnce < CROWD, `${atOnce} at once`);
   await turns.end();
@@ -112,10 +118,7 @@ Deno.test("ReadPace lets streams read in the order in which they had a piece, so
 });
 
 Deno.test("ReadPace calls fewer from the line while others have pieces unasked, and those stand in line, too", async () => {
-  const turns = new PacedTurns();
-  await turns.makeBusy();
-  const crowd = new Crowd(turns);
-  crowd.speak(range(0, CROWD));
+  const { turns, crowd } = await makeCrowd();
   await turns.end();
   const { atOnce } = crowd;
   crowd.speak(range(1_000, 30));
@@ -128,13 +131,18 @@ Deno.test("ReadPace calls fewer from the line while others have pieces unasked, 
 });
 
 Deno.test("ReadPace has no line any more when the crowd has gone", async () => {
-  const turns = new PacedTurns();
-  await turns.makeBusy();
-  const crowd = new Crowd(turns);
-  crowd.speak(range(0, CROWD));
+  const { turns, crowd } = await makeCrowd();
   await turns.endAll();
   assert.equal(crowd.read.length + crowd.atOnce, CROWD);
   assert.equal(turns.pace.relayed(), null);
+});
+
+Deno.test("ReadPace ends its turns by itself", async () => {
+  const pace = new ReadPace(new FakeClock());
+  for (let at = 0; at < BUSY_PIECES; at++) pace.relayed();
+  const turns = range(0, CROWD).map(() => pace.relayed()).filter((turn) => turn !== null);
+  assert.ok(turns.length > 0);
+  await Promise.all(turns);
 });
 
 /** A body whose pieces come when the test says so; what has come together is lent together. */
