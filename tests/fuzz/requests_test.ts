@@ -148,7 +148,8 @@ function divergence(ours: readonly Seen[], theirs: readonly Seen[]): string | nu
 }
 
 function isSame(mine: Seen, other: Seen): boolean {
-  const origin = other.target.replace(/^https?:\/\/[^/?#]*/i, "");
+  // The absolute form's host counts for nothing, and a query that is empty need not be marked.
+  const origin = other.target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/\?$/, "");
   // It has no meaning (RFC 9110 section 9.3.1): the router reads it and does not send it on.
   const isBodyDropped = mine.body === "" && (mine.method === "GET" || mine.method === "HEAD");
   return mine.method === other.method && mine.target === origin &&
