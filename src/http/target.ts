@@ -20,7 +20,7 @@ const HOST =
   /^(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){0,255})(?::(\d{0,5}))?$/;
 const MAX_PORT = 65_535;
 
-/** What is no request for anything here, and what the web's `Request` cannot hold. */
+/** What is no request for anything here, and what the web's `Request` cannot hold, in any case. */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /** The absolute form, as proxies get it (RFC 9112 section 3.2.2): what it says of the host counts for nothing here. */
@@ -30,7 +30,7 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 export function readTarget(
   { method, headers, target }: Pick<ClientExchange, "method" | "headers" | "target">,
 ): Target {
-  if (REFUSED_METHODS.has(method)) {
+  if (REFUSED_METHODS.has(method.toUpperCase())) {
     throw new RouterError(405, "invalid_request", `Method ${method} is not relayed`);
   }
   const host = headers.get("host");
