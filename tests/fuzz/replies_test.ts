@@ -235,8 +235,11 @@ async function secondOpinion(answers: readonly Answer[]): Promise<Finding[]> {
     const isRelayed = reply.fields.some(([name]) => name === "x-oar-upstream") && reply.status < 500;
     // An answer of our own says something else, and so does one that Node refuses or finds cut.
     if (isRelayed && ofSent?.isWhole) opinions.push(["what the upstream sent", ofSent]);
+    // A 205 has no content (RFC 9110 section 15.3.6); what an upstream sends all the same stays here.
     for (const [name, opinion] of opinions) {
-      if (opinion?.isWhole && opinion.status === reply.status && opinion.body.equals(reply.body)) continue;
+      const isSameBody = opinion?.body.equals(reply.body) ||
+        (reply.status === 205 && reply.body.length === 0);
+      if (opinion?.isWhole && opinion.status === reply.status && isSameBody) continue;
       const seen = opinion === null
         ? "refuses it"
         : `reads ${opinion.status} and ${opinion.body.length} bytes`;

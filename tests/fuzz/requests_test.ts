@@ -81,12 +81,18 @@ async function examine(
     // What was sent before has been answered when these have: the router serves in the order of arrival.
     for (let turn = 0; turn < 3; turn++) await (await router.fetch("/fence")).body?.cancel();
   });
-  const ask = (port: number, waits: boolean) =>
-    cases.map(async ({ pieces }) =>
-      seenIn(await converse(port, pieces, waits ? () => fence.arrive() : null))
-    );
-  const all = Promise.all([router, ...readers].map(({ port }, at) => Promise.all(ask(port, at === 0))));
-  const [ours = [], ...theirs] = await within(BATCH_SECONDS, () => batchName(cases), all);
+  const unfinished = new Set<string>();
+  const ask = async ({ name, port }: Pick<Reader, "name" | "port">, { number, pieces }: RequestCase) => {
+    const what = `case ${number} with ${name}`;
+    unfinished.add(what);
+    const answers = await converse(port, pieces, name === "the router" ? () => fence.arrive() : null);
+    unfinished.delete(what);
+    return seenIn(answers);
+  };
+  const askAll = (reader: Pick<Reader, "name" | "port">) =>
+    Promise.all(cases.map((each) => ask(reader, each)));
+  const all = Promise.all([{ name: "the router", port: router.port }, ...readers].map(askAll));
+  const [ours = [], ...theirs] = await within(BATCH_SECONDS, () => [...unfinished].join(", "), all);
   // What the router broke off has been noticed when this has been answered.
   await (await router.fetch("/fence")).body?.cancel();
   const findings: Finding[] = upstream.faults.map((what) => ({
@@ -209,10 +215,6 @@ async function report(stage: Stage, seed: number, findings: readonly Finding[]):
     );
   }
   assert.equal(findings.length, 0, `${findings.length} findings\n${shown.join("\n")}`);
-}
-
-function batchName(cases: readonly RequestCase[]): string {
-  return `one of the cases ${cases.map(({ number }) => number).join(", ")}`;
 }
 
 function show({ method, target, body }: Seen): string {

@@ -13,7 +13,16 @@ function shown(bytes) {
   return `${bytes.length}-${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-const server = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => {
+/** Requests that are being read or answered on each connection. */
+const open = new WeakMap();
+
+function answer(request, response) {
+  const { socket } = request;
+  open.get(socket)?.add(request);
+  response.on("close", () => {
+    open.get(socket)?.delete(request);
+    if (socket.readableEnded) endIfDone(socket);
+  });
   const pieces = [];
   request.on("data", (piece) => pieces.push(piece));
   request.on("end", () => {
@@ -22,8 +31,22 @@ const server = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, respon
     response.end("ok");
   });
   request.on("error", () => {});
-});
+}
+
+/** After the client's end: what is not whole stays so, and what is gets its answer. */
+function endIfDone(socket) {
+  const requests = [...open.get(socket) ?? []];
+  if (requests.every(({ complete }) => !complete)) socket.destroy();
+}
+
+const server = http.createServer({ maxHeaderSize: 128 * 1024 }, answer);
+// An expectation that it does not know is for the router to refuse, or not.
+server.on("checkExpectation", answer);
 server.httpAllowHalfOpen = true;
+server.on("connection", (socket) => {
+  open.set(socket, new Set());
+  socket.on("end", () => setImmediate(endIfDone, socket));
+});
 server.on("clientError", (_error, socket) => socket.destroy());
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 process.stdin.on("end", () => process.exit(0)).resume();
