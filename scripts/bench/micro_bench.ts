@@ -41,7 +41,7 @@ const BODY = encoder.encode(
   JSON.stringify({ model: "bench-model", messages: [{ role: "user", content: "x".repeat(950) }] }),
 );
 Deno.bench("classify: a chat request of 1 KB", () => {
-  classify("/v1/chat/completions", "application/json", BODY);
+  classify("/v1/chat/completions", { contentType: "application/json", bytes: BODY });
 });
 
 const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({

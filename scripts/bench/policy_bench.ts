@@ -11,7 +11,7 @@ const encoder = new TextEncoder();
 const LARGE_BODY = encoder.encode(requestBody({ bytes: 100_000 }));
 
 Deno.bench("classify: a chat request of 100 KB", () => {
-  classify("/v1/chat/completions", "application/json", LARGE_BODY);
+  classify("/v1/chat/completions", { contentType: "application/json", bytes: LARGE_BODY });
 });
 
 Deno.bench("policy: a glob", () => {

@@ -21,6 +21,7 @@ import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
 import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
+import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import { Registry } from "../store/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { OpenDatabase } from "../store/sqlite.ts";
@@ -156,6 +157,7 @@ export async function withServer(
       }),
     times: settings,
     budget: new HeldBudget(settings.maxHeldBytes),
+    receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retryOn: settings.retryOn,
     limits: settings,
     policy: settings.policy,

@@ -69,6 +69,16 @@ export const SETTING_FLAGS = [
     default: "256MiB",
   },
   {
+    key: "maxReceiving",
+    flag: "--max-receiving",
+    variable: "OAR_MAX_RECEIVING",
+    value: "size",
+    group: "Listening",
+    description:
+      "memory for all request bodies that come in or wait to be sent; over it, further ones get 429",
+    default: "512MiB",
+  },
+  {
     key: "clientTimeout",
     flag: "--client-timeout",
     variable: "OAR_CLIENT_TIMEOUT",

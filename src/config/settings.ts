@@ -49,6 +49,8 @@ export interface Settings {
   readonly maxConcurrent: number | null;
   /** Memory for all replies whose choice is not final. */
   readonly maxHeldBytes: number;
+  /** Memory for all request bodies that are being received, or kept to be sent again. */
+  readonly maxReceivingBytes: number;
   /** How long a client may send, or take, nothing. */
   readonly clientTimeoutMs: number;
   /** Networks whose X-Forwarded-For counts. */
@@ -96,6 +98,7 @@ const SCHEMAS = {
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
   maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxHeld: toBytes({ min: 0, max: 65_536 * MIB, accepted: "from 0 to 64GiB" }),
+  maxReceiving: toBytes({ min: MIB, max: 65_536 * MIB, accepted: "from 1MiB to 64GiB" }),
   clientTimeout: toSecondsAsMs(ANY_DURATION),
   trustedProxy: toNetworks(),
   drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
@@ -170,6 +173,7 @@ export function parseSettings(input: SettingsInput): Settings {
     maxBodyBytes: value.maxBody,
     maxConcurrent: value.maxConcurrent,
     maxHeldBytes: value.maxHeld,
+    maxReceivingBytes: value.maxReceiving,
     clientTimeoutMs: value.clientTimeout,
     trustedProxies: value.trustedProxy,
     recordBodyLimitBytes: value.recordBodyLimit,

@@ -9,6 +9,7 @@ import { Cancellation } from "../core/cancellation.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
+import { JsonPieces } from "../core/request_fields.ts";
 import { candidates } from "../core/policy.ts";
 import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
@@ -24,6 +25,7 @@ import { hasNoBody } from "./gate.ts";
 import type { InFlightRow, InFlightRows } from "./in_flight.ts";
 import { maskFor } from "./masking.ts";
 import { ReadPace } from "./read_pace.ts";
+import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { type BodyRead, readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
@@ -44,6 +46,7 @@ export interface ProxyDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
   readonly inFlight: InFlightRows;
   readonly limits: ProxyLimits;
+  readonly receiving: ReceivingBudget;
   /** null: the database's policy, or `order`. */
   readonly policy: OrderPolicy | null;
   /** Unique, sortable (ULID). */
@@ -86,8 +89,19 @@ export class Proxy {
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
-    const answer = (read: BodyRead) => this.#answer(client, context, { read, startedAtMs, startedMonoMs });
-    const read = readBody(client.body, limits, this.#deps.clock);
+    const index = this.#indexOf(context.snapshot);
+    let account: ReceivingAccount | null = null;
+    const releaseBody = () => account?.release();
+    const answer = (read: BodyRead) =>
+      this.#answer(client, context, { read, index, startedAtMs, startedMonoMs, releaseBody });
+    const read = readBody(client.body, {
+      limits,
+      clock: this.#deps.clock,
+      receive: () => {
+        account = this.#deps.receiving.open(context.clientName ?? context.clientIp);
+        return { account, pieces: new JsonPieces({ isStrict: index.isRestricted }) };
+      },
+    });
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
     return read instanceof Promise ? read.then(answer) : answer(read);
   }
@@ -95,19 +109,29 @@ export class Proxy {
   #answer(
     client: ClientExchange,
     context: RequestContext,
-    { read, startedAtMs, startedMonoMs }: {
+    { read, index, startedAtMs, startedMonoMs, releaseBody }: {
       readonly read: BodyRead;
+      readonly index: SnapshotIndex;
       readonly startedAtMs: number;
       readonly startedMonoMs: number;
+      /** The memory of the body is free again, or soon. */
+      readonly releaseBody: () => void;
     },
   ): Promise<void> {
     const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
-    const index = this.#indexOf(context.snapshot);
     const recorded = requestText(body, contentType, this.#deps.limits.recordBodyLimitBytes);
+    const { problem, ...classified } = classify(context.path, {
+      contentType,
+      contentEncoding: client.headers.get("content-encoding"),
+      bytes: body,
+      text: recorded.isTruncated ? null : recorded.text,
+      members: read.type === "body" ? read.members : null,
+      isStrict: index.isRestricted,
+    });
     const inbound: Inbound = {
-      ...classify(context.path, contentType, body, recorded.isTruncated ? null : recorded.text),
+      ...classified,
       id: this.#deps.newId(),
       method: client.method,
       path: context.path,
@@ -131,6 +155,7 @@ export class Proxy {
       client,
       session,
       pace: this.#pace,
+      releaseBody,
       onSettled: () => this.#open.leave(place),
     });
     const place = this.#open.add(exchange);
@@ -139,6 +164,7 @@ export class Proxy {
       candidates: this.#candidates(inbound, index),
       upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
+      refusal: problem === null || !index.isRestricted ? null : unreadable(problem),
     });
   }
 
@@ -169,6 +195,7 @@ class Exchange implements Stop {
   readonly #session: RequestSession;
   readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
+  readonly #releaseBody: () => void;
   readonly #onSettled: () => void;
   readonly #row: Place<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
@@ -177,10 +204,11 @@ class Exchange implements Stop {
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace, onSettled }: {
+    { client, session, pace, releaseBody, onSettled }: {
       readonly client: ClientExchange;
       readonly session: RequestSession;
       readonly pace: ReadPace;
+      readonly releaseBody: () => void;
       readonly onSettled: () => void;
     },
   ) {
@@ -188,6 +216,7 @@ class Exchange implements Stop {
     this.#client = client;
     this.#session = session;
     this.#pace = pace;
+    this.#releaseBody = releaseBody;
     this.#onSettled = onSettled;
     this.#row = deps.inFlight.add(session);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
@@ -204,9 +233,12 @@ class Exchange implements Stop {
       /** Enabled ones, whether or not they take this request. */
       readonly upstreamCount: number;
       readonly isCut: boolean;
+      /** Why it is not relayed at all. */
+      readonly refusal: RouterError | null;
     },
   ): Promise<void> {
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
+    if (plan.refusal !== null) return await this.#failed(plan.refusal);
     const { snapshot, isRouterToken } = plan.context;
     if (plan.candidates.length === 0) {
       return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
@@ -299,6 +331,7 @@ class Exchange implements Stop {
     const { capture, status, isEventStream } = choice;
     session.chosen(choice.upstream, capture);
     session.releaseBody();
+    this.#releaseBody();
     let settledBytes: number | null = null;
     const onEnd = async (end: RelayEnd) => {
       const isStillOpen = end.type === "terminal" && isEventStream;
@@ -386,6 +419,7 @@ class Exchange implements Stop {
 
   #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
     this.#deps.inFlight.remove(this.#row);
+    this.#releaseBody();
     this.#onSettled();
     return settle(this.#deps, this.#session, ending);
   }
@@ -431,6 +465,16 @@ function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterEr
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+/** Rules about models hold only where every upstream reads the same model as we do. */
+function unreadable(problem: string): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    `The request body is refused, because upstreams have rules about models and ${problem}; ` +
+      "send plain JSON in UTF-8 (RFC 8259), or a plain form",
+  );
 }
 
 function tooManyRequests(limit: number): RouterError {

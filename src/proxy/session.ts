@@ -192,7 +192,7 @@ export class RequestSession {
       method: inbound.method,
       path: kept(inbound.path),
       body: this.#requestText,
-      model: kept(inbound.model),
+      model: kept(inbound.shownModel),
       isStream: inbound.isStream,
       response: kept(captured?.text ?? ending.responseText ?? ""),
       reasoning: kept(captured?.reasoning ?? ""),

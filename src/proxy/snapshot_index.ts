@@ -17,13 +17,17 @@ export class SnapshotIndex {
   readonly secrets: SecretSet;
   /** Upstreams that are enabled. */
   readonly enabledCount: number;
+  /** An upstream that is enabled has rules about models: `allow`, `deny` or aliases. */
+  readonly isRestricted: boolean;
   readonly #allowed = new Map<string, readonly Upstream[]>();
 
   constructor(snapshot: RegistrySnapshot) {
     this.snapshot = snapshot;
     const tokens = snapshot.tokens.map((token) => token.secret);
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
-    this.enabledCount = snapshot.upstreams.filter((upstream) => upstream.isEnabled).length;
+    const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
+    this.enabledCount = enabled.length;
+    this.isRestricted = enabled.some(hasModelRules);
   }
 
   /** Enabled upstreams that take such requests, in order of trial. `model` null: by path. */
@@ -37,4 +41,8 @@ export class SnapshotIndex {
     }
     return allowed;
   }
+}
+
+function hasModelRules({ allow, deny, modelMap }: Upstream): boolean {
+  return allow.length > 0 || deny.length > 0 || Object.keys(modelMap).length > 0;
 }

@@ -92,11 +92,10 @@ export async function send(
 
 /** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
 function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
-  const { body, model } = inbound;
-  const alias = model === null ? undefined : upstream.modelMap[model];
-  return body === null || alias === undefined
-    ? body
-    : withModel(body, inbound.headers.get("content-type"), alias);
+  const { body, model, modelPlace } = inbound;
+  if (body === null || model === null || modelPlace === null) return body;
+  const alias = upstream.modelMap[model];
+  return alias === undefined ? body : withModel(body, modelPlace, alias);
 }
 
 /** What a failed connection says to people: causes, without the URL (its query may hold a key). */

@@ -15,6 +15,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   maxBody: ({ maxBodyBytes }) => formatBytes(maxBodyBytes),
   maxConcurrent: ({ maxConcurrent }) => String(maxConcurrent ?? NONE),
   maxHeld: ({ maxHeldBytes }) => formatBytes(maxHeldBytes),
+  maxReceiving: ({ maxReceivingBytes }) => formatBytes(maxReceivingBytes),
   clientTimeout: ({ clientTimeoutMs }) => seconds(clientTimeoutMs),
   trustedProxy: ({ trustedProxies }) =>
     trustedProxies.map(({ address, prefix }) => `${address}/${prefix}`).join(",") || NONE,

@@ -121,6 +121,8 @@ function modelsRequest(clock: Clock): Inbound {
     query: "",
     kind: "other",
     model: null,
+    shownModel: null,
+    modelPlace: null,
     isStream: false,
     headers: new Headers({
       "accept": "application/json",

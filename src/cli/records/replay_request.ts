@@ -39,7 +39,7 @@ export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
   const headers = new Headers({ "accept": "*/*", "user-agent": userAgent });
   const contentType = "application/json";
   if (body !== null) headers.set("content-type", contentType);
-  const classified = classify(path, contentType, body);
+  const { problem: _, ...classified } = classify(path, { contentType, bytes: body });
   if (classified.kind === "messages") headers.set("anthropic-version", ANTHROPIC_VERSION);
   return {
     ...classified,

@@ -26,6 +26,7 @@ const DEFAULTS: Settings = {
   retryOn: "any",
   maxConcurrent: null,
   maxHeldBytes: 256 * 1024 * 1024,
+  maxReceivingBytes: 512 * MIB,
   clientTimeoutMs: 300_000,
   trustedProxies: [],
   maxBodyBytes: 64 * MIB,
@@ -70,6 +71,7 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["maxConcurrent", "none", { maxConcurrent: null }],
   ["maxConcurrent", "500", { maxConcurrent: 500 }],
   ["maxHeld", "1GiB", { maxHeldBytes: 1024 * MIB }],
+  ["maxReceiving", "2GiB", { maxReceivingBytes: 2048 * MIB }],
   ["clientTimeout", "2.5", { clientTimeoutMs: 2500 }],
   ["trustedProxy", "none", { trustedProxies: [] }],
   ["trustedProxy", "10.0.0.0/8, ::1", {
@@ -104,6 +106,7 @@ const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["maxBody", ["", "0", "10 apples", "-5MB", "3GiB", "0x10000", "MiB"]],
   ["maxConcurrent", ["", "0", "-1", "many", "1.5"]],
   ["maxHeld", ["", "-1", "lots"]],
+  ["maxReceiving", ["", "0", "lots"]],
   ["clientTimeout", ["", "0", "none"]],
   ["trustedProxy", ["", "10.0.0.0/33", "proxy.example.com", "10.0.0.0/8,,::1"]],
   ["recordBodyLimit", ["-1", "1TB"]],
