@@ -22,8 +22,8 @@ const KINDS: readonly (readonly [RegExp, EndpointKind])[] = [
   [/\/images\/[a-z]+$/, "images"],
   [/\/audio\/[a-z]+$/, "audio"],
   [/\/moderations$/, "moderations"],
-  [/\/models(\/.+)?$/, "models"],
-  [/\/(files|uploads)(\/.*)?$/, "files"],
+  [/\/models(\/[^]+)?$/, "models"],
+  [/\/(files|uploads)(\/[^]*)?$/, "files"],
 ];
 
 /** The kind of API call that a path names, `other` when unknown. */
@@ -93,7 +93,7 @@ function formFields(body: Uint8Array, boundary: string): RequestFields {
 
 /** `GET /v1/models/gpt-4o` is about `gpt-4o`. */
 function modelInPath(kind: EndpointKind, path: string): string | null {
-  return kind === "models" ? /\/models\/(.+)$/.exec(path)?.[1] ?? null : null;
+  return kind === "models" ? /\/models\/([^]+)$/.exec(path)?.[1] ?? null : null;
 }
 
 /**
