@@ -20,8 +20,8 @@ const KINDS: readonly (readonly [RegExp, EndpointKind])[] = [
   [/\/images\/[a-z]+$/, "images"],
   [/\/audio\/[a-z]+$/, "audio"],
   [/\/moderations$/, "moderations"],
-  [/\/models(\/.+)?$/, "models"],
-  [/\/(files|uploads)(\/.*)?$/, "files"],
+  [/\/models(\/[^]+)?$/, "models"],
+  [/\/(files|uploads)(\/[^]*)?$/, "files"],
 ];
 
 /** The kind of API call that a path names, `other` when unknown. */
@@ -42,7 +42,7 @@ export function classify(path: string, body: RequestBodyView): Classification {
 
 /** `GET /v1/models/gpt-4o` is about `gpt-4o`. */
 function modelInPath(kind: EndpointKind, path: string): string | null {
-  const name = kind === "models" ? /\/models\/(.+)$/.exec(path)?.[1] : undefined;
+  const name = kind === "models" ? /\/models\/([^]+)$/.exec(path)?.[1] : undefined;
   return name === undefined || name.length > MAX_MODEL_LENGTH ? null : decoded(name);
 }
 

@@ -5,8 +5,9 @@
  * Owns how bodies are told apart (JSON, forms, others) and the bound on a model's name. Pure.
  */
 import { Buffer } from "node:buffer";
+import { formProblem } from "./form_problem.ts";
 import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
-import { multipartBoundary, readFormParts } from "./multipart.ts";
+import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
 
 /** What a body says. */
 export interface RequestFields {
@@ -82,7 +83,7 @@ export function readFields(body: RequestBodyView): RequestFields {
     return unreadable(`it is compressed (content-encoding: ${contentEncoding.slice(0, 32)})`);
   }
   const boundary = multipartBoundary(contentType);
-  if (boundary !== null) return formFields(bytes, boundary);
+  if (boundary !== null) return formFields(bytes, boundary, body);
   switch (bodyForm(contentType)) {
     case "json":
       return jsonFields(bytes, body);
@@ -218,19 +219,27 @@ function parsed(literal: string): unknown {
   }
 }
 
-function formFields(bytes: Uint8Array, boundary: string): RequestFields {
+function formFields(bytes: Uint8Array, boundary: string, body: RequestBodyView): RequestFields {
   const parts = readFormParts(bytes, boundary);
   const field = (name: string) => parts.find((part) => part.name === name) ?? null;
   const model = field("model");
-  const name = namedModel(model?.text ?? "");
+  const name = model === null ? namedModel("") : formModel(model, bytes);
   const isReplaceable = name.model !== null && model !== null;
   return {
     ...name,
+    problem: body.isStrict ? formProblem(bytes, body.contentType, boundary) ?? name.problem : null,
     isStream: field("stream")?.text?.toLowerCase() === "true",
     modelPlace: isReplaceable
       ? { start: model.startByte, end: model.startByte + model.sizeBytes, form: "multipart" }
       : null,
   };
+}
+
+/** A file is no model's name. */
+function formModel({ text, fileName, startByte, sizeBytes }: FormPart, bytes: Uint8Array): ModelName {
+  if (text !== null || fileName !== null) return namedModel(text ?? "");
+  const shownBytes = Math.min(sizeBytes, MAX_MODEL_LITERAL);
+  return tooLong(fromUtf8(bytes.subarray(startByte, startByte + shownBytes)));
 }
 
 const decoder = new TextDecoder();

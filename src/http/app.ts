@@ -2,6 +2,7 @@
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
 import { type Handler, Hono } from "hono";
+import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -13,6 +14,7 @@ import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { preflight } from "./cors.ts";
+import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, sendResponse, webRequest } from "./web_request.ts";
@@ -50,6 +52,7 @@ export function createHandler(deps: AppDeps): AppHandler {
     let response: Response;
     try {
       const target = readTarget(exchange);
+      refuseLargeHead(exchange, target);
       response = await app.fetch(webRequest(exchange), { exchange, target });
     } catch (error) {
       // A target that is refused never gets as far as the application's own handling of errors.
@@ -101,7 +104,9 @@ function createApp(deps: AppDeps): Hono<Env> {
     app.all("/admin/*", answer);
   }
   app.notFound((c) => {
-    const message = `Nothing is here: ${c.req.method} ${c.env.target.path}; the base URL ends in /v1`;
+    const message = `Nothing is here: ${c.req.method} ${
+      cutText(c.env.target.path, MAX_SHOWN_NAME_LENGTH)
+    }; the base URL ends in /v1`;
     return answerError(new RouterError(404, "not_found", message));
   });
   app.onError((error) => answerFailure(deps, error));

@@ -6,6 +6,7 @@
  */
 import { requestText } from "../capture/request_text.ts";
 import { Cancellation } from "../core/cancellation.ts";
+import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
@@ -454,7 +455,8 @@ function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterEr
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {
     const allowed = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
-    const subject = inbound.model === null ? `path ${inbound.path}` : `model ${inbound.model}`;
+    const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
+    const subject = `${inbound.model === null ? "path" : "model"} ${name}`;
     return new RouterError(
       404,
       "model_not_found",

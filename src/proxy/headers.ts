@@ -4,6 +4,7 @@
  * Hop-by-hop headers: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
  */
 import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
+import { withoutTrailingSlashes } from "../core/slashes.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
 import type { SecretMask } from "./masking.ts";
 
@@ -129,7 +130,7 @@ function partsOf(endpoint: string): EndpointParts {
   let parts = endpoints.get(endpoint);
   if (parts === undefined) {
     const { hostname, origin, pathname, search } = new URL(endpoint);
-    parts = { hostname, origin, path: pathname.replace(/\/+$/, ""), query: search.slice(1) };
+    parts = { hostname, origin, path: withoutTrailingSlashes(pathname), query: search.slice(1) };
     if (endpoints.size >= MAX_ENDPOINTS) endpoints.clear();
     endpoints.set(endpoint, parts);
   }
@@ -138,7 +139,7 @@ function partsOf(endpoint: string): EndpointParts {
 
 /** The credential of a `Bearer` header value (RFC 6750; the scheme in any case), or null. */
 export function bearerToken(value: string): string | null {
-  return /^bearer +(.+)$/i.exec(value.trim())?.[1]?.trim() ?? null;
+  return /^bearer +([^ ].*)$/i.exec(value.trim())?.[1]?.trim() ?? null;
 }
 
 /** Every credential that a client sent, in order of preference. */

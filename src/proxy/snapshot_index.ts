@@ -10,6 +10,7 @@ import type { RegistrySnapshot } from "../store/store.ts";
 
 /** Clients choose the names of models: a bound keeps them from piling up. */
 const MAX_REMEMBERED = 256;
+const MAX_REMEMBERED_LENGTH = 256;
 
 export class SnapshotIndex {
   readonly snapshot: RegistrySnapshot;
@@ -36,6 +37,7 @@ export class SnapshotIndex {
     let allowed = this.#allowed.get(subject);
     if (allowed === undefined) {
       allowed = allowedUpstreams(this.snapshot.upstreams, request);
+      if (subject.length > MAX_REMEMBERED_LENGTH) return allowed;
       if (this.#allowed.size >= MAX_REMEMBERED) this.#allowed.clear();
       this.#allowed.set(subject, allowed);
     }

@@ -107,7 +107,7 @@ function connectMessage(error: unknown, upstream: Upstream): string {
     at = at instanceof Error ? at.cause : undefined;
   }
   const text = texts.join(": ")
-    .replace(/error sending request (from \S+ )?for url \([^)]*\)(: )?/g, "")
-    .replace(/https?:\/\/[^\s)]+/g, "the endpoint");
+    .replace(/\(?https?:\/\/\S+/g, "the endpoint")
+    .replace(/error sending request (?:from \S+ )?for url the endpoint ?/g, "");
   return redactSecrets(text || "connection failed", upstream.sk === ASIS ? [] : [upstream.sk]).slice(0, 500);
 }

@@ -129,3 +129,67 @@ for (const [body, options, problem] of READ_DIFFERENTLY) {
     assert.match(read(body, options).problem ?? "", problem);
   });
 }
+
+const FORM = "multipart/form-data; boundary=b";
+const field = (name: string, value: string, more = "") =>
+  `--b\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n${value}\r\n`;
+const FILE = field("file", "RIFF", '; filename="a \\"b\\".wav"\r\nContent-Type: audio/wav');
+
+Deno.test("every upstream reads plain forms alike", () => {
+  const forms: [body: string, contentType: string, model: string | null][] = [
+    [`${field("model", "m")}${FILE}--b--\r\n`, FORM, "m"],
+    [`${FILE}${field("stream", "true")}${field("model", "m")}--b--`, FORM, "m"],
+    [`\r\n${field("model", "m")}--b--`, 'Multipart/Form-Data; boundary="b"', "m"],
+    [`${field("model", "m", "\r\nContent-Type: text/plain; charset=utf-8")}--b--`, FORM, "m"],
+    [`${field("model", "m", "\r\nContent-Transfer-Encoding: 8bit")}--b--`, FORM, "m"],
+    [`${FILE}--b--`, FORM, null],
+    [`${field("models", "m")}--b--`, FORM, null],
+  ];
+  for (const [body, contentType, model] of forms) {
+    const fields = read(body, { contentType });
+    assert.deepEqual([fields.problem, fields.model], [null, model], body);
+  }
+});
+
+Deno.test("upstreams may read other forms differently", () => {
+  const model = field("model", "m");
+  const raw = (head: string, value = "m") => `--b\r\n${head}\r\n\r\n${value}\r\n--b--`;
+  const disposition = 'Content-Disposition: form-data; name="model"';
+  const forms: (string | [body: string, contentType: string])[] = [
+    '{"model":"m"}',
+    `preamble\r\n${model}--b--`,
+    model,
+    `${model}--b`,
+    `${model}--b--\r\nepilogue`,
+    `${model}${model}--b--`,
+    `${field("Model", "m")}--b--`,
+    `${field(" model", "m")}--b--`,
+    `${field("model", "m", '; filename="x"')}--b--`,
+    `${field("_charset_", "utf-16")}${model}--b--`,
+    `${field("model", "m", "\r\nContent-Type: text/plain; charset=utf-16")}--b--`,
+    `${field("model", "bQ==", "\r\nContent-Transfer-Encoding: base64")}--b--`,
+    `${field("model", "=6d", "\r\nContent-Transfer-Encoding: quoted-printable")}--b--`,
+    `${field("model", "m\0")}--b--`,
+    `${field("model", "m".repeat(5000))}--b--`,
+    `${field("file", `x\n--b\n${disposition}\n\nm`)}--b--`,
+    `${field("file", `x\r--b\r${disposition}\r\rm`)}--b--`,
+    `${field("a", "1").repeat(100)}${model}--b--`,
+    raw("Content-Disposition: form-data; name=model"),
+    raw("Content-Disposition: form-data; name='model'"),
+    raw("Content-Disposition: form-data; name*=utf-8''model"),
+    raw('Content-Disposition: form-data; name="mo\\del"'),
+    raw('Content-Disposition : form-data; name="model"'),
+    raw('Content-Disposition: attachment; name="model"'),
+    raw(`${disposition}\r\n${disposition}`),
+    raw('Content-Disposition: form-data;\r\n name="model"'),
+    raw(`X: y\n${disposition}`),
+    raw("X-Other: y"),
+    [`${model}--b--`, "multipart/form-data; charset=utf-16; boundary=b"],
+    [`${model}--b--`, "multipart/form-data; boundary=b; boundary=c"],
+    [`${model}--b--`, "multipart/form-data; boundary=c"],
+  ];
+  for (const each of forms) {
+    const [body, contentType] = typeof each === "string" ? [each, FORM] : each;
+    assert.notEqual(read(body, { contentType }).problem, null, body);
+  }
+});
