@@ -16,6 +16,7 @@ import { channelsOf } from "../notify/channels.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { getLog, logRequest } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { redactor } from "../observe/redact.ts";
 import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
@@ -28,6 +29,7 @@ import type { OpenDatabase } from "../store/sqlite.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { RecordWriter } from "../store/writer.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
+import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { CommandError } from "./errors.ts";
@@ -231,10 +233,21 @@ function listen(settings: Settings, deps: AppDeps): { server: HttpServer; addres
   } catch (error) {
     throw cannotListen(settings, error);
   }
+  const max = connectionLimit(settings.maxConnections);
   const server = new HttpServer(listener, {
     clock: systemClock,
     handle: createHandler(deps),
+    limits: max === null
+      ? null
+      : new ConnectionLimits({ max, isShared: (address) => deps.trustedProxies.trusts(address) }),
+    onTurnedAway: (count, reason) => {
+      const words = reason === "full"
+        ? "{count} connections were closed: there are as many as --max-connections allows"
+        : "{count} connections were closed: one address has a quarter of all (--max-connections); name proxies with --trusted-proxy";
+      log.warn(words, { count });
+    },
     writeTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
+    bodyTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
     refusal: (error) => {
       deps.observer.requestRefused(error.status, error.code);
       return refusal(error);
@@ -242,6 +255,23 @@ function listen(settings: Settings, deps: AppDeps): { server: HttpServer; addres
     onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
   });
   return { server, address: listener.addr };
+}
+
+/** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */
+const RESERVED_DESCRIPTORS = 64;
+const MIN_CONNECTIONS = 8;
+
+/** How many connections clients may have: as told, or fewer where each could not have one to an upstream, too. */
+function connectionLimit(told: number | null): number | null {
+  const descriptors = read(denoProcessReadings().maxFds);
+  if (told === null || descriptors === null) return told;
+  const affordable = Math.max(MIN_CONNECTIONS, Math.floor((descriptors - RESERVED_DESCRIPTORS) / 2));
+  if (affordable >= told) return told;
+  getLog("server").warn(
+    "{descriptors} open files are allowed (ulimit -n): enough for {affordable} connections of clients, not for {told}",
+    { descriptors, affordable, told },
+  );
+  return affordable;
 }
 
 /** Why an address cannot be listened on, and what to do. */

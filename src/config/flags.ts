@@ -51,6 +51,16 @@ export const SETTING_FLAGS = [
     default: "64MiB",
   },
   {
+    key: "maxConnections",
+    flag: "--max-connections",
+    variable: "OAR_MAX_CONNECTIONS",
+    value: "number",
+    group: "Listening",
+    description:
+      "clients' connections at once, a quarter of them for one address (trusted proxies and this machine: all); further ones are closed",
+    default: "8192",
+  },
+  {
     key: "maxConcurrent",
     flag: "--max-concurrent",
     variable: "OAR_MAX_CONCURRENT",

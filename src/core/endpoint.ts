@@ -1,7 +1,7 @@
 /**
  * Classifies a request: path and body in; kind, model and stream flag out.
  *
- * Owns the kinds, and which raw paths are acceptable. Pure.
+ * Owns the kinds. Pure.
  */
 import { MAX_MODEL_LENGTH, readFields, type RequestBodyView, type RequestFields } from "./request_fields.ts";
 import type { EndpointKind } from "./types.ts";
@@ -52,19 +52,4 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-/**
- * Why a raw request path must be refused, or null when it may be relayed. What URL parsers normalise
- * differently (dot segments, backslashes, empty segments) could reach another path upstream than the one
- * that was checked here (RFC 3986 section 5.2.4; WHATWG URL "path state").
- */
-export function pathProblem(path: string): string | null {
-  if (path.includes("\\")) return "the path must not contain a backslash";
-  if (path.includes("//")) return "the path must not contain an empty segment";
-  if (/\/(\.|%2e){1,2}(\/|$)/i.test(path)) return "the path must not contain '.' or '..' segments";
-  if (!/^[\x21\x22\x24-\x7e\x80-\uffff]*$/.test(path) || path.includes("%00")) {
-    return "the path must not contain control characters, blanks or '#'";
-  }
-  return null;
 }

@@ -157,12 +157,9 @@ class Checkers {
   }
 }
 
-function refuseUnsupported(request: Pick<ClientExchange, "method" | "headers">): void {
+function refuseUnsupported(request: Pick<ClientExchange, "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
-  }
-  if (request.method === "CONNECT" || request.method === "TRACE") {
-    throw new RouterError(405, "invalid_request", `Method ${request.method} is not relayed`);
   }
 }
 

@@ -4,7 +4,9 @@
  * A `Request` costs more than routing it, so it is made only when something asks for more than its method: what is
  * relayed never does.
  */
+import { RouterError } from "../core/errors.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
+import { MessageError } from "../wire/head.ts";
 
 /** What a handler gives back that has answered through the exchange itself. */
 export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
@@ -19,15 +21,14 @@ interface LazyRequest {
 }
 
 const NOTHING = new Uint8Array(0);
+const OWN_ORIGIN = "http://localhost";
 
-/** Methods that no `Request` can have (https://fetch.spec.whatwg.org/#forbidden-method). */
-const UNKNOWN_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
-
-/** The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. */
+/**
+ * The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. Its URL names a host of
+ * our own: what the client calls us is in the `host` header, and need not be one that URLs can have.
+ */
 export function webRequest(exchange: ClientExchange): Request {
-  if (!exchange.target.startsWith("/v1/") && !UNKNOWN_METHODS.has(exchange.method)) {
-    return makeRequest(exchange);
-  }
+  if (!exchange.target.startsWith("/v1/")) return makeRequest(exchange);
   const request = Object.create(PROTOTYPE);
   request[EXCHANGE] = exchange;
   return request;
@@ -64,17 +65,21 @@ function makeRequest(exchange: ClientExchange): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
   const hasBody = body !== null && method !== "GET" && method !== "HEAD";
-  return new Request(`http://${headers.get("host") || "localhost"}${path}`, {
+  return new Request(`${OWN_ORIGIN}${path}`, {
     method,
     headers: [...headers],
     ...(hasBody ? { body: streamOf(body), duplex: "half" } : {}),
   } as RequestInit);
 }
 
+/** What is wrong with a body is its client's mistake, or departure: whoever reads it gets a {@link RouterError}. */
 function streamOf(body: NonNullable<ClientExchange["body"]>): ReadableStream<Uint8Array> {
   return new ReadableStream({
     pull: async (controller) => {
-      const bytes = await body.read();
+      const bytes = await body.read().catch((error: unknown) => {
+        const problem = error instanceof MessageError ? error.message : "it broke off";
+        throw new RouterError(400, "invalid_request", `The request body is refused: ${problem}`);
+      });
       if (bytes === null) controller.close();
       else controller.enqueue(bytes);
     },

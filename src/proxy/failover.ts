@@ -87,6 +87,8 @@ export type FinalChoice =
     readonly upstream: Upstream;
     readonly status: number;
     readonly headers: HeaderView;
+    /** See {@link UpstreamReply.contentLength}. */
+    readonly contentLength: number | null;
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly captured: CapturedReply;
     readonly problem: ReplyProblem | null;
@@ -96,6 +98,7 @@ export type FinalChoice =
     readonly upstream: Upstream;
     readonly status: number;
     readonly headers: HeaderView;
+    readonly contentLength: number | null;
     readonly held: readonly Uint8Array<ArrayBuffer>[];
     readonly isHeldCaptured: boolean;
     readonly body: ReplyBody;
@@ -251,7 +254,8 @@ class FailoverLoop {
     } else if (reply.status < 400) {
       this.#deps.health.apply(upstream, { type: "success" }, "it answered");
     }
-    const head = { upstream, status: reply.status, headers: reply.headers };
+    const { status, headers, contentLength } = reply;
+    const head = { upstream, status, headers, contentLength };
     if (proof.type === "whole") return { ...head, ...proof };
     const errorEventMask = proof.isEventStream ? maskFor(upstream.sk) : null;
     // A key that an error event was cut within is whole in what was held.
@@ -358,7 +362,7 @@ class FailoverLoop {
    * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
    */
   #keepAnswer(upstream: Upstream, reply: UpstreamReply, body: Uint8Array): void {
-    const { status, headers } = reply;
+    const { status, headers, contentLength } = reply;
     if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
     if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
@@ -368,7 +372,16 @@ class FailoverLoop {
     const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
     capture.push(bytes);
     const captured = capture.finish(true);
-    this.#fallback = { type: "whole", upstream, status, headers, bytes, captured, problem: null };
+    this.#fallback = {
+      type: "whole",
+      upstream,
+      status,
+      headers,
+      contentLength,
+      bytes,
+      captured,
+      problem: null,
+    };
   }
 
   /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */

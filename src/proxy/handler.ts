@@ -357,9 +357,9 @@ class Exchange implements Stop {
       this.#endAttempt(errorClass, verdict.error);
       await this.#settle({ ...ending, captured });
     };
-    const declared = choice.headers.get("content-length");
     this.#relayed = new Relay(
-      { ...choice, contentLength: declared === null ? null : Number(declared) },
+      // What has gone out early is no longer among what comes.
+      this.#early.isBegun ? { ...choice, contentLength: null } : choice,
       { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
       {
         client: this.#client,
@@ -377,9 +377,7 @@ class Exchange implements Stop {
   async #sendEarly({ head, bytes }: EarlyStep): Promise<void> {
     if (!this.#early.isBegun) {
       this.#session.chosen(head.upstream, null);
-      const { status, headers } = this.#head(head);
-      headers.delete("content-length");
-      this.#early.begin({ status, headers });
+      this.#early.begin(this.#head({ ...head, contentLength: null }));
     }
     await this.#early.send(bytes);
   }
@@ -426,9 +424,11 @@ class Exchange implements Stop {
   }
 
   #head(
-    { status, headers, upstream }: EarlyStep["head"],
-  ): { readonly status: number; readonly headers: HeaderFields } {
-    return { status, headers: this.#headers(headers, upstream) };
+    { status, headers, upstream, contentLength }: EarlyStep["head"] & {
+      readonly contentLength: number | null;
+    },
+  ): AnswerHead {
+    return { status, headers: this.#headers(headers, upstream), contentLength };
   }
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {

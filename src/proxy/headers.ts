@@ -33,7 +33,8 @@ const NEVER_FORWARDED = new Set([
   "x-api-key",
 ]);
 
-const NEVER_RELAYED = new Set([...HOP_BY_HOP]);
+/** The length is a hop's, too: of the framing that was read, and of the one that is written. */
+const NEVER_RELAYED = new Set([...HOP_BY_HOP, "content-length"]);
 
 /** Headers in which clients send credentials, and in which `asis` forwards the client's own. */
 const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key"] as const;

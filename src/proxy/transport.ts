@@ -12,6 +12,7 @@ import type { HeaderView } from "../core/header_fields.ts";
 import { withModel } from "../core/model_alias.ts";
 import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
+import { ReplyError } from "../wire/framing.ts";
 import { upstreamHeaders, upstreamUrl } from "./headers.ts";
 
 /** Sends requests to upstreams; the composition root makes it. */
@@ -25,6 +26,8 @@ export interface UpstreamReply {
   readonly type: "reply";
   readonly status: number;
   readonly headers: HeaderView;
+  /** See {@link ClientReply.contentLength}. */
+  readonly contentLength: number | null;
   readonly body: ReplyBody;
 }
 
@@ -47,7 +50,7 @@ export type SendResult =
   | UpstreamReply
   | Extract<
     AttemptOutcome,
-    { type: "connect_error" | "timeout" | "no_credential" | "client_gone" }
+    { type: "connect_error" | "bad_reply" | "timeout" | "no_credential" | "client_gone" }
   >;
 
 /** Sends the request to one upstream. Never throws. */
@@ -79,11 +82,14 @@ export async function send(
       cancellation: attempt,
     });
     // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
-    return { type: "reply", status: reply.status, headers: reply.headers, body: reply.body };
+    return { type: "reply", ...reply };
   } catch (error) {
     options.cancellation.offCancel(cancel);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
     if (options.cancellation.isCancelled) return { type: "client_gone" };
+    if (error instanceof ReplyError) {
+      return { type: "bad_reply", message: `the reply is refused: ${error.message}`, isCut: true };
+    }
     return { type: "connect_error", message: connectMessage(error, upstream) };
   } finally {
     deps.clock.clearTimer(timer);

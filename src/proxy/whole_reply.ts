@@ -43,8 +43,7 @@ export class WholeReply {
 
   /** At once when all of it has come with the head, as nearly always. */
   prove(): Proof | Promise<Proof> {
-    const declaredBytes = Number(this.#reply.headers.get("content-length") ?? NaN);
-    if (declaredBytes > WHOLE_LIMIT_BYTES) return this.#open(null);
+    if ((this.#reply.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
     return this.#take() ?? this.#read();
   }
 

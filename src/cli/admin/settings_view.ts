@@ -13,6 +13,7 @@ const NONE = "none";
 const SHOWN: Readonly<Record<SettingKey, Show>> = {
   addr: ({ listen: { hostname, port } }) => `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
   maxBody: ({ maxBodyBytes }) => formatBytes(maxBodyBytes),
+  maxConnections: ({ maxConnections }) => String(maxConnections ?? NONE),
   maxConcurrent: ({ maxConcurrent }) => String(maxConcurrent ?? NONE),
   maxHeld: ({ maxHeldBytes }) => formatBytes(maxHeldBytes),
   maxReceiving: ({ maxReceivingBytes }) => formatBytes(maxReceivingBytes),

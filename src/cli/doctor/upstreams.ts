@@ -95,6 +95,14 @@ export async function askForModels(
           }), the network, and HTTPS_PROXY if you need one`,
         },
       };
+    case "bad_reply":
+      return {
+        problem: {
+          level: "fail",
+          message: `cannot be used: ${result.message}`,
+          advice: "tell whoever runs it",
+        },
+      };
     case "timeout":
       return {
         problem: {

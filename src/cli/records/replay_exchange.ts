@@ -144,6 +144,7 @@ function unanswered(error: string, elapsedMs: number): ReplayedReply {
 function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
   switch (result.type) {
     case "connect_error":
+    case "bad_reply":
       return result.message;
     case "timeout":
       return `no answer within ${result.limitMs / 1000} s`;
