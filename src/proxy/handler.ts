@@ -19,6 +19,7 @@ import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
 import { EarlyReply } from "./early.ts";
 import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
+import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRow, InFlightRows } from "./in_flight.ts";
@@ -60,6 +61,8 @@ export interface RequestContext {
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
   readonly isRouterToken: (credential: string) => boolean;
+  /** What every answer has; absent: what any page may read. */
+  readonly fixedHeaders?: FixedHeaders;
 }
 
 /** Relays requests. One object for the life of the program. */
@@ -131,6 +134,7 @@ export class Proxy {
       client,
       session,
       pace: this.#pace,
+      fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
       onSettled: () => this.#open.leave(place),
     });
     const place = this.#open.add(exchange);
@@ -169,6 +173,7 @@ class Exchange implements Stop {
   readonly #session: RequestSession;
   readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
+  readonly #fixedHeaders: FixedHeaders;
   readonly #onSettled: () => void;
   readonly #row: Place<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
@@ -177,10 +182,11 @@ class Exchange implements Stop {
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace, onSettled }: {
+    { client, session, pace, fixedHeaders, onSettled }: {
       readonly client: ClientExchange;
       readonly session: RequestSession;
       readonly pace: ReadPace;
+      readonly fixedHeaders: FixedHeaders;
       readonly onSettled: () => void;
     },
   ) {
@@ -188,6 +194,7 @@ class Exchange implements Stop {
     this.#client = client;
     this.#session = session;
     this.#pace = pace;
+    this.#fixedHeaders = fixedHeaders;
     this.#onSettled = onSettled;
     this.#row = deps.inFlight.add(session);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
@@ -402,6 +409,7 @@ class Exchange implements Stop {
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen.sk),
       attempts: this.#session.attemptCount,
+      fixed: this.#fixedHeaders,
     });
   }
 }
