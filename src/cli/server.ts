@@ -11,6 +11,7 @@ import { messageOf } from "../core/errors.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { keysOf } from "../core/secrets.ts";
 import { type AppDeps, createHandler, refusal } from "../http/app.ts";
+import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
 import type { Notifier } from "../notify/notifier.ts";
@@ -181,6 +182,7 @@ export async function withServer(
     onRefused: (status, code) => metrics.requestRefused(status, code),
     boundTo: () => boundTo,
   });
+  const trustedProxies = new TrustedProxies(settings.trustedProxies);
   const appDeps: AppDeps = {
     proxy,
     readiness: {
@@ -193,7 +195,10 @@ export async function withServer(
     observer: metrics,
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
-    trustedProxies: new TrustedProxies(settings.trustedProxies),
+    trustedProxies,
+    browserGuard: settings.isNoAuth
+      ? new OpenGuard({ allowedOrigins: settings.allowedOrigins, trustedProxies, boundTo: () => boundTo })
+      : TOKENS_GUARD,
     admin,
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
@@ -250,7 +255,7 @@ function listen(settings: Settings, deps: AppDeps): { server: HttpServer; addres
     bodyTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
     refusal: (error) => {
       deps.observer.requestRefused(error.status, error.code);
-      return refusal(error);
+      return refusal(error, deps.browserGuard.headersFor(null));
     },
     onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
   });

@@ -17,6 +17,8 @@ export interface SettingFlag {
   readonly description: string;
   /** As a person would type it; null when there is none. */
   readonly default: string | null;
+  /** Given more than once, its values add up, as if they stood between commas. */
+  readonly isList?: boolean;
 }
 
 /** The flag that every command has. */
@@ -123,6 +125,17 @@ export const SETTING_FLAGS = [
     group: "Access",
     description: "serve anyone, without a token",
     default: "no",
+  },
+  {
+    key: "allowOrigin",
+    flag: "--allow-origin",
+    variable: "OAR_ALLOW_ORIGIN",
+    value: "origins",
+    group: "Access",
+    description:
+      "with --noauth: web pages that may use the server, such as http://localhost:3000; may be repeated",
+    default: "none",
+    isList: true,
   },
   {
     key: "noAdmin",

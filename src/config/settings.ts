@@ -21,6 +21,7 @@ import {
   toDaysOrNone,
   toMilliseconds,
   toNetworks,
+  toOrigins,
   toPath,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
@@ -33,6 +34,8 @@ export interface Settings {
   readonly listen: { readonly hostname: string; readonly port: number };
   readonly database: string;
   readonly isNoAuth: boolean;
+  /** Web pages that may use the server without a token, as browsers write them in `Origin`. */
+  readonly allowedOrigins: readonly string[];
   /** There is no admin page. */
   readonly isAdminOff: boolean;
   /** null: the database's `policy`, or `order`. */
@@ -106,6 +109,7 @@ const SCHEMAS = {
   trustedProxy: toNetworks(),
   drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
   noauth: toBoolean(),
+  allowOrigin: toOrigins(),
   noAdmin: toBoolean(),
   metricsAuth: toBoolean(),
   policy: toChoice<OrderPolicy>({
@@ -166,6 +170,7 @@ export function parseSettings(input: SettingsInput): Settings {
     listen: value.addr,
     database: value.database,
     isNoAuth: value.noauth,
+    allowedOrigins: value.allowOrigin,
     isAdminOff: value.noAdmin,
     policy: value.policy,
     gateMs: value.gateMs,

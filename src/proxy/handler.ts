@@ -21,6 +21,7 @@ import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
 import { EarlyReply } from "./early.ts";
 import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
+import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRow, InFlightRows } from "./in_flight.ts";
@@ -64,6 +65,8 @@ export interface RequestContext {
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
   readonly isRouterToken: (credential: string) => boolean;
+  /** What every answer has; absent: what any page may read. */
+  readonly fixedHeaders?: FixedHeaders;
 }
 
 /** Relays requests. One object for the life of the program. */
@@ -157,6 +160,7 @@ export class Proxy {
       session,
       pace: this.#pace,
       releaseBody,
+      fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
       onSettled: () => this.#open.leave(place),
     });
     const place = this.#open.add(exchange);
@@ -197,6 +201,7 @@ class Exchange implements Stop {
   readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
   readonly #releaseBody: () => void;
+  readonly #fixedHeaders: FixedHeaders;
   readonly #onSettled: () => void;
   readonly #row: Place<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
@@ -205,11 +210,12 @@ class Exchange implements Stop {
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace, releaseBody, onSettled }: {
+    { client, session, pace, releaseBody, fixedHeaders, onSettled }: {
       readonly client: ClientExchange;
       readonly session: RequestSession;
       readonly pace: ReadPace;
       readonly releaseBody: () => void;
+      readonly fixedHeaders: FixedHeaders;
       readonly onSettled: () => void;
     },
   ) {
@@ -218,6 +224,7 @@ class Exchange implements Stop {
     this.#session = session;
     this.#pace = pace;
     this.#releaseBody = releaseBody;
+    this.#fixedHeaders = fixedHeaders;
     this.#onSettled = onSettled;
     this.#row = deps.inFlight.add(session);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
@@ -437,6 +444,7 @@ class Exchange implements Stop {
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen.sk),
       attempts: this.#session.attemptCount,
+      fixed: this.#fixedHeaders,
     });
   }
 }

@@ -6,6 +6,7 @@
 import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
 import { withoutTrailingSlashes } from "../core/slashes.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
+import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "./answer_headers.ts";
 import type { SecretMask } from "./masking.ts";
 
 const HOP_BY_HOP = [
@@ -34,7 +35,7 @@ const NEVER_FORWARDED = new Set([
 ]);
 
 /** The length is a hop's, too: of the framing that was read, and of the one that is written. */
-const NEVER_RELAYED = new Set([...HOP_BY_HOP, "content-length"]);
+const NEVER_RELAYED = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
 
 /** Headers in which clients send credentials, and in which `asis` forwards the client's own. */
 const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key"] as const;
@@ -156,12 +157,6 @@ export function clientCredentials(headers: HeaderView): string[] {
   return credentials;
 }
 
-/** CORS headers of every answer; the upstream's own are dropped in their favour. */
-export const CORS_HEADERS: readonly (readonly [string, string])[] = [
-  ["access-control-allow-origin", "*"],
-  ["access-control-expose-headers", "*"],
-];
-
 /** What the router adds to every answer. */
 export interface RouterHeaders {
   readonly requestId: string;
@@ -170,6 +165,8 @@ export interface RouterHeaders {
   readonly attempts: number;
   /** Masks the upstream's key, should a header echo it; none when left out. */
   readonly mask?: Pick<SecretMask, "maskText"> | null;
+  /** What every answer to this client has, in place of the upstream's; default: what any page may read. */
+  readonly fixed?: FixedHeaders;
 }
 
 /** The headers of the answer to the client. `upstream` null: an answer of our own. */
@@ -182,7 +179,8 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
       headers.append(name, router.mask?.maskText(value) ?? value);
     }
   }
-  for (const [name, value] of CORS_HEADERS) headers.set(name, value);
+  // None of them was relayed, but for `vary`, which may come more than once.
+  for (const field of router.fixed ?? READABLE_BY_ALL) headers.append(field[0], field[1]);
   headers.set("x-oar-request-id", router.requestId);
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
   headers.set("x-oar-attempts", String(router.attempts));

@@ -22,6 +22,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
     trustedProxies.map(({ address, prefix }) => `${address}/${prefix}`).join(",") || NONE,
   drainTimeout: ({ drainTimeoutMs }) => seconds(drainTimeoutMs),
   noauth: ({ isNoAuth }) => yesNo(isNoAuth),
+  allowOrigin: ({ allowedOrigins }) => allowedOrigins.join(",") || NONE,
   noAdmin: ({ isAdminOff }) => yesNo(isAdminOff),
   metricsAuth: ({ isMetricsAuth }) => yesNo(isMetricsAuth),
   policy: ({ policy }) => policy ?? "what the database says, else order",

@@ -102,6 +102,8 @@ Deno.test("clientHeaders() of an answer of our own has ours only", () => {
   assert.deepEqual(Object.fromEntries(headers), {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "*",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "x-content-type-options": "nosniff",
     "x-oar-attempts": "2",
     "x-oar-request-id": "R",
   });
