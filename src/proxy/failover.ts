@@ -12,6 +12,7 @@ import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import {
@@ -70,7 +71,7 @@ export interface FailoverRequest {
   /** Enabled upstreams in the snapshot, for the timeout rules. */
   readonly upstreamCount: number;
   readonly stop: Stop;
-  readonly isRouterToken: (credential: string) => boolean;
+  readonly guard: TokenGuard;
   readonly sendEarly: (step: EarlyStep) => Promise<void>;
 }
 
@@ -135,7 +136,7 @@ class FailoverLoop {
     this.#session = request.session;
     this.#queue = [...request.candidates];
     this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
+      hasOwnCredential(request.session.inbound.headers, request.guard);
   }
 
   async run(): Promise<FinalChoice> {
@@ -179,7 +180,7 @@ class FailoverLoop {
     return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
       cancellation: this.#request.stop.cancellation,
-      isRouterToken: this.#request.isRouterToken,
+      guard: this.#request.guard,
     });
   }
 

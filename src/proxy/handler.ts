@@ -12,6 +12,7 @@ import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { candidates } from "../core/policy.ts";
 import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -59,7 +60,6 @@ export interface RequestContext {
   readonly clientName: string | null;
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
-  readonly isRouterToken: (credential: string) => boolean;
 }
 
 /** Relays requests. One object for the life of the program. */
@@ -86,6 +86,7 @@ export class Proxy {
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
+    if (this.#indexOf(context.snapshot).guard.isInPath(context.path)) throw tokenInPath();
     const answer = (read: BodyRead) => this.#answer(client, context, { read, startedAtMs, startedMonoMs });
     const read = readBody(client.body, limits, this.#deps.clock);
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
@@ -139,6 +140,7 @@ export class Proxy {
       candidates: this.#candidates(inbound, index),
       upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
+      guard: index.guard,
     });
   }
 
@@ -204,10 +206,11 @@ class Exchange implements Stop {
       /** Enabled ones, whether or not they take this request. */
       readonly upstreamCount: number;
       readonly isCut: boolean;
+      readonly guard: TokenGuard;
     },
   ): Promise<void> {
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
-    const { snapshot, isRouterToken } = plan.context;
+    const { snapshot } = plan.context;
     if (plan.candidates.length === 0) {
       return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
     }
@@ -223,7 +226,7 @@ class Exchange implements Stop {
         candidates: plan.candidates,
         upstreamCount: plan.upstreamCount,
         stop: this,
-        isRouterToken,
+        guard: plan.guard,
         sendEarly: (step) => this.#sendEarly(step),
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
@@ -431,6 +434,15 @@ function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterEr
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+/** It cannot be left out of a path, as it is of headers and queries, without asking for something else. */
+function tokenInPath(): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    "The path holds a token of this router, which would go to an upstream; send the token as a credential only",
+  );
 }
 
 function tooManyRequests(limit: number): RouterError {

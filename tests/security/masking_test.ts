@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { formatJson } from "../../src/cli/output.ts";
 import { redactKept, redactSecrets } from "../../src/core/secrets.ts";
+import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import { maskFor } from "../../src/proxy/masking.ts";
 import { upstreamHeaders } from "../../src/proxy/headers.ts";
 
@@ -58,7 +59,7 @@ Deno.test("no header of a client names the credential of an upstream that has it
   });
   for (const authStyle of ["bearer", "x-api-key", "api-key"] as const) {
     const upstream = { sk: KEY, endpoint: "https://a.example/v1", authStyle };
-    const sent = [...upstreamHeaders({ headers }, upstream, () => false) ?? []];
+    const sent = [...upstreamHeaders({ headers }, upstream, NO_TOKENS) ?? []];
     assert.doesNotMatch(JSON.stringify(sent), /own/);
     assert.equal(sent.filter(([, value]) => value.includes(KEY)).length, 1);
   }

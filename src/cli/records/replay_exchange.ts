@@ -8,6 +8,7 @@ import { type Capture, createCapture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import { firstByteTimeout } from "../../core/policy.ts";
 import { redactSecrets } from "../../core/secrets.ts";
+import { NO_TOKENS } from "../../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../../core/types.ts";
 import { isEventStreamType } from "../../proxy/gate.ts";
 import { TimedReader } from "../../proxy/timed_reader.ts";
@@ -41,7 +42,7 @@ export async function exchange(
     // Nothing waits behind this upstream, so it gets the time of an only one.
     headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
     cancellation: new Cancellation(),
-    isRouterToken: () => false,
+    guard: NO_TOKENS,
   });
   const elapsedMs = () => deps.clock.monotonic() - inbound.startedMonoMs;
   const reply = result.type === "reply"
