@@ -207,7 +207,7 @@ class FailoverLoop {
     const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
     const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
     if (!canRelay) return this.#refuse(upstream, reply, { isNext: decision.type === "next" });
-    const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
+    const mask = reply.status >= 400 ? maskFor(upstream) : null;
     const proof = this.#prove(upstream, reply, mask);
     const judged = { upstream, reply, isLast, mask };
     return proof instanceof Promise
@@ -254,7 +254,7 @@ class FailoverLoop {
     }
     const head = { upstream, status: reply.status, headers: reply.headers };
     if (proof.type === "whole") return { ...head, ...proof };
-    const errorEventMask = proof.isEventStream ? maskFor(upstream.sk) : null;
+    const errorEventMask = proof.isEventStream ? maskFor(upstream) : null;
     // A key that an error event was cut within is whole in what was held.
     const held = problem === null ? proof.held : [concat(proof.held)];
     return { ...head, ...proof, held, mask, errorEventMask };
@@ -267,7 +267,7 @@ class FailoverLoop {
       inbound,
       clock: this.#deps.clock,
       times: this.#deps.times,
-      mask: mask ?? maskFor(upstream.sk),
+      mask: mask ?? maskFor(upstream),
       budget: this.#deps.budget,
       capture: (isEventStream) => {
         const { status, headers } = reply;
@@ -364,7 +364,7 @@ class FailoverLoop {
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
     if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
     const { kind } = this.#session.inbound;
-    const mask = maskFor(upstream.sk);
+    const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
     const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
     capture.push(bytes);

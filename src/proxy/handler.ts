@@ -403,7 +403,7 @@ class Exchange implements Stop {
     return clientHeaders(upstream, {
       requestId: this.#session.inbound.id,
       upstreamName: chosen?.name ?? null,
-      mask: chosen === null ? null : maskFor(chosen.sk),
+      mask: chosen === null ? null : maskFor(chosen),
       attempts: this.#session.attemptCount,
     });
   }

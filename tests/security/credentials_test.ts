@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { adminTokenOf } from "../support/admin.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { Router, TEST_TOKEN } from "../support/router.ts";
-import { chatReply, FakeUpstream, type ReceivedRequest } from "../support/upstream.ts";
+import { chatReply, FakeUpstream, type ReceivedRequest, reply } from "../support/upstream.ts";
 
 const SECOND = "second-token-0123456789";
 const SHORT = "s3cret";
@@ -283,4 +283,16 @@ Deno.test("who pays is said to an upstream only by a client that brought the key
   const sent = (upstream: FakeUpstream) =>
     names.filter((name) => upstream.requests.at(-1)?.headers.has(name));
   assert.deepEqual([sent(s.own), sent(s.asis)], [[], names]);
+});
+
+Deno.test("a key that is an ordinary word changes nothing in what its upstream says", async () => {
+  for (const sk of ["null", "error", "message"]) {
+    const said = '{"error":{"message":"no such thing","type":"error","param":null,"code":null}}';
+    await using upstream = new FakeUpstream(reply(400, said, { "x-note": `an ${sk} it is` }));
+    await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, sk }] });
+    const response = await router.chat();
+    assert.equal(response.headers.get("x-note"), `an ${sk} it is`);
+    assert.equal(await response.text(), said);
+    assert.equal((await router.recordOf(response)).response, said);
+  }
 });

@@ -12,7 +12,7 @@ const MASKED = "sk-*****************";
 const ERROR = `data: {"error":{"message":"bad key ${KEY}"}}\n\n`;
 const CONTENT = `data: {"choices":[{"delta":{"content":"${KEY}, sk-sec"}}]}\n\n`;
 
-const mask = maskFor(KEY) ?? assert.fail("a key has a mask");
+const mask = maskFor({ sk: KEY, endpoint: "https://a.example/v1" }) ?? assert.fail("a key has a mask");
 
 Deno.test("maskWithin() masks whole occurrences and leaves every other chunk the object that it was", () => {
   const chunk = (text: string) => new TextEncoder().encode(text);

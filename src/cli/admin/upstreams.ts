@@ -5,7 +5,7 @@
  */
 import type { BreakerState } from "../../core/breaker.ts";
 import { RouterError } from "../../core/errors.ts";
-import { maskSecret, redactSecrets } from "../../core/secrets.ts";
+import { keysOf, maskSecret, redactSecrets } from "../../core/secrets.ts";
 import { ASIS, type Clock, type Upstream } from "../../core/types.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "../../http/admin/service.ts";
 import type { UpstreamClient } from "../../proxy/transport.ts";
@@ -103,7 +103,7 @@ export class UpstreamAdmin {
     const answer = await askForModels(this.#deps, { upstream, limitMs: TEST_LIMIT_MS });
     const durationMs = Math.round(clock.monotonic() - startedMs);
     if ("problem" in answer) {
-      const message = redactSecrets(answer.problem.message, [upstream.sk]);
+      const message = redactSecrets(answer.problem.message, keysOf(upstream));
       return { isOk: false, status: null, durationMs, message, models: [] };
     }
     const verdict = judgeAnswer(answer, upstream);
@@ -111,9 +111,9 @@ export class UpstreamAdmin {
       isOk: verdict.level === "ok",
       status: answer.status,
       durationMs,
-      message: redactSecrets(verdict.message, [upstream.sk]),
+      message: redactSecrets(verdict.message, keysOf(upstream)),
       models: answer.models.slice(0, MAX_MODELS).map((name) =>
-        redactSecrets(name.slice(0, 200), [upstream.sk])
+        redactSecrets(name.slice(0, 200), keysOf(upstream))
       ),
     };
   }
@@ -239,5 +239,11 @@ function lastErrorOf(row: UpstreamRow, failures: readonly LastFailure[]): Upstre
   const found = failures.find(({ upstreamId }) => upstreamId === row.id);
   if (found === undefined) return null;
   const { atMs, errorClass, message } = found;
-  return { atMs, errorClass, message: row.sk === null ? message : redactSecrets(message, [row.sk]) };
+  return {
+    atMs,
+    errorClass,
+    message: row.sk === null
+      ? message
+      : redactSecrets(message, keysOf({ sk: row.sk, endpoint: row.endpoint ?? "" })),
+  };
 }
