@@ -25,5 +25,5 @@ Deno.bench("breaker: a try and its success", () => {
 
 const ERROR_BODY = encoder.encode(`{"error":{"message":"${"it does not work right now ".repeat(20)}"}}`);
 Deno.bench("masking: a key that is looked for in an error of 500 B", () => {
-  maskFor("sk-bench-0123456789")?.maskWithin(ERROR_BODY);
+  maskFor({ sk: "sk-bench-0123456789", endpoint: "https://api.example.com/v1" })?.maskWithin(ERROR_BODY);
 });

@@ -323,9 +323,13 @@ export function secretsOf(settings: Settings, registry: Registry): () => readonl
   };
 }
 
-function* listSecrets({ alerts }: Settings, { upstreams, tokens }: RegistrySnapshot): Iterable<string> {
+function* listSecrets(
+  { alerts }: Settings,
+  { upstreams, tokens, adminToken }: RegistrySnapshot,
+): Iterable<string> {
   for (const upstream of upstreams) yield* keysOf(upstream);
   for (const { secret } of tokens) yield secret;
+  if (adminToken !== null) yield adminToken;
   const { feishu, matrix, matrixApi, webhook } = alerts;
   for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {
     if (secret) yield secret;

@@ -9,6 +9,7 @@ import type { Observer } from "../observe/observer.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
+import { requireSingleCredentials } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";
@@ -40,8 +41,6 @@ export interface AppDeps {
 export interface AdminEntry {
   /** What is mounted at `/admin`; asked for once, at the first request to it, and again only when that failed. */
   routes(): Promise<Hono<AdminEnv>>;
-  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
-  isAdminToken(credential: string): boolean;
 }
 
 /** Answers one exchange. Never rejects. */
@@ -78,6 +77,7 @@ function createApp(deps: AppDeps): Hono<Env> {
   });
   app.get("/v1/metrics", async (c) => {
     if (deps.isMetricsAuth && !deps.isNoAuth) {
+      requireSingleCredentials(c.req.raw.headers);
       checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers);
     }
     const { contentType, body } = await deps.metrics.render();
@@ -90,8 +90,8 @@ function createApp(deps: AppDeps): Hono<Env> {
     const { exchange, target } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
-    const checker = checkers.of(snapshot);
-    const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
+    requireSingleCredentials(exchange.headers);
+    const token = deps.isNoAuth ? null : checkers.of(snapshot).authenticate(exchange.headers);
     const answered = deps.proxy.handle(exchange, {
       path: target.path,
       query: target.query,
@@ -102,8 +102,6 @@ function createApp(deps: AppDeps): Hono<Env> {
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
-      isRouterToken: (credential) =>
-        checker.find(credential) !== null || (deps.admin?.isAdminToken(credential) ?? false),
       fixedHeaders: deps.browserGuard.headersFor(exchange),
     });
     return answered.then(() => ALREADY_ANSWERED);

@@ -14,6 +14,7 @@ import { JsonPieces } from "../core/request_fields.ts";
 import { candidates } from "../core/policy.ts";
 import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -64,7 +65,6 @@ export interface RequestContext {
   readonly clientName: string | null;
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
-  readonly isRouterToken: (credential: string) => boolean;
   /** What every answer has; absent: what any page may read. */
   readonly fixedHeaders?: FixedHeaders;
 }
@@ -94,6 +94,7 @@ export class Proxy {
       throw tooManyRequests(limits.maxConcurrent);
     }
     const index = this.#indexOf(context.snapshot);
+    if (index.guard.isInPath(context.path)) throw tokenInPath();
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const answer = (read: BodyRead) =>
@@ -170,6 +171,7 @@ export class Proxy {
       upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
       refusal: problem === null || !index.isRestricted ? null : unreadable(problem),
+      guard: index.guard,
     });
   }
 
@@ -243,11 +245,12 @@ class Exchange implements Stop {
       readonly isCut: boolean;
       /** Why it is not relayed at all. */
       readonly refusal: RouterError | null;
+      readonly guard: TokenGuard;
     },
   ): Promise<void> {
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
-    const { snapshot, isRouterToken } = plan.context;
+    const { snapshot } = plan.context;
     if (plan.candidates.length === 0) {
       return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
     }
@@ -263,7 +266,7 @@ class Exchange implements Stop {
         candidates: plan.candidates,
         upstreamCount: plan.upstreamCount,
         stop: this,
-        isRouterToken,
+        guard: plan.guard,
         sendEarly: (step) => this.#sendEarly(step),
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
@@ -442,7 +445,7 @@ class Exchange implements Stop {
     return clientHeaders(upstream, {
       requestId: this.#session.inbound.id,
       upstreamName: chosen?.name ?? null,
-      mask: chosen === null ? null : maskFor(chosen.sk),
+      mask: chosen === null ? null : maskFor(chosen),
       attempts: this.#session.attemptCount,
       fixed: this.#fixedHeaders,
     });
@@ -484,6 +487,15 @@ function unreadable(problem: string): RouterError {
     "invalid_request",
     `The request body is refused, because upstreams have rules about models and ${problem}; ` +
       "send plain JSON in UTF-8 (RFC 8259), or a plain form",
+  );
+}
+
+/** It cannot be left out of a path, as it is of headers and queries, without asking for something else. */
+function tokenInPath(): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    "The path holds a token of this router, which would go to an upstream; send the token as a credential only",
   );
 }
 
