@@ -40,13 +40,12 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** base64 with or without `data:` before it, and other runs that no word has; the lookbehind keeps it linear. */
-const PACKED_CHARACTER = "[A-Za-z0-9+/_=-]";
+const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
 const MIN_PACKED_LENGTH = 200;
-const PACKED = new RegExp(`(?<!${PACKED_CHARACTER})${PACKED_CHARACTER}{${MIN_PACKED_LENGTH},}`, "g");
 /** By character code. */
 const isPackedCode = Array.from(
   { length: 128 },
-  (_, code) => new RegExp(PACKED_CHARACTER).test(String.fromCharCode(code)),
+  (_, code) => /[A-Za-z0-9+/_=-]/.test(String.fromCharCode(code)),
 );
 const DATA_URL = /data:[\w.+-]+\/[\w.+-]+;base64,[A-Za-z0-9+/_=-]*/g;
 
@@ -59,9 +58,8 @@ const UNSPACED =
  * stream-safe format allows (UAX #15, section 13): no language writes more on one letter. The halfwidth voicing marks are
  * letters that become marks.
  */
-const MARK = String.raw`[\p{M}\uff9e\uff9f]`;
+const RUN = /[\p{M}\uff9e\uff9f]+/gu;
 const MAX_MARKS = 30;
-const RUN = new RegExp(`(${MARK}{${MAX_MARKS}})${MARK}+`, "gu");
 const FIRST_MARK_CODE = 0x300;
 /** A code unit of one, perhaps. */
 const MARK_UNIT = /[\p{M}\uff9e\uff9f\ud800-\udfff]/u;
@@ -97,7 +95,9 @@ export function normalizeForSearch(text: string): string {
  */
 export function normalized(text: string): string {
   const wellFormed = text.toWellFormed();
-  const bounded = mayHold(wellFormed, MAX_MARKS + 1, isMarkUnit) ? wellFormed.replace(RUN, "$1") : wellFormed;
+  const bounded = mayHold(wellFormed, MAX_MARKS + 1, isMarkUnit)
+    ? wellFormed.replace(RUN, cutRun)
+    : wellFormed;
   return bounded.normalize("NFKC").slice(0, MAX_COLUMN_LENGTH).toWellFormed();
 }
 
@@ -169,6 +169,11 @@ class Collector {
 function withoutPacked(text: string): string {
   const isPacked = (code: number): boolean => isPackedCode[code] ?? false;
   return mayHold(text, MIN_PACKED_LENGTH, isPacked) ? text.replace(PACKED, " ") : text;
+}
+
+/** By code points, of which each is one or two units. */
+function cutRun(run: string): string {
+  return run.length <= MAX_MARKS ? run : [...run.slice(0, 2 * MAX_MARKS)].slice(0, MAX_MARKS).join("");
 }
 
 function isMarkUnit(code: number): boolean {
