@@ -75,6 +75,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       ...deps,
       clock,
       lastFailures: (ids) => reader.ask("lastFailures", ids),
+      onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
     tokens: new TokenAdmin(deps),
     records: new RecordAdmin({

@@ -4,6 +4,7 @@
  * Owns the folding and one bounded queue with one worker per channel, so that a channel that hangs holds up
  * neither another channel nor the caller. Must not throw, and must not let a secret out.
  */
+import { MAX_SHOWN_NAME_LENGTH, redactableStart, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/types.ts";
 import { type AlertMessage, type Channel, ChannelError } from "./channels.ts";
 import type { Alert, Notifier } from "./notifier.ts";
@@ -50,8 +51,10 @@ export class AlertNotifier implements Notifier {
     this.#workers = options.channels.map((channel) => new ChannelWorker(channel, onSent));
   }
 
-  raise(alert: Alert): void {
+  raise(raised: Alert): void {
     if (this.#isClosed || this.#workers.length === 0) return;
+    // The last one of each cause is kept.
+    const alert = withTexts(raised, redactableStart);
     let key = causeKey(alert);
     if (!this.#causes.has(key) && this.#causes.size >= MAX_CAUSES) key = alert.type;
     const cause = this.#causes.get(key);
@@ -193,22 +196,29 @@ function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A copy with every text masked, and the message, which may be an upstream's error body, bounded. */
+/** A copy with every text masked and bounded: some are a client's, or an upstream's error body. */
 function redacted(alert: Alert, redact: (text: string) => string): Alert {
+  return withTexts(alert, (text, maxLength) => redactedStart(text, maxLength, redact));
+}
+
+/** A copy with every text as `change` makes it. */
+function withTexts(alert: Alert, change: (text: string, maxLength: number) => string): Alert {
+  const name = (text: string) => change(text, MAX_SHOWN_NAME_LENGTH);
+  const message = (text: string) => change(text, MAX_MESSAGE_LENGTH);
   switch (alert.type) {
     case "request_failed":
       return {
         ...alert,
-        ip: redact(alert.ip),
-        model: alert.model === null ? null : redact(alert.model),
-        message: redact(alert.message).slice(0, MAX_MESSAGE_LENGTH),
+        ip: name(alert.ip),
+        model: alert.model === null ? null : name(alert.model),
+        message: message(alert.message),
       };
     case "upstream_down":
-      return { ...alert, upstream: redact(alert.upstream), reason: redact(alert.reason) };
+      return { ...alert, upstream: name(alert.upstream), reason: message(alert.reason) };
     case "upstream_recovered":
-      return { ...alert, upstream: redact(alert.upstream) };
+      return { ...alert, upstream: name(alert.upstream) };
     case "records_dropped":
-      return { ...alert, reason: redact(alert.reason) };
+      return { ...alert, reason: message(alert.reason) };
     case "records_resumed":
       return alert;
     default:

@@ -1,6 +1,7 @@
 /**
  * What alerts say, and which of them have the same cause. Pure.
  */
+import { redactableStart } from "../core/cut_text.ts";
 import type { Alert } from "./notifier.ts";
 
 const MAX_MESSAGE_LENGTH = 500;
@@ -14,9 +15,10 @@ export interface Repeats {
   readonly last: Alert;
 }
 
-/** One line for people; `redact` sees every value before it is shortened. */
+/** One line for people; `redact` sees of every value some more than is shown. */
 export function alertText(alert: Alert, redact: (text: string) => string): string {
-  const line = (text: string, maxLength = MAX_MESSAGE_LENGTH) => oneLine(redact(text), maxLength);
+  const line = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
+    oneLine(redact(redactableStart(text, maxLength)), maxLength);
   switch (alert.type) {
     case "request_failed": {
       const model = alert.model === null ? "-" : line(alert.model, MAX_MODEL_LENGTH);
@@ -73,7 +75,7 @@ export function causeKey(alert: Alert): string {
 function normalised(message: string): string {
   return message.slice(0, 4 * MAX_CAUSE_LENGTH)
     .toLowerCase()
-    .replaceAll(/[a-z0-9_.-]*\d[a-z0-9_.-]*/g, "#")
+    .replaceAll(/[a-z0-9_.-]+/g, (word) => /\d/.test(word) ? "#" : word)
     .replaceAll(/\s+/g, " ")
     .trim()
     .slice(0, MAX_CAUSE_LENGTH);

@@ -12,6 +12,7 @@ import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import {
@@ -70,7 +71,7 @@ export interface FailoverRequest {
   /** Enabled upstreams in the snapshot, for the timeout rules. */
   readonly upstreamCount: number;
   readonly stop: Stop;
-  readonly isRouterToken: (credential: string) => boolean;
+  readonly guard: TokenGuard;
   readonly sendEarly: (step: EarlyStep) => Promise<void>;
 }
 
@@ -138,7 +139,7 @@ class FailoverLoop {
     this.#session = request.session;
     this.#queue = [...request.candidates];
     this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
+      hasOwnCredential(request.session.inbound.headers, request.guard);
   }
 
   async run(): Promise<FinalChoice> {
@@ -182,7 +183,7 @@ class FailoverLoop {
     return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
       cancellation: this.#request.stop.cancellation,
-      isRouterToken: this.#request.isRouterToken,
+      guard: this.#request.guard,
     });
   }
 
@@ -209,7 +210,7 @@ class FailoverLoop {
     const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
     const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
     if (!canRelay) return this.#refuse(upstream, reply, { isNext: decision.type === "next" });
-    const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
+    const mask = reply.status >= 400 ? maskFor(upstream) : null;
     const proof = this.#prove(upstream, reply, mask);
     const judged = { upstream, reply, isLast, mask };
     return proof instanceof Promise
@@ -257,7 +258,7 @@ class FailoverLoop {
     const { status, headers, contentLength } = reply;
     const head = { upstream, status, headers, contentLength };
     if (proof.type === "whole") return { ...head, ...proof };
-    const errorEventMask = proof.isEventStream ? maskFor(upstream.sk) : null;
+    const errorEventMask = proof.isEventStream ? maskFor(upstream) : null;
     // A key that an error event was cut within is whole in what was held.
     const held = problem === null ? proof.held : [concat(proof.held)];
     return { ...head, ...proof, held, mask, errorEventMask };
@@ -270,7 +271,7 @@ class FailoverLoop {
       inbound,
       clock: this.#deps.clock,
       times: this.#deps.times,
-      mask: mask ?? maskFor(upstream.sk),
+      mask: mask ?? maskFor(upstream),
       budget: this.#deps.budget,
       capture: (isEventStream) => {
         const { status, headers } = reply;
@@ -367,7 +368,7 @@ class FailoverLoop {
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
     if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
     const { kind } = this.#session.inbound;
-    const mask = maskFor(upstream.sk);
+    const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
     const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
     capture.push(bytes);

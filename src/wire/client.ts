@@ -56,6 +56,8 @@ export interface ClientOptions extends PoolOptions {
 }
 
 const SWEEP_MS = 5_000;
+/** URLs that are remembered taken apart; longer ones hold a query of their own each. */
+const MAX_REMEMBERED_LENGTH = 512;
 /** Before a reply's own head; Go's client takes as many. */
 const MAX_INTERIM_REPLIES = 5;
 /** Enough of a credential to hold the name of its scheme. */
@@ -105,9 +107,10 @@ export class HttpClient {
   #target(url: string): Target {
     let target = this.#targets.get(url);
     if (target === undefined) {
+      target = targetOf(url);
+      if (url.length > MAX_REMEMBERED_LENGTH) return target;
       // Queries differ from request to request: a bound keeps them from piling up.
       if (this.#targets.size >= 256) this.#targets.clear();
-      target = targetOf(url);
       this.#targets.set(url, target);
     }
     return target;

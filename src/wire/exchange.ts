@@ -80,7 +80,7 @@ export class ServerExchange implements ClientExchange {
   readonly method: string;
   readonly target: string;
   readonly headers: HeaderFields;
-  readonly body: RequestBody | null;
+  readonly body: IncomingBody | null;
   readonly #head: RequestHead;
   readonly #context: ExchangeContext;
   readonly #message: MessageBody;
@@ -133,6 +133,11 @@ export class ServerExchange implements ClientExchange {
 
   get isAnswered(): boolean {
     return this.#answer !== "none";
+  }
+
+  /** Somebody waits for more of the request's body. */
+  get isBodyAwaited(): boolean {
+    return this.body?.isAwaited ?? false;
   }
 
   /** The answer went out whole, and the connection can take another request. */
@@ -292,6 +297,7 @@ function toldLength({ status, contentLength }: AnswerHead): number | null {
 /** A request's body, on its way in. */
 class IncomingBody implements RequestBody {
   readonly declaredBytes: number | null;
+  isAwaited = false;
   readonly #message: MessageBody;
   readonly #hooks: { onRead(): Promise<void>; onDone(): void };
 
@@ -321,9 +327,13 @@ class IncomingBody implements RequestBody {
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     await this.#hooks.onRead();
-    const bytes = await this.#message.read();
-    if (this.isDone) this.#hooks.onDone();
-    return bytes;
+    this.isAwaited = true;
+    try {
+      return await this.#message.read();
+    } finally {
+      this.isAwaited = false;
+      if (this.isDone) this.#hooks.onDone();
+    }
   }
 
   /** Nothing is to be done: a connection whose request was not read whole ends with the answer. */

@@ -3,10 +3,11 @@
  *
  * Owns the order in which a request meets them. No CORS here: no other site has any business with it.
  */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
+import { refuseContentType } from "../head_guard.ts";
 import { AdminAuth, type AdminAuthDeps, type AdminEnv, type RenderLogin } from "./auth.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 
@@ -31,6 +32,18 @@ export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefuse
 /** Forms and JSON of the page are small. */
 const MAX_BODY_BYTES = 1024 * 1024;
 
+/** Anybody may send one: a token and a path. */
+const MAX_LOGIN_BYTES = 16 * 1024;
+
+function limitBody(maxSize: number): MiddlewareHandler<AdminEnv> {
+  return bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new RouterError(413, "request_too_large", `The request is larger than ${maxSize / 1024} KiB`);
+    },
+  });
+}
+
 /** To be mounted at `/admin`. */
 export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   const auth = new AdminAuth({ ...deps, renderLogin: deps.page.renderLogin });
@@ -45,14 +58,13 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   });
   routes.use(securityHeaders());
   routes.use(hostCheck(deps));
-  routes.use(bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => {
-      throw new RouterError(413, "request_too_large", "The request is larger than 1 MiB");
-    },
-  }));
+  routes.use(async (c, next) => {
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") refuseContentType(c.req.header("content-type"));
+    await next();
+  });
   routes.get("/login", auth.loginPage);
-  routes.post("/login", auth.login);
+  routes.post("/login", limitBody(MAX_LOGIN_BYTES), auth.login);
+  routes.use(limitBody(MAX_BODY_BYTES));
   routes.route("/assets", deps.page.assets);
   routes.use(auth.required());
   routes.post("/logout", auth.logout);

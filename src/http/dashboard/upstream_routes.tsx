@@ -42,9 +42,19 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
     c: Context<AdminEnv>,
     { id, name }: UpstreamView,
     form: UpstreamForm,
-    problem: string | null,
+    error: unknown = null,
   ) =>
-    draw(c, <UpstreamEdit page={pageContext(c, now())} id={id} name={name} form={form} problem={problem} />);
+    draw(
+      c,
+      <UpstreamEdit
+        page={pageContext(c, now())}
+        id={id}
+        name={name}
+        form={form}
+        problem={error === null ? null : problemOf(c, error)}
+        isKeyRequired={error instanceof RouterError && error.code === "key_required"}
+      />,
+    );
   /** Understands a form, or says why not. */
   const inputOf = (c: Context<AdminEnv>, form: UpstreamForm): UpstreamInput => {
     const input = toInput(form, pageContext(c, now()).m);
@@ -64,7 +74,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.get("/:id{\\d+}", async (c) => {
     const upstream = await find(c);
-    return edit(c, upstream, formOf(upstream), null);
+    return edit(c, upstream, formOf(upstream));
   });
   routes.post("/:id{\\d+}", async (c) => {
     const upstream = await find(c);
@@ -72,7 +82,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
     try {
       await service.editUpstream(upstream.id, inputOf(c, form));
     } catch (error) {
-      return edit(c, upstream, form, problemOf(c, error));
+      return edit(c, upstream, form, error);
     }
     return c.redirect(`/admin/upstreams?done=saved#upstream-${upstream.id}`, 303);
   });

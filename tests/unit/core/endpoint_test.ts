@@ -64,8 +64,12 @@ Deno.test("classify() reads model and stream from what the body says, and only f
   ];
   for (const [path, type, body, model, isStream] of table) {
     const bytes = body === null ? null : new TextEncoder().encode(body);
-    const { kind, ...fields } = classify(path, type, bytes);
+    const { kind, model: foundModel, isStream: foundStream } = classify(path, { contentType: type, bytes });
     assert.equal(kind, endpointKind(path));
-    assert.deepEqual(fields, { model, isStream }, `${path} ${body}`);
+    assert.deepEqual(
+      { foundModel, foundStream },
+      { foundModel: model, foundStream: isStream },
+      `${path} ${body}`,
+    );
   }
 });
