@@ -461,11 +461,15 @@ export function errorAnswer(
   return { headers, body: new TextEncoder().encode(JSON.stringify(error.toEnvelope())) };
 }
 
+/** Every request for a model that nobody allows gets them, and has them in its record and its log lines. */
+const MAX_SHOWN_PATTERNS_LENGTH = 1024;
+
 /** Why there is nothing to try. */
 function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {
-    const allowed = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const patterns = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const allowed = cutText(patterns, MAX_SHOWN_PATTERNS_LENGTH);
     const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
     const subject = `${inbound.model === null ? "path" : "model"} ${name}`;
     return new RouterError(
