@@ -1,6 +1,6 @@
 /** What an upstream says of its reply's length, and what the client gets; what is left on its connection afterwards. */
 import assert from "node:assert/strict";
-import { RawClient, rawRequest } from "../support/raw_client.ts";
+import { isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { type ConnectionScript, RawUpstream, readRequest, writeAll } from "../support/raw_upstream.ts";
 import { eventually, Router, TEST_TOKEN } from "../support/router.ts";
 
@@ -292,4 +292,32 @@ Deno.test("heads with bytes above ASCII arrive whole, both ways, whatever their 
     });
   }
   await eventually(() => s.router.text.includes("ERROR") ? null : true, "a log without errors");
+});
+
+Deno.test("a stream of a told length whose beginning went out early is chunked, and whole", async () => {
+  const { promise: seen, resolve: see } = Promise.withResolvers<void>();
+  const events =
+    'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
+  const comment = ": wait\n\n";
+  await using upstream = new RawUpstream(async (connection) => {
+    await readRequest(connection, () => {});
+    const length = comment.length + events.length;
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: ${length}\r\n\r\n`;
+    await writeAll(connection, head + comment);
+    await seen;
+    await writeAll(connection, events);
+  });
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    args: ["--gate-ms", "1"],
+  });
+  using client = await RawClient.connect(router.port);
+  await client.send(rawChat(TEST_TOKEN, { stream: true }));
+  const text = await client.readUntil(comment);
+  assert.match(text, /\r\ntransfer-encoding: chunked\r\n/);
+  assert.doesNotMatch(text, /content-length/);
+  see();
+  assert.equal(isTerminated(await client.readToEnd()), true);
+  const [record] = await router.recorded(1);
+  assert.equal(record?.outcome, "complete");
 });

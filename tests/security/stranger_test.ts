@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
 import { RawClient } from "../support/raw_client.ts";
-import { Router } from "../support/router.ts";
+import { eventually, Router } from "../support/router.ts";
 
 const HOSTS = [
   "[",
@@ -98,4 +98,31 @@ Deno.test("malformed hosts are a 400, and TRACE, TRACK and CONNECT a 405, everyw
       assert.equal(await statusOf(`${method} ${path} HTTP/1.1\r\nhost: x`), "405", `${method} ${path}`);
     }
   }
+});
+
+Deno.test("connections beyond --max-connections are closed, and the log says so once", async () => {
+  await using router = await Router.start({ upstreams: [], args: ["--max-connections", "4"] });
+  const request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+  const held = await Promise.all(Array.from({ length: 4 }, async () => {
+    const client = await RawClient.connect(router.port);
+    await client.send(request);
+    await client.readUntil("\r\n\r\n");
+    return client;
+  }));
+  for (let at = 0; at < 10; at++) {
+    using client = await RawClient.connect(router.port);
+    assert.match(await client.readToEnd(), /^(HTTP\/1\.1 503 |$)/);
+  }
+  for (const client of held) client.close();
+  await eventually(async () => {
+    const response = await fetch(`http://127.0.0.1:${router.port}/healthz`).catch(() => null);
+    await response?.body?.cancel();
+    return response?.status === 200 ? true : null;
+  }, "a place");
+  const lines = await eventually(
+    () => router.text.match(/.*connections were closed.*/g),
+    "a line in the log",
+  );
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] ?? "", /--max-connections/);
 });
