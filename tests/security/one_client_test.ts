@@ -119,3 +119,25 @@ Deno.test("an upstream that fails is left alone, with one client and with severa
     assert.equal(await s.ask(TEST_TOKEN, "hello"), "second");
   });
 });
+
+Deno.test("one client's failures are a few alerts, and none holds a link or a mention of its making", async () => {
+  await using upstream = new FakeUpstream(reply(500, error("boom")));
+  await using hook = new FakeUpstream(reply(200, "{}"));
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    env: { ALERT_WEBHOOK: hook.endpoint },
+  });
+  const letters = "abcdefgh".split("");
+  for (const model of letters.flatMap((a) => letters.map((b) => `http://evil.example/${a}${b} @all`))) {
+    const response = await router.chat({ model });
+    await response.body?.cancel();
+  }
+  // At its end the router sends what is left.
+  router.signal("SIGTERM");
+  await router.exited();
+  const texts = hook.requests.map(({ text }) => String(JSON.parse(text).text));
+  assert.ok(texts.length > 0 && texts.length <= 12, `${texts.length} alerts`);
+  assert.match(texts.join("\n"), /http\[:\]\/\/evil\[\.\]example\/aa \[at\]all/);
+  assert.doesNotMatch(texts.join("\n"), /:\/\/|@/);
+  assert.match(texts.join("\n"), /Upstream .* is down/);
+});
