@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
 import { concat } from "../core/bytes.ts";
+import { type HealthReport, statusReport } from "../core/blame.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
@@ -21,7 +22,7 @@ import {
   errorClassOf,
   type FailedOutcome,
   finalError,
-  healthEventOf,
+  healthReportOf,
 } from "./failure.ts";
 import { type GateTimes, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
@@ -253,7 +254,7 @@ class FailoverLoop {
       }
       this.#applyHealth(upstream, problem);
     } else if (reply.status < 400) {
-      this.#deps.health.apply(upstream, { type: "success" }, "it answered");
+      this.#deps.health.report(upstream, { type: "served", client: this.#session.client }, "it answered");
     }
     const { status, headers, contentLength } = reply;
     const head = { upstream, status, headers, contentLength };
@@ -340,22 +341,17 @@ class FailoverLoop {
 
   #applyHealth(upstream: Upstream, outcome: FailedOutcome): void {
     if (outcome.type === "response") return;
-    this.#deps.health.apply(upstream, { type: healthEventOf(outcome) }, describe(outcome));
+    this.#deps.health.report(upstream, healthReportOf(outcome, this.#session.client), describe(outcome));
   }
 
   #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
     const { status, headers } = reply;
     const { health, clock } = this.#deps;
     const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
-    if (waitMs !== null) {
-      health.apply(upstream, { type: "throttled", forMs: waitMs }, `HTTP ${status} with Retry-After`);
-    } else if (isHealthFailure(status)) {
-      health.apply(upstream, { type: "failure" }, `HTTP ${status}`);
-    } else if (status >= 400) {
-      health.apply(upstream, { type: "success" }, "it answered");
-    } else if (status >= 300) {
-      health.apply(upstream, { type: "abandoned" }, `HTTP ${status}`);
-    }
+    const { client } = this.#session;
+    const report = statusReport(status, { client, isAsis: upstream.sk === ASIS, waitMs });
+    if (report === null) return;
+    health.report(upstream, report, REASONS[report.type]?.(status) ?? `HTTP ${status}`);
   }
 
   /**
@@ -411,6 +407,12 @@ function withoutKey(proof: Proof, upstream: Upstream): Proof {
   if (problem === null || problem.type === "timeout") return proof;
   return { ...proof, problem: { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) } };
 }
+
+/** Why an upstream's state changed, where its status does not say it all. */
+const REASONS: { readonly [type in HealthReport["type"]]?: (status: number) => string } = {
+  answered: () => "it answered",
+  throttled: (status) => `HTTP ${status} with Retry-After`,
+};
 
 const FINAL: ReadonlySet<string> = new Set<FinalChoice["type"]>(["whole", "open", "failed", "client_gone"]);
 

@@ -362,7 +362,8 @@ class Exchange implements Stop {
       if (settledBytes !== null) return await resettle(this.#deps, session, { ...ending, captured });
       settledBytes = captured.bytes;
       if (verdict.outcome === "upstream_cut" || verdict.outcome === "idle_timeout") {
-        this.#deps.health.apply(choice.upstream, { type: "failure" }, verdict.error ?? verdict.outcome);
+        const report = { type: "failed", client: session.client } as const;
+        this.#deps.health.report(choice.upstream, report, verdict.error ?? verdict.outcome);
       }
       this.#endAttempt(errorClass, verdict.error);
       await this.#settle({ ...ending, captured });

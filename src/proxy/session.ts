@@ -81,6 +81,11 @@ export class RequestSession {
     return this.#inbound;
   }
 
+  /** Tells clients apart: by their tokens, or by their addresses where nobody has one. */
+  get client(): string {
+    return this.#inbound.clientToken ?? this.#inbound.clientIp;
+  }
+
   get attempts(): readonly Attempt[] {
     return this.#attempts;
   }

@@ -380,7 +380,7 @@ async function exchange(
     clock,
     health: new UpstreamHealth(clock, () => {}),
     observer: new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 }),
-    notifier: { raise: () => {}, close: () => Promise.resolve() },
+    notifier: { raise: () => {}, served: () => {}, close: () => Promise.resolve() },
     sink,
     inFlight,
     logRequest: () => {},

@@ -16,6 +16,7 @@ import {
   FakeUpstream,
   head,
   LAST_CHUNK,
+  pieces,
   raw,
   refusingEndpoint,
   reply,
@@ -39,19 +40,6 @@ function leaksIn(text: string): string {
 const echo = (text: string) => JSON.stringify({ error: { message: text, type: "invalid_request_error" } });
 const errorEvent = `data: ${echo(`bad key ${KEY} here`)}\n\n`;
 const content = chatEvents(["hello"]).slice(0, 2);
-
-/** Sends these HTTP chunks, each on its own once the client has been heard of. */
-function pieces(parts: readonly string[], status = 200): Script {
-  return async (_request, wire) => {
-    const type = status === 200 ? "text/event-stream" : "application/json";
-    await wire.write(head(status, { "content-type": type, "transfer-encoding": "chunked" }));
-    for (const part of parts) {
-      await wire.write(chunk(part));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await wire.write(LAST_CHUNK);
-  };
-}
 
 function splitInTwo(text: string, at: number): string[] {
   return [text.slice(0, at), text.slice(at)];
