@@ -3,7 +3,7 @@
  *
  * Owns the order in which a request meets them. No CORS here: no other site has any business with it.
  */
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
@@ -30,6 +30,8 @@ export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefuse
 
 /** Forms and JSON of the page are small. */
 const MAX_BODY_BYTES = 1024 * 1024;
+/** A token and a path; anybody may send it. */
+const MAX_LOGIN_BYTES = 16 * 1024;
 
 /** To be mounted at `/admin`. */
 export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
@@ -45,16 +47,12 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   });
   routes.use(securityHeaders());
   routes.use(hostCheck(deps));
-  routes.use(bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: () => {
-      throw new RouterError(413, "request_too_large", "The request is larger than 1 MiB");
-    },
-  }));
   routes.get("/login", auth.loginPage);
-  routes.post("/login", auth.login);
+  routes.post("/login", atMost(MAX_LOGIN_BYTES, "16 KiB"), auth.login);
   routes.route("/assets", deps.page.assets);
   routes.use(auth.required());
+  routes.use(atMost(MAX_BODY_BYTES, "1 MiB"));
+  routes.use(auth.intended());
   routes.post("/logout", auth.logout);
   routes.route("/", deps.api);
   routes.route("/", deps.page.views);
@@ -62,4 +60,13 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     throw new RouterError(404, "not_found", `Nothing is here: ${c.req.method} ${c.req.path}`);
   });
   return routes;
+}
+
+function atMost(maxSize: number, shown: string): MiddlewareHandler<AdminEnv> {
+  return bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new RouterError(413, "request_too_large", `The request is larger than ${shown}`);
+    },
+  });
 }
