@@ -196,6 +196,8 @@ export async function withServer(
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
     trustedProxies,
+    clock: systemClock,
+    clientTimeoutMs: settings.clientTimeoutMs,
     browserGuard: settings.isNoAuth
       ? new OpenGuard({ allowedOrigins: settings.allowedOrigins, trustedProxies, boundTo: () => boundTo })
       : TOKENS_GUARD,

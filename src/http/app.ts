@@ -4,6 +4,7 @@
 import { type Handler, Hono } from "hono";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
+import type { Clock } from "../core/types.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
@@ -19,7 +20,7 @@ import { preflight } from "./cors.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
-import { ALREADY_ANSWERED, sendResponse, webRequest } from "./web_request.ts";
+import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
   readonly proxy: { handle(exchange: ClientExchange, context: RequestContext): Promise<void> };
@@ -31,6 +32,9 @@ export interface AppDeps {
   readonly isMetricsAuth: boolean;
   readonly trustedProxies: TrustedProxies;
   readonly browserGuard: BrowserGuard;
+  readonly clock: Clock;
+  /** How long a client may send nothing. */
+  readonly clientTimeoutMs: number;
   /** null: there is no admin page. */
   readonly admin: AdminEntry | null;
   /** Something that should not have happened; the text holds no secret of ours. */
@@ -43,19 +47,27 @@ export interface AdminEntry {
   routes(): Promise<Hono<AdminEnv>>;
 }
 
+/** Where anybody may send a body: it is small, and must come soon. */
+const LOGIN_PATH = "/admin/login";
+const LOGIN_BODY_MS = 30_000;
+
 /** Answers one exchange. Never rejects. */
 export type AppHandler = (exchange: ClientExchange) => Promise<void>;
 
 /** The application, for the server. */
 export function createHandler(deps: AppDeps): AppHandler {
   const app = createApp(deps);
+  const { clock, clientTimeoutMs } = deps;
+  const times: BodyTimes = { clock, idleMs: clientTimeoutMs, totalMs: null };
+  const loginTimes: BodyTimes = { ...times, totalMs: LOGIN_BODY_MS };
   return async (exchange) => {
     let response: Response;
     try {
       const target = readTarget(exchange);
       refuseLargeHead(exchange, target);
       deps.browserGuard.check(exchange, target.path);
-      response = await app.fetch(webRequest(exchange), { exchange, target });
+      const request = webRequest(exchange, target.path === LOGIN_PATH ? loginTimes : times);
+      response = await app.fetch(request, { exchange, target });
     } catch (error) {
       // A target that is refused never gets as far as the application's own handling of errors.
       response = answerFailure(deps, error, exchange);

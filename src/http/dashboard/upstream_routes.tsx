@@ -4,6 +4,7 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../admin/auth.ts";
+import { formFieldsOf } from "../admin/input.ts";
 import type { UpstreamInput, UpstreamView } from "../admin/service.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";
@@ -64,7 +65,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
 
   routes.get("/", (c) => view(c));
   routes.post("/", async (c) => {
-    const form = readForm(await c.req.parseBody());
+    const form = readForm(await formFieldsOf(c));
     try {
       const { id } = await service.addUpstream(inputOf(c, form));
       return c.redirect(`/admin/upstreams?done=added#upstream-${id}`, 303);
@@ -78,7 +79,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.post("/:id{\\d+}", async (c) => {
     const upstream = await find(c);
-    const form = readForm(await c.req.parseBody());
+    const form = readForm(await formFieldsOf(c));
     try {
       await service.editUpstream(upstream.id, inputOf(c, form));
     } catch (error) {
@@ -98,7 +99,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.post("/:id{\\d+}/move", async (c) => {
     const { id } = await find(c);
-    const { place } = await c.req.parseBody();
+    const { place } = await formFieldsOf(c);
     try {
       await service.moveUpstream(id, Number(place));
     } catch (error) {
