@@ -13,12 +13,14 @@ import { within } from "../support/within.ts";
 import { again, campaign } from "./campaign.ts";
 import { bytesOf } from "./random.ts";
 import { readByNode, type Recording } from "./replay_server.ts";
+import { shrink } from "./shrink.ts";
 import { POISON, type ReplyCase, replyCase } from "./reply_cases.ts";
 
 const LANES = 32;
-/** The router's own limits end everything within two seconds. */
+/** The router's own limits end everything within a few seconds. */
 const CASE_SECONDS = 30;
 const MAX_REPORTED = 10;
+const MAX_SHRUNK = 3;
 
 interface Finding {
   readonly caseNumber: number;
@@ -38,8 +40,8 @@ Deno.test("whatever an upstream replies, clients get one well-formed reply each,
   const { seeds, cases } = campaign();
   await using upstream = new ScriptedUpstream();
   await using router = await Router.start({
-    upstreams: [{ endpoint: upstream.endpoint, name: "odd", timeout: 1 }],
-    args: ["--log-level", "error", "--idle-timeout", "1", "--first-token-timeout", "1", "--gate-ms", "200"],
+    upstreams: [{ endpoint: upstream.endpoint, name: "odd", timeout: 3 }],
+    args: ["--log-level", "error", "--idle-timeout", "2", "--first-token-timeout", "2", "--gate-ms", "200"],
   });
   for (const seed of seeds) {
     await t.step(`seed ${seed}, ${cases.length} cases`, async () => {
@@ -63,7 +65,7 @@ Deno.test("whatever an upstream replies, clients get one well-formed reply each,
       findings.push(...await secondOpinion(answers));
       const wholeCount = answers.filter(({ reply }) => reply !== null).length;
       console.log(`  seed ${seed}: ${cases.length} cases, ${wholeCount} answered to the end`);
-      report(seed, findings);
+      await report({ router, upstream }, seed, findings);
       if (cases.length >= 100) assert.ok(wholeCount > cases.length / 2, `${wholeCount} were whole`);
     });
   }
@@ -252,15 +254,32 @@ async function secondOpinion(answers: readonly Answer[]): Promise<Finding[]> {
   return findings;
 }
 
-function report(seed: number, findings: readonly Finding[]): void {
-  const shown = findings.slice(0, MAX_REPORTED).map(({ caseNumber, what }) => {
-    const { method, path, isStream, pieces, ends, late } = replyCase(seed, caseNumber);
-    const sent = pieces.map((piece) => JSON.stringify(piece.slice(0, 1500))).join(" + ");
-    return `case ${caseNumber}: ${what}\n    ${method} ${path}${
-      isStream ? ", stream" : ""
-    }, upstream: ${sent}` +
-      `${ends ? ", end" : ""}${late === "" ? "" : `, late ${JSON.stringify(late.slice(0, 300))}`}` +
-      `\n    again: ${again(seed, caseNumber)}`;
-  });
+/** Fails when there is a finding; shows each with what the upstream sent. */
+async function report(
+  { router, upstream }: { readonly router: Router; readonly upstream: ScriptedUpstream },
+  seed: number,
+  findings: readonly Finding[],
+): Promise<void> {
+  const shown: string[] = [];
+  for (const { caseNumber, what } of findings.slice(0, MAX_REPORTED)) {
+    const each = replyCase(seed, caseNumber);
+    const { method, path, isStream, pieces, ends, late } = each;
+    const fails = async (text: string) => {
+      const shorter = { ...each, pieces: [text] };
+      upstream.prepare([shorter]);
+      const asking = within(CASE_SECONDS, () => "it", ask(router, upstream, shorter));
+      return await asking.then(() => false, () => true);
+    };
+    // What shows only beside other cases stays as it is.
+    const isShrunk = shown.length < MAX_SHRUNK && await fails(pieces.join(""));
+    const text = isShrunk ? await shrink(pieces.join(""), fails) : pieces.join("").slice(0, 2000);
+    shown.push(
+      `case ${caseNumber}: ${what}\n    ${method} ${path}${isStream ? ", stream" : ""}, upstream` +
+        `${isShrunk ? ", as much as is enough" : ""}: ${JSON.stringify(text)}${ends ? ", end" : ""}` +
+        `${late === "" ? "" : `, late ${JSON.stringify(late.slice(0, 300))}`}\n    again: ${
+          again(seed, caseNumber)
+        }`,
+    );
+  }
   assert.equal(findings.length, 0, `${findings.length} findings\n${shown.join("\n")}`);
 }

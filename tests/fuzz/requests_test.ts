@@ -45,7 +45,7 @@ Deno.test("what is sent on is read by everybody as the router read it, and is we
   );
   const router = stack.use(
     await Router.start({
-      upstreams: [{ endpoint: upstream.endpoint, name: "strict", timeout: 1 }],
+      upstreams: [{ endpoint: upstream.endpoint, name: "strict", timeout: 5 }],
       args: ["--log-level", "error"],
     }),
   );
