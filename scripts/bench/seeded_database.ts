@@ -92,7 +92,7 @@ function fill(db: DatabaseSync, records: number, say: (text: string) => void): v
 }
 
 function index(db: DatabaseSync, records: number, say: (text: string) => void): void {
-  const search = new SearchIndex(db);
+  const search = new SearchIndex(db, Deno.pid);
   const indexed = db.prepare("SELECT high - low AS count FROM search_progress");
   let reported = 0;
   while (search.step()) {

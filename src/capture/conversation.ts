@@ -182,19 +182,29 @@ function sourcePiece(what: string, source: JsonObject | null, title: string | nu
   return mediaPiece(label, source?.data ?? source?.url ?? source?.file_id);
 }
 
-const DATA_URL = /^data:([\w.+/-]*)[^,]{0,100},/;
+const DATA_SCHEME = "data:";
+/** Of a data URL before its comma. */
+const LONGEST_DATA_HEAD = 300;
 const LONGEST_ADDRESS = 300;
 
 /** Says what it is, and its size or where it lies; never the data itself. */
 function mediaPiece(what: string, data: unknown): Piece {
   const text = asText(data);
   if (text === null) return { type: "placeholder", text: `[${what}]` };
-  const [head, mediaType] = DATA_URL.exec(text) ?? [];
-  if (head === undefined && /^(https?:\/\/|file[-_])/.test(text)) {
+  const head = dataHead(text);
+  const mediaType = head === null ? "" : /^[\w.+/-]*/.exec(head.slice(DATA_SCHEME.length))?.[0];
+  if (head === null && /^(https?:\/\/|file[-_])/.test(text)) {
     return { type: "placeholder", text: `[${what}: ${text.slice(0, LONGEST_ADDRESS)}]` };
   }
   const size = formatBytes(Math.floor((text.length - (head?.length ?? 0)) * 3 / 4));
   return { type: "placeholder", text: `[${what}: ${mediaType ? `${mediaType}, ` : ""}${size}]` };
+}
+
+/** `data:image/png;base64,`; null for what is no data URL. */
+function dataHead(text: string): string | null {
+  if (!text.startsWith(DATA_SCHEME)) return null;
+  const comma = text.slice(0, LONGEST_DATA_HEAD).indexOf(",");
+  return comma < 0 ? null : text.slice(0, comma + 1);
 }
 
 function reasoningPieces(value: unknown): Piece[] {

@@ -98,7 +98,7 @@ function placesBelow(command: Command, path: string): Place[] {
 }
 
 function flagOf(option: Option): Flag {
-  const value = /[<[](.+)[>\]]/.exec(option.flags)?.[1] ?? "";
+  const value = /[<[]([^<>[\]]+)[>\]]/.exec(option.flags)?.[1] ?? "";
   return {
     name: option.long ?? option.short ?? "",
     short: option.long ? option.short ?? null : null,
@@ -111,7 +111,7 @@ function flagOf(option: Option): Flag {
 
 /** The first clause: lists have one short line for each word. */
 function brief(description: string): string {
-  return description.split(/[;:]\s|\s\(|[.]?\s*\n|\.\s/)[0] ?? "";
+  return (description.split(/[;:]\s|\s\(|\n|\.\s/)[0] ?? "").trimEnd();
 }
 
 const WRITERS: Readonly<Record<Shell, (name: string, places: readonly Place[]) => string[]>> = {

@@ -53,6 +53,16 @@ export const SETTING_FLAGS = [
     default: "64MiB",
   },
   {
+    key: "maxConnections",
+    flag: "--max-connections",
+    variable: "OAR_MAX_CONNECTIONS",
+    value: "number",
+    group: "Listening",
+    description:
+      "clients' connections at once, a quarter of them for one address (trusted proxies and this machine: all); further ones are closed",
+    default: "8192",
+  },
+  {
     key: "maxConcurrent",
     flag: "--max-concurrent",
     variable: "OAR_MAX_CONCURRENT",
@@ -69,6 +79,16 @@ export const SETTING_FLAGS = [
     group: "Listening",
     description: "memory for all replies that are being proved; over it, replies are relayed as they come",
     default: "256MiB",
+  },
+  {
+    key: "maxReceiving",
+    flag: "--max-receiving",
+    variable: "OAR_MAX_RECEIVING",
+    value: "size",
+    group: "Listening",
+    description:
+      "memory for all request bodies that come in or wait to be sent; over it, further ones get 429",
+    default: "512MiB",
   },
   {
     key: "clientTimeout",

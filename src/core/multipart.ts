@@ -16,28 +16,60 @@ export interface FormPart {
   readonly text: string | null;
 }
 
-const MAX_PARTS = 100;
+/** Further parts of a form are not read. */
+export const MAX_PARTS = 100;
 const MAX_FIELD_BYTES = 4096;
 const MAX_HEAD_BYTES = 8192;
+const MAX_BOUNDARY_LENGTH = 200;
+const BOUNDARY = "boundary=";
+
+/** What was read of a body, as long as the body is there. */
+const known = new WeakMap<Uint8Array, { readonly boundary: string; readonly parts: readonly FormPart[] }>();
 
 /** The boundary that a content type names, or null when it is not multipart/form-data. */
 export function multipartBoundary(contentType: string | null): string | null {
-  if (contentType === null || !/^multipart\/form-data\b/i.test(contentType.trim())) return null;
-  const match = /;\s*boundary=(?:"([^"]{1,200})"|([^\s;]{1,200}))/i.exec(contentType);
-  return match?.[1] ?? match?.[2] ?? null;
+  if (contentType === null) return null;
+  const [type = "", ...parameters] = contentType.split(";").map((each) => each.trim());
+  if (!/^multipart\/form-data\b/i.test(type)) return null;
+  const parameter = parameters.find((each) => each.slice(0, BOUNDARY.length).toLowerCase() === BOUNDARY);
+  const value = parameter?.slice(BOUNDARY.length) ?? "";
+  const isQuoted = value.length > 2 && value.startsWith('"') && value.endsWith('"');
+  const boundary = isQuoted ? value.slice(1, -1) : value;
+  const isPlain = isQuoted ? /^[\x20\x21\x23-\x7e]+$/ : /^[\x21\x23-\x7e]+$/;
+  return boundary.length <= MAX_BOUNDARY_LENGTH && isPlain.test(boundary) ? boundary : null;
 }
 
-/** The parts of a form, at most 100; a malformed rest is left out. Never throws. */
-export function readFormParts(body: Uint8Array, boundary: string): FormPart[] {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const delimiter = `--${boundary}`;
+/**
+ * The parts of a form, at most 100; a malformed rest is left out. Never throws. Reads a body once, however often it is
+ * asked: what the body holds must not change meanwhile.
+ */
+export function readFormParts(body: Uint8Array, boundary: string): readonly FormPart[] {
+  const before = known.get(body);
+  if (before?.boundary === boundary) return before.parts;
+  const parts = readParts(Buffer.from(body.buffer, body.byteOffset, body.byteLength), `--${boundary}`);
+  known.set(body, { boundary, parts });
+  return parts;
+}
+
+/**
+ * At the beginning, or at that of a later line (RFC 2046 section 5.1.1). A search for the delimiter alone would compare
+ * a body of its own first characters with it anew at each; one for a line end, which no boundary holds, does not.
+ */
+function firstDelimiter(bytes: Buffer, delimiter: string): number {
+  if (bytes.toString("latin1", 0, delimiter.length) === delimiter) return 0;
+  const lineEnd = bytes.indexOf(`\r\n${delimiter}`);
+  return lineEnd < 0 ? -1 : lineEnd + 2;
+}
+
+function readParts(bytes: Buffer, delimiter: string): FormPart[] {
   const parts: FormPart[] = [];
-  let at = bytes.indexOf(delimiter);
+  let at = firstDelimiter(bytes, delimiter);
   while (at >= 0 && parts.length < MAX_PARTS) {
     const headStart = at + delimiter.length + 2;
     if (bytes.toString("latin1", headStart - 2, headStart) !== "\r\n") break;
-    const headEnd = bytes.indexOf("\r\n\r\n", headStart);
-    if (headEnd < 0 || headEnd - headStart > MAX_HEAD_BYTES) break;
+    const headLength = bytes.subarray(headStart, headStart + MAX_HEAD_BYTES + 4).indexOf("\r\n\r\n");
+    if (headLength < 0) break;
+    const headEnd = headStart + headLength;
     const contentStart = headEnd + 4;
     const next = bytes.indexOf(`\r\n${delimiter}`, headEnd + 2);
     const contentEnd = next < 0 ? bytes.length : Math.max(contentStart, next);
@@ -58,7 +90,7 @@ function readPart(head: string, content: Buffer, startByte: number): FormPart | 
   return {
     name,
     fileName,
-    contentType: /^content-type:\s*(.*?)\s*$/im.exec(head)?.[1] ?? null,
+    contentType: /^content-type:(.*)$/im.exec(head)?.[1]?.trim() ?? null,
     startByte,
     sizeBytes: content.length,
     text: fileName === null && content.length <= MAX_FIELD_BYTES ? content.toString("utf8") : null,

@@ -2,6 +2,7 @@
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
 import { type Handler, Hono } from "hono";
+import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import { HeaderFields } from "../core/header_fields.ts";
@@ -9,12 +10,14 @@ import type { Observer } from "../observe/observer.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
+import { requireSingleCredentials } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import type { BrowserGuard } from "./browser_guard.ts";
 import { preflight } from "./cors.ts";
+import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
@@ -42,8 +45,6 @@ export interface AppDeps {
 export interface AdminEntry {
   /** What is mounted at `/admin`; asked for once, at the first request to it, and again only when that failed. */
   routes(): Promise<Hono<AdminEnv>>;
-  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
-  isAdminToken(credential: string): boolean;
 }
 
 /** Where anybody may send a body: it is small, and must come soon. */
@@ -63,6 +64,7 @@ export function createHandler(deps: AppDeps): AppHandler {
     let response: Response;
     try {
       const target = readTarget(exchange);
+      refuseLargeHead(exchange, target);
       deps.browserGuard.check(exchange, target.path);
       const request = webRequest(exchange, target.path === LOGIN_PATH ? loginTimes : times);
       response = await app.fetch(request, { exchange, target });
@@ -87,6 +89,7 @@ function createApp(deps: AppDeps): Hono<Env> {
   });
   app.get("/v1/metrics", async (c) => {
     if (deps.isMetricsAuth && !deps.isNoAuth) {
+      requireSingleCredentials(c.req.raw.headers);
       checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers);
     }
     const { contentType, body } = await deps.metrics.render();
@@ -99,8 +102,8 @@ function createApp(deps: AppDeps): Hono<Env> {
     const { exchange, target } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
-    const checker = checkers.of(snapshot);
-    const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
+    requireSingleCredentials(exchange.headers);
+    const token = deps.isNoAuth ? null : checkers.of(snapshot).authenticate(exchange.headers);
     const answered = deps.proxy.handle(exchange, {
       path: target.path,
       query: target.query,
@@ -111,8 +114,6 @@ function createApp(deps: AppDeps): Hono<Env> {
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
-      isRouterToken: (credential) =>
-        checker.find(credential) !== null || (deps.admin?.isAdminToken(credential) ?? false),
       fixedHeaders: deps.browserGuard.headersFor(exchange),
     });
     return answered.then(() => ALREADY_ANSWERED);
@@ -123,7 +124,9 @@ function createApp(deps: AppDeps): Hono<Env> {
     app.all("/admin/*", answer);
   }
   app.notFound((c) => {
-    const message = `Nothing is here: ${c.req.method} ${c.env.target.path}; the base URL ends in /v1`;
+    const message = `Nothing is here: ${c.req.method} ${
+      cutText(c.env.target.path, MAX_SHOWN_NAME_LENGTH)
+    }; the base URL ends in /v1`;
     const headers = deps.browserGuard.headersFor(c.env.exchange);
     return answerError(new RouterError(404, "not_found", message), headers);
   });
@@ -180,12 +183,9 @@ class Checkers {
   }
 }
 
-function refuseUnsupported(request: Pick<ClientExchange, "method" | "headers">): void {
+function refuseUnsupported(request: Pick<ClientExchange, "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
-  }
-  if (request.method === "CONNECT" || request.method === "TRACE") {
-    throw new RouterError(405, "invalid_request", `Method ${request.method} is not relayed`);
   }
 }
 

@@ -8,6 +8,7 @@ import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import { TimedReader } from "../proxy/timed_reader.ts";
 import type { ClientExchange, RequestBody } from "../wire/exchange.ts";
+import { MessageError } from "../wire/head.ts";
 
 /** What a handler gives back that has answered through the exchange itself. */
 export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
@@ -34,15 +35,14 @@ interface LazyRequest {
 }
 
 const NOTHING = new Uint8Array(0);
+const OWN_ORIGIN = "http://localhost";
 
-/** Methods that no `Request` can have (https://fetch.spec.whatwg.org/#forbidden-method). */
-const UNKNOWN_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
-
-/** The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. */
+/**
+ * The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. Its URL names a host of
+ * our own: what the client calls us is in the `host` header, and need not be one that URLs can have.
+ */
 export function webRequest(exchange: ClientExchange, times: BodyTimes): Request {
-  if (!exchange.target.startsWith("/v1/") && !UNKNOWN_METHODS.has(exchange.method)) {
-    return makeRequest(exchange, times);
-  }
+  if (!exchange.target.startsWith("/v1/")) return makeRequest(exchange, times);
   const request = Object.create(PROTOTYPE);
   request[TIMES] = times;
   request[EXCHANGE] = exchange;
@@ -80,7 +80,7 @@ function makeRequest(exchange: ClientExchange, times: BodyTimes): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
   const hasBody = body !== null && method !== "GET" && method !== "HEAD";
-  return new Request(`http://${headers.get("host") || "localhost"}${path}`, {
+  return new Request(`${OWN_ORIGIN}${path}`, {
     method,
     headers: [...headers],
     ...(hasBody ? { body: streamOf(body, times), duplex: "half" } : {}),
@@ -110,7 +110,7 @@ function streamOf(body: RequestBody, { clock, idleMs, totalMs }: BodyTimes): Rea
             new RouterError(
               400,
               "invalid_request",
-              "The request's body is broken off, or its framing is wrong",
+              `The request's body is refused: ${problemOf(read.error)}`,
             ),
           );
         default:
@@ -118,6 +118,10 @@ function streamOf(body: RequestBody, { clock, idleMs, totalMs }: BodyTimes): Rea
       }
     },
   }, { highWaterMark: 0 });
+}
+
+function problemOf(error: unknown): string {
+  return error instanceof MessageError ? error.message : "it broke off";
 }
 
 /**

@@ -5,6 +5,7 @@
  * channel failed and why; it never contains the URL, which is a secret, so a fetch error is never its cause.
  */
 import type { AlertSettings } from "../config/settings.ts";
+import { withoutTrailingSlashes } from "../core/slashes.ts";
 import type { Clock } from "../core/types.ts";
 import type { Alert } from "./notifier.ts";
 import type { Repeats } from "./texts.ts";
@@ -108,7 +109,7 @@ export function matrixChannel(
   settings: { readonly homeserver: string; readonly room: string; readonly token: string },
   dependencies: ChannelDependencies,
 ): Channel {
-  const room = `${settings.homeserver.replace(/\/+$/, "")}/_matrix/client/v3/rooms/${
+  const room = `${withoutTrailingSlashes(settings.homeserver)}/_matrix/client/v3/rooms/${
     encodeURIComponent(settings.room)
   }`;
   return httpChannel("matrix", dependencies, {

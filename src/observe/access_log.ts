@@ -23,6 +23,8 @@ export interface AccessLogOptions {
 
 /** Values that are remembered; clients choose models and paths, so it must be bounded. */
 const MAX_REMEMBERED = 1000;
+/** Longer ones, which nobody sends twice but to fill the memory, are made anew each time. */
+const MAX_REMEMBERED_LENGTH = 256;
 
 interface Remembered {
   readonly shown: string;
@@ -91,6 +93,7 @@ export class AccessLog {
     let remembered = this.#remembered.get(value);
     if (remembered === undefined) {
       remembered = { shown: this.#options.show(value), redacted: this.#options.redact(value) };
+      if (value.length > MAX_REMEMBERED_LENGTH) return remembered;
       if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
       this.#remembered.set(value, remembered);
     }

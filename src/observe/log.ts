@@ -7,6 +7,7 @@
  */
 import { configureSync, getLogger, type Logger, type LogRecord, type Sink } from "@logtape/logtape";
 import { redactByField, redactByPattern } from "@logtape/redaction";
+import { redactedStart } from "../core/cut_text.ts";
 import { redactSecrets } from "../core/secrets.ts";
 import type { RequestRecord } from "../core/types.ts";
 import { AccessLog } from "./access_log.ts";
@@ -79,7 +80,7 @@ function makeAccessLog(options: LoggingOptions, write: (line: string) => void): 
   return new AccessLog({
     format: options.format,
     secrets: options.secrets,
-    redact: (value) => clamped(redact(value), MAX_MESSAGE_LENGTH),
+    redact: (value) => redactedStart(value, MAX_MESSAGE_LENGTH, redact),
     show: (value) => escapeControls(redact(shown(value, redact)), options.format === "json"),
     escapeJson: (line) => escapeControls(line, true),
     write,
@@ -122,7 +123,7 @@ function messageOf(record: LogRecord, redact: (text: string) => string): string 
   record.message.forEach((part, index) => {
     message += index % 2 === 0 ? String(part) : shown(part, redact);
   });
-  return clamped(redact(message), MAX_MESSAGE_LENGTH);
+  return redactedStart(message, MAX_MESSAGE_LENGTH, redact);
 }
 
 /** A value inside a message. One with blanks or quotes is quoted, so that it cannot pass for several. */
@@ -132,7 +133,7 @@ function shown(value: unknown, redact: (text: string) => string): string {
   if (typeof value !== "string") return json(value, redact) ?? Object.prototype.toString.call(value);
   // The whole message is redacted afterwards; what is cut or quoted here must be redacted before.
   if (value.length <= MAX_VALUE_LENGTH && /^[^\s"]+$/.test(value)) return value;
-  return JSON.stringify(clamped(redact(value), MAX_VALUE_LENGTH));
+  return JSON.stringify(redactedStart(value, MAX_VALUE_LENGTH, redact));
 }
 
 function errorChain(error: Error): string {
@@ -146,15 +147,10 @@ function errorChain(error: Error): string {
 }
 
 function jsonValue(value: unknown, redact: (text: string) => string): unknown {
-  if (typeof value === "string") return clamped(redact(value), MAX_MESSAGE_LENGTH);
+  if (typeof value === "string") return redactedStart(value, MAX_MESSAGE_LENGTH, redact);
   if (typeof value === "bigint") return String(value);
-  if (value instanceof Error) return clamped(redact(value.stack ?? value.message), MAX_MESSAGE_LENGTH);
+  if (value instanceof Error) return redactedStart(value.stack ?? value.message, MAX_MESSAGE_LENGTH, redact);
   return value;
-}
-
-/** Cuts a text that has been redacted; before that, half a secret could remain. */
-function clamped(text: string, maxLength: number): string {
-  return text.length <= maxLength ? text : `${text.slice(0, maxLength)}…`;
 }
 
 /**

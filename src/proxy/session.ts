@@ -4,6 +4,7 @@
  * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
  */
 import type { Capture } from "../capture/capture.ts";
+import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from "../core/cut_text.ts";
 import type { SecretSet } from "../core/secret_set.ts";
 import { keptSecrets, keysOf, redactSecrets } from "../core/secrets.ts";
 import {
@@ -17,6 +18,9 @@ import {
   type Upstream,
 } from "../core/types.ts";
 import type { RequestText } from "../capture/request_text.ts";
+
+const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
+const MAX_ERROR_LENGTH = 4096;
 
 /** How a request ended. */
 export interface Ending {
@@ -77,6 +81,11 @@ export class RequestSession {
     return this.#inbound;
   }
 
+  /** Tells clients apart: by their tokens, or by their addresses where nobody has one. */
+  get client(): string {
+    return this.#inbound.clientToken ?? this.#inbound.clientIp;
+  }
+
   get attempts(): readonly Attempt[] {
     return this.#attempts;
   }
@@ -131,7 +140,7 @@ export class RequestSession {
       durationMs: this.#clock.monotonic() - open.startedMonoMs,
       status: open.status,
       errorClass,
-      message: message === null ? null : this.#withoutSecrets(message, open.upstream).slice(0, 500),
+      message: message === null ? null : this.#problem(message, open.upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
     };
     this.#attempts.push(attempt);
     return attempt;
@@ -183,6 +192,7 @@ export class RequestSession {
     const { inbound } = this;
     const { captured } = ending;
     const upstream = this.#upstream;
+    const userAgent = inbound.headers.get("user-agent");
     const kept = <T extends string | null>(text: T) => this.#kept(text);
     this.#requestText ??= kept(this.#facts.requestText.text);
     return {
@@ -190,9 +200,9 @@ export class RequestSession {
       createdAtMs: inbound.startedAtMs,
       ip: inbound.clientIp,
       method: inbound.method,
-      path: kept(inbound.path),
+      path: this.#keptStart(inbound.path, MAX_PATH_LENGTH),
       body: this.#requestText,
-      model: kept(inbound.model),
+      model: kept(inbound.shownModel),
       isStream: inbound.isStream,
       response: kept(captured?.text ?? ending.responseText ?? ""),
       reasoning: kept(captured?.reasoning ?? ""),
@@ -213,18 +223,25 @@ export class RequestSession {
       attempts: [...this.#attempts],
       authorization: this.#facts.authorization,
       client: inbound.clientName,
-      userAgent: kept(inbound.headers.get("user-agent")),
+      userAgent: userAgent === null ? null : this.#keptStart(userAgent, MAX_USER_AGENT_LENGTH),
       requestBytes: this.#requestBytes,
       responseBytes: captured?.bytes ?? 0,
-      error: ending.error === null ? null : this.#withoutSecrets(ending.error, upstream),
+      error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
     };
   }
 
-  #withoutSecrets(text: string, upstream: Upstream | null): string {
+  /** A text that is cut where it is too long, and masked before. */
+  #keptStart(text: string, maxLength: number): string {
+    return cutText(this.#kept(redactableStart(text, maxLength)), maxLength);
+  }
+
+  /** What is told of a failure: an upstream may have written it. */
+  #problem(text: string, upstream: Upstream | null, maxLength: number): string {
     const secrets = upstream === null ? [] : [...keysOf(upstream)];
     if (this.inbound.clientToken !== null) secrets.push(this.inbound.clientToken);
-    return this.#kept(redactSecrets(text, secrets));
+    const start = redactableStart(text, maxLength);
+    return cutText(this.#kept(redactSecrets(start, secrets)), maxLength);
   }
 
   #kept<T extends string | null>(text: T): T extends string ? string : string | null;

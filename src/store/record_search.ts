@@ -182,7 +182,7 @@ function unindexed(db: DatabaseSync, page: Page): number[] {
     `SELECT id FROM (
       ${part("id > (SELECT high FROM search_progress)")}
       UNION ALL ${part("id <= (SELECT low FROM search_progress)")}
-      UNION ALL ${part("id IN (SELECT q.id FROM search_queue q WHERE q.is_gone = 0)")}
+      UNION ALL ${part("id IN (SELECT q.id FROM search_queue q WHERE q.is_gone <> 1)")}
     ) ORDER BY id ${order} LIMIT ?`,
   ).all(...params, ...params, ...params, limit);
   return rows.map((row) => Number(row["id"]));

@@ -5,17 +5,32 @@
  * `search_progress`, except those in `search_queue`, which triggers fill when such a row changes. New rows
  * raise `high`; rows that were there before the index lower `low`. Every step is one small transaction, so
  * that a crash at any point leaves the three tables in agreement. Runs on the writer's connection.
+ *
+ * A large row is claimed first: its place in the queue says by which process (a negative `is_gone`, see
+ * {@link claimOf}). Then its text is made ready, which no transaction waits for, and indexed if nobody has changed the
+ * row, and with it the queue, meanwhile. What a process that has died had claimed may be what it died of: such a row is
+ * left out of the index.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { SEARCH_COLUMNS, toSearchSource } from "./stored_row.ts";
+import { SEARCH_COLUMNS, SEARCH_SIZE, toSearchSource } from "./stored_row.ts";
 import { type SearchText, searchText } from "./search_text.ts";
 import { prepared } from "./statements.ts";
 
 const MAX_STEP_MS = 2;
 const MAX_STEP_ROWS = 64;
 const MAX_STEP_DELETIONS = 500;
+/** Rows that hold more bytes of text are claimed. */
+const MAX_PLAIN_BYTES = 32 * 1024;
 /** Pages that one call of FTS5's `merge` may write; about a millisecond. */
 const MERGE_PAGES = 16;
+
+/** `is_gone` of a row that is to be indexed. */
+const CHANGED = 0;
+
+/** `is_gone` of a row that a process has claimed; never one of the two that triggers set. */
+function claimOf(pid: number): number {
+  return -Math.max(1, pid);
+}
 
 interface Candidate {
   readonly id: number;
@@ -24,20 +39,34 @@ interface Candidate {
 
 export class SearchIndex {
   readonly #db: DatabaseSync;
+  readonly #claim: number;
   readonly #put: StatementSync;
   readonly #read: StatementSync;
+  readonly #readPlain: StatementSync;
+  readonly #isThere: StatementSync;
   readonly #remove: StatementSync;
   readonly #enqueue: StatementSync;
   readonly #dequeue: StatementSync;
+  readonly #release: StatementSync;
   #isMergeDue = true;
+  #isAfterStart = true;
+  /** A row that this process has claimed and not indexed yet. */
+  #claimedId: number | null = null;
 
-  constructor(db: DatabaseSync) {
+  /** @param pid of this process */
+  constructor(db: DatabaseSync, pid: number) {
     this.#db = db;
+    this.#claim = claimOf(pid);
     this.#put = db.prepare("INSERT OR REPLACE INTO records_search(rowid, request, reply) VALUES (?, ?, ?)");
     this.#read = db.prepare(`SELECT ${SEARCH_COLUMNS} FROM records WHERE id = ?`);
+    this.#readPlain = db.prepare(
+      `SELECT ${SEARCH_COLUMNS} FROM records WHERE id = ? AND ${SEARCH_SIZE} <= ${MAX_PLAIN_BYTES}`,
+    );
+    this.#isThere = db.prepare("SELECT 1 FROM records WHERE id = ?");
     this.#remove = db.prepare("DELETE FROM records_search WHERE rowid = ?");
-    this.#enqueue = db.prepare("INSERT OR REPLACE INTO search_queue(id, is_gone) VALUES (?, 0)");
+    this.#enqueue = db.prepare("INSERT OR REPLACE INTO search_queue(id, is_gone) VALUES (?, ?)");
     this.#dequeue = db.prepare("DELETE FROM search_queue WHERE id = ?");
+    this.#release = db.prepare("DELETE FROM search_queue WHERE id = ? AND is_gone = ?");
   }
 
   /**
@@ -50,8 +79,10 @@ export class SearchIndex {
       this.#isMergeDue = this.#merge();
       return this.#isMergeDue || this.#hasWork();
     }
-    if (!this.#hasWork()) return false;
-    this.#indexSome();
+    if (this.#isAfterStart) this.#skipLeftClaims();
+    if (this.#claimedId === null && this.#hasWork()) this.#indexSome();
+    else if (this.#claimedId === null) return false;
+    if (this.#claimedId !== null) this.#indexClaimed(this.#claimedId);
     this.#isMergeDue = true;
     return true;
   }
@@ -64,27 +95,69 @@ export class SearchIndex {
 
   #indexSome(): void {
     const endMs = performance.now() + MAX_STEP_MS;
-    const isTimeLeft = (): boolean => performance.now() < endMs;
-    this.#db.exec("BEGIN IMMEDIATE");
-    try {
+    let claimedId: number | null = null;
+    this.#transact(() => {
+      const isTimeLeft = (): boolean => claimedId === null && performance.now() < endMs;
+      const take = ({ id, isSettled }: Candidate): void => {
+        // A row that is not settled yet comes back through the queue when it is.
+        if (!isSettled) return void this.#enqueue.run(id, CHANGED);
+        const plain = this.#readPlain.get(id);
+        if (plain === undefined && this.#isThere.get(id) !== undefined) {
+          this.#enqueue.run(id, this.#claim);
+          claimedId = id;
+        } else this.#index(id, plain === undefined ? null : searchText(toSearchSource(plain)));
+      };
       this.#removeGone();
-      for (const { id } of this.#changed(MAX_STEP_ROWS)) {
-        this.#index(id);
-        this.#dequeue.run(id);
+      for (const row of this.#changed(MAX_STEP_ROWS)) {
+        take(row);
+        if (claimedId === null) this.#dequeue.run(row.id);
         if (!isTimeLeft()) break;
       }
       let { low, high } = this.#progress();
       for (const row of isTimeLeft() ? this.#newer(high, MAX_STEP_ROWS) : []) {
-        this.#indexOrWait(row);
+        take(row);
         high = row.id;
         if (!isTimeLeft()) break;
       }
       for (const row of isTimeLeft() ? this.#older(low, MAX_STEP_ROWS) : []) {
-        this.#indexOrWait(row);
+        take(row);
         low = row.id - 1;
         if (!isTimeLeft()) break;
       }
       prepared(this.#db, "UPDATE search_progress SET low = ?, high = ?").run(low, high);
+    });
+    this.#claimedId = claimedId;
+  }
+
+  /** Should it fail, the next step tries again. */
+  #indexClaimed(id: number): void {
+    const text = this.#textOf(id);
+    this.#transact(() => {
+      // A change of the row meanwhile has put it into the queue anew.
+      if (this.#release.run(id, this.#claim).changes > 0) this.#index(id, text);
+    });
+    this.#claimedId = null;
+  }
+
+  /** What other processes that are alive have claimed is theirs. */
+  #skipLeftClaims(): void {
+    this.#transact(() => {
+      const left = this.#rows(
+        "SELECT id FROM search_queue WHERE is_gone = ? OR (is_gone < 0 AND -is_gone NOT IN (SELECT pid FROM instances WHERE pid IS NOT NULL))",
+        this.#claim,
+      );
+      for (const { id } of left) {
+        this.#index(Number(id), null);
+        this.#dequeue.run(Number(id));
+      }
+    });
+    this.#isAfterStart = false;
+  }
+
+  #transact(action: () => void): void {
+    this.#db.exec("BEGIN IMMEDIATE");
+    try {
+      action();
       this.#db.exec("COMMIT");
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
@@ -92,14 +165,7 @@ export class SearchIndex {
     }
   }
 
-  /** A row that is not settled yet comes back through the queue when it is. */
-  #indexOrWait({ id, isSettled }: Candidate): void {
-    if (isSettled) this.#index(id);
-    else this.#enqueue.run(id);
-  }
-
-  #index(id: number): void {
-    const text = this.#textOf(id);
+  #index(id: number, text: SearchText | null): void {
     if (text === null) this.#remove.run(id);
     else this.#put.run(id, text.request, text.reply);
   }

@@ -4,7 +4,7 @@
  * Owns the query language: words, each matching its beginning, and `"..."` for a phrase. Pure. Everything
  * that FTS5 could take for syntax ends up inside a quoted string (https://www.sqlite.org/fts5.html section 3).
  */
-import { endsUnspaced, normalizeForSearch } from "./search_text.ts";
+import { endsUnspaced, normalized, normalizeForSearch } from "./search_text.ts";
 
 /** Words that must follow each other. */
 export interface SearchTerm {
@@ -19,18 +19,28 @@ const WORD = /[\p{L}\p{N}\p{M}]+/gu;
 
 const MAX_QUERY_LENGTH = 1_000;
 const MAX_TERMS = 32;
+/** Of all terms together: a text of nothing but the words of a phrase is compared with all of them at each of its words. */
+const MAX_WORDS = 32;
 
-/** The terms, all of which must be found; empty for an empty query. What is beyond 32 terms is left out. */
+/** The terms, all of which must be found; empty for an empty query. What is beyond 32 terms or words is left out. */
 export function parseSearch(query: string): SearchTerm[] {
-  const text = query.slice(0, MAX_QUERY_LENGTH).toWellFormed().replace(/\p{Cc}/gu, " ").normalize("NFKC");
+  const text = normalized(query.slice(0, MAX_QUERY_LENGTH).replace(/\p{Cc}/gu, " "));
   const terms: SearchTerm[] = [];
+  let room = MAX_WORDS;
   for (const [, phrase, word] of text.matchAll(/"([^"]*)"|([^\s"]+)/g)) {
-    if (phrase !== undefined) terms.push({ text: normalizeForSearch(phrase), isPrefix: false });
-    else if (word !== undefined) {
-      terms.push({ text: normalizeForSearch(word), isPrefix: !endsUnspaced(word) });
-    }
+    const term = normalizeForSearch(phrase ?? word ?? "");
+    const start = firstWords(term, room);
+    const isCut = start.length < term.length;
+    terms.push({ text: start, isPrefix: word !== undefined && !isCut && !endsUnspaced(word) });
+    room -= start.match(WORD)?.length ?? 0;
+    if (room <= 0 || terms.length === MAX_TERMS) break;
   }
-  return terms.slice(0, MAX_TERMS);
+  return terms;
+}
+
+function firstWords(text: string, count: number): string {
+  const next = [...text.matchAll(WORD)][count];
+  return next === undefined ? text : text.slice(0, next.index);
 }
 
 /**

@@ -40,19 +40,29 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
 ]);
 
 /** base64 with or without `data:` before it, and other runs that no word has; the lookbehind keeps it linear. */
-const PACKED_CHARACTER = "[A-Za-z0-9+/_=-]";
+const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
 const MIN_PACKED_LENGTH = 200;
-const PACKED = new RegExp(`(?<!${PACKED_CHARACTER})${PACKED_CHARACTER}{${MIN_PACKED_LENGTH},}`, "g");
 /** By character code. */
 const isPackedCode = Array.from(
   { length: 128 },
-  (_, code) => new RegExp(PACKED_CHARACTER).test(String.fromCharCode(code)),
+  (_, code) => /[A-Za-z0-9+/_=-]/.test(String.fromCharCode(code)),
 );
 const DATA_URL = /data:[\w.+-]+\/[\w.+-]+;base64,[A-Za-z0-9+/_=-]*/g;
 
 /** Scripts that put no spaces between words: each character becomes a word, and words become phrases. */
 const UNSPACED =
   /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}]/gu;
+
+/**
+ * What normalization sorts within a run, by insertion: a run of n takes n² steps. So runs are cut to the length that the
+ * stream-safe format allows (UAX #15, section 13): no language writes more on one letter. The halfwidth voicing marks are
+ * letters that become marks.
+ */
+const RUN = /[\p{M}\uff9e\uff9f]+/gu;
+const MAX_MARKS = 30;
+const FIRST_MARK_CODE = 0x300;
+/** A code unit of one, perhaps. */
+const MARK_UNIT = /[\p{M}\uff9e\uff9f\ud800-\udfff]/u;
 
 /** Never throws. */
 export function searchText(source: SearchSource): SearchText {
@@ -74,9 +84,21 @@ export function plainText({ body, response, reasoning, toolCalls }: SearchSource
   return { request: request.text, reply: reply.text };
 }
 
-/** Makes what looks the same the same (NFKC), and puts spaces around characters that are words. */
+/** Makes what looks the same the same, and puts spaces around characters that are words. */
 export function normalizeForSearch(text: string): string {
-  return text.toWellFormed().normalize("NFKC").replace(UNSPACED, " $& ");
+  return normalized(text).replace(UNSPACED, " $& ");
+}
+
+/**
+ * Normalization form NFKC of the text, in linear time, and not longer than what is indexed of one: a character may become
+ * eighteen.
+ */
+export function normalized(text: string): string {
+  const wellFormed = text.toWellFormed();
+  const bounded = mayHold(wellFormed, MAX_MARKS + 1, isMarkUnit)
+    ? wellFormed.replace(RUN, cutRun)
+    : wellFormed;
+  return bounded.normalize("NFKC").slice(0, MAX_COLUMN_LENGTH).toWellFormed();
 }
 
 /** Whether the last character is a word by itself. */
@@ -145,19 +167,31 @@ class Collector {
 
 /** The text with a blank for each of its packed runs. */
 function withoutPacked(text: string): string {
-  return mayHoldPacked(text) ? text.replace(PACKED, " ") : text;
+  const isPacked = (code: number): boolean => isPackedCode[code] ?? false;
+  return mayHold(text, MIN_PACKED_LENGTH, isPacked) ? text.replace(PACKED, " ") : text;
 }
 
-/** Looks at one character in 200, and around it where it could be of a run: each run that is long enough has one of them. */
-function mayHoldPacked(text: string): boolean {
-  const isPacked = (at: number): boolean => isPackedCode[text.charCodeAt(at)] ?? false;
-  for (let at = MIN_PACKED_LENGTH - 1; at < text.length; at += MIN_PACKED_LENGTH) {
-    if (!isPacked(at)) continue;
+/** By code points, of which each is one or two units. */
+function cutRun(run: string): string {
+  return run.length <= MAX_MARKS ? run : [...run.slice(0, 2 * MAX_MARKS)].slice(0, MAX_MARKS).join("");
+}
+
+function isMarkUnit(code: number): boolean {
+  return code >= FIRST_MARK_CODE && MARK_UNIT.test(String.fromCharCode(code));
+}
+
+/**
+ * Whether the text holds a run of so many code units. Looks at one in so many, and around it where it could be of a run:
+ * each run that is long enough has one of them.
+ */
+function mayHold(text: string, length: number, isOfRun: (code: number) => boolean): boolean {
+  for (let at = length - 1; at < text.length; at += length) {
+    if (!isOfRun(text.charCodeAt(at))) continue;
     let start = at;
-    while (start > 0 && at - start < MIN_PACKED_LENGTH && isPacked(start - 1)) start--;
+    while (start > 0 && at - start < length && isOfRun(text.charCodeAt(start - 1))) start--;
     let end = at + 1;
-    while (end < text.length && end - start < MIN_PACKED_LENGTH && isPacked(end)) end++;
-    if (end - start >= MIN_PACKED_LENGTH) return true;
+    while (end < text.length && end - start < length && isOfRun(text.charCodeAt(end))) end++;
+    if (end - start >= length) return true;
   }
   return false;
 }

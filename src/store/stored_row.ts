@@ -51,6 +51,9 @@ export function searchColumns(maxBytes: number): string {
   return SEARCHED.map((name) => `substr(CAST(${name} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(", ");
 }
 
+/** How many bytes of texts {@link SEARCH_COLUMNS} has to look at; reads none of them. */
+export const SEARCH_SIZE = SEARCHED.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ");
+
 export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);
 
 export function toSearchSource(row: Row): SearchSource {

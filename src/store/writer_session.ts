@@ -60,7 +60,7 @@ export class WriterSession {
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db);
+    this.#search = new SearchIndex(this.#connection.db, this.#options.pid);
     this.#retention = this.#makeRetention();
   }
 
@@ -84,7 +84,7 @@ export class WriterSession {
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db);
+    this.#search = new SearchIndex(this.#connection.db, this.#options.pid);
     this.#retention = this.#makeRetention();
     this.beat();
     return true;

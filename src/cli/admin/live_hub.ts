@@ -3,6 +3,7 @@
  *
  * Costs nothing while nobody looks: it keeps no list of its own, and its timers run only for listeners.
  */
+import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../../core/cut_text.ts";
 import type { Clock, RequestRecord, TimerId } from "../../core/types.ts";
 import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "../../http/admin/service.ts";
 import type { RequestSession } from "../../proxy/session.ts";
@@ -114,6 +115,10 @@ export class LiveHub {
     this.#wasEmpty = true;
   }
 
+  #shown(text: string): string {
+    return redactedStart(text, MAX_SHOWN_NAME_LENGTH, this.#deps.redact);
+  }
+
   #view(session: RequestSession): LiveRequest {
     const { inbound } = session;
     return {
@@ -122,8 +127,8 @@ export class LiveHub {
       elapsedMs: Math.round(session.elapsedMs()),
       kind: inbound.kind,
       method: inbound.method,
-      path: this.#deps.redact(inbound.path),
-      model: inbound.model === null ? null : this.#deps.redact(inbound.model),
+      path: this.#shown(inbound.path),
+      model: inbound.model === null ? null : this.#shown(inbound.model),
       isStream: inbound.isStream,
       client: inbound.clientName,
       upstreamName: session.upstream?.name ?? null,
@@ -204,7 +209,7 @@ function finishedView(record: RequestRecord, upstreamName: string | null): Finis
   return {
     requestId,
     createdAtMs,
-    model,
+    model: model === null ? null : cutText(model, MAX_SHOWN_NAME_LENGTH),
     status,
     outcome,
     upstreamName,

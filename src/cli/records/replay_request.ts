@@ -4,8 +4,9 @@
  * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
  */
 import { asObject, parseJson } from "../../capture/json.ts";
-import { classify, pathProblem } from "../../core/endpoint.ts";
+import { classify } from "../../core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../core/policy.ts";
+import { pathProblem } from "../../core/request_path.ts";
 import { ASIS, type Inbound, type Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { CommandError } from "../errors.ts";
@@ -30,16 +31,17 @@ export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
   const method = record.method ?? "POST";
   const path = record.path ?? goPath(record);
   // A path changed by hand could lead the key to another host.
-  if (!/^\/v1(\/|$)/.test(path) || pathProblem(path) !== null || !METHODS.includes(method)) {
+  const isCut = path.endsWith("…");
+  if (isCut || !/^\/v1(\/|$)/.test(path) || pathProblem(path) !== null || !METHODS.includes(method)) {
     throw new CommandError(
-      `record ${record.id} cannot be replayed: its method or path is not one of the API`,
+      `record ${record.id} cannot be replayed: its method or path is not one of the API, or was too long to be recorded`,
     );
   }
   const body = bodyOf(record, method);
   const headers = new Headers({ "accept": "*/*", "user-agent": userAgent });
   const contentType = "application/json";
   if (body !== null) headers.set("content-type", contentType);
-  const classified = classify(path, contentType, body);
+  const { problem: _, ...classified } = classify(path, { contentType, bytes: body });
   if (classified.kind === "messages") headers.set("anthropic-version", ANTHROPIC_VERSION);
   return {
     ...classified,

@@ -7,6 +7,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
+import { refuseContentType } from "../head_guard.ts";
 import { AdminAuth, type AdminAuthDeps, type AdminEnv, type RenderLogin } from "./auth.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 
@@ -47,6 +48,10 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
   });
   routes.use(securityHeaders());
   routes.use(hostCheck(deps));
+  routes.use(async (c, next) => {
+    if (c.req.method !== "GET" && c.req.method !== "HEAD") refuseContentType(c.req.header("content-type"));
+    await next();
+  });
   routes.get("/login", auth.loginPage);
   routes.post("/login", atMost(MAX_LOGIN_BYTES, "16 KiB"), auth.login);
   routes.route("/assets", deps.page.assets);

@@ -30,10 +30,13 @@ const DASH = "–";
 const ENGLISH: Language = { messages: en, format: formatsOf("en", { minutes: " min ", seconds: " s" }) };
 const CHINESE: Language = { messages: zh, format: formatsOf("zh-Hans", { minutes: " 分 ", seconds: " 秒" }) };
 
+/** More of the header is not looked at. */
+const MAX_HEADER_LENGTH = 1024;
+
 /** The first of the browser's languages that the page has, by weight (RFC 9110, 12.5.4); English otherwise. */
 export function chooseLanguage(acceptLanguage: string | undefined): Language {
-  const wanted = (acceptLanguage ?? "").split(",", 20).map((part) => {
-    const [tag = "", ...parameters] = part.trim().toLowerCase().split(/\s*;\s*/);
+  const wanted = (acceptLanguage ?? "").slice(0, MAX_HEADER_LENGTH).split(",", 20).map((part) => {
+    const [tag = "", ...parameters] = part.toLowerCase().split(";").map((each) => each.trim());
     const weight = parameters.find((each) => each.startsWith("q="))?.slice(2);
     return { tag, weight: weight === undefined ? 1 : Number(weight) || 0 };
   });

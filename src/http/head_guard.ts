@@ -1,0 +1,48 @@
+/**
+ * What is refused of a request's head before the web layer, or one of the runtime's own parsers, looks at it.
+ *
+ * Below `/v1` requests are relayed and their heads hardly looked at; everywhere else, who sends one needs no token.
+ */
+import { RouterError } from "../core/errors.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
+import type { Target } from "./target.ts";
+
+/** nginx's default, too; names, values and the target. */
+const MAX_HEAD_LENGTH = 8 * 1024;
+const MAX_CONTENT_TYPE_LENGTH = 256;
+
+/** The forms of bodies that are read here, each as browsers and programs write it (RFC 9110 section 8.3). */
+const CONTENT_TYPES: readonly RegExp[] = [
+  /^application\/(?:json|x-www-form-urlencoded) ?(?:; ?charset="?[\w-]+"?)?$/i,
+  // RFC 2046 section 5.1.1 says what a boundary is made of.
+  /^multipart\/form-data; ?boundary=(?:[\w'()+,./:=?-]+|"[\w'()+,./:=? -]+")$/i,
+];
+
+/** @throws RouterError 431 when a head that is not for an upstream is larger than 8 KiB */
+export function refuseLargeHead(exchange: Pick<ClientExchange, "target" | "headers">, target: Target): void {
+  if (target.path.startsWith("/v1/")) return;
+  let length = exchange.target.length;
+  for (const [name, value] of exchange.headers) length += name.length + value.length;
+  if (length <= MAX_HEAD_LENGTH) return;
+  throw new RouterError(
+    431,
+    "request_too_large",
+    "The request's head is larger than 8 KiB; send fewer cookies and headers",
+  );
+}
+
+/**
+ * To be asked before a body is read: what the runtime does with a Content-Type takes quadratic time.
+ * @throws RouterError 415 for a Content-Type that no form and no JSON has
+ */
+export function refuseContentType(contentType: string | undefined): void {
+  if (contentType === undefined) return;
+  const isKnown = contentType.length <= MAX_CONTENT_TYPE_LENGTH &&
+    CONTENT_TYPES.some((pattern) => pattern.test(contentType));
+  if (isKnown) return;
+  throw new RouterError(
+    415,
+    "invalid_request",
+    "The Content-Type is not understood here; send application/json, application/x-www-form-urlencoded or a form",
+  );
+}
