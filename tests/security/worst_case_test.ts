@@ -42,7 +42,7 @@ import { SearchScratch } from "../../src/store/search_scratch.ts";
 import { searchText } from "../../src/store/search_text.ts";
 import { isPersistent, requestFraming } from "../../src/wire/framing.ts";
 import { parseReplyHead, parseRequestHead } from "../../src/wire/head.ts";
-import { superlinear } from "../support/processor_time.ts";
+import { plainMs, superlinear } from "../support/processor_time.ts";
 import { plainText, WORST_TEXTS } from "../support/worst_texts.ts";
 import { record as settledRecord } from "../unit/observe/fixtures.ts";
 import { record as storedRecord } from "../unit/http/dashboard/fake_service.ts";
@@ -159,8 +159,9 @@ for (const [cases, length] of LENGTHS) {
           // A refusal is an answer, too.
         }
       };
+      const plain = plainMs(quietly, plainText, length);
       const slow = [...WORST_TEXTS].flatMap(([what, make]) => {
-        const problem = superlinear(quietly, { length, make, plain: plainText });
+        const problem = superlinear(quietly, { length, make, plainMs: plain });
         return problem === null ? [] : [`${what}: ${problem}`];
       });
       assert.deepEqual(slow, []);
@@ -174,7 +175,8 @@ Deno.test("worst case: a search for many equal words in a text of nothing else",
   assert.ok(pattern !== null);
   const run = (text: string) => void hitPassage({ request: "", reply: text }, pattern);
   const words = (length: number) => "a ".repeat(length / 2);
-  assert.equal(superlinear(run, { length: 128 * KIB, make: words, plain: plainText }), null);
+  const plain = plainMs(run, plainText, 128 * KIB);
+  assert.equal(superlinear(run, { length: 128 * KIB, make: words, plainMs: plain }), null);
 });
 
 Deno.test("worst case: the tokenizer of the index", () => {
@@ -184,8 +186,9 @@ Deno.test("worst case: the tokenizer of the index", () => {
     scratch.takeMatching('"a"');
   };
   try {
+    const plain = plainMs(run, plainText, 512 * KIB);
     for (const [what, make] of WORST_TEXTS) {
-      assert.equal(superlinear(run, { length: 512 * KIB, make, plain: plainText }), null, what);
+      assert.equal(superlinear(run, { length: 512 * KIB, make, plainMs: plain }), null, what);
     }
   } finally {
     scratch.close();
