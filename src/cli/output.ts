@@ -127,11 +127,14 @@ function fitText(text: string, width: number): string {
   const missing = width - displayWidth(text);
   if (missing >= 0) return text + " ".repeat(missing);
   let kept = "";
+  let keptWidth = 0;
   for (const character of text) {
-    if (displayWidth(kept + character) > width - 1) break;
+    const characterWidth = displayWidth(character);
+    if (keptWidth + characterWidth > width - 1) break;
     kept += character;
+    keptWidth += characterWidth;
   }
-  return kept + "…" + " ".repeat(Math.max(0, width - 1 - displayWidth(kept)));
+  return kept + "…" + " ".repeat(Math.max(0, width - 1 - keptWidth));
 }
 
 /**

@@ -33,6 +33,7 @@ import { LazyAdmin } from "./lazy_admin.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
+import { spawnDatabaseWorker } from "./database_worker.ts";
 import { CommandError } from "./errors.ts";
 import { newRequestId } from "./ids.ts";
 import { upstreamClient } from "./upstream_client.ts";
@@ -112,7 +113,7 @@ export async function withServer(
   let isWriterInTrouble = false;
   const writer = new RecordWriter({
     spawnWorker: () =>
-      new Worker(new URL("../store/writer_worker.ts", import.meta.url).href, { type: "module" }),
+      spawnDatabaseWorker(new URL("../store/writer_worker.ts", import.meta.url), settings.database),
     path: settings.database,
     durability: settings.durability,
     retention: {

@@ -51,19 +51,12 @@ export function readFormParts(body: Uint8Array, boundary: string): readonly Form
   return parts;
 }
 
-/**
- * At the beginning, or at that of a later line (RFC 2046 section 5.1.1). A search for the delimiter alone would compare
- * a body of its own first characters with it anew at each; one for a line end, which no boundary holds, does not.
- */
-function firstDelimiter(bytes: Buffer, delimiter: string): number {
-  if (bytes.toString("latin1", 0, delimiter.length) === delimiter) return 0;
-  const lineEnd = bytes.indexOf(`\r\n${delimiter}`);
-  return lineEnd < 0 ? -1 : lineEnd + 2;
-}
-
 function readParts(bytes: Buffer, delimiter: string): FormPart[] {
   const parts: FormPart[] = [];
-  let at = firstDelimiter(bytes, delimiter);
+  const search = new DelimiterSearch(bytes, `\r\n${delimiter}`);
+  // At the beginning, or at that of a later line (RFC 2046 section 5.1.1).
+  const isAtStart = bytes.toString("latin1", 0, delimiter.length) === delimiter;
+  let at = isAtStart ? 0 : afterLineEnd(search.from(0));
   while (at >= 0 && parts.length < MAX_PARTS) {
     const headStart = at + delimiter.length + 2;
     if (bytes.toString("latin1", headStart - 2, headStart) !== "\r\n") break;
@@ -71,15 +64,49 @@ function readParts(bytes: Buffer, delimiter: string): FormPart[] {
     if (headLength < 0) break;
     const headEnd = headStart + headLength;
     const contentStart = headEnd + 4;
-    const next = bytes.indexOf(`\r\n${delimiter}`, headEnd + 2);
+    const next = search.from(headEnd + 2);
     const contentEnd = next < 0 ? bytes.length : Math.max(contentStart, next);
     const head = bytes.toString("utf8", headStart, headEnd);
     const part = readPart(head, bytes.subarray(contentStart, contentEnd), contentStart);
     if (part !== null) parts.push(part);
-    if (next < 0) break;
-    at = next + 2;
+    at = afterLineEnd(next);
   }
   return parts;
+}
+
+function afterLineEnd(at: number): number {
+  return at < 0 ? -1 : at + 2;
+}
+
+/**
+ * Boyer-Moore-Horspool: goes through a file in steps as long as the delimiter. Compares from the delimiter's first
+ * character on, a carriage return that no other of it is: so nothing is compared with it twice, whatever the body is.
+ */
+class DelimiterSearch {
+  readonly #bytes: Uint8Array;
+  readonly #delimiter: Uint8Array;
+  /** By the byte under the delimiter's last: how far on the delimiter could be. */
+  readonly #steps: Uint16Array;
+
+  constructor(bytes: Uint8Array, delimiter: string) {
+    this.#bytes = bytes;
+    this.#delimiter = Buffer.from(delimiter, "latin1");
+    this.#steps = new Uint16Array(256).fill(delimiter.length);
+    this.#delimiter.subarray(0, -1).forEach((byte, at) => this.#steps[byte] = delimiter.length - 1 - at);
+  }
+
+  /** Where it is at or after `start`; -1 when it is nowhere. */
+  from(start: number): number {
+    const [bytes, delimiter, steps] = [this.#bytes, this.#delimiter, this.#steps];
+    const last = delimiter.length - 1;
+    for (let at = start; at + last < bytes.length;) {
+      let matched = 0;
+      while (matched <= last && bytes[at + matched] === delimiter[matched]) matched++;
+      if (matched > last) return at;
+      at += steps[bytes[at + last] ?? 0] ?? 1;
+    }
+    return -1;
+  }
 }
 
 function readPart(head: string, content: Buffer, startByte: number): FormPart | null {

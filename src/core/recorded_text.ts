@@ -29,13 +29,52 @@ function visibleSign(character: string): string {
   return code === 0x7f ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }
 
-/** JSON text indented for reading; anything else as it is. */
+/** What indenting may add to a text: what is nested deeply grows by its depth on each line, and nobody reads it. */
+const MAX_INDENTATION_FACTOR = 8;
+const MIN_INDENTATION_LENGTH = 64 * 1024;
+
+/** JSON text indented for reading; anything else as it is, deeply nested JSON, too. */
 export function prettyJson(text: string): string {
+  const maxLength = Math.max(MIN_INDENTATION_LENGTH, MAX_INDENTATION_FACTOR * text.length);
+  if (indentationOf(text, maxLength) > maxLength) return text;
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
   } catch {
     return text;
   }
+}
+
+/** How many blanks {@link prettyJson} would add to JSON; stops counting beyond `enough`. */
+function indentationOf(text: string, enough: number): number {
+  let added = 0;
+  let depth = 0;
+  for (let at = 0; at < text.length && added <= enough; at++) {
+    switch (text[at]) {
+      case '"':
+        at = endOfString(text, at);
+        break;
+      case "{":
+      case "[":
+        added += 2 * ++depth;
+        break;
+      case ",":
+        added += 2 * depth;
+        break;
+      case "}":
+      case "]":
+        added += 2 * Math.max(0, --depth);
+    }
+  }
+  return added;
+}
+
+/** Index of the quote that ends the string which begins at `start`, or the text's length. */
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === '"') return at;
+  }
+  return text.length;
 }
 
 /** `512 bytes`, `12.3 KB`, `4.5 MB`. */

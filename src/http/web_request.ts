@@ -79,7 +79,8 @@ for (const name of ["arrayBuffer", "blob", "bytes", "clone", "formData", "json",
 function makeRequest(exchange: ClientExchange, times: BodyTimes): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
-  const hasBody = body !== null && method !== "GET" && method !== "HEAD";
+  // Such a request can have none, in whatever case its method was sent (https://fetch.spec.whatwg.org/#dom-request).
+  const hasBody = body !== null && !/^(?:get|head)$/i.test(method);
   return new Request(`${OWN_ORIGIN}${path}`, {
     method,
     headers: [...headers],

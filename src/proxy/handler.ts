@@ -15,7 +15,7 @@ import { candidates } from "../core/policy.ts";
 import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
-import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
+import { ASIS, type CapturedReply, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
@@ -149,11 +149,14 @@ export class Proxy {
       startedAtMs,
       startedMonoMs,
     };
+    const candidates = this.#candidates(inbound, index);
+    // A client's own key goes to no other upstream, so that no other one can say it.
+    const isOwnKeySent = candidates.some(({ sk }) => sk === ASIS);
     const session = new RequestSession(inbound, {
       requestText: recorded,
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
       secrets: index.secrets,
-      credentials: clientCredentials(client.headers),
+      credentials: isOwnKeySent ? clientCredentials(client.headers) : [],
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     const exchange = new Exchange(this.#deps, {
@@ -167,7 +170,7 @@ export class Proxy {
     const place = this.#open.add(exchange);
     return exchange.answer({
       context,
-      candidates: this.#candidates(inbound, index),
+      candidates,
       upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
       refusal: problem === null || !index.isRestricted ? null : unreadable(problem),

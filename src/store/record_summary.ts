@@ -4,6 +4,7 @@
  * Owns the translation of such rows. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import type { Outcome, Usage } from "../core/types.ts";
 import { fromGoTime } from "./go_time.ts";
 import { hitPassage, type HitPiece } from "./search_hit.ts";
@@ -38,13 +39,16 @@ const REPLY_LENGTH = 200;
 const REPLY_BYTES = 4 * REPLY_LENGTH;
 /** A hit beyond this is not shown, though found. */
 const HIT_TEXT_BYTES = 128 * 1024;
+/** Rows of older versions may hold longer names; they are shown cut. */
+const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);
 const NANOSECONDS_PER_MS = 1e6;
 
 const STARTS = ["response", "tool_calls", "error", "reasoning"];
 
 const SELECT_SUMMARIES = `SELECT id, is_stream, elapsed_time, first_token_ms, status, upstream_id, attempts,
   input_tokens, output_tokens, cached_tokens, reasoning_tokens,
-  ${asBlobs(["request_id", "created_at", "model", "outcome", "client"])},
+  ${asBlobs(["request_id", "created_at", "outcome", "client"])},
+  substr(CAST(model AS BLOB), 1, ${NAME_BYTES}) AS model,
   ${STARTS.map((name) => `substr(CAST(${name} AS BLOB), 1, ${REPLY_BYTES}) AS ${name}`).join(", ")}
   FROM records WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC`;
 
@@ -72,7 +76,7 @@ function toSummary(row: Row): Omit<StoredSummary, "id" | "hit"> {
   return {
     requestId: text(row["request_id"]),
     createdAtMs: fromGoTime(text(row["created_at"]) ?? ""),
-    model: text(row["model"]),
+    model: shownName(text(row["model"])),
     status: number(row["status"]),
     outcome: text(row["outcome"]) as Outcome | null,
     upstreamId: number(row["upstream_id"]),
@@ -89,4 +93,8 @@ function toSummary(row: Row): Omit<StoredSummary, "id" | "hit"> {
     client: text(row["client"]),
     reply: (starts.find((start) => start !== "") ?? "").slice(0, REPLY_LENGTH).toWellFormed(),
   };
+}
+
+function shownName(name: string | null): string | null {
+  return name === null ? null : cutText(name, MAX_SHOWN_NAME_LENGTH);
 }

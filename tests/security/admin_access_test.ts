@@ -9,7 +9,7 @@ import {
   SAME_ORIGIN,
 } from "../support/admin.ts";
 import { RawClient } from "../support/raw_client.ts";
-import { Router, runProgram, TEST_TOKEN } from "../support/router.ts";
+import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
 
 const KEY = "sk-upstream-secret-0123456789";
@@ -442,4 +442,14 @@ Deno.test("the command line keeps the admin token apart from the clients'", asyn
   assert.equal((await runProgram(["token", "show"], { cwd })).stdout, `${TEST_TOKEN}\n`);
   const tokens = await askApi<{ name: string }[]>(router, "/tokens");
   assert.equal(tokens.length, 1);
+});
+
+Deno.test("a server says so when its admin token is short enough to be guessed", async () => {
+  await using router = await Router.start();
+  assert.ok(!router.text.includes("could be guessed"));
+  router.execute("UPDATE config_kvs SET value = 'fifteen-letters' WHERE key = 'admin'");
+  await using again = await Router.start({ directory: router.directory });
+  const line = await eventually(() => /^.*could be guessed.*$/m.exec(again.text)?.[0] ?? null, "the warning");
+  assert.match(line, /WARN.*15 characters.*token set --admin/);
+  assert.ok(!again.text.includes("fifteen-letters"));
 });

@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { adminTokenOf } from "../support/admin.ts";
 import { FaultTable } from "../support/fault_table.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
@@ -26,12 +27,26 @@ import {
 
 const KEY = "sk-CANARYKEY-0123456789abcdefghijklmnopqrstuvwxyz";
 const TOKEN = "tokCANARYTOKEN-0123456789-abcdefghijklmnop";
+const ADMIN = "admCANARYADMIN-0123456789-abcdefghijklmnop";
 const OWN = "own-CANARYOWN-0123456789-abcdefghijklmnop";
 /** In an endpoint's query, and as it is written there. */
 const QUERY_KEY = "CANARYQUERY/0123456789";
 const QUERY_KEY_WRITTEN = encodeURIComponent(QUERY_KEY);
 /** The beginnings: a mask shows three characters, a key that was cut shows more. */
-const CANARIES = ["CANARYKEY", "CANARYTOKEN", "CANARYOWN", "CANARYHOOK", "CANARYQUERY"];
+const CANARIES = ["CANARYKEY", "CANARYTOKEN", "CANARYOWN", "CANARYHOOK", "CANARYQUERY", "CANARYADMIN"];
+
+/** Where a client may put a token that is none of its business there. */
+const FIELDS: readonly ((token: string) => Record<string, string>)[] = [
+  (token) => ({ "x-custom": token }),
+  (token) => ({ "x-custom": `Basic ${btoa(`user:${token}`)}` }),
+  (token) => ({ "x-goog-api-key": token }),
+  (token) => ({ "api-key": `Token ${token}` }),
+  (token) => ({ "referer": `https://app.example/?key=${token}` }),
+  (token) => ({ "user-agent": `app/${token}` }),
+  (token) => ({ "x-request-id": token }),
+  (token) => ({ "openai-organization": token }),
+  (token) => ({ "sec-websocket-protocol": `openai-insecure-api-key.${token}` }),
+];
 
 function leaksIn(text: string): string {
   return CANARIES.filter((canary) => text.includes(canary)).join(" ") || "nothing";
@@ -237,6 +252,27 @@ for (const format of ["text", "json"] as const) {
       }
       return [...new Set(seen)].join("; ");
     });
+    const former = adminTokenOf(router);
+    router.execute(`UPDATE config_kvs SET value = '${ADMIN}' WHERE key = 'admin'`);
+    await eventually(async () => {
+      const response = await router.fetch(`/models/${former}`);
+      await response.body?.cancel();
+      if (response.status === 400) return null;
+      answered++;
+      return true;
+    }, "the new admin token");
+    for (const [name, token] of Object.entries({ client: TOKEN, admin: ADMIN })) {
+      await table.case(`the ${name}'s token in every field, sent back: client`, "nothing", async () => {
+        const reflect: Script = (request, wire) =>
+          reply(500, JSON.stringify({ error: request.target, headers: [...request.headers] }))(request, wire);
+        let seen = "";
+        for (const field of FIELDS) seen += await ask(reflect, {}, { headers: field(token) });
+        upstream.script = reflect;
+        const response = await router.fetch(`/models?a=1&key=${token}&b=2`);
+        answered++;
+        return leaksIn(seen + await response.text());
+      });
+    }
     await table.case("a client's own key, quoted by an asis upstream: stored", "nothing", async () => {
       const headers = { "authorization": `Bearer ${OWN}`, "x-api-key": TOKEN };
       await ask(reply(401, echo(`Incorrect API key provided: ${OWN}`)), { model: "own" }, { headers });

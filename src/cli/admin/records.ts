@@ -4,6 +4,12 @@
  * Owns the names of upstreams in them, and that no secret of now shows in a text of then. The reading itself is
  * done by the reading thread.
  */
+import {
+  MAX_PATH_LENGTH,
+  MAX_SHOWN_NAME_LENGTH,
+  MAX_USER_AGENT_LENGTH,
+  redactedStart,
+} from "../../core/cut_text.ts";
 import { redactKept } from "../../core/secrets.ts";
 import type { ToolCall } from "../../core/types.ts";
 import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "../../http/admin/service.ts";
@@ -101,9 +107,9 @@ function maskedSummary(summary: StoredSummary, secrets: readonly string[]): Stor
 function maskedRecord(record: StoredRecord, secrets: readonly string[]): StoredRecord {
   return {
     ...record,
-    path: masked(record.path, secrets),
+    path: cutMasked(record.path, MAX_PATH_LENGTH, secrets),
     body: masked(record.body, secrets),
-    model: masked(record.model, secrets),
+    model: cutMasked(record.model, MAX_SHOWN_NAME_LENGTH, secrets),
     response: masked(record.response, secrets),
     reasoning: masked(record.reasoning, secrets),
     toolCalls: record.toolCalls.map((call): ToolCall => ({
@@ -111,11 +117,16 @@ function maskedRecord(record: StoredRecord, secrets: readonly string[]): StoredR
       name: redactKept(call.name, secrets),
       arguments: redactKept(call.arguments, secrets),
     })),
-    userAgent: masked(record.userAgent, secrets),
+    userAgent: cutMasked(record.userAgent, MAX_USER_AGENT_LENGTH, secrets),
     error: masked(record.error, secrets),
   };
 }
 
 function masked(text: string | null, secrets: readonly string[]): string | null {
   return text === null ? null : redactKept(text, secrets);
+}
+
+/** Rows of older versions hold them whole. */
+function cutMasked(text: string | null, maxLength: number, secrets: readonly string[]): string | null {
+  return text === null ? null : redactedStart(text, maxLength, (start) => redactKept(start, secrets));
 }

@@ -13,6 +13,11 @@ Deno.test("multipartBoundary() finds the boundary of a form, and of nothing else
     ["Multipart/Form-Data; charset=utf-8; Boundary=abc", "abc"],
     ['multipart/form-data; boundary="a b:c"', "a b:c"],
     ["multipart/form-data; boundary=abc; charset=utf-8", "abc"],
+    ["multipart/form-data ;  boundary=abc ", "abc"],
+    ["multipart/form-data; boundary=", null],
+    ['multipart/form-data; boundary=""', null],
+    ["multipart/form-data; boundary=a b", null],
+    [`multipart/form-data; boundary=${"b".repeat(201)}`, null],
   ];
   for (const [contentType, boundary] of table) {
     assert.equal(multipartBoundary(contentType), boundary, String(contentType));
@@ -57,4 +62,18 @@ Deno.test("readFormParts() reads at most 100 parts", () => {
   const part = '--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nv\r\n';
   const bytes = new TextEncoder().encode(part.repeat(500) + "--b--\r\n");
   assert.equal(readFormParts(bytes, "b").length, 100);
+});
+
+Deno.test("readFormParts() finds the first delimiter at the beginning of a line only, and reads a body once", () => {
+  const form =
+    `preamble --b\r\n--b\r\ncontent-disposition: form-data; name="a"\r\ncontent-type:  text/plain \r\n\r\nx\r\n--b--\r\n`;
+  const body = new TextEncoder().encode(form);
+  const parts = readFormParts(body, "b");
+  assert.deepEqual(parts.map(({ name, contentType, text }) => [name, contentType, text]), [[
+    "a",
+    "text/plain",
+    "x",
+  ]]);
+  assert.equal(readFormParts(body, "b"), parts);
+  assert.notEqual(readFormParts(body, "c"), parts);
 });

@@ -30,6 +30,7 @@ Deno.test("pathProblem() refuses what URL parsers would change", () => {
     "/v1/a%zz",
     "/v1/a%2/..",
     "/v1/%u002e%u002e/a",
+    "/v1/%2525252541",
     `/v1/${"a".repeat(MAX_PATH_LENGTH)}`,
   ];
   for (const path of refused) assert.notEqual(pathProblem(path), null, path);

@@ -320,3 +320,27 @@ Deno.test("what is urgent goes first in a queue, and has room in one that is ful
   clock.advance(1000);
   await closed;
 });
+
+Deno.test("a message holds no more of any text than people can read, and redaction sees little more", async () => {
+  const channel = new RecordingChannel("a");
+  let longest = 0;
+  const redact = (text: string) => {
+    longest = Math.max(longest, text.length);
+    return text;
+  };
+  const { notifier } = setUp([channel], { redact });
+  const long = "x".repeat(1_000_000);
+  notifier.raise({
+    type: "request_failed",
+    ip: long,
+    model: long,
+    status: 502,
+    message: long,
+    requestId: "01J",
+  });
+  notifier.raise({ type: "upstream_down", upstream: long, reason: long });
+  await settle();
+  assert.equal(channel.sent.length, 2);
+  for (const message of channel.sent) assert.ok(JSON.stringify(message).length < 8_000);
+  assert.ok(longest < 4_000, String(longest));
+});

@@ -290,3 +290,96 @@ Deno.test("a search reads at most as much text that is not indexed as it may, th
     session.close();
   });
 });
+
+/** More than is read, made ready and written within one transaction. */
+const LARGE = `large ${"word ".repeat(20_000)}`;
+
+function queue(path: string): unknown {
+  return rowsOf(path, "SELECT id, is_gone FROM search_queue ORDER BY id");
+}
+
+Deno.test("SearchIndex indexes a large row, new, changed or old, and claims it for the time that it takes", async () => {
+  await withDirectory((path) => {
+    makeSession(path).close();
+    byHand(path, `INSERT INTO records(id, response) VALUES (1, 'old ${LARGE}')`);
+    byHand(path, "UPDATE search_progress SET low = 1, high = 1");
+    const session = makeSession(path);
+    const record = makeRecord({ response: `new ${LARGE}` });
+    session.write([makeRecord({ response: "small" }), record]);
+    indexAll(session);
+    assert.deepEqual(indexed(path, "large"), [1, 3]);
+    session.write([{ ...record, response: `changed ${LARGE}` }]);
+    indexAll(session);
+    assert.deepEqual(indexed(path, "changed"), [3]);
+    assert.deepEqual(progress(path), { low: 0, high: 3, waiting: 0 });
+    session.close();
+  });
+});
+
+Deno.test("SearchIndex leaves out what a process died of, and nothing else", async () => {
+  await withDirectory((path) => {
+    const dead = makeSession(path);
+    dead.write([makeRecord({ response: "before" }), makeRecord({ response: "poison" })]);
+    indexAll(dead);
+    dead.close();
+    // As a process leaves it that ends while it makes the row's text ready; its number may be anybody's by now.
+    for (const pid of [Deno.pid, 999_999_999]) {
+      byHand(path, `INSERT OR REPLACE INTO search_queue(id, is_gone) VALUES (2, -${pid})`);
+      const session = makeSession(path);
+      session.write([makeRecord({ response: "after" })]);
+      indexAll(session);
+      assert.deepEqual(queue(path), []);
+      assert.deepEqual(indexed(path, "poison"), []);
+      session.close();
+    }
+    assert.deepEqual([...indexed(path, "before"), ...indexed(path, "after")], [1, 3, 4]);
+  });
+});
+
+Deno.test("SearchIndex leaves alone what another living process has claimed, and searches find it", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    session.write([makeRecord({ response: "claimed" })]);
+    indexAll(session);
+    const other = Deno.ppid;
+    byHand(
+      path,
+      `INSERT INTO instances(id, pid) VALUES ('other', ${other});
+      INSERT INTO search_queue(id, is_gone) VALUES (1, -${other})`,
+    );
+    const second = makeSession(path);
+    indexAll(second);
+    assert.deepEqual(queue(path), [{ id: 1, is_gone: -other }]);
+    const database = openDatabase(path);
+    assert.equal(database.records.list({ limit: 9, filter: { text: "claimed" } }).length, 1);
+    database.close();
+    session.close();
+    second.close();
+  });
+});
+
+Deno.test("SearchIndex holds no lock while it makes a large row ready", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    const record = makeRecord({ response: `first ${LARGE}` });
+    session.write([record]);
+    const normalize = String.prototype.normalize;
+    let wasChanged = false;
+    String.prototype.normalize = function (form) {
+      if (!wasChanged) {
+        wasChanged = true;
+        byHand(path, "PRAGMA busy_timeout = 0; UPDATE records SET response = 'second'");
+      }
+      return normalize.call(this, form);
+    };
+    try {
+      indexAll(session);
+    } finally {
+      String.prototype.normalize = normalize;
+    }
+    assert.ok(wasChanged);
+    assert.deepEqual(indexed(path, "first"), []);
+    assert.deepEqual(indexed(path, "second"), [1]);
+    session.close();
+  });
+});

@@ -38,3 +38,13 @@ Deno.test("parseSearch() bounds the number of terms and their length", () => {
   assert.equal(parseSearch("w ".repeat(100_000)).length, 32);
   assert.ok((parseSearch("x".repeat(100_000))[0]?.text.length ?? 0) <= 1_000);
 });
+
+Deno.test("parseSearch() takes 32 words of all terms together", () => {
+  const words = (query: string) =>
+    parseSearch(query).flatMap(({ text }) => text.match(/[\p{L}\p{N}]+/gu) ?? []).length;
+  assert.equal(words(`"${"a ".repeat(450)}"`), 32);
+  assert.equal(words(`"${"a ".repeat(20)}" "${"b ".repeat(20)}"`), 32);
+  assert.equal(words("a-".repeat(400)), 32);
+  assert.equal(words("\u4f60".repeat(400)), 32);
+  assert.equal(parseSearch("a-".repeat(400)).at(-1)?.isPrefix, false);
+});

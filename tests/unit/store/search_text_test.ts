@@ -108,3 +108,40 @@ Deno.test("normalizeForSearch() makes words of characters in scripts without spa
   ];
   for (const [text, expected] of table) assert.equal(normalizeForSearch(text), expected);
 });
+
+Deno.test("normalizeForSearch() cuts runs of what normalization sorts, as the stream-safe format does", () => {
+  const marks = "\u0301\u0316".repeat(15);
+  assert.equal(normalizeForSearch(`a${marks}b`), `a${marks}b`.normalize("NFKC"));
+  assert.equal(normalizeForSearch(`a${marks.repeat(9)}b`), `a${marks}b`.normalize("NFKC"));
+  const astral = "\u{1e000}\u{1e001}".repeat(15);
+  assert.equal(normalizeForSearch(`a${astral.repeat(9)}b`), `a${astral}b`.normalize("NFKC"));
+  for (let length = 1; length < 200; length++) {
+    const text = `${"x".repeat(length)}${"\u0301".repeat(length)}`;
+    const expected = `${"x".repeat(length)}${"\u0301".repeat(Math.min(30, length))}`.normalize("NFKC");
+    assert.equal(normalizeForSearch(text), expected, String(length));
+  }
+});
+
+// Whatever decomposes into marks alone is sorted with them.
+Deno.test("normalizeForSearch() cuts runs of every character that becomes nothing but marks", () => {
+  const passed: string[] = [];
+  for (let code = 0x80; code <= 0x10ffff; code++) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const character = String.fromCodePoint(code);
+    if (!/^\p{M}+$/u.test(character.normalize("NFKD"))) continue;
+    const normalized = normalizeForSearch(`${character}\u0316`.repeat(40)).replaceAll(" ", "");
+    const marks = [...normalized.normalize("NFKD")].length;
+    if (marks > 30 * [...character.normalize("NFKD")].length) passed.push(code.toString(16));
+  }
+  assert.deepEqual(passed, []);
+});
+
+Deno.test("searchText() is bounded where normalization makes a text longer", () => {
+  const { request } = searchText({
+    body: "\ufdfa".repeat(500_000),
+    response: null,
+    reasoning: null,
+    toolCalls: [],
+  });
+  assert.ok(request.length <= 512 * 1024);
+});

@@ -1,0 +1,170 @@
+/**
+ * Shows how long `/healthz` takes while the router handles the worst inputs that we know, each through the real program
+ * and its sockets, beside an idle run.
+ *
+ * Usage: deno task worst [--limit-ms 100]. Ends with 1 when an answer took longer than that, and with how often what an
+ * idle router takes. Bounded: one request of each kind, at most half a minute for each.
+ */
+import { FakeUpstream, reply } from "../tests/support/upstream.ts";
+import { RawClient } from "../tests/support/raw_client.ts";
+import { Router } from "../tests/support/router.ts";
+
+interface Input {
+  readonly name: string;
+  /** A whole request, its pieces in order. */
+  readonly request: readonly (string | Uint8Array)[];
+  /** How long its work goes on after the answer. */
+  readonly afterMs: number;
+}
+
+const DEFAULT_LIMIT_MS = 100;
+const LONGEST_MS = 30_000;
+const IDLE_MS = 2_000;
+const INDEXING_MS = 2_000;
+const PIECE_BYTES = 64 * 1024;
+const MIB = 1024 * 1024;
+
+const encoder = new TextEncoder();
+
+async function main(): Promise<number> {
+  const [flag, value] = Deno.args;
+  const limitMs = flag === "--limit-ms" ? Number(value) : DEFAULT_LIMIT_MS;
+  const answer =
+    `{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"hi"}}]}`;
+  await using upstream = new FakeUpstream(reply(200, answer));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  for (const input of inputs(router).slice(1, 2)) await handled(router.port, input);
+  const pinger = new Pinger(router.port);
+  const idleMs = await pinger.worstWhile(() => pause(IDLE_MS));
+  console.log("input                                             idle ms   busy ms    ratio");
+  let worstMs = 0;
+  for (const input of inputs(router)) {
+    const busyMs = await pinger.worstWhile(() => handled(router.port, input));
+    worstMs = Math.max(worstMs, busyMs);
+    const columns = [idleMs.toFixed(1), busyMs.toFixed(1), (busyMs / idleMs).toFixed(1)];
+    console.log(input.name.padEnd(48) + columns.map((each) => each.padStart(9)).join(""));
+  }
+  pinger.close();
+  console.log(`worst: ${worstMs.toFixed(1)} ms, limit ${limitMs} ms`);
+  return worstMs <= limitMs ? 0 : 1;
+}
+
+function inputs(router: Router): Input[] {
+  const host = `localhost:${router.port}`;
+  const authorization = `authorization: Bearer ${router.token}\r\n`;
+  const head = (line: string, fields: string) =>
+    `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
+  const posted = (
+    name: string,
+    body: Uint8Array,
+    { path = "/v1/chat/completions", type = "application/json" } = {},
+  ) => ({
+    name,
+    request: [
+      head(`POST ${path}`, `${authorization}content-type: ${type}\r\ncontent-length: ${body.length}\r\n`),
+      body,
+    ],
+    afterMs: INDEXING_MS,
+  });
+  const login = (name: string, fields: string, line = "GET /admin/login", body = "") => ({
+    name,
+    request: [head(line, `accept: text/html\r\nsec-fetch-site: same-origin\r\n${fields}`), body],
+    afterMs: 0,
+  });
+  const message = (content: string) => JSON.stringify({ model: "m", messages: [{ role: "user", content }] });
+  const part = `--b\r\ncontent-disposition: form-data; name="f"; filename="x"\r\ncontent-type: a${
+    " ".repeat(8000)
+  }b\r\n\r\nx\r\n`;
+  const form = { path: "/v1/files", type: "multipart/form-data; boundary=b" };
+  const dashes = { path: "/v1/files", type: `multipart/form-data; boundary=${"-".repeat(198)}x` };
+  const blanks = " ".repeat(50_000);
+  return [
+    login("login: Accept-Language of 60 KB", `accept-language: en${" ".repeat(60_000)}x\r\n`),
+    login("login: Accept-Language of 7 KB", `accept-language: en${" ".repeat(7_000)}x\r\n`),
+    login(
+      "login: Content-Type of 50 KB",
+      `content-type: multipart/form-data; ${blanks}x\r\ncontent-length: 1\r\n`,
+      "POST /admin/login",
+      "x",
+    ),
+    login(
+      "login: Content-Type of 7 KB",
+      `content-type: multipart/form-data; ${" ".repeat(7_000)}x\r\ncontent-length: 1\r\n`,
+      "POST /admin/login",
+      "x",
+    ),
+    login("a path of 60 KB", authorization, `GET /v1/models/${"eyJ".repeat(20_000)}`),
+    posted("a form of 0.8 MB, 100 heads of blanks", encoder.encode(`${part.repeat(100)}--b--\r\n`), form),
+    posted("a form of 8 MiB of its own boundary's beginning", new Uint8Array(8 * MIB).fill(0x2d), dashes),
+    posted(
+      "a model's name of 200 KB",
+      encoder.encode(JSON.stringify({ model: "eyJ".repeat(66_000), messages: [] })),
+    ),
+    posted("a prompt of 1 MB of combining marks", encoder.encode(message("\u0301\u0316".repeat(250_000)))),
+    posted(
+      "a prompt of 1 MB of halfwidth voicing marks",
+      encoder.encode(message("\uff9e\u0316".repeat(200_000))),
+    ),
+    posted(
+      "a JSON body of 62 MiB of empty objects",
+      encoder.encode(`{"model":"m","messages":[${"{},".repeat(62 * MIB / 3)}{}]}`),
+    ),
+  ];
+}
+
+/** Sends the request and waits for the end of the answer, and of the work behind it. */
+async function handled(port: number, { request, afterMs }: Input): Promise<void> {
+  using client = await RawClient.connect(port);
+  const limit = setTimeout(() => client.close(), LONGEST_MS);
+  try {
+    for (const piece of request) {
+      const bytes = typeof piece === "string" ? encoder.encode(piece) : piece;
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        await client.send(bytes.subarray(at, at + PIECE_BYTES));
+      }
+    }
+    await client.readToEnd();
+  } catch {
+    // It was refused before it was read to its end.
+  } finally {
+    clearTimeout(limit);
+  }
+  await pause(afterMs);
+}
+
+/**
+ * Asks for `/healthz` again and again from a thread of its own: what the client and the upstream of this one do does not
+ * count.
+ */
+class Pinger {
+  readonly #worker = new Worker(new URL("./worst_pinger.ts", import.meta.url), { type: "module" });
+
+  constructor(port: number) {
+    this.#worker.postMessage({ type: "begin", port });
+  }
+
+  /** The longest that an answer took while the work went on. */
+  async worstWhile(work: () => Promise<void>): Promise<number> {
+    await this.#takeWorst();
+    await work();
+    return await this.#takeWorst();
+  }
+
+  close(): void {
+    this.#worker.terminate();
+  }
+
+  /** Of the answers since it was called before. */
+  #takeWorst(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#worker.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
+      this.#worker.postMessage({ type: "take" });
+    });
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+if (import.meta.main) Deno.exit(await main());

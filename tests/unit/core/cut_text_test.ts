@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { cutText, redactedStart } from "../../../src/core/cut_text.ts";
+import { redactSecrets } from "../../../src/core/secrets.ts";
+
+Deno.test("cutText() gives at most so many characters, and says when it left some out", () => {
+  assert.equal(cutText("12345", 5), "12345");
+  assert.equal(cutText("123456", 5), "1234…");
+  assert.equal(cutText("", 0), "");
+});
+
+Deno.test("cutText() cuts no character in two", () => {
+  assert.equal(cutText("123\u{1f600}67", 5), "123…");
+  assert.ok(cutText("\ud83d".repeat(20), 5).length <= 5);
+});
+
+Deno.test("redactedStart() shows no part of a secret, wherever in the text it lies", () => {
+  const secret = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
+  const redact = (text: string) => redactSecrets(text, [secret]);
+  for (let at = 0; at < 1200; at++) {
+    const shown = redactedStart(`${"x".repeat(at)}${secret}${"y".repeat(5_000)}`, 100, redact);
+    assert.ok(shown.length <= 101, shown);
+    assert.ok(!shown.includes("sk-0"), `${at}: ${shown}`);
+  }
+});
+
+Deno.test("redactedStart() hands over no more than is needed, however long the text is", () => {
+  let seen = 0;
+  redactedStart("x".repeat(1_000_000), 100, (text) => {
+    seen = text.length;
+    return text;
+  });
+  assert.ok(seen < 2_000, String(seen));
+});
