@@ -2,7 +2,8 @@
  * Which processes write to this database, and what dead ones left behind.
  *
  * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of what the gone
- * noted of upstreams. A process on the same kernel and pid namespace is looked up in /proc, which knows at once;
+ * noted of upstreams. A process on the same kernel and pid namespace is looked up in /proc, which knows at once, where
+ * the thread may read it (the server's own thread may not: see src/cli/database_worker.ts);
  * any other by its heartbeat's age.
  */
 import type { DatabaseSync } from "node:sqlite";
