@@ -7,6 +7,7 @@
 import { requestText } from "../capture/request_text.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
+import { networkOf } from "../core/client_ip.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
@@ -103,7 +104,7 @@ export class Proxy {
       limits,
       clock: this.#deps.clock,
       receive: () => {
-        account = this.#deps.receiving.open(context.clientName ?? context.clientIp);
+        account = this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
         return { account, pieces: new JsonPieces({ isStrict: index.isRestricted }) };
       },
     });

@@ -3,7 +3,8 @@
  *
  * Counts only; the server closes what has no place. Bounded by the connections that have one.
  */
-import { addressGroup, isLoopback } from "../core/address_group.ts";
+import { networkOf } from "../core/client_ip.ts";
+import { isLoopback } from "../core/loopback.ts";
 
 export interface ConnectionLimitOptions {
   /** Connections at once. */
@@ -56,6 +57,6 @@ export class ConnectionLimits {
 
   /** Null for this machine and for proxies: whoever is behind them, it is not one. */
   #groupOf(address: string): string | null {
-    return isLoopback(address) || this.#isShared(address) ? null : addressGroup(address);
+    return isLoopback(address) || this.#isShared(address) ? null : networkOf(address);
   }
 }

@@ -4,7 +4,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
-import { isLoopback, splitHost } from "../loopback.ts";
+import { isLoopback, splitHost } from "../../core/loopback.ts";
 import { type AdminEnv, peerOf } from "./auth.ts";
 
 /** https://www.w3.org/TR/CSP3/ ; nothing inline, nothing from anywhere else. */
