@@ -17,8 +17,8 @@ import { shrink } from "./shrink.ts";
 import { POISON, type ReplyCase, replyCase } from "./reply_cases.ts";
 
 const LANES = 32;
-/** The router's own limits end everything within a few seconds. */
-const CASE_SECONDS = 30;
+/** The router's own limits end everything long before; a busy machine must not count as a fault. */
+const CASE_SECONDS = 90;
 const MAX_REPORTED = 10;
 const MAX_SHRUNK = 3;
 
@@ -40,7 +40,7 @@ Deno.test("whatever an upstream replies, clients get one well-formed reply each,
   const { seeds, cases } = campaign();
   await using upstream = new ScriptedUpstream();
   await using router = await Router.start({
-    upstreams: [{ endpoint: upstream.endpoint, name: "odd", timeout: 3 }],
+    upstreams: [{ endpoint: upstream.endpoint, name: "odd", timeout: 10 }],
     args: ["--log-level", "error", "--idle-timeout", "2", "--first-token-timeout", "2", "--gate-ms", "200"],
   });
   for (const seed of seeds) {

@@ -2,8 +2,8 @@
  * Requests that are nearly right, sent to the router and to nginx, Node and Go.
  *
  * Whatever the router sends on is read by all of them as the router read it: the same requests, with the same method,
- * target and body, and what it sends is well-formed. A request that it refuses is no divergence; being the strictest is
- * its aim.
+ * target and body, and what it sends is well-formed. A request that it refuses is no divergence: being the strictest is
+ * its aim. One that all others refuse it must not take.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -19,6 +19,8 @@ const BATCH = 40;
 const BATCH_SECONDS = 90;
 const MAX_REPORTED = 10;
 const MAX_SHRUNK = 3;
+/** nginx, Node and Go. */
+const READER_COUNT = 3;
 
 interface Finding {
   /** Null: it cannot be told. */
@@ -114,6 +116,17 @@ async function examine(
       if (problem !== null) findings.push({ caseNumber: number, what: `unlike ${name}: ${problem}` });
     });
   });
+  if (readers.length === READER_COUNT) {
+    cases.forEach(({ number }, at) => {
+      // Of a later one they may know nothing because they refused the one before.
+      const first = (ours[at] ?? []).find(({ method, target }) =>
+        placeOf(target) === 1 && COMMON_METHODS.has(method)
+      );
+      const isShared = (mine: Seen) => theirs.some((all) => all[at]?.some((other) => isSame(mine, other)));
+      if (first === undefined || isShared(first)) return;
+      findings.push({ caseNumber: number, what: `none of the others takes ${show(first)} for a request` });
+    });
+  }
   for (const reader of readers) findings.push(...await replayed(reader, sentOn));
   return { findings, acceptedCount: ours.reduce((sum, seen) => sum + seen.length, 0) };
 }
