@@ -75,7 +75,7 @@ function familyOf(address: string): "ipv4" | "ipv6" {
  * @returns the text itself when it is no address
  */
 export function networkOf(address: string): string {
-  const normal = normalise(address.replace(/%.*$/, ""));
+  const normal = normalise(address.split("%", 1)[0] ?? "");
   if (normal === null || isIP(normal) === 4) return normal ?? address;
   const groups = groupsOf(normal);
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;

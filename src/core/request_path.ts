@@ -95,10 +95,10 @@ const LOOKALIKES: Readonly<Record<string, string>> = {
   "\uff3c": "\\",
   "\uff61": ".",
 };
-const LOOKALIKE = new RegExp(`[${Object.keys(LOOKALIKES).join("")}]`, "g");
+const ABOVE_LATIN1 = /[\u0100-\uffff]/g;
 
 function asRead(bytes: string): string {
   if (!ABOVE_ASCII.test(bytes)) return bytes;
   const text = Buffer.from(bytes, "latin1").toString("utf8");
-  return text.replace(LOOKALIKE, (character) => LOOKALIKES[character] ?? character);
+  return text.replace(ABOVE_LATIN1, (character) => LOOKALIKES[character] ?? character);
 }

@@ -180,7 +180,7 @@ Deno.test("bad input is refused in the API's own words, without what was typed",
     ["/upstreams", { method: "POST", body: "{" }, /not JSON/],
     [
       "/upstreams",
-      { method: "POST", body: "a=b", headers: { "content-type": "text/plain" } },
+      { method: "POST", body: "a=b", headers: { "content-type": "application/x-www-form-urlencoded" } },
       /application\/json/,
     ],
     ["/upstreams", posted({ key: "sk-typed-0123456789" }), /endpoint is refused/],

@@ -58,10 +58,10 @@ type Case = readonly [name: string, run: (text: string) => unknown];
 const ENDPOINT_KINDS = ["chat", "completions", "responses", "messages", "other"] as const;
 
 const encoder = new TextEncoder();
-const SECRETS = ["aaaaaaaaaaaaaaaaaaaa", "eyJeyJeyJeyJeyJeyJ", `${"-".repeat(200)}b`, `b${" ".repeat(200)}`];
+const SECRETS = ["aaaaaaaaaaaaaaaaaaaa", "eyJeyJeyJeyJeyJeyJ", `${"-".repeat(60)}b`, `b${" ".repeat(60)}`];
 const FORM_TYPE = "multipart/form-data; boundary=boundary";
 const GUARD = new TokenGuard(SECRETS);
-const redact = redactor(() => SECRETS);
+const redact = redactor(() => ["known-secret-0123456789"]);
 
 /** Heads, names, addresses: at most 64 KiB reach us. */
 const NAMES: readonly Case[] = [
@@ -167,7 +167,7 @@ const TEXTS: readonly Case[] = [
   ["a replay", (text) => toInbound({ ...recordOf(text), requestBytes: text.length }, MOMENT)],
   ["a line of CSV", (text) => csvLine(viewRecord(recordOf(text), { nameOf: () => text }))],
   ["an example for fine-tuning", (text) => toFinetuneExample(recordOf(messageOf(text)))],
-  ["a table", (text) => formatTable([text], { columns: [COLUMN], width: 80 })],
+  ["a table", (text) => formatTable([text + "wide".repeat(40)], { columns: [COLUMN], width: 80 })],
 ];
 
 const KIB = 1024;
