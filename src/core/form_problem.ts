@@ -8,7 +8,7 @@
  * @see https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
  */
 import { Buffer } from "node:buffer";
-import { MAX_PARTS } from "./multipart.ts";
+import { DelimiterSearch, MAX_PARTS } from "./multipart.ts";
 
 const MAX_HEAD_BYTES = 4096;
 const MAX_CONTENT_TYPE_LENGTH = 256;
@@ -25,9 +25,11 @@ export function formProblem(body: Uint8Array, contentType: string | null, bounda
   }
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const delimiter = `--${boundary}`;
-  const separator = Buffer.from(`\r\n${delimiter}`);
+  const separator = `\r\n${delimiter}`;
+  const separators = new DelimiterSearch(bytes, separator);
   // Some parsers take a bare line end before a delimiter, too.
-  if (bytes.indexOf(`\r${delimiter}`) >= 0) return MALFORMED;
+  const lineFeeds = new DelimiterSearch(bytes, `\n${delimiter}`);
+  if (new DelimiterSearch(bytes, `\r${delimiter}`).from(0) >= 0) return MALFORMED;
   let at = bytes.toString("latin1", 0, 2) === "\r\n" ? 2 : 0;
   if (bytes.toString("latin1", at, at + delimiter.length) !== delimiter) return MALFORMED;
   at += delimiter.length;
@@ -36,8 +38,8 @@ export function formProblem(body: Uint8Array, contentType: string | null, bounda
     const headStart = at + 2;
     const headLength = bytes.subarray(headStart, headStart + MAX_HEAD_BYTES).indexOf("\r\n\r\n");
     const headEnd = headStart + headLength;
-    const next = headLength < 0 ? -1 : bytes.indexOf(separator, headEnd + 2);
-    if (next < 0 || bytes.indexOf(`\n${delimiter}`, headEnd + 2) !== next + 1) return MALFORMED;
+    const next = headLength < 0 ? -1 : separators.from(headEnd + 2);
+    if (next < 0 || lineFeeds.from(headEnd + 2) !== next + 1) return MALFORMED;
     const part = readHead(bytes.toString("latin1", headStart, headEnd));
     if (part === null) return "a part of its form is not written in the plain way";
     if (part.isModel) {

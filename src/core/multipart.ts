@@ -82,7 +82,7 @@ function afterLineEnd(at: number): number {
  * Boyer-Moore-Horspool: goes through a file in steps as long as the delimiter. Compares from the delimiter's first
  * character on, a carriage return that no other of it is: so nothing is compared with it twice, whatever the body is.
  */
-class DelimiterSearch {
+export class DelimiterSearch {
   readonly #bytes: Uint8Array;
   readonly #delimiter: Uint8Array;
   /** By the byte under the delimiter's last: how far on the delimiter could be. */

@@ -57,6 +57,8 @@ const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
 
 /** Of one body, in one turn of the event loop; scanning it takes a few milliseconds at most. */
 const MAX_TURN_BYTES = 128 * 1024;
+/** Copied in one turn. */
+const MAX_JOINED_BYTES = 4 * 1024 * 1024;
 
 class BodyReading {
   readonly #reader: TimedReader<RequestBody>;
@@ -86,7 +88,9 @@ class BodyReading {
     try {
       for (const chunk of this.#chunks) this.#received(chunk);
       for (;;) {
-        const body = this.#add(await this.#reader.read(this.#limits.clientTimeoutMs)) ?? this.take();
+        const read = this.#reader.take() ?? await this.#reader.read(this.#limits.clientTimeoutMs);
+        if (read.type === "end") return await this.#joined();
+        const body = this.#add(read);
         if (body !== null) return body;
         if (this.#turnBytes >= MAX_TURN_BYTES) await this.#nextTurn();
       }
@@ -100,6 +104,28 @@ class BodyReading {
     this.#turnBytes += chunk.length;
     this.#receiving?.account.take(chunk.length);
     this.#receiving?.pieces.push(chunk);
+  }
+
+  /** The whole body, put together a few megabytes in a turn. */
+  async #joined(): Promise<BodyRead> {
+    if (this.#bytes <= MAX_JOINED_BYTES) return this.#whole();
+    const whole = new Uint8Array(this.#bytes);
+    let at = 0;
+    for (const chunk of this.#chunks.splice(0)) {
+      whole.set(chunk, at);
+      at += chunk.length;
+      this.#turnBytes += chunk.length;
+      if (this.#turnBytes >= MAX_JOINED_BYTES) await this.#nextTurn();
+    }
+    this.#chunks.push(whole);
+    return this.#whole();
+  }
+
+  #whole(): BodyRead {
+    if (this.#bytes === 0) return NO_BODY;
+    const [first] = this.#chunks;
+    const bytes = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
+    return { type: "body", bytes, members: this.#receiving?.pieces.end() ?? null };
   }
 
   /** Lets the others go on: a read that need not wait would come before all of them. */
@@ -125,12 +151,8 @@ class BodyReading {
           throw new RouterError(400, "invalid_request", `The request body is refused: ${read.error.message}`);
         }
         return { type: "cut", bytes: concat(this.#chunks) };
-      case "end": {
-        const [first] = this.#chunks;
-        const whole = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
-        const members = this.#receiving?.pieces.end() ?? null;
-        return this.#bytes === 0 ? NO_BODY : { type: "body", bytes: whole, members };
-      }
+      case "end":
+        return this.#whole();
       default:
         return read satisfies never;
     }
