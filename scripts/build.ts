@@ -5,6 +5,7 @@
  */
 import { Command } from "commander";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { errorScreen } from "../src/cli/output.ts";
@@ -152,7 +153,7 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
     "main.ts",
   ];
   // A lockfile with many npm packages overflows the compiler's default stack.
-  const env: Record<string, string> = { RUST_MIN_STACK: "33554432" };
+  const env: Record<string, string> = { RUST_MIN_STACK: "33554432", ...systemTrust(Deno.env.toObject()) };
   if (denort === "npm") {
     env["DENORT_BIN"] = await npmRuntime();
     await showingTime(output, run("npx", ["-y", `deno@${NPM_RUNTIME.compiler}`, ...compile], { env }));
@@ -174,6 +175,32 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
   await Deno.rename(unfinished, output);
   const { size } = await Deno.stat(output);
   console.log(`built ${output}: ${NAME} ${manifest.version}, ${(size / 1e6).toFixed(1)} MB`);
+}
+
+/** Where distributions keep the certificates that the system trusts, in one file. */
+const SYSTEM_BUNDLES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+/**
+ * Variables by which compilers and npm trust the certificates that this machine's system trusts, besides the ones that
+ * they carry: behind a company's proxy that opens TLS, its certificate is only there. What is set already stays.
+ *
+ * @see https://docs.deno.com/runtime/reference/env_variables/ , https://nodejs.org/api/cli.html#node_extra_ca_certsfile
+ */
+export function systemTrust(
+  env: Readonly<Record<string, string | undefined>>,
+  isFile: (path: string) => boolean = existsSync,
+): Record<string, string> {
+  const bundle = [env["SSL_CERT_FILE"] ?? "", ...SYSTEM_BUNDLES].find((path) => path !== "" && isFile(path));
+  const wanted: Record<string, string> = {
+    DENO_TLS_CA_STORE: "system,mozilla",
+    ...(bundle === undefined ? {} : { NODE_EXTRA_CA_CERTS: bundle }),
+  };
+  return Object.fromEntries(Object.entries(wanted).filter(([name]) => !env[name]));
 }
 
 /** Shows people at a terminal that it goes on: the compiler is quiet. */
@@ -228,7 +255,7 @@ async function npmRuntime(): Promise<string> {
   try {
     // It prints the archive's name, which is nobody's concern.
     const pack = ["pack", "--silent", "--pack-destination", folder, NPM_RUNTIME.package];
-    await run("npm", pack, { stdout: "null" });
+    await run("npm", pack, { stdout: "null", env: systemTrust(Deno.env.toObject()) });
     const [archive] = [...Deno.readDirSync(folder)].map(({ name }) => name);
     await run("tar", ["xzf", `${folder}/${archive}`, "-C", folder]);
     const whole = await Deno.readFile(`${folder}/${NPM_RUNTIME.file}`);

@@ -1,6 +1,7 @@
 /**
  * Micro-benchmarks of what runs per request and per event: `deno task bench:micro`.
  */
+import { TokenGuard } from "../../src/core/token_guard.ts";
 import { createCapture } from "../../src/capture/capture.ts";
 import { classify } from "../../src/core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../src/core/policy.ts";
@@ -41,7 +42,7 @@ const BODY = encoder.encode(
   JSON.stringify({ model: "bench-model", messages: [{ role: "user", content: "x".repeat(950) }] }),
 );
 Deno.bench("classify: a chat request of 1 KB", () => {
-  classify("/v1/chat/completions", "application/json", BODY);
+  classify("/v1/chat/completions", { contentType: "application/json", bytes: BODY });
 });
 
 const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({
@@ -68,6 +69,7 @@ Deno.bench("policy: candidates of four upstreams", () => {
   });
 });
 
+const GUARD = new TokenGuard(["sk-oar-0123456789-abcdefghij", "admin-oar-0123456789-abcdefghij"]);
 const REQUEST_HEADERS = new Headers({
   accept: "application/json",
   authorization: "Bearer token",
@@ -79,7 +81,7 @@ const REQUEST_HEADERS = new Headers({
 const [FIRST] = UPSTREAMS;
 Deno.bench("headers: to the upstream, and back", () => {
   if (FIRST === undefined) return;
-  upstreamHeaders({ headers: REQUEST_HEADERS }, FIRST, () => false);
+  upstreamHeaders({ headers: REQUEST_HEADERS }, FIRST, GUARD);
   upstreamUrl(FIRST.endpoint, "/v1/chat/completions", "");
   clientHeaders(REQUEST_HEADERS, { requestId: "01H", upstreamName: FIRST.name, attempts: 1 });
 });

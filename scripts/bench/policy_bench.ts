@@ -11,7 +11,7 @@ const encoder = new TextEncoder();
 const LARGE_BODY = encoder.encode(requestBody({ bytes: 100_000 }));
 
 Deno.bench("classify: a chat request of 100 KB", () => {
-  classify("/v1/chat/completions", "application/json", LARGE_BODY);
+  classify("/v1/chat/completions", { contentType: "application/json", bytes: LARGE_BODY });
 });
 
 Deno.bench("policy: a glob", () => {
@@ -23,7 +23,8 @@ Deno.bench("breaker: a try and its success", () => {
   availability(transition(tried, { type: "success" }, 1), 2);
 });
 
+const MASKED = { sk: "sk-bench-0123456789", endpoint: "https://a.example/v1" };
 const ERROR_BODY = encoder.encode(`{"error":{"message":"${"it does not work right now ".repeat(20)}"}}`);
 Deno.bench("masking: a key that is looked for in an error of 500 B", () => {
-  maskFor("sk-bench-0123456789")?.maskWithin(ERROR_BODY);
+  maskFor(MASKED)?.maskWithin(ERROR_BODY);
 });

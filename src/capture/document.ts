@@ -9,6 +9,7 @@ import { ByteBuffer } from "./bytes.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft } from "./draft.ts";
 import { EventStreamCapture } from "./event_stream.ts";
+import { isCostlyJson } from "./json_cost.ts";
 import { asObject, errorMessageOf, isErrorOnly, parseJson } from "./json.ts";
 import type { ReplyReader } from "./reader.ts";
 
@@ -101,7 +102,7 @@ export class DocumentCapture implements Capture {
   /** Reads the body; true when it is whole as far as its form can tell. */
   #read(): boolean {
     const text = decode(this.#body.view());
-    if (this.#isOverflown) {
+    if (this.#isOverflown || isCostlyJson(text)) {
       this.#draft.isCut = true;
       this.#keepRaw(text);
       return true;

@@ -8,6 +8,7 @@ import type { CapturedReply } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
+import { isCostlyJson } from "./json_cost.ts";
 import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
 import type { ReplyReader } from "./reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
@@ -150,7 +151,7 @@ export class EventStreamCapture implements Capture {
 
   #read(event: StreamEvent): void {
     const { name, data } = event;
-    if (event.isOversized) {
+    if (event.isOversized || isCostlyJson(data)) {
       this.#draft.isCut = true;
       this.#reader.readOversized(name);
       return;

@@ -5,6 +5,8 @@
  * `null` where the shape is not the expected one.
  */
 
+import { isCostlyJson } from "./json_cost.ts";
+
 export type JsonObject = { readonly [key: string]: unknown };
 
 const ERROR_MESSAGE_LIMIT = 2000;
@@ -33,8 +35,9 @@ export function asArguments(value: unknown): string {
   return value === undefined || value === null ? "" : JSON.stringify(value);
 }
 
-/** Parses without throwing; undefined when it is not JSON. */
+/** Parses without throwing; undefined when it is not JSON, or would take long. */
 export function parseJson(text: string): unknown {
+  if (isCostlyJson(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

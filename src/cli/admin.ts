@@ -30,6 +30,7 @@ import { viewSettings } from "./admin/settings_view.ts";
 import { TokenAdmin } from "./admin/tokens.ts";
 import { UpstreamAdmin } from "./admin/upstreams.ts";
 import { systemClock } from "./clock.ts";
+import { spawnDatabaseWorker } from "./database_worker.ts";
 import { VERSION } from "./version.ts";
 
 export interface AdminDeps {
@@ -67,7 +68,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   });
   const reader = new RecordQueryThread({
     spawnWorker: () =>
-      new Worker(new URL("../store/reader_worker.ts", import.meta.url).href, { type: "module" }),
+      spawnDatabaseWorker(new URL("../store/reader_worker.ts", import.meta.url), settings.database),
     path: settings.database,
   });
   const service = adminService({
@@ -75,6 +76,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       ...deps,
       clock,
       lastFailures: (ids) => reader.ask("lastFailures", ids),
+      onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
     tokens: new TokenAdmin(deps),
     records: new RecordAdmin({

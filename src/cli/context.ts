@@ -32,6 +32,11 @@ export function settingOption(setting: SettingFlag): Option {
   });
   // Commander would take `--no-admin` for the opposite of a flag `--admin`.
   option.negate = false;
+  if (setting.isList) {
+    option.argParser((text: string, earlier: string | undefined) =>
+      earlier === undefined ? text : `${earlier},${text}`
+    );
+  }
   return option.helpGroup(`${setting.group}:`);
 }
 

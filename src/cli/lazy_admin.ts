@@ -4,8 +4,6 @@
  */
 import type { RequestRecord } from "../core/types.ts";
 import type { AdminEntry } from "../http/app.ts";
-import { opensAdmin } from "../http/admin/sessions.ts";
-import { adminTokenOf } from "../store/first_token.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
 
 export class LazyAdmin implements AdminEntry {
@@ -25,10 +23,6 @@ export class LazyAdmin implements AdminEntry {
     if (this.#isEnding) this.#admin.endStreams();
     if (this.#isClosed) this.#admin.close();
     return this.#admin.routes;
-  }
-
-  isAdminToken(credential: string): boolean {
-    return opensAdmin(credential, adminTokenOf(this.#deps.config));
   }
 
   /** To be called once for each request that ended. */

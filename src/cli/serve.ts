@@ -4,7 +4,7 @@
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/types.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
-import { ensureAdminToken, ensureToken } from "../store/first_token.ts";
+import { adminTokenOf, ensureAdminToken, ensureToken, MIN_ADMIN_TOKEN_LENGTH } from "../store/first_token.ts";
 import { Registry } from "../store/registry.ts";
 import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
 import { systemClock } from "./clock.ts";
@@ -38,6 +38,7 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
   const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
+    if (!settings.isAdminOff) warnOfShortToken(config);
     await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
     return EXIT.ok;
   } finally {
@@ -100,6 +101,16 @@ function requireToken(settings: Settings, database: OpenDatabase): void {
   throw new CommandError(
     "No client token is set, so anybody could use the upstreams; " +
       "set one with `openai-api-route token add`, or start with --noauth",
+  );
+}
+
+/** Somebody wrote it into the database by hand, or an older version took it. */
+function warnOfShortToken(config: OpenDatabase["config"]): void {
+  const length = adminTokenOf(config)?.length ?? MIN_ADMIN_TOKEN_LENGTH;
+  if (length >= MIN_ADMIN_TOKEN_LENGTH) return;
+  getLog("server").warn(
+    "the admin token has {length} characters and could be guessed; replace it by a random one: token set --admin",
+    { length },
   );
 }
 

@@ -11,24 +11,29 @@ import { messageOf } from "../core/errors.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { keysOf } from "../core/secrets.ts";
 import { type AppDeps, createHandler, refusal } from "../http/app.ts";
+import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { getLog, logRequest } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { redactor } from "../observe/redact.ts";
 import { HeldBudget } from "../proxy/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
 import { Proxy } from "../proxy/handler.ts";
 import { InFlightRows } from "../proxy/in_flight.ts";
+import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import { Registry } from "../store/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { OpenDatabase } from "../store/sqlite.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { RecordWriter } from "../store/writer.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
+import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
+import { spawnDatabaseWorker } from "./database_worker.ts";
 import { CommandError } from "./errors.ts";
 import { newRequestId } from "./ids.ts";
 import { upstreamClient } from "./upstream_client.ts";
@@ -108,7 +113,7 @@ export async function withServer(
   let isWriterInTrouble = false;
   const writer = new RecordWriter({
     spawnWorker: () =>
-      new Worker(new URL("../store/writer_worker.ts", import.meta.url).href, { type: "module" }),
+      spawnDatabaseWorker(new URL("../store/writer_worker.ts", import.meta.url), settings.database),
     path: settings.database,
     durability: settings.durability,
     retention: {
@@ -156,6 +161,7 @@ export async function withServer(
       }),
     times: settings,
     budget: new HeldBudget(settings.maxHeldBytes),
+    receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retryOn: settings.retryOn,
     limits: settings,
     policy: settings.policy,
@@ -177,6 +183,7 @@ export async function withServer(
     onRefused: (status, code) => metrics.requestRefused(status, code),
     boundTo: () => boundTo,
   });
+  const trustedProxies = new TrustedProxies(settings.trustedProxies);
   const appDeps: AppDeps = {
     proxy,
     readiness: {
@@ -189,7 +196,12 @@ export async function withServer(
     observer: metrics,
     isNoAuth: settings.isNoAuth,
     isMetricsAuth: settings.isMetricsAuth,
-    trustedProxies: new TrustedProxies(settings.trustedProxies),
+    trustedProxies,
+    clock: systemClock,
+    clientTimeoutMs: settings.clientTimeoutMs,
+    browserGuard: settings.isNoAuth
+      ? new OpenGuard({ allowedOrigins: settings.allowedOrigins, trustedProxies, boundTo: () => boundTo })
+      : TOKENS_GUARD,
     admin,
     onUnexpected: (error) => log.error("request failed: {message}", { message: messageOf(error) }),
   };
@@ -229,17 +241,45 @@ function listen(settings: Settings, deps: AppDeps): { server: HttpServer; addres
   } catch (error) {
     throw cannotListen(settings, error);
   }
+  const max = connectionLimit(settings.maxConnections);
   const server = new HttpServer(listener, {
     clock: systemClock,
     handle: createHandler(deps),
+    limits: max === null
+      ? null
+      : new ConnectionLimits({ max, isShared: (address) => deps.trustedProxies.trusts(address) }),
+    onTurnedAway: (count, reason) => {
+      const words = reason === "full"
+        ? "{count} connections were closed: there are as many as --max-connections allows"
+        : "{count} connections were closed: one address has a quarter of all (--max-connections); name proxies with --trusted-proxy";
+      log.warn(words, { count });
+    },
     writeTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
+    bodyTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
     refusal: (error) => {
       deps.observer.requestRefused(error.status, error.code);
-      return refusal(error);
+      return refusal(error, deps.browserGuard.headersFor(null));
     },
     onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
   });
   return { server, address: listener.addr };
+}
+
+/** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */
+const RESERVED_DESCRIPTORS = 64;
+const MIN_CONNECTIONS = 8;
+
+/** How many connections clients may have: as told, or fewer where each could not have one to an upstream, too. */
+function connectionLimit(told: number | null): number | null {
+  const descriptors = read(denoProcessReadings().maxFds);
+  if (told === null || descriptors === null) return told;
+  const affordable = Math.max(MIN_CONNECTIONS, Math.floor((descriptors - RESERVED_DESCRIPTORS) / 2));
+  if (affordable >= told) return told;
+  getLog("server").warn(
+    "{descriptors} open files are allowed (ulimit -n): enough for {affordable} connections of clients, not for {told}",
+    { descriptors, affordable, told },
+  );
+  return affordable;
 }
 
 /** Why an address cannot be listened on, and what to do. */
@@ -286,9 +326,13 @@ export function secretsOf(settings: Settings, registry: Registry): () => readonl
   };
 }
 
-function* listSecrets({ alerts }: Settings, { upstreams, tokens }: RegistrySnapshot): Iterable<string> {
+function* listSecrets(
+  { alerts }: Settings,
+  { upstreams, tokens, adminToken }: RegistrySnapshot,
+): Iterable<string> {
   for (const upstream of upstreams) yield* keysOf(upstream);
   for (const { secret } of tokens) yield secret;
+  if (adminToken !== null) yield adminToken;
   const { feishu, matrix, matrixApi, webhook } = alerts;
   for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {
     if (secret) yield secret;

@@ -8,7 +8,13 @@ import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
 import type { ConfigStore } from "../store/store.ts";
-import { adminTokenOf, randomAdminToken, randomToken, setAdminToken } from "../store/first_token.ts";
+import {
+  adminTokenOf,
+  MIN_ADMIN_TOKEN_LENGTH,
+  randomAdminToken,
+  randomToken,
+  setAdminToken,
+} from "../store/first_token.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
@@ -161,8 +167,6 @@ async function replaceAdminToken(
     report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
   });
 }
-
-const MIN_ADMIN_TOKEN_LENGTH = 12;
 
 function refuseClientToken(config: ConfigStore, secret: string): void {
   if (config.listTokens().every((token) => token.secret !== secret)) return;

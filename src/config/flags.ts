@@ -17,6 +17,8 @@ export interface SettingFlag {
   readonly description: string;
   /** As a person would type it; null when there is none. */
   readonly default: string | null;
+  /** Given more than once, its values add up, as if they stood between commas. */
+  readonly isList?: boolean;
 }
 
 /** The flag that every command has. */
@@ -51,6 +53,16 @@ export const SETTING_FLAGS = [
     default: "64MiB",
   },
   {
+    key: "maxConnections",
+    flag: "--max-connections",
+    variable: "OAR_MAX_CONNECTIONS",
+    value: "number",
+    group: "Listening",
+    description:
+      "clients' connections at once, a quarter of them for one address (trusted proxies and this machine: all); further ones are closed",
+    default: "8192",
+  },
+  {
     key: "maxConcurrent",
     flag: "--max-concurrent",
     variable: "OAR_MAX_CONCURRENT",
@@ -67,6 +79,16 @@ export const SETTING_FLAGS = [
     group: "Listening",
     description: "memory for all replies that are being proved; over it, replies are relayed as they come",
     default: "256MiB",
+  },
+  {
+    key: "maxReceiving",
+    flag: "--max-receiving",
+    variable: "OAR_MAX_RECEIVING",
+    value: "size",
+    group: "Listening",
+    description:
+      "memory for all request bodies that come in or wait to be sent; over it, further ones get 429",
+    default: "512MiB",
   },
   {
     key: "clientTimeout",
@@ -103,6 +125,17 @@ export const SETTING_FLAGS = [
     group: "Access",
     description: "serve anyone, without a token",
     default: "no",
+  },
+  {
+    key: "allowOrigin",
+    flag: "--allow-origin",
+    variable: "OAR_ALLOW_ORIGIN",
+    value: "origins",
+    group: "Access",
+    description:
+      "with --noauth: web pages that may use the server, such as http://localhost:3000; may be repeated",
+    default: "none",
+    isList: true,
   },
   {
     key: "noAdmin",

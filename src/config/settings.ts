@@ -21,6 +21,7 @@ import {
   toDaysOrNone,
   toMilliseconds,
   toNetworks,
+  toOrigins,
   toPath,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
@@ -33,6 +34,8 @@ export interface Settings {
   readonly listen: { readonly hostname: string; readonly port: number };
   readonly database: string;
   readonly isNoAuth: boolean;
+  /** Web pages that may use the server without a token, as browsers write them in `Origin`. */
+  readonly allowedOrigins: readonly string[];
   /** There is no admin page. */
   readonly isAdminOff: boolean;
   /** null: the database's `policy`, or `order`. */
@@ -45,10 +48,14 @@ export interface Settings {
   /** `connect`: move on only after errors in which no byte of the request was answered. */
   readonly retryOn: "any" | "connect";
   readonly maxBodyBytes: number;
+  /** Connections of clients at once; null: any number. */
+  readonly maxConnections: number | null;
   /** Requests under way at once; null: any number. */
   readonly maxConcurrent: number | null;
   /** Memory for all replies whose choice is not final. */
   readonly maxHeldBytes: number;
+  /** Memory for all request bodies that are being received, or kept to be sent again. */
+  readonly maxReceivingBytes: number;
   /** How long a client may send, or take, nothing. */
   readonly clientTimeoutMs: number;
   /** Networks whose X-Forwarded-For counts. */
@@ -94,12 +101,15 @@ const ANY_DURATION = { min: 0.001, max: DAY_SECONDS };
 const SCHEMAS = {
   addr: toAddress(),
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
+  maxConnections: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxHeld: toBytes({ min: 0, max: 65_536 * MIB, accepted: "from 0 to 64GiB" }),
+  maxReceiving: toBytes({ min: MIB, max: 65_536 * MIB, accepted: "from 1MiB to 64GiB" }),
   clientTimeout: toSecondsAsMs(ANY_DURATION),
   trustedProxy: toNetworks(),
   drainTimeout: toSecondsAsMs({ min: 0, max: 3600 }),
   noauth: toBoolean(),
+  allowOrigin: toOrigins(),
   noAdmin: toBoolean(),
   metricsAuth: toBoolean(),
   policy: toChoice<OrderPolicy>({
@@ -160,6 +170,7 @@ export function parseSettings(input: SettingsInput): Settings {
     listen: value.addr,
     database: value.database,
     isNoAuth: value.noauth,
+    allowedOrigins: value.allowOrigin,
     isAdminOff: value.noAdmin,
     policy: value.policy,
     gateMs: value.gateMs,
@@ -168,8 +179,10 @@ export function parseSettings(input: SettingsInput): Settings {
     deadlineMs: value.deadline,
     retryOn: value.retryOn,
     maxBodyBytes: value.maxBody,
+    maxConnections: value.maxConnections,
     maxConcurrent: value.maxConcurrent,
     maxHeldBytes: value.maxHeld,
+    maxReceivingBytes: value.maxReceiving,
     clientTimeoutMs: value.clientTimeout,
     trustedProxies: value.trustedProxy,
     recordBodyLimitBytes: value.recordBodyLimit,

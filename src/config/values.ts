@@ -177,3 +177,28 @@ export function toNetworks(): z.ZodType<readonly Cidr[], string> {
     return networks.every((network) => network !== null) ? networks : undefined;
   });
 }
+
+/** What a browser could send in `Origin` for an application that is no web site, such as `app://obsidian.md`. */
+const OTHER_ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9._~:[\]-]+$/;
+
+/**
+ * Comma-separated origins as browsers write them, or `none`.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc6454#section-6.2
+ */
+export function toOrigins(): z.ZodType<readonly string[], string> {
+  return fromText("origins such as http://localhost:3000,https://chat.example.com or none", (text) => {
+    if (text.toLowerCase() === "none") return [];
+    const origins = text.split(",").map(parseOrigin);
+    return origins.every((origin) => origin !== null) ? origins : undefined;
+  });
+}
+
+/** null: it is none, or has more than an origin has. */
+function parseOrigin(text: string): string | null {
+  const bare = text.trim().toLowerCase().replace(/\/$/, "");
+  const url = URL.parse(bare);
+  if (url === null || !OTHER_ORIGIN.test(bare)) return null;
+  const isWeb = url.protocol === "http:" || url.protocol === "https:";
+  return isWeb ? url.origin : bare;
+}

@@ -68,3 +68,29 @@ function normalise(text: string): string | null {
 function familyOf(address: string): "ipv4" | "ipv6" {
   return isIP(address) === 6 ? "ipv6" : "ipv4";
 }
+
+/**
+ * The network that counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, all of which one
+ * household or machine has (RFC 6177). An IPv4 address in IPv6 form is the IPv4 address.
+ * @returns the text itself when it is no address
+ */
+export function networkOf(address: string): string {
+  const normal = normalise(address.split("%", 1)[0] ?? "");
+  if (normal === null || isIP(normal) === 4) return normal ?? address;
+  const groups = groupsOf(normal);
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (isMapped) {
+    return groups.slice(6).flatMap((group) => [group >> 8, group & 0xff]).join(".");
+  }
+  return `${groups.slice(0, 4).map((group) => group.toString(16)).join(":")}::/64`;
+}
+
+/** The eight numbers of a valid IPv6 address. */
+function groupsOf(address: string): number[] {
+  // The URL parser writes an address in the one way of RFC 5952, an IPv4 address at its end in hexadecimal too.
+  const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
+  const numbers = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
+  if (tail === undefined) return numbers(head);
+  const [first, last] = [numbers(head), numbers(tail)];
+  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+}

@@ -1,16 +1,14 @@
 /**
- * Classifies a request: method, path and body in; kind, model and stream flag out.
+ * Classifies a request: path and body in; kind, model and stream flag out.
  *
- * Also owns which raw paths are acceptable. Pure.
+ * Owns the kinds. Pure.
  */
-import { multipartBoundary, readFormParts } from "./multipart.ts";
+import { MAX_MODEL_LENGTH, readFields, type RequestBodyView, type RequestFields } from "./request_fields.ts";
 import type { EndpointKind } from "./types.ts";
 
 /** What a request asks for. */
-export interface Classification {
+export interface Classification extends RequestFields {
   readonly kind: EndpointKind;
-  readonly model: string | null;
-  readonly isStream: boolean;
 }
 
 const KINDS: readonly (readonly [RegExp, EndpointKind])[] = [
@@ -33,80 +31,25 @@ export function endpointKind(path: string): EndpointKind {
   return "other";
 }
 
-/**
- * Reads `model` and `stream` from a JSON or multipart body; a body of another form has neither.
- * @param text the body's, where somebody has decoded it already
- */
-export function classify(
-  path: string,
-  contentType: string | null,
-  body: Uint8Array | null,
-  text: string | null = null,
-): Classification {
+/** Reads what routing needs of a request: its path and its body. */
+export function classify(path: string, body: RequestBodyView): Classification {
   const kind = endpointKind(path);
-  if (body === null || body.length === 0) return { kind, model: modelInPath(kind, path), isStream: false };
-  const boundary = multipartBoundary(contentType);
-  const fields = boundary === null ? jsonFields(body, text) : formFields(body, boundary);
-  return { kind, model: fields.model ?? modelInPath(kind, path), isStream: fields.isStream };
-}
-
-interface RequestFields {
-  readonly model: string | null;
-  readonly isStream: boolean;
-}
-
-const decoder = new TextDecoder();
-const NO_FIELDS: RequestFields = { model: null, isStream: false };
-const OPENING_BRACE = 0x7b;
-
-function jsonFields(body: Uint8Array, text: string | null): RequestFields {
-  if (!startsLikeObject(body)) return NO_FIELDS;
-  try {
-    const parsed: unknown = JSON.parse(withoutBom(text) ?? decoder.decode(body));
-    if (typeof parsed !== "object" || parsed === null) return NO_FIELDS;
-    const { model, stream } = parsed as { model?: unknown; stream?: unknown };
-    return { model: typeof model === "string" && model !== "" ? model : null, isStream: stream === true };
-  } catch {
-    return NO_FIELDS;
-  }
-}
-
-/** Null for a text that begins with a byte order mark, which JSON does not allow. */
-function withoutBom(text: string | null): string | null {
-  return text?.startsWith("\ufeff") ? null : text;
-}
-
-function startsLikeObject(body: Uint8Array): boolean {
-  for (const byte of body) {
-    if (byte === OPENING_BRACE) return true;
-    const isBlankOrBom = byte <= 0x20 || byte === 0xef || byte === 0xbb || byte === 0xbf;
-    if (!isBlankOrBom) return false;
-  }
-  return false;
-}
-
-function formFields(body: Uint8Array, boundary: string): RequestFields {
-  const parts = readFormParts(body, boundary);
-  const text = (name: string) => parts.find((part) => part.name === name)?.text ?? null;
-  return { model: text("model") || null, isStream: text("stream")?.toLowerCase() === "true" };
+  const fields = readFields(body);
+  if (fields.shownModel !== null) return { ...fields, kind };
+  const model = modelInPath(kind, path);
+  return { ...fields, kind, model, shownModel: model };
 }
 
 /** `GET /v1/models/gpt-4o` is about `gpt-4o`. */
 function modelInPath(kind: EndpointKind, path: string): string | null {
-  return kind === "models" ? /\/models\/([^]+)$/.exec(path)?.[1] ?? null : null;
+  const name = kind === "models" ? /\/models\/([^]+)$/.exec(path)?.[1] : undefined;
+  return name === undefined || name.length > MAX_MODEL_LENGTH ? null : decoded(name);
 }
 
-/**
- * Why a raw request path must be refused, or null when it may be relayed. What URL parsers normalise
- * differently (dot segments, backslashes, empty segments) could reach another path upstream than the one
- * that was checked here (RFC 3986 section 5.2.4; WHATWG URL "path state").
- */
-export function pathProblem(path: string): string | null {
-  if (path.includes("\\")) return "the path must not contain a backslash";
-  if (path.includes("//")) return "the path must not contain an empty segment";
-  if (/\/(\.|%2e){1,2}(\/|$)/i.test(path)) return "the path must not contain '.' or '..' segments";
-  if (!/^[\x21\x22\x24-\x7e\x80-\uffff]*$/.test(path) || path.includes("%00")) {
-    return "the path must not contain control characters, blanks or '#'";
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
-  return null;
 }

@@ -26,6 +26,7 @@ export type RouterErrorCode =
   | "cross_site"
   | "wrong_host"
   | "duplicate"
+  | "key_required"
   | "not_replayable"
   | "database_unavailable"
   | "internal_error";

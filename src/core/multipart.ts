@@ -16,7 +16,8 @@ export interface FormPart {
   readonly text: string | null;
 }
 
-const MAX_PARTS = 100;
+/** Further parts of a form are not read. */
+export const MAX_PARTS = 100;
 const MAX_FIELD_BYTES = 4096;
 const MAX_HEAD_BYTES = 8192;
 const MAX_BOUNDARY_LENGTH = 200;

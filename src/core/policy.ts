@@ -31,8 +31,17 @@ export interface Subject {
 }
 
 /** The enabled upstreams whose `allow` and `deny` admit the request, in their own order. */
-export function allowedUpstreams(upstreams: readonly Upstream[], subject: Subject): Upstream[] {
+export function allowedUpstreams(upstreams: readonly Upstream[], { model, path }: Subject): Upstream[] {
+  const subject = model ?? comparablePath(path);
   return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, subject));
+}
+
+/** Unreserved characters mean the same whether or not they are encoded (RFC 3986 section 6.2.2.2). */
+function comparablePath(path: string): string {
+  return path.replace(/%[0-9a-f]{2}/gi, (encoded) => {
+    const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
+    return /[\w.~-]/.test(character) ? character : encoded;
+  });
 }
 
 /** The upstreams to try, in order: by policy, cooling ones last. */
@@ -69,8 +78,7 @@ function weightedShuffle(upstreams: readonly Upstream[], random: () => number): 
     .map(({ upstream }) => upstream);
 }
 
-function isAllowed(upstream: Upstream, { model, path }: Subject): boolean {
-  const subject = model ?? path;
+function isAllowed(upstream: Upstream, subject: string): boolean {
   if (upstream.deny.some((glob) => matchesGlob(glob, subject))) return false;
   return upstream.allow.length === 0 || upstream.allow.some((glob) => matchesGlob(glob, subject));
 }

@@ -36,6 +36,13 @@ export class SecretSet {
     return this.#secrets.has(secret);
   }
 
+  /** Whether a text holds one of them, whole. */
+  isIn(text: string): boolean {
+    if (text.length < MIN_MASKABLE_LENGTH || this.#secrets.size === 0) return false;
+    const places = this.#pairs === null ? this.#searchAnchors(text) : this.#searchPairs(text, this.#pairs);
+    return places.some((at) => this.#wholeAt(text, at) !== undefined);
+  }
+
   /**
    * Replaces every exact occurrence of a secret, and the beginning of one (12 characters or longer) with which a text
    * that was cut ends.
@@ -71,10 +78,16 @@ export class SecretSet {
 
   /** The secret that begins there: whole, or as far as the text goes. */
   #at(text: string, at: number): string | null {
+    const whole = this.#wholeAt(text, at);
+    if (whole !== undefined) return whole;
     const secrets = this.#byBeginning.get(text.slice(at, at + MIN_MASKABLE_LENGTH));
-    return secrets?.find((secret) => text.startsWith(secret, at)) ??
-      secrets?.find((secret) => at + secret.length > text.length && secret.startsWith(text.slice(at))) ??
+    return secrets?.find((secret) => at + secret.length > text.length && secret.startsWith(text.slice(at))) ??
       null;
+  }
+
+  #wholeAt(text: string, at: number): string | undefined {
+    const secrets = this.#byBeginning.get(text.slice(at, at + MIN_MASKABLE_LENGTH));
+    return secrets?.find((secret) => text.startsWith(secret, at));
   }
 
   #replace(text: string, places: readonly number[]): string {

@@ -8,16 +8,36 @@ export const MIN_MASKABLE_LENGTH = 12;
 const MIN_KEPT_LENGTH = 16;
 
 const MIN_QUERY_SECRET_LENGTH = 8;
-const SECRET_PARAMETER = /key|token|secret|sig|pass|code/i;
+const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
 
-/** The key of an upstream, unless it has none of its own, and those that its endpoint's query holds. */
+/**
+ * The key of an upstream, unless it has none of its own, and those that its endpoint's query holds, in the forms in
+ * which replies quote them: decoded, as they stand there, and escaped.
+ */
 export function keysOf({ sk, endpoint }: Pick<Upstream, "sk" | "endpoint">): readonly string[] {
-  const own = sk === ASIS ? [] : [sk];
-  if (!endpoint.includes("?")) return own;
-  const parameters = [...URL.parse(endpoint)?.searchParams ?? []];
-  const isSecret = ([name, value]: [string, string]) =>
-    SECRET_PARAMETER.test(name) && value.length >= MIN_QUERY_SECRET_LENGTH;
-  return [...own, ...parameters.filter(isSecret).map(([, value]) => value)];
+  const keys = new Set(sk === ASIS ? [] : writtenForms(sk));
+  const query = endpoint.indexOf("?");
+  if (query < 0) return [...keys];
+  for (const parameter of endpoint.slice(query + 1).replace(/#.*$/s, "").split("&")) {
+    const equals = parameter.indexOf("=");
+    const [[name, value] = ["", ""]] = [...new URLSearchParams(parameter)];
+    if (equals < 0 || !SECRET_PARAMETER.test(name) || value.length < MIN_QUERY_SECRET_LENGTH) continue;
+    const written = parameter.slice(equals + 1);
+    for (const form of [value, written, encodeURIComponent(value.toWellFormed())].flatMap(writtenForms)) {
+      keys.add(form);
+    }
+  }
+  return [...keys];
+}
+
+/**
+ * A secret as texts that quote it may write it: some programs escape the slashes of JSON texts (RFC 8259 section 7), or
+ * write escapes of URLs in lower case.
+ */
+function writtenForms(secret: string): string[] {
+  const slashed = secret.replaceAll("/", "\\/");
+  const lower = secret.replaceAll(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase());
+  return [...new Set([secret, slashed, lower])];
 }
 
 /** `sk-abcdefwxyz` becomes `sk-…wxyz`; anything shorter than 12 characters shows nothing of itself. */

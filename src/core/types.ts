@@ -5,6 +5,7 @@
  * apply"; it is never zero in disguise.
  */
 import type { HeaderView } from "./header_fields.ts";
+import type { ModelPlace } from "./request_fields.ts";
 
 /** How the credential of an upstream is sent. */
 export type AuthStyle = "bearer" | "x-api-key" | "api-key";
@@ -70,8 +71,12 @@ export interface Inbound {
   /** Raw query without `?`; empty when none. */
   readonly query: string;
   readonly kind: EndpointKind;
-  /** As requested; null when the request names none. */
+  /** As requested; null when the request names none, or one that is too long to be a model's. */
   readonly model: string | null;
+  /** For records and people: the same, or the beginning of one that is too long. */
+  readonly shownModel: string | null;
+  /** Where the body names the model; null when it names none. */
+  readonly modelPlace: ModelPlace | null;
   readonly isStream: boolean;
   readonly headers: HeaderView;
   /** null when the request has no body. */

@@ -4,20 +4,23 @@
 import { type Handler, Hono } from "hono";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
+import type { Clock } from "../core/types.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
-import { CORS_HEADERS } from "../proxy/headers.ts";
+import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
+import { requireSingleCredentials } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
+import type { BrowserGuard } from "./browser_guard.ts";
 import { preflight } from "./cors.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
-import { ALREADY_ANSWERED, sendResponse, webRequest } from "./web_request.ts";
+import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
   readonly proxy: { handle(exchange: ClientExchange, context: RequestContext): Promise<void> };
@@ -28,6 +31,10 @@ export interface AppDeps {
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;
   readonly trustedProxies: TrustedProxies;
+  readonly browserGuard: BrowserGuard;
+  readonly clock: Clock;
+  /** How long a client may send nothing. */
+  readonly clientTimeoutMs: number;
   /** null: there is no admin page. */
   readonly admin: AdminEntry | null;
   /** Something that should not have happened; the text holds no secret of ours. */
@@ -38,9 +45,11 @@ export interface AppDeps {
 export interface AdminEntry {
   /** What is mounted at `/admin`; asked for once, at the first request to it, and again only when that failed. */
   routes(): Promise<Hono<AdminEnv>>;
-  /** Whether this is the credential that opens `/admin`, which must never be forwarded. */
-  isAdminToken(credential: string): boolean;
 }
+
+/** Where anybody may send a body: it is small, and must come soon. */
+const LOGIN_PATH = "/admin/login";
+const LOGIN_BODY_MS = 30_000;
 
 /** Answers one exchange. Never rejects. */
 export type AppHandler = (exchange: ClientExchange) => Promise<void>;
@@ -48,15 +57,20 @@ export type AppHandler = (exchange: ClientExchange) => Promise<void>;
 /** The application, for the server. */
 export function createHandler(deps: AppDeps): AppHandler {
   const app = createApp(deps);
+  const { clock, clientTimeoutMs } = deps;
+  const times: BodyTimes = { clock, idleMs: clientTimeoutMs, totalMs: null };
+  const loginTimes: BodyTimes = { ...times, totalMs: LOGIN_BODY_MS };
   return async (exchange) => {
     let response: Response;
     try {
       const target = readTarget(exchange);
       refuseLargeHead(exchange, target);
-      response = await app.fetch(webRequest(exchange), { exchange, target });
+      deps.browserGuard.check(exchange, target.path);
+      const request = webRequest(exchange, target.path === LOGIN_PATH ? loginTimes : times);
+      response = await app.fetch(request, { exchange, target });
     } catch (error) {
       // A target that is refused never gets as far as the application's own handling of errors.
-      response = answerFailure(deps, error);
+      response = answerFailure(deps, error, exchange);
     }
     if (response !== ALREADY_ANSWERED) await sendResponse(exchange, response);
   };
@@ -69,20 +83,27 @@ function createApp(deps: AppDeps): Hono<Env> {
   const checkers = new Checkers();
 
   app.route("/", healthRoutes(deps));
-  app.options("/v1/*", preflight());
+  app.options("/v1/*", ({ env: { exchange } }) => {
+    const asked = exchange.headers.get("access-control-request-headers");
+    return preflight(asked, deps.browserGuard.headersFor(exchange));
+  });
   app.get("/v1/metrics", async (c) => {
     if (deps.isMetricsAuth && !deps.isNoAuth) {
+      requireSingleCredentials(c.req.raw.headers);
       checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers);
     }
     const { contentType, body } = await deps.metrics.render();
-    return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-store" } });
+    // Open to programs without a token, and so to no other site's page.
+    return new Response(body, {
+      headers: [["content-type", contentType], ["cache-control", "no-store"], ...fields(APART)],
+    });
   });
   app.all("/v1/*", (c) => {
     const { exchange, target } = c.env;
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
-    const checker = checkers.of(snapshot);
-    const token = deps.isNoAuth ? null : checker.authenticate(exchange.headers);
+    requireSingleCredentials(exchange.headers);
+    const token = deps.isNoAuth ? null : checkers.of(snapshot).authenticate(exchange.headers);
     const answered = deps.proxy.handle(exchange, {
       path: target.path,
       query: target.query,
@@ -93,8 +114,7 @@ function createApp(deps: AppDeps): Hono<Env> {
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
-      isRouterToken: (credential) =>
-        checker.find(credential) !== null || (deps.admin?.isAdminToken(credential) ?? false),
+      fixedHeaders: deps.browserGuard.headersFor(exchange),
     });
     return answered.then(() => ALREADY_ANSWERED);
   });
@@ -107,9 +127,10 @@ function createApp(deps: AppDeps): Hono<Env> {
     const message = `Nothing is here: ${c.req.method} ${
       cutText(c.env.target.path, MAX_SHOWN_NAME_LENGTH)
     }; the base URL ends in /v1`;
-    return answerError(new RouterError(404, "not_found", message));
+    const headers = deps.browserGuard.headersFor(c.env.exchange);
+    return answerError(new RouterError(404, "not_found", message), headers);
   });
-  app.onError((error) => answerFailure(deps, error));
+  app.onError((error, c) => answerFailure(deps, error, c.env.exchange));
   return app;
 }
 
@@ -134,13 +155,18 @@ function adminHandler(admin: AdminEntry): Handler<Env> {
 }
 
 /** Turns whatever was thrown into a response. */
-function answerFailure(deps: Pick<AppDeps, "observer" | "onUnexpected">, error: unknown): Response {
+function answerFailure(
+  deps: Pick<AppDeps, "observer" | "onUnexpected" | "browserGuard">,
+  error: unknown,
+  exchange: ClientExchange,
+): Response {
+  const headers = deps.browserGuard.headersFor(exchange);
   if (error instanceof RouterError) {
     deps.observer.requestRefused(error.status, error.code);
-    return answerError(error);
+    return answerError(error, headers);
   }
   deps.onUnexpected(error);
-  return answerError(new RouterError(500, "internal_error", "The router failed; its log says why"));
+  return answerError(new RouterError(500, "internal_error", "The router failed; its log says why"), headers);
 }
 
 /** The checker of each snapshot's tokens, made once. */
@@ -157,26 +183,30 @@ class Checkers {
   }
 }
 
-function refuseUnsupported(request: Pick<ClientExchange, "method" | "headers">): void {
+function refuseUnsupported(request: Pick<ClientExchange, "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
-  }
-  if (request.method === "CONNECT" || request.method === "TRACE") {
-    throw new RouterError(405, "invalid_request", `Method ${request.method} is not relayed`);
   }
 }
 
 /** What a client is told to wait when the router has enough to do. */
 const RETRY_AFTER_SECONDS = "1";
 
-function answerError(error: RouterError): Response {
-  const { headers, body } = refusal(error);
+function answerError(error: RouterError, fixed: FixedHeaders): Response {
+  const { headers, body } = refusal(error, fixed);
   return new Response(Uint8Array.from(body), { status: error.status, headers: [...headers] });
 }
 
-/** What a client is told whose request is refused. */
-export function refusal(error: RouterError): ReturnType<typeof errorAnswer> {
-  const headers = new HeaderFields(CORS_HEADERS.map(([name, value]) => [name, value]));
+/**
+ * What a client is told whose request is refused.
+ * @param fixed what every answer to it has, such as who may read it
+ */
+export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<typeof errorAnswer> {
+  const headers = new HeaderFields(fields(fixed));
   if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
   return errorAnswer(error, headers);
+}
+
+function fields(fixed: FixedHeaders): [name: string, value: string][] {
+  return fixed.map(([name, value]) => [name, value]);
 }

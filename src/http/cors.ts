@@ -1,16 +1,25 @@
 /**
- * Cross-origin access: any page may call `/v1`, because the token is what protects it.
+ * Answers to preflights. Who may read what follows is the guard's to say (./browser_guard.ts).
  *
  * https://fetch.spec.whatwg.org/#http-cors-protocol
  */
-import type { MiddlewareHandler } from "hono";
-import { cors } from "hono/cors";
+import type { FixedHeaders } from "../proxy/answer_headers.ts";
 
-/** Answers preflights; allows whatever headers the page asks for (SDKs send their own). */
-export function preflight(): MiddlewareHandler {
-  return cors({
-    origin: "*",
-    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
-    maxAge: 86_400,
+const METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS";
+const MAX_AGE_SECONDS = 86_400;
+
+/**
+ * Allows whatever headers the page asks for (SDKs send their own).
+ * @param asked the value of `access-control-request-headers`
+ * @param fixed what every answer to this request has, such as who may read it
+ */
+export function preflight(asked: string | null, fixed: FixedHeaders): Response {
+  const headers = new Headers({
+    "access-control-allow-methods": METHODS,
+    "access-control-max-age": String(MAX_AGE_SECONDS),
+    "vary": "access-control-request-headers",
   });
+  if (asked !== null) headers.set("access-control-allow-headers", asked);
+  for (const [name, value] of fixed) headers.append(name, value);
+  return new Response(null, { status: 204, headers });
 }

@@ -4,6 +4,7 @@
  * Open to anybody, so the answers hold no name and no secret. Neither recorded nor logged.
  */
 import { Hono } from "hono";
+import { APART } from "../proxy/answer_headers.ts";
 import type { RegistryView } from "../store/store.ts";
 
 /** What readiness depends on, besides the upstreams. */
@@ -25,7 +26,7 @@ interface Reason {
   readonly message: string;
 }
 
-const NO_STORE = { "cache-control": "no-store" };
+const HEADERS = { "cache-control": "no-store", ...Object.fromEntries(APART) };
 
 /**
  * `/healthz` answers 200 while the process can answer at all. `/readyz` answers 200 when it should get
@@ -33,12 +34,12 @@ const NO_STORE = { "cache-control": "no-store" };
  */
 export function healthRoutes(deps: HealthDeps): Hono {
   const routes = new Hono();
-  routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, NO_STORE));
+  routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, HEADERS));
   routes.get("/readyz", (c) => {
     const reasons = reasonsAgainst(deps);
     return reasons.length === 0
-      ? c.json({ status: "ready" }, 200, NO_STORE)
-      : c.json({ status: "not_ready", reasons }, 503, NO_STORE);
+      ? c.json({ status: "ready" }, 200, HEADERS)
+      : c.json({ status: "not_ready", reasons }, 503, HEADERS);
   });
   return routes;
 }

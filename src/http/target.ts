@@ -4,8 +4,8 @@
  * URL parsers would normalise what an upstream might not, and a hostile Host can pose as a path in a URL that is put
  * together from both. Routing is on this raw path.
  */
-import { pathProblem } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
+import { MAX_PATH_LENGTH, pathProblem } from "../core/request_path.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 
 export interface Target {
@@ -15,24 +15,43 @@ export interface Target {
   readonly query: string;
 }
 
-/** Characters of a Host header: a name or an address and a port (RFC 9110 section 7.2). */
-const HOST = /^[A-Za-z0-9._~%!$&'()*+,;=:[\]-]*$/;
+/** A name or an address, and a port (RFC 9110 section 7.2; RFC 3986 section 3.2.2); it may be empty. */
+const HOST =
+  /^(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){0,255})(?::(\d{0,5}))?$/;
+const MAX_PORT = 65_535;
+
+/** What is no request for anything here, and what the web's `Request` cannot hold, in any case. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /** The absolute form, as proxies get it (RFC 9112 section 3.2.2): what it says of the host counts for nothing here. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 
-/** @throws RouterError 400 when host or path are not what a well-meant request has. */
-export function readTarget({ headers, target }: Pick<ClientExchange, "headers" | "target">): Target {
+/** @throws RouterError 400, 405 or 414 when method, host or path are not what a well-meant request has. */
+export function readTarget(
+  { method, headers, target }: Pick<ClientExchange, "method" | "headers" | "target">,
+): Target {
+  if (REFUSED_METHODS.has(method.toUpperCase())) {
+    throw new RouterError(405, "invalid_request", `Method ${method} is not relayed`);
+  }
   const host = headers.get("host");
-  if (host !== null && !HOST.test(host)) throw invalid("the Host header is malformed");
+  if (host !== null && !isHost(host)) throw invalid("the Host header is malformed");
   const origin = target.startsWith("/") ? target : target.replace(ABSOLUTE_FORM, "");
   const questionMark = origin.indexOf("?");
   const path = (questionMark < 0 ? origin : origin.slice(0, questionMark)) || "/";
   const query = questionMark < 0 ? "" : origin.slice(questionMark + 1);
   if (!path.startsWith("/")) throw invalid("the path must begin with a slash");
+  if (query.includes("#")) throw invalid("the query must not contain '#'; percent-encode it as %23");
   const problem = pathProblem(path);
+  if (problem !== null && path.length > MAX_PATH_LENGTH) {
+    throw new RouterError(414, "invalid_request", `The request target is refused: ${problem}`);
+  }
   if (problem !== null) throw invalid(problem);
   return { path, query };
+}
+
+function isHost(text: string): boolean {
+  const match = HOST.exec(text);
+  return match !== null && Number(match[1] ?? 0) <= MAX_PORT;
 }
 
 function invalid(problem: string): RouterError {

@@ -4,7 +4,11 @@
  * A `Request` costs more than routing it, so it is made only when something asks for more than its method: what is
  * relayed never does.
  */
-import type { ClientExchange } from "../wire/exchange.ts";
+import { RouterError } from "../core/errors.ts";
+import type { Clock } from "../core/types.ts";
+import { TimedReader } from "../proxy/timed_reader.ts";
+import type { ClientExchange, RequestBody } from "../wire/exchange.ts";
+import { MessageError } from "../wire/head.ts";
 
 /** What a handler gives back that has answered through the exchange itself. */
 export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
@@ -12,29 +16,41 @@ export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
 const EXCHANGE = Symbol("exchange");
 const REQUEST = Symbol("request");
 
+/** How long a body may take. */
+export interface BodyTimes {
+  readonly clock: Clock;
+  /** Without any of it coming. */
+  readonly idleMs: number;
+  /** All of it, from the first look at it on; null: no limit. */
+  readonly totalMs: number | null;
+}
+
+const TIMES = Symbol("times");
+
 /** A request whose `Request` is made when it is needed. */
 interface LazyRequest {
+  readonly [TIMES]: BodyTimes;
   readonly [EXCHANGE]: ClientExchange;
   [REQUEST]?: Request;
 }
 
 const NOTHING = new Uint8Array(0);
+const OWN_ORIGIN = "http://localhost";
 
-/** Methods that no `Request` can have (https://fetch.spec.whatwg.org/#forbidden-method). */
-const UNKNOWN_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
-
-/** The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. */
-export function webRequest(exchange: ClientExchange): Request {
-  if (!exchange.target.startsWith("/v1/") && !UNKNOWN_METHODS.has(exchange.method)) {
-    return makeRequest(exchange);
-  }
+/**
+ * The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. Its URL names a host of
+ * our own: what the client calls us is in the `host` header, and need not be one that URLs can have.
+ */
+export function webRequest(exchange: ClientExchange, times: BodyTimes): Request {
+  if (!exchange.target.startsWith("/v1/")) return makeRequest(exchange, times);
   const request = Object.create(PROTOTYPE);
+  request[TIMES] = times;
   request[EXCHANGE] = exchange;
   return request;
 }
 
 function made(lazy: LazyRequest): Request {
-  lazy[REQUEST] ??= makeRequest(lazy[EXCHANGE]);
+  lazy[REQUEST] ??= makeRequest(lazy[EXCHANGE], lazy[TIMES]);
   return lazy[REQUEST];
 }
 
@@ -60,25 +76,53 @@ for (const name of ["arrayBuffer", "blob", "bytes", "clone", "formData", "json",
   });
 }
 
-function makeRequest(exchange: ClientExchange): Request {
+function makeRequest(exchange: ClientExchange, times: BodyTimes): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
-  const hasBody = body !== null && method !== "GET" && method !== "HEAD";
-  return new Request(`http://${headers.get("host") || "localhost"}${path}`, {
+  // Such a request can have none, in whatever case its method was sent (https://fetch.spec.whatwg.org/#dom-request).
+  const hasBody = body !== null && !/^(?:get|head)$/i.test(method);
+  return new Request(`${OWN_ORIGIN}${path}`, {
     method,
     headers: [...headers],
-    ...(hasBody ? { body: streamOf(body), duplex: "half" } : {}),
+    ...(hasBody ? { body: streamOf(body, times), duplex: "half" } : {}),
   } as RequestInit);
 }
 
-function streamOf(body: NonNullable<ClientExchange["body"]>): ReadableStream<Uint8Array> {
+/** Errors with a RouterError 408 when the body comes too late, and 400 when it is broken: no fault of this program. */
+function streamOf(body: RequestBody, { clock, idleMs, totalMs }: BodyTimes): ReadableStream<Uint8Array> {
+  const reader = new TimedReader(body, clock);
+  let endMs: number | null = null;
   return new ReadableStream({
     pull: async (controller) => {
-      const bytes = await body.read();
-      if (bytes === null) controller.close();
-      else controller.enqueue(bytes);
+      const nowMs = clock.monotonic();
+      endMs ??= totalMs === null ? Infinity : nowMs + totalMs;
+      const read = await reader.read(Math.min(idleMs, endMs - nowMs));
+      switch (read.type) {
+        case "chunk":
+          return controller.enqueue(read.bytes);
+        case "end":
+          return controller.close();
+        case "late":
+          return controller.error(
+            new RouterError(408, "request_timeout", "The request's body did not come in time; send it again"),
+          );
+        case "broken":
+          return controller.error(
+            new RouterError(
+              400,
+              "invalid_request",
+              `The request's body is refused: ${problemOf(read.error)}`,
+            ),
+          );
+        default:
+          return read satisfies never;
+      }
     },
   }, { highWaterMark: 0 });
+}
+
+function problemOf(error: unknown): string {
+  return error instanceof MessageError ? error.message : "it broke off";
 }
 
 /**

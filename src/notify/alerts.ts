@@ -1,20 +1,24 @@
 /**
- * Sends alerts to channels: one per cause at once, repeats folded into a digest each minute.
+ * Sends alerts to channels: one per cause at once, repeats folded into a digest each minute. Of failed requests, ten a
+ * minute go out at once; further ones are in the digest.
  *
  * Owns the folding and one bounded queue with one worker per channel, so that a channel that hangs holds up
  * neither another channel nor the caller. Must not throw, and must not let a secret out.
  */
 import { MAX_SHOWN_NAME_LENGTH, redactableStart, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/types.ts";
+import { AlertBudget, ServedModels } from "./alert_budget.ts";
 import { type AlertMessage, type Channel, ChannelError } from "./channels.ts";
 import type { Alert, Notifier } from "./notifier.ts";
-import { alertText, causeKey, digestText, type Repeats } from "./texts.ts";
+import { alertText, causeKey, digestText, isUrgent, type Repeats } from "./texts.ts";
 
 const DIGEST_INTERVAL_MS = 60_000;
 /** Messages that wait for one channel; more are dropped, and counted. */
 const MAX_PENDING = 100;
 /** Causes told apart; further ones fold into one per type of alert. */
 const MAX_CAUSES = 1000;
+/** Those of failed requests among them. */
+const MAX_FAILURE_CAUSES = 200;
 /** Of a message as a field; the text for people is shorter. */
 const MAX_MESSAGE_LENGTH = 2000;
 
@@ -40,6 +44,10 @@ export class AlertNotifier implements Notifier {
   readonly #options: AlertNotifierOptions;
   readonly #workers: readonly ChannelWorker[];
   readonly #causes = new Map<string, Cause>();
+  readonly #budget = new AlertBudget();
+  readonly #served = new ServedModels();
+  /** Causes of failed requests. */
+  #failureCount = 0;
   readonly #newId: () => string;
   #digestTimer: TimerId | null = null;
   #isClosed = false;
@@ -55,20 +63,36 @@ export class AlertNotifier implements Notifier {
     if (this.#isClosed || this.#workers.length === 0) return;
     // The last one of each cause is kept.
     const alert = withTexts(raised, redactableStart);
-    let key = causeKey(alert);
-    if (!this.#causes.has(key) && this.#causes.size >= MAX_CAUSES) key = alert.type;
+    let key = causeKey(alert, (model) => this.#served.has(model));
+    if (!this.#causes.has(key) && this.#isFull(alert)) key = alert.type;
     const cause = this.#causes.get(key);
     if (cause !== undefined) {
       cause.count++;
       cause.last = alert;
       return;
     }
-    this.#causes.set(key, { count: 0, last: alert, reportedMonoMs: this.#options.clock.monotonic() });
-    this.#enqueue(() => ({
-      text: alertText(alert, this.#options.redact),
-      alert: redacted(alert, this.#options.redact),
-    }));
+    const nowMs = this.#options.clock.monotonic();
+    const isSent = isUrgent(alert) || this.#budget.take(nowMs);
+    this.#causes.set(key, { count: isSent ? 0 : 1, last: alert, reportedMonoMs: nowMs });
+    if (!isUrgent(alert)) this.#failureCount++;
+    if (isSent) {
+      this.#enqueue(() => ({
+        text: alertText(alert, this.#options.redact),
+        alert: redacted(alert, this.#options.redact),
+      }), { isUrgent: isUrgent(alert) });
+    }
     this.#digestTimer ??= this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
+  }
+
+  served(model: string): void {
+    this.#served.add(model);
+  }
+
+  /** What clients cause leaves room for the rest. */
+  #isFull(alert: Alert): boolean {
+    return isUrgent(alert)
+      ? this.#causes.size - this.#failureCount >= MAX_CAUSES
+      : this.#failureCount >= MAX_FAILURE_CAUSES;
   }
 
   async close(limitMs: number): Promise<void> {
@@ -101,6 +125,7 @@ export class AlertNotifier implements Notifier {
         cause.reportedMonoMs = now;
       } else if (now - cause.reportedMonoMs >= DIGEST_INTERVAL_MS) {
         this.#causes.delete(key);
+        if (!isUrgent(cause.last)) this.#failureCount--;
       }
     }
     if (repeats.length === 0) return;
@@ -111,10 +136,13 @@ export class AlertNotifier implements Notifier {
         type: "digest",
         repeats: repeats.map(({ count, last }) => ({ count, last: redacted(last, redact) })),
       },
-    }));
+    }), { isUrgent: false });
   }
 
-  #enqueue(content: () => Pick<AlertMessage, "text" | "alert">): void {
+  #enqueue(
+    content: () => Pick<AlertMessage, "text" | "alert">,
+    order: { readonly isUrgent: boolean },
+  ): void {
     let message: AlertMessage;
     try {
       message = { id: this.#newId(), atMs: this.#options.clock.now(), ...content() };
@@ -123,7 +151,7 @@ export class AlertNotifier implements Notifier {
       for (const worker of this.#workers) worker.drop(1);
       return;
     }
-    for (const worker of this.#workers) worker.push(message);
+    for (const worker of this.#workers) worker.push(message, order);
   }
 }
 
@@ -132,7 +160,9 @@ class ChannelWorker {
   readonly #channel: Channel;
   readonly #onSent: NonNullable<AlertNotifierOptions["onSent"]>;
   readonly #stop = new AbortController();
+  /** The urgent ones first. */
   #pending: AlertMessage[] = [];
+  #urgentCount = 0;
   #running: Promise<void> | null = null;
 
   constructor(channel: Channel, onSent: NonNullable<AlertNotifierOptions["onSent"]>) {
@@ -140,9 +170,14 @@ class ChannelWorker {
     this.#onSent = onSent;
   }
 
-  push(message: AlertMessage): void {
-    if (this.#pending.length >= MAX_PENDING) return this.drop(1);
-    this.#pending.push(message);
+  /** What is urgent goes before all that is not, and takes its place when the queue is full. */
+  push(message: AlertMessage, { isUrgent }: { readonly isUrgent: boolean }): void {
+    if (this.#pending.length >= MAX_PENDING) {
+      this.drop(1);
+      if (!isUrgent || this.#urgentCount === this.#pending.length) return;
+      this.#pending.pop();
+    }
+    this.#pending.splice(isUrgent ? this.#urgentCount++ : this.#pending.length, 0, message);
     this.#running ??= this.#run();
   }
 
@@ -154,6 +189,7 @@ class ChannelWorker {
   abort(): void {
     const waiting = this.#pending.length;
     this.#pending = [];
+    this.#urgentCount = 0;
     this.drop(waiting);
     this.#stop.abort();
   }
@@ -166,7 +202,7 @@ class ChannelWorker {
   async #run(): Promise<void> {
     // The first step of a send must not run inside raise().
     await Promise.resolve();
-    for (let message = this.#pending.shift(); message !== undefined; message = this.#pending.shift()) {
+    for (let message = this.#next(); message !== undefined; message = this.#next()) {
       try {
         await orAborted(this.#channel.send(message, this.#stop.signal), this.#stop.signal);
         this.#report("ok", null);
@@ -175,6 +211,11 @@ class ChannelWorker {
       }
     }
     this.#running = null;
+  }
+
+  #next(): AlertMessage | undefined {
+    if (this.#urgentCount > 0) this.#urgentCount--;
+    return this.#pending.shift();
   }
 
   #report(result: "ok" | "error" | "dropped", error: Error | null): void {

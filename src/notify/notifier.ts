@@ -20,6 +20,8 @@ export type Alert =
 /** Raises alerts; returns at once, never throws, never touches traffic. */
 export interface Notifier {
   raise(alert: Alert): void;
+  /** A request for this model has succeeded: its failures are a cause of their own from now on. Cheap. */
+  served(model: string): void;
   /** Sends what is pending, waiting at most `limitMs`. */
   close(limitMs: number): Promise<void>;
 }

@@ -2,11 +2,14 @@
  * What alerts say, and which of them have the same cause. Pure.
  */
 import { redactableStart } from "../core/cut_text.ts";
+import { inert } from "./inert.ts";
 import type { Alert } from "./notifier.ts";
 
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_MODEL_LENGTH = 100;
 const MAX_CAUSE_LENGTH = 80;
+/** A shorter name of a model may be a part of any word. */
+const MIN_NAME_LENGTH = 3;
 const MAX_DIGEST_LINES = 20;
 
 /** Repeats of one cause since it was last reported. */
@@ -19,13 +22,18 @@ export interface Repeats {
 export function alertText(alert: Alert, redact: (text: string) => string): string {
   const line = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
     oneLine(redact(redactableStart(text, maxLength)), maxLength);
+  /** Of what clients and upstreams said. */
+  const quoted = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
+    oneLine(inert(line(text, maxLength)), maxLength);
   switch (alert.type) {
     case "request_failed": {
-      const model = alert.model === null ? "-" : line(alert.model, MAX_MODEL_LENGTH);
-      return `IP: ${line(alert.ip, 64)} request ${model} error ${alert.status} with ${line(alert.message)}`;
+      const model = alert.model === null ? "-" : quoted(alert.model, MAX_MODEL_LENGTH);
+      return `IP: ${quoted(alert.ip, 64)} request ${model} error ${alert.status} with ${
+        quoted(alert.message)
+      }`;
     }
     case "upstream_down":
-      return `Upstream ${line(alert.upstream)} is down: ${line(alert.reason)}`;
+      return `Upstream ${line(alert.upstream)} is down: ${quoted(alert.reason)}`;
     case "upstream_recovered":
       return `Upstream ${line(alert.upstream)} has recovered`;
     case "records_dropped":
@@ -37,9 +45,13 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
   }
 }
 
-/** One message about everything that repeated: at most 20 lines, the most frequent first. */
+/**
+ * One message about everything that repeated: at most 20 lines, first what was not a request, then the most frequent.
+ */
 export function digestText(repeats: readonly Repeats[], redact: (text: string) => string): string {
-  const sorted = repeats.toSorted((a, b) => b.count - a.count);
+  const sorted = repeats.toSorted((a, b) =>
+    Number(isUrgent(b.last)) - Number(isUrgent(a.last)) || b.count - a.count
+  );
   const lines = sorted.slice(0, MAX_DIGEST_LINES).map(({ count, last }) =>
     `${count} more, the last: ${alertText(last, redact)}`
   );
@@ -51,15 +63,24 @@ export function digestText(repeats: readonly Repeats[], redact: (text: string) =
   return lines.join("\n");
 }
 
+/** Whether it goes before what single requests met: no client can raise it at will. */
+export function isUrgent(alert: Alert): boolean {
+  return alert.type !== "request_failed";
+}
+
 /**
- * Alerts with the same key have the same cause. Numbers and identifiers in a message differ from request to
+ * Alerts with the same key have the same cause. A model tells causes apart only if it has been served before: clients
+ * may name any. Numbers and identifiers in a message differ from request to
  * request, so they do not tell causes apart; neither does the client's address.
  */
-export function causeKey(alert: Alert): string {
+export function causeKey(alert: Alert, isServed: (model: string) => boolean): string {
   switch (alert.type) {
     case "request_failed": {
-      const model = alert.model?.slice(0, MAX_MODEL_LENGTH) ?? "-";
-      return `${alert.type} ${model} ${alert.status} ${normalised(alert.message)}`;
+      const { type, status, message } = alert;
+      const model = alert.model === null ? "-" : isServed(alert.model) ? alert.model : "?";
+      return `${type} ${model.slice(0, MAX_MODEL_LENGTH)} ${status} ${
+        normalised(withoutModel(message, alert))
+      }`;
     }
     case "upstream_down":
     case "upstream_recovered":
@@ -70,6 +91,12 @@ export function causeKey(alert: Alert): string {
     default:
       return alert satisfies never;
   }
+}
+
+/** Many upstreams repeat the model's name. */
+function withoutModel(message: string, { model }: { readonly model: string | null }): string {
+  const start = message.slice(0, 4 * MAX_CAUSE_LENGTH);
+  return model === null || model.length < MIN_NAME_LENGTH ? start : start.replaceAll(model, "#");
 }
 
 function normalised(message: string): string {

@@ -7,11 +7,13 @@
 import { Buffer } from "node:buffer";
 import type { Capture } from "../capture/capture.ts";
 import { concat } from "../core/bytes.ts";
+import { type HealthReport, statusReport } from "../core/blame.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import type { RouterError } from "../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../core/policy.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import {
@@ -20,7 +22,7 @@ import {
   errorClassOf,
   type FailedOutcome,
   finalError,
-  healthEventOf,
+  healthReportOf,
 } from "./failure.ts";
 import { type GateTimes, type Proof, prove, type ReplyProblem } from "./gate.ts";
 import { hasOwnCredential } from "./headers.ts";
@@ -70,7 +72,7 @@ export interface FailoverRequest {
   /** Enabled upstreams in the snapshot, for the timeout rules. */
   readonly upstreamCount: number;
   readonly stop: Stop;
-  readonly isRouterToken: (credential: string) => boolean;
+  readonly guard: TokenGuard;
   readonly sendEarly: (step: EarlyStep) => Promise<void>;
 }
 
@@ -87,6 +89,8 @@ export type FinalChoice =
     readonly upstream: Upstream;
     readonly status: number;
     readonly headers: HeaderView;
+    /** See {@link UpstreamReply.contentLength}. */
+    readonly contentLength: number | null;
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly captured: CapturedReply;
     readonly problem: ReplyProblem | null;
@@ -96,6 +100,7 @@ export type FinalChoice =
     readonly upstream: Upstream;
     readonly status: number;
     readonly headers: HeaderView;
+    readonly contentLength: number | null;
     readonly held: readonly Uint8Array<ArrayBuffer>[];
     readonly isHeldCaptured: boolean;
     readonly body: ReplyBody;
@@ -135,7 +140,7 @@ class FailoverLoop {
     this.#session = request.session;
     this.#queue = [...request.candidates];
     this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(request.session.inbound.headers, request.isRouterToken);
+      hasOwnCredential(request.session.inbound.headers, request.guard);
   }
 
   async run(): Promise<FinalChoice> {
@@ -179,7 +184,7 @@ class FailoverLoop {
     return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
       cancellation: this.#request.stop.cancellation,
-      isRouterToken: this.#request.isRouterToken,
+      guard: this.#request.guard,
     });
   }
 
@@ -206,7 +211,7 @@ class FailoverLoop {
     const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
     const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
     if (!canRelay) return this.#refuse(upstream, reply, { isNext: decision.type === "next" });
-    const mask = reply.status >= 400 ? maskFor(upstream.sk) : null;
+    const mask = reply.status >= 400 ? maskFor(upstream) : null;
     const proof = this.#prove(upstream, reply, mask);
     const judged = { upstream, reply, isLast, mask };
     return proof instanceof Promise
@@ -249,11 +254,12 @@ class FailoverLoop {
       }
       this.#applyHealth(upstream, problem);
     } else if (reply.status < 400) {
-      this.#deps.health.apply(upstream, { type: "success" }, "it answered");
+      this.#deps.health.report(upstream, { type: "served", client: this.#session.client }, "it answered");
     }
-    const head = { upstream, status: reply.status, headers: reply.headers };
+    const { status, headers, contentLength } = reply;
+    const head = { upstream, status, headers, contentLength };
     if (proof.type === "whole") return { ...head, ...proof };
-    const errorEventMask = proof.isEventStream ? maskFor(upstream.sk) : null;
+    const errorEventMask = proof.isEventStream ? maskFor(upstream) : null;
     // A key that an error event was cut within is whole in what was held.
     const held = problem === null ? proof.held : [concat(proof.held)];
     return { ...head, ...proof, held, mask, errorEventMask };
@@ -266,7 +272,7 @@ class FailoverLoop {
       inbound,
       clock: this.#deps.clock,
       times: this.#deps.times,
-      mask: mask ?? maskFor(upstream.sk),
+      mask: mask ?? maskFor(upstream),
       budget: this.#deps.budget,
       capture: (isEventStream) => {
         const { status, headers } = reply;
@@ -335,22 +341,17 @@ class FailoverLoop {
 
   #applyHealth(upstream: Upstream, outcome: FailedOutcome): void {
     if (outcome.type === "response") return;
-    this.#deps.health.apply(upstream, { type: healthEventOf(outcome) }, describe(outcome));
+    this.#deps.health.report(upstream, healthReportOf(outcome, this.#session.client), describe(outcome));
   }
 
   #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
     const { status, headers } = reply;
     const { health, clock } = this.#deps;
     const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
-    if (waitMs !== null) {
-      health.apply(upstream, { type: "throttled", forMs: waitMs }, `HTTP ${status} with Retry-After`);
-    } else if (isHealthFailure(status)) {
-      health.apply(upstream, { type: "failure" }, `HTTP ${status}`);
-    } else if (status >= 400) {
-      health.apply(upstream, { type: "success" }, "it answered");
-    } else if (status >= 300) {
-      health.apply(upstream, { type: "abandoned" }, `HTTP ${status}`);
-    }
+    const { client } = this.#session;
+    const report = statusReport(status, { client, isAsis: upstream.sk === ASIS, waitMs });
+    if (report === null) return;
+    health.report(upstream, report, REASONS[report.type]?.(status) ?? `HTTP ${status}`);
   }
 
   /**
@@ -358,17 +359,26 @@ class FailoverLoop {
    * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
    */
   #keepAnswer(upstream: Upstream, reply: UpstreamReply, body: Uint8Array): void {
-    const { status, headers } = reply;
+    const { status, headers, contentLength } = reply;
     if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
     if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
     const { kind } = this.#session.inbound;
-    const mask = maskFor(upstream.sk);
+    const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
     const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
     capture.push(bytes);
     const captured = capture.finish(true);
-    this.#fallback = { type: "whole", upstream, status, headers, bytes, captured, problem: null };
+    this.#fallback = {
+      type: "whole",
+      upstream,
+      status,
+      headers,
+      contentLength,
+      bytes,
+      captured,
+      problem: null,
+    };
   }
 
   /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */
@@ -397,6 +407,12 @@ function withoutKey(proof: Proof, upstream: Upstream): Proof {
   if (problem === null || problem.type === "timeout") return proof;
   return { ...proof, problem: { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) } };
 }
+
+/** Why an upstream's state changed, where its status does not say it all. */
+const REASONS: { readonly [type in HealthReport["type"]]?: (status: number) => string } = {
+  answered: () => "it answered",
+  throttled: (status) => `HTTP ${status} with Retry-After`,
+};
 
 const FINAL: ReadonlySet<string> = new Set<FinalChoice["type"]>(["whole", "open", "failed", "client_gone"]);
 

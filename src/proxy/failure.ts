@@ -4,6 +4,7 @@
  *
  * Pure: the loop in failover.ts acts on it.
  */
+import type { HealthReport } from "../core/blame.ts";
 import { RouterError } from "../core/errors.ts";
 import type { AttemptOutcome, ErrorClass } from "../core/types.ts";
 
@@ -17,10 +18,11 @@ export function errorClassOf(outcome: FailedOutcome): ErrorClass {
   return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
 }
 
-/** What the breaker is told. */
-export function healthEventOf(outcome: FailedOutcome): "success" | "failure" | "abandoned" {
-  if (outcome.type === "no_credential") return "abandoned";
-  return outcome.type === "bad_stream" && outcome.isFinished ? "success" : "failure";
+/** What it says of the upstream's health. */
+export function healthReportOf(outcome: FailedOutcome, client: string): HealthReport {
+  if (outcome.type === "no_credential") return { type: "nothing" };
+  const isFine = outcome.type === "bad_stream" && outcome.isFinished;
+  return { type: isFine ? "served" : "failed", client };
 }
 
 /** For people; may quote the upstream. */

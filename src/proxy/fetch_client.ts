@@ -4,6 +4,7 @@
  */
 import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
+import { ReplyError } from "../wire/framing.ts";
 import type { UpstreamClient } from "./transport.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
@@ -32,13 +33,33 @@ export class FetchClient implements UpstreamClient {
       return {
         status: response.status,
         headers: response.headers,
+        contentLength: lengthOf(response, method),
         body: new FetchedBody(response.body, { abort, release }),
       };
     } catch (error) {
       release();
+      abort();
       throw error;
     }
   }
+}
+
+/**
+ * What the reply's head says of its length, where that can hold of what `fetch` hands over: decoded, and without the
+ * codings of the transfer.
+ * @throws ReplyError as the client over sockets does
+ */
+function lengthOf({ status, headers }: Response, method: string): number | null {
+  const value = headers.get("content-length");
+  if (value === null) return null;
+  // `Headers` joins repeated fields.
+  const [length = "", ...others] = value.split(",").map((each) => each.trim());
+  if (!/^\d{1,15}$/.test(length) || others.some((other) => other !== length)) {
+    throw new ReplyError("its Content-Length is malformed");
+  }
+  if (status === 204 || headers.has("transfer-encoding")) return null;
+  const hasBody = method !== "HEAD" && status !== 304;
+  return hasBody && headers.has("content-encoding") ? null : Number(length);
 }
 
 /** What one read may bring. */

@@ -7,24 +7,29 @@
 import { requestText } from "../capture/request_text.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
+import { networkOf } from "../core/client_ip.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
+import { JsonPieces } from "../core/request_fields.ts";
 import { candidates } from "../core/policy.ts";
 import { type Place, Roster } from "../core/roster.ts";
 import { maskSecret } from "../core/secrets.ts";
-import type { CapturedReply, Inbound, OrderPolicy, Upstream } from "../core/types.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
+import { ASIS, type CapturedReply, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
 import { EarlyReply } from "./early.ts";
 import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
+import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./gate.ts";
 import type { InFlightRow, InFlightRows } from "./in_flight.ts";
 import { maskFor } from "./masking.ts";
 import { ReadPace } from "./read_pace.ts";
+import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { Relay, type RelayEnd } from "./relay.ts";
 import { type BodyRead, readBody } from "./request_body.ts";
 import { RequestSession } from "./session.ts";
@@ -45,6 +50,7 @@ export interface ProxyDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
   readonly inFlight: InFlightRows;
   readonly limits: ProxyLimits;
+  readonly receiving: ReceivingBudget;
   /** null: the database's policy, or `order`. */
   readonly policy: OrderPolicy | null;
   /** Unique, sortable (ULID). */
@@ -60,7 +66,8 @@ export interface RequestContext {
   readonly clientName: string | null;
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
-  readonly isRouterToken: (credential: string) => boolean;
+  /** What every answer has; absent: what any page may read. */
+  readonly fixedHeaders?: FixedHeaders;
 }
 
 /** Relays requests. One object for the life of the program. */
@@ -87,8 +94,20 @@ export class Proxy {
     if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
-    const answer = (read: BodyRead) => this.#answer(client, context, { read, startedAtMs, startedMonoMs });
-    const read = readBody(client.body, limits, this.#deps.clock);
+    const index = this.#indexOf(context.snapshot);
+    if (index.guard.isInPath(context.path)) throw tokenInPath();
+    let account: ReceivingAccount | null = null;
+    const releaseBody = () => account?.release();
+    const answer = (read: BodyRead) =>
+      this.#answer(client, context, { read, index, startedAtMs, startedMonoMs, releaseBody });
+    const read = readBody(client.body, {
+      limits,
+      clock: this.#deps.clock,
+      receive: () => {
+        account = this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
+        return { account, pieces: new JsonPieces({ isStrict: index.isRestricted }) };
+      },
+    });
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
     return read instanceof Promise ? read.then(answer) : answer(read);
   }
@@ -96,19 +115,29 @@ export class Proxy {
   #answer(
     client: ClientExchange,
     context: RequestContext,
-    { read, startedAtMs, startedMonoMs }: {
+    { read, index, startedAtMs, startedMonoMs, releaseBody }: {
       readonly read: BodyRead;
+      readonly index: SnapshotIndex;
       readonly startedAtMs: number;
       readonly startedMonoMs: number;
+      /** The memory of the body is free again, or soon. */
+      readonly releaseBody: () => void;
     },
   ): Promise<void> {
     const isBodyless = client.method === "GET" || client.method === "HEAD";
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
-    const index = this.#indexOf(context.snapshot);
     const recorded = requestText(body, contentType, this.#deps.limits.recordBodyLimitBytes);
+    const { problem, ...classified } = classify(context.path, {
+      contentType,
+      contentEncoding: client.headers.get("content-encoding"),
+      bytes: body,
+      text: recorded.isTruncated ? null : recorded.text,
+      members: read.type === "body" ? read.members : null,
+      isStrict: index.isRestricted,
+    });
     const inbound: Inbound = {
-      ...classify(context.path, contentType, body, recorded.isTruncated ? null : recorded.text),
+      ...classified,
       id: this.#deps.newId(),
       method: client.method,
       path: context.path,
@@ -121,25 +150,32 @@ export class Proxy {
       startedAtMs,
       startedMonoMs,
     };
+    const candidates = this.#candidates(inbound, index);
+    // A client's own key goes to no other upstream, so that no other one can say it.
+    const isOwnKeySent = candidates.some(({ sk }) => sk === ASIS);
     const session = new RequestSession(inbound, {
       requestText: recorded,
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
       secrets: index.secrets,
-      credentials: clientCredentials(client.headers),
+      credentials: isOwnKeySent ? clientCredentials(client.headers) : [],
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
     const exchange = new Exchange(this.#deps, {
       client,
       session,
       pace: this.#pace,
+      releaseBody,
+      fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
       onSettled: () => this.#open.leave(place),
     });
     const place = this.#open.add(exchange);
     return exchange.answer({
       context,
-      candidates: this.#candidates(inbound, index),
+      candidates,
       upstreamCount: index.enabledCount,
       isCut: read.type === "cut",
+      refusal: problem === null || !index.isRestricted ? null : unreadable(problem),
+      guard: index.guard,
     });
   }
 
@@ -170,6 +206,8 @@ class Exchange implements Stop {
   readonly #session: RequestSession;
   readonly #pace: ReadPace;
   readonly cancellation = new Cancellation();
+  readonly #releaseBody: () => void;
+  readonly #fixedHeaders: FixedHeaders;
   readonly #onSettled: () => void;
   readonly #row: Place<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
@@ -178,10 +216,12 @@ class Exchange implements Stop {
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace, onSettled }: {
+    { client, session, pace, releaseBody, fixedHeaders, onSettled }: {
       readonly client: ClientExchange;
       readonly session: RequestSession;
       readonly pace: ReadPace;
+      readonly releaseBody: () => void;
+      readonly fixedHeaders: FixedHeaders;
       readonly onSettled: () => void;
     },
   ) {
@@ -189,6 +229,8 @@ class Exchange implements Stop {
     this.#client = client;
     this.#session = session;
     this.#pace = pace;
+    this.#releaseBody = releaseBody;
+    this.#fixedHeaders = fixedHeaders;
     this.#onSettled = onSettled;
     this.#row = deps.inFlight.add(session);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
@@ -205,10 +247,14 @@ class Exchange implements Stop {
       /** Enabled ones, whether or not they take this request. */
       readonly upstreamCount: number;
       readonly isCut: boolean;
+      /** Why it is not relayed at all. */
+      readonly refusal: RouterError | null;
+      readonly guard: TokenGuard;
     },
   ): Promise<void> {
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
-    const { snapshot, isRouterToken } = plan.context;
+    if (plan.refusal !== null) return await this.#failed(plan.refusal);
+    const { snapshot } = plan.context;
     if (plan.candidates.length === 0) {
       return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
     }
@@ -224,7 +270,7 @@ class Exchange implements Stop {
         candidates: plan.candidates,
         upstreamCount: plan.upstreamCount,
         stop: this,
-        isRouterToken,
+        guard: plan.guard,
         sendEarly: (step) => this.#sendEarly(step),
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
@@ -300,6 +346,7 @@ class Exchange implements Stop {
     const { capture, status, isEventStream } = choice;
     session.chosen(choice.upstream, capture);
     session.releaseBody();
+    this.#releaseBody();
     let settledBytes: number | null = null;
     const onEnd = async (end: RelayEnd) => {
       const isStillOpen = end.type === "terminal" && isEventStream;
@@ -319,14 +366,15 @@ class Exchange implements Stop {
       if (settledBytes !== null) return await resettle(this.#deps, session, { ...ending, captured });
       settledBytes = captured.bytes;
       if (verdict.outcome === "upstream_cut" || verdict.outcome === "idle_timeout") {
-        this.#deps.health.apply(choice.upstream, { type: "failure" }, verdict.error ?? verdict.outcome);
+        const report = { type: "failed", client: session.client } as const;
+        this.#deps.health.report(choice.upstream, report, verdict.error ?? verdict.outcome);
       }
       this.#endAttempt(errorClass, verdict.error);
       await this.#settle({ ...ending, captured });
     };
-    const declared = choice.headers.get("content-length");
     this.#relayed = new Relay(
-      { ...choice, contentLength: declared === null ? null : Number(declared) },
+      // What has gone out early is no longer among what comes.
+      this.#early.isBegun ? { ...choice, contentLength: null } : choice,
       { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
       {
         client: this.#client,
@@ -344,9 +392,7 @@ class Exchange implements Stop {
   async #sendEarly({ head, bytes }: EarlyStep): Promise<void> {
     if (!this.#early.isBegun) {
       this.#session.chosen(head.upstream, null);
-      const { status, headers } = this.#head(head);
-      headers.delete("content-length");
-      this.#early.begin({ status, headers });
+      this.#early.begin(this.#head({ ...head, contentLength: null }));
     }
     await this.#early.send(bytes);
   }
@@ -387,22 +433,26 @@ class Exchange implements Stop {
 
   #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
     this.#deps.inFlight.remove(this.#row);
+    this.#releaseBody();
     this.#onSettled();
     return settle(this.#deps, this.#session, ending);
   }
 
   #head(
-    { status, headers, upstream }: EarlyStep["head"],
-  ): { readonly status: number; readonly headers: HeaderFields } {
-    return { status, headers: this.#headers(headers, upstream) };
+    { status, headers, upstream, contentLength }: EarlyStep["head"] & {
+      readonly contentLength: number | null;
+    },
+  ): AnswerHead {
+    return { status, headers: this.#headers(headers, upstream), contentLength };
   }
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
       requestId: this.#session.inbound.id,
       upstreamName: chosen?.name ?? null,
-      mask: chosen === null ? null : maskFor(chosen.sk),
+      mask: chosen === null ? null : maskFor(chosen),
       attempts: this.#session.attemptCount,
+      fixed: this.#fixedHeaders,
     });
   }
 }
@@ -416,11 +466,15 @@ export function errorAnswer(
   return { headers, body: new TextEncoder().encode(JSON.stringify(error.toEnvelope())) };
 }
 
+/** Every request for a model that nobody allows gets them, and has them in its record and its log lines. */
+const MAX_SHOWN_PATTERNS_LENGTH = 1024;
+
 /** Why there is nothing to try. */
 function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {
-    const allowed = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const patterns = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const allowed = cutText(patterns, MAX_SHOWN_PATTERNS_LENGTH);
     const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
     const subject = `${inbound.model === null ? "path" : "model"} ${name}`;
     return new RouterError(
@@ -433,6 +487,25 @@ function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterEr
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+/** Rules about models hold only where every upstream reads the same model as we do. */
+function unreadable(problem: string): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    `The request body is refused, because upstreams have rules about models and ${problem}; ` +
+      "send plain JSON in UTF-8 (RFC 8259), or a plain form",
+  );
+}
+
+/** It cannot be left out of a path, as it is of headers and queries, without asking for something else. */
+function tokenInPath(): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    "The path holds a token of this router, which would go to an upstream; send the token as a credential only",
+  );
 }
 
 function tooManyRequests(limit: number): RouterError {

@@ -1,42 +1,29 @@
 /**
  * Which headers cross the proxy, in both directions, and the credential that an upstream gets.
  *
- * Hop-by-hop headers: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+ * Names that never go to an upstream: kept_names.ts.
  */
+import { RouterError } from "../core/errors.ts";
 import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import { withoutTrailingSlashes } from "../core/slashes.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
+import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "./answer_headers.ts";
+import { HOP_BY_HOP, staysHere } from "./kept_names.ts";
 import type { SecretMask } from "./masking.ts";
 
-const HOP_BY_HOP = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-];
-
-const NEVER_FORWARDED = new Set([
-  ...HOP_BY_HOP,
-  "accept-encoding",
-  "api-key",
-  "authorization",
-  "content-length",
-  "cookie",
-  "expect",
-  "forwarded",
-  "host",
-  "x-api-key",
-]);
-
-const NEVER_RELAYED = new Set([...HOP_BY_HOP]);
+/** The length is a hop's, too: of the framing that was read, and of the one that is written. */
+const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
 
 /** Headers in which clients send credentials, and in which `asis` forwards the client's own. */
-const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key"] as const;
+const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key", "x-goog-api-key"] as const;
+
+/** Who pays: for a client that brought the key. With the operator's, a wrong one would only be refused. */
+const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([
+  "openai-organization",
+  "openai-project",
+  "x-goog-user-project",
+]);
 
 /** Names that a `Connection` header declares hop-by-hop. */
 function connectionTokens(headers: HeaderView): Set<string> {
@@ -47,49 +34,77 @@ const EMPTY: Set<string> = new Set();
 
 /**
  * The headers of the request to an upstream, or null when the upstream is `asis` and the client brought no
- * credential of its own.
- * @param isRouterToken tells whether a credential is one of the router's own tokens, which never leave it.
+ * credential of its own. A header that holds one of the router's tokens, in whatever form, is left out.
  */
 export function upstreamHeaders(
   inbound: Pick<Inbound, "headers">,
   upstream: Pick<Upstream, "sk" | "endpoint" | "authStyle">,
-  isRouterToken: (credential: string) => boolean,
+  guard: TokenGuard,
 ): HeaderFields | null {
+  const isAsis = upstream.sk === ASIS;
   const named = connectionTokens(inbound.headers);
-  const headers = new HeaderFields();
-  for (const [name, value] of inbound.headers) {
-    if (NEVER_FORWARDED.has(name) || name.startsWith("x-forwarded-") || named.has(name)) continue;
-    headers.append(name, value);
+  const fields: [string, string][] = [];
+  for (const field of inbound.headers) {
+    const name = field[0];
+    if (staysHere(name) || named.has(name) || (!isAsis && ACCOUNT_HEADERS.has(name))) continue;
+    if (!guard.holds(name) && !guard.holds(field[1])) fields.push(field);
   }
+  const headers = new HeaderFields(fields);
   headers.set("accept-encoding", "identity");
-  if (upstream.sk !== ASIS) {
+  if (!isAsis) {
     setCredential(headers, upstream.sk, upstream.authStyle ?? guessAuthStyle(upstream.endpoint));
     return headers;
   }
-  const own = ownCredentials(inbound.headers, isRouterToken);
+  const own = ownCredentials(inbound.headers, guard);
   for (const [name, value] of own) headers.set(name, value);
   return own.length > 0 ? headers : null;
 }
 
 /** The credential headers of a client that hold none of the router's own tokens. */
-function ownCredentials(
-  headers: HeaderView,
-  isRouterToken: (credential: string) => boolean,
-): [string, string][] {
+function ownCredentials(headers: HeaderView, guard: TokenGuard): [string, string][] {
   const own: [string, string][] = [];
   for (const name of CREDENTIAL_HEADERS) {
     const value = headers.get(name)?.trim();
-    if (value && !isRouterToken(bearerToken(value) ?? value)) own.push([name, value]);
+    if (value && !value.includes(",") && !guard.holds(value)) own.push([name, value]);
   }
   return own;
 }
 
 /** Whether an `asis` upstream can be tried for this client. */
-export function hasOwnCredential(
-  headers: HeaderView,
-  isRouterToken: (credential: string) => boolean,
-): boolean {
-  return ownCredentials(headers, isRouterToken).length > 0;
+export function hasOwnCredential(headers: HeaderView, guard: TokenGuard): boolean {
+  return ownCredentials(headers, guard).length > 0;
+}
+
+/**
+ * Which of several credentials counts is nobody's to guess: another program may choose another one.
+ * @throws RouterError 400 when a header of credentials came more than once, or holds a list
+ */
+export function requireSingleCredentials(headers: HeaderView): void {
+  for (const name of CREDENTIAL_HEADERS) {
+    const value = headers.get(name);
+    if (value === null || !isList(value)) continue;
+    throw new RouterError(
+      400,
+      "invalid_request",
+      `The header ${name} holds more than one credential; send it once, with one credential`,
+    );
+  }
+}
+
+/** Fields of one name that came more than once are joined by commas (RFC 9110 section 5.3). */
+function isList(value: string): boolean {
+  if (!value.includes(",")) return false;
+  return value.startsWith(",") || value.split(",").filter((part) => part.trim() !== "").length > 1;
+}
+
+/** A query without the parameters that hold one of the router's tokens. */
+export function queryWithoutTokens(query: string, guard: TokenGuard): string {
+  if (query === "") return query;
+  return query.split("&").filter((parameter) => {
+    const equals = parameter.indexOf("=");
+    const parts = equals < 0 ? [parameter] : [parameter.slice(0, equals), parameter.slice(equals + 1)];
+    return !parts.some((part) => guard.holds(part)) && !guard.holds(parameter);
+  }).join("&");
 }
 
 function setCredential(headers: HeaderFields, sk: string, style: AuthStyle): void {
@@ -155,12 +170,6 @@ export function clientCredentials(headers: HeaderView): string[] {
   return credentials;
 }
 
-/** CORS headers of every answer; the upstream's own are dropped in their favour. */
-export const CORS_HEADERS: readonly (readonly [string, string])[] = [
-  ["access-control-allow-origin", "*"],
-  ["access-control-expose-headers", "*"],
-];
-
 /** What the router adds to every answer. */
 export interface RouterHeaders {
   readonly requestId: string;
@@ -169,6 +178,8 @@ export interface RouterHeaders {
   readonly attempts: number;
   /** Masks the upstream's key, should a header echo it; none when left out. */
   readonly mask?: Pick<SecretMask, "maskText"> | null;
+  /** What every answer to this client has, in place of the upstream's; default: what any page may read. */
+  readonly fixed?: FixedHeaders;
 }
 
 /** The headers of the answer to the client. `upstream` null: an answer of our own. */
@@ -181,7 +192,8 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
       headers.append(name, router.mask?.maskText(value) ?? value);
     }
   }
-  for (const [name, value] of CORS_HEADERS) headers.set(name, value);
+  // None of them was relayed, but for `vary`, which may come more than once.
+  for (const field of router.fixed ?? READABLE_BY_ALL) headers.append(field[0], field[1]);
   headers.set("x-oar-request-id", router.requestId);
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
   headers.set("x-oar-attempts", String(router.attempts));

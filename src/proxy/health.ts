@@ -1,8 +1,9 @@
 /**
  * The breakers and latencies of all upstreams, in memory: applies events, answers questions of standing.
  *
- * Owns no rules: those are in core/breaker.ts.
+ * Owns no rules: those are in core/breaker.ts and core/blame.ts.
  */
+import { type HealthReport, Witnesses } from "../core/blame.ts";
 import {
   availability,
   type BreakerEvent,
@@ -28,6 +29,10 @@ export class UpstreamHealth {
   readonly #onChange: HealthListener;
   readonly #states = new Map<number, BreakerState>();
   readonly #latencies = new Map<number, number>();
+  readonly #known = new Map<
+    number,
+    { readonly sk: string; readonly endpoint: string; readonly witnesses: Witnesses }
+  >();
 
   constructor(clock: Pick<Clock, "monotonic">, onChange: HealthListener) {
     this.#clock = clock;
@@ -59,6 +64,25 @@ export class UpstreamHealth {
     }
   }
 
+  /** Tells how a request ended; what the breaker makes of it depends on what other clients met. */
+  report(
+    upstream: Pick<Upstream, "id" | "name" | "sk" | "endpoint">,
+    report: HealthReport,
+    reason: string,
+  ): void {
+    this.apply(upstream, this.#witnesses(upstream).weigh(report, this.#clock.monotonic()), reason);
+  }
+
+  /** What was seen of another key or at another endpoint says nothing of these. */
+  #witnesses({ id, sk, endpoint }: Pick<Upstream, "id" | "sk" | "endpoint">): Witnesses {
+    let known = this.#known.get(id);
+    if (known === undefined || known.sk !== sk || known.endpoint !== endpoint) {
+      known = { sk, endpoint, witnesses: new Witnesses() };
+      this.#known.set(id, known);
+    }
+    return known.witnesses;
+  }
+
   noteLatency(upstreamId: number, latencyMs: number): void {
     const before = this.#latencies.get(upstreamId);
     const smoothed = before === undefined ? latencyMs : before + LATENCY_WEIGHT * (latencyMs - before);
@@ -68,6 +92,7 @@ export class UpstreamHealth {
   /** Forgets upstreams that are no longer configured. */
   retain(upstreamIds: ReadonlySet<number>): void {
     for (const id of this.#states.keys()) if (!upstreamIds.has(id)) this.#states.delete(id);
+    for (const id of this.#known.keys()) if (!upstreamIds.has(id)) this.#known.delete(id);
     for (const id of this.#latencies.keys()) if (!upstreamIds.has(id)) this.#latencies.delete(id);
   }
 }

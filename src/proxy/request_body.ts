@@ -3,13 +3,21 @@
  */
 import { concat } from "../core/bytes.ts";
 import { RouterError } from "../core/errors.ts";
+import type { JsonMembers } from "../core/json_members.ts";
+import type { JsonPieces } from "../core/request_fields.ts";
 import type { Clock } from "../core/types.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
+import type { ReceivingAccount } from "./receiving_budget.ts";
 import { type TimedRead, TimedReader } from "./timed_reader.ts";
 
 export type BodyRead =
-  | { readonly type: "body"; readonly bytes: Uint8Array<ArrayBuffer> | null }
+  | {
+    readonly type: "body";
+    readonly bytes: Uint8Array<ArrayBuffer> | null;
+    /** Found while it came; null when it came at once. */
+    readonly members: JsonMembers | null;
+  }
   /** The client left while it was sending; what had arrived. */
   | { readonly type: "cut"; readonly bytes: Uint8Array<ArrayBuffer> };
 
@@ -19,26 +27,45 @@ export interface BodyLimits {
   readonly clientTimeoutMs: number;
 }
 
+/** What a body needs that comes in several pieces. */
+export interface Receiving {
+  readonly account: ReceivingAccount;
+  readonly pieces: JsonPieces;
+}
+
 /**
  * The body at once when all of it has come with the head, as nearly always; else a promise of it.
- * @throws RouterError 413 when the body is too large, 408 when it stops coming, 400 when it is framed wrongly.
+ * @param receive called when it has not; its account is given back by the caller, unless this throws
+ * @throws RouterError 413 when the body is too large, 429 when there is no memory for it, 408 when it stops coming, 400
+ * when it is framed wrongly.
  */
 export function readBody(
   body: RequestBody | null,
-  limits: BodyLimits,
-  clock: Clock,
+  { limits, clock, receive }: {
+    readonly limits: BodyLimits;
+    readonly clock: Clock;
+    readonly receive: () => Receiving;
+  },
 ): BodyRead | Promise<BodyRead> {
-  if (body === null) return { type: "body", bytes: null };
+  if (body === null) return NO_BODY;
   if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) throw tooLarge(limits.maxBodyBytes);
   const reading = new BodyReading(body, limits, clock);
-  return reading.take() ?? reading.read();
+  return reading.take() ?? reading.read(receive());
 }
+
+const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
+
+/** Of one body, in one turn of the event loop; scanning it takes a few milliseconds at most. */
+const MAX_TURN_BYTES = 128 * 1024;
 
 class BodyReading {
   readonly #reader: TimedReader<RequestBody>;
   readonly #limits: BodyLimits;
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
+  #receiving: Receiving | null = null;
+  /** Received since the last turn of the event loop. */
+  #turnBytes = 0;
 
   constructor(body: RequestBody, limits: BodyLimits, clock: Clock) {
     this.#reader = new TimedReader(body, clock);
@@ -54,11 +81,31 @@ class BodyReading {
     return null;
   }
 
-  async read(): Promise<BodyRead> {
-    for (;;) {
-      const body = this.#add(await this.#reader.read(this.#limits.clientTimeoutMs)) ?? this.take();
-      if (body !== null) return body;
+  async read(receiving: Receiving): Promise<BodyRead> {
+    this.#receiving = receiving;
+    try {
+      for (const chunk of this.#chunks) this.#received(chunk);
+      for (;;) {
+        const body = this.#add(await this.#reader.read(this.#limits.clientTimeoutMs)) ?? this.take();
+        if (body !== null) return body;
+        if (this.#turnBytes >= MAX_TURN_BYTES) await this.#nextTurn();
+      }
+    } catch (error) {
+      receiving.account.release();
+      throw error;
     }
+  }
+
+  #received(chunk: Uint8Array): void {
+    this.#turnBytes += chunk.length;
+    this.#receiving?.account.take(chunk.length);
+    this.#receiving?.pieces.push(chunk);
+  }
+
+  /** Lets the others go on: a read that need not wait would come before all of them. */
+  #nextTurn(): Promise<void> {
+    this.#turnBytes = 0;
+    return new Promise((resolve) => setTimeout(resolve, 0));
   }
 
   /** The body, if this is its end. */
@@ -69,6 +116,7 @@ class BodyReading {
         this.#chunks.push(read.bytes);
         this.#bytes += read.bytes.length;
         if (this.#bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
+        this.#received(read.bytes);
         return null;
       case "late":
         throw stalled(clientTimeoutMs);
@@ -80,7 +128,8 @@ class BodyReading {
       case "end": {
         const [first] = this.#chunks;
         const whole = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
-        return { type: "body", bytes: this.#bytes === 0 ? null : whole };
+        const members = this.#receiving?.pieces.end() ?? null;
+        return this.#bytes === 0 ? NO_BODY : { type: "body", bytes: whole, members };
       }
       default:
         return read satisfies never;

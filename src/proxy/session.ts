@@ -6,7 +6,8 @@
 import type { Capture } from "../capture/capture.ts";
 import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from "../core/cut_text.ts";
 import type { SecretSet } from "../core/secret_set.ts";
-import { keptSecrets, keysOf, redactSecrets } from "../core/secrets.ts";
+import { OwnKeys } from "../core/own_keys.ts";
+import { keysOf, redactSecrets } from "../core/secrets.ts";
 import {
   type Attempt,
   type CapturedReply,
@@ -41,7 +42,7 @@ export interface RecordFacts {
   readonly authorization: string | null;
   /** What must not be stored wherever it was said: keys of upstreams and tokens, see `keptSecrets`. */
   readonly secrets: SecretSet;
-  /** The client's own, which must not be stored either. */
+  /** What the client sent as its own and goes to an upstream: keys among it are not stored either, see `OwnKeys`. */
   readonly credentials: readonly string[];
 }
 
@@ -68,17 +69,23 @@ export class RequestSession {
   #isSettled = false;
   #requestText: string | null = null;
   /** The client's credentials that are none of those known. */
-  #ownSecrets: readonly string[] | null = null;
+  readonly #own: OwnKeys;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.#inbound = inbound;
     this.#requestBytes = inbound.body?.length ?? 0;
     this.#facts = facts;
+    this.#own = new OwnKeys(facts.credentials.filter((credential) => !facts.secrets.has(credential)));
     this.#clock = clock;
   }
 
   get inbound(): Inbound {
     return this.#inbound;
+  }
+
+  /** Tells clients apart: by their tokens, or by their addresses where nobody has one. */
+  get client(): string {
+    return this.#inbound.clientToken ?? this.#inbound.clientIp;
   }
 
   get attempts(): readonly Attempt[] {
@@ -188,16 +195,20 @@ export class RequestSession {
     const { captured } = ending;
     const upstream = this.#upstream;
     const userAgent = inbound.headers.get("user-agent");
+    // Names, of which a client may call any its key.
+    const known = (text: string | null) => text === null ? null : this.#facts.secrets.redact(text);
     const kept = <T extends string | null>(text: T) => this.#kept(text);
     this.#requestText ??= kept(this.#facts.requestText.text);
-    return {
+    // Attempts and request are masked once, the rest for each row that is written.
+    const maskedBefore = this.#own.count;
+    const record: RequestRecord = {
       requestId: inbound.id,
       createdAtMs: inbound.startedAtMs,
       ip: inbound.clientIp,
       method: inbound.method,
       path: this.#keptStart(inbound.path, MAX_PATH_LENGTH),
       body: this.#requestText,
-      model: kept(inbound.model),
+      model: known(inbound.shownModel),
       isStream: inbound.isStream,
       response: kept(captured?.text ?? ending.responseText ?? ""),
       reasoning: kept(captured?.reasoning ?? ""),
@@ -206,8 +217,8 @@ export class RequestSession {
         name: kept(call.name),
         arguments: kept(call.arguments),
       })),
-      responseModel: kept(captured?.model ?? null),
-      finishReason: kept(captured?.finishReason ?? null),
+      responseModel: known(captured?.model ?? null),
+      finishReason: known(captured?.finishReason ?? null),
       usage: captured?.usage ?? null,
       elapsedMs: this.elapsedMs(),
       firstByteMs: this.#firstByteMs,
@@ -223,6 +234,13 @@ export class RequestSession {
       responseBytes: captured?.bytes ?? 0,
       error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
+    };
+    const note = this.#own.note();
+    this.#own.count = maskedBefore;
+    if (note === null) return record;
+    return {
+      ...record,
+      authorization: record.authorization === null ? note : `${record.authorization}; ${note}`,
     };
   }
 
@@ -242,8 +260,6 @@ export class RequestSession {
   #kept<T extends string | null>(text: T): T extends string ? string : string | null;
   #kept(text: string | null): string | null {
     if (text === null || text === "") return text;
-    const { secrets, credentials } = this.#facts;
-    this.#ownSecrets ??= keptSecrets(credentials).filter((credential) => !secrets.has(credential));
-    return redactSecrets(secrets.redact(text), this.#ownSecrets);
+    return this.#own.mask(this.#facts.secrets.redact(text));
   }
 }

@@ -28,6 +28,7 @@ export function settle(deps: SettlementDeps, session: RequestSession, ending: En
   const written = deps.sink.write(record);
   deps.observer.requestSettled(session.inbound.kind, record, upstreamName);
   deps.logRequest(record, upstreamName);
+  if (record.outcome === "complete" && record.model !== null) deps.notifier.served(record.model);
   if (deservesAlert(record)) {
     deps.notifier.raise({
       type: "request_failed",

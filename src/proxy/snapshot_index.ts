@@ -5,6 +5,7 @@
 import { allowedUpstreams } from "../core/policy.ts";
 import { SecretSet } from "../core/secret_set.ts";
 import { keptSecrets, keysOf } from "../core/secrets.ts";
+import { TokenGuard } from "../core/token_guard.ts";
 import type { Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
@@ -16,15 +17,23 @@ export class SnapshotIndex {
   readonly snapshot: RegistrySnapshot;
   /** Keys of upstreams and tokens, as far as they are to be masked in what is kept. */
   readonly secrets: SecretSet;
+  /** Finds the router's own tokens in what goes out. */
+  readonly guard: TokenGuard;
   /** Upstreams that are enabled. */
   readonly enabledCount: number;
+  /** An upstream that is enabled has rules about models: `allow`, `deny` or aliases. */
+  readonly isRestricted: boolean;
   readonly #allowed = new Map<string, readonly Upstream[]>();
 
   constructor(snapshot: RegistrySnapshot) {
     this.snapshot = snapshot;
     const tokens = snapshot.tokens.map((token) => token.secret);
+    if (snapshot.adminToken !== null) tokens.push(snapshot.adminToken);
+    this.guard = new TokenGuard(tokens);
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
-    this.enabledCount = snapshot.upstreams.filter((upstream) => upstream.isEnabled).length;
+    const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
+    this.enabledCount = enabled.length;
+    this.isRestricted = enabled.some(hasModelRules);
   }
 
   /** Enabled upstreams that take such requests, in order of trial. `model` null: by path. */
@@ -39,4 +48,8 @@ export class SnapshotIndex {
     }
     return allowed;
   }
+}
+
+function hasModelRules({ allow, deny, modelMap }: Upstream): boolean {
+  return allow.length > 0 || deny.length > 0 || Object.keys(modelMap).length > 0;
 }

@@ -5,14 +5,16 @@
  * Owns the connection of one attempt. Must not judge what the answer says.
  */
 import { Cancellation } from "../core/cancellation.ts";
-import { redactSecrets } from "../core/secrets.ts";
-import { ASIS, type AttemptOutcome, type Clock, type Inbound, type Upstream } from "../core/types.ts";
+import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { AttemptOutcome, Clock, Inbound, Upstream } from "../core/types.ts";
 import { messageOf } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { withModel } from "../core/model_alias.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
 import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
-import { upstreamHeaders, upstreamUrl } from "./headers.ts";
+import { ReplyError } from "../wire/framing.ts";
+import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "./headers.ts";
 
 /** Sends requests to upstreams; the composition root makes it. */
 export interface UpstreamClient {
@@ -25,6 +27,8 @@ export interface UpstreamReply {
   readonly type: "reply";
   readonly status: number;
   readonly headers: HeaderView;
+  /** See {@link ClientReply.contentLength}. */
+  readonly contentLength: number | null;
   readonly body: ReplyBody;
 }
 
@@ -40,14 +44,15 @@ export interface SendOptions {
   readonly headersTimeoutMs: number;
   /** Cancelled when the client leaves or the request's deadline has passed. */
   readonly cancellation: Cancellation;
-  readonly isRouterToken: (credential: string) => boolean;
+  /** Keeps the router's own tokens here. */
+  readonly guard: TokenGuard;
 }
 
 export type SendResult =
   | UpstreamReply
   | Extract<
     AttemptOutcome,
-    { type: "connect_error" | "timeout" | "no_credential" | "client_gone" }
+    { type: "connect_error" | "bad_reply" | "timeout" | "no_credential" | "client_gone" }
   >;
 
 /** Sends the request to one upstream. Never throws. */
@@ -57,7 +62,7 @@ export async function send(
   options: SendOptions,
 ): Promise<SendResult> {
   const { inbound, upstream } = target;
-  const headers = upstreamHeaders(inbound, upstream, options.isRouterToken);
+  const headers = upstreamHeaders(inbound, upstream, options.guard);
   if (headers === null) return { type: "no_credential" };
 
   if (options.cancellation.isCancelled) return { type: "client_gone" };
@@ -72,18 +77,25 @@ export async function send(
 
   try {
     const reply = await deps.client.send({
-      url: upstreamUrl(upstream.endpoint, inbound.path, inbound.query),
+      url: upstreamUrl(
+        upstream.endpoint,
+        inbound.path,
+        queryWithoutTokens(inbound.query, options.guard),
+      ),
       method: inbound.method,
       headers,
       body: upstreamBody(inbound, upstream),
       cancellation: attempt,
     });
     // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
-    return { type: "reply", status: reply.status, headers: reply.headers, body: reply.body };
+    return { type: "reply", ...reply };
   } catch (error) {
     options.cancellation.offCancel(cancel);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
     if (options.cancellation.isCancelled) return { type: "client_gone" };
+    if (error instanceof ReplyError) {
+      return { type: "bad_reply", message: `the reply is refused: ${error.message}`, isCut: true };
+    }
     return { type: "connect_error", message: connectMessage(error, upstream) };
   } finally {
     deps.clock.clearTimer(timer);
@@ -92,11 +104,10 @@ export async function send(
 
 /** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
 function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
-  const { body, model } = inbound;
-  const alias = model === null ? undefined : upstream.modelMap[model];
-  return body === null || alias === undefined
-    ? body
-    : withModel(body, inbound.headers.get("content-type"), alias);
+  const { body, model, modelPlace } = inbound;
+  if (body === null || model === null || modelPlace === null) return body;
+  const alias = upstream.modelMap[model];
+  return alias === undefined ? body : withModel(body, modelPlace, alias);
 }
 
 /** What a failed connection says to people: causes, without the URL (its query may hold a key). */
@@ -110,5 +121,5 @@ function connectMessage(error: unknown, upstream: Upstream): string {
   const text = texts.join(": ")
     .replace(/\(?https?:\/\/\S+/g, "the endpoint")
     .replace(/error sending request (?:from \S+ )?for url the endpoint ?/g, "");
-  return redactSecrets(text || "connection failed", upstream.sk === ASIS ? [] : [upstream.sk]).slice(0, 500);
+  return redactSecrets(text || "connection failed", keysOf(upstream)).slice(0, 500);
 }

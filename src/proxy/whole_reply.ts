@@ -3,7 +3,7 @@
  *
  * What is too large for that, comes too slowly or breaks off is handed on as it is, with what was read of it.
  */
-import { describeError } from "../capture/json.ts";
+import { asObject, describeError, parseJson } from "../capture/json.ts";
 import { concat } from "../core/bytes.ts";
 import { messageOf } from "../core/errors.ts";
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
@@ -43,8 +43,7 @@ export class WholeReply {
 
   /** At once when all of it has come with the head, as nearly always. */
   prove(): Proof | Promise<Proof> {
-    const declaredBytes = Number(this.#reply.headers.get("content-length") ?? NaN);
-    if (declaredBytes > WHOLE_LIMIT_BYTES) return this.#open(null);
+    if ((this.#reply.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
     return this.#take() ?? this.#read();
   }
 
@@ -176,11 +175,9 @@ export function onlyError(bytes: Uint8Array): string | null {
   try {
     const text = decoder.decode(bytes);
     if (!text.includes('"error"')) return null;
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return null;
-    const { error } = parsed as { error?: unknown };
-    if (!error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
-    return describeError(error);
+    const parsed = asObject(parseJson(text));
+    if (!parsed?.error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
+    return describeError(parsed.error);
   } catch {
     return null;
   }

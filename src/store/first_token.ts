@@ -26,6 +26,9 @@ function randomText(): string {
 
 const ADMIN_KEY = "admin";
 
+/** A shorter one could be guessed: nothing but its length keeps guessers out, for its holder is never kept waiting. */
+export const MIN_ADMIN_TOKEN_LENGTH = 16;
+
 /** What opens the admin page; null: nobody can log in. */
 export function adminTokenOf(config: ConfigStore): string | null {
   return config.getConfig(ADMIN_KEY)?.trim() || null;

@@ -2,11 +2,12 @@
  * Which processes write to this database, and what dead ones left behind.
  *
  * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of what the gone
- * noted of upstreams. A process on the same kernel and pid namespace is looked up in /proc, which knows at once;
+ * noted of upstreams. A process on the same kernel and pid namespace is known at once to be dead (processes.ts);
  * any other by its heartbeat's age.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
+import { type Processes, type ProcessIdentity, systemProcesses, thisProcess } from "./processes.ts";
 import { prepared } from "./statements.ts";
 import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "./stats_writer.ts";
 
@@ -14,7 +15,7 @@ import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "./stat
 export const HEARTBEAT_MS = 5_000;
 
 /**
- * A beat missed, and some: dead. Where /proc cannot be read this is all there is. A mistake mends itself: the
+ * A beat missed, and some: dead. Where /proc tells nothing this is all there is. A mistake mends itself: the
  * next row that the living process writes for its request replaces `crashed`.
  */
 const DEAD_AFTER_MS = 7_000;
@@ -26,7 +27,7 @@ const DELETE_NOTES_OF_THE_GONE =
 
 export interface InstanceIdentity {
   readonly id: string;
-  readonly pid: number;
+  readonly process: ProcessIdentity;
 }
 
 interface InstanceRow {
@@ -41,14 +42,20 @@ export class Instances {
   readonly #db: DatabaseSync;
   readonly #self: InstanceIdentity;
   readonly #stats: StatsWriter;
+  readonly #processes: Processes;
 
   constructor(
     db: DatabaseSync,
-    { self, stats }: { readonly self: InstanceIdentity; readonly stats: StatsWriter },
+    { self, stats, processes }: {
+      readonly self: InstanceIdentity;
+      readonly stats: StatsWriter;
+      readonly processes: Processes;
+    },
   ) {
     this.#db = db;
     this.#self = self;
     this.#stats = stats;
+    this.#processes = processes;
   }
 
   /**
@@ -58,17 +65,17 @@ export class Instances {
   beat(): number {
     const nowMs = Date.now();
     const now = toGoTime(nowMs);
-    const { id, pid } = this.#self;
+    const { id, process } = this.#self;
     this.#db.exec("BEGIN IMMEDIATE");
     try {
       prepared(
         this.#db,
         `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
           ON CONFLICT(id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`,
-      ).run(id, now, now, pid, placeOfThisProcess(), processStartOf(pid));
+      ).run(id, now, now, process.pid, process.place, process.startedAt);
       const remove = prepared(this.#db, "DELETE FROM instances WHERE id = ?");
       for (const other of listInstances(this.#db)) {
-        if (other.id !== id && !isAlive(other, nowMs)) remove.run(other.id);
+        if (other.id !== id && !this.#isAlive(other, nowMs)) remove.run(other.id);
       }
       prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
       const count = this.#closeRowsOfTheDead();
@@ -102,7 +109,21 @@ export class Instances {
   /** Whether another process has died since the last beat, so that a beat is due at once. */
   hasDeadOther(): boolean {
     const nowMs = Date.now();
-    return listInstances(this.#db).some((other) => other.id !== this.#self.id && !isAlive(other, nowMs));
+    return listInstances(this.#db).some((other) =>
+      other.id !== this.#self.id && !this.#isAlive(other, nowMs)
+    );
+  }
+
+  /** Pids of the others in this process's place: of them {@link Processes} may know more than their heartbeats. */
+  otherPids(): number[] {
+    const { id, process } = this.#self;
+    return listInstances(this.#db)
+      .filter((other) => other.id !== id && other.place !== null && other.place === process.place)
+      .map(({ pid }) => pid);
+  }
+
+  #isAlive(other: InstanceRow, nowMs: number): boolean {
+    return isAlive(other, { nowMs, place: this.#self.process.place, processes: this.#processes });
   }
 
   /** Says good-bye, so that nobody waits for this process. */
@@ -114,7 +135,9 @@ export class Instances {
 
 /** Ids of the processes that write to this database now. */
 export function livingInstances(db: DatabaseSync, nowMs: number): Set<string> {
-  return new Set(listInstances(db).filter((each) => isAlive(each, nowMs)).map(({ id }) => id));
+  const { place } = thisProcess();
+  const context = { nowMs, place, processes: systemProcesses };
+  return new Set(listInstances(db).filter((each) => isAlive(each, context)).map(({ id }) => id));
 }
 
 function listInstances(db: DatabaseSync): InstanceRow[] {
@@ -128,31 +151,20 @@ function listInstances(db: DatabaseSync): InstanceRow[] {
   }));
 }
 
-function isAlive({ place, pid, processStarted, heartbeatAtMs }: InstanceRow, nowMs: number): boolean {
-  if (place !== null && place === placeOfThisProcess() && processStarted !== null) {
-    return processStartOf(pid) === processStarted;
+interface Judgement {
+  readonly nowMs: number;
+  /** Of this process. */
+  readonly place: string | null;
+  readonly processes: Processes;
+}
+
+function isAlive(
+  { place, pid, processStarted, heartbeatAtMs }: InstanceRow,
+  { nowMs, place: ownPlace, processes }: Judgement,
+): boolean {
+  if (place !== null && place === ownPlace && processStarted !== null) {
+    const startedAt = processes.startOf(pid);
+    if (startedAt !== undefined) return startedAt === processStarted;
   }
   return heartbeatAtMs !== null && Math.abs(nowMs - heartbeatAtMs) <= DEAD_AFTER_MS;
-}
-
-/** The boot and pid namespace within which a pid means this process; null where there is no /proc. */
-function placeOfThisProcess(): string | null {
-  try {
-    const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
-    return `${boot} ${Deno.readLinkSync("/proc/self/ns/pid")}`;
-  } catch {
-    return null;
-  }
-}
-
-/** Start of a process in clock ticks since boot (proc(5), stat field 22); null when there is no such process. */
-function processStartOf(pid: number): string | null {
-  try {
-    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    const fieldsAfterName = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const [state] = fieldsAfterName;
-    return state === "Z" || state === "X" ? null : fieldsAfterName[19] ?? null;
-  } catch {
-    return null;
-  }
 }

@@ -6,6 +6,7 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { Clock, OrderPolicy, TimerId, Upstream } from "../core/types.ts";
+import { adminTokenOf } from "./first_token.ts";
 import type { ConfigStore, RegistrySnapshot, RegistryView, UpstreamRow } from "./store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";
 
@@ -31,7 +32,14 @@ export interface RegistryOptions {
 export class Registry implements RegistryView {
   readonly #options: RegistryOptions;
   readonly #callbacks = new Set<(snapshot: RegistrySnapshot) => void>();
-  #snapshot: RegistrySnapshot = { version: 0, upstreams: [], tokens: [], policy: null, problems: [] };
+  #snapshot: RegistrySnapshot = {
+    version: 0,
+    upstreams: [],
+    tokens: [],
+    adminToken: null,
+    policy: null,
+    problems: [],
+  };
   #loadedDataVersion: number | null = null;
   /** What the snapshot was made of; most commits are records and change nothing here. */
   #loadedContent = "";
@@ -95,7 +103,8 @@ export class Registry implements RegistryView {
     const rows = store.listUpstreams();
     const tokens = store.listTokens();
     const policyValue = store.getConfig("policy")?.trim() ?? "";
-    const content = JSON.stringify([rows, tokens, policyValue]);
+    const adminToken = adminTokenOf(store);
+    const content = JSON.stringify([rows, tokens, adminToken, policyValue]);
     if (content === this.#loadedContent) return;
     const { upstreams, problems } = readRows(rows);
     const policy = POLICIES.get(policyValue) ?? null;
@@ -111,6 +120,7 @@ export class Registry implements RegistryView {
       version: this.#snapshot.version + 1,
       upstreams: Object.freeze(upstreams),
       tokens: Object.freeze(tokens),
+      adminToken,
       policy,
       problems: Object.freeze(problems),
     });

@@ -204,6 +204,8 @@ export interface RegistrySnapshot {
   /** Valid rows in order of trial; disabled ones are there and say so. */
   readonly upstreams: readonly Upstream[];
   readonly tokens: readonly ClientToken[];
+  /** What opens the admin page; null: nothing does. */
+  readonly adminToken: string | null;
   /** `config_kvs.policy`; null when absent or unknown. */
   readonly policy: OrderPolicy | null;
   /** What was skipped and why, for people; holds no key. */

@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { messageOf } from "../core/errors.ts";
 import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
+import { systemProcesses, thisProcess } from "./processes.ts";
 import { packRecord } from "./packed_record.ts";
 import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
@@ -216,7 +217,15 @@ export class RecordWriter implements RecordSink {
       event.preventDefault();
       if (worker === this.#worker) this.#workerCrashed(event.message);
     };
-    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs, retention });
+    post(worker, {
+      type: "open",
+      path,
+      durability,
+      instance,
+      process: thisProcess(),
+      busyTimeoutMs,
+      retention,
+    });
     if (this.#upstreamStates.size > 0) {
       post(worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
     }
@@ -298,6 +307,12 @@ export class RecordWriter implements RecordSink {
         return this.#options.observer.recordsDeleted(message.reason, message.count);
       case "bodies_deleted":
         return this.#options.observer.bodiesDeleted(message.count);
+      case "processes":
+        if (this.#worker === null) return;
+        return post(this.#worker, {
+          type: "processes",
+          starts: new Map(message.pids.map((pid) => [pid, systemProcesses.startOf(pid) ?? null])),
+        });
       case "closed":
         this.#onClosed?.();
         return;

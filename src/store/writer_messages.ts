@@ -2,6 +2,7 @@
  * What the writer and its worker thread say to each other.
  */
 import type { PackedRecord } from "./packed_record.ts";
+import type { ProcessIdentity } from "./processes.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "./sqlite_errors.ts";
 import type { UpstreamStateNote } from "./store.ts";
@@ -12,7 +13,7 @@ export interface OpenMessage {
   readonly durability: "normal" | "full";
   /** Identifies this process in `records.instance`. */
   readonly instance: string;
-  readonly pid: number;
+  readonly process: ProcessIdentity;
   readonly busyTimeoutMs: number;
   readonly retention: RetentionLimits;
 }
@@ -23,6 +24,8 @@ export type ToWorker =
   | { readonly type: "batch"; readonly batch: number; readonly records: readonly PackedRecord[] }
   /** All upstreams that are not well. */
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
+  /** The answer to `processes`: by pid, when each has started; null for one that is none. */
+  | { readonly type: "processes"; readonly starts: ReadonlyMap<number, string | null> }
   | { readonly type: "close" };
 
 export type FromWorker =
@@ -44,4 +47,6 @@ export type FromWorker =
   | { readonly type: "reopened" }
   | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }
   | { readonly type: "bodies_deleted"; readonly count: number }
+  /** Asks which of these live: other processes have the database open, or had. */
+  | { readonly type: "processes"; readonly pids: readonly number[] }
   | { readonly type: "closed" };

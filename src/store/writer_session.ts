@@ -18,6 +18,7 @@ import {
   UPSERT_RECORD,
 } from "./record_row.ts";
 import { OwnRows } from "./own_rows.ts";
+import { ToldProcesses } from "./processes.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "./search_index.ts";
 import { isRecordFault } from "./sqlite_errors.ts";
@@ -40,6 +41,7 @@ interface Statements {
 export class WriterSession {
   readonly #connection: LiveConnection;
   readonly #options: Omit<OpenMessage, "type">;
+  readonly #processes = new ToldProcesses();
   #statements: Statements;
   #instances: Instances;
   #search: SearchIndex;
@@ -60,7 +62,7 @@ export class WriterSession {
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db, this.#options.pid);
+    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
     this.#retention = this.#makeRetention();
   }
 
@@ -84,7 +86,7 @@ export class WriterSession {
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#rows = new OwnRows(this.#connection.db);
     this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db, this.#options.pid);
+    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
     this.#retention = this.#makeRetention();
     this.beat();
     return true;
@@ -100,6 +102,17 @@ export class WriterSession {
   /** Closes what a process that has died meanwhile left behind; cheap when none has. */
   reap(): void {
     if (this.#instances.hasDeadOther()) this.#instances.beat();
+  }
+
+  /** Pids of other processes that have the database open, or had; see {@link tellProcesses}. */
+  otherPids(): number[] {
+    return this.#instances.otherPids();
+  }
+
+  /** Says when they have started, null for one that is none, and closes what the dead left behind. */
+  tellProcesses(starts: ReadonlyMap<number, string | null>): void {
+    this.#processes.tell(starts);
+    this.reap();
   }
 
   /** Keeps for other processes to see which upstreams are not well. */
@@ -138,8 +151,12 @@ export class WriterSession {
   }
 
   #makeInstances(): Instances {
-    const { instance, pid } = this.#options;
-    return new Instances(this.#connection.db, { self: { id: instance, pid }, stats: this.#stats });
+    const { instance, process } = this.#options;
+    return new Instances(this.#connection.db, {
+      self: { id: instance, process },
+      stats: this.#stats,
+      processes: this.#processes,
+    });
   }
 
   #makeRetention(): Retention {

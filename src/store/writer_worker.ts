@@ -48,6 +48,7 @@ function currentSession(): WriterSession {
   session = new WriterSession(settings);
   beat();
   quietly(() => session?.noteUpstreamStates(upstreamStates));
+  quietly(askForProcesses);
   return session;
 }
 
@@ -73,7 +74,14 @@ function watch(): void {
   quietly(() => {
     if (session?.follow()) reopened();
     session?.reap();
+    askForProcesses();
   });
+}
+
+/** This thread may not look for itself. Nearly always there are no others, and nothing is asked. */
+function askForProcesses(): void {
+  const pids = session?.otherPids() ?? [];
+  if (pids.length > 0) reply({ type: "processes", pids });
 }
 
 /** What is at the path now has a journal of its own. */
@@ -172,6 +180,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
     case "upstream_states":
       upstreamStates = data.notes;
       return quietly(() => session?.noteUpstreamStates(upstreamStates));
+    case "processes":
+      return quietly(() => session?.tellProcesses(data.starts));
     case "close":
       return close();
     default:

@@ -9,8 +9,8 @@ import type { HeaderView } from "../core/header_fields.ts";
 import type { TimerId } from "../core/types.ts";
 import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
-import { isPersistent, replyFraming } from "./framing.ts";
-import { fieldLine, parseReplyHead, type ReplyHead } from "./head.ts";
+import { isPersistent, ReplyError, replyFraming } from "./framing.ts";
+import { fieldLine, isTarget, parseReplyHead, type ReplyHead } from "./head.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
 
@@ -38,7 +38,13 @@ export interface ClientRequest {
 
 export interface ClientReply {
   readonly status: number;
+  /** As they came; what they say of the length counts for nothing: see {@link contentLength}. */
   readonly headers: HeaderView;
+  /**
+   * Length of the body in bytes as its framing says; of an answer to HEAD, or a 304, the length that it would have.
+   * Null when that is not known beforehand.
+   */
+  readonly contentLength: number | null;
   /** Cancelling it ends the exchange: the upstream sees its connection close. */
   readonly body: LendingSource;
 }
@@ -52,6 +58,10 @@ export interface ClientOptions extends PoolOptions {
 const SWEEP_MS = 5_000;
 /** URLs that are remembered taken apart; longer ones hold a query of their own each. */
 const MAX_REMEMBERED_LENGTH = 512;
+/** Before a reply's own head; Go's client takes as many. */
+const MAX_INTERIM_REPLIES = 5;
+/** Enough of a credential to hold the name of its scheme. */
+const SCHEME_LENGTH = 16;
 
 export class HttpClient {
   readonly #options: ClientOptions;
@@ -67,7 +77,8 @@ export class HttpClient {
   /**
    * Sends one request. When a connection from the pool ends before a byte of the reply, the request goes out once more
    * on a new one: the server had closed it while it was idle.
-   * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed
+   * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed; ReplyError
+   * when the head is well-formed, and where the reply ends is not clear
    */
   async send(request: ClientRequest): Promise<ClientReply> {
     throwIfCancelled(request.cancellation);
@@ -142,6 +153,9 @@ interface Target {
 function targetOf(url: string): Target {
   const { protocol, hostname, port, host, origin } = new URL(url);
   const isTls = protocol === "https:";
+  // Not the parsed one: that is normalised, and the upstream gets what the client sent.
+  const path = /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1] || "/";
+  if (!isTarget(path)) throw new TypeError("the request target is not ASCII");
   return {
     key: origin,
     origin: {
@@ -150,8 +164,7 @@ function targetOf(url: string): Target {
       port: port === "" ? (isTls ? 443 : 80) : Number(port),
     },
     host,
-    // Not the parsed one: that is normalised, and the upstream gets what the client sent.
-    path: /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1] || "/",
+    path,
   };
 }
 
@@ -193,6 +206,8 @@ class Exchange implements LendingSource {
     this.#end(false);
     throw this.#error;
   };
+  /** The request carries a credential of the whole connection. */
+  readonly #isAuthenticating: boolean;
   #body: MessageBody | null = null;
   #isReusable = false;
   #isUploading = true;
@@ -206,6 +221,9 @@ class Exchange implements LendingSource {
     // Not the request: its body need not stay while the reply is read.
     this.#method = request.method;
     this.#cancellation = request.cancellation;
+    this.#isAuthenticating = OF_CONNECTION.test(
+      request.headers.get("authorization")?.slice(0, SCHEME_LENGTH) ?? "",
+    );
     this.#pool = pool;
     pool.begun();
     request.cancellation.onCancel(this.#abort);
@@ -221,10 +239,13 @@ class Exchange implements LendingSource {
       );
       const { input } = this.#connection;
       let head: ReplyHead | null = null;
-      while (head === null && (input.availableBytes > 0 || await input.fill())) {
+      for (let interim = 0; head === null && (input.availableBytes > 0 || await input.fill()); interim++) {
         const text = takeHead(input) ?? await readHead(input);
         if (text === null) break;
         head = finalHead(text);
+        if (head === null && interim === MAX_INTERIM_REPLIES) {
+          throw new ReplyError(`more than ${MAX_INTERIM_REPLIES} interim replies`);
+        }
       }
       if (head === null) {
         if (!isReused) await upload;
@@ -232,11 +253,11 @@ class Exchange implements LendingSource {
         throwIfCancelled(this.#cancellation);
         return null;
       }
-      this.#body = new MessageBody(input, replyFraming(head, this.#method));
-      // After a 101 the connection speaks something else.
-      this.#isReusable = head.status >= 200 && isPersistent(head) && !isAmbiguous(head);
+      const { framing, contentLength, isSure } = replyFraming(head, this.#method);
+      this.#body = new MessageBody(input, framing);
+      this.#isReusable = isSure && isPersistent(head) && !this.#isAuthenticating && !isChallenge(head);
       if (this.#body.isDone) this.#finish();
-      return { status: head.status, headers: head.headers, body: this };
+      return { status: head.status, headers: head.headers, contentLength, body: this };
     } catch (error) {
       this.#end(false);
       throwIfCancelled(this.#cancellation);
@@ -324,10 +345,17 @@ function throwIfCancelled({ isCancelled }: Cancellation): void {
   if (isCancelled) throw new Error("the exchange was given up");
 }
 
-/** RFC 9112 section 6.3: a reply with both may be an attempt to smuggle a second one. */
-function isAmbiguous({ headers }: ReplyHead): boolean {
-  return headers.has("transfer-encoding") && headers.has("content-length");
+/**
+ * Schemes that authenticate a connection instead of a request: what follows on it is taken for the same person's.
+ * @see https://www.rfc-editor.org/rfc/rfc4559#section-6
+ */
+const OF_CONNECTION = /\b(?:negotiate|ntlm)\b/i;
+
+function isChallenge({ status, headers }: ReplyHead): boolean {
+  if (status !== 401 && status !== 407) return false;
+  return CHALLENGES.some((name) => OF_CONNECTION.test(headers.get(name) ?? ""));
 }
+const CHALLENGES = ["www-authenticate", "proxy-authenticate"] as const;
 
 /** Whether the connection itself failed, as it does when the server had closed it. */
 function isConnectionError(error: unknown): boolean {

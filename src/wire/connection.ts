@@ -82,11 +82,13 @@ export class ConnectionInput {
   #wasFilled = false;
   /** Reads in a row that a small buffer would have been enough for. */
   #smallReads = 0;
+  #completedReads = 0;
   #reading: Promise<boolean> | null = null;
   // Made once: an async function would leave several objects behind for each event of a stream.
   readonly #onRead = (count: number | null): boolean => {
     this.#reading = null;
     if (count === null) return false;
+    this.#completedReads++;
     this.#end += count;
     this.#wasFilled = this.#end === this.#buffer.length;
     this.#smallReads = count < SMALL_BYTES ? this.#smallReads + 1 : 0;
@@ -108,6 +110,11 @@ export class ConnectionInput {
 
   get availableBytes(): number {
     return this.#end - this.#start;
+  }
+
+  /** Grows whenever the other side sends something. */
+  get completedReads(): number {
+    return this.#completedReads;
   }
 
   /** The next `bytes` of what is available, consumed; a copy. */

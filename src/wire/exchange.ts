@@ -28,11 +28,11 @@ export interface ClientExchange {
    * it.
    */
   onGone(callback: () => void): () => void;
-  /** Answers with a whole body; `content-length` is set here. Resolves when it has been handed to the system. */
+  /** Answers with a whole body, whose length is told. Resolves when it has been handed to the system. */
   reply(head: AnswerHead, body: Uint8Array | null): Promise<void>;
   /**
-   * Begins an answer whose body follows by {@link write}. With a `content-length` header that is its length, else it
-   * is sent chunked.
+   * Begins an answer whose body follows by {@link write}: of the head's `contentLength`, or else chunked. One that comes
+   * to another length is cut off.
    */
   begin(head: AnswerHead): void;
   /** Sends these bytes, and the head if it waits; resolves when the client's side can take more. Rejects when it is gone. */
@@ -53,8 +53,13 @@ export interface RequestBody extends ByteSource {
 export interface AnswerHead {
   /** 200 to 999. */
   readonly status: number;
-  /** End-to-end headers, names in lower case. */
+  /** End-to-end headers, names in lower case; those of the framing are set here, and dropped where they come. */
   readonly headers: Iterable<readonly [string, string]>;
+  /**
+   * Length of the body that follows, in bytes; to a HEAD request, or with a 304, of the one that would. Null or left
+   * out: not known.
+   */
+  readonly contentLength?: number | null;
 }
 
 export interface ExchangeContext {
@@ -75,7 +80,7 @@ export class ServerExchange implements ClientExchange {
   readonly method: string;
   readonly target: string;
   readonly headers: HeaderFields;
-  readonly body: RequestBody | null;
+  readonly body: IncomingBody | null;
   readonly #head: RequestHead;
   readonly #context: ExchangeContext;
   readonly #message: MessageBody;
@@ -84,6 +89,8 @@ export class ServerExchange implements ClientExchange {
   #isWatching = false;
   #isGone = false;
   #answer: "none" | "whole" | "length" | "chunked" | "until_close" = "none";
+  /** Of an answer that was begun with a length: what is still to come. */
+  #leftBytes = 0;
   #waitingHead = "";
   #isEnded = false;
   #isCut = false;
@@ -128,6 +135,11 @@ export class ServerExchange implements ClientExchange {
     return this.#answer !== "none";
   }
 
+  /** Somebody waits for more of the request's body. */
+  get isBodyAwaited(): boolean {
+    return this.body?.isAwaited ?? false;
+  }
+
   /** The answer went out whole, and the connection can take another request. */
   get isReusable(): boolean {
     return this.#isEnded && !this.#isLast && !this.#isCut && !this.#isGone && this.#message.isDone;
@@ -144,30 +156,36 @@ export class ServerExchange implements ClientExchange {
 
   reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
     const { status } = head;
-    const isBodyless = this.method === "HEAD" || status === 204 || status === 304;
+    const isBodyless = this.#isBodyless(status);
     const bytes = isBodyless || body === null ? NOTHING : body;
     this.#answer = "whole";
-    const text = this.#format(head, isBodyless ? null : bytes.length);
+    const text = this.#format(head, isBodyless ? toldLength(head) : bytes.length);
     return this.#context.output.write(text, bytes).then(this.#onReplied, this.#onBroken);
   }
 
   begin(head: AnswerHead): void {
-    const { status } = head;
-    const isBodyless = this.method === "HEAD" || status === 204 || status === 304;
-    let hasLength = false;
-    for (const [name] of head.headers) hasLength ||= name === "content-length";
-    if (isBodyless) this.#answer = "whole";
-    else if (hasLength) this.#answer = "length";
+    const length = head.contentLength ?? null;
+    if (this.#isBodyless(head.status)) {
+      this.#answer = "whole";
+      this.#waitingHead = this.#format(head, toldLength(head));
+      return;
+    }
+    if (length !== null) this.#answer = "length";
     else this.#answer = this.#head.isHttp10 ? "until_close" : "chunked";
     if (this.#answer === "until_close") this.#isLast = true;
-    this.#waitingHead = this.#format(head, null);
+    this.#leftBytes = length ?? 0;
+    this.#waitingHead = this.#format(head, length);
   }
 
   write(bytes: Uint8Array): Promise<void> {
     const head = this.#waitingHead;
     this.#waitingHead = "";
-    if (this.#answer !== "chunked" || bytes.length === 0) return this.#write(head, bytes);
-    return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
+    if (this.#answer === "chunked" && bytes.length > 0) {
+      return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
+    }
+    return this.#account(bytes)
+      ? this.#write(head, bytes)
+      : Promise.reject(new Error("the answer is too long"));
   }
 
   async end(last: Uint8Array = NOTHING): Promise<void> {
@@ -175,11 +193,24 @@ export class ServerExchange implements ClientExchange {
     const head = this.#waitingHead;
     this.#waitingHead = "";
     if (this.#answer !== "chunked") {
+      if (!this.#account(last)) return;
       if (head !== "" || last.length > 0) await this.#write(head, last);
+      if (this.#answer === "length" && this.#leftBytes > 0) return this.cut();
     } else if (last.length > 0) {
       await this.#write(`${head}${last.length.toString(16)}\r\n`, last, "\r\n0\r\n\r\n");
     } else await this.#write(`${head}0\r\n\r\n`, NOTHING);
     this.#isEnded = true;
+  }
+
+  /** What goes beyond the length that was told would be the client's next answer: false, and the connection ends. */
+  #account(bytes: Uint8Array): boolean {
+    const limit = this.#answer === "length" ? this.#leftBytes : this.#answer === "whole" ? 0 : Infinity;
+    if (bytes.length > limit) {
+      this.cut();
+      return false;
+    }
+    if (this.#answer === "length") this.#leftBytes -= bytes.length;
+    return true;
   }
 
   cut(): void {
@@ -232,11 +263,15 @@ export class ServerExchange implements ClientExchange {
     callback?.();
   }
 
+  #isBodyless(status: number): boolean {
+    return this.method === "HEAD" || status === 204 || status === 304;
+  }
+
   #format({ status, headers }: AnswerHead, length: number | null): string {
     let text = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
     let hasDate = false;
     for (const [name, value] of headers) {
-      if (name === "content-length" && length !== null) continue;
+      if (name === "content-length" || name === "transfer-encoding") continue;
       hasDate ||= name === "date";
       text += fieldLine(name, value);
     }
@@ -254,9 +289,15 @@ export class ServerExchange implements ClientExchange {
   }
 }
 
+/** Of an answer without a body (RFC 9110 section 8.6): with a 204 nothing may be told. */
+function toldLength({ status, contentLength }: AnswerHead): number | null {
+  return status === 204 ? null : contentLength ?? null;
+}
+
 /** A request's body, on its way in. */
 class IncomingBody implements RequestBody {
   readonly declaredBytes: number | null;
+  isAwaited = false;
   readonly #message: MessageBody;
   readonly #hooks: { onRead(): Promise<void>; onDone(): void };
 
@@ -286,9 +327,13 @@ class IncomingBody implements RequestBody {
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     await this.#hooks.onRead();
-    const bytes = await this.#message.read();
-    if (this.isDone) this.#hooks.onDone();
-    return bytes;
+    this.isAwaited = true;
+    try {
+      return await this.#message.read();
+    } finally {
+      this.isAwaited = false;
+      if (this.isDone) this.#hooks.onDone();
+    }
   }
 
   /** Nothing is to be done: a connection whose request was not read whole ends with the answer. */

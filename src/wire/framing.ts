@@ -3,7 +3,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  */
-import type { HeaderFields } from "../core/header_fields.ts";
+import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { MessageError, type ReplyHead, type RequestHead } from "./head.ts";
 
 export type Framing =
@@ -27,24 +27,82 @@ export function requestFraming(head: RequestHead): Framing {
   return length === null || length === 0 ? { type: "none" } : { type: "length", bytes: length };
 }
 
-/**
- * @param method of the request that it answers
- * @throws MessageError
- */
-export function replyFraming(head: ReplyHead, method: string): Framing {
-  const { status, headers } = head;
-  if (method === "HEAD" || status < 200 || status === 204 || status === 304) return { type: "none" };
-  const encoding = headers.get("transfer-encoding");
-  if (encoding !== null) {
-    if (encoding.toLowerCase() !== "chunked") throw new MessageError(501, "unknown Transfer-Encoding");
-    return { type: "chunked" };
-  }
-  const length = contentLength(headers);
-  return length === null ? { type: "until_close" } : { type: "length", bytes: length };
+/** A reply whose head can be read, and which nothing of can be used: its length can be read in more than one way. */
+export class ReplyError extends Error {
+  override readonly name = "ReplyError";
 }
 
-/** Null when there is none; fields that agree count as one. */
-function contentLength(headers: HeaderFields): number | null {
+export interface ReplyFraming {
+  readonly framing: Framing;
+  /**
+   * Length of the body in bytes; of an answer to HEAD, or a 304, the length that the body would have. Null when the
+   * head does not tell.
+   */
+  readonly contentLength: number | null;
+  /**
+   * Where the reply ends is beyond doubt. Otherwise its connection serves no other request: a server that sends a body
+   * where there is none would answer that with it.
+   */
+  readonly isSure: boolean;
+}
+
+/**
+ * @param method of the request that it answers
+ * @throws ReplyError when its length is malformed, or can be read in more than one way, even where there is no body
+ */
+export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
+  const { status, headers } = head;
+  const declared = declaredLength(headers);
+  const codings = transferCodings(headers);
+  const contentLength = codings === null ? declared : null;
+  if (method === "HEAD" || status < 200 || status === 204 || status === 304) {
+    const isTold = method === "HEAD" ? status >= 200 && status !== 204 : status === 304;
+    return { framing: NO_BODY, contentLength: isTold ? contentLength : null, isSure: false };
+  }
+  if (codings === null) {
+    return contentLength === null
+      ? { framing: { type: "until_close" }, contentLength, isSure: false }
+      // Some servers send the content that a 205 must not have.
+      : { framing: { type: "length", bytes: contentLength }, contentLength, isSure: status !== 205 };
+  }
+  if (head.isHttp10) throw new ReplyError("an HTTP/1.0 reply has a Transfer-Encoding");
+  // Frameworks write it once more when the application has done so already; all of them mean one.
+  if (codings.every((coding) => coding === "chunked")) {
+    return {
+      framing: { type: "chunked" },
+      contentLength: null,
+      // RFC 9112 section 6.3: with both, it may be an attempt to smuggle a second reply.
+      isSure: codings.length === 1 && declared === null && status !== 205,
+    };
+  }
+  // Of RFC 2616, and gone since: no coding at all.
+  if (codings.length !== 1 || codings[0] !== "identity") {
+    throw new ReplyError("its Transfer-Encoding is not one that is understood");
+  }
+  return declared === null
+    ? { framing: { type: "until_close" }, contentLength: null, isSure: false }
+    : { framing: { type: "length", bytes: declared }, contentLength: declared, isSure: false };
+}
+
+const NO_BODY: Framing = { type: "none" };
+
+/** In lower case; null when there is no such field. */
+function transferCodings(headers: HeaderView): string[] | null {
+  const value = headers.get("transfer-encoding");
+  return value === null ? null : value.split(",").map((coding) => coding.trim().toLowerCase());
+}
+
+/** @throws ReplyError */
+function declaredLength(headers: HeaderView): number | null {
+  try {
+    return contentLength(headers);
+  } catch {
+    throw new ReplyError("its Content-Length is malformed");
+  }
+}
+
+/** Null when there is none; fields that agree count as one (RFC 9110 section 8.6). @throws MessageError */
+export function contentLength(headers: Iterable<readonly [string, string]>): number | null {
   let length: string | null = null;
   for (const [name, value] of headers) {
     if (name !== "content-length") continue;

@@ -44,6 +44,7 @@ export function parseRequestHead(text: string): RequestHead {
   const [, method, target, major, minor] = REQUEST_LINE.exec(text.slice(0, lineEnd)) ?? [];
   if (method === undefined || target === undefined) throw malformed("the request line is malformed");
   if (major !== "1") throw new MessageError(505, "only HTTP/1.1 is spoken here");
+  if (!isTarget(target)) throw malformed("the request target is not ASCII; percent-encode what is above");
   const headers = parseFields(text, lineEnd + 2);
   const isHttp10 = minor === "0";
   let hosts = 0;
@@ -95,8 +96,14 @@ function parseFields(text: string, from: number): HeaderFields {
   return new HeaderFields(fields);
 }
 
+/** Whether a line is a header field or a trailer, without its line end. */
+export function isFieldLine(line: string): boolean {
+  const colon = line.indexOf(":");
+  return colon > 0 && TOKEN.test(line.slice(0, colon)) && !NOT_IN_FIELD.test(line);
+}
+
 /** Control characters, line ends among them. */
-function isForbidden(code: number): boolean {
+export function isForbidden(code: number): boolean {
   return (code < SPACE && code !== TAB) || code === DELETE;
 }
 
@@ -108,7 +115,23 @@ function malformed(problem: string): MessageError {
   return new MessageError(400, problem);
 }
 
-/** One field of a head that is written, with its line end; the head ends with another line end. */
+/** What a request line can carry as its target (RFC 9112 section 3.2): visible ASCII. */
+export function isTarget(text: string): boolean {
+  return !NOT_TARGET.test(text);
+}
+const NOT_TARGET = /[^\x21-\x7e]/;
+
+const NOT_IN_FIELD = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * One field of a head that is written, with its line end; the head ends with another line end.
+ *
+ * @throws TypeError for a control character or one above U+00FF, which would be another field, or the end of the head
+ */
 export function fieldLine(name: string, value: string): string {
+  // Each by itself: to look into a text that was just put together would cost as much again.
+  if (NOT_IN_FIELD.test(value) || NOT_IN_FIELD.test(name)) {
+    throw new TypeError(`the header ${name.slice(0, 64)} holds a forbidden character`);
+  }
   return `${name}: ${value}\r\n`;
 }

@@ -8,17 +8,49 @@ const encoder = new TextEncoder();
 /** Up to this length, going character by character costs less than a call of the encoder. */
 const SHORT_LENGTH = 16;
 
-/** Writes Latin-1 text into `target`, which must be long enough. */
+/**
+ * Writes Latin-1 text into `target`, which must be long enough.
+ *
+ * @throws RangeError for a character above U+00FF, which would become another one (U+010A a line feed); Error when the
+ * end of the text did not get there. Nothing of `target` must be sent then.
+ */
 export function writeLatin1(text: string, target: Uint8Array, at: number): void {
   if (text.length <= SHORT_LENGTH) {
-    for (let place = 0; place < text.length; place++) target[at + place] = text.charCodeAt(place);
+    let seen = 0;
+    for (let place = 0; place < text.length; place++) {
+      const code = text.charCodeAt(place);
+      seen |= code;
+      target[at + place] = code;
+    }
+    if (seen > 0xff) throw notLatin1();
     return;
   }
-  const room = at === 0 ? target : target.subarray(at);
-  const { written } = encoder.encodeInto(text, room);
-  if (written === text.length) return;
-  // Not ASCII: the encoder made UTF-8 of it.
+  const room = target.subarray(at, at + text.length);
+  const { read, written } = encoder.encodeInto(text, room);
+  // As many bytes as characters is not enough: where the room ends with the text, UTF-8 just stops short.
+  if (read !== text.length || written !== text.length) writeBeyondAscii(text, room);
+  checkEnd(text, target, at);
+}
+
+function writeBeyondAscii(text: string, room: Uint8Array): void {
+  if (BEYOND_LATIN1.test(text)) throw notLatin1();
   Buffer.from(room.buffer, room.byteOffset, room.length).write(text, "latin1");
+}
+
+const BEYOND_LATIN1 = /[\u0100-\uffff]/;
+
+/** As many characters as the end of a head has: CR LF CR LF. */
+const END_LENGTH = 4;
+
+/** A head that lacks its end takes what follows into itself, so that the last bytes are looked at, whatever wrote them. */
+function checkEnd(text: string, target: Uint8Array, at: number): void {
+  for (let place = Math.max(0, text.length - END_LENGTH); place < text.length; place++) {
+    if (target[at + place] !== text.charCodeAt(place)) throw new Error("a text was not written to its end");
+  }
+}
+
+function notLatin1(): RangeError {
+  return new RangeError("a character above U+00FF cannot be part of a head");
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

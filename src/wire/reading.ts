@@ -8,12 +8,21 @@
  */
 import type { ConnectionInput } from "./connection.ts";
 import type { Framing } from "./framing.ts";
-import { MAX_HEAD_BYTES, MessageError } from "./head.ts";
+import { isFieldLine, isForbidden, MAX_HEAD_BYTES, MessageError } from "./head.ts";
 import { readLatin1 } from "./latin1.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
+const END_OF_HEAD_BYTES = 4;
+/** Empty lines before a head. */
+const MAX_LEADING_BYTES = 1024;
 const MAX_SIZE_LINE_BYTES = 1024;
+/**
+ * What the lines of the chunked encoding may come to beyond 16 bytes a chunk and twice its data, as in Go's net/http: a
+ * body's limit is on its data, and what is around it must not be a thousand times as much.
+ */
+const MAX_CHUNK_EXCESS_BYTES = 16 * 1024;
+const CHUNK_ALLOWANCE_BYTES = 16;
 const MAX_TRAILER_BYTES = 16 * 1024;
 
 /** The next message's head as {@link readHead} gives it, or null: it has to wait for it, or to tell what is wrong. */
@@ -21,54 +30,57 @@ export function takeHead(input: ConnectionInput): string | null {
   const bytes = input.available;
   const start = endOfLeadingLineEnds(bytes);
   const end = endOfHead(bytes, start);
-  if (end < 0 || end - start > MAX_HEAD_BYTES) return null;
-  const text = readLatin1(bytes.subarray(start, end));
-  input.consume(end + 4);
-  return text;
-}
-
-/** Where the empty line behind the head begins, with the end of the line before it; -1 when it has not come. */
-function endOfHead(bytes: Uint8Array, start: number): number {
-  for (let at = start + 3; at < bytes.length; at++) {
-    const isEnd = bytes[at] === LF && bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR;
-    if (isEnd) return at - 3;
-  }
-  return -1;
+  return end < 0 || end - start > MAX_HEAD_BYTES ? null : cutHead(input, start, end);
 }
 
 /**
  * The next message's head as Latin-1 text without its blank line, or null when the connection ends before it begins.
+ * Each byte is looked at once, in however many pieces it comes.
  * @throws MessageError; Error when the connection breaks
  */
 export async function readHead(input: ConnectionInput): Promise<string | null> {
-  let text = "";
+  let skippedBytes = 0;
+  let seenBytes = 0;
   for (;;) {
-    text = text === ""
-      ? withoutLeadingLineEnds(input)
-      : text + readLatin1(input.available.subarray(text.length));
-    const end = text.indexOf("\r\n\r\n");
-    if (end >= 0) {
-      if (end > MAX_HEAD_BYTES) throw tooLarge();
-      input.consume(end + 4);
-      return text.slice(0, end);
+    const bytes = input.available;
+    if (seenBytes === 0) {
+      const start = endOfLeadingLineEnds(bytes);
+      input.consume(start);
+      skippedBytes += start;
+      if (skippedBytes > MAX_LEADING_BYTES) {
+        throw new MessageError(400, "too many empty lines before a message");
+      }
     }
-    // It would never end: a line feed without its carriage return is no line end.
-    if (/(?<!\r)\n/.test(text)) throw new MessageError(400, "a line ends in a bare line feed");
-    if (text.length > MAX_HEAD_BYTES) throw tooLarge();
+    const head = input.available;
+    const end = endOfHead(head, 0, seenBytes);
+    if (end > MAX_HEAD_BYTES || (end < 0 && head.length > MAX_HEAD_BYTES)) throw tooLarge();
+    if (end >= 0) return cutHead(input, 0, end);
+    // A lone carriage return may be the first half of an empty line.
+    seenBytes = head.length === 1 && head[0] === CR ? 0 : head.length;
     if (!await input.fill()) {
-      if (text === "") return null;
+      if (input.availableBytes <= 1 && seenBytes === 0) return null;
       throw new MessageError(400, "the connection ended within a head");
     }
-    // Perhaps the first half of an empty line.
-    if (text === "\r") text = "";
   }
 }
 
-function withoutLeadingLineEnds(input: ConnectionInput): string {
-  const bytes = input.available;
-  const start = endOfLeadingLineEnds(bytes);
-  input.consume(start);
-  return readLatin1(bytes.subarray(start));
+function cutHead(input: ConnectionInput, start: number, end: number): string {
+  const text = readLatin1(input.available.subarray(start, end));
+  input.consume(end + END_OF_HEAD_BYTES);
+  return text;
+}
+
+/**
+ * Where the empty line behind the head begins, with the end of the line before it; -1 when it has not come.
+ * @param seenBytes looked at before, and the end was not there
+ * @throws MessageError for a bare line feed, behind which the end may never come
+ */
+function endOfHead(bytes: Uint8Array, start: number, seenBytes = 0): number {
+  for (let at = bytes.indexOf(LF, start + seenBytes); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (at === start || bytes[at - 1] !== CR) throw new MessageError(400, "a line ends in a bare line feed");
+    if (at - 3 >= start && bytes[at - 2] === LF && bytes[at - 3] === CR) return at - 3;
+  }
+  return -1;
 }
 
 /** RFC 9112 section 2.2: a client may send an empty line before its request. */
@@ -90,6 +102,10 @@ export class MessageBody {
   #left: number;
   #state: "size" | "data" | "data_end" | "trailers" | "done";
   #trailerBytes = 0;
+  /** Of the chunked encoding's lines, beyond what the data allows. */
+  #excessBytes = 0;
+  /** Bytes of the line whose end has not come that were looked at already. */
+  #seenBytes = 0;
   /** What is wrong behind the bytes that were given out last. */
   #error: MessageError | null = null;
 
@@ -166,11 +182,15 @@ export class MessageBody {
         continue;
       }
       try {
-        const lineEnd = endOfLine(source, at);
+        const lineEnd = endOfLine(source, at + this.#seenBytes);
         if (lineEnd < 0) {
-          this.#checkOpenLine(source.length - at);
+          const openBytes = source.length - at;
+          this.#checkOpenLine(openBytes);
+          // The last one may be the carriage return of its end.
+          this.#seenBytes = Math.max(0, openBytes - 1);
           break;
         }
+        this.#seenBytes = 0;
         this.#readLine(source, at, lineEnd);
         at = lineEnd + 2;
       } catch (error) {
@@ -189,6 +209,13 @@ export class MessageBody {
       case "size":
         if (end - start > MAX_SIZE_LINE_BYTES) throw new MessageError(400, "a chunk's size line is too long");
         this.#left = chunkSize(source, start, end);
+        this.#excessBytes = Math.max(
+          0,
+          this.#excessBytes + (end - start + 2) - CHUNK_ALLOWANCE_BYTES - 2 * this.#left,
+        );
+        if (this.#excessBytes > MAX_CHUNK_EXCESS_BYTES) {
+          throw new MessageError(400, "the chunked encoding holds too much beside the data");
+        }
         this.#state = this.#left === 0 ? "trailers" : "data";
         return;
       case "data_end":
@@ -199,6 +226,7 @@ export class MessageBody {
         this.#trailerBytes += end - start + 2;
         if (this.#trailerBytes > MAX_TRAILER_BYTES) throw new MessageError(431, "the trailers are too large");
         if (end === start) this.#state = "done";
+        else checkTrailer(source, start, end);
         return;
     }
   }
@@ -230,7 +258,14 @@ function endOfLine(bytes: Uint8Array, from: number): number {
 /** Sizes beyond this are nobody's. */
 const MAX_SIZE_DIGITS = 12;
 
-/** Hexadecimal digits, then nothing, or an extension, which is ignored. */
+/** Trailers are dropped, and must be what they claim to be all the same: a field line (RFC 9112 section 7.1.2). */
+function checkTrailer(bytes: Uint8Array, start: number, end: number): void {
+  if (!isFieldLine(readLatin1(bytes.subarray(start, end)))) {
+    throw new MessageError(400, "a trailer is malformed");
+  }
+}
+
+/** Hexadecimal digits, then nothing, or an extension, which is ignored (RFC 9112 section 7.1.1). */
 function chunkSize(bytes: Uint8Array, start: number, end: number): number {
   let size = 0;
   let at = start;
@@ -243,6 +278,11 @@ function chunkSize(bytes: Uint8Array, start: number, end: number): number {
   while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
   if (digits === 0 || digits > MAX_SIZE_DIGITS || (at < end && bytes[at] !== 0x3b)) {
     throw new MessageError(400, "a chunk's size is malformed");
+  }
+  for (; at < end; at++) {
+    if (isForbidden(bytes[at] ?? 0)) {
+      throw new MessageError(400, "a chunk's extension holds a control character");
+    }
   }
   return size;
 }

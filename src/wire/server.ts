@@ -9,6 +9,7 @@ import { HeaderFields } from "../core/header_fields.ts";
 import { Roster } from "../core/roster.ts";
 import type { Clock, TimerId } from "../core/types.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
+import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
 import { type ClientExchange, ServerExchange } from "./exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead, takeHead } from "./reading.ts";
@@ -34,17 +35,26 @@ export interface ServerOptions {
   ) => { readonly headers: Iterable<[string, string]>; readonly body: Uint8Array };
   /** Something that should not have happened. */
   readonly onUnexpected: (error: unknown) => void;
+  /** Null or left out: any number of connections. */
+  readonly limits?: ConnectionLimits | null;
+  /** Connections that found no place since this was called last, for one of the reasons; at most once a minute. */
+  readonly onTurnedAway?: (count: number, reason: NoPlace) => void;
   /** How long a head may take from its first byte on; default 60 s. */
   readonly headTimeoutMs?: number;
   /** How long a connection may wait for its next request; default 10 min. */
   readonly idleTimeoutMs?: number;
   /** How long a client may take nothing of an answer; default 10 min. */
   readonly writeTimeoutMs?: number;
+  /** How long a body that is awaited may bring nothing, unless whoever awaits it gives it up before; default 10 min. */
+  readonly bodyTimeoutMs?: number;
 }
 
 const HEAD_TIMEOUT_MS = 60_000;
 const IDLE_TIMEOUT_MS = 600_000;
 const WRITE_TIMEOUT_MS = 600_000;
+const BODY_TIMEOUT_MS = 600_000;
+/** Between two reports of connections that found no place. */
+const TURNED_AWAY_MS = 60_000;
 const SWEEP_MS = 1_000;
 /** After an accept that failed, as when the process has no descriptor left. */
 const ACCEPT_PAUSE_MS = 100;
@@ -56,6 +66,8 @@ export class HttpServer {
   readonly #finished = Promise.withResolvers<void>();
   #sweep: TimerId | null = null;
   #isDraining = false;
+  #turnedAway = 0;
+  #turnedAwayToldMs: number | null = null;
   #date: { readonly second: number; readonly text: string } = { second: -1, text: "" };
 
   /** Takes connections at once. */
@@ -86,19 +98,37 @@ export class HttpServer {
   }
 
   async #accept(): Promise<void> {
+    // What lasts is told once: whoever opens enough connections could write a line each time otherwise.
+    let isFailing = false;
     while (!this.#isDraining) {
       let accepted: AcceptedConnection;
       try {
         accepted = await this.#listener.accept();
+        isFailing = false;
       } catch (error) {
         if (this.#isDraining) return;
-        this.#options.onUnexpected(error);
+        if (!isFailing) this.#options.onUnexpected(error);
+        isFailing = true;
         await new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, ACCEPT_PAUSE_MS));
         continue;
       }
       if (this.#isDraining) return closeQuietly(accepted);
-      this.#serve(accepted);
+      const noPlace = this.#options.limits?.take(addressOf(accepted)) ?? null;
+      if (noPlace === null) this.#serve(accepted);
+      else this.#turnAway(accepted, noPlace);
     }
+  }
+
+  /** As cheap as can be: nothing is read, and nobody waits for the client. */
+  #turnAway(accepted: AcceptedConnection, reason: NoPlace): void {
+    const close = () => closeQuietly(accepted);
+    void accepted.write(NO_PLACE).then(close, close);
+    this.#turnedAway++;
+    const nowMs = this.#options.clock.monotonic();
+    if (this.#turnedAwayToldMs !== null && nowMs - this.#turnedAwayToldMs < TURNED_AWAY_MS) return;
+    this.#options.onTurnedAway?.(this.#turnedAway, reason);
+    this.#turnedAwayToldMs = nowMs;
+    this.#turnedAway = 0;
   }
 
   #serve(accepted: AcceptedConnection): void {
@@ -112,6 +142,7 @@ export class HttpServer {
     this.#sweep ??= clock.setTimer(() => this.#sweepNow(), SWEEP_MS);
     void connection.run().finally(() => {
       this.#connections.leave(place);
+      this.#options.limits?.leave(addressOf(accepted));
       this.#checkFinished();
     });
   }
@@ -139,6 +170,15 @@ export class HttpServer {
   }
 }
 
+/** The whole answer to a connection that has no place. */
+const NO_PLACE = new TextEncoder().encode(
+  "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+);
+
+function addressOf({ remoteAddr }: AcceptedConnection): string {
+  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+}
+
 interface ServerConnectionOptions extends ServerOptions {
   readonly date: () => string;
   readonly isDraining: () => boolean;
@@ -160,6 +200,11 @@ class ServerConnection {
   /** Writes that the client had taken when it was last looked at, and since when it has taken nothing more. */
   #seenWrites = 0;
   #takingSinceMs: number;
+  /** The request that is being answered. */
+  #exchange: ServerExchange | null = null;
+  /** Reads that had brought something when it was last looked at, and since when none has. */
+  #seenReads = 0;
+  #bringingSinceMs: number;
   #isClosed = false;
 
   constructor(connection: AcceptedConnection, options: ServerConnectionOptions) {
@@ -167,8 +212,8 @@ class ServerConnection {
     this.#options = options;
     this.#input = new ConnectionInput(connection);
     this.#output = new ConnectionOutput(connection);
-    this.#remoteAddress = "hostname" in connection.remoteAddr ? connection.remoteAddr.hostname : "";
-    this.#takingSinceMs = options.clock.monotonic();
+    this.#remoteAddress = addressOf(connection);
+    this.#takingSinceMs = this.#bringingSinceMs = options.clock.monotonic();
     connection.setNoDelay?.(true);
   }
 
@@ -177,7 +222,9 @@ class ServerConnection {
     try {
       for (let exchange = await this.#next(); exchange !== null; exchange = await this.#next()) {
         this.#enter("exchange");
+        this.#exchange = exchange;
         await this.#options.handle(exchange);
+        this.#exchange = null;
         if (!exchange.isReusable || this.#options.isDraining()) {
           if (!exchange.isGone) await this.#linger();
           return;
@@ -204,7 +251,7 @@ class ServerConnection {
 
   checkTime(nowMs: number): void {
     const { headTimeoutMs = HEAD_TIMEOUT_MS, idleTimeoutMs = IDLE_TIMEOUT_MS } = this.#options;
-    const { writeTimeoutMs = WRITE_TIMEOUT_MS } = this.#options;
+    const { writeTimeoutMs = WRITE_TIMEOUT_MS, bodyTimeoutMs = BODY_TIMEOUT_MS } = this.#options;
     this.#phaseSinceMs ??= nowMs;
     const passedMs = nowMs - this.#phaseSinceMs;
     const { isWriting, acceptedWrites } = this.#output;
@@ -212,10 +259,16 @@ class ServerConnection {
       this.#seenWrites = acceptedWrites;
       this.#takingSinceMs = nowMs;
     }
+    const { completedReads } = this.#input;
+    if (!(this.#exchange?.isBodyAwaited ?? false) || completedReads !== this.#seenReads) {
+      this.#seenReads = completedReads;
+      this.#bringingSinceMs = nowMs;
+    }
     const isLate = (this.#phase === "head" && passedMs > headTimeoutMs) ||
       (this.#phase === "idle" && passedMs > idleTimeoutMs) ||
       (this.#phase === "linger" && passedMs > LINGER_MS) ||
-      nowMs - this.#takingSinceMs > writeTimeoutMs;
+      nowMs - this.#takingSinceMs > writeTimeoutMs ||
+      nowMs - this.#bringingSinceMs > bodyTimeoutMs;
     if (isLate) this.close();
   }
 

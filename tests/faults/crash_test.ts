@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
 import { rawChat, RawClient } from "../support/raw_client.ts";
-import { Router, runProgram, TEST_TOKEN } from "../support/router.ts";
+import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import {
   chatCompletion,
   chatEvents,
@@ -101,15 +101,19 @@ Deno.test("SIGKILL at random moments under load", async (t) => {
         { length: CLIENTS },
         (_, at) => ask(router, `kill${kill}-client${at}`, whole),
       );
-      await delay(50 + random() * 400);
+      // However slow the machine is, there is something to lose.
+      await eventually(() => whole.length > kill ? true : null, "a whole reply");
+      await delay(random() * 400);
       router.signal("SIGKILL");
       await router.exited();
       sent += (await Promise.all(clients)).reduce((sum, count) => sum + count, 0);
     }
 
     await using router = await Router.start({ directory });
-    // The start turns what the dead ones left in flight into `crashed`.
+    // It turns what the dead ones left in flight into `crashed`, at once after its start.
     await router.chat({ messages: [{ role: "user", content: "name=last;" }] }).then((each) => each.text());
+    const inFlight = "SELECT count(*) AS n FROM records WHERE outcome = 'in_flight'";
+    await eventually(() => router.query(inFlight)[0]?.n === 0 ? true : null, "the rows to be closed");
     const rows = router.query("SELECT request_id, outcome, response FROM records");
     const records = new Map(rows.map((row) => [row.request_id, row]));
     const count = (outcome: string) => rows.filter((row) => row.outcome === outcome).length;

@@ -34,8 +34,6 @@ Deno.test("headers of the client reach the upstream, except those that must not"
     const passing = {
       "accept": "application/json, */*",
       "content-type": "application/json; charset=utf-8",
-      "openai-organization": "org-1",
-      "openai-project": "proj_1",
       "anthropic-version": "2023-06-01",
       "anthropic-beta": "a, b",
       "idempotency-key": "once",
@@ -199,15 +197,15 @@ Deno.test("headers of the upstream reach the client, except those that must not"
     "server": "upstream/1",
   };
 
-  await t.step("end-to-end headers pass, each set-cookie on its own", async () => {
+  await t.step("end-to-end headers pass, those that come twice each on its own", async () => {
     const body = '{"choices":[]}';
     const lines = Object.entries(answered).map(([name, value]) => `${name}: ${value}\r\n`).join("");
     upstream.script = raw(
-      `HTTP/1.1 200 OK\r\n${lines}set-cookie: a=1; Path=/\r\nset-cookie: b=2\r\ncontent-length: 14\r\n\r\n${body}`,
+      `HTTP/1.1 200 OK\r\n${lines}link: </a>\r\nlink: </b>\r\ncontent-length: 14\r\n\r\n${body}`,
     );
     const { headers } = await router.chat();
     for (const [name, value] of Object.entries(answered)) assert.equal(headers.get(name), value, name);
-    assert.deepEqual(headers.getSetCookie(), ["a=1; Path=/", "b=2"]);
+    assert.equal(headers.get("link"), "</a>, </b>");
   });
 
   await t.step("hop-by-hop headers and the upstream's own CORS do not", async () => {

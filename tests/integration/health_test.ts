@@ -98,7 +98,7 @@ Deno.test("a server that is stopping is ready for nobody, while a reply goes on 
 });
 
 Deno.test("/readyz gives every reason at once to a connection that outlasts the stop", async () => {
-  const snapshot = { version: 1, upstreams: [], tokens: [], policy: null, problems: [] };
+  const snapshot = { version: 1, upstreams: [], tokens: [], adminToken: null, policy: null, problems: [] };
   const routes = healthRoutes({
     registry: { snapshot: () => snapshot, onChange: () => () => {} },
     readiness: { isDraining: () => true, isDatabaseStuck: () => true },

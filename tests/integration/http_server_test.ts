@@ -1,6 +1,7 @@
 /** The server's side of HTTP/1.1, over raw sockets. */
 import assert from "node:assert/strict";
 import { systemClock } from "../../src/cli/clock.ts";
+import { ConnectionLimits } from "../../src/wire/connection_limits.ts";
 import { HttpServer, type ServerOptions } from "../../src/wire/server.ts";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router } from "../support/router.ts";
@@ -225,6 +226,111 @@ Deno.test("an answer that is cut off ends, although its client takes nothing", a
   using client = await RawClient.connect(port);
   await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
   await ended;
+  server.shutdown();
+  await server.finished;
+});
+
+Deno.test("connections beyond the limit are closed, and told about once; a place that is given back is taken", async () => {
+  const told: number[] = [];
+  const { port, server } = serving({
+    limits: new ConnectionLimits({ max: 2, isShared: () => false }),
+    onTurnedAway: (count) => told.push(count),
+  });
+  const request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+  using first = await RawClient.connect(port);
+  using second = await RawClient.connect(port);
+  for (const client of [first, second]) {
+    await client.send(request);
+    await client.readUntil("ok");
+  }
+  for (let at = 0; at < 20; at++) {
+    using third = await RawClient.connect(port);
+    assert.match(await third.readToEnd(), /^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n\r\n$/);
+  }
+  assert.deepEqual(told, [1]);
+  first.close();
+  await eventually(async () => {
+    using next = await RawClient.connect(port);
+    await next.send(request).catch(() => {});
+    return statuses(await next.readUntil("\r\n\r\n").catch(() => ""))[0] === "200" ? true : null;
+  }, "a place");
+  second.close();
+  server.stop();
+  await server.finished;
+});
+
+Deno.test("a body that is awaited and does not come is given up after its time", async () => {
+  const { promise: broken, resolve } = Promise.withResolvers<unknown>();
+  const { port, server } = serving({
+    bodyTimeoutMs: 1,
+    handle: async (exchange) => {
+      while (await exchange.body?.read().catch(resolve));
+    },
+  });
+  using client = await RawClient.connect(port);
+  await client.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf");
+  assert.equal(await client.readToEnd(), "");
+  assert.ok(await broken instanceof Error);
+  server.shutdown();
+  await server.finished;
+});
+
+Deno.test("an answer never exceeds the length that was told, and one that falls short ends the connection", async () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const { port, server } = serving({
+    handle: async (exchange) => {
+      const headers: [string, string][] = [["content-length", "99"], ["transfer-encoding", "gzip"]];
+      exchange.begin({ status: 200, headers, contentLength: 5 });
+      const isLong = exchange.target === "/long";
+      try {
+        await exchange.write(bytes("abc"));
+        if (exchange.target === "/exact" || isLong) await exchange.write(bytes("de"));
+        if (isLong) await exchange.write(bytes("HTTP/1.1 200 OK\r\n\r\n"));
+        await exchange.end(exchange.target === "/last" ? bytes("deHTTP") : undefined);
+      } catch {
+        exchange.cut();
+      }
+    },
+  });
+  const answered = "\r\n\r\nabc";
+  for (const [target, body] of [["/exact", "de"], ["/long", "de"], ["/last", ""], ["/short", ""]] as const) {
+    using client = await RawClient.connect(port);
+    await client.send(`GET ${target} HTTP/1.1\r\nhost: x\r\n\r\nGET /short HTTP/1.1\r\nhost: x\r\n\r\n`);
+    const text = await client.readToEnd();
+    assert.equal(statuses(text).length, target === "/exact" ? 2 : 1, target);
+    assert.equal(text.split(answered)[1]?.split("HTTP/1.1")[0], body, target);
+    assert.doesNotMatch(text, /content-length: 99|transfer-encoding/);
+  }
+  server.shutdown();
+  await server.finished;
+});
+
+Deno.test("an answer with bytes above ASCII is whole, however it is written", async () => {
+  const headers: [string, string][] = [["x-city", "Z\u00fcrich".repeat(20)]];
+  const size = 200 * 1024;
+  const body = new Uint8Array(size).fill(0x62);
+  const { port, server } = serving({
+    handle: async (exchange) => {
+      const [, way, count] = exchange.target.split("/");
+      const bytes = body.subarray(0, Number(count));
+      if (way === "reply") return await exchange.reply({ status: 200, headers }, bytes);
+      exchange.begin({ status: 200, headers, contentLength: way === "length" ? bytes.length : null });
+      if (way === "apart") await exchange.write(new Uint8Array(0));
+      await exchange.end(bytes);
+    },
+  });
+  for (const way of ["reply", "length", "chunked", "apart"]) {
+    for (const count of [0, 1, size]) {
+      using client = await RawClient.connect(port);
+      await client.send(`GET /${way}/${count} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      await client.readToEnd();
+      const head = client.text.split("\r\n\r\n")[0] ?? "";
+      assert.match(head, /\r\ndate: [^]*GMT\r\nconnection: close$/, `${way} ${count}`);
+      const isChunked = way === "chunked" || way === "apart";
+      const expected = isChunked ? (count === 0 ? 0 : count.toString(16).length + 4 + count) + 5 : count;
+      assert.equal(client.body.length, expected, `${way} ${count}`);
+    }
+  }
   server.shutdown();
   await server.finished;
 });

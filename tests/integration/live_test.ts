@@ -36,28 +36,26 @@ async function hasSqlite3(): Promise<boolean> {
   }
 }
 
-Deno.test("a row typed by hand is used within a second, without a restart", async (t) => {
+Deno.test("a row typed by hand is used soon, without a restart", async (t) => {
   await using first = new FakeUpstream(chatReply("first"));
   await using second = new FakeUpstream(chatReply("second"));
   await using router = await Router.start();
   const isSqlite3There = await hasSqlite3();
   const execute = (sql: string) =>
     isSqlite3There ? sqlite3(router, sql) : Promise.resolve(router.execute(sql));
-  /** Waits for this status, one second at most after the change. */
-  const withinASecond = async (change: string, isSeen: (response: Response) => boolean) => {
+  /** Waits for the change to show. That the database is read twice a second is shown with a clock of its own (registry_test). */
+  const soonAfter = async (change: string, isSeen: (response: Response) => boolean) => {
     await execute(change);
-    const changedMs = performance.now();
     await eventually(async () => {
       const response = await router.chat();
       await response.body?.cancel();
       return isSeen(response) ? response.status : null;
     }, change);
-    assert.ok(performance.now() - changedMs < 1_000);
   };
 
   await t.step("added", async () => {
     assert.equal((await router.chat()).status, 503);
-    await withinASecond(
+    await soonAfter(
       `INSERT INTO openai_upstreams(sk, endpoint) VALUES('sk-by-hand', '${first.endpoint}')`,
       (response) => response.status === 200,
     );
@@ -65,7 +63,7 @@ Deno.test("a row typed by hand is used within a second, without a restart", asyn
   });
 
   await t.step("changed", async () => {
-    await withinASecond(
+    await soonAfter(
       `UPDATE openai_upstreams SET sk = 'sk-rotated', name = 'renamed', endpoint = '${second.endpoint}'`,
       (response) => response.headers.get("x-oar-upstream") === "renamed",
     );
@@ -73,26 +71,26 @@ Deno.test("a row typed by hand is used within a second, without a restart", asyn
   });
 
   await t.step("disabled and enabled", async () => {
-    await withinASecond("UPDATE openai_upstreams SET enabled = 0", (response) => response.status === 503);
-    await withinASecond("UPDATE openai_upstreams SET enabled = 1", (response) => response.status === 200);
+    await soonAfter("UPDATE openai_upstreams SET enabled = 0", (response) => response.status === 503);
+    await soonAfter("UPDATE openai_upstreams SET enabled = 1", (response) => response.status === 200);
   });
 
   await t.step("reordered", async () => {
-    await withinASecond(
+    await soonAfter(
       `INSERT INTO openai_upstreams(sk, endpoint, name, position) VALUES('sk-2', '${first.endpoint}', 'before', -1)`,
       (response) => response.headers.get("x-oar-upstream") === "before",
     );
   });
 
   await t.step("deleted as the Go program did", async () => {
-    await withinASecond(
+    await soonAfter(
       "UPDATE openai_upstreams SET deleted_at = '2026-01-02 03:04:05.678901+08:00' WHERE name = 'before'",
       (response) => response.headers.get("x-oar-upstream") === "renamed",
     );
   });
 
   await t.step("deleted for good", async () => {
-    await withinASecond("DELETE FROM openai_upstreams", (response) => response.status === 503);
+    await soonAfter("DELETE FROM openai_upstreams", (response) => response.status === 503);
   });
 });
 

@@ -9,7 +9,7 @@ import {
   SAME_ORIGIN,
 } from "../support/admin.ts";
 import { RawClient } from "../support/raw_client.ts";
-import { Router, runProgram, TEST_TOKEN } from "../support/router.ts";
+import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
 
 const KEY = "sk-upstream-secret-0123456789";
@@ -214,41 +214,60 @@ Deno.test("behind a trusted proxy that speaks https the cookie is Secure, and an
   assert.match(login.headers.get("set-cookie") ?? "", /; Secure/);
 });
 
-Deno.test("wrong tokens are counted: per address, with Retry-After, also as bearer", async (t) => {
+Deno.test("wrong tokens have to wait, longer each time, and the right one never does", async (t) => {
   await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
   const token = adminTokenOf(router);
-  const from = (ip: string) => ({ ...SAME_ORIGIN, "x-forwarded-for": ip });
-
-  await t.step("ten are allowed, then even the right one has to wait", async () => {
-    for (let n = 0; n < 10; n++) {
-      assert.equal(
-        await statusOf(await postLogin(router, { token: `wrong ${n}`, headers: from("192.0.2.1") })),
-        403,
-      );
-    }
-    const response = await postLogin(router, { token, headers: from("192.0.2.1") });
-    assert.equal(await statusOf(response), 429);
-    const seconds = Number(response.headers.get("retry-after"));
-    assert.ok(seconds > 0 && seconds <= 300, String(seconds));
-    const bearer = await fetch(adminUrl(router, "/api/tokens"), {
-      headers: { "authorization": `Bearer ${token}`, "x-forwarded-for": "192.0.2.1" },
+  const bearer = async (secret: string, ip: string): Promise<[status: number, retryAfter: number]> => {
+    const response = await fetch(adminUrl(router, "/api/tokens"), {
+      headers: { "authorization": `Bearer ${secret}`, "x-forwarded-for": ip },
     });
-    assert.equal(bearer.status, 429);
-    assert.match(bearer.headers.get("retry-after") ?? "", /^\d+$/);
-    assert.equal(await errorCode(bearer), "too_many_requests");
-  });
-  await t.step("others are not kept out", async () => {
-    assert.equal(await statusOf(await postLogin(router, { token, headers: from("192.0.2.2") })), 303);
-  });
-  await t.step("two hundred from everywhere close the door for a while", async () => {
-    for (let n = 0; n < 190; n++) {
-      const response = await fetch(adminUrl(router, "/api/tokens"), {
-        headers: { "authorization": "Bearer wrong", "x-forwarded-for": `198.51.100.${n}` },
-      });
-      assert.equal(await statusOf(response), 401);
+    await response.body?.cancel();
+    return [response.status, Number(response.headers.get("retry-after") ?? 0)];
+  };
+  const form = async (secret: string, ip: string): Promise<[status: number, retryAfter: number]> => {
+    const response = await postLogin(router, {
+      token: secret,
+      headers: { ...SAME_ORIGIN, "x-forwarded-for": ip },
+    });
+    await response.body?.cancel();
+    return [response.status, Number(response.headers.get("retry-after") ?? 0)];
+  };
+  const ways = [["form", form, 403, 303], ["bearer", bearer, 401, 200]] as const;
+  for (const [at, [name, ask, wrong, right]] of ways.entries()) {
+    await t.step(`by ${name}: ten from one /64, whatever its addresses, then 429`, async () => {
+      const address = (n: number) => `2001:db8:${at}:1:${(n * 977).toString(16)}::${n}`;
+      for (let n = 0; n < 10; n++) assert.deepEqual(await ask(`wrong-${n}`, address(n)), [wrong, 0]);
+      let waited = 0;
+      for (let n = 10; n < 22; n++) {
+        const [status, seconds] = await ask(`wrong-${n}`, address(n));
+        assert.equal(status, 429);
+        assert.ok(seconds > waited || seconds === 300, `${seconds} s after ${waited} s`);
+        waited = seconds;
+      }
+      assert.equal(waited, 300);
+      assert.equal((await ask(token, address(3)))[0], right);
+      assert.deepEqual(await ask("wrong", `2001:db8:${at}:2::1`), [wrong, 0]);
+    });
+  }
+  await t.step("an IPv4 address is the same in either form, and another one is another", async () => {
+    for (let n = 0; n < 10; n++) {
+      assert.equal((await bearer("wrong", n % 2 === 0 ? "192.0.2.1" : "::ffff:192.0.2.1"))[0], 401);
     }
-    assert.equal(await statusOf(await postLogin(router, { token, headers: from("203.0.113.1") })), 429);
+    assert.equal((await bearer("wrong", "::FFFF:c000:201"))[0], 429);
+    assert.equal((await bearer("wrong", "192.0.2.2"))[0], 401);
   });
+  await t.step(
+    "two hundred from everywhere make wrong ones wait, from wherever, and the right one passes",
+    async () => {
+      for (let n = 0; n < 200; n++) await bearer("wrong", `198.51.100.${n}`);
+      const [status, seconds] = await bearer("wrong", "203.0.113.1");
+      assert.equal(status, 429);
+      assert.ok(seconds > 0 && seconds <= 60, String(seconds));
+      assert.equal((await form("wrong", "203.0.113.2"))[0], 429);
+      assert.equal((await bearer(token, "203.0.113.1"))[0], 200);
+      assert.equal((await form(token, "198.51.100.1"))[0], 303);
+    },
+  );
   await t.step("/v1 knows nothing of it", async () => {
     assert.equal(await statusOf(await router.fetch("/metrics")), 200);
   });
@@ -423,4 +442,14 @@ Deno.test("the command line keeps the admin token apart from the clients'", asyn
   assert.equal((await runProgram(["token", "show"], { cwd })).stdout, `${TEST_TOKEN}\n`);
   const tokens = await askApi<{ name: string }[]>(router, "/tokens");
   assert.equal(tokens.length, 1);
+});
+
+Deno.test("a server says so when its admin token is short enough to be guessed", async () => {
+  await using router = await Router.start();
+  assert.ok(!router.text.includes("could be guessed"));
+  router.execute("UPDATE config_kvs SET value = 'fifteen-letters' WHERE key = 'admin'");
+  await using again = await Router.start({ directory: router.directory });
+  const line = await eventually(() => /^.*could be guessed.*$/m.exec(again.text)?.[0] ?? null, "the warning");
+  assert.match(line, /WARN.*15 characters.*token set --admin/);
+  assert.ok(!again.text.includes("fifteen-letters"));
 });

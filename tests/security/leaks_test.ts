@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { adminTokenOf } from "../support/admin.ts";
 import { FaultTable } from "../support/fault_table.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
@@ -16,6 +17,7 @@ import {
   FakeUpstream,
   head,
   LAST_CHUNK,
+  pieces,
   raw,
   refusingEndpoint,
   reply,
@@ -25,9 +27,26 @@ import {
 
 const KEY = "sk-CANARYKEY-0123456789abcdefghijklmnopqrstuvwxyz";
 const TOKEN = "tokCANARYTOKEN-0123456789-abcdefghijklmnop";
+const ADMIN = "admCANARYADMIN-0123456789-abcdefghijklmnop";
 const OWN = "own-CANARYOWN-0123456789-abcdefghijklmnop";
+/** In an endpoint's query, and as it is written there. */
+const QUERY_KEY = "CANARYQUERY/0123456789";
+const QUERY_KEY_WRITTEN = encodeURIComponent(QUERY_KEY);
 /** The beginnings: a mask shows three characters, a key that was cut shows more. */
-const CANARIES = ["CANARYKEY", "CANARYTOKEN", "CANARYOWN", "CANARYHOOK", "CANARYQUERY"];
+const CANARIES = ["CANARYKEY", "CANARYTOKEN", "CANARYOWN", "CANARYHOOK", "CANARYQUERY", "CANARYADMIN"];
+
+/** Where a client may put a token that is none of its business there. */
+const FIELDS: readonly ((token: string) => Record<string, string>)[] = [
+  (token) => ({ "x-custom": token }),
+  (token) => ({ "x-custom": `Basic ${btoa(`user:${token}`)}` }),
+  (token) => ({ "x-goog-api-key": token }),
+  (token) => ({ "api-key": `Token ${token}` }),
+  (token) => ({ "referer": `https://app.example/?key=${token}` }),
+  (token) => ({ "user-agent": `app/${token}` }),
+  (token) => ({ "x-request-id": token }),
+  (token) => ({ "openai-organization": token }),
+  (token) => ({ "sec-websocket-protocol": `openai-insecure-api-key.${token}` }),
+];
 
 function leaksIn(text: string): string {
   return CANARIES.filter((canary) => text.includes(canary)).join(" ") || "nothing";
@@ -36,19 +55,6 @@ function leaksIn(text: string): string {
 const echo = (text: string) => JSON.stringify({ error: { message: text, type: "invalid_request_error" } });
 const errorEvent = `data: ${echo(`bad key ${KEY} here`)}\n\n`;
 const content = chatEvents(["hello"]).slice(0, 2);
-
-/** Sends these HTTP chunks, each on its own once the client has been heard of. */
-function pieces(parts: readonly string[], status = 200): Script {
-  return async (_request, wire) => {
-    const type = status === 200 ? "text/event-stream" : "application/json";
-    await wire.write(head(status, { "content-type": type, "transfer-encoding": "chunked" }));
-    for (const part of parts) {
-      await wire.write(chunk(part));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    await wire.write(LAST_CHUNK);
-  };
-}
 
 function splitInTwo(text: string, at: number): string[] {
   return [text.slice(0, at), text.slice(at)];
@@ -101,6 +107,27 @@ const ECHOES: readonly [name: string, script: Script, isStream?: boolean][] = [
   ["a status line with the key", raw(`HTTP/1.1 999 ${KEY}\r\ncontent-length: 0\r\n\r\n`)],
 ];
 
+/** An error with a text that is JSON's already. */
+const quote = (text: string) => `{"error":{"message":"bad key ${text}","type":"invalid_request_error"}}`;
+/** What an upstream could do with the key in its endpoint's query, which it sees in every request. */
+const QUERY_ECHOES: readonly [name: string, script: (key: string) => Script, isStream?: boolean][] = [
+  ["a 401", (key) => reply(401, quote(key))],
+  ["a 404 that quotes the target", () => (request, wire) => reply(404, echo(request.target))(request, wire)],
+  ["a 400, split", (key) => pieces(splitInTwo(quote(key), 35), 400)],
+  ["a 200 that is an error", (key) => reply(200, quote(key))],
+  ["headers", (key) => reply(201, "{}", { "location": `https://a.example/?key=${key}`, "x-echo": key })],
+  ["an error event before content", (key) => pieces([`data: ${quote(key)}\n\n`]), true],
+  ["an error event after content", (key) => pieces([...content, `data: ${quote(key)}\n\n`]), true],
+  ["junk instead of HTTP", (key) => raw(`${key}\r\n\r\n`)],
+];
+/** How it could write it. */
+const QUERY_FORMS: Readonly<Record<string, string>> = {
+  "decoded": QUERY_KEY,
+  "as in the URL": QUERY_KEY_WRITTEN,
+  "as in the URL, in lower case": QUERY_KEY_WRITTEN.replace("%2F", "%2f"),
+  "with an escaped slash": QUERY_KEY.replace("/", "\\/"),
+};
+
 for (const format of ["text", "json"] as const) {
   Deno.test(`no canary leaves the router, with --log-format ${format} at every level`, async (t) => {
     const table = new FaultTable(`leaks, ${format} log`, t);
@@ -117,12 +144,18 @@ for (const format of ["text", "json"] as const) {
         { endpoint: `http://127.0.0.1:${upstream.port}/two/v1`, sk: KEY, name: "third", allow: "twice" },
         { endpoint: upstream.endpoint, sk: "asis", name: "asis", allow: "own" },
         {
-          endpoint: `${upstream.endpoint}?key=CANARYQUERY0123456789`,
+          endpoint: `${upstream.endpoint}?key=${QUERY_KEY_WRITTEN}`,
           sk: KEY,
           name: "query",
           allow: "query",
         },
-        { endpoint: `${refusingEndpoint()}?key=CANARYQUERY0123456789`, sk: KEY, name: "gone", allow: "gone" },
+        {
+          endpoint: `${upstream.endpoint}?key=${QUERY_KEY_WRITTEN}`,
+          sk: "asis",
+          name: "own-query",
+          allow: "own-query",
+        },
+        { endpoint: `${refusingEndpoint()}?key=${QUERY_KEY_WRITTEN}`, sk: KEY, name: "gone", allow: "gone" },
       ],
       args: ["--log-format", format, "--log-level", "debug", "--gate-ms", "60"],
       env: {
@@ -189,7 +222,7 @@ for (const format of ["text", "json"] as const) {
       return "as the upstream said it";
     });
     await table.case(
-      "the token in body, model, path, query, user agent",
+      "the token in body and model",
       "sent on, for the client's own risk",
       async () => {
         const ok = chatReply("ok");
@@ -198,26 +231,65 @@ for (const format of ["text", "json"] as const) {
           headers,
         });
         await ask(ok, { model: TOKEN });
-        for (const path of [`/models/${TOKEN}`, `/chat/completions?api_key=${TOKEN}`, `/${TOKEN}`]) {
-          const response = await router.fetch(path);
-          answered++;
-          await response.body?.cancel();
-        }
+        const response = await router.fetch(`/chat/completions?api_key=${TOKEN}`);
+        answered++;
+        await response.body?.cancel();
         const form = new FormData();
         form.set("model", "test-model");
         form.set("prompt", TOKEN);
         form.set("file", new Blob(["x"]), `${TOKEN}.txt`);
-        const response = await router.fetch("/audio/transcriptions", { method: "POST", body: form });
+        const transcribed = await router.fetch("/audio/transcriptions", { method: "POST", body: form });
         answered++;
-        await response.body?.cancel();
+        await transcribed.body?.cancel();
         return "sent on, for the client's own risk";
       },
     );
+    await table.case("the token in the path: client", "400, nothing", async () => {
+      const seen: string[] = [];
+      for (const path of [`/models/${TOKEN}`, `/${TOKEN}`]) {
+        const response = await router.fetch(path);
+        seen.push(`${response.status}, ${leaksIn(await response.text())}`);
+      }
+      return [...new Set(seen)].join("; ");
+    });
+    const former = adminTokenOf(router);
+    router.execute(`UPDATE config_kvs SET value = '${ADMIN}' WHERE key = 'admin'`);
+    await eventually(async () => {
+      const response = await router.fetch(`/models/${former}`);
+      await response.body?.cancel();
+      if (response.status === 400) return null;
+      answered++;
+      return true;
+    }, "the new admin token");
+    for (const [name, token] of Object.entries({ client: TOKEN, admin: ADMIN })) {
+      await table.case(`the ${name}'s token in every field, sent back: client`, "nothing", async () => {
+        const reflect: Script = (request, wire) =>
+          reply(500, JSON.stringify({ error: request.target, headers: [...request.headers] }))(request, wire);
+        let seen = "";
+        for (const field of FIELDS) seen += await ask(reflect, {}, { headers: field(token) });
+        upstream.script = reflect;
+        const response = await router.fetch(`/models?a=1&key=${token}&b=2`);
+        answered++;
+        return leaksIn(seen + await response.text());
+      });
+    }
     await table.case("a client's own key, quoted by an asis upstream: stored", "nothing", async () => {
       const headers = { "authorization": `Bearer ${OWN}`, "x-api-key": TOKEN };
       await ask(reply(401, echo(`Incorrect API key provided: ${OWN}`)), { model: "own" }, { headers });
       return "nothing";
     });
+    for (const [name, script, isStream = false] of QUERY_ECHOES) {
+      await table.case(`an endpoint's key in ${name}: client`, "nothing", async () => {
+        const headers = { "authorization": `Bearer ${OWN}`, "x-api-key": TOKEN };
+        let seen = "";
+        for (const form of Object.values(QUERY_FORMS)) {
+          for (const model of ["query", "own-query"]) {
+            seen += await ask(script(form), { model, stream: isStream }, { headers });
+          }
+        }
+        return leaksIn(seen);
+      });
+    }
     await table.case("an endpoint's key, quoted with the request's target: stored", "nothing", async () => {
       const quote: Script = (request, wire) => reply(404, echo(`no ${request.target}`))(request, wire);
       await ask(quote, { model: "query" });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { formatJson } from "../../src/cli/output.ts";
 import { redactKept, redactSecrets } from "../../src/core/secrets.ts";
+import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import { maskFor } from "../../src/proxy/masking.ts";
 import { upstreamHeaders } from "../../src/proxy/headers.ts";
 
@@ -11,7 +12,7 @@ const MASKED = "sk-*****************";
 const ERROR = `data: {"error":{"message":"bad key ${KEY}"}}\n\n`;
 const CONTENT = `data: {"choices":[{"delta":{"content":"${KEY}, sk-sec"}}]}\n\n`;
 
-const mask = maskFor(KEY) ?? assert.fail("a key has a mask");
+const mask = maskFor({ sk: KEY, endpoint: "https://a.example/v1" }) ?? assert.fail("a key has a mask");
 
 Deno.test("maskWithin() masks whole occurrences and leaves every other chunk the object that it was", () => {
   const chunk = (text: string) => new TextEncoder().encode(text);
@@ -58,7 +59,7 @@ Deno.test("no header of a client names the credential of an upstream that has it
   });
   for (const authStyle of ["bearer", "x-api-key", "api-key"] as const) {
     const upstream = { sk: KEY, endpoint: "https://a.example/v1", authStyle };
-    const sent = [...upstreamHeaders({ headers }, upstream, () => false) ?? []];
+    const sent = [...upstreamHeaders({ headers }, upstream, NO_TOKENS) ?? []];
     assert.doesNotMatch(JSON.stringify(sent), /own/);
     assert.equal(sent.filter(([, value]) => value.includes(KEY)).length, 1);
   }

@@ -14,7 +14,11 @@ import { toFinetuneExample } from "../../src/cli/records/finetune.ts";
 import { toInbound } from "../../src/cli/records/replay_request.ts";
 import { viewRecord } from "../../src/cli/records/view.ts";
 import { TrustedProxies } from "../../src/core/client_ip.ts";
-import { classify, endpointKind, pathProblem } from "../../src/core/endpoint.ts";
+import { classify, endpointKind } from "../../src/core/endpoint.ts";
+import { formProblem } from "../../src/core/form_problem.ts";
+import { JsonPieces, readFields } from "../../src/core/request_fields.ts";
+import { TokenGuard } from "../../src/core/token_guard.ts";
+import { pathProblem } from "../../src/core/request_path.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
 import { withModel } from "../../src/core/model_alias.ts";
 import { multipartBoundary, readFormParts } from "../../src/core/multipart.ts";
@@ -55,6 +59,8 @@ const ENDPOINT_KINDS = ["chat", "completions", "responses", "messages", "other"]
 
 const encoder = new TextEncoder();
 const SECRETS = ["aaaaaaaaaaaaaaaaaaaa", "eyJeyJeyJeyJeyJeyJ", `${"-".repeat(60)}b`, `b${" ".repeat(60)}`];
+const FORM_TYPE = "multipart/form-data; boundary=boundary";
+const GUARD = new TokenGuard(SECRETS);
 const redact = redactor(() => ["known-secret-0123456789"]);
 
 /** Heads, names, addresses: at most 64 KiB reach us. */
@@ -67,12 +73,22 @@ const NAMES: readonly Case[] = [
   ["framing: Transfer-Encoding", (text) => requestFraming(headOf("transfer-encoding", text))],
   ["framing: Content-Length", (text) => requestFraming(headOf("content-length", text))],
   ["framing: Connection", (text) => isPersistent(headOf("connection", text))],
-  ["a target", (text) => readTarget({ headers: new HeaderFields([["host", "x"]]), target: `/v1/${text}` })],
-  ["an absolute target", (text) => readTarget({ headers: new HeaderFields(), target: `http://${text}` })],
-  ["a Host", (text) => readTarget({ headers: new HeaderFields([["host", text]]), target: "/v1/x" })],
+  [
+    "a target",
+    (text) =>
+      readTarget({ method: "GET", headers: new HeaderFields([["host", "x"]]), target: `/v1/${text}` }),
+  ],
+  [
+    "an absolute target",
+    (text) => readTarget({ method: "GET", headers: new HeaderFields(), target: `http://${text}` }),
+  ],
+  [
+    "a Host",
+    (text) => readTarget({ method: "GET", headers: new HeaderFields([["host", text]]), target: "/v1/x" }),
+  ],
   ["a path", (text) => pathProblem(`/v1/${text}`)],
   ["the kind of a path", (text) => endpointKind(`/v1/${text}/models/${text}`)],
-  ["the model in a path", (text) => classify(`/v1/models/${text}`, null, null)],
+  ["the model in a path", (text) => classify(`/v1/models/${text}`, { contentType: null, bytes: null })],
   ["a Content-Type: boundary", (text) => multipartBoundary(`multipart/form-data${text}; boundary=${text}`)],
   ["a Content-Type: of a form or JSON", (text) => refuseContentType(`multipart/form-data; ${text}`)],
   ["a Content-Type: of a stream", (text) => isEventStreamType(`${text}text/event-stream`)],
@@ -80,10 +96,10 @@ const NAMES: readonly Case[] = [
   ["a Cookie", (text) => parseCookies(`a=${text}`, "oar_admin")],
   ["an X-Forwarded-For", (text) => proxies.clientIp("127.0.0.1", `${text}, 127.0.0.1`)],
   ["an Authorization", (text) => bearerToken(`bearer ${text}x`)],
-  ["headers to an upstream", (text) => upstreamHeaders({ headers: fieldsOf(text) }, UPSTREAM, () => false)],
+  ["headers to an upstream", (text) => upstreamHeaders({ headers: fieldsOf(text) }, UPSTREAM, GUARD)],
   [
     "headers to a client",
-    (text) => clientHeaders(fieldsOf(text), { ...ROUTER, mask: new SecretMask(SECRETS[2] ?? "") }),
+    (text) => clientHeaders(fieldsOf(text), { ...ROUTER, mask: new SecretMask([SECRETS[2] ?? ""]) }),
   ],
   ["the URL at an upstream", (text) => upstreamUrl("https://h/v1?a=b", `/v1/${text}`, text)],
   ["a Retry-After", (text) => retryAfterMs(new HeaderFields([["retry-after", text]]), 0)],
@@ -102,10 +118,18 @@ const NAMES: readonly Case[] = [
 const TEXTS: readonly Case[] = [
   [
     "a JSON body",
-    (text) => classify("/v1/chat/completions", "application/json", encoder.encode(`{"a":"${text}`)),
+    (text) => classify("/v1/chat/completions", jsonBody(`{"a":"${text}`)),
   ],
-  ["a JSON body of anything", (text) => classify("/v1/chat/completions", null, encoder.encode(`{${text}`))],
-  ["a JSON body to another model", (text) => withModel(encoder.encode(`{"model":"a",${text}`), null, "b")],
+  ["a JSON body of anything", (text) => classify("/v1/chat/completions", jsonBody(`{${text}`))],
+  ["a JSON body to another model", (text) => renamed(`{"model":"a","b":${text}}`)],
+  ["a JSON body in pieces", (text) => inPieces(encoder.encode(`{"a":"${text}`))],
+  ["a JSON body of anything in pieces", (text) => inPieces(encoder.encode(text))],
+  ["a body labelled as something else", (text) => mislabelled(encoder.encode(text))],
+  ["a form that must be plain", (text) => formProblem(encoder.encode(text), FORM_TYPE, "boundary")],
+  [
+    "a form of parts that must be plain",
+    (text) => formProblem(encoder.encode(`--boundary\r\n${formOf(text)}`), FORM_TYPE, "boundary"),
+  ],
   ["a form", (text) => readFormParts(encoder.encode(text), "boundary")],
   ["a form's part", (text) => readFormParts(encoder.encode(`--boundary\r\n${text}\r\n\r\n`), "boundary")],
   ["a form with a boundary of dashes", (text) => readFormParts(encoder.encode(text), `${"-".repeat(198)}x`)],
@@ -236,6 +260,30 @@ function formOf(text: string): string {
   return `--boundary\r\n${head}\r\n\r\nx\r\n`.repeat(text.length / 8_100) + "--boundary--";
 }
 
+/** As restrictively as it can be looked at. */
+function jsonBody(text: string): Parameters<typeof classify>[1] {
+  return { contentType: "application/json", bytes: encoder.encode(text), text, isStrict: true };
+}
+
+function renamed(text: string): void {
+  const { modelPlace } = classify("/v1/chat/completions", jsonBody(text));
+  if (modelPlace !== null) withModel(encoder.encode(text), modelPlace, "b");
+}
+
+function inPieces(bytes: Uint8Array): void {
+  const pieces = new JsonPieces({ isStrict: true });
+  for (let at = 0; at < bytes.length; at += 4096) pieces.push(bytes.subarray(at, at + 4096));
+  pieces.end();
+}
+
+function mislabelled(bytes: Uint8Array): void {
+  for (
+    const contentType of ["audio/wav", "application/x-www-form-urlencoded", "application/json; charset=x"]
+  ) {
+    readFields({ contentType, bytes, isStrict: true });
+  }
+}
+
 function parseEvents(text: string): void {
   const parser = new EventStreamParser({ onEvent: () => {} });
   const bytes = encoder.encode(text);
@@ -257,10 +305,10 @@ function captured(
 
 function masked(bytes: Uint8Array<ArrayBuffer>): void {
   for (const secret of SECRETS) {
-    const mask = new SecretMask(secret);
+    const mask = new SecretMask([secret]);
     for (let at = 0; at < bytes.length; at += 1024) mask.push(bytes.subarray(at, at + 1024));
     mask.flush();
-    new SecretMask(secret).maskWithin(bytes);
+    new SecretMask([secret]).maskWithin(bytes);
   }
 }
 

@@ -32,6 +32,11 @@ export class RawClient implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
   }
 
+  /** Ends our direction. */
+  async end(): Promise<void> {
+    await this.#connection.closeWrite();
+  }
+
   /** Reads until this text has come, and returns everything received; fails when the connection ends first. */
   async readUntil(text: string): Promise<string> {
     while (this.#received.indexOf(text) < 0) {

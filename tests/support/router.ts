@@ -45,6 +45,9 @@ export interface RouterOptions {
     /** Seconds. */
     readonly timeout?: number;
     readonly allow?: string;
+    readonly deny?: string;
+    /** JSON. */
+    readonly modelMap?: string;
     readonly authStyle?: string;
   }[];
   readonly args?: readonly string[];
@@ -104,9 +107,11 @@ export class Router implements AsyncDisposable {
           );
         }
         const insert = db.prepare(
-          "INSERT INTO openai_upstreams(sk, endpoint, name, timeout, allow, auth_style) VALUES(?, ?, ?, ?, ?, ?)",
+          "INSERT INTO openai_upstreams(sk, endpoint, name, timeout, allow, auth_style, deny, model_map) " +
+            "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
         );
-        for (const { sk, endpoint, name, timeout, allow, authStyle } of options.upstreams ?? []) {
+        for (const upstream of options.upstreams ?? []) {
+          const { sk, endpoint, name, timeout, allow, authStyle, deny, modelMap } = upstream;
           insert.run(
             sk ?? `sk-test-${crypto.randomUUID()}`,
             endpoint,
@@ -114,6 +119,8 @@ export class Router implements AsyncDisposable {
             timeout ?? null,
             allow ?? null,
             authStyle ?? null,
+            deny ?? null,
+            modelMap ?? null,
           );
         }
       } finally {

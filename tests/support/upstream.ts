@@ -300,6 +300,19 @@ export function chatEvents(words: readonly string[]): string[] {
   ];
 }
 
+/** Sends these HTTP chunks, each on its own once the client has been heard of. */
+export function pieces(parts: readonly string[], status = 200): Script {
+  return async (_request, wire) => {
+    const type = status === 200 ? "text/event-stream" : "application/json";
+    await wire.write(head(status, { "content-type": type, "transfer-encoding": "chunked" }));
+    for (const part of parts) {
+      await wire.write(chunk(part));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await wire.write(LAST_CHUNK);
+  };
+}
+
 /** Streams events, one HTTP chunk each. */
 export function stream(events: readonly string[]): Script {
   return async (_request, wire) => {

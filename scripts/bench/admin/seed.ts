@@ -3,6 +3,7 @@
  *
  * Deterministic: the same number gives the same records, apart from the time that they end at.
  */
+import { thisProcess } from "../../../src/store/processes.ts";
 import { ulid } from "ulid";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { openDatabase } from "../../../src/store/sqlite.ts";
@@ -54,7 +55,7 @@ export function seed({ path, count, endMs, onProgress }: SeedOptions): void {
     path,
     durability: "normal",
     instance: "seed",
-    pid: Deno.pid,
+    process: thisProcess(),
     busyTimeoutMs: 5_000,
     retention: KEEP_EVERYTHING,
   });

@@ -72,7 +72,6 @@ async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapsh
       clientName: REPLAY_CLIENT,
       clientToken: null,
       snapshot,
-      isRouterToken: () => false,
     });
     const record = records.get(exchange.requestId ?? "");
     if (record !== undefined) return record;

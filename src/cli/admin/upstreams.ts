@@ -5,7 +5,7 @@
  */
 import type { BreakerState } from "../../core/breaker.ts";
 import { RouterError } from "../../core/errors.ts";
-import { maskSecret, redactSecrets } from "../../core/secrets.ts";
+import { keysOf, maskSecret, redactSecrets } from "../../core/secrets.ts";
 import { ASIS, type Clock, type Upstream } from "../../core/types.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "../../http/admin/service.ts";
 import type { UpstreamClient } from "../../proxy/transport.ts";
@@ -26,6 +26,8 @@ export interface UpstreamAdminDeps {
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
   readonly clock: Clock;
+  /** An upstream's requests, and its key, go to another host from now on; no secrets. */
+  readonly onMoved: (upstream: { readonly id: number; readonly name: string; readonly to: string }) => void;
 }
 
 const TEST_LIMIT_MS = 10_000;
@@ -70,11 +72,19 @@ export class UpstreamAdmin {
   }
 
   async edit(id: number, input: UpstreamInput): Promise<UpstreamView> {
-    await answering(() => {
-      const changes = this.#changes(input, this.#row(id));
+    const isMoved = await answering(() => {
+      const row = this.#row(id);
+      const changes = this.#changes(input, row);
+      const isMoving = changes.endpoint !== undefined && !isSameOrigin(changes.endpoint, row.endpoint);
+      if (isMoving && hasOwnKey(row) && changes.sk === undefined) throw keyRequired(changes.endpoint);
       if (Object.keys(changes).length > 0) this.#deps.config.editUpstream(id, changes);
+      return isMoving;
     });
-    return await this.#viewOf(id);
+    const view = await this.#viewOf(id);
+    if (isMoved) {
+      this.#deps.onMoved({ id, name: view.name, to: URL.parse(view.endpoint)?.origin ?? "nowhere" });
+    }
+    return view;
   }
 
   async move(id: number, place: number): Promise<void> {
@@ -102,8 +112,9 @@ export class UpstreamAdmin {
     const startedMs = clock.monotonic();
     const answer = await askForModels(this.#deps, { upstream, limitMs: TEST_LIMIT_MS });
     const durationMs = Math.round(clock.monotonic() - startedMs);
+    const keys = keysOf(upstream);
     if ("problem" in answer) {
-      const message = redactSecrets(answer.problem.message, [upstream.sk]);
+      const message = redactSecrets(answer.problem.message, keys);
       return { isOk: false, status: null, durationMs, message, models: [] };
     }
     const verdict = judgeAnswer(answer, upstream);
@@ -111,10 +122,8 @@ export class UpstreamAdmin {
       isOk: verdict.level === "ok",
       status: answer.status,
       durationMs,
-      message: redactSecrets(verdict.message, [upstream.sk]),
-      models: answer.models.slice(0, MAX_MODELS).map((name) =>
-        redactSecrets(name.slice(0, 200), [upstream.sk])
-      ),
+      message: redactSecrets(verdict.message, keys),
+      models: answer.models.slice(0, MAX_MODELS).map((name) => redactSecrets(name.slice(0, 200), keys)),
     };
   }
 
@@ -159,6 +168,7 @@ export class UpstreamAdmin {
     const key = row !== null && input.key === keyOf(row) ? undefined : input.key;
     const isShown = row !== null && input.endpoint === showEndpoint(row.endpoint ?? "");
     const endpoint = isShown ? undefined : input.endpoint?.trim();
+    if (endpoint !== undefined && isMasked(endpoint)) throw maskedEndpoint();
     requireUsable({ sk: key, endpoint });
     const name = input.name === undefined || input.name === null ? input.name : readName(input.name);
     this.#requireFreeName(name, row?.id ?? null);
@@ -205,6 +215,45 @@ function requireUsable({ sk, endpoint }: { sk: string | undefined; endpoint: str
   throw new RouterError(400, "invalid_request", result.problem.replace(/^sk\b/, "key"));
 }
 
+/**
+ * Whether a key that goes to one of two endpoints can be seen by nobody else at the other: same scheme, host and port
+ * (https://url.spec.whatwg.org/#origin), so that case, a port that is the scheme's own, and other ways to write an IP
+ * address make no difference. False when either is no URL.
+ */
+function isSameOrigin(endpoint: string, other: string | null): boolean {
+  const origin = URL.parse(endpoint)?.origin;
+  return origin !== undefined && origin === URL.parse((other ?? "").trim())?.origin;
+}
+
+function hasOwnKey({ sk }: UpstreamRow): boolean {
+  const key = (sk ?? "").trim();
+  return key !== "" && key !== ASIS;
+}
+
+/** Whoever logs in may not see keys, and would, if a key followed its upstream to a host of theirs. */
+function keyRequired(endpoint: string | undefined): RouterError {
+  const origin = URL.parse(endpoint ?? "")?.origin;
+  return new RouterError(
+    400,
+    "key_required",
+    `key is missing: the endpoint is at another place now (${origin}), and a key is not sent on to another ` +
+      "scheme, host or port by itself; type the key again, in the same request",
+  );
+}
+
+/** A part that was shown masked has come back in an endpoint that was changed elsewhere. */
+function isMasked(endpoint: string): boolean {
+  return /…|%E2%80%A6/i.test(endpoint);
+}
+
+function maskedEndpoint(): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    "endpoint is refused: what it holds is masked (…); type its query in full",
+  );
+}
+
 function noSuchUpstream(id: number): RouterError {
   return new RouterError(404, "not_found", `There is no upstream ${id}; the list shows those that there are`);
 }
@@ -239,5 +288,6 @@ function lastErrorOf(row: UpstreamRow, failures: readonly LastFailure[]): Upstre
   const found = failures.find(({ upstreamId }) => upstreamId === row.id);
   if (found === undefined) return null;
   const { atMs, errorClass, message } = found;
-  return { atMs, errorClass, message: row.sk === null ? message : redactSecrets(message, [row.sk]) };
+  const keys = keysOf({ sk: row.sk ?? "", endpoint: row.endpoint ?? "" });
+  return { atMs, errorClass, message: redactSecrets(message, keys) };
 }

@@ -4,6 +4,7 @@
 import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
+import { NO_TOKENS } from "../../core/token_guard.ts";
 import { ASIS, type Clock, type Inbound, type Upstream } from "../../core/types.ts";
 import { TimedReader } from "../../proxy/timed_reader.ts";
 import { type ReplyBody, send, type TransportDeps } from "../../proxy/transport.ts";
@@ -74,7 +75,7 @@ export async function askForModels(
   const result = await send(deps, { inbound, upstream }, {
     headersTimeoutMs: limitMs,
     cancellation: new Cancellation(),
-    isRouterToken: () => false,
+    guard: NO_TOKENS,
   });
   switch (result.type) {
     case "reply": {
@@ -93,6 +94,14 @@ export async function askForModels(
           advice: `check its host and port (${
             hostOf(upstream)
           }), the network, and HTTPS_PROXY if you need one`,
+        },
+      };
+    case "bad_reply":
+      return {
+        problem: {
+          level: "fail",
+          message: `cannot be used: ${result.message}`,
+          advice: "tell whoever runs it",
         },
       };
     case "timeout":
@@ -121,6 +130,8 @@ function modelsRequest(clock: Clock): Inbound {
     query: "",
     kind: "other",
     model: null,
+    shownModel: null,
+    modelPlace: null,
     isStream: false,
     headers: new Headers({
       "accept": "application/json",

@@ -7,7 +7,8 @@ import { Cancellation } from "../../core/cancellation.ts";
 import { type Capture, createCapture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import { firstByteTimeout } from "../../core/policy.ts";
-import { redactSecrets } from "../../core/secrets.ts";
+import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import { NO_TOKENS } from "../../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../../core/types.ts";
 import { isEventStreamType } from "../../proxy/gate.ts";
 import { TimedReader } from "../../proxy/timed_reader.ts";
@@ -41,13 +42,13 @@ export async function exchange(
     // Nothing waits behind this upstream, so it gets the time of an only one.
     headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
     cancellation: new Cancellation(),
-    isRouterToken: () => false,
+    guard: NO_TOKENS,
   });
   const elapsedMs = () => deps.clock.monotonic() - inbound.startedMonoMs;
   const reply = result.type === "reply"
     ? await readReply(result, { inbound, deps, elapsedMs })
     : unanswered(problemOf(result), elapsedMs());
-  return withoutSecret(reply, upstream.sk);
+  return withoutKeys(reply, upstream);
 }
 
 interface ReadContext {
@@ -144,6 +145,7 @@ function unanswered(error: string, elapsedMs: number): ReplayedReply {
 function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
   switch (result.type) {
     case "connect_error":
+    case "bad_reply":
       return result.message;
     case "timeout":
       return `no answer within ${result.limitMs / 1000} s`;
@@ -157,8 +159,9 @@ function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
 }
 
 /** Error bodies of some providers repeat the key. */
-function withoutSecret(reply: ReplayedReply, sk: string): ReplayedReply {
-  const clean = (text: string): string => redactSecrets(text, [sk]);
+function withoutKeys(reply: ReplayedReply, upstream: Upstream): ReplayedReply {
+  const keys = keysOf(upstream);
+  const clean = (text: string): string => redactSecrets(text, keys);
   return {
     ...reply,
     response: clean(reply.response),

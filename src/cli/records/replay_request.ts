@@ -4,8 +4,9 @@
  * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
  */
 import { asObject, parseJson } from "../../capture/json.ts";
-import { classify, pathProblem } from "../../core/endpoint.ts";
+import { classify } from "../../core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../core/policy.ts";
+import { pathProblem } from "../../core/request_path.ts";
 import { ASIS, type Inbound, type Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { CommandError } from "../errors.ts";
@@ -40,7 +41,7 @@ export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
   const headers = new Headers({ "accept": "*/*", "user-agent": userAgent });
   const contentType = "application/json";
   if (body !== null) headers.set("content-type", contentType);
-  const classified = classify(path, contentType, body);
+  const { problem: _, ...classified } = classify(path, { contentType, bytes: body });
   if (classified.kind === "messages") headers.set("anthropic-version", ANTHROPIC_VERSION);
   return {
     ...classified,

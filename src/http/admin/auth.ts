@@ -10,7 +10,9 @@ import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
 import type { ClientExchange } from "../../wire/exchange.ts";
-import { type AdminSession, AdminSessions, isSame, LoginLimiter, SESSION_MS } from "./sessions.ts";
+import { formFieldsOf } from "./input.ts";
+import { LoginLimiter } from "./login_limiter.ts";
+import { type AdminSession, AdminSessions, isSame, SESSION_MS } from "./sessions.ts";
 
 /** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
 export interface AdminEnv {
@@ -64,16 +66,24 @@ export class AdminAuth {
     this.#limiter = new LoginLimiter(deps.monotonic);
   }
 
-  /** Lets nobody pass who has not logged in, and nothing unsafe that the page itself did not send. */
+  /** Lets nobody pass who has not logged in. Reads nothing of the body, which may be anybody's. */
   required(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
       const session = this.#bySecret(c) ?? this.#byCookie(c);
       if (session === null) return loginFirst(c);
-      if (session.csrfToken !== null && UNSAFE.has(c.req.method)) {
-        requireSameOrigin(c);
-        await requireCsrfToken(c, session.csrfToken);
-      }
       c.set("admin", session);
+      return await next();
+    };
+  }
+
+  /** Behind {@link required}: lets nothing unsafe pass that the page itself did not send. */
+  intended(): MiddlewareHandler<AdminEnv> {
+    return async (c, next) => {
+      const { csrfToken } = c.get("admin");
+      if (csrfToken !== null && UNSAFE.has(c.req.method)) {
+        requireSameOrigin(c);
+        await requireCsrfToken(c, csrfToken);
+      }
       return await next();
     };
   }
@@ -88,19 +98,17 @@ export class AdminAuth {
   /** `POST /admin/login` with the form fields `token` and `next`. */
   login = async (c: Context<AdminEnv>): Promise<Response> => {
     requireSameOrigin(c);
-    const { token, next: wanted } = await c.req.parseBody();
+    const { token, next: wanted } = await formFieldsOf(c);
     const next = safeNext(typeof wanted === "string" ? wanted : undefined);
-    const address = this.#addressOf(c);
-    const retryAfterSeconds = this.#limiter.waitSeconds(address);
-    if (retryAfterSeconds > 0) {
-      this.#deps.onRefused(429, "too_many_requests");
-      c.status(429);
-      c.header("retry-after", String(retryAfterSeconds));
-      return await this.#deps.renderLogin(c, { next, problem: { type: "too_many", retryAfterSeconds } });
-    }
     const id = typeof token === "string" && this.#isAdmin(token.trim()) ? this.#sessions.open() : null;
     if (id === null) {
-      this.#limiter.failed(address);
+      const retryAfterSeconds = this.#limiter.failed(this.#addressOf(c));
+      if (retryAfterSeconds > 0) {
+        this.#deps.onRefused(429, "too_many_requests");
+        c.status(429);
+        c.header("retry-after", String(retryAfterSeconds));
+        return await this.#deps.renderLogin(c, { next, problem: { type: "too_many", retryAfterSeconds } });
+      }
       this.#deps.onRefused(403, "invalid_authorization");
       c.status(403);
       return await this.#deps.renderLogin(c, { next, problem: { type: "wrong_token" } });
@@ -133,18 +141,16 @@ export class AdminAuth {
     // Any other scheme is a proxy's in front, whose credential the browser sends on.
     const secret = /^bearer\s+(\S+)\s*$/i.exec(c.req.header("authorization") ?? "")?.[1];
     if (secret === undefined) return null;
-    const address = this.#addressOf(c);
-    const waitSeconds = this.#limiter.waitSeconds(address);
+    if (this.#isAdmin(secret)) return { csrfToken: null };
+    const waitSeconds = this.#limiter.failed(this.#addressOf(c));
     if (waitSeconds > 0) {
       c.header("retry-after", String(waitSeconds));
       throw new RouterError(
         429,
         "too_many_requests",
-        `Too many wrong admin tokens; try again in ${waitSeconds} s`,
+        `Too many wrong admin tokens, and this is another; try again in ${waitSeconds} s`,
       );
     }
-    if (this.#isAdmin(secret)) return { csrfToken: null };
-    this.#limiter.failed(address);
     throw new RouterError(
       401,
       "invalid_authorization",
@@ -229,6 +235,6 @@ async function requireCsrfToken(c: Context<AdminEnv>, expected: string): Promise
 
 async function fieldOf(c: Context<AdminEnv>): Promise<string | undefined> {
   if (!FORM_TYPE.test(c.req.header("content-type") ?? "")) return undefined;
-  const field = (await c.req.parseBody())[CSRF_FIELD];
+  const field = (await formFieldsOf(c))[CSRF_FIELD];
   return typeof field === "string" ? field : undefined;
 }

@@ -4,6 +4,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
+import { isLoopback, splitHost } from "../../core/loopback.ts";
 import { type AdminEnv, peerOf } from "./auth.ts";
 
 /** https://www.w3.org/TR/CSP3/ ; nothing inline, nothing from anywhere else. */
@@ -42,8 +43,6 @@ export interface HostCheckDeps {
   readonly trustedProxies: TrustedProxies;
 }
 
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1|\[::1\])$/i;
-
 /**
  * A server that only this machine can reach answers only to this machine's names: a web site whose name was
  * rebound to 127.0.0.1 gets nothing (https://en.wikipedia.org/wiki/DNS_rebinding). A trusted proxy may use any name.
@@ -51,9 +50,9 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1|\[::1\])$/i;
 export function hostCheck({ boundTo, trustedProxies }: HostCheckDeps): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     const bound = boundTo();
-    if (bound !== null && LOOPBACK.test(bound.hostname) && !trustedProxies.trusts(peerOf(c))) {
-      const [, name = "", port = "80"] = /^(.*?)(?::(\d+))?$/.exec(c.req.header("host") ?? "") ?? [];
-      if (!LOOPBACK.test(name) || Number(port) !== bound.port) {
+    if (bound !== null && isLoopback(bound.hostname) && !trustedProxies.trusts(peerOf(c))) {
+      const { name, port } = splitHost(c.req.header("host") ?? "");
+      if (!isLoopback(name) || port !== bound.port) {
         throw new RouterError(
           421,
           "wrong_host",

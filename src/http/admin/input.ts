@@ -26,6 +26,20 @@ export async function optionalBodyOf<Schema extends z.ZodType>(
   return isEmpty ? checked(schema, {}) : await bodyOf(c, schema);
 }
 
+/**
+ * The fields of a form; none when the body is of another kind.
+ * @throws RouterError 400 when the body is not what its content-type says
+ */
+export async function formFieldsOf(c: Context<AdminEnv>): Promise<Record<string, string | File>> {
+  try {
+    return await c.req.parseBody();
+  } catch (error) {
+    // It came too late, or broke off: that is said already.
+    if (error instanceof RouterError) throw error;
+    throw invalid("The body is no form of the kind that its content-type says");
+  }
+}
+
 /** Each parameter once. */
 export function queryOf<Schema extends z.ZodType>(c: Context<AdminEnv>, schema: Schema): z.output<Schema> {
   const repeated = Object.entries(c.req.queries()).find(([, values]) => values.length > 1);

@@ -31,18 +31,8 @@ export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefuse
 
 /** Forms and JSON of the page are small. */
 const MAX_BODY_BYTES = 1024 * 1024;
-
-/** Anybody may send one: a token and a path. */
+/** A token and a path; anybody may send it. */
 const MAX_LOGIN_BYTES = 16 * 1024;
-
-function limitBody(maxSize: number): MiddlewareHandler<AdminEnv> {
-  return bodyLimit({
-    maxSize,
-    onError: () => {
-      throw new RouterError(413, "request_too_large", `The request is larger than ${maxSize / 1024} KiB`);
-    },
-  });
-}
 
 /** To be mounted at `/admin`. */
 export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
@@ -63,10 +53,11 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     await next();
   });
   routes.get("/login", auth.loginPage);
-  routes.post("/login", limitBody(MAX_LOGIN_BYTES), auth.login);
-  routes.use(limitBody(MAX_BODY_BYTES));
+  routes.post("/login", atMost(MAX_LOGIN_BYTES, "16 KiB"), auth.login);
   routes.route("/assets", deps.page.assets);
   routes.use(auth.required());
+  routes.use(atMost(MAX_BODY_BYTES, "1 MiB"));
+  routes.use(auth.intended());
   routes.post("/logout", auth.logout);
   routes.route("/", deps.api);
   routes.route("/", deps.page.views);
@@ -74,4 +65,13 @@ export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
     throw new RouterError(404, "not_found", `Nothing is here: ${c.req.method} ${c.req.path}`);
   });
   return routes;
+}
+
+function atMost(maxSize: number, shown: string): MiddlewareHandler<AdminEnv> {
+  return bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new RouterError(413, "request_too_large", `The request is larger than ${shown}`);
+    },
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * Who has logged in: the admin token, the sessions that it opened, and how often it may be guessed.
+ * Who has logged in: the admin token, and the sessions that it opened.
  *
  * Owns what is kept in memory of all that, always bounded. Session ids are kept as digests only. Knows nothing of
  * HTTP.
@@ -101,58 +101,4 @@ function randomText(): string {
     alphabet: "base64url",
     omitPadding: true,
   });
-}
-
-const WINDOW_MS = 5 * 60_000;
-const MAX_FAILURES_PER_ADDRESS = 10;
-const MAX_FAILURES = 200;
-const MAX_ADDRESSES = 1_000;
-
-interface Failures {
-  count: number;
-  readonly startedAtMs: number;
-}
-
-/** Counts wrong tokens in windows of five minutes: ten from one address, two hundred from all together. */
-export class LoginLimiter {
-  readonly #monotonic: () => number;
-  /** By address, oldest window first. */
-  readonly #byAddress = new Map<string, Failures>();
-  #all: Failures | null = null;
-
-  constructor(monotonic: () => number) {
-    this.#monotonic = monotonic;
-  }
-
-  /** Seconds to wait before another try counts; 0 when it may be made now. */
-  waitSeconds(address: string): number {
-    const own = this.#current(this.#byAddress.get(address) ?? null);
-    const all = this.#current(this.#all);
-    const blocks = [
-      ...(own !== null && own.count >= MAX_FAILURES_PER_ADDRESS ? [own] : []),
-      ...(all !== null && all.count >= MAX_FAILURES ? [all] : []),
-    ];
-    const waits = blocks.map(({ startedAtMs }) => startedAtMs + WINDOW_MS - this.#monotonic());
-    return Math.max(0, ...waits.map((ms) => Math.ceil(ms / 1000)));
-  }
-
-  failed(address: string): void {
-    this.#all = this.#counted(this.#all);
-    const own = this.#counted(this.#byAddress.get(address) ?? null);
-    this.#byAddress.set(address, own);
-    for (const oldest of this.#byAddress.keys()) {
-      if (this.#byAddress.size <= MAX_ADDRESSES) break;
-      this.#byAddress.delete(oldest);
-    }
-  }
-
-  #counted(failures: Failures | null): Failures {
-    const current = this.#current(failures) ?? { count: 0, startedAtMs: this.#monotonic() };
-    current.count++;
-    return current;
-  }
-
-  #current(failures: Failures | null): Failures | null {
-    return failures !== null && this.#monotonic() - failures.startedAtMs < WINDOW_MS ? failures : null;
-  }
 }

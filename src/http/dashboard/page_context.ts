@@ -30,7 +30,7 @@ export function pageContext(c: Context<AdminEnv>, nowMs: number): PageContext {
     format,
     csrf: c.get("admin")?.csrfToken ?? null,
     nowMs,
-    origin: new URL(c.req.url).origin,
+    origin: `http://${c.req.header("host") || "localhost"}`,
     done: isDone(messages, done) ? done : null,
     isPartial: c.req.header("hx-request") === "true",
   };

@@ -4,6 +4,7 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../admin/auth.ts";
+import { formFieldsOf } from "../admin/input.ts";
 import type { RecordDetail } from "../admin/service.ts";
 import { foldedTurns, TurnRange } from "./components/conversation.tsx";
 import { CutText } from "./components/cut_text.tsx";
@@ -117,7 +118,7 @@ export function recordRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.post("/:id/replay", async (c) => {
     const detail = await find(c);
-    const { upstream } = await c.req.parseBody();
+    const { upstream } = await formFieldsOf(c);
     const upstreamId = typeof upstream === "string" && /^\d{1,15}$/.test(upstream) ? Number(upstream) : null;
     try {
       const result = await service.replay(detail.record.id, upstreamId);

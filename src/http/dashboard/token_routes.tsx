@@ -3,6 +3,7 @@
  */
 import { type Context, Hono } from "hono";
 import type { AdminEnv } from "../admin/auth.ts";
+import { formFieldsOf } from "../admin/input.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";
 import { problemOf } from "./problem.ts";
@@ -74,6 +75,6 @@ export function tokenRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
 }
 
 async function nameOf(c: Context<AdminEnv>): Promise<string> {
-  const { name } = await c.req.parseBody();
+  const { name } = await formFieldsOf(c);
   return typeof name === "string" ? name.trim() : "";
 }

@@ -4,6 +4,7 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../admin/auth.ts";
+import { formFieldsOf } from "../admin/input.ts";
 import type { UpstreamInput, UpstreamView } from "../admin/service.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";
@@ -42,9 +43,19 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
     c: Context<AdminEnv>,
     { id, name }: UpstreamView,
     form: UpstreamForm,
-    problem: string | null,
+    error: unknown = null,
   ) =>
-    draw(c, <UpstreamEdit page={pageContext(c, now())} id={id} name={name} form={form} problem={problem} />);
+    draw(
+      c,
+      <UpstreamEdit
+        page={pageContext(c, now())}
+        id={id}
+        name={name}
+        form={form}
+        problem={error === null ? null : problemOf(c, error)}
+        isKeyRequired={error instanceof RouterError && error.code === "key_required"}
+      />,
+    );
   /** Understands a form, or says why not. */
   const inputOf = (c: Context<AdminEnv>, form: UpstreamForm): UpstreamInput => {
     const input = toInput(form, pageContext(c, now()).m);
@@ -54,7 +65,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
 
   routes.get("/", (c) => view(c));
   routes.post("/", async (c) => {
-    const form = readForm(await c.req.parseBody());
+    const form = readForm(await formFieldsOf(c));
     try {
       const { id } = await service.addUpstream(inputOf(c, form));
       return c.redirect(`/admin/upstreams?done=added#upstream-${id}`, 303);
@@ -64,15 +75,15 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.get("/:id{\\d+}", async (c) => {
     const upstream = await find(c);
-    return edit(c, upstream, formOf(upstream), null);
+    return edit(c, upstream, formOf(upstream));
   });
   routes.post("/:id{\\d+}", async (c) => {
     const upstream = await find(c);
-    const form = readForm(await c.req.parseBody());
+    const form = readForm(await formFieldsOf(c));
     try {
       await service.editUpstream(upstream.id, inputOf(c, form));
     } catch (error) {
-      return edit(c, upstream, form, problemOf(c, error));
+      return edit(c, upstream, form, error);
     }
     return c.redirect(`/admin/upstreams?done=saved#upstream-${upstream.id}`, 303);
   });
@@ -88,7 +99,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   });
   routes.post("/:id{\\d+}/move", async (c) => {
     const { id } = await find(c);
-    const { place } = await c.req.parseBody();
+    const { place } = await formFieldsOf(c);
     try {
       await service.moveUpstream(id, Number(place));
     } catch (error) {

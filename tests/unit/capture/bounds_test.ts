@@ -1,5 +1,6 @@
 /** What a capture does at its limits: it keeps less, says so, and still follows the end. */
 import assert from "node:assert/strict";
+import { isCostlyJson, MAX_VALUES } from "../../../src/capture/json_cost.ts";
 import { chatChunk, documentOf, events, replay, streamOf } from "./replay.ts";
 
 const USAGE = { prompt_tokens: 1, completion_tokens: 2 };
@@ -101,4 +102,27 @@ Deno.test("createCapture() holds a document that comes byte by byte", () => {
   const capture = documentOf("chat");
   for (let at = 0; at < bytes.length; at++) capture.push(bytes.subarray(at, at + 1));
   assert.equal(capture.finish(true).text.length, 300_000);
+});
+
+Deno.test("createCapture() keeps a document of very many values as it is, instead of parsing it for long", () => {
+  const body = (values: number) =>
+    `{"choices":[{"message":{"content":"hi"}}],"x":[${"{},".repeat(values)}1]}`;
+  const parsed = replay(documentOf("chat"), body(MAX_VALUES / 2 - 10)).reply;
+  assert.deepEqual([parsed.text, parsed.isTruncated], ["hi", false]);
+  const kept = replay(documentOf("chat"), body(MAX_VALUES / 2 + 10)).reply;
+  assert.deepEqual([kept.text, kept.isTruncated, kept.parseErrors], [body(MAX_VALUES / 2 + 10), true, 0]);
+  assert.equal(kept.isComplete, true);
+});
+
+Deno.test("createCapture() gives an event of very many values up, and reads on", () => {
+  const stream = `data: {"x":[${"{},".repeat(MAX_VALUES)}1]}\n\n` +
+    events(chatChunk({ content: "after" }), "[DONE]");
+  const { reply } = replay(streamOf("chat"), stream);
+  assert.deepEqual([reply.text, reply.isTruncated, reply.isComplete], ["after", true, true]);
+});
+
+Deno.test("isCostlyJson() counts values and not what is said in strings", () => {
+  assert.equal(isCostlyJson(JSON.stringify({ text: '[{,\\"'.repeat(MAX_VALUES) })), false);
+  assert.equal(isCostlyJson(`["${"\\".repeat(MAX_VALUES * 4)}`), false);
+  assert.equal(isCostlyJson("[".repeat(MAX_VALUES * 2)), true);
 });

@@ -159,6 +159,9 @@ test("what cannot be sent again as it was is refused in one line", [
   { ...RECORD, path: "@evil.example/v1" },
   { ...RECORD, method: "CONNECT" },
   { ...RECORD, upstreamId: 2 },
+  { ...RECORD, path: "/v1/..%2f..%2fadmin" },
+  { ...RECORD, path: "/v1/%252e%252e;x/admin" },
+  { ...RECORD, path: "/v1/models/cut\u2026" },
 ], async (bench) => {
   await using upstream = new FakeUpstream(chatReply("no"));
   bench.sql(insert(upstream.endpoint, "one"));
@@ -170,6 +173,9 @@ test("what cannot be sent again as it was is refused in one line", [
     [["4"], /its method or path is not one of the API/],
     [["5"], /its method or path is not one of the API/],
     [["6"], /upstream 2 forwards the client's own key \(asis\), which is never recorded: choose another/],
+    [["7"], /its method or path is not one of the API/],
+    [["8"], /its method or path is not one of the API/],
+    [["9"], /its method or path is not one of the API/],
     [["6", "--upstream", "own"], /upstream 2 forwards the client's own key/],
     [["6", "--upstream", "9"], /no upstream that can be used has that id or name/],
   ];

@@ -1,6 +1,6 @@
 /** Who the client is, behind trusted and untrusted proxies. */
 import assert from "node:assert/strict";
-import { type Cidr, parseCidr, TrustedProxies } from "../../../src/core/client_ip.ts";
+import { type Cidr, networkOf, parseCidr, TrustedProxies } from "../../../src/core/client_ip.ts";
 
 const cidrs = (...texts: string[]): Cidr[] => texts.map((text) => parseCidr(text) ?? assert.fail(text));
 
@@ -70,4 +70,23 @@ Deno.test("parseCidr() takes networks and addresses, and nothing else", () => {
   for (const text of ["", "10.0.0.0/33", "10.0.0/8", "host/8", "1.2.3.4/8/9", "1.2.3.4/", "::1/129"]) {
     assert.equal(parseCidr(text), null, text);
   }
+});
+
+Deno.test("networkOf() is an IPv4 address, or the first 64 bits of an IPv6 address", () => {
+  const table: readonly [string, string][] = [
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:c000:0201", "192.0.2.1"],
+    ["0:0:0:0:0:ffff:c000:201", "192.0.2.1"],
+    ["2001:db8:0:1::5", "2001:db8:0:1::/64"],
+    ["2001:0DB8:0000:0001:ffff:ffff:ffff:ffff", "2001:db8:0:1::/64"],
+    ["2001:db8:0:1:0:0:192.0.2.1", "2001:db8:0:1::/64"],
+    ["2001:db8::1", "2001:db8:0:0::/64"],
+    ["1::", "1:0:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["", ""],
+    ["unknown", "unknown"],
+  ];
+  for (const [address, network] of table) assert.equal(networkOf(address), network, address);
 });

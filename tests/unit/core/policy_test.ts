@@ -74,6 +74,15 @@ Deno.test("allowedUpstreams() leaves out what is disabled, not allowed, or denie
   assert.deepEqual(order(rows, { model: "claude" }), [3, 5]);
 });
 
+Deno.test("allowedUpstreams() takes an encoded letter of a path for the letter", () => {
+  const upstreams = [upstream(1, { deny: ["/v1/files*"] })];
+  const ids = (path: string) => allowedUpstreams(upstreams, { model: null, path }).map(({ id }) => id);
+  assert.deepEqual(ids("/v1/files"), []);
+  assert.deepEqual(ids("/v1/f%69les"), []);
+  assert.deepEqual(ids("/v1/%66%69%6C%65%73/a"), []);
+  assert.deepEqual(ids("/v1/%2566iles"), [1]);
+});
+
 Deno.test("allowedUpstreams() matches the path of a request without a model", () => {
   const rows = [upstream(1, { allow: ["/v1/files*"] }), upstream(2, { allow: ["gpt-*"] }), upstream(3)];
   assert.deepEqual(order(rows, { model: null }), [1, 3]);

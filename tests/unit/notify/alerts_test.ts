@@ -47,8 +47,8 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await Promise.resolve();
 }
 
-function failed(message: string): Alert {
-  return { type: "request_failed", ip: "1.2.3.4", model: "gpt-4o", status: 502, message, requestId: "01J" };
+function failed(message: string, model = "gpt-4o"): Alert {
+  return { type: "request_failed", ip: "1.2.3.4", model, status: 502, message, requestId: "01J" };
 }
 
 Deno.test("raise() sends the first alert of a cause at once to every channel", async () => {
@@ -123,8 +123,7 @@ Deno.test("a cause raised late in the minute of another is still folded for a wh
 Deno.test("a channel that hangs delays neither raise() nor another channel, and its queue is bounded", async () => {
   const good = new RecordingChannel("good");
   const { clock, notifier, results } = setUp([new HangingChannel(), good]);
-  const words = "abcdefghijkl".split("");
-  const causes = words.flatMap((a) => words.map((b) => failed(`${a}${b}`)));
+  const causes = Array.from({ length: 144 }, (_, n): Alert => ({ ...DOWN, upstream: `upstream ${n}` }));
   for (const cause of causes) {
     notifier.raise(cause);
     await settle();
@@ -234,6 +233,92 @@ Deno.test("without channels raise() does nothing and sets no timer", async () =>
   notifier.raise(DOWN);
   assert.equal(clock.pendingTimers, 0);
   await notifier.close(1000);
+});
+
+/** A text of letters only, another one for each number. */
+function word(n: number): string {
+  return `w${n.toString(26).replaceAll(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? "")}`;
+}
+
+Deno.test("clients cannot raise more than ten immediate alerts a minute, whatever they call their causes", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  for (let n = 0; n < 3000; n++) {
+    notifier.raise(failed(`boom ${word(n)}`, `model-${word(n)}`));
+    await settle();
+  }
+  assert.equal(channel.sent.length, 10);
+  notifier.raise(DOWN);
+  notifier.raise({ type: "records_dropped", reason: "disk_full" });
+  await settle();
+  assert.match(channel.texts.slice(10).join(), /is down.*Records are being lost/);
+  clock.advance(60_000);
+  await settle();
+  assert.equal(channel.sent.length, 13);
+  assert.equal(channel.texts[12]?.split("\n").length, 21);
+  notifier.raise(failed("afterwards"));
+  await settle();
+  assert.equal(channel.sent.length, 14);
+  await notifier.close(1000);
+});
+
+Deno.test("failures of models that were never served have one cause; of a model that was, their own", async () => {
+  const channel = new RecordingChannel("a");
+  const { notifier } = setUp([channel]);
+  const ask = (model: string) => notifier.raise(failed(`model ${model} has failed`, model));
+  notifier.served("gpt-five");
+  for (const model of ["evil-one", "evil-two", "gpt-five", "evil-three", "gpt-five"]) ask(model);
+  await settle();
+  assert.deepEqual(channel.sent.map(({ alert }) => "model" in alert ? alert.model : null), [
+    "evil-one",
+    "gpt-five",
+  ]);
+  for (let n = 0; n < 1000; n++) notifier.served(word(n));
+  ask("gpt-five");
+  await settle();
+  assert.equal(channel.sent.length, 2, "its name was forgotten for newer ones");
+  await notifier.close(1000);
+});
+
+Deno.test("what is urgent goes first in a queue, and has room in one that is full", async () => {
+  const texts: string[] = [];
+  let release = () => {};
+  const channel: Channel = {
+    name: "slow",
+    send: (message) => {
+      texts.push(message.text);
+      return new Promise((resolve) => release = resolve);
+    },
+  };
+  const { clock, notifier, results } = setUp([channel]);
+  // One is being sent; the others wait, with a digest for each of the minutes.
+  for (let minute = 0; minute < 12; minute++) {
+    for (let n = 0; n < 12; n++) notifier.raise(failed(`${word(minute)} ${word(n)}`));
+    await settle();
+    clock.advance(60_000);
+  }
+  assert.ok(results.includes("slow dropped"), "the queue is full");
+  const dropped = results.length;
+  const urgent: Alert[] = [
+    DOWN,
+    { type: "records_dropped", reason: "disk_full" },
+    { type: "upstream_recovered", upstream: "a" },
+  ];
+  for (const alert of urgent) notifier.raise(alert);
+  assert.equal(results.length, dropped + 3, "each has taken the place of another one");
+  for (let n = 0; n < 4; n++) {
+    release();
+    await settle();
+  }
+  assert.deepEqual(texts.slice(1, 4), [
+    "Upstream a is down: connection refused",
+    "Records are being lost, requests go on: the database cannot take them (disk_full)",
+    "Upstream a has recovered",
+  ]);
+  assert.match(texts[4] ?? "", /^IP: /);
+  const closed = notifier.close(1000);
+  clock.advance(1000);
+  await closed;
 });
 
 Deno.test("a message holds no more of any text than people can read, and redaction sees little more", async () => {

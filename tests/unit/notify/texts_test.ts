@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import type { Alert } from "../../../src/notify/notifier.ts";
-import { alertText, causeKey, digestText } from "../../../src/notify/texts.ts";
+import { alertText, causeKey, digestText, type Repeats } from "../../../src/notify/texts.ts";
 
 const same = (text: string) => text;
+const isServed = () => true;
 
 function failed(fields: Partial<Extract<Alert, { type: "request_failed" }>> = {}): Alert {
   return {
@@ -77,7 +78,7 @@ Deno.test("causeKey() does not tell apart what differs in client, identifiers an
     message: "Rate limit reached for org-cd34 on req_99a: try again in 12s",
     ip: "2.2.2.2",
   });
-  assert.equal(causeKey(a), causeKey(b));
+  assert.equal(causeKey(a, isServed), causeKey(b, isServed));
 });
 
 Deno.test("causeKey() tells apart type, model, status, message and upstream", () => {
@@ -92,11 +93,13 @@ Deno.test("causeKey() tells apart type, model, status, message and upstream", ()
     { type: "records_dropped", reason: "x" },
     { type: "records_resumed" },
   ] satisfies Alert[];
-  assert.equal(new Set(keys.map(causeKey)).size, keys.length);
+  assert.equal(new Set(keys.map((alert) => causeKey(alert, isServed))).size, keys.length);
 });
 
 Deno.test("causeKey() is bounded for a message and a model of any length", () => {
-  assert.ok(causeKey(failed({ model: "m".repeat(1e6), message: "word ".repeat(1e6) })).length < 300);
+  assert.ok(
+    causeKey(failed({ model: "m".repeat(1e6), message: "word ".repeat(1e6) }), isServed).length < 300,
+  );
 });
 
 Deno.test("digestText() lists the most frequent causes and sums up the rest", () => {
@@ -108,4 +111,57 @@ Deno.test("digestText() lists the most frequent causes and sums up the rest", ()
   assert.equal(lines.length, 21);
   assert.equal(lines[0], "25 more, the last: IP: 1.2.3.4 request gpt-4o error 502 with cause 24");
   assert.equal(lines[20], "15 more of 5 other causes");
+});
+
+Deno.test("causeKey() does not tell apart models that were never served, even when the message repeats them", () => {
+  const key = (model: string) =>
+    causeKey(failed({ model, message: `The model ${model} does not exist` }), () => false);
+  assert.equal(key("evil-abc"), key("evil-xyz"));
+  assert.notEqual(key("evil-abc"), causeKey(failed({ model: null }), () => false));
+});
+
+Deno.test("digestText() has room for what is urgent", () => {
+  const repeats: Repeats[] = Array.from(
+    { length: 30 },
+    (_, n) => ({ count: 100, last: failed({ message: `c ${n}` }) }),
+  );
+  repeats.push({ count: 1, last: { type: "upstream_down", upstream: "a", reason: "x" } });
+  assert.equal(digestText(repeats, same).split("\n")[0], "1 more, the last: Upstream a is down: x");
+});
+
+const HOSTILE: readonly [said: string, shown: string][] = [
+  ["@all", "[at]all"],
+  ["@room @here @channel", "[at]room [at]here [at]channel"],
+  ["\uff20all", "[at]all"],
+  ["@\u200ball", "[at]all"],
+  ['<at user_id="all">everyone</at>', '(at user_id="all")everyone(/at)'],
+  ["&lt;at user_id=all&gt;", "& lt;at user_id=all& gt;"],
+  ["<!channel> <https://evil.example|here>", "(!channel) (https[:]//evil[.]example|here)"],
+  ["http://evil.example/a", "http[:]//evil[.]example/a"],
+  ["HTTPS://EVIL.EXAMPLE", "HTTPS[:]//EVIL[.]EXAMPLE"],
+  ["h\u200bttp:/\u200b/evil.example", "http[:]//evil[.]example"],
+  ["www.evil.example/a evil\u3002example", "www[.]evil[.]example/a evil[.]example"],
+  ["[here](https://evil.example) ![x](a)", "[here] (https[:]//evil[.]example) ![x] (a)"],
+  ["somebody@evil.example", "somebody[at]evil[.]example"],
+  ["`code`", "'code'"],
+  ["left\u202eright", "leftright"],
+];
+const HARMLESS = [
+  "gpt-4.1-mini",
+  "meta-llama/Llama-3.1-8B",
+  "HTTP 503",
+  "a & b",
+  "took 3.5 s: too long",
+  "[1]",
+];
+
+Deno.test("alertText() makes neither links nor mentions of what clients and upstreams say", () => {
+  for (const [said, shown] of [...HOSTILE, ...HARMLESS.map((text) => [text, text] as const)]) {
+    const text = alertText(failed({ model: said, message: `no ${said}` }), same);
+    assert.equal(text, `IP: 1.2.3.4 request ${shown} error 502 with no ${shown}`);
+    const down = alertText({ type: "upstream_down", upstream: "api.openai.com", reason: said }, same);
+    assert.equal(down, `Upstream api.openai.com is down: ${shown}`);
+  }
+  const long = alertText(failed({ model: "@".repeat(1e5), message: "://".repeat(1e5) }), same);
+  assert.ok(long.length < 700);
 });

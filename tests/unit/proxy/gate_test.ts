@@ -57,7 +57,7 @@ for (
     const body = new OverwrittenBody(stream);
     const contentType = "text/event-stream";
     const headers = new HeaderFields([["content-type", contentType]]);
-    const proof = await prove({ type: "reply", status: 200, headers, body }, {
+    const proof = await prove({ type: "reply", status: 200, headers, contentLength: null, body }, {
       inbound: { method: "POST", kind: "chat", isStream: true },
       clock: systemClock,
       times: { gateMs: 1_000, firstTokenTimeoutMs: 1_000, idleTimeoutMs: 1_000 },

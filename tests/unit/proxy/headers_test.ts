@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NO_TOKENS, TokenGuard } from "../../../src/core/token_guard.ts";
 import {
   bearerToken,
   clientCredentials,
@@ -71,7 +72,7 @@ Deno.test("upstreamHeaders() guesses the style when none is set", () => {
   const headers = upstreamHeaders(
     { headers: new Headers({ authorization: "Bearer t" }) },
     upstream,
-    () => true,
+    NO_TOKENS,
   );
   assert.equal(headers?.get("x-api-key"), "sk-1");
   assert.equal(headers?.has("authorization"), false);
@@ -79,7 +80,7 @@ Deno.test("upstreamHeaders() guesses the style when none is set", () => {
 
 Deno.test("upstreamHeaders() of asis leaves out each credential that is a token of the router", () => {
   const upstream = { sk: "asis", endpoint: "https://a.example/v1", authStyle: null };
-  const isRouterToken = (credential: string) => credential === "token";
+  const guard = new TokenGuard(["token"]);
   const table: [sent: Record<string, string>, forwarded: Record<string, string> | null][] = [
     [{}, null],
     [{ authorization: "Bearer token" }, null],
@@ -91,7 +92,7 @@ Deno.test("upstreamHeaders() of asis leaves out each credential that is a token 
     [{ authorization: "Basic dXNlcg==" }, { authorization: "Basic dXNlcg==" }],
   ];
   for (const [sent, forwarded] of table) {
-    const headers = upstreamHeaders({ headers: new Headers(sent) }, upstream, isRouterToken);
+    const headers = upstreamHeaders({ headers: new Headers(sent) }, upstream, guard);
     headers?.delete("accept-encoding");
     assert.deepEqual(headers === null ? null : Object.fromEntries(headers), forwarded, JSON.stringify(sent));
   }
@@ -102,6 +103,8 @@ Deno.test("clientHeaders() of an answer of our own has ours only", () => {
   assert.deepEqual(Object.fromEntries(headers), {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "*",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "x-content-type-options": "nosniff",
     "x-oar-attempts": "2",
     "x-oar-request-id": "R",
   });

@@ -12,6 +12,8 @@ function makeSession(id: string, clock: FakeClock): RequestSession {
       id,
       kind: "chat",
       model: "m",
+      shownModel: "m",
+      modelPlace: null,
       isStream: true,
       method: "POST",
       path: "/v1/chat/completions",

@@ -112,3 +112,10 @@ Deno.test("every link of the README leads somewhere", () => {
     }
   }
 });
+
+Deno.test("every test that the threat model names is there", () => {
+  const text = Deno.readTextFileSync(new URL("docs/threat-model.md", root));
+  const named = matches(text, /`((?:[\w-]+\/)+(?:\w+_test\.ts)?)`/g);
+  assert.ok(named.some((path) => path.endsWith("_test.ts")));
+  for (const path of named) assert.ok(Deno.statSync(new URL(`tests/${path}`, root)), path);
+});

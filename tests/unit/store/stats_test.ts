@@ -1,3 +1,4 @@
+import { thisProcess } from "../../../src/store/processes.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../src/core/types.ts";
@@ -203,7 +204,7 @@ Deno.test("what was counted while another program held the lock is in the table 
       path,
       durability: "normal",
       instance: "counting",
-      pid: Deno.pid,
+      process: thisProcess(),
       busyTimeoutMs: 1,
       retention: KEEP_EVERYTHING,
     });

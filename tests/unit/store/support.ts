@@ -1,6 +1,7 @@
 /**
  * What the tests of the store share: records, clocks, temporary databases, waiting without sleeping.
  */
+import { thisProcess } from "../../../src/store/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/cli/clock.ts";
@@ -205,7 +206,7 @@ export function makeSession(path: string, retention: RetentionLimits = KEEP_EVER
     path,
     durability: "normal",
     instance: crypto.randomUUID(),
-    pid: Deno.pid,
+    process: thisProcess(),
     busyTimeoutMs: 5_000,
     retention,
   });

@@ -1,3 +1,4 @@
+import { eventually } from "../../support/router.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../src/core/types.ts";
@@ -422,6 +423,11 @@ Deno.test("RecordWriter turns the rows of dead processes into crashed, keeping w
     );
     const after = makeWriter(path, { instance: "after" });
     await after.writer.write(makeRecord({ requestId: "own", outcome: "in_flight" }));
+    // The thread asks which processes live, long before a heartbeat would be too old.
+    await eventually(() => {
+      const [row] = rowsOf(path, "SELECT outcome FROM records WHERE request_id = 'killed'");
+      return row?.["outcome"] === "crashed" ? row : null;
+    }, "the row of a killed process to be closed");
     const outcomes = rowsOf(path, "SELECT request_id, outcome, response FROM records ORDER BY id")
       .map((row) => Object.values(row));
     assert.deepEqual(outcomes, [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { replyFraming, requestFraming } from "../../../src/wire/framing.ts";
+import { ReplyError, replyFraming, requestFraming } from "../../../src/wire/framing.ts";
 import { MessageError, parseReplyHead, parseRequestHead } from "../../../src/wire/head.ts";
 
 const HOST = "\r\nHost: x";
@@ -27,6 +27,9 @@ const REFUSED: [name: string, head: string, status: number][] = [
   ["a blank in the target", `GET /a b HTTP/1.1${HOST}`, 400],
   ["a method that is no token", `G(T / HTTP/1.1${HOST}`, 400],
   ["HTTP/2.0", `GET / HTTP/2.0${HOST}`, 505],
+  ["HTTP/2.0 with a target above ASCII", `GET /\xe9 HTTP/2.0${HOST}`, 505],
+  ["a target in UTF-8", `GET /caf\xc3\xa9 HTTP/1.1${HOST}`, 400],
+  ["a query in Latin-1", `GET /?q=caf\xe9 HTTP/1.1${HOST}`, 400],
   ["no host", "GET / HTTP/1.1", 400],
   ["two hosts", `GET / HTTP/1.1${HOST}${HOST}`, 400],
   ["a bare line feed", `GET / HTTP/1.1${HOST}\nX-A: 1`, 400],
@@ -81,12 +84,115 @@ Deno.test("requestFraming() refuses what two parsers could read differently", ()
 
 Deno.test("replyFraming() knows replies without a body, and those that end with their connection", () => {
   const framing = (head: string, method = "POST") => replyFraming(parseReplyHead(head), method);
-  assert.deepEqual(framing("HTTP/1.1 200 OK\r\nContent-Length: 5", "HEAD"), { type: "none" });
-  assert.deepEqual(framing("HTTP/1.1 204 No Content"), { type: "none" });
-  assert.deepEqual(framing("HTTP/1.1 304 Not Modified\r\nContent-Length: 5"), { type: "none" });
-  assert.deepEqual(framing("HTTP/1.1 200 OK"), { type: "until_close" });
-  assert.deepEqual(framing("HTTP/1.1 200 OK\r\nContent-Length: 0"), { type: "length", bytes: 0 });
-  assert.deepEqual(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5"), {
-    type: "chunked",
-  });
+  const none = { type: "none" } as const;
+  const cases: [head: string, method: string, expected: ReturnType<typeof framing>][] = [
+    ["200 OK\r\nContent-Length: 5", "HEAD", { framing: none, contentLength: 5, isSure: false }],
+    ["200 OK\r\nContent-Length: 5\r\nContent-Length: 5", "HEAD", {
+      framing: none,
+      contentLength: 5,
+      isSure: false,
+    }],
+    ["200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", "HEAD", {
+      framing: none,
+      contentLength: null,
+      isSure: false,
+    }],
+    ["204 No Content", "GET", { framing: none, contentLength: null, isSure: false }],
+    ["204 No Content\r\nContent-Length: 5", "HEAD", { framing: none, contentLength: null, isSure: false }],
+    ["304 Not Modified\r\nContent-Length: 5", "GET", { framing: none, contentLength: 5, isSure: false }],
+    ["101 Switching\r\nContent-Length: 5", "GET", { framing: none, contentLength: null, isSure: false }],
+    ["200 OK", "GET", { framing: { type: "until_close" }, contentLength: null, isSure: false }],
+    ["200 OK\r\nContent-Length: 0", "GET", {
+      framing: { type: "length", bytes: 0 },
+      contentLength: 0,
+      isSure: true,
+    }],
+    ["205 Reset\r\nContent-Length: 0", "GET", {
+      framing: { type: "length", bytes: 0 },
+      contentLength: 0,
+      isSure: false,
+    }],
+    ["200 OK\r\nTransfer-Encoding: chunked", "GET", {
+      framing: { type: "chunked" },
+      contentLength: null,
+      isSure: true,
+    }],
+    ["200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", "GET", {
+      framing: { type: "chunked" },
+      contentLength: null,
+      isSure: false,
+    }],
+    ["200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: Chunked", "GET", {
+      framing: { type: "chunked" },
+      contentLength: null,
+      isSure: false,
+    }],
+    ["200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5", "GET", {
+      framing: { type: "length", bytes: 5 },
+      contentLength: 5,
+      isSure: false,
+    }],
+  ];
+  for (const [head, method, expected] of cases) {
+    assert.deepEqual(framing(`HTTP/1.1 ${head}`, method), expected, `${method} ${head}`);
+  }
+});
+
+const BAD_LENGTHS = [
+  "61,62",
+  "5, 5",
+  "5,",
+  "abc",
+  "-1",
+  "+5",
+  "0x5",
+  "5 5",
+  "",
+  "5.0",
+  "1e3",
+  "9".repeat(16),
+];
+
+Deno.test("replyFraming() refuses a reply whose length is malformed, also where it has no body", () => {
+  const places: [status: string, method: string, beside: string][] = [
+    ["200 OK", "GET", ""],
+    ["200 OK", "GET", "\r\nTransfer-Encoding: chunked"],
+    ["200 OK", "HEAD", ""],
+    ["204 No Content", "GET", ""],
+    ["205 Reset Content", "GET", ""],
+    ["304 Not Modified", "GET", ""],
+    ["500 Oops", "POST", ""],
+  ];
+  const lengths = [
+    ...BAD_LENGTHS.map((length) => `Content-Length: ${length}`),
+    "Content-Length: 5\r\nContent-Length: 6",
+    "Content-Length: 5\r\nContent-Length: abc",
+    "Content-Length: 5\r\nContent-Length: 05",
+  ];
+  for (const [status, method, beside] of places) {
+    for (const length of lengths) {
+      const head = parseReplyHead(`HTTP/1.1 ${status}\r\n${length}${beside}`);
+      assert.throws(() => replyFraming(head, method), ReplyError, `${method} ${status} ${length}${beside}`);
+    }
+  }
+});
+
+Deno.test("replyFraming() refuses codings that it does not know, and any in HTTP/1.0", () => {
+  const refused = [
+    "1.1 200 OK\r\nTransfer-Encoding: xchunked",
+    "1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
+    "1.1 200 OK\r\nTransfer-Encoding: chunked, gzip",
+    "1.1 200 OK\r\nTransfer-Encoding: chunked, identity",
+    "1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    "1.1 200 OK\r\nTransfer-Encoding: identity, identity",
+    "1.1 200 OK\r\nTransfer-Encoding: chunked;q=1",
+    "1.1 200 OK\r\nTransfer-Encoding: ",
+    "1.1 200 OK\r\nTransfer-Encoding: ,chunked",
+    "1.0 200 OK\r\nTransfer-Encoding: chunked",
+    "1.0 200 OK\r\nTransfer-Encoding: identity",
+    "1.0 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+  ];
+  for (const text of refused) {
+    assert.throws(() => replyFraming(parseReplyHead(`HTTP/${text}`), "GET"), ReplyError, text);
+  }
 });

@@ -82,6 +82,16 @@ const BROKEN: [name: string, chunks: string][] = [
   ["a bare line feed in an extension", "2;\nx\r\nab\r\n0\r\n\r\n"],
   ["a bare carriage return in an extension", "2;\rx\r\nab\r\n0\r\n\r\n"],
   ["an extension without an end", `2;${"x".repeat(2000)}`],
+  ["a control character in an extension", "2;a\x01b\r\nab\r\n0\r\n\r\n"],
+  ["a NUL in the extension of the last chunk", "2\r\nab\r\n0;\0\r\n\r\n"],
+  ["a DEL in an extension", '2;a="\x7f"\r\nab\r\n0\r\n\r\n'],
+  ["extensions of 100 bytes for each byte", `1;${"e".repeat(100)}\r\na\r\n`.repeat(300)],
+  ["more extensions than data over large chunks", `a;${"e".repeat(1000)}\r\n0123456789\r\n`.repeat(100)],
+  ["a trailer without a colon", "0\r\nx-a\r\n\r\n"],
+  ["a trailer without a name", "0\r\n: 1\r\n\r\n"],
+  ["a blank before a trailer's colon", "0\r\nx-a : 1\r\n\r\n"],
+  ["a folded trailer", "0\r\nx-a: 1\r\n x-b: 2\r\n\r\n"],
+  ["a control character in a trailer", "0\r\nx-a: 1\x02\r\n\r\n"],
   ["trailers without an end", `0\r\n${"x-a: 1\r\n".repeat(5000)}`],
 ];
 for (const [name, chunks] of BROKEN) {
@@ -118,4 +128,37 @@ Deno.test("what take() gave stays as it was, however much is taken after it", as
   for (const [n, piece] of pieces.entries()) {
     assert.ok(Buffer.compare(taken[n] ?? Buffer.alloc(0), piece) === 0, `piece ${n}`);
   }
+});
+
+Deno.test("chunks of one byte, and extensions within what the data allows, are read", async () => {
+  const small = "1\r\na\r\n".repeat(20_000);
+  assert.equal((await bodyOf(inputOf([`${small}0\r\n\r\n`]), { type: "chunked" })).length, 20_000);
+  const signed = `64;chunk-signature=${"f".repeat(64)}\r\n${"d".repeat(100)}\r\n`.repeat(1_000);
+  assert.equal((await bodyOf(inputOf([`${signed}0\r\n\r\n`]), { type: "chunked" })).length, 100_000);
+});
+
+Deno.test("a head that comes byte by byte is decoded once", async () => {
+  const head = `GET / HTTP/1.1\r\n${"x-a: 0123456789\r\n".repeat(1_000)}`;
+  const bytes = Buffer.from(`${head}\r\n`);
+  let at = 0;
+  const input = new ConnectionInput({
+    read: (target) => Promise.resolve(bytes.copy(target, 0, at, ++at)),
+  });
+  let decodedBytes = 0;
+  const { decode } = TextDecoder.prototype;
+  TextDecoder.prototype.decode = function (...args: Parameters<typeof decode>) {
+    decodedBytes += args[0]?.byteLength ?? 0;
+    return decode.apply(this, args);
+  };
+  try {
+    assert.equal(await readHead(input), head.slice(0, -2));
+  } finally {
+    TextDecoder.prototype.decode = decode;
+  }
+  assert.equal(decodedBytes, head.length - 2);
+});
+
+Deno.test("readHead() refuses empty lines without an end", async () => {
+  await assert.rejects(readHead(inputOf(Array<string>(10_000).fill("\r\n"))), { status: 400 });
+  await assert.rejects(readHead(inputOf(["\r\n".repeat(10_000)])), { status: 400 });
 });

@@ -6,11 +6,11 @@ import type { PageContext } from "../page_context.ts";
 import { AUTH_STYLES, EMPTY_FORM, type UpstreamForm } from "../upstream_form.ts";
 import { Field, Select } from "./parts.tsx";
 
-export function UpstreamFields({ page, form, isNew }: {
+export function UpstreamFields({ page, form, keyNeed }: {
   page: PageContext;
   form: UpstreamForm;
-  /** A key is needed. */
-  isNew: boolean;
+  /** `new`: one is needed; `kept`: the present one stays when none is typed; `again`: it must be typed once more. */
+  keyNeed: "new" | "kept" | "again";
 }): JSX.Element {
   const { m } = page;
   const { endpoint: _endpoint, key: _key, name: _name, ...more } = form;
@@ -33,11 +33,13 @@ export function UpstreamFields({ page, form, isNew }: {
         />
         <Field
           label={m.fieldKey}
-          hint={isNew ? m.fieldKeyHint : m.fieldKeyKeep}
+          hint={{ new: m.fieldKeyHint, kept: m.fieldKeyKeep, again: m.fieldKeyAgain }[keyNeed]}
           name="key"
           type="password"
           value={form.key}
-          required={isNew}
+          required={keyNeed !== "kept"}
+          aria-invalid={keyNeed === "again" ? "true" : undefined}
+          autofocus={keyNeed === "again"}
           isMono
           autocomplete="off"
         />

@@ -8,12 +8,14 @@ import { UpstreamFields } from "../components/upstream_fields.tsx";
 import type { PageContext } from "../page_context.ts";
 import type { UpstreamForm } from "../upstream_form.ts";
 
-export function UpstreamEdit({ page, id, name, form, problem }: {
+export function UpstreamEdit({ page, id, name, form, problem, isKeyRequired }: {
   page: PageContext;
   id: number;
   name: string;
   form: UpstreamForm;
   problem: string | null;
+  /** The key was left out, and is needed. */
+  isKeyRequired: boolean;
 }): JSX.Element {
   const { m } = page;
   return (
@@ -23,7 +25,7 @@ export function UpstreamEdit({ page, id, name, form, problem }: {
       </h1>
       <form method="post" action={`/admin/upstreams/${id}`} class="card">
         <CsrfField page={page} />
-        <UpstreamFields page={page} form={form} isNew={false} />
+        <UpstreamFields page={page} form={form} keyNeed={isKeyRequired ? "again" : "kept"} />
         <p class="buttons">
           <button type="submit" class="button button-main">{m.save}</button>
           <a class="button" href={`/admin/upstreams#upstream-${id}`}>{m.cancel}</a>

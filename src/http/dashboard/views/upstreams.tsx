@@ -42,7 +42,7 @@ export function Upstreams(props: UpstreamsProps): JSX.Element {
         <h2 id="add-title">{m.addUpstream}</h2>
         <form method="post" action="/admin/upstreams">
           <CsrfField page={page} />
-          <UpstreamFields page={page} form={form} isNew />
+          <UpstreamFields page={page} form={form} keyNeed="new" />
           <p class="buttons">
             <button type="submit" class="button button-main">{m.add}</button>
           </p>

@@ -22,6 +22,7 @@ interface Asked {
 async function ask(state: FakeState, path: string, init: RequestInit = {}): Promise<Asked> {
   const service = new FakeService(state);
   const headers = new Headers(init.headers);
+  headers.set("host", "127.0.0.1:8888");
   if (!headers.has("accept")) headers.set("accept", "text/html");
   const response = await mounted(service).request(`http://127.0.0.1:8888/admin${path}`, { ...init, headers });
   return {

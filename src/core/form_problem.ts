@@ -1,0 +1,84 @@
+/**
+ * Whether every upstream reads the same `model` out of a multipart/form-data body.
+ *
+ * Owns the one plain way to write a form, which is what browsers and SDKs do; parsers differ on all others. Copies
+ * nothing but the heads of parts. Linear in the body.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc7578
+ * @see https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
+ */
+import { Buffer } from "node:buffer";
+import { MAX_PARTS } from "./multipart.ts";
+
+const MAX_HEAD_BYTES = 4096;
+const MAX_CONTENT_TYPE_LENGTH = 256;
+const CONTENT_TYPE = /^multipart\/form-data; ?boundary=(?:"[\w'()+,./:=?-]{1,200}"|[\w'+.-]{1,200})$/i;
+/** `form-data; name="field"`, then perhaps a file's name. */
+const DISPOSITION = /^form-data; ?name="([^"\\]*)"(; ?filename\*?=.*)?$/i;
+
+/** Why parsers may differ on a form; null when they do not. */
+export function formProblem(body: Uint8Array, contentType: string | null, boundary: string): string | null {
+  if (
+    contentType === null || contentType.length > MAX_CONTENT_TYPE_LENGTH || !CONTENT_TYPE.test(contentType)
+  ) {
+    return "its content-type is not the plain one of a form";
+  }
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const delimiter = `--${boundary}`;
+  const separator = Buffer.from(`\r\n${delimiter}`);
+  // Some parsers take a bare line end before a delimiter, too.
+  if (bytes.indexOf(`\r${delimiter}`) >= 0) return MALFORMED;
+  let at = bytes.toString("latin1", 0, 2) === "\r\n" ? 2 : 0;
+  if (bytes.toString("latin1", at, at + delimiter.length) !== delimiter) return MALFORMED;
+  at += delimiter.length;
+  let models = 0;
+  for (let parts = 0; bytes.toString("latin1", at, at + 2) === "\r\n"; parts++) {
+    const headStart = at + 2;
+    const headLength = bytes.subarray(headStart, headStart + MAX_HEAD_BYTES).indexOf("\r\n\r\n");
+    const headEnd = headStart + headLength;
+    const next = headLength < 0 ? -1 : bytes.indexOf(separator, headEnd + 2);
+    if (next < 0 || bytes.indexOf(`\n${delimiter}`, headEnd + 2) !== next + 1) return MALFORMED;
+    const part = readHead(bytes.toString("latin1", headStart, headEnd));
+    if (part === null) return "a part of its form is not written in the plain way";
+    if (part.isModel) {
+      models++;
+      if (!part.isPlain || parts >= MAX_PARTS) return "its `model` is not a plain field of the form";
+    }
+    at = next + separator.length;
+  }
+  if (bytes.toString("latin1", at, at + 2) !== "--" || !isBlank(bytes.subarray(at + 2))) return MALFORMED;
+  return models > 1 ? "its `model` comes twice" : null;
+}
+
+const MALFORMED = "its form is malformed";
+
+/** Null when parsers may differ on the name. */
+function readHead(head: string): { readonly isModel: boolean; readonly isPlain: boolean } | null {
+  let name: string | null = null;
+  let isPlain = true;
+  for (const line of head.split("\r\n")) {
+    const colon = line.indexOf(":");
+    const field = line.slice(0, colon).toLowerCase();
+    const value = line.slice(colon + 1).trim();
+    // Folded lines, blanks before the colon and bare line ends are read in many ways.
+    if (colon <= 0 || !/^[a-z-]+$/.test(field) || /[\r\n]/.test(line)) return null;
+    if (field === "content-disposition") {
+      const match = DISPOSITION.exec(value);
+      if (match?.[1] === undefined || name !== null) return null;
+      name = match[1];
+      isPlain &&= match[2] === undefined;
+    } else if (field === "content-type") {
+      isPlain &&= /^text\/plain(?:; ?charset="?(?:utf-8|us-ascii)"?)?$/i.test(value);
+    } else if (field === "content-transfer-encoding") {
+      isPlain &&= /^(?:7bit|8bit|binary)$/i.test(value);
+    }
+  }
+  if (name === null || name.toLowerCase() === "_charset_") return null;
+  const isModel = name.trim().toLowerCase() === "model";
+  return { isModel, isPlain: isPlain && (!isModel || name === "model") };
+}
+
+/** What may follow the end of a form. */
+function isBlank(rest: Uint8Array): boolean {
+  return rest.length === 0 || (rest.length === 2 && rest[0] === 0x0d && rest[1] === 0x0a);
+}

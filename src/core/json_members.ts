@@ -1,0 +1,392 @@
+/**
+ * Finds a few top-level members of a JSON text in one pass, piece by piece as it comes, without building objects.
+ *
+ * Owns the grammar of RFC 8259, so that what it accepts is read the same way by every parser. Keeps no text but a
+ * key that crosses two pieces; memory is bounded by {@link MAX_DEPTH}. Must not know what the members are for.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc8259
+ */
+
+/** Half-open range of characters, from the beginning of the text. */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What a text said. */
+export interface JsonMembers {
+  /** Why the text is not JSON; null when it is. */
+  readonly problem: string | null;
+  /** Watched members that parsers read in different ways: they come twice, or their key is not in lower case. */
+  readonly ambiguous: ReadonlySet<string>;
+  /** The value of each watched member that is there, quotes included; the last one if it comes again. */
+  readonly spans: ReadonlyMap<string, Span>;
+}
+
+export interface ScannerOptions {
+  /** Also refuses control characters within strings, which costs a further pass. */
+  readonly isStrict: boolean;
+}
+
+/** Deeper texts are refused by most parsers (Go's encoding/json has the same limit). */
+export const MAX_DEPTH = 10_000;
+/** A longer key, as it is written, is none of the watched ones. */
+const MAX_KEY_LENGTH = 128;
+
+// States: what comes next, or what the next character is within.
+const AT_VALUE = 0;
+/** After `[`. */
+const AT_FIRST_ITEM = 1;
+/** After `{`. */
+const AT_FIRST_KEY = 2;
+/** After `,` in an object. */
+const AT_KEY = 3;
+const AT_COLON = 4;
+const AFTER_VALUE = 5;
+const IN_STRING = 6;
+const IN_ESCAPE = 7;
+/** Within the four digits of a `\u` escape. */
+const IN_UNICODE = 8;
+const IN_LITERAL = 9;
+/** After the whole text's value. */
+const DONE = 10;
+// Within a number; nothing but a number's states may follow here.
+const AFTER_MINUS = 11;
+const AFTER_ZERO = 12;
+const IN_INTEGER = 13;
+const AFTER_POINT = 14;
+const IN_FRACTION = 15;
+const AFTER_EXPONENT = 16;
+const AFTER_EXPONENT_SIGN = 17;
+const IN_EXPONENT = 18;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const OPENING_BRACKET = 0x5b;
+const CLOSING_BRACKET = 0x5d;
+const MINUS = 0x2d;
+const PLUS = 0x2b;
+const POINT = 0x2e;
+const ZERO = 0x30;
+const SPACE = 0x20;
+
+const MARK = 0xfeff;
+/** The mark in UTF-8, for texts of one character a byte. */
+const MARK_BYTES = [0xef, 0xbb, 0xbf];
+
+const ESCAPES = '"\\/bfnrtu';
+/** Any character below U+0020. */
+const CONTROL = /[^\x20-\uffff]/g;
+
+export class JsonMemberScanner {
+  readonly #watched: readonly string[];
+  readonly #isStrict: boolean;
+  readonly #spans = new Map<string, Span>();
+  #ambiguous: Set<string> | null = null;
+  #problem: string | null = null;
+  #state = AT_VALUE;
+  /** For each open array or object, whether it is an object. */
+  readonly #isObject: boolean[] = [];
+  /** Length of the pieces before the one that is being read. */
+  #offset = 0;
+  /** The string being read is a key. */
+  #isKey = false;
+  /** What has come of a top-level key that does not lie plainly in one piece. */
+  #key = "";
+  /** The watched member whose value is being read. */
+  #member: string | null = null;
+  #memberStart = 0;
+  #literal = "";
+  /** Of the literal, or of a `\u` escape. */
+  #left = 0;
+
+  /** @param watched names of members, in lower case */
+  constructor(watched: readonly string[], { isStrict }: ScannerOptions) {
+    this.#watched = watched;
+    this.#isStrict = isStrict;
+  }
+
+  /** The next characters of the text. */
+  push(text: string): void {
+    if (this.#problem === null) this.#scan(text);
+    this.#offset += text.length;
+  }
+
+  /** The text has ended. */
+  end(): JsonMembers {
+    const isNumber = this.#isObject.length === 0 && isNumberEnd(this.#state);
+    if (this.#problem === null && this.#state !== DONE && !isNumber) {
+      this.#problem = this.#offset === 0 ? "it is empty" : "it ends too early";
+    }
+    return { problem: this.#problem, ambiguous: this.#ambiguous ?? NONE, spans: this.#spans };
+  }
+
+  #scan(text: string): void {
+    const { length } = text;
+    // The next of each from where it was looked for last: every character is searched once.
+    let quote = -1;
+    let backslash = -1;
+    let control = this.#isStrict ? -1 : length;
+    let at = 0;
+    while (at < length) {
+      switch (this.#state) {
+        case IN_STRING: {
+          if (quote < at) quote = indexOr(text.indexOf('"', at), length);
+          if (backslash < at) backslash = indexOr(text.indexOf("\\", at), length);
+          if (control < at) control = nextControl(text, at);
+          const end = quote < backslash ? quote : backslash;
+          if (control < end) return this.#fail("a string holds a control character that is not escaped");
+          const isEnd = end === quote && end < length;
+          if (this.#isKey && this.#isObject.length === 1) this.#topLevelKey(text, { start: at, end, isEnd });
+          at = end + 1;
+          if (isEnd) {
+            if (this.#isKey) this.#state = AT_COLON;
+            else this.#valueEnded(at);
+          } else if (end < length) this.#state = IN_ESCAPE;
+          break;
+        }
+        case IN_ESCAPE:
+          if (!ESCAPES.includes(text.charAt(at))) {
+            return this.#fail("a string holds an escape that JSON does not have");
+          }
+          this.#noteEscape(text.charAt(at));
+          this.#left = 4;
+          this.#state = text.charAt(at++) === "u" ? IN_UNICODE : IN_STRING;
+          break;
+        case IN_UNICODE:
+          if (!isHexDigit(text.charCodeAt(at))) return this.#fail("a string holds a malformed \\u escape");
+          this.#noteEscape(text.charAt(at++));
+          if (--this.#left === 0) this.#state = IN_STRING;
+          break;
+        case IN_LITERAL:
+          if (text.charAt(at++) !== this.#literal.charAt(this.#literal.length - this.#left)) {
+            return this.#fail(NO_VALUE);
+          }
+          if (--this.#left === 0) this.#valueEnded(at);
+          break;
+        case AT_VALUE:
+        case AT_FIRST_ITEM:
+        case AT_FIRST_KEY:
+        case AT_KEY:
+        case AT_COLON:
+        case AFTER_VALUE:
+        case DONE:
+          at = this.#structure(text, at);
+          if (this.#problem !== null) return;
+          break;
+        default: {
+          const next = nextInNumber(this.#state, text.charCodeAt(at));
+          if (next !== null) {
+            this.#state = next;
+            at++;
+          } else if (isNumberEnd(this.#state)) this.#valueEnded(at);
+          else return this.#fail("a number is malformed");
+        }
+      }
+    }
+  }
+
+  /** Goes through what stands between strings, numbers and words; the index of the first character of those. */
+  #structure(text: string, from: number): number {
+    const open = this.#isObject;
+    let state = this.#state;
+    let at = from;
+    for (; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === SPACE || code === 0x0a || code === 0x0d || code === 0x09) continue;
+      if (state === AFTER_VALUE && code === COMMA) state = open[open.length - 1] ? AT_KEY : AT_VALUE;
+      else if (state === AT_COLON && code === COLON) state = AT_VALUE;
+      else if (isClosing(state, code, open[open.length - 1] === true)) {
+        open.pop();
+        this.#valueEnded(at + 1);
+        state = this.#state;
+      } else if (state === AT_VALUE || state === AT_FIRST_ITEM) {
+        this.#state = AT_VALUE;
+        this.#value(code, at);
+        state = this.#state;
+        if (state > AFTER_VALUE || this.#problem !== null) return at + 1;
+      } else if ((state === AT_KEY || state === AT_FIRST_KEY) && code === QUOTE) {
+        this.#isKey = true;
+        this.#key = "";
+        this.#state = IN_STRING;
+        return at + 1;
+      } else {
+        this.#fail(PROBLEMS[state] ?? NO_VALUE);
+        return at;
+      }
+    }
+    this.#state = state;
+    return at;
+  }
+
+  #value(code: number, at: number): void {
+    if (this.#member !== null && this.#isObject.length === 1) this.#memberStart = this.#offset + at;
+    switch (code) {
+      case QUOTE:
+        this.#isKey = false;
+        this.#state = IN_STRING;
+        return;
+      case OPENING_BRACE:
+      case OPENING_BRACKET:
+        if (this.#isObject.length === MAX_DEPTH) return this.#fail("it is nested too deeply");
+        this.#isObject.push(code === OPENING_BRACE);
+        this.#state = code === OPENING_BRACE ? AT_FIRST_KEY : AT_FIRST_ITEM;
+        return;
+      case MINUS:
+        this.#state = AFTER_MINUS;
+        return;
+      case ZERO:
+        this.#state = AFTER_ZERO;
+        return;
+      default: {
+        if (isDigit(code)) {
+          this.#state = IN_INTEGER;
+          return;
+        }
+        const literal = LITERALS.find((word) => word.charCodeAt(0) === code);
+        if (literal === undefined) {
+          return this.#isMark(code, this.#offset + at) ? undefined : this.#fail(NO_VALUE);
+        }
+        this.#literal = literal;
+        this.#left = literal.length - 1;
+        this.#state = IN_LITERAL;
+      }
+    }
+  }
+
+  /** JSON does not allow a byte order mark before it, and nearly all parsers skip one. */
+  #isMark(code: number, index: number): boolean {
+    const isStart = this.#isObject.length === 0 && this.#state === AT_VALUE;
+    return isStart && (code === MARK_BYTES[index] || (index === 0 && code === MARK));
+  }
+
+  /** @param end index behind the value's last character */
+  #valueEnded(end: number): void {
+    const depth = this.#isObject.length;
+    if (this.#member !== null && depth === 1) {
+      this.#spans.set(this.#member, { start: this.#memberStart, end: this.#offset + end });
+      this.#member = null;
+    }
+    this.#state = depth === 0 ? DONE : AFTER_VALUE;
+  }
+
+  /** A run of a top-level key's characters. */
+  #topLevelKey(
+    text: string,
+    run: { readonly start: number; readonly end: number; readonly isEnd: boolean },
+  ): void {
+    const length = run.end - run.start;
+    if (run.isEnd && this.#key === "" && !this.#watched.some((name) => name.length === length)) {
+      // Nearly every key is told by its length, and was not escaped.
+      this.#member = null;
+      return;
+    }
+    if (this.#key.length <= MAX_KEY_LENGTH) {
+      this.#key += text.slice(run.start, Math.min(run.end, run.start + MAX_KEY_LENGTH + 1));
+    }
+    if (run.isEnd) this.#keyEnded();
+    else if (run.end < text.length) this.#noteEscape("\\");
+  }
+
+  #noteEscape(character: string): void {
+    const isTopLevelKey = this.#isKey && this.#isObject.length === 1;
+    if (isTopLevelKey && this.#key.length <= MAX_KEY_LENGTH) this.#key += character;
+  }
+
+  #keyEnded(): void {
+    this.#member = null;
+    if (this.#key.length > MAX_KEY_LENGTH) return;
+    const name = this.#key.includes("\\") ? unescaped(this.#key) : this.#key;
+    const folded = name.toLowerCase();
+    if (!this.#watched.includes(folded)) return;
+    // Go's parser matches keys in any case; of a repeated one, some parsers take the first, some the last.
+    if (folded !== name || this.#spans.has(name)) (this.#ambiguous ??= new Set()).add(folded);
+    if (folded === name) this.#member = name;
+  }
+
+  #fail(problem: string): void {
+    this.#problem = problem;
+  }
+}
+
+/** What is wrong with a character that may not stand there, by state. */
+const PROBLEMS: Readonly<Record<number, string>> = {
+  [AT_FIRST_KEY]: "a key of an object is not a string in double quotes",
+  [AT_KEY]: "a key of an object is not a string in double quotes",
+  [AT_COLON]: "there is no colon behind a key",
+  [AFTER_VALUE]: "there is no comma between two values",
+  [DONE]: "something follows the value",
+};
+
+function isClosing(state: number, code: number, isObject: boolean): boolean {
+  if (state !== AFTER_VALUE && state !== (isObject ? AT_FIRST_KEY : AT_FIRST_ITEM)) return false;
+  return code === (isObject ? CLOSING_BRACE : CLOSING_BRACKET);
+}
+
+const NONE: ReadonlySet<string> = new Set();
+const NO_VALUE = "it holds something that is not a JSON value";
+const LITERALS = ["true", "false", "null"];
+
+function indexOr(index: number, otherwise: number): number {
+  return index < 0 ? otherwise : index;
+}
+
+function nextControl(text: string, from: number): number {
+  CONTROL.lastIndex = from;
+  return CONTROL.exec(text)?.index ?? text.length;
+}
+
+/** A key whose escapes were checked; with a raw control character, it is none of ours. */
+function unescaped(key: string): string {
+  try {
+    return String(JSON.parse(`"${key}"`));
+  } catch {
+    return "";
+  }
+}
+
+/** Whether a number may end in that state. */
+function isNumberEnd(state: number): boolean {
+  return state === AFTER_ZERO || state === IN_INTEGER || state === IN_FRACTION || state === IN_EXPONENT;
+}
+
+/** The state after one more character of a number; null when the character is none of it. */
+function nextInNumber(state: number, code: number): number | null {
+  const isDigitNow = isDigit(code);
+  switch (state) {
+    case AFTER_MINUS:
+      if (code === ZERO) return AFTER_ZERO;
+      return isDigitNow ? IN_INTEGER : null;
+    case AFTER_ZERO:
+    case IN_INTEGER:
+      if (isDigitNow && state === IN_INTEGER) return IN_INTEGER;
+      if (code === POINT) return AFTER_POINT;
+      return isExponentMark(code) ? AFTER_EXPONENT : null;
+    case AFTER_POINT:
+      return isDigitNow ? IN_FRACTION : null;
+    case IN_FRACTION:
+      if (isDigitNow) return IN_FRACTION;
+      return isExponentMark(code) ? AFTER_EXPONENT : null;
+    case AFTER_EXPONENT:
+      if (code === PLUS || code === MINUS) return AFTER_EXPONENT_SIGN;
+      return isDigitNow ? IN_EXPONENT : null;
+    default:
+      return isDigitNow ? IN_EXPONENT : null;
+  }
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= 0x39;
+}
+
+function isExponentMark(code: number): boolean {
+  return code === 0x65 || code === 0x45;
+}
+
+function isHexDigit(code: number): boolean {
+  const letter = code | 0x20;
+  return isDigit(code) || (letter >= 0x61 && letter <= 0x66);
+}

@@ -1,0 +1,259 @@
+/**
+ * What routing needs of a request's body: the model, whether a stream is asked for, and whether every upstream would
+ * read the same.
+ *
+ * Owns how bodies are told apart (JSON, forms, others) and the bound on a model's name. Pure.
+ */
+import { Buffer } from "node:buffer";
+import { formProblem } from "./form_problem.ts";
+import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
+import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
+
+/** What a body says. */
+export interface RequestFields {
+  /** For routing: null when the body names none, or one that is longer than {@link MAX_MODEL_LENGTH}. */
+  readonly model: string | null;
+  /** For people: a longer one is cut, and ends in `…`. */
+  readonly shownModel: string | null;
+  readonly isStream: boolean;
+  /** Where the model's name stands; null when there is none that can be replaced. */
+  readonly modelPlace: ModelPlace | null;
+  /** Why an upstream may read another model than {@link model}; null when all of them read the same. */
+  readonly problem: string | null;
+}
+
+/** Bytes of a body that name the model, in JSON with its quotes. */
+export interface ModelPlace extends Span {
+  readonly form: "json" | "multipart";
+}
+
+/** A body, and what is known of it. */
+export interface RequestBodyView {
+  readonly contentType: string | null;
+  readonly contentEncoding?: string | null;
+  /** null: there is none. */
+  readonly bytes: Uint8Array | null;
+  /** The same as text, where somebody has decoded it already. */
+  readonly text?: string | null;
+  /** What {@link JsonPieces} found, when the body came in several pieces. */
+  readonly members?: JsonMembers | null;
+  /** Whether {@link RequestFields.problem} counts: finding problems costs more. */
+  readonly isStrict?: boolean;
+}
+
+/** A longer name is no model's. */
+export const MAX_MODEL_LENGTH = 256;
+/** As it may be written: a `\u` escape for each character, and the quotes. */
+const MAX_MODEL_LITERAL = MAX_MODEL_LENGTH * 6 + 2;
+const MAX_STREAM_LITERAL = 8;
+
+const WATCHED = ["model", "stream", "stream_options"];
+
+export const NO_FIELDS: RequestFields = {
+  model: null,
+  shownModel: null,
+  isStream: false,
+  modelPlace: null,
+  problem: null,
+};
+
+/** Scans a JSON body that comes in several pieces, each when it comes: at the end, nothing is left to be done. */
+export class JsonPieces {
+  readonly #scanner: JsonMemberScanner;
+
+  constructor(options: { readonly isStrict: boolean }) {
+    this.#scanner = new JsonMemberScanner(WATCHED, options);
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#scanner.push(oneCharacterAByte(bytes));
+  }
+
+  /** Spans are those of bytes. */
+  end(): JsonMembers {
+    return this.#scanner.end();
+  }
+}
+
+/** Never throws; a body that cannot be read has no fields. */
+export function readFields(body: RequestBodyView): RequestFields {
+  const { bytes, contentType, contentEncoding = null } = body;
+  if (bytes === null || bytes.length === 0) return NO_FIELDS;
+  if (contentEncoding !== null && !IDENTITY.test(contentEncoding)) {
+    return unreadable(`it is compressed (content-encoding: ${contentEncoding.slice(0, 32)})`);
+  }
+  const boundary = multipartBoundary(contentType);
+  if (boundary !== null) return formFields(bytes, boundary, body);
+  switch (bodyForm(contentType)) {
+    case "json":
+      return jsonFields(bytes, body);
+    case "form":
+      return { ...jsonFields(bytes, body), problem: "it is labelled as a form that is not read here" };
+    case "other":
+      return mayBeJson(bytes) ? jsonFields(bytes, body) : NO_FIELDS;
+  }
+}
+
+const IDENTITY = /^(?:identity)?$/i;
+
+function unreadable(problem: string): RequestFields {
+  return { ...NO_FIELDS, problem };
+}
+
+/** As what upstreams take a body that is no readable form; without a label, all of them take it for JSON. */
+function bodyForm(contentType: string | null): "json" | "form" | "other" {
+  const media = (contentType ?? "").slice(0, MAX_LABEL_LENGTH).split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  if (media === "application/x-www-form-urlencoded" || media.startsWith("multipart/")) return "form";
+  return media === "" || media.startsWith("text/") || media.endsWith("json") ? "json" : "other";
+}
+
+const MAX_LABEL_LENGTH = 256;
+const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*"?([^";]*)/i;
+const OPENING_BRACE = 0x7b;
+/** A body that begins with more blanks than that is looked at as JSON. */
+const MAX_LEADING_BYTES = 4096;
+
+/** Whether a parser that heeds no label could find an object: in UTF-8, or in UTF-16 or UTF-32, which have zeros. */
+function mayBeJson(bytes: Uint8Array): boolean {
+  for (const byte of bytes.subarray(0, MAX_LEADING_BYTES)) {
+    if (byte === OPENING_BRACE || byte === 0) return true;
+    const isBlankOrMark = byte <= 0x20 || byte === 0xef || byte === 0xbb || byte === 0xbf || byte >= 0xfe;
+    if (!isBlankOrMark) return false;
+  }
+  return bytes.length > MAX_LEADING_BYTES;
+}
+
+function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
+  const { isStrict = false } = body;
+  const members = body.members ?? scan(body.text ?? oneCharacterAByte(bytes), { isStrict });
+  if (members.problem !== null) return unreadable(`it is not JSON: ${members.problem}`);
+  // Spans of pieces are in bytes already, and so are those of a text that is ASCII.
+  const text = body.members || body.text?.length === bytes.length ? null : body.text ?? null;
+  const literal = (name: string, maxLength: number): string | null => {
+    const span = members.spans.get(name);
+    if (span === undefined) return null;
+    const end = Math.min(span.end, span.start + maxLength + 1);
+    return text === null ? fromUtf8(bytes.subarray(span.start, end)) : text.slice(span.start, end);
+  };
+  const isStream = literal("stream", MAX_STREAM_LITERAL) === "true";
+  const span = members.spans.get("model");
+  if (span === undefined) {
+    return { ...NO_FIELDS, isStream, problem: isStrict ? ambiguity(members) ?? charsetProblem(body) : null };
+  }
+  const name = modelName(literal("model", MAX_MODEL_LITERAL) ?? "", span.end - span.start);
+  const isReplaceable = name.model !== null;
+  return {
+    ...name,
+    isStream,
+    modelPlace: isReplaceable ? { ...(text === null ? span : inBytes(span, text)), form: "json" } : null,
+    problem: isStrict ? ambiguity(members) ?? name.problem ?? charsetProblem(body) : null,
+  };
+}
+
+function scan(text: string, options: { readonly isStrict: boolean }): JsonMembers {
+  const scanner = new JsonMemberScanner(WATCHED, options);
+  scanner.push(text);
+  return scanner.end();
+}
+
+function ambiguity({ ambiguous }: JsonMembers): string | null {
+  return ambiguous.has("model") ? "its `model` comes twice, or in other letters" : null;
+}
+
+/** Some upstreams decode what the label says; all others take it for UTF-8. */
+function charsetProblem({ contentType }: RequestBodyView): string | null {
+  const charset = CHARSET.exec(contentType?.slice(0, MAX_LABEL_LENGTH) ?? "")?.[1]?.trim() ?? "";
+  return charset === "" || /^(?:utf-?8|us-ascii)$/i.test(charset) ? null : "its charset is not UTF-8";
+}
+
+type ModelName = Pick<RequestFields, "model" | "shownModel" | "problem">;
+
+/** @param literal a JSON value, cut behind {@link MAX_MODEL_LITERAL}; @param length that of the whole value */
+function modelName(literal: string, length: number): ModelName {
+  if (length > MAX_MODEL_LITERAL && literal.startsWith('"')) return tooLong(beginningOf(literal));
+  const value = parsed(literal);
+  if (value === null) return { model: null, shownModel: null, problem: null };
+  if (typeof value !== "string") {
+    return { model: null, shownModel: null, problem: "its `model` is not a string" };
+  }
+  return namedModel(value);
+}
+
+/** What a name means for routing, and how it is shown. */
+function namedModel(name: string): ModelName {
+  if (name === "") return { model: null, shownModel: null, problem: null };
+  if (name.length > MAX_MODEL_LENGTH) {
+    const shownModel = `${name.slice(0, MAX_MODEL_LENGTH).toWellFormed()}…`;
+    return {
+      model: null,
+      shownModel,
+      problem: `its \`model\` is longer than ${MAX_MODEL_LENGTH} characters`,
+    };
+  }
+  const isPlain = name.trim() === name && name.isWellFormed() && !/\p{Cc}/u.test(name);
+  const problem = isPlain ? null : "its `model` begins or ends with a blank, or holds a control character";
+  return { model: name, shownModel: name, problem };
+}
+
+/** @param beginning at least what is shown of it */
+function tooLong(beginning: string): ModelName {
+  const shownModel = `${beginning.slice(0, MAX_MODEL_LENGTH).toWellFormed()}…`;
+  return { model: null, shownModel, problem: `its \`model\` is longer than ${MAX_MODEL_LENGTH} characters` };
+}
+
+/** The text of a JSON string of which only the beginning is there: more than any name may have. */
+function beginningOf(literal: string): string {
+  // An escape may be cut: at most 12 characters, those of a pair of surrogates.
+  for (let cut = 0; cut < 12; cut++) {
+    const value = parsed(`${literal.slice(0, literal.length - cut)}"`);
+    if (typeof value === "string") return value;
+  }
+  return "";
+}
+
+function parsed(literal: string): unknown {
+  try {
+    return JSON.parse(literal);
+  } catch {
+    return null;
+  }
+}
+
+function formFields(bytes: Uint8Array, boundary: string, body: RequestBodyView): RequestFields {
+  const parts = readFormParts(bytes, boundary);
+  const field = (name: string) => parts.find((part) => part.name === name) ?? null;
+  const model = field("model");
+  const name = model === null ? namedModel("") : formModel(model, bytes);
+  const isReplaceable = name.model !== null && model !== null;
+  return {
+    ...name,
+    problem: body.isStrict ? formProblem(bytes, body.contentType, boundary) ?? name.problem : null,
+    isStream: field("stream")?.text?.toLowerCase() === "true",
+    modelPlace: isReplaceable
+      ? { start: model.startByte, end: model.startByte + model.sizeBytes, form: "multipart" }
+      : null,
+  };
+}
+
+/** A file is no model's name. */
+function formModel({ text, fileName, startByte, sizeBytes }: FormPart, bytes: Uint8Array): ModelName {
+  if (text !== null || fileName !== null) return namedModel(text ?? "");
+  const shownBytes = Math.min(sizeBytes, MAX_MODEL_LITERAL);
+  return tooLong(fromUtf8(bytes.subarray(startByte, startByte + shownBytes)));
+}
+
+const decoder = new TextDecoder();
+
+function fromUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+function oneCharacterAByte(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** A span of a text as one of its UTF-8. */
+function inBytes({ start, end }: Span, text: string): Span {
+  const startByte = Buffer.byteLength(text.slice(0, start));
+  return { start: startByte, end: startByte + Buffer.byteLength(text.slice(start, end)) };
+}

@@ -1,0 +1,105 @@
+/**
+ * Owns which raw request paths are acceptable, and must not change any. Pure, and linear in the path's length.
+ *
+ * An upstream's key may be good for one path of its host only. Servers differ in what they decode, how often, and what
+ * they cut off before they resolve `..`, so that a path is refused when any of them could find a dot segment in it
+ * (RFC 3986 section 5.2.4; WHATWG URL "path state"). What stays is sent on as it came: `org%2Fmodel` is one name.
+ */
+import { Buffer } from "node:buffer";
+
+/** Characters; longer than any that an API has. */
+export const MAX_PATH_LENGTH = 8 * 1024;
+
+/** A proxy in front of the upstream decodes once, the upstream once, and its framework once more. */
+const MAX_DECODINGS = 3;
+
+const FORBIDDEN = /[^\x21\x22\x24-\x7e]/;
+const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i;
+
+/** Why a raw request path must be refused, for people; null when it may be relayed. */
+export function pathProblem(path: string): string | null {
+  if (path.length > MAX_PATH_LENGTH) return `the path must not be longer than ${MAX_PATH_LENGTH} characters`;
+  if (path.includes("\\")) return "the path must not contain a backslash";
+  if (path.includes("//")) return "the path must not contain an empty segment";
+  if (FORBIDDEN.test(path)) {
+    return "the path must not contain control characters, blanks, '#' or what is not ASCII; percent-encode them";
+  }
+  // Without these it has no dot segment, however it is read; nearly every path has neither.
+  if (!path.includes("%") && !path.includes(".")) return null;
+  if (BROKEN_ESCAPE.test(path)) return "a '%' in the path must be followed by two hexadecimal digits";
+  return problemWithin(path);
+}
+
+/** Looks at every reading of a path: as it is, and decoded once, twice and three times. */
+function problemWithin(path: string): string | null {
+  let bytes = path;
+  for (let decodings = 0;; decodings++) {
+    if (bytes.includes("\0")) return "the path must not contain control characters";
+    if (LAX_UTF8.test(bytes)) return "the path must not contain malformed UTF-8";
+    const text = asRead(bytes);
+    if (text.split(SEPARATOR).some(isDotSegment)) return "the path must not contain '.' or '..' segments";
+    const decoded = decode(bytes);
+    if (decoded === bytes) return null;
+    if (decodings === MAX_DECODINGS) {
+      return `the path must not be percent-encoded more than ${MAX_DECODINGS} times`;
+    }
+    bytes = decoded;
+  }
+}
+
+const SEPARATOR = /[/\\]/;
+
+/** Of one reading: behind `;` are parameters; behind `?` and `#` another server would find no path any more. */
+const END_OF_SEGMENT = /[;?#]/;
+
+/** Blanks, control and format characters, which servers cut off, and URL parsers take out. */
+const INVISIBLE = /[\p{C}\p{Z}\s]/gu;
+
+function isDotSegment(segment: string): boolean {
+  if (!segment.includes(".")) return false;
+  const end = segment.search(END_OF_SEGMENT);
+  const name = (end < 0 ? segment : segment.slice(0, end)).replace(INVISIBLE, "");
+  return name === "." || name === "..";
+}
+
+const ESCAPE = /%(?:u([0-9a-f]{4})|([0-9a-f]{2}))/gi;
+
+/** One decoding; each character of what comes out is a byte. Some servers know `%u002e`, too. */
+function decode(bytes: string): string {
+  return bytes.replace(ESCAPE, (_, unit: string | undefined, byte: string | undefined) => {
+    return unit === undefined
+      ? String.fromCharCode(parseInt(byte ?? "", 16))
+      : Buffer.from(String.fromCharCode(parseInt(unit, 16))).toString("latin1");
+  });
+}
+
+/** Beginnings of UTF-8 that is longer than it must be: lax decoders make `.` of C0 AE, of E0 80 AE and of F0 80 80 AE. */
+const LAX_UTF8 = /[\xc0\xc1\xf8-\xff]|\xe0(?![\xa0-\xbf])|\xf0(?![\x90-\xbf])/;
+
+const ABOVE_ASCII = /[\x80-\xff]/;
+
+/** Characters that some servers take for the ones of ASCII: by compatibility (Unicode NFKC), or as the best fit. */
+const LOOKALIKES: Readonly<Record<string, string>> = {
+  "\u2024": ".",
+  "\u2025": "..",
+  "\u2044": "/",
+  "\u2215": "/",
+  "\u2216": "\\",
+  "\u3002": ".",
+  "\ufe52": ".",
+  "\ufe54": ";",
+  "\ufe68": "\\",
+  "\uff0e": ".",
+  "\uff0f": "/",
+  "\uff1b": ";",
+  "\uff3c": "\\",
+  "\uff61": ".",
+};
+/** The keys of {@link LOOKALIKES}. */
+const LOOKALIKE = /[\u2024\u2025\u2044\u2215\u2216\u3002\ufe52\ufe54\ufe68\uff0e\uff0f\uff1b\uff3c\uff61]/g;
+
+function asRead(bytes: string): string {
+  if (!ABOVE_ASCII.test(bytes)) return bytes;
+  const text = Buffer.from(bytes, "latin1").toString("utf8");
+  return text.replace(LOOKALIKE, (character) => LOOKALIKES[character] ?? character);
+}

@@ -1,0 +1,110 @@
+/**
+ * Which requests of web pages may pass where no token is asked for: a browser sends what any page tells it to, from
+ * inside the network that it is in.
+ *
+ * Owns what is believed of `Origin`, `Sec-Fetch-Site` and `Host`, and who may read an answer. Programs send neither of
+ * the first two.
+ */
+import type { TrustedProxies } from "../core/client_ip.ts";
+import { RouterError } from "../core/errors.ts";
+import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../proxy/answer_headers.ts";
+import type { ClientExchange } from "../wire/exchange.ts";
+import { isLoopback, splitHost } from "../core/loopback.ts";
+
+export interface BrowserGuard {
+  /**
+   * @param path raw, as it was sent
+   * @throws RouterError 403 for another site's page, 421 for another machine's name
+   */
+  check(request: GuardedRequest, path: string): void;
+  /** What every answer has; null: to a request that could not be read. */
+  headersFor(request: GuardedRequest | null): FixedHeaders;
+}
+
+export type GuardedRequest = Pick<ClientExchange, "headers" | "remoteAddress">;
+
+/** With tokens, any page may call `/v1`, because the token is what protects it. */
+export const TOKENS_GUARD: BrowserGuard = {
+  check: () => {},
+  headersFor: () => READABLE_BY_ALL,
+};
+
+export interface OpenGuardDeps {
+  /** As browsers write them in `Origin`. */
+  readonly allowedOrigins: readonly string[];
+  readonly trustedProxies: TrustedProxies;
+  /** Where the server listens; null while it does not. */
+  readonly boundTo: () => { readonly hostname: string } | null;
+}
+
+/** An origin that may be shown: nothing that somebody made up at length. */
+const SHOWABLE = /^[\x21-\x7e]{1,200}$/;
+
+/** Without tokens: only programs, pages of this host itself, and the origins that were allowed. */
+export class OpenGuard implements BrowserGuard {
+  readonly #deps: OpenGuardDeps;
+  readonly #headersByOrigin: ReadonlyMap<string, FixedHeaders>;
+  readonly #headers: FixedHeaders;
+
+  constructor(deps: OpenGuardDeps) {
+    this.#deps = deps;
+    this.#headersByOrigin = new Map(deps.allowedOrigins.map((origin) => [origin, readableBy(origin)]));
+    // What depends on `Origin` must not be taken from a cache for another one.
+    this.#headers = deps.allowedOrigins.length > 0 ? [["vary", "origin"], ...APART] : APART;
+  }
+
+  check(request: GuardedRequest, path: string): void {
+    // The page has checks of its own, which are stricter.
+    if (isBelow(path, "/admin")) return;
+    this.#checkHost(request);
+    if (isBelow(path, "/v1")) this.#checkSite(request);
+  }
+
+  headersFor(request: GuardedRequest | null): FixedHeaders {
+    const origin = request?.headers.get("origin") ?? null;
+    return origin === null ? this.#headers : this.#headersByOrigin.get(origin) ?? this.#headers;
+  }
+
+  /** As below `/admin`, but for the port, which a tunnel may have changed. HTTP/1.0 needs no Host, and browsers send one. */
+  #checkHost({ headers, remoteAddress }: GuardedRequest): void {
+    const host = headers.get("host");
+    const bound = this.#deps.boundTo();
+    if (host === null || bound === null || !isLoopback(bound.hostname)) return;
+    if (isLoopback(splitHost(host).name) || this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    throw new RouterError(
+      421,
+      "wrong_host",
+      "The server listens for this machine only, and answers to localhost or 127.0.0.1; " +
+        "name a proxy in front of it with --trusted-proxy",
+    );
+  }
+
+  /** @see https://www.w3.org/TR/fetch-metadata/ , https://www.rfc-editor.org/rfc/rfc6454#section-7 */
+  #checkSite({ headers, remoteAddress }: GuardedRequest): void {
+    const origin = headers.get("origin");
+    if (origin !== null && this.#headersByOrigin.has(origin)) return;
+    const site = headers.get("sec-fetch-site");
+    const isSameSite = site === null || site === "same-origin" || site === "none";
+    if (isSameSite && (origin === null || isOriginOf(origin, headers.get("host")))) return;
+    // A proxy may have changed the Host, but not what the browser says.
+    if (site === "same-origin" && this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    const shown = origin !== null && origin !== "null" && SHOWABLE.test(origin) ? origin : "ORIGIN";
+    throw new RouterError(
+      403,
+      "cross_site",
+      "Pages of other sites may not use this server, which runs with --noauth; " +
+        `to let one, start it with --allow-origin ${shown}, or ask for tokens`,
+    );
+  }
+}
+
+/** Whether an `Origin` is the host's that was asked, with whatever scheme: a proxy in front may have added TLS. */
+function isOriginOf(origin: string, host: string | null): boolean {
+  const own = URL.parse(origin);
+  if (own === null || own.origin !== origin || host === null) return false;
+  return URL.parse(`${own.protocol}//${host}`)?.origin === own.origin;
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}

@@ -1,0 +1,172 @@
+/**
+ * The names of a client's headers that go to no upstream, whatever they say.
+ *
+ * Besides what belongs to one connection and what the router sets itself: what a proxy in front adds about a person
+ * (addresses, logins, certificates, tokens of single sign-on), which is nobody else's business, and every name with an
+ * underscore, which servers behind CGI, WSGI or Rack take for the same name with a hyphen.
+ */
+
+/** https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1 */
+export const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+] as const;
+
+const NAMES: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  // The router's own business.
+  "accept-encoding",
+  "content-length",
+  "expect",
+  "host",
+  // Credentials: an upstream has its own, or is `asis` (headers.ts).
+  "api-key",
+  "authorization",
+  "cookie",
+  "cookie2",
+  "set-cookie",
+  "x-api-key",
+  "x-goog-api-key",
+  // Where a request came from.
+  "cdn-loop",
+  "client-ip",
+  "disguised-host",
+  "do-connecting-ip",
+  "fastly-client-ip",
+  "forwarded",
+  "forwarded-for",
+  "front-end-https",
+  "http-client-ip",
+  "true-client-ip",
+  "via",
+  "x-bluecoat-via",
+  "x-cluster-client-ip",
+  "x-coming-from",
+  "x-country-code",
+  "x-forwarded",
+  "x-host",
+  "x-ip",
+  "x-proxyuser-ip",
+  "x-real-ip",
+  "x-real-port",
+  "x-scheme",
+  "x-url-scheme",
+  // Who sent it.
+  "from",
+  "kubectl-user",
+  "x-access-token",
+  "x-anonymous-consumer",
+  "x-authorization",
+  "x-csrf-token",
+  "x-email",
+  "x-groups",
+  "x-id-token",
+  "x-jwt-assertion",
+  "x-jwt-payload",
+  "x-login",
+  "x-roles",
+  "x-serverless-authorization",
+  "x-xsrf-token",
+]);
+
+const FAMILIES = [
+  "akamai-",
+  "cf-",
+  "client-cert",
+  "cloudfront-",
+  "fly-",
+  "impersonate-",
+  "incap-",
+  "iv-",
+  "ngrok-",
+  "oidc-",
+  "proxy-client-",
+  "remote-",
+  "saml-",
+  "sec-websocket-",
+  "shib-",
+  "sm-",
+  "ssl-",
+  "tailscale-",
+  "teleport-",
+  "wl-proxy-",
+  "x-akamai-",
+  "x-amz-cf-",
+  "x-amzn-mtls-",
+  "x-amzn-oidc-",
+  "x-amzn-tls-",
+  "x-amzn-trace-id",
+  "x-apigateway-api-userinfo",
+  "x-appengine-",
+  "x-appservice-",
+  "x-arr-",
+  "x-auth-",
+  "x-authelia-",
+  "x-authenticated-",
+  "x-authentik-",
+  "x-azure-client",
+  "x-azure-fdid",
+  "x-azure-ref",
+  "x-azure-socket",
+  "x-client-cert",
+  "x-client-dn",
+  "x-client-ip",
+  "x-client-ssl",
+  "x-client-verify",
+  "x-consumer-",
+  "x-credential-",
+  "x-endpoint-api-userinfo",
+  "x-envoy-",
+  "x-fd-",
+  "x-forwarded-",
+  "x-goog-authenticated-user-",
+  "x-goog-iap-",
+  "x-keycloak-",
+  "x-ms-client-principal",
+  "x-ms-token-",
+  "x-nf-",
+  "x-oauth-",
+  "x-oidc-",
+  "x-original-",
+  "x-originating-",
+  "x-pomerium-",
+  "x-proxy-user",
+  "x-remote-",
+  "x-replit-",
+  "x-saml-",
+  "x-shib-",
+  "x-ssl-",
+  "x-sso-",
+  "x-sucuri-",
+  "x-tailscale-",
+  "x-tls-",
+  "x-user",
+  "x-vercel-",
+  "x-vouch-",
+  "x-webauth-",
+  "x-zscaler-",
+];
+
+/** Clients choose the names: a bound keeps them from piling up. */
+const MAX_DECIDED = 1024;
+const MAX_DECIDED_LENGTH = 64;
+const decided = new Map<string, boolean>();
+
+/** @param name in lower case */
+export function staysHere(name: string): boolean {
+  const known = decided.get(name);
+  if (known !== undefined) return known;
+  const isKept = NAMES.has(name) || name.includes("_") || FAMILIES.some((family) => name.startsWith(family));
+  if (name.length <= MAX_DECIDED_LENGTH) {
+    if (decided.size >= MAX_DECIDED) decided.clear();
+    decided.set(name, isKept);
+  }
+  return isKept;
+}

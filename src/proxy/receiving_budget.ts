@@ -1,0 +1,91 @@
+/**
+ * One bound on the memory of all request bodies that are being received, or kept to be sent again.
+ *
+ * Each body is bounded by itself (`--max-body`); many at once are bounded here, and no client may hold more than half
+ * while it sends several. Bodies that came with their head are not counted: they are small, and gone soon.
+ */
+import { RouterError } from "../core/errors.ts";
+
+/** Up to this, a body is never refused: what one read brings is in memory anyway. */
+const FREE_BYTES = 64 * 1024;
+
+export interface ReceivingAccount {
+  /** @throws RouterError 413 when the body can never fit, 429 when it does not fit now */
+  take(bytes: number): void;
+  /** Gives back all that was taken. Idempotent. */
+  release(): void;
+}
+
+interface Client {
+  bytes: number;
+  bodies: number;
+}
+
+export class ReceivingBudget {
+  readonly #limitBytes: number;
+  readonly #clients = new Map<string, Client>();
+  #bytes = 0;
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes;
+  }
+
+  /** An account for one body of a client. */
+  open(client: string): ReceivingAccount {
+    let received = 0;
+    let counted = 0;
+    let isOver = false;
+    return {
+      take: (bytes) => {
+        received += bytes;
+        if (received <= FREE_BYTES || isOver) return;
+        const more = received - counted;
+        if (received > this.#limitBytes) throw neverFits(this.#limitBytes);
+        this.#count(client, { bytes: more, isFirst: counted === 0 });
+        counted = received;
+      },
+      release: () => {
+        if (counted > 0) this.#forget(client, counted);
+        counted = 0;
+        isOver = true;
+      },
+    };
+  }
+
+  /** @throws RouterError 429, and nothing is counted */
+  #count(name: string, { bytes, isFirst }: { readonly bytes: number; readonly isFirst: boolean }): void {
+    const client = this.#clients.get(name) ?? { bytes: 0, bodies: 0 };
+    const bodies = client.bodies + (isFirst ? 1 : 0);
+    const isUnfair = bodies > 1 && client.bytes + bytes > this.#limitBytes / 2;
+    if (isUnfair || this.#bytes + bytes > this.#limitBytes) throw doesNotFit(this.#limitBytes);
+    this.#bytes += bytes;
+    this.#clients.set(name, { bytes: client.bytes + bytes, bodies });
+  }
+
+  #forget(name: string, bytes: number): void {
+    const client = this.#clients.get(name);
+    if (client === undefined) return;
+    this.#bytes -= bytes;
+    client.bytes -= bytes;
+    client.bodies--;
+    if (client.bodies === 0) this.#clients.delete(name);
+  }
+}
+
+function neverFits(limitBytes: number): RouterError {
+  return new RouterError(
+    413,
+    "request_too_large",
+    `The request body is larger than the memory for all request bodies, ${limitBytes} bytes; ` +
+      "raise --max-receiving or send less",
+  );
+}
+
+function doesNotFit(limitBytes: number): RouterError {
+  return new RouterError(
+    429,
+    "too_many_requests",
+    `The request bodies that are under way take all of their memory, ${limitBytes} bytes (--max-receiving); ` +
+      "try again in a moment",
+  );
+}

@@ -1,0 +1,64 @@
+/**
+ * Which processes of this machine live, as /proc tells (proc(5)).
+ *
+ * Owns how a process is known again: by its pid, its start, and the boot and pid namespace within which a pid means it.
+ * The database's thread may not read /proc (src/cli/database_worker.ts), so that it is told.
+ */
+
+/** What tells one process from any other, before and after it. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** The boot and pid namespace within which the pid means this process; null where there is no /proc. */
+  readonly place: string | null;
+  /** Clock ticks since boot; null where there is no /proc. */
+  readonly startedAt: string | null;
+}
+
+/** When processes have started. */
+export interface Processes {
+  /** Null: there is no such process. Undefined: not known. */
+  startOf(pid: number): string | null | undefined;
+}
+
+/** Of this machine, looked up now. */
+export const systemProcesses: Processes = { startOf: processStart };
+
+/** This process. */
+export function thisProcess(): ProcessIdentity {
+  return { pid: Deno.pid, place: placeOfThisProcess(), startedAt: processStart(Deno.pid) };
+}
+
+/** Processes that somebody else looks up. */
+export class ToldProcesses implements Processes {
+  #starts: ReadonlyMap<number, string | null> = new Map();
+
+  startOf(pid: number): string | null | undefined {
+    return this.#starts.get(pid);
+  }
+
+  /** Takes the place of all that was told before. */
+  tell(starts: ReadonlyMap<number, string | null>): void {
+    this.#starts = starts;
+  }
+}
+
+export function placeOfThisProcess(): string | null {
+  try {
+    const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
+    return `${boot} ${Deno.readLinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Start of a process in clock ticks since boot (stat field 22); null when there is no such process. */
+function processStart(pid: number): string | null {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    const fieldsAfterName = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state] = fieldsAfterName;
+    return state === "Z" || state === "X" ? null : fieldsAfterName[19] ?? null;
+  } catch {
+    return null;
+  }
+}

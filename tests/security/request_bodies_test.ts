@@ -1,0 +1,146 @@
+/**
+ * Request bodies that mean harm: such that upstreams read otherwise than the router, and such that are to fill its
+ * memory. Prints a table: case, expected, seen.
+ */
+import assert from "node:assert/strict";
+import { FaultTable } from "../support/fault_table.ts";
+import { RawClient, rawRequest } from "../support/raw_client.ts";
+import { eventually, Router } from "../support/router.ts";
+import { chatReply, FakeUpstream } from "../support/upstream.ts";
+
+const JSON_TYPE = "application/json";
+const FORM = "multipart/form-data; boundary=b";
+const REFUSED = "400, none sent on, recorded";
+
+const HIDDEN: readonly (readonly [name: string, contentType: string, body: string])[] = [
+  ["NaN", JSON_TYPE, '{"model":"dear","temperature":NaN}'],
+  ["a comma too much", JSON_TYPE, '{"model":"dear",}'],
+  ["a raw tab", JSON_TYPE, '{"model":"dear","user":"\t"}'],
+  ["a comment", JSON_TYPE, '/**/{"model":"dear"}'],
+  ["single quotes", JSON_TYPE, "{'model':'dear'}"],
+  ["another case", JSON_TYPE, '{"Model":"dear"}'],
+  ["the first of two", JSON_TYPE, '{"model":"dear","model":"cheap"}'],
+  ["the last of two", JSON_TYPE, '{"model":"cheap","model":"dear"}'],
+  ["an array", JSON_TYPE, '{"model":["dear"]}'],
+  ["a blank", JSON_TYPE, '{"model":"dear "}'],
+  ["a NUL", JSON_TYPE, '{"model":"dear\\u0000"}'],
+  ["a long name", JSON_TYPE, `{"model":"${"dear".repeat(100)}"}`],
+  ["JSON labelled as a form", FORM, '{"model":"dear"}'],
+  ["JSON labelled as an encoded form", "application/x-www-form-urlencoded", '{"model":"dear"}'],
+  ["an encoded form", "application/x-www-form-urlencoded", "model=dear"],
+  ["JSON in UTF-16", JSON_TYPE, [...'{"model":"dear"}'].map((each) => `${each}\0`).join("")],
+  ["a form with a name in another case", FORM, form("Model", "dear")],
+  ["a form that ends too early", FORM, form("model", "dear").slice(0, -6)],
+];
+
+function form(name: string, value: string): string {
+  return `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n--b--\r\n`;
+}
+
+Deno.test("a model that is denied cannot be had by hiding its name", async (t) => {
+  const table = new FaultTable("hidden models", t);
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, deny: "dear*" }] });
+  const ask = async (contentType: string, body: string, more: Record<string, string> = {}) => {
+    const before = upstream.requests.length;
+    const headers = { "content-type": contentType, ...more };
+    const response = await router.fetch("/chat/completions", { method: "POST", headers, body });
+    const text = await response.text();
+    const { outcome, status } = await router.recordOf(response);
+    const isRecorded = status === response.status && (response.status === 200 || outcome === "no_upstream");
+    if (response.status === 400) assert.match(JSON.parse(text).error.message, /rules about models/);
+    const sent = upstream.requests.length - before;
+    return `${response.status}, ${sent || "none"} sent on, ${isRecorded ? "recorded" : outcome}`;
+  };
+  for (const [name, contentType, body] of HIDDEN) {
+    await table.case(name, REFUSED, () => ask(contentType, body));
+  }
+  await table.case("compressed", REFUSED, () => ask(JSON_TYPE, "x", { "content-encoding": "zstd" }));
+  // In several pieces, which are scanned as they come.
+  const large = `{"input":"${"x".repeat(300_000)}","model":"dear","user":NaN}`;
+  await table.case("NaN behind 300 KB", REFUSED, () => ask(JSON_TYPE, large));
+  await table.case("plainly", "404, none sent on, recorded", () => ask(JSON_TYPE, '{"model":"dear"}'));
+  const served = "200, 1 sent on, recorded";
+  await table.case("another model", served, () => ask(JSON_TYPE, '{"model":"cheap"}'));
+  await table.case("another model in a form", served, () => ask(FORM, form("model", "cheap")));
+  await table.case("no model", served, () => ask(JSON_TYPE, '{"input":"x"}'));
+  await table.case(
+    "another model behind 300 KB",
+    served,
+    () => ask(JSON_TYPE, large.replace("dear", "cheap").replace("NaN", "1")),
+  );
+  table.print();
+});
+
+Deno.test("without rules about models, every body goes on as it came", async () => {
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  for (const [name, contentType, body] of HIDDEN) {
+    const headers = { "content-type": contentType };
+    const response = await router.fetch("/chat/completions", { method: "POST", headers, body });
+    await response.body?.cancel();
+    assert.equal(response.status, 200, name);
+    assert.equal(upstream.requests.at(-1)?.text, body, name);
+  }
+});
+
+Deno.test("an alias is put where the model stands, in a body of several pieces and other letters, too", async () => {
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  const modelMap = JSON.stringify({ "short": "org/long-name" });
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, modelMap }] });
+  for (const filling of ["x", "\u00e9\u4e2d\ud83d\ude00", "x".repeat(400_000), "\u4e2d".repeat(400_000)]) {
+    const body = (model: string) => `{"input":"${filling}","model":"${model}","n":1.0}`;
+    const headers = { "content-type": JSON_TYPE };
+    const init = { method: "POST", headers, body: body("short") };
+    const response = await router.fetch("/chat/completions", init);
+    await response.body?.cancel();
+    assert.equal(upstream.requests.at(-1)?.text, body("org/long-name"));
+  }
+});
+
+const MIB = 1024 * 1024;
+
+Deno.test("request bodies share a budget, of which no client takes all, and which comes back", async () => {
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    args: ["--max-receiving", "4MiB", "--max-body", "8MiB"],
+    authorization: "test-token-0123456789, second-token-0123456789",
+  });
+  const head = (token: string, bytes: number) =>
+    rawRequest("/v1/embeddings", { token, headers: { "content-length": String(bytes) } });
+  const blanks = (bytes: number) => new Uint8Array(bytes).fill(0x20);
+  const upload = async (token: string, bytes: number) => {
+    const client = await RawClient.connect(router.port);
+    await client.send(head(token, bytes));
+    return client;
+  };
+
+  using tooLarge = await upload("test-token-0123456789", 5 * MIB);
+  await tooLarge.send(blanks(5 * MIB)).catch(() => {});
+  assert.match(await tooLarge.readToEnd(), /^HTTP\/1.1 413 [^]*--max-receiving/);
+
+  // One body may take more than a half; a second one of the same client gets none of the rest, another client does.
+  using first = await upload("test-token-0123456789", 3 * MIB);
+  await first.send(blanks(3 * MIB - 1));
+  const refused = await eventually(async () => {
+    using again = await upload("test-token-0123456789", MIB / 2);
+    await again.send(blanks(MIB / 2)).catch(() => {});
+    const answer = await again.readToEnd();
+    return answer.startsWith("HTTP/1.1 429") ? answer : null;
+  }, "a 429 while a body of the same client is under way");
+  assert.match(refused, /retry-after: 1[^]*--max-receiving/);
+  using other = await upload("second-token-0123456789", MIB / 2);
+  await other.send(blanks(MIB / 2));
+  assert.match(await other.readToEnd(), /^HTTP\/1.1 200/);
+  // Small ones are always taken.
+  using small = await upload("test-token-0123456789", 1000);
+  await small.send(blanks(1000));
+  assert.match(await small.readToEnd(), /^HTTP\/1.1 200/);
+
+  await first.send(blanks(1));
+  assert.match(await first.readToEnd(), /^HTTP\/1.1 200/);
+  using after = await upload("test-token-0123456789", MIB / 2);
+  await after.send(blanks(MIB / 2));
+  assert.match(await after.readToEnd(), /^HTTP\/1.1 200/);
+});

@@ -1,0 +1,12 @@
+/** A limit on how long a test waits for what must come: it fails instead of hanging. */
+
+/** @throws when it takes longer; what was waited for goes on unseen */
+export async function within<T>(seconds: number, what: () => string, promise: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`hangs: ${what()}`)), seconds * 1000);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { HeaderFields } from "../../../src/core/header_fields.ts";
+import { webRequest } from "../../../src/http/web_request.ts";
+import type { ClientExchange } from "../../../src/wire/exchange.ts";
+import { FakeClock } from "../notify/fake_clock.ts";
+
+/** A request whose body comes a byte at a time, this long after the last one. */
+function dripping(clock: FakeClock, everyMs: number): ClientExchange {
+  const exchange: Pick<ClientExchange, "method" | "target" | "headers" | "body"> = {
+    method: "POST",
+    target: "/admin/login",
+    headers: new HeaderFields([["host", "localhost"]]),
+    body: {
+      declaredBytes: 1_000,
+      isDone: false,
+      take: () => null,
+      read: () => new Promise((resolve) => clock.setTimer(() => resolve(Uint8Array.of(0x61)), everyMs)),
+      cancel: () => {},
+    },
+  };
+  return exchange as ClientExchange;
+}
+
+Deno.test("a body that drips ends when all of its time is over, and one that stops when it was silent too long", async () => {
+  for (
+    const [everyMs, idleMs, totalMs, expectedMs] of [
+      [1_000, 5_000, 30_000, 30_000],
+      [20_000, 5_000, 30_000, 5_000],
+      [20_000, 300_000, 30_000, 30_000],
+      [6_000, 5_000, null, 5_000],
+    ] as const
+  ) {
+    const clock = new FakeClock();
+    const request = webRequest(dripping(clock, everyMs), { clock, idleMs, totalMs });
+    let status = 0;
+    const read = request.text().catch((error) => {
+      status = error.status;
+    });
+    let passedMs = 0;
+    while (status === 0 && passedMs < 60_000) {
+      // What was read is handed on in turns of its own.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (status !== 0) break;
+      clock.advance(500);
+      passedMs += 500;
+    }
+    await read;
+    assert.deepEqual([status, passedMs], [408, expectedMs], `every ${everyMs} ms`);
+  }
+});

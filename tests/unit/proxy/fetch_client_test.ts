@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { Cancellation } from "../../../src/core/cancellation.ts";
+import { HeaderFields } from "../../../src/core/header_fields.ts";
+import { FetchClient } from "../../../src/proxy/fetch_client.ts";
+import { ReplyError } from "../../../src/wire/framing.ts";
+
+interface Reply {
+  readonly status?: number;
+  readonly method?: string;
+  readonly headers: [string, string][];
+}
+
+/** The length that the client tells of a reply with these headers. */
+async function lengthOf({ status = 200, method = "GET", headers }: Reply): Promise<number | null> {
+  const hasBody = method !== "HEAD" && status !== 204 && status !== 304;
+  const client = new FetchClient(() =>
+    Promise.resolve(new Response(hasBody ? new Blob(["hello"]).stream() : null, { status, headers }))
+  );
+  const reply = await client.send({
+    url: "http://upstream.test/",
+    method,
+    headers: new HeaderFields(),
+    body: null,
+    cancellation: new Cancellation(),
+  });
+  reply.body.cancel();
+  return reply.contentLength;
+}
+
+const length = (value: string): [string, string] => ["content-length", value];
+
+Deno.test("over fetch, a reply has the length that holds of what fetch hands over", async () => {
+  const table: [reply: Reply, expected: number | null][] = [
+    [{ headers: [length("5")] }, 5],
+    [{ headers: [length("5"), length("5")] }, 5],
+    [{ headers: [] }, null],
+    [{ headers: [length("2"), ["transfer-encoding", "chunked"]] }, null],
+    [{ headers: [length("2"), ["content-encoding", "gzip"]] }, null],
+    [{ headers: [length("7"), ["content-encoding", "gzip"]], method: "HEAD" }, 7],
+    [{ headers: [length("7")], status: 304 }, 7],
+    [{ headers: [length("7")], status: 204 }, null],
+  ];
+  for (const [reply, expected] of table) assert.equal(await lengthOf(reply), expected, JSON.stringify(reply));
+});
+
+Deno.test("over fetch, too, a malformed length is a reply that cannot be used", async () => {
+  for (const value of ["61,62", "abc", "-1", "+5", "", "5,", "0x5"]) {
+    for (const method of ["GET", "HEAD"]) {
+      await assert.rejects(lengthOf({ headers: [length(value)], method }), ReplyError, `${method} ${value}`);
+    }
+  }
+});
