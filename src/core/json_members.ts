@@ -28,8 +28,8 @@ export interface ScannerOptions {
   readonly isStrict: boolean;
 }
 
-/** Deeper texts are refused by most parsers (Go's encoding/json has the same limit). */
-export const MAX_DEPTH = 10_000;
+/** Bounds the memory for open brackets; most parsers refuse texts of far less (Go: 10,000, Python: about 1,000). */
+export const MAX_DEPTH = 500_000;
 /** A longer key, as it is written, is none of the watched ones. */
 const MAX_KEY_LENGTH = 128;
 

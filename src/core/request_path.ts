@@ -95,11 +95,10 @@ const LOOKALIKES: Readonly<Record<string, string>> = {
   "\uff3c": "\\",
   "\uff61": ".",
 };
-/** The keys of {@link LOOKALIKES}. */
-const LOOKALIKE = /[\u2024\u2025\u2044\u2215\u2216\u3002\ufe52\ufe54\ufe68\uff0e\uff0f\uff1b\uff3c\uff61]/g;
+const ABOVE_LATIN1 = /[\u0100-\uffff]/g;
 
 function asRead(bytes: string): string {
   if (!ABOVE_ASCII.test(bytes)) return bytes;
   const text = Buffer.from(bytes, "latin1").toString("utf8");
-  return text.replace(LOOKALIKE, (character) => LOOKALIKES[character] ?? character);
+  return text.replace(ABOVE_LATIN1, (character) => LOOKALIKES[character] ?? character);
 }

@@ -58,7 +58,7 @@ async function stage(args: readonly string[] = []): Promise<Stage> {
         await client.send(
           [
             `POST ${target} HTTP/1.1`,
-            "host: router",
+            "host: localhost",
             "connection: close",
             `content-length: ${body.length}`,
             ...lines,
