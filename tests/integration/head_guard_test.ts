@@ -73,7 +73,7 @@ Deno.test("what is not for an upstream is refused by its head before anything lo
 Deno.test("a path, a user agent and an unknown path are bounded in the record and in answers", async () => {
   await using upstream = new FakeUpstream(reply(200, `{"object":"list","data":[]}`));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
-  const long = "p".repeat(50_000);
+  const long = "p".repeat(8_000);
   const response = await fetch(`http://127.0.0.1:${router.port}/v1/files/${long}`, {
     headers: { authorization: `Bearer ${router.token}`, "user-agent": "u".repeat(8_000) },
   });
