@@ -163,7 +163,9 @@ Deno.test("Retention deletes texts before records, says so in the row, and the s
     for (let step = session.retain(); step.type !== "rest"; step = session.retain()) steps.push(step);
     indexAll(session);
     session.close();
-    assert.deepEqual(steps, [{ type: "bodies_deleted", count: 2 }]);
+    // One step, or more where the machine is busy: a step ends after a few milliseconds.
+    const deleted = steps.map((step) => step.type === "bodies_deleted" ? step.count : NaN);
+    assert.equal(deleted.reduce((sum, count) => sum + count, 0), 2);
     assert.deepEqual(
       rowsOf(
         path,
