@@ -55,23 +55,31 @@ export function readBody(
 
 const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
 
-/** Of one body, in one turn of the event loop; scanning it takes a few milliseconds at most. */
-const MAX_TURN_BYTES = 128 * 1024;
-/** Copied in one turn. */
-const MAX_JOINED_BYTES = 4 * 1024 * 1024;
+/** How long one body may be received, scanned and put together until others have a turn. */
+const MAX_TURN_MS = 4;
+/**
+ * The rest between two turns. Not 0: the runtime (tokio) looks for what other connections have sent when it has nothing
+ * else to do, or after 61 turns, which would be a quarter of a second.
+ */
+const REST_MS = 1;
+/** More than that is not put together in one turn. */
+const MAX_JOINED_BYTES = 1024 * 1024;
 
 class BodyReading {
   readonly #reader: TimedReader<RequestBody>;
   readonly #limits: BodyLimits;
+  readonly #clock: Clock;
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
   #receiving: Receiving | null = null;
-  /** Received since the last turn of the event loop. */
-  #turnBytes = 0;
+  /** When this turn began. */
+  #turnSinceMs: number;
 
   constructor(body: RequestBody, limits: BodyLimits, clock: Clock) {
     this.#reader = new TimedReader(body, clock);
     this.#limits = limits;
+    this.#clock = clock;
+    this.#turnSinceMs = clock.monotonic();
   }
 
   /** Takes what has come; null when that is not all. */
@@ -92,7 +100,7 @@ class BodyReading {
         if (read.type === "end") return await this.#joined();
         const body = this.#add(read);
         if (body !== null) return body;
-        if (this.#turnBytes >= MAX_TURN_BYTES) await this.#nextTurn();
+        if (this.#isTurnOver) await this.#nextTurn();
       }
     } catch (error) {
       receiving.account.release();
@@ -101,12 +109,11 @@ class BodyReading {
   }
 
   #received(chunk: Uint8Array): void {
-    this.#turnBytes += chunk.length;
     this.#receiving?.account.take(chunk.length);
     this.#receiving?.pieces.push(chunk);
   }
 
-  /** The whole body, put together a few megabytes in a turn. */
+  /** The whole body, put together in as many turns as that takes. */
   async #joined(): Promise<BodyRead> {
     if (this.#bytes <= MAX_JOINED_BYTES) return this.#whole();
     const whole = new Uint8Array(this.#bytes);
@@ -114,8 +121,7 @@ class BodyReading {
     for (const chunk of this.#chunks.splice(0)) {
       whole.set(chunk, at);
       at += chunk.length;
-      this.#turnBytes += chunk.length;
-      if (this.#turnBytes >= MAX_JOINED_BYTES) await this.#nextTurn();
+      if (this.#isTurnOver) await this.#nextTurn();
     }
     this.#chunks.push(whole);
     return this.#whole();
@@ -128,10 +134,14 @@ class BodyReading {
     return { type: "body", bytes, members: this.#receiving?.pieces.end() ?? null };
   }
 
+  get #isTurnOver(): boolean {
+    return this.#clock.monotonic() - this.#turnSinceMs >= MAX_TURN_MS;
+  }
+
   /** Lets the others go on: a read that need not wait would come before all of them. */
-  #nextTurn(): Promise<void> {
-    this.#turnBytes = 0;
-    return new Promise((resolve) => setTimeout(resolve, 0));
+  async #nextTurn(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    this.#turnSinceMs = this.#clock.monotonic();
   }
 
   /** The body, if this is its end. */
