@@ -1,8 +1,8 @@
 /**
  * One bound on the memory of all request bodies that are being received, or kept to be sent again.
  *
- * Each body is bounded by itself (`--max-body`); many at once are bounded here, and no client may hold more than half
- * while it sends several. Bodies that came with their head are not counted: they are small, and gone soon.
+ * Each body is bounded by itself (`--max-body`); many at once are bounded here, and a client's further bodies may not
+ * make it hold more than half. Bodies that came with their head are not counted: they are small, and gone soon.
  */
 import { RouterError } from "../core/errors.ts";
 
@@ -18,7 +18,8 @@ export interface ReceivingAccount {
 
 interface Client {
   bytes: number;
-  bodies: number;
+  /** Its bodies that are counted, the oldest first. */
+  readonly bodies: Set<ReceivingAccount>;
 }
 
 export class ReceivingBudget {
@@ -35,40 +36,43 @@ export class ReceivingBudget {
     let received = 0;
     let counted = 0;
     let isOver = false;
-    return {
+    const account: ReceivingAccount = {
       take: (bytes) => {
         received += bytes;
         if (received <= FREE_BYTES || isOver) return;
         const more = received - counted;
         if (received > this.#limitBytes) throw neverFits(this.#limitBytes);
-        this.#count(client, { bytes: more, isFirst: counted === 0 });
+        this.#count(client, account, more);
         counted = received;
       },
       release: () => {
-        if (counted > 0) this.#forget(client, counted);
+        if (counted > 0) this.#forget(client, account, counted);
         counted = 0;
         isOver = true;
       },
     };
+    return account;
   }
 
   /** @throws RouterError 429, and nothing is counted */
-  #count(name: string, { bytes, isFirst }: { readonly bytes: number; readonly isFirst: boolean }): void {
-    const client = this.#clients.get(name) ?? { bytes: 0, bodies: 0 };
-    const bodies = client.bodies + (isFirst ? 1 : 0);
-    const isUnfair = bodies > 1 && client.bytes + bytes > this.#limitBytes / 2;
+  #count(name: string, account: ReceivingAccount, bytes: number): void {
+    const client = this.#clients.get(name) ?? { bytes: 0, bodies: new Set() };
+    const [oldest = account] = client.bodies;
+    const isUnfair = oldest !== account && client.bytes + bytes > this.#limitBytes / 2;
     if (isUnfair || this.#bytes + bytes > this.#limitBytes) throw doesNotFit(this.#limitBytes);
     this.#bytes += bytes;
-    this.#clients.set(name, { bytes: client.bytes + bytes, bodies });
+    client.bytes += bytes;
+    client.bodies.add(account);
+    this.#clients.set(name, client);
   }
 
-  #forget(name: string, bytes: number): void {
+  #forget(name: string, account: ReceivingAccount, bytes: number): void {
     const client = this.#clients.get(name);
     if (client === undefined) return;
     this.#bytes -= bytes;
     client.bytes -= bytes;
-    client.bodies--;
-    if (client.bodies === 0) this.#clients.delete(name);
+    client.bodies.delete(account);
+    if (client.bodies.size === 0) this.#clients.delete(name);
   }
 }
 
