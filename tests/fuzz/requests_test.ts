@@ -123,12 +123,25 @@ async function examine(
         placeOf(target) === 1 && COMMON_METHODS.has(method)
       );
       const isShared = (mine: Seen) => theirs.some((all) => all[at]?.some((other) => isSame(mine, other)));
-      if (first === undefined || isShared(first)) return;
+      if (first === undefined || isShared(first) || isRefusedByTurns(textOf.get(number) ?? "")) return;
       findings.push({ caseNumber: number, what: `none of the others takes ${show(first)} for a request` });
     });
   }
   for (const reader of readers) findings.push(...await replayed(reader, sentOn));
   return { findings, acceptedCount: ours.reduce((sum, seen) => sum + seen.length, 0) };
+}
+
+/** What a server may take (RFC 9112 sections 2.2 and 3.2, RFC 9110 sections 8.6 and 10.1.1), and some of them do not. */
+const MATTERS_OF_TASTE: readonly RegExp[] = [
+  /^\r\n/,
+  /\r\nhost:[ \t]*\r\n/i,
+  /\r\ncontent-length:[^]*\r\ncontent-length:/i,
+  /\r\nexpect:(?![ \t]*100-continue[ \t]*\r)/i,
+];
+
+/** With two of them in one request, each of the others may refuse it for another one. */
+function isRefusedByTurns(text: string): boolean {
+  return MATTERS_OF_TASTE.filter((pattern) => pattern.test(text)).length > 1;
 }
 
 /** Lets those who have arrived go when all have, and a last thing has been done. */
