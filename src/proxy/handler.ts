@@ -128,7 +128,7 @@ export class Proxy {
     const body = isBodyless ? null : read.bytes;
     const contentType = client.headers.get("content-type");
     const recorded = requestText(body, contentType, this.#deps.limits.recordBodyLimitBytes);
-    const { problem, ...classified } = classify(context.path, {
+    const { kind, model, shownModel, modelPlace, isStream, problem } = classify(context.path, {
       contentType,
       contentEncoding: client.headers.get("content-encoding"),
       bytes: body,
@@ -137,7 +137,11 @@ export class Proxy {
       isStrict: index.isRestricted,
     });
     const inbound: Inbound = {
-      ...classified,
+      kind,
+      model,
+      shownModel,
+      modelPlace,
+      isStream,
       id: this.#deps.newId(),
       method: client.method,
       path: context.path,
