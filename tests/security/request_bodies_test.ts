@@ -140,6 +140,17 @@ Deno.test("request bodies share a budget, of which no client takes all, and whic
 
   await first.send(blanks(1));
   assert.match(await first.readToEnd(), /^HTTP\/1.1 200/);
+  // Whoever leaves amid a body gives its memory back, too.
+  const left = await upload("test-token-0123456789", 3 * MIB);
+  await left.send(blanks(3 * MIB - 1));
+  left.close();
+  await eventually(
+    () => router.records().some(({ status }) => status === 499) ? true : null,
+    "the one that left",
+  );
+  using whole = await upload("test-token-0123456789", 4 * MIB - 1);
+  await whole.send(blanks(4 * MIB - 1));
+  assert.match(await whole.readToEnd(), /^HTTP\/1.1 200/);
   using after = await upload("test-token-0123456789", MIB / 2);
   await after.send(blanks(MIB / 2));
   assert.match(await after.readToEnd(), /^HTTP\/1.1 200/);
