@@ -74,7 +74,7 @@ export const PERMISSIONS: readonly string[] = [
 ];
 
 /** Modules that are started by URL, which the module graph does not show. */
-const INCLUDED = ["src/store/writer_worker.ts", "src/store/reader_worker.ts"];
+const INCLUDED = ["src/store/write/worker.ts", "src/store/read/worker.ts"];
 
 const BUILD_CONFIG = `${DIST}/build.json`;
 const BUILD_LOCK = `${DIST}/build.lock`;

@@ -44,9 +44,10 @@ export const LAYERS: readonly Layer[] = [
   { name: "wire", uses: ["core"], usesTypesOf: [], packages: ["node:buffer", "node:http"] },
   { name: "proxy", uses: ["capture", "wire", "core"], usesTypesOf: INTERFACES },
   { name: "http", uses: ["proxy", "capture", "wire", "core"], usesTypesOf: INTERFACES },
+  { name: "dashboard", uses: ["http", "proxy", "capture", "wire", "core"], usesTypesOf: INTERFACES },
   {
     name: "cli",
-    uses: ["http", "proxy", "wire", "capture", "core", "store", "observe", "notify", "config"],
+    uses: ["dashboard", "http", "proxy", "wire", "capture", "core", "store", "observe", "notify", "config"],
     usesTypesOf: [],
   },
 ];
@@ -204,7 +205,7 @@ function importProblem(path: string, layer: Layer | undefined, each: Import): st
       interfaces[0]
     })`;
   }
-  return `${layer.name} must not import ${inner}; imports go cli > http > proxy > capture > core`;
+  return `${layer.name} must not import ${inner}; imports go cli > dashboard > http > proxy > capture > core`;
 }
 
 /** The manifest is the only file outside `src/` that the program reads, for its name and version. */

@@ -4,7 +4,7 @@
 import { availability, CLOSED, transition } from "../../src/core/breaker.ts";
 import { classify } from "../../src/core/endpoint.ts";
 import { matchesGlob } from "../../src/core/policy.ts";
-import { maskFor } from "../../src/proxy/masking.ts";
+import { maskFor } from "../../src/proxy/relay/masking.ts";
 import { requestBody } from "./payloads.ts";
 
 const encoder = new TextEncoder();

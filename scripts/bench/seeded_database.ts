@@ -4,8 +4,8 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { monotonicFactory } from "ulid";
-import { toGoTime } from "../../src/store/go_time.ts";
-import { SearchIndex } from "../../src/store/search_index.ts";
+import { toGoTime } from "../../src/store/database/go_time.ts";
+import { SearchIndex } from "../../src/store/search/index.ts";
 import { makeDatabase, type Program } from "./contenders/ours.ts";
 import { cacheFolder, isFile } from "./npm_cache.ts";
 import type { Processes } from "./processes.ts";
@@ -23,9 +23,9 @@ export const RARE_WORD = "shibboleth";
 
 /** What the content depends on: a change of these makes a new database. */
 const SOURCES = [
-  "../../src/store/migrations.ts",
-  "../../src/store/search_text.ts",
-  "../../src/store/search_index.ts",
+  "../../src/store/database/migrations.ts",
+  "../../src/store/search/text.ts",
+  "../../src/store/search/index.ts",
   "seeded_database.ts",
 ];
 

@@ -6,16 +6,16 @@
  * {@link CaptureProgress}) and the record (through {@link Capture.finish}), so that nothing is parsed twice.
  */
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
-import { ChatReader } from "./chat.ts";
-import { CompletionsReader } from "./completions.ts";
+import { ChatReader } from "./readers/chat.ts";
+import { CompletionsReader } from "./readers/completions.ts";
 import { DocumentCapture } from "./document.ts";
 import { ReplyDraft } from "./draft.ts";
 import { EncodedCapture } from "./encoded.ts";
 import { EventStreamCapture } from "./event_stream.ts";
-import { MessagesReader } from "./messages.ts";
-import { OpaqueReader } from "./opaque.ts";
-import type { ReplyReader } from "./reader.ts";
-import { ResponsesReader } from "./responses.ts";
+import { MessagesReader } from "./readers/messages.ts";
+import { OpaqueReader } from "./readers/opaque.ts";
+import type { ReplyReader } from "./readers/reader.ts";
+import { ResponsesReader } from "./readers/responses.ts";
 
 /** What a stream has shown so far; read by the commit gate and the relay after each push. */
 export interface CaptureProgress {

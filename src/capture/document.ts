@@ -11,7 +11,7 @@ import type { ReplyDraft } from "./draft.ts";
 import { EventStreamCapture } from "./event_stream.ts";
 import { isCostlyJson } from "./json_cost.ts";
 import { asObject, errorMessageOf, isErrorOnly, parseJson } from "./json.ts";
-import type { ReplyReader } from "./reader.ts";
+import type { ReplyReader } from "./readers/reader.ts";
 
 /** Enough of a body to tell text from binary. */
 const SNIFFED_BYTES = 512;

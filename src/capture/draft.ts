@@ -6,7 +6,7 @@
  */
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
 import type { CaptureProgress } from "./capture.ts";
-import { mergeUsage, readUsage } from "./usage.ts";
+import { mergeUsage, readUsage } from "./readers/usage.ts";
 
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;

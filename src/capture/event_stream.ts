@@ -10,7 +10,7 @@ import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
 import { isCostlyJson } from "./json_cost.ts";
 import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
-import type { ReplyReader } from "./reader.ts";
+import type { ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
 /** After so many, a stream is held to have no two events that are alike. */

@@ -11,16 +11,16 @@ import type { Hono } from "hono";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import { apiRoutes } from "../http/admin/api.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
-import { dashboardPage } from "../http/dashboard/routes.tsx";
+import { dashboardPage } from "../dashboard/routes.tsx";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
-import type { UpstreamHealth } from "../proxy/health.ts";
-import type { InFlightRows } from "../proxy/in_flight.ts";
-import type { UpstreamClient } from "../proxy/transport.ts";
-import { adminTokenOf } from "../store/first_token.ts";
-import { RecordQueryThread } from "../store/reader.ts";
-import type { Registry } from "../store/registry.ts";
+import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
+import type { InFlightRows } from "../proxy/ledger/in_flight.ts";
+import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import { adminTokenOf } from "../store/config/initial_tokens.ts";
+import { RecordQueryThread } from "../store/read/query_thread.ts";
+import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { ClientExchange } from "../wire/exchange.ts";
 import { LiveHub } from "./admin/live_hub.ts";
@@ -68,7 +68,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   });
   const reader = new RecordQueryThread({
     spawnWorker: () =>
-      spawnDatabaseWorker(new URL("../store/reader_worker.ts", import.meta.url), settings.database),
+      spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), settings.database),
     path: settings.database,
   });
   const service = adminService({

@@ -6,8 +6,8 @@
 import { Option } from "commander";
 import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
 import { type Environment, parseDatabasePath, settingChoices } from "../config/settings.ts";
-import { ensureToken } from "../store/first_token.ts";
-import { openDatabase } from "../store/sqlite.ts";
+import { ensureToken } from "../store/config/initial_tokens.ts";
+import { openDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
 import { formatBytes } from "../core/recorded_text.ts";

@@ -13,7 +13,7 @@ import {
   SettingsError,
 } from "../config/settings.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
-import { Registry } from "../store/registry.ts";
+import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { upstreamClient } from "./upstream_client.ts";

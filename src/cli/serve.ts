@@ -4,9 +4,14 @@
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/types.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
-import { adminTokenOf, ensureAdminToken, ensureToken, MIN_ADMIN_TOKEN_LENGTH } from "../store/first_token.ts";
-import { Registry } from "../store/registry.ts";
-import { type OpenDatabase, openDatabase } from "../store/sqlite.ts";
+import {
+  adminTokenOf,
+  ensureAdminToken,
+  ensureToken,
+  MIN_ADMIN_TOKEN_LENGTH,
+} from "../store/config/initial_tokens.ts";
+import { Registry } from "../store/config/registry.ts";
+import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
 import { systemClock } from "./clock.ts";
 import { upgradeNote } from "./context.ts";
 import { CommandError, EXIT } from "./errors.ts";

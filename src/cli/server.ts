@@ -19,16 +19,16 @@ import { getLog, logRequest } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { redactor } from "../observe/redact.ts";
-import { HeldBudget } from "../proxy/held_budget.ts";
-import { type HealthListener, UpstreamHealth } from "../proxy/health.ts";
+import { HeldBudget } from "../proxy/assess/held_budget.ts";
+import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import { Proxy } from "../proxy/handler.ts";
-import { InFlightRows } from "../proxy/in_flight.ts";
+import { InFlightRows } from "../proxy/ledger/in_flight.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
-import { Registry } from "../store/registry.ts";
+import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
-import type { OpenDatabase } from "../store/sqlite.ts";
+import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
-import { RecordWriter } from "../store/writer.ts";
+import { RecordWriter } from "../store/write/record_queue.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
@@ -113,7 +113,7 @@ export async function withServer(
   let isWriterInTrouble = false;
   const writer = new RecordWriter({
     spawnWorker: () =>
-      spawnDatabaseWorker(new URL("../store/writer_worker.ts", import.meta.url), settings.database),
+      spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
     path: settings.database,
     durability: settings.durability,
     retention: {

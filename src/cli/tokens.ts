@@ -14,7 +14,7 @@ import {
   randomAdminToken,
   randomToken,
   setAdminToken,
-} from "../store/first_token.ts";
+} from "../store/config/initial_tokens.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";

@@ -6,9 +6,9 @@
 import type { Command, Option } from "commander";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS } from "../core/types.ts";
-import { Registry } from "../store/registry.ts";
+import { Registry } from "../store/config/registry.ts";
 import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamStateNote } from "../store/store.ts";
-import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/upstream_row.ts";
+import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
 import { systemClock } from "./clock.ts";
 import {
   choiceOption,

@@ -6,7 +6,7 @@
  */
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
-import { TimedReader } from "../proxy/timed_reader.ts";
+import { TimedReader } from "../proxy/assess/timed_reader.ts";
 import type { ClientExchange, RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 

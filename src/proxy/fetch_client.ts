@@ -5,7 +5,7 @@
 import type { LendingSource } from "../wire/byte_source.ts";
 import type { ClientReply, ClientRequest } from "../wire/client.ts";
 import { ReplyError } from "../wire/framing.ts";
-import type { UpstreamClient } from "./transport.ts";
+import type { UpstreamClient } from "./attempt/transport.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;

@@ -4,7 +4,7 @@
  * Reads and classifies the request, runs the failover loop over the snapshot taken at its start, and gives
  * the client the chosen reply. Every way out passes through one settlement.
  */
-import { requestText } from "../capture/request_text.ts";
+import { requestText } from "./ledger/request_text.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { networkOf } from "../core/client_ip.ts";
@@ -20,21 +20,27 @@ import { ASIS, type CapturedReply, type Inbound, type OrderPolicy, type Upstream
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
-import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ending.ts";
-import { EarlyReply } from "./early.ts";
-import { type EarlyStep, failover, type FailoverDeps, type FinalChoice, type Stop } from "./failover.ts";
+import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ledger/verdict.ts";
+import { EarlyReply } from "./relay/early_reply.ts";
+import {
+  type EarlyStep,
+  failover,
+  type FailoverDeps,
+  type FinalChoice,
+  type Stop,
+} from "./attempt/failover.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
-import { hasNoBody } from "./gate.ts";
-import type { InFlightRow, InFlightRows } from "./in_flight.ts";
-import { maskFor } from "./masking.ts";
-import { ReadPace } from "./read_pace.ts";
+import { hasNoBody } from "./assess/gate.ts";
+import type { InFlightRow, InFlightRows } from "./ledger/in_flight.ts";
+import { maskFor } from "./relay/masking.ts";
+import { ReadPace } from "./relay/fair_reads.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
-import { Relay, type RelayEnd } from "./relay.ts";
+import { Relay, type RelayEnd } from "./relay/relay.ts";
 import { type BodyRead, readBody } from "./request_body.ts";
-import { RequestSession } from "./session.ts";
-import { resettle, settle, type SettlementDeps } from "./settlement.ts";
-import { SnapshotIndex } from "./snapshot_index.ts";
+import { RequestSession } from "./ledger/request_ledger.ts";
+import { resettle, settle, type SettlementDeps } from "./ledger/settlement.ts";
+import { SnapshotIndex } from "./prepared_snapshot.ts";
 
 export interface ProxyLimits {
   readonly maxBodyBytes: number;

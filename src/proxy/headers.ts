@@ -10,7 +10,7 @@ import { withoutTrailingSlashes } from "../core/slashes.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
 import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "./answer_headers.ts";
 import { HOP_BY_HOP, staysHere } from "./kept_names.ts";
-import type { SecretMask } from "./masking.ts";
+import type { SecretMask } from "./relay/masking.ts";
 
 /** The length is a hop's, too: of the framing that was read, and of the one that is written. */
 const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);

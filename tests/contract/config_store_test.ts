@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openDatabase } from "../../src/store/sqlite.ts";
+import { openDatabase } from "../../src/store/database/open.ts";
 import { type ConfigStore, type NewUpstream, StoreError } from "../../src/store/store.ts";
 
 interface Backend {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { RequestRecord } from "../../src/core/types.ts";
-import { openDatabase } from "../../src/store/sqlite.ts";
+import { openDatabase } from "../../src/store/database/open.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../src/store/store.ts";
 import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support.ts";
 

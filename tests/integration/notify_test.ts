@@ -12,7 +12,7 @@ import {
   webhookChannel,
 } from "../../src/notify/channels.ts";
 import type { Alert } from "../../src/notify/notifier.ts";
-import { FakeClock } from "../unit/notify/fake_clock.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 interface Received {
   readonly method: string;

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { formatJson } from "../../src/cli/output.ts";
 import { redactKept, redactSecrets } from "../../src/core/secrets.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
-import { maskFor } from "../../src/proxy/masking.ts";
+import { maskFor } from "../../src/proxy/relay/masking.ts";
 import { upstreamHeaders } from "../../src/proxy/headers.ts";
 
 const KEY = "sk-secret-0123456789";

@@ -3,12 +3,12 @@
  *
  * Deterministic: the same number gives the same records, apart from the time that they end at.
  */
-import { thisProcess } from "../../../src/store/processes.ts";
+import { thisProcess } from "../../../src/store/database/processes.ts";
 import { ulid } from "ulid";
 import type { RequestRecord } from "../../../src/core/types.ts";
-import { openDatabase } from "../../../src/store/sqlite.ts";
-import { KEEP_EVERYTHING } from "../../../src/store/retention.ts";
-import { WriterSession } from "../../../src/store/writer_session.ts";
+import { openDatabase } from "../../../src/store/database/open.ts";
+import { KEEP_EVERYTHING } from "../../../src/store/write/retention.ts";
+import { WriterSession } from "../../../src/store/write/session.ts";
 
 export interface SeedOptions {
   readonly path: string;

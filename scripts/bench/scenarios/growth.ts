@@ -3,7 +3,7 @@
  * takes in each.
  */
 import { type Bench, loadTools, probe, type Scenario, upstreamPlace, withEndpoints } from "../bench.ts";
-import { openDatabase } from "../../../src/store/sqlite.ts";
+import { openDatabase } from "../../../src/store/database/open.ts";
 import type { RecordFilter } from "../../../src/store/store.ts";
 import type { Endpoint } from "../contenders/contender.ts";
 import { oursContender, type UpstreamRow } from "../contenders/ours.ts";

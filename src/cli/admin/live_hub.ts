@@ -6,7 +6,7 @@
 import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../../core/cut_text.ts";
 import type { Clock, RequestRecord, TimerId } from "../../core/types.ts";
 import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "../../http/admin/service.ts";
-import type { RequestSession } from "../../proxy/session.ts";
+import type { RequestSession } from "../../proxy/ledger/request_ledger.ts";
 
 export interface LiveHubDeps {
   /** The requests under way. */

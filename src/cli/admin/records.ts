@@ -13,9 +13,9 @@ import {
 import { redactKept } from "../../core/secrets.ts";
 import type { ToolCall } from "../../core/types.ts";
 import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "../../http/admin/service.ts";
-import type { RecordQueryThread } from "../../store/reader.ts";
-import type { RecordWithAttempts, SummaryQuery } from "../../store/reader_messages.ts";
-import type { StoredSummary } from "../../store/record_summary.ts";
+import type { RecordQueryThread } from "../../store/read/query_thread.ts";
+import type { RecordWithAttempts, SummaryQuery } from "../../store/read/messages.ts";
+import type { StoredSummary } from "../../store/read/record_summary.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { answering } from "./failure.ts";
 

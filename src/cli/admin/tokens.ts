@@ -4,8 +4,8 @@
 import { RouterError } from "../../core/errors.ts";
 import { maskSecret } from "../../core/secrets.ts";
 import type { TokenView } from "../../http/admin/service.ts";
-import { randomToken } from "../../store/first_token.ts";
-import type { Registry } from "../../store/registry.ts";
+import { randomToken } from "../../store/config/initial_tokens.ts";
+import type { Registry } from "../../store/config/registry.ts";
 import type { ConfigStore } from "../../store/store.ts";
 import { chooseName, findToken } from "../tokens.ts";
 import { answering } from "./failure.ts";

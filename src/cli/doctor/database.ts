@@ -4,8 +4,8 @@
 import { statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { messageOf } from "../../core/errors.ts";
-import { inspectDatabase } from "../../store/inspection.ts";
-import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
+import { inspectDatabase } from "../../store/database/inspection.ts";
+import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import { StoreError } from "../../store/store.ts";
 import { formatBytes } from "../../core/recorded_text.ts";
 import { type Finding, found } from "./finding.ts";

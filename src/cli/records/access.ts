@@ -5,8 +5,8 @@
  */
 import { parseDatabasePath } from "../../config/settings.ts";
 import type { Upstream } from "../../core/types.ts";
-import { Registry } from "../../store/registry.ts";
-import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
+import { Registry } from "../../store/config/registry.ts";
+import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { ConfigStore } from "../../store/store.ts";
 import { systemClock } from "../clock.ts";
 import { type CommandContext, type DatabaseFlags, upgradeNote } from "../context.ts";

@@ -10,9 +10,14 @@ import { firstByteTimeout } from "../../core/policy.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import { NO_TOKENS } from "../../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../../core/types.ts";
-import { isEventStreamType } from "../../proxy/gate.ts";
-import { TimedReader } from "../../proxy/timed_reader.ts";
-import { send, type SendResult, type TransportDeps, type UpstreamReply } from "../../proxy/transport.ts";
+import { isEventStreamType } from "../../proxy/assess/gate.ts";
+import { TimedReader } from "../../proxy/assess/timed_reader.ts";
+import {
+  send,
+  type SendResult,
+  type TransportDeps,
+  type UpstreamReply,
+} from "../../proxy/attempt/transport.ts";
 
 /** How a replay ended. */
 export interface ReplayedReply {

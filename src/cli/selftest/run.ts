@@ -7,8 +7,8 @@
 import { asObject, parseJson } from "../../capture/json.ts";
 import { parseSettings, type Settings } from "../../config/settings.ts";
 import { messageOf } from "../../core/errors.ts";
-import { randomToken } from "../../store/first_token.ts";
-import { type OpenDatabase, openDatabase } from "../../store/sqlite.ts";
+import { randomToken } from "../../store/config/initial_tokens.ts";
+import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { CommandError } from "../errors.ts";
 import { liveRegistry, type Serving, withServer } from "../server.ts";

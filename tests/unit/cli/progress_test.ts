@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { upgradeNote } from "../../../src/cli/context.ts";
 import { runProgram } from "../../../src/cli/program.ts";
 import { Progress } from "../../../src/cli/progress.ts";
-import { openDatabase } from "../../../src/store/sqlite.ts";
+import { openDatabase } from "../../../src/store/database/open.ts";
 import { makeGoDatabase } from "../../fixtures/go/fixture.ts";
 import { test } from "./records_support.ts";
 

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { follow, Tail } from "../../../src/cli/records/tail.ts";
-import { openDatabase } from "../../../src/store/sqlite.ts";
+import { openDatabase } from "../../../src/store/database/open.ts";
 import type { RecordFilter } from "../../../src/store/store.ts";
 import { makeRecord, makeWriter } from "../store/support.ts";
 import { assertHarmless, HOSTILE, jsonLines, test } from "./records_support.ts";

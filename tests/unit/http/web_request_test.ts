@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
 import { webRequest } from "../../../src/http/web_request.ts";
 import type { ClientExchange } from "../../../src/wire/exchange.ts";
-import { FakeClock } from "../notify/fake_clock.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 /** A request whose body comes a byte at a time, this long after the last one. */
 function dripping(clock: FakeClock, everyMs: number): ClientExchange {

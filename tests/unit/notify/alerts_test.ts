@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AlertNotifier, type AlertNotifierOptions } from "../../../src/notify/alerts.ts";
 import { type AlertMessage, type Channel, ChannelError } from "../../../src/notify/channels.ts";
 import type { Alert } from "../../../src/notify/notifier.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 const DOWN: Alert = { type: "upstream_down", upstream: "a", reason: "connection refused" };
 

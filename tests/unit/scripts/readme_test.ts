@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import manifest from "../../../deno.json" with { type: "json" };
 import { ALERT_VARIABLES } from "../../../src/config/alerts.ts";
 import { SETTING_FLAGS, type SettingFlag } from "../../../src/config/flags.ts";
-import { migrate } from "../../../src/store/migrations.ts";
+import { migrate } from "../../../src/store/database/migrations.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 
 const root = new URL("../../../", import.meta.url);

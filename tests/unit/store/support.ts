@@ -1,14 +1,14 @@
 /**
  * What the tests of the store share: records, clocks, temporary databases, waiting without sleeping.
  */
-import { thisProcess } from "../../../src/store/processes.ts";
+import { thisProcess } from "../../../src/store/database/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/cli/clock.ts";
 import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
-import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/retention.ts";
-import { RecordWriter, type RecordWriterOptions } from "../../../src/store/writer.ts";
-import { WriterSession } from "../../../src/store/writer_session.ts";
+import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
+import { RecordWriter, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";
+import { WriterSession } from "../../../src/store/write/session.ts";
 
 /** A settled record with two attempts; `changes` overrides. */
 export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord {
@@ -177,7 +177,7 @@ export class Meter {
 }
 
 export function spawnWriterWorker(): Worker {
-  return new Worker(new URL("../../../src/store/writer_worker.ts", import.meta.url).href, { type: "module" });
+  return new Worker(new URL("../../../src/store/write/worker.ts", import.meta.url).href, { type: "module" });
 }
 
 /** A writer over the real worker, with what it reports. */

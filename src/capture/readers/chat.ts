@@ -1,0 +1,118 @@
+/**
+ * Chat completions: OpenAI's, and the variants of Azure, DeepSeek, Groq, xAI, Mistral, Perplexity,
+ * OpenRouter and others.
+ *
+ * Owns what a message or a delta says; the two have the same fields, so one path reads both.
+ */
+import { ChatToolCalls } from "./chat_tool_calls.ts";
+import { Choices } from "./choices.ts";
+import type { ReplyDraft } from "../draft.ts";
+import { asArray, asObject, asText, type JsonObject } from "../json.ts";
+import type { ReadableEvent, ReplyReader } from "./reader.ts";
+
+export class ChatReader implements ReplyReader {
+  readonly endsWithDone = true;
+  readonly isOpaque = false;
+  readonly isBulk = false;
+  readonly #draft: ReplyDraft;
+  readonly #choices: Choices;
+  readonly #toolCalls: ChatToolCalls;
+
+  constructor(draft: ReplyDraft) {
+    this.#draft = draft;
+    this.#choices = new Choices(draft);
+    this.#toolCalls = new ChatToolCalls(draft);
+  }
+
+  readEvent({ json }: ReadableEvent): void {
+    if (json === null) return;
+    this.#choices.read(json, (choice, index) => {
+      const delta = asObject(choice.delta);
+      if (delta === null) {
+        // A provider that sends no deltas at all puts the message into one chunk.
+        if (!this.#choices.isFinished && this.#draft.text(index).isEmpty) this.#readWhole(choice, index);
+        return;
+      }
+      this.#readSaid(delta, index);
+      this.#markContent(this.#toolCalls.readDelta(delta, index));
+    });
+  }
+
+  readOversized(): void {}
+
+  readDocument(document: JsonObject): boolean {
+    if (!Array.isArray(document.choices)) return false;
+    this.#choices.read(document, (choice, index) => this.#readWhole(choice, index));
+    return true;
+  }
+
+  isFinished(): boolean {
+    return this.#choices.isFinished;
+  }
+
+  #readWhole(choice: JsonObject, index: number): void {
+    const message = asObject(choice.message);
+    if (message === null) return;
+    this.#readSaid(message, index);
+    this.#markContent(this.#toolCalls.readMessage(message));
+  }
+
+  /** What a delta and a message have in common: everything but how calls are told. */
+  #readSaid(message: JsonObject, index: number): void {
+    this.#addReasoning(reasoningOf(message), index);
+    if (typeof message.content === "string") this.#addText(message.content, index);
+    else if (Array.isArray(message.content)) this.#readParts(message.content, index);
+    this.#addText(asText(message.refusal), index);
+    const audio = asObject(message.audio);
+    if (audio !== null) {
+      this.#addText(asText(audio.transcript), index);
+      this.#markContent(asText(audio.data) !== null);
+    }
+    const images = asArray(message.images);
+    if (images.length > 0) {
+      const count = images.length === 1 ? "[1 image]" : `[${images.length} images]`;
+      this.#addText(this.#draft.text(index).isEmpty ? count : `\n${count}`, index);
+    }
+  }
+
+  /** Mistral's content is a list of parts: `text`, and `thinking` with parts of its own. */
+  #readParts(parts: readonly unknown[], index: number): void {
+    for (const item of parts) {
+      const part = asObject(item);
+      if (part === null) this.#addText(asText(item), index);
+      else if (part.type === "thinking") this.#addReasoning(textOfParts(part.thinking), index);
+      else this.#addText(asText(part.text) ?? asText(part.refusal), index);
+    }
+  }
+
+  #markContent(isContent: boolean): void {
+    if (isContent) this.#draft.progress.hasContent = true;
+  }
+
+  #addText(text: string | null, index: number): void {
+    if (text === null || text === "") return;
+    this.#draft.progress.hasContent = true;
+    this.#draft.text(index).append(text);
+  }
+
+  #addReasoning(text: string | null, index: number): void {
+    if (text === null || text === "") return;
+    this.#draft.progress.hasContent = true;
+    this.#draft.reasoning(index).append(text);
+  }
+}
+
+/** DeepSeek, xAI and vLLM write `reasoning_content`; Groq and OpenRouter `reasoning`, often with details. */
+function reasoningOf(message: JsonObject): string | null {
+  return asText(message.reasoning_content) ?? asText(message.reasoning) ??
+    textOfParts(message.reasoning_details);
+}
+
+function textOfParts(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  const texts = asArray(value).map((item) => {
+    const part = asObject(item);
+    return asText(part?.text) ?? asText(part?.summary) ?? "";
+  });
+  return texts.length === 0 ? null : texts.join("");
+}

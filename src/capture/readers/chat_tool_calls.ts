@@ -1,0 +1,134 @@
+/**
+ * Tool calls of chat completions, put together from deltas.
+ *
+ * Owns the question which call a delta belongs to. OpenAI says it by `index`; some providers leave the index
+ * out, give every call the index 0, or resend id and name with each delta.
+ */
+import type { ReplyDraft, ToolCallDraft } from "../draft.ts";
+import { asArguments, asArray, asCount, asObject, asText, type JsonObject } from "../json.ts";
+
+interface Fragment {
+  readonly index: number | null;
+  readonly id: string | null;
+  readonly name: string | null;
+  readonly arguments: string;
+}
+
+/** The calls of one choice. */
+interface ChoiceCalls {
+  readonly byIndex: Map<number, ToolCallDraft>;
+  readonly inOrder: ToolCallDraft[];
+  last: ToolCallDraft | null;
+  /** The one call of the legacy `function_call` field. */
+  legacy: ToolCallDraft | null;
+}
+
+export class ChatToolCalls {
+  readonly #draft: ReplyDraft;
+  readonly #choices = new Map<number, ChoiceCalls>();
+
+  constructor(draft: ReplyDraft) {
+    this.#draft = draft;
+  }
+
+  /** Reads a delta's `tool_calls` and `function_call`; true when they said something. */
+  readDelta(delta: JsonObject, choice: number): boolean {
+    let hasContent = false;
+    for (const item of asArray(delta.tool_calls)) {
+      const fragment = toFragment(item);
+      if (fragment === null) continue;
+      hasContent = true;
+      const calls = this.#callsOf(choice);
+      const call = this.#find(calls, fragment);
+      if (call !== null) addFragment(call, fragment);
+    }
+    const legacy = asObject(delta.function_call);
+    if (legacy !== null) {
+      hasContent = true;
+      const calls = this.#callsOf(choice);
+      calls.legacy ??= this.#draft.addToolCall();
+      if (calls.legacy !== null) addFragment(calls.legacy, toLegacyFragment(legacy));
+    }
+    return hasContent;
+  }
+
+  /** Reads a whole message, in which each entry is a call of its own; true when there is any. */
+  readMessage(message: JsonObject): boolean {
+    const legacy = asObject(message.function_call);
+    const fragments = asArray(message.tool_calls).map(toFragment);
+    if (legacy !== null) fragments.push(toLegacyFragment(legacy));
+    for (const fragment of fragments) {
+      if (fragment === null) continue;
+      const call = this.#draft.addToolCall();
+      if (call !== null) addFragment(call, fragment);
+    }
+    return fragments.length > 0;
+  }
+
+  #callsOf(choice: number): ChoiceCalls {
+    let calls = this.#choices.get(choice);
+    if (calls === undefined) {
+      calls = { byIndex: new Map(), inOrder: [], last: null, legacy: null };
+      this.#choices.set(choice, calls);
+    }
+    return calls;
+  }
+
+  /** The call that a fragment belongs to, a new one where it starts one; null when there are too many. */
+  #find(calls: ChoiceCalls, fragment: Fragment): ToolCallDraft | null {
+    const known = candidate(calls, fragment);
+    if (known !== null && continues(known, fragment)) {
+      calls.last = known;
+      return known;
+    }
+    const call = this.#draft.addToolCall();
+    if (call === null) return null;
+    calls.inOrder.push(call);
+    calls.last = call;
+    if (fragment.index !== null) calls.byIndex.set(fragment.index, call);
+    return call;
+  }
+}
+
+function candidate(calls: ChoiceCalls, { index, id, name }: Fragment): ToolCallDraft | null {
+  if (index !== null) return calls.byIndex.get(index) ?? null;
+  if (id === null) return calls.last;
+  const known = calls.inOrder.find((call) => call.id === id) ?? null;
+  return known ?? (name === null ? calls.last : null);
+}
+
+function addFragment(call: ToolCallDraft, fragment: Fragment): void {
+  call.identify(fragment.id, fragment.name);
+  call.arguments.append(fragment.arguments);
+}
+
+function toLegacyFragment(legacy: JsonObject): Fragment {
+  return { index: null, id: null, name: asText(legacy.name), arguments: asArguments(legacy.arguments) };
+}
+
+/** Null for an entry that says nothing. */
+function toFragment(item: unknown): Fragment | null {
+  const entry = asObject(item);
+  if (entry === null) return null;
+  const said = asObject(entry.function) ?? asObject(entry.custom);
+  const fragment: Fragment = {
+    index: asCount(entry.index),
+    id: asText(entry.id),
+    name: asText(said?.name),
+    arguments: asArguments(said?.arguments ?? said?.input),
+  };
+  return fragment.id === null && fragment.name === null && fragment.arguments === "" ? null : fragment;
+}
+
+/**
+ * Whether a fragment goes on with a call that its index, its id or its place points to. One that brings a
+ * name and no or another id starts a new call when the name differs, or when the arguments so far are whole
+ * and it brings new ones.
+ */
+function continues(call: ToolCallDraft, fragment: Fragment): boolean {
+  if (fragment.name === null || call.name === "") return true;
+  if (fragment.id !== null && fragment.id === call.id) return true;
+  if (fragment.id === null && fragment.index !== null) return true;
+  if (fragment.name !== call.name) return false;
+  return !(call.arguments.lastPiece.endsWith("}") && fragment.arguments.startsWith("{"));
+}

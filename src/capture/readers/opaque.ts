@@ -1,0 +1,131 @@
+/**
+ * Everything that is not a conversation: embeddings, images, audio, moderations, models, files, unknown.
+ *
+ * Owns what the record says of them. Bulk data (vectors, base64) is described in a line; text that a person
+ * may want to read (transcriptions, revised prompts) is kept, and what is not known is kept as it came.
+ */
+import type { EndpointKind } from "../../core/types.ts";
+import type { ReplyDraft } from "../draft.ts";
+import { asArray, asObject, asText, type JsonObject } from "../json.ts";
+import type { ReadableEvent, ReplyReader } from "./reader.ts";
+
+const BYTES_PER_FLOAT = 4;
+
+/** The last events of the streams that have no `[DONE]`. */
+const LAST_EVENTS: ReadonlySet<string> = new Set([
+  "transcript.text.done",
+  "speech.audio.done",
+  "image_generation.completed",
+  "image_edit.completed",
+]);
+
+export class OpaqueReader implements ReplyReader {
+  readonly endsWithDone = true;
+  readonly isOpaque = true;
+  readonly isBulk: boolean;
+  readonly #draft: ReplyDraft;
+  readonly #kind: EndpointKind;
+
+  constructor(draft: ReplyDraft, kind: EndpointKind) {
+    this.#draft = draft;
+    this.#kind = kind;
+    this.isBulk = kind === "embeddings" || kind === "images";
+  }
+
+  readEvent({ name, data, json }: ReadableEvent): void {
+    this.#draft.progress.hasContent = true;
+    this.#draft.setModel(asText(json?.model));
+    this.#draft.addUsage(json?.usage);
+    const type = asText(json?.type) ?? name;
+    if (LAST_EVENTS.has(type)) this.#draft.progress.isTerminal = true;
+    switch (type) {
+      case "transcript.text.delta":
+        this.#draft.text().append(asText(json?.delta) ?? "");
+        break;
+      case "transcript.text.segment":
+      case "image_generation.partial_image":
+      case "image_edit.partial_image":
+        break;
+      case "transcript.text.done":
+        if (!this.#draft.hasText) this.#draft.text().append(asText(json?.text) ?? "");
+        break;
+      case "speech.audio.delta":
+      case "speech.audio.done":
+        if (!this.#draft.hasText) this.#draft.text().append("speech audio");
+        break;
+      case "image_generation.completed":
+      case "image_edit.completed":
+        this.#addLine(describeImages([json]));
+        break;
+      default:
+        this.#addLine(data);
+    }
+  }
+
+  readOversized(name: string): void {
+    this.#draft.progress.hasContent = true;
+    if (!LAST_EVENTS.has(name)) return;
+    this.#draft.progress.isTerminal = true;
+    if (name.startsWith("image_")) this.#addLine(describeImages([null]));
+  }
+
+  readDocument(document: JsonObject): boolean {
+    this.#draft.setModel(asText(document.model));
+    this.#draft.addUsage(document.usage);
+    const description = this.#describe(document);
+    if (description === null) return false;
+    this.#draft.text().append(description);
+    return true;
+  }
+
+  isFinished(): boolean {
+    return false;
+  }
+
+  #describe(document: JsonObject): string | null {
+    switch (this.#kind) {
+      case "embeddings":
+        return Array.isArray(document.data) ? describeEmbeddings(document.data) : null;
+      case "images":
+        return Array.isArray(document.data) ? describeImages(document.data) : null;
+      case "audio":
+        return typeof document.text === "string" ? document.text : null;
+      default:
+        return null;
+    }
+  }
+
+  #addLine(line: string): void {
+    const text = this.#draft.text();
+    text.append(text.isEmpty ? line : `\n${line}`);
+  }
+}
+
+function describeEmbeddings(items: readonly unknown[]): string {
+  const embedding = asObject(items[0])?.embedding;
+  const dimensions = typeof embedding === "string" ? floatsInBase64(embedding) : asArray(embedding).length;
+  const count = counted(items.length, "embedding");
+  return items.length === 0 ? count : `${count} of ${counted(dimensions, "dimension")}`;
+}
+
+/** A count, then for each image its address and its revised prompt, where it has them. */
+function describeImages(items: readonly unknown[]): string {
+  const lines = [counted(items.length, "image")];
+  for (const item of items) {
+    const image = asObject(item);
+    const url = asText(image?.url);
+    if (url !== null && !url.startsWith("data:")) lines.push(url);
+    const prompt = asText(image?.revised_prompt);
+    if (prompt !== null) lines.push(`revised prompt: ${prompt}`);
+  }
+  return lines.join("\n");
+}
+
+function floatsInBase64(base64: string): number {
+  const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
+  return Math.floor((base64.length * 3 / 4 - padding) / BYTES_PER_FLOAT);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,60 @@
+/**
+ * The attempts of a request as bars on one time line.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { RecordDetail } from "../../http/admin/service.ts";
+import type { PageContext } from "../page_context.ts";
+import { Chip, Recorded } from "./parts.tsx";
+
+export function Attempts({ page, detail }: { page: PageContext; detail: RecordDetail }): JSX.Element {
+  const { m, format } = page;
+  const { record, attempts } = detail;
+  if (attempts.length === 0) return <p class="muted">{m.attemptNone}</p>;
+  const startMs = Math.min(record.createdAtMs ?? Infinity, ...attempts.map((each) => each.startedAtMs));
+  const endMs = Math.max(
+    startMs + (record.elapsedMs ?? 0),
+    ...attempts.map(({ startedAtMs, durationMs }) => startedAtMs + durationMs),
+    startMs + 1,
+  );
+  const percent = (ms: number) => `${Math.max(0, Math.min(100, ms / (endMs - startMs) * 100)).toFixed(2)}%`;
+  return (
+    <ol class="attempts">
+      {attempts.map((attempt) => {
+        const isGood = attempt.errorClass === null;
+        const isLast = attempt === attempts.at(-1);
+        return (
+          <li class="attempt">
+            <div class="attempt-head">
+              <span class="strong">
+                <Recorded text={attempt.upstreamName} />
+              </span>
+              <Chip tone={isGood ? "good" : attempt.errorClass === "client_gone" ? "quiet" : "bad"}>
+                {[attempt.status, isGood ? m.attemptOk : attempt.errorClass].filter((each) => each !== null)
+                  .join(" ")}
+              </Chip>
+              <span class="number muted">{format.duration(attempt.durationMs)}</span>
+            </div>
+            <svg class="bar" width="100%" height="10" aria-hidden="true">
+              <rect class="bar-track" width="100%" height="10" rx="5" />
+              <rect
+                class={isGood ? "bar-fill" : "bar-fill bar-bad"}
+                x={percent(attempt.startedAtMs - startMs)}
+                width={percent(Math.max(attempt.durationMs, (endMs - startMs) / 100))}
+                height="10"
+                rx="5"
+              />
+              {isLast && record.firstTokenMs !== null
+                ? <rect class="bar-mark" x={percent(record.firstTokenMs)} width="2" height="10" />
+                : null}
+            </svg>
+            {attempt.message === null ? null : (
+              <p class="attempt-message">
+                <Recorded text={attempt.message} />
+              </p>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}

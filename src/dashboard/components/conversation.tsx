@@ -1,0 +1,215 @@
+/**
+ * A conversation as one reads it: who said what, reasoning folded, tool calls with their arguments.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { Piece, Turn } from "../../capture/conversation.ts";
+import type { StoredRecord } from "../../store/store.ts";
+import type { Messages } from "../messages.ts";
+import type { PageContext } from "../page_context.ts";
+import { pieceKey, pieceText, replyPieces } from "../record_texts.ts";
+import { CutText } from "./cut_text.tsx";
+import { Recorded } from "./parts.tsx";
+
+interface TurnsProps {
+  readonly page: PageContext;
+  readonly recordId: number;
+  readonly turns: readonly Turn[];
+  /** Key of the text that is wanted whole. */
+  readonly wholeKey: string | null;
+}
+
+/** Longer conversations are folded between their beginning and their end. */
+const FOLDED_FROM = 40;
+const SHOWN_FIRST = 3;
+const SHOWN_LAST = 20;
+
+const SYSTEM_LIMIT = 1_200;
+const TEXT_LIMIT = 8_000;
+/** When there are many. */
+const SHORT_LIMIT = 2_000;
+
+/** It is folded, and its texts are cut shorter. */
+export function isLong(turns: readonly Turn[]): boolean {
+  return turns.length >= FOLDED_FROM;
+}
+
+/** Which turns are folded away: from, to (excluded); null for none. */
+export function foldedTurns(count: number): readonly [from: number, to: number] | null {
+  return count < FOLDED_FROM ? null : [SHOWN_FIRST, count - SHOWN_LAST];
+}
+
+export function Turns({ areAllShown, ...props }: TurnsProps & { areAllShown: boolean }): JSX.Element {
+  const { page, recordId, turns } = props;
+  const folded = areAllShown ? null : foldedTurns(turns.length);
+  if (folded === null) return <TurnRange {...props} from={0} to={turns.length} />;
+  const [from, to] = folded;
+  return (
+    <>
+      <TurnRange {...props} from={0} to={from} />
+      <p class="fold">
+        <a
+          href={`/admin/records/${recordId}?turns=all`}
+          hx-get={`/admin/records/${recordId}/turns`}
+          hx-target="closest .fold"
+          hx-swap="outerHTML"
+        >
+          {page.m.showTurns(page.format.count(to - from))}
+        </a>
+      </p>
+      <TurnRange {...props} from={to} to={turns.length} />
+    </>
+  );
+}
+
+export function TurnRange({ page, recordId, turns, wholeKey, from, to }: TurnsProps & {
+  from: number;
+  to: number;
+}): JSX.Element {
+  const textLimit = isLong(turns) ? SHORT_LIMIT : TEXT_LIMIT;
+  return (
+    <>
+      {turns.slice(from, to).map(({ role, pieces }, offset) => (
+        <article class={`turn turn-${kindOf(role)}`}>
+          <h3 class="role">
+            <Recorded text={roleName(page.m, role)} />
+          </h3>
+          {pieces.length === 0 ? <p class="muted">{page.m.nothing}</p> : null}
+          {pieces.map((piece, index) => (
+            <PieceView
+              page={page}
+              recordId={recordId}
+              textKey={pieceKey(from + offset, index)}
+              piece={piece}
+              limit={kindOf(role) === "system" ? SYSTEM_LIMIT : textLimit}
+              wholeKey={wholeKey}
+            />
+          ))}
+        </article>
+      ))}
+    </>
+  );
+}
+
+export function Reply({ page, record, wholeKey }: {
+  page: PageContext;
+  record: StoredRecord;
+  wholeKey: string | null;
+}): JSX.Element {
+  const pieces = replyPieces(record);
+  return (
+    <article class="turn turn-assistant turn-reply">
+      <h3 class="role">{record.outcome === "in_flight" ? page.m.replySoFar : page.m.reply}</h3>
+      {pieces.length === 0 ? <p class="muted">{page.m.nothing}</p> : null}
+      {pieces.map(({ key, piece }) => (
+        <PieceView
+          page={page}
+          recordId={record.id}
+          textKey={key}
+          piece={piece}
+          limit={TEXT_LIMIT}
+          wholeKey={wholeKey}
+        />
+      ))}
+    </article>
+  );
+}
+
+function PieceView({ page, recordId, textKey, piece, limit, wholeKey }: {
+  page: PageContext;
+  recordId: number;
+  textKey: string;
+  piece: Piece;
+  limit: number;
+  wholeKey: string | null;
+}): JSX.Element {
+  const { m, format } = page;
+  const common = { page, recordId, textKey, text: pieceText(piece), limit, isWhole: wholeKey === textKey };
+  switch (piece.type) {
+    case "text":
+      return <CutText {...common} />;
+    case "placeholder":
+      return (
+        <p class="placeholder">
+          <Recorded text={piece.text} />
+        </p>
+      );
+    case "reasoning":
+      return (
+        <details class="reasoning" open={wholeKey === textKey}>
+          <summary>{m.reasoning(m.characters(format.short(piece.text.length)))}</summary>
+          <CutText {...common} />
+        </details>
+      );
+    case "tool_call":
+      return (
+        <div class="tool">
+          <p class="tool-head">
+            <span class="muted">{m.toolCall}</span>{" "}
+            <code>
+              <Recorded text={piece.name} />
+            </code>
+            <ToolId id={piece.id} />
+          </p>
+          <CutText {...common} isMono />
+        </div>
+      );
+    case "tool_result":
+      return (
+        <div class="tool">
+          <p class="tool-head">
+            <span class="muted">{m.toolResult}</span>
+            <ToolId id={piece.id} />
+          </p>
+          <CutText {...common} isMono />
+        </div>
+      );
+    default:
+      return piece satisfies never;
+  }
+}
+
+function ToolId({ id }: { id: string | null }): JSX.Element | null {
+  if (id === null) return null;
+  return (
+    <span class="muted mono tool-id">
+      {" "}
+      <Recorded text={id} />
+    </span>
+  );
+}
+
+type RoleKind = "system" | "user" | "assistant" | "tool" | "other";
+
+function kindOf(role: string): RoleKind {
+  switch (role.split(" ", 1)[0]) {
+    case "system":
+    case "developer":
+      return "system";
+    case "user":
+    case "prompt":
+      return "user";
+    case "assistant":
+    case "model":
+      return "assistant";
+    case "tool":
+    case "function":
+      return "tool";
+    default:
+      return "other";
+  }
+}
+
+/** `user (Anna)` keeps its name. */
+function roleName(m: Messages, role: string): string {
+  const [word = "", ...rest] = role.split(" ");
+  const names: Readonly<Record<string, string>> = {
+    system: m.roleSystem,
+    developer: m.roleDeveloper,
+    user: m.roleUser,
+    assistant: m.roleAssistant,
+    tool: m.roleTool,
+    function: m.roleTool,
+    prompt: m.rolePrompt,
+  };
+  return [Object.hasOwn(names, word) ? names[word] : word, ...rest].join(" ");
+}

@@ -1,0 +1,76 @@
+/**
+ * The requests under way as a list that the page's script keeps current, and the shape of one that it copies.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { LiveRequest } from "../../http/admin/service.ts";
+import type { PageContext } from "../page_context.ts";
+import { Recorded } from "./parts.tsx";
+
+interface InFlightProps {
+  readonly page: PageContext;
+  readonly requests: readonly LiveRequest[];
+  /** The one that is being watched. */
+  readonly watched?: string | null;
+}
+
+/** `data-live` makes the script follow the event stream. */
+export function InFlightList({ page, requests, watched = null }: InFlightProps): JSX.Element {
+  return (
+    <div class="in-flight" data-live="/admin/api/live" data-watched={watched}>
+      <ul class="rows" data-live-list>
+        {requests.map((request) => (
+          <InFlightRow page={page} request={request} isWatched={request.requestId === watched} />
+        ))}
+      </ul>
+      <p class="muted" data-live-none hidden={requests.length > 0}>{page.m.inFlightNone}</p>
+      <template data-live-row>
+        <InFlightRow page={page} request={null} isWatched={false} />
+      </template>
+    </div>
+  );
+}
+
+/** Without a request: the empty shape. The script finds the places by `data-slot`. */
+function InFlightRow({ page, request, isWatched }: {
+  page: PageContext;
+  request: LiveRequest | null;
+  isWatched: boolean;
+}): JSX.Element {
+  const { format, m } = page;
+  return (
+    <li
+      class="row row-live"
+      data-request={request?.requestId ?? ""}
+      data-elapsed={request?.elapsedMs ?? 0}
+    >
+      <a
+        href={request === null ? "#" : watchPath(request.requestId)}
+        class="row-link"
+        data-slot="link"
+        aria-current={isWatched ? "true" : undefined}
+      >
+        <span class="pulse" aria-hidden="true"></span>
+        <span class="strong" data-slot="model">
+          {request === null ? null : <Recorded text={request.model ?? request.path} />}
+        </span>
+        <span class="visually-hidden">{m.watch}</span>
+      </a>
+      <span class="muted" data-slot="client">
+        {!request?.client ? null : <Recorded text={request.client} />}
+      </span>
+      <span data-slot="upstream">
+        {request === null ? null : <Recorded text={request.upstreamName ?? "…"} />}
+      </span>
+      <span class="number muted" data-slot="bytes">
+        {request === null ? "" : format.bytes(request.replyBytes)}
+      </span>
+      <span class="number strong" data-slot="elapsed">
+        {request === null ? "" : format.duration(request.elapsedMs)}
+      </span>
+    </li>
+  );
+}
+
+export function watchPath(requestId: string): string {
+  return `/admin/live?watch=${encodeURIComponent(requestId)}`;
+}

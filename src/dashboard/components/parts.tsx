@@ -1,0 +1,169 @@
+/**
+ * Small pieces that every view uses: recorded text, moments, chips, notices, form fields.
+ */
+import type { Child } from "hono/jsx";
+import type { JSX } from "hono/jsx/jsx-runtime";
+import { harmless } from "../../core/recorded_text.ts";
+import { formatTime } from "../../core/times.ts";
+import { CSRF_FIELD } from "../../http/admin/auth.ts";
+import type { UpstreamView } from "../../http/admin/service.ts";
+import type { Messages } from "../messages.ts";
+import type { PageContext } from "../page_context.ts";
+
+/** Text that others wrote: control characters become visible, and its direction stays its own. */
+export function Recorded({ text }: { text: string }): JSX.Element {
+  return <bdi>{harmless(text)}</bdi>;
+}
+
+/** A moment in the server's zone; the page's script changes it to the browser's. */
+export function Moment({ atMs }: { atMs: number | null }): JSX.Element {
+  if (atMs === null) return <span class="muted">–</span>;
+  const [date = "", clock = ""] = formatTime(atMs).split(" ");
+  return (
+    <time class="moment" datetime={new Date(atMs).toISOString()}>
+      <span class="date">{date}</span> <span class="clock">{clock}</span>
+    </time>
+  );
+}
+
+export type Tone = "good" | "warn" | "bad" | "info" | "quiet";
+
+export function Chip({ tone, children }: { tone: Tone; children: Child }): JSX.Element {
+  return <span class={`chip chip-${tone}`}>{children}</span>;
+}
+
+/** How a request ended: its status, and in words what went wrong. */
+export function OutcomeChip({ page, status, outcome }: {
+  page: PageContext;
+  status: number | null;
+  outcome: string | null;
+}): JSX.Element {
+  const isUnderWay = outcome === "in_flight";
+  const number = status === null || status === 0 || isUnderWay ? null : String(status);
+  const words = outcome === null || (outcome === "complete" && number !== null)
+    ? null
+    : outcomeText(page.m, outcome);
+  return <Chip tone={toneOf(status, outcome)}>{[number, words].filter(Boolean).join(" ") || "–"}</Chip>;
+}
+
+export function outcomeText(m: Messages, outcome: string): string {
+  return Object.hasOwn(m.outcomes, outcome) ? m.outcomes[outcome as keyof Messages["outcomes"]] : outcome;
+}
+
+function toneOf(status: number | null, outcome: string | null): Tone {
+  if (outcome === "in_flight") return "info";
+  if (outcome === "client_gone") return "quiet";
+  if (outcome === "complete" || outcome === null) return status !== null && status >= 400 ? "bad" : "good";
+  return "bad";
+}
+
+/** What an upstream's state is called, and how bad it is. */
+export function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; readonly text: string } {
+  if (upstream.problem !== null) return { tone: "bad", text: m.stateProblem };
+  if (!upstream.isEnabled) return { tone: "quiet", text: m.stateDisabled };
+  switch (upstream.state) {
+    case "closed":
+      return { tone: "good", text: m.stateClosed };
+    case "open":
+      return { tone: "bad", text: m.stateOpen };
+    case "half_open":
+      return { tone: "warn", text: m.stateHalfOpen };
+    default:
+      return upstream.state satisfies never;
+  }
+}
+
+export function StateChip({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
+  const { tone, text } = stateOf(page.m, upstream);
+  return <Chip tone={tone}>{text}</Chip>;
+}
+
+/** `next try in 23 s`, counted down by the page's script. */
+export function Countdown(
+  { page, untilMs }: { page: PageContext; untilMs: number | null },
+): JSX.Element | null {
+  if (untilMs === null) return null;
+  const seconds = Math.max(0, Math.ceil((untilMs - page.nowMs) / 1000));
+  return (
+    <span class="countdown">
+      {page.m.nextTry} <span class="number" data-until={untilMs}>{seconds}</span> s
+    </span>
+  );
+}
+
+export function Notice({ tone, children }: { tone: Tone; children: Child }): JSX.Element {
+  return <div class={`notice notice-${tone}`} role={tone === "bad" ? "alert" : "status"}>{children}</div>;
+}
+
+/** Nothing is here yet, and what to do about it. */
+export function Empty({ title, children }: { title: string; children?: Child }): JSX.Element {
+  return (
+    <div class="empty">
+      <p class="empty-title">{title}</p>
+      {children}
+    </div>
+  );
+}
+
+export function CsrfField({ page }: { page: PageContext }): JSX.Element | null {
+  return page.csrf === null ? null : <input type="hidden" name={CSRF_FIELD} value={page.csrf} />;
+}
+
+/** A labelled input with its hint; further attributes go to the input. */
+export function Field({ label, hint, name, isMono, isWide, ...rest }: {
+  label: string;
+  hint?: string;
+  name: string;
+  /** The value is code: no proportional type. */
+  isMono?: boolean;
+  isWide?: boolean;
+  [attribute: string]: unknown;
+}): JSX.Element {
+  const id = `field-${name}`;
+  return (
+    <div class={isWide ? "field field-wide" : "field"}>
+      <label for={id}>{label}</label>
+      <input
+        id={id}
+        name={name}
+        class={isMono ? "mono" : undefined}
+        aria-describedby={hint === undefined ? undefined : `${id}-hint`}
+        {...rest}
+      />
+      {hint === undefined ? null : <p class="hint" id={`${id}-hint`}>{hint}</p>}
+    </div>
+  );
+}
+
+export interface Choice {
+  readonly value: string;
+  readonly text: string;
+}
+
+export function Select({ label, name, value, choices }: {
+  label: string;
+  name: string;
+  value: string;
+  choices: readonly Choice[];
+}): JSX.Element {
+  const id = `field-${name}`;
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <select id={id} name={name}>
+        {choices.map((choice) => (
+          <option value={choice.value} selected={choice.value === value}>{harmless(choice.text)}</option>
+        ))}
+      </select>
+    </div>
+  );
+}
+
+/** Shown by the page's script, because it needs one. */
+export function CopyButton({ page, target }: { page: PageContext; target: string }): JSX.Element {
+  return (
+    <button type="button" class="button button-small" data-copy={target} data-copied={page.m.copied} hidden>
+      {page.m.copy}
+    </button>
+  );
+}

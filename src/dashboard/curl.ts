@@ -1,0 +1,66 @@
+/**
+ * A recorded request as a command that sends it again. Pure; the token is a placeholder.
+ */
+import type { StoredRecord } from "../store/store.ts";
+
+/** Longer bodies come from a file: nobody pastes them, and shells have limits. */
+const LONGEST_INLINE = 16_000;
+
+const AUTHORIZATION = `-H "Authorization: Bearer $OPENAI_API_KEY"`;
+
+export interface CurlCommand {
+  readonly text: string;
+  /** The body is read from `request.json`. */
+  readonly isFromFile: boolean;
+}
+
+/** `origin` is the router's. Null when only a description of the request was kept. */
+export function curlCommand(record: StoredRecord, origin: string): CurlCommand | null {
+  const { body, isTruncated } = record;
+  const method = record.method ?? "POST";
+  const path = record.path ?? "/v1/chat/completions";
+  const isPlain = /^[A-Z]+$/.test(method) && /^\/v1[\w\-./~%:@]*$/.test(path);
+  if (!isPlain || (isTruncated && isDescription(body))) return null;
+  const lines = [
+    `curl${method === "POST" || method === "GET" ? "" : ` -X ${method}`} ${quoted(origin + path)}`,
+    AUTHORIZATION,
+  ];
+  if (body === null || body === "") return { text: lines.join(" \\\n  "), isFromFile: false };
+  const isFromFile = body.length > LONGEST_INLINE;
+  lines.push(
+    `-H "Content-Type: application/json"`,
+    isFromFile ? "--data-binary @request.json" : `--data-raw ${quoted(visible(body))}`,
+  );
+  return { text: lines.join(" \\\n  "), isFromFile };
+}
+
+/** The first request that somebody could make. */
+export function firstRequest(origin: string): string {
+  const body = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Say hello"}]}`;
+  return [
+    `curl ${origin}/v1/chat/completions`,
+    AUTHORIZATION,
+    `-H "Content-Type: application/json"`,
+    `--data-raw '${body}'`,
+  ].join(" \\\n  ");
+}
+
+/** Within single quotes a POSIX shell takes everything but the single quote as it is. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** In JSON, what could hide or reorder text on a screen may as well be written as an escape. */
+function visible(json: string): string {
+  return json.replace(
+    /(?![\n\t\r])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      [...Array(character.length).keys()]
+        .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
+        .join(""),
+  );
+}
+
+function isDescription(body: string | null): boolean {
+  return body?.startsWith('{"content_type":') ?? false;
+}

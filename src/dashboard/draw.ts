@@ -1,0 +1,18 @@
+/**
+ * How every route of the page answers.
+ */
+import type { Context } from "hono";
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminService } from "../http/admin/service.ts";
+
+/** What the routes share. */
+export interface ViewDeps {
+  readonly service: AdminService;
+  readonly now: () => number;
+}
+
+/** Answers with a whole document; its status is the context's. */
+export function draw(c: Context<AdminEnv>, view: JSX.Element): Response | Promise<Response> {
+  return c.html(`<!doctype html>${view}`);
+}

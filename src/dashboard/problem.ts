@@ -1,0 +1,18 @@
+/**
+ * A refusal of the service as a text in the page that asked for it.
+ */
+import type { Context } from "hono";
+import type { StatusCode } from "hono/utils/http-status";
+import { RouterError } from "../core/errors.ts";
+import type { AdminEnv } from "../http/admin/auth.ts";
+
+/**
+ * What to show, with the status set on the context. htmx draws only successes, so it gets one: the text is in it.
+ *
+ * @throws what is no refusal
+ */
+export function problemOf(c: Context<AdminEnv>, error: unknown): string {
+  if (!(error instanceof RouterError)) throw error;
+  c.status((c.req.header("hx-request") === "true" ? 200 : error.status) as StatusCode);
+  return error.message;
+}

@@ -1,0 +1,79 @@
+/**
+ * The texts of one record, each under a key by which a page can ask for the whole of it. Pure.
+ */
+import { type Conversation, type Piece, readConversation } from "../capture/conversation.ts";
+import { prettyJson } from "../core/recorded_text.ts";
+import type { StoredRecord } from "../store/store.ts";
+
+/** Indenting larger JSON makes it larger still, and nobody reads it. */
+const LONGEST_PRETTY = 500_000;
+
+export function pretty(json: string): string {
+  return json.length > LONGEST_PRETTY ? json : prettyJson(json);
+}
+
+/** Key of a piece of a turn; both are counted from 0. */
+export function pieceKey(turn: number, piece: number): string {
+  return `t${turn}p${piece}`;
+}
+
+/** A turn's pieces and the reply's are drawn alike. */
+export function replyPieces({ reasoning, response, toolCalls }: {
+  readonly reasoning: string | null;
+  readonly response: string | null;
+  readonly toolCalls: StoredRecord["toolCalls"];
+}): { readonly key: string; readonly piece: Piece }[] {
+  return [
+    ...(reasoning ? [{ key: "reasoning", piece: { type: "reasoning", text: reasoning } as const }] : []),
+    ...(response ? [{ key: "reply", piece: { type: "text", text: response } as const }] : []),
+    ...toolCalls.map((call, index) => ({
+      key: `call${index}`,
+      piece: { type: "tool_call", ...call } as const,
+    })),
+  ];
+}
+
+/** What is shown of a piece. */
+export function pieceText(piece: Piece): string {
+  return piece.type === "tool_call" ? pretty(piece.arguments) : piece.text;
+}
+
+/** The request as turns; null when it is none (no JSON, or described instead of kept). */
+export function conversationOf({ body }: StoredRecord): Conversation | null {
+  const conversation = body === null ? null : readConversation(body);
+  return conversation === null || conversation.turns.length === 0 ? null : conversation;
+}
+
+/** The whole text under a key; null when the record has none. */
+export function findText(record: StoredRecord, key: string): string | null {
+  if (key === "raw-request") return record.body === null ? null : pretty(record.body);
+  if (key === "raw-reply") return record.response;
+  const reply = replyPieces(record).find((each) => each.key === key);
+  if (reply !== undefined) return pieceText(reply.piece);
+  const [, turn, piece] = /^t(\d{1,6})p(\d{1,6})$/.exec(key) ?? [];
+  const found = conversationOf(record)?.turns[Number(turn)]?.pieces[Number(piece)];
+  return found === undefined ? null : pieceText(found);
+}
+
+/** The beginning of a text, not cut within a character. */
+export function beginning(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const last = text.charCodeAt(length - 1);
+  return text.slice(0, last >= 0xd800 && last < 0xdc00 ? length - 1 : length);
+}
+
+/**
+ * A long text in parts that a browser can lay out one by one: cut after a line's end where there is one.
+ * Together they are the text.
+ */
+export function inParts(text: string, length: number): string[] {
+  const parts: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const part = beginning(text.slice(at, at + length + 1), length);
+    const lineEnd = at + part.length < text.length ? part.lastIndexOf("\n") + 1 : 0;
+    const end = at + (lineEnd > length / 2 ? lineEnd : part.length);
+    parts.push(text.slice(at, end));
+    at = end;
+  }
+  return parts;
+}

@@ -1,0 +1,87 @@
+/**
+ * The page: every view below `/admin`, drawn on the server.
+ *
+ * Owns which address shows what. Asks the service for everything, and knows nothing of login and guards.
+ */
+import { type Context, Hono } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { RouterError } from "../core/errors.ts";
+import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminPage } from "../http/admin/routes.ts";
+import type { AdminService, StatsRange } from "../http/admin/service.ts";
+import { assetRoutes } from "./assets.ts";
+import type { ViewName } from "./components/layout.tsx";
+import { draw, type ViewDeps } from "./draw.ts";
+import { pageContext } from "./page_context.ts";
+import { recordRoutes } from "./record_routes.tsx";
+import { tokenRoutes } from "./token_routes.tsx";
+import { upstreamRoutes } from "./upstream_routes.tsx";
+import { Failure } from "./views/failure.tsx";
+import { Live } from "./views/live.tsx";
+import { Login } from "./views/login.tsx";
+import { Overview } from "./views/overview.tsx";
+import { Settings } from "./views/settings.tsx";
+
+export interface DashboardDeps {
+  readonly service: AdminService;
+  /** Wall clock, milliseconds since the Unix epoch. */
+  readonly now?: () => number;
+}
+
+const JUST_FINISHED = 15;
+
+export function dashboardPage({ service, now = Date.now }: DashboardDeps): AdminPage {
+  const deps: ViewDeps = { service, now };
+  const views = new Hono<AdminEnv>();
+  views.get("/", async (c) => {
+    const page = pageContext(c, now());
+    const stats = await service.stats(rangeOf(c.req.query("range")));
+    const upstreams = await service.upstreams();
+    return draw(c, <Overview page={page} stats={stats} upstreams={upstreams} live={service.live()} />);
+  });
+  views.get("/live", async (c) => {
+    const page = pageContext(c, now());
+    const { records } = await service.records({ limit: JUST_FINISHED });
+    const finished = records.filter(({ outcome }) => outcome !== "in_flight");
+    const watched = c.req.query("watch")?.slice(0, 100) || null;
+    return draw(c, <Live page={page} live={service.live()} finished={finished} watched={watched} />);
+  });
+  views.get("/settings", (c) => {
+    return draw(c, <Settings page={pageContext(c, now())} settings={service.settings()} />);
+  });
+  views.route("/records", recordRoutes(deps));
+  views.route("/upstreams", upstreamRoutes(deps));
+  views.route("/tokens", tokenRoutes(deps));
+  views.get("*", async (c, next) => {
+    if (c.req.path === "/admin/") return c.redirect("/admin", 303);
+    if (wantsPage(c)) throw new RouterError(404, "not_found", pageContext(c, now()).m.notFoundText);
+    return await next();
+  });
+  views.onError((error, c) => {
+    const answer = error instanceof RouterError ? error : null;
+    if (answer === null || !wantsPage(c)) throw error;
+    const page = pageContext(c, now());
+    const title = answer.status === 404 ? page.m.notFoundTitle : page.m.errorTitle;
+    c.status(answer.status as ContentfulStatusCode);
+    return draw(c, <Failure page={page} current={viewOf(c.req.path)} title={title} text={answer.message} />);
+  });
+  return {
+    renderLogin: (c, view) => draw(c, <Login page={pageContext(c, now())} view={view} />),
+    assets: assetRoutes(),
+    views,
+  };
+}
+
+/** A person looks; programs and htmx get the error as JSON. */
+function wantsPage(c: Context<AdminEnv>): boolean {
+  return !c.req.path.startsWith("/admin/api") && (c.req.header("accept") ?? "").includes("text/html");
+}
+
+function rangeOf(text: string | undefined): StatsRange {
+  return text === "24h" || text === "30d" ? text : "15m";
+}
+
+function viewOf(path: string): ViewName | null {
+  const name = path.split("/")[2];
+  return name === "records" || name === "upstreams" || name === "tokens" || name === "live" ? name : null;
+}

@@ -1,0 +1,95 @@
+/**
+ * The form of an upstream: from an upstream to what its fields show, and from what was typed to a change. Pure.
+ */
+import type { AuthStyle } from "../core/types.ts";
+import type { UpstreamInput, UpstreamView } from "../http/admin/service.ts";
+import type { Messages } from "./messages.ts";
+
+export interface UpstreamForm {
+  readonly endpoint: string;
+  /** Never filled in by us. */
+  readonly key: string;
+  readonly name: string;
+  readonly timeout: string;
+  readonly allow: string;
+  readonly deny: string;
+  /** One pair a line. */
+  readonly modelMap: string;
+  readonly authStyle: string;
+  readonly weight: string;
+}
+
+export const EMPTY_FORM: UpstreamForm = {
+  endpoint: "",
+  key: "",
+  name: "",
+  timeout: "",
+  allow: "",
+  deny: "",
+  modelMap: "",
+  authStyle: "",
+  weight: "",
+};
+
+export const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
+
+export function formOf(upstream: UpstreamView): UpstreamForm {
+  return {
+    endpoint: upstream.endpoint,
+    key: "",
+    name: upstream.name,
+    timeout: upstream.timeoutSeconds === null ? "" : String(upstream.timeoutSeconds),
+    allow: upstream.allow.join(", "),
+    deny: upstream.deny.join(", "),
+    modelMap: Object.entries(upstream.modelMap).map(([from, to]) => `${from}=${to}`).join("\n"),
+    authStyle: upstream.authStyle ?? "",
+    weight: upstream.weight === 1 ? "" : String(upstream.weight),
+  };
+}
+
+export function readForm(fields: Readonly<Record<string, unknown>>): UpstreamForm {
+  const text = (name: keyof UpstreamForm): string => {
+    const value = fields[name];
+    return typeof value === "string" ? value.replaceAll("\r\n", "\n").trim() : "";
+  };
+  return {
+    endpoint: text("endpoint"),
+    key: text("key"),
+    name: text("name"),
+    timeout: text("timeout"),
+    allow: text("allow"),
+    deny: text("deny"),
+    modelMap: text("modelMap"),
+    authStyle: text("authStyle"),
+    weight: text("weight"),
+  };
+}
+
+/** What is asked of the service; or why the form cannot be understood. An empty key is left as it is. */
+export function toInput(form: UpstreamForm, m: Messages): UpstreamInput | { readonly problem: string } {
+  const modelMap: Record<string, string> = {};
+  for (const line of form.modelMap.split("\n").map((each) => each.trim()).filter(Boolean)) {
+    const at = line.indexOf("=");
+    const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    if (at < 0 || from === "" || to === "") return { problem: m.badModelMap(line) };
+    modelMap[from] = to;
+  }
+  for (const text of [form.timeout, form.weight]) {
+    if (text !== "" && !(Number(text) > 0)) return { problem: m.badNumber(text) };
+  }
+  return {
+    endpoint: form.endpoint,
+    ...(form.key === "" ? {} : { key: form.key }),
+    name: form.name === "" ? null : form.name,
+    timeoutSeconds: form.timeout === "" ? null : Number(form.timeout),
+    allow: globs(form.allow),
+    deny: globs(form.deny),
+    modelMap,
+    authStyle: AUTH_STYLES.find((style) => style === form.authStyle) ?? null,
+    weight: form.weight === "" ? 1 : Number(form.weight),
+  };
+}
+
+function globs(text: string): string[] {
+  return text.split(/[,\n]/).map((each) => each.trim()).filter(Boolean);
+}

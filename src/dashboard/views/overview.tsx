@@ -1,0 +1,234 @@
+/**
+ * The overview: is it healthy, what is being asked, what went wrong, at a glance.
+ */
+import type { Child } from "hono/jsx";
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { LiveRequest, Stats, StatsRange, UpstreamView } from "../../http/admin/service.ts";
+import { InFlightList } from "../components/in_flight.tsx";
+import { Layout } from "../components/layout.tsx";
+import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";
+import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
+import type { PageContext } from "../page_context.ts";
+
+export interface OverviewProps {
+  readonly page: PageContext;
+  readonly stats: Stats;
+  readonly upstreams: readonly UpstreamView[];
+  readonly live: readonly LiveRequest[];
+}
+
+/** How often the figures are fetched again, by what changes in them. */
+const REFRESH: Readonly<Record<StatsRange, string>> = {
+  "15m": "every 10s",
+  "24h": "every 60s",
+  "30d": "every 300s",
+};
+
+export function Overview({ page, stats, upstreams, live }: OverviewProps): JSX.Element {
+  const { m } = page;
+  return (
+    <Layout
+      page={page}
+      title={m.navOverview}
+      current="overview"
+      scripts={["uplot.js", "charts.js", "live.js"]}
+      styles={["uplot.css"]}
+    >
+      <div class="head">
+        <h1>{m.navOverview}</h1>
+        <RangeChoice page={page} current={stats.range} />
+      </div>
+      <div
+        id="figures"
+        hx-get={`/admin?range=${stats.range}`}
+        hx-trigger={REFRESH[stats.range]}
+        hx-select="#figures"
+        hx-swap="outerHTML"
+      >
+        <Verdict page={page} stats={stats} upstreams={upstreams} />
+        <Tiles page={page} stats={stats} inFlight={live.length} />
+        <Plots page={page} stats={stats}>
+          <UpstreamShare page={page} stats={stats} />
+        </Plots>
+        <Figures page={page} stats={stats} />
+        <UpstreamCards page={page} upstreams={upstreams} />
+      </div>
+      <section class="card" aria-labelledby="in-flight-title">
+        <div class="head">
+          <h2 id="in-flight-title">{m.inFlightTitle}</h2>
+          <a href="/admin/live">{m.navLive}</a>
+        </div>
+        <InFlightList page={page} requests={live} />
+      </section>
+    </Layout>
+  );
+}
+
+function RangeChoice({ page: { m }, current }: { page: PageContext; current: StatsRange }): JSX.Element {
+  const ranges = [["15m", m.range15m], ["24h", m.range24h], ["30d", m.range30d]] as const;
+  return (
+    <nav class="segments" aria-label={m.range}>
+      {ranges.map(([range, text]) => (
+        <a href={`/admin?range=${range}`} aria-current={range === current ? "true" : undefined}>{text}</a>
+      ))}
+    </nav>
+  );
+}
+
+/** Above this share of failures something is wrong, whatever the upstreams' states say. */
+const TOO_MANY_ERRORS = 0.05;
+
+function Verdict({ page, stats, upstreams }: Omit<OverviewProps, "live">): JSX.Element {
+  const { m } = page;
+  const { tone, title, detail } = judge(page, stats, upstreams);
+  return (
+    <div class={`verdict verdict-${tone}`}>
+      <span class="verdict-dot" aria-hidden="true"></span>
+      <p>
+        <strong>{title}</strong> <span>{detail}</span>
+      </p>
+      {upstreams.length > 0
+        ? null
+        : <a class="button button-main" href="/admin/upstreams">{m.addUpstream}</a>}
+    </div>
+  );
+}
+
+function judge(
+  { m, format }: PageContext,
+  { total }: Stats,
+  upstreams: readonly UpstreamView[],
+): { tone: Tone; title: string; detail: string } {
+  if (upstreams.length === 0) return { tone: "info", title: m.noUpstreams, detail: m.noUpstreamsDetail };
+  const used = upstreams.filter(({ isEnabled, problem }) => isEnabled && problem === null);
+  const down = used.filter(({ state }) => state !== "closed").length;
+  if (down === used.length) return { tone: "bad", title: m.failing, detail: m.failingDetail };
+  const errorRate = total.requests === 0 ? 0 : total.errors / total.requests;
+  if (errorRate > TOO_MANY_ERRORS) {
+    return { tone: "bad", title: m.errorsRising, detail: m.errorsRisingDetail(format.percent(errorRate)) };
+  }
+  if (down > 0) return { tone: "warn", title: m.degraded, detail: m.degradedDetail(down, used.length) };
+  if (total.requests === 0) return { tone: "good", title: m.idle, detail: m.idleDetail };
+  return { tone: "good", title: m.healthy, detail: m.healthyDetail(used.length) };
+}
+
+function Tiles({ page, stats, inFlight }: {
+  page: PageContext;
+  stats: Stats;
+  inFlight: number;
+}): JSX.Element {
+  const { m, format } = page;
+  const { total } = stats;
+  const seconds = (stats.toMs - stats.fromMs) / 1000;
+  const errorRate = total.requests === 0 ? null : total.errors / total.requests;
+  return (
+    <dl class="tiles">
+      <Tile label={m.tileRequests} value={format.short(total.requests)}>
+        {rateText(page, total.requests / seconds)}
+      </Tile>
+      <Tile label={m.tileErrors} value={format.percent(errorRate)} isBad={total.errors > 0}>
+        {m.errorsOf(format.short(total.errors))}
+      </Tile>
+      <Tile label={m.tileLatency} value={format.duration(total.p50Ms)}>
+        {m.p95(format.duration(total.p95Ms))}
+      </Tile>
+      <Tile label={m.tileFirstToken} value={format.duration(total.firstTokenP50Ms)}>
+        {m.p95(format.duration(total.firstTokenP95Ms))}
+      </Tile>
+      <Tile label={m.tileTokens} value={format.short(total.inputTokens + total.outputTokens)}>
+        {m.tokensInOut(format.short(total.inputTokens), format.short(total.outputTokens))}
+      </Tile>
+      <Tile label={m.tileInFlight} value={String(inFlight)} slot="in-flight-count">{m.inFlightHint}</Tile>
+    </dl>
+  );
+}
+
+/** In the unit in which the number is no tiny fraction. */
+function rateText({ m, format }: PageContext, perSecond: number): string {
+  if (perSecond >= 0.1) return m.perSecond(format.rate(perSecond));
+  return perSecond * 60 >= 0.1
+    ? m.perMinute(format.rate(perSecond * 60))
+    : m.perHour(format.rate(perSecond * 3_600));
+}
+
+function Tile({ label, value, isBad, slot, children }: {
+  label: string;
+  value: string;
+  isBad?: boolean;
+  /** Kept current by the script. */
+  slot?: string;
+  children: Child;
+}): JSX.Element {
+  return (
+    <div class="tile">
+      <dt>{label}</dt>
+      <dd>
+        <span class={isBad ? "tile-value bad" : "tile-value"} data-slot={slot}>{value}</span>
+        <span class="tile-note">{children}</span>
+      </dd>
+    </div>
+  );
+}
+
+function UpstreamCards({ page, upstreams }: {
+  page: PageContext;
+  upstreams: readonly UpstreamView[];
+}): JSX.Element | null {
+  const { m } = page;
+  if (upstreams.length === 0) return null;
+  return (
+    <section aria-labelledby="upstreams-title">
+      <div class="head">
+        <h2 id="upstreams-title">{m.upstreamCards}</h2>
+        <a href="/admin/upstreams">{m.manage}</a>
+      </div>
+      <ul class="cards">
+        {upstreams.map((upstream) => <UpstreamCard page={page} upstream={upstream} />)}
+      </ul>
+    </section>
+  );
+}
+
+function UpstreamCard({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
+  const { m } = page;
+  const { lastError, state, openUntilMs, problem, reason } = upstream;
+  return (
+    <li class="card upstream-card">
+      <div class="upstream-card-head">
+        <a class="strong" href={`/admin/upstreams#upstream-${upstream.id}`}>
+          <Recorded text={upstream.name} />
+        </a>
+        <StateChip page={page} upstream={upstream} />
+      </div>
+      <p class="muted mono ellipsis">
+        <Recorded text={upstream.endpoint} />
+      </p>
+      {problem === null ? null : (
+        <p class="bad">
+          <Recorded text={problem} />
+        </p>
+      )}
+      {state !== "open" ? null : (
+        <p>
+          {reason === null ? null : (
+            <>
+              <Recorded text={reason} />
+              {" · "}
+            </>
+          )}
+          <Countdown page={page} untilMs={openUntilMs} />
+        </p>
+      )}
+      {lastError === null ? <p class="muted">{m.noErrors}</p> : (
+        <p class="last-error">
+          <span class="muted">
+            {m.lastError} <Moment atMs={lastError.atMs} />
+          </span>
+          <span class="clamp">
+            <Recorded text={lastError.message} />
+          </span>
+        </p>
+      )}
+    </li>
+  );
+}

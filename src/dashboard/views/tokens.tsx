@@ -1,0 +1,97 @@
+/**
+ * The clients' tokens: make one (its secret is shown once), see who has one, revoke.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { TokenView } from "../../http/admin/service.ts";
+import { Layout } from "../components/layout.tsx";
+import { CopyButton, CsrfField, Empty, Field, Recorded } from "../components/parts.tsx";
+import type { PageContext } from "../page_context.ts";
+
+export interface TokensProps {
+  readonly page: PageContext;
+  readonly tokens: readonly TokenView[];
+  /** The one that was just made. */
+  readonly made: { readonly name: string; readonly secret: string } | null;
+  readonly problem: string | null;
+  /** What was typed, when it was refused. */
+  readonly name: string;
+}
+
+export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.Element {
+  const { m } = page;
+  return (
+    <Layout page={page} title={m.tokensTitle} current="tokens" problem={problem}>
+      <div class="head">
+        <div>
+          <h1>{m.tokensTitle}</h1>
+          <p class="muted">{m.tokensIntro}</p>
+        </div>
+      </div>
+      {made === null ? null : (
+        <section class="card made" role="status">
+          <h2>
+            <Recorded text={m.tokenMade(made.name)} />
+          </h2>
+          <p>{m.tokenOnce}</p>
+          <div class="secret">
+            <code id="secret">{made.secret}</code>
+            <CopyButton page={page} target="#secret" />
+          </div>
+        </section>
+      )}
+      {tokens.length === 0 ? <Empty title={m.tokensEmpty} /> : (
+        <table class="plain card">
+          <thead>
+            <tr>
+              <th scope="col">{m.tokenName}</th>
+              <th scope="col">{m.tokenMasked}</th>
+              <th scope="col">
+                <span class="visually-hidden">{m.revoke}</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {tokens.map((token) => (
+              <tr>
+                <th scope="row">
+                  <Recorded text={token.name} />
+                </th>
+                <td class="mono muted">
+                  <Recorded text={token.token} />
+                </td>
+                <td class="actions">
+                  <a
+                    class="button button-small"
+                    href={`/admin/tokens/revoke?name=${encodeURIComponent(token.name)}`}
+                  >
+                    {m.revoke}
+                    <span class="visually-hidden">
+                      {" "}
+                      <Recorded text={token.name} />
+                    </span>
+                  </a>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <section class="card" aria-labelledby="make-title">
+        <h2 id="make-title">{m.tokenMake}</h2>
+        <form method="post" action="/admin/tokens" class="line-form">
+          <CsrfField page={page} />
+          <Field
+            label={m.tokenName}
+            hint={m.tokenNameHint}
+            name="name"
+            value={name}
+            required
+            maxlength={100}
+            autocomplete="off"
+          />
+          <button type="submit" class="button button-main">{m.tokenMake}</button>
+        </form>
+      </section>
+    </Layout>
+  );
+}

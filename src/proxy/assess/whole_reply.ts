@@ -1,0 +1,206 @@
+/**
+ * Reads a reply to its end before anything of it is relayed, and says whether it is what it claims to be.
+ *
+ * What is too large for that, comes too slowly or breaks off is handed on as it is, with what was read of it.
+ */
+import { asObject, describeError, parseJson } from "../../capture/json.ts";
+import { concat } from "../../core/bytes.ts";
+import { messageOf } from "../../core/errors.ts";
+import type { CapturedReply, EndpointKind } from "../../core/types.ts";
+import { isDecodable } from "./encoding.ts";
+import type { Proof, Proving, ReplyProblem } from "./gate.ts";
+import type { TimedRead, TimedReader } from "./timed_reader.ts";
+import type { UpstreamReply } from "../attempt/transport.ts";
+
+/** JSON up to this size is read whole before anything of it is relayed. */
+export const WHOLE_LIMIT_BYTES = 1024 * 1024;
+
+/** Kinds whose success is a JSON document by their own definition. */
+const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
+  ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
+);
+
+export class WholeReply {
+  readonly #reply: UpstreamReply;
+  readonly #reader: TimedReader;
+  readonly #context: Proving;
+  readonly #chunks: Uint8Array<ArrayBuffer>[];
+  #bytes: number;
+
+  /** @param chunks what was read of it before */
+  constructor(
+    reply: UpstreamReply,
+    reader: TimedReader,
+    context: Proving,
+    chunks: Uint8Array<ArrayBuffer>[] = [],
+  ) {
+    this.#reply = reply;
+    this.#reader = reader;
+    this.#context = context;
+    this.#chunks = chunks;
+    this.#bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /** At once when all of it has come with the head, as nearly always. */
+  prove(): Proof | Promise<Proof> {
+    if ((this.#reply.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
+    return this.#take() ?? this.#read();
+  }
+
+  get #isError(): boolean {
+    return this.#reply.status >= 400;
+  }
+
+  /** Takes what has come; null when that is not all. */
+  #take(): Proof | null {
+    for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
+      const proof = this.#add(next);
+      if (proof !== null) return proof;
+    }
+    return null;
+  }
+
+  async #read(): Promise<Proof> {
+    const { idleTimeoutMs } = this.#context.times;
+    for (;;) {
+      const proof = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
+      if (proof !== null) return proof;
+    }
+  }
+
+  /** The proof, if this decides it. */
+  #add(read: TimedRead): Proof | null {
+    const { times, account, budget } = this.#context;
+    switch (read.type) {
+      case "chunk":
+        this.#chunks.push(read.bytes);
+        this.#bytes += read.bytes.length;
+        account.take(read.bytes.length);
+        return this.#bytes > WHOLE_LIMIT_BYTES || budget.isExceeded ? this.#open(null) : null;
+      case "end":
+        return this.#whole();
+      case "late":
+        return this.#open({ type: "timeout", phase: "body", limitMs: times.idleTimeoutMs });
+      case "broken":
+        return this.#open({
+          type: "bad_reply",
+          message: `the reply broke off after ${this.#bytes} bytes: ${messageOf(read.error)}`,
+          isCut: true,
+        });
+      default:
+        return read satisfies never;
+    }
+  }
+
+  /** An error reply is relayed as far as it came; only a success must be whole to count as one. */
+  #open(problem: ReplyProblem | null): Proof {
+    return {
+      type: "open",
+      held: this.#chunks,
+      isHeldCaptured: false,
+      body: this.#reader.rest(),
+      capture: this.#context.capture(false),
+      isEventStream: false,
+      problem: this.#isError ? null : problem,
+    };
+  }
+
+  #whole(): Proof {
+    const [first] = this.#chunks;
+    const raw = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
+    const { mask, inbound } = this.#context;
+    const errorMessage = this.#isError ? null : onlyError(raw);
+    const isMasked = mask !== null && (this.#isError || errorMessage !== null);
+    const bytes = isMasked ? concat([mask.push(raw), mask.flush()]) : raw;
+    const capture = this.#context.capture(false);
+    capture.push(bytes);
+    const captured = capture.finish(true);
+    const encoding = this.#reply.headers.get("content-encoding");
+    const problem = this.#isError
+      ? null
+      : documentProblem({ bytes, errorMessage, encoding }, captured, inbound.kind);
+    return { type: "whole", bytes, captured, problem };
+  }
+}
+
+function documentProblem(
+  document: {
+    readonly bytes: Uint8Array;
+    readonly errorMessage: string | null;
+    readonly encoding: string | null;
+  },
+  captured: CapturedReply,
+  kind: EndpointKind,
+): ReplyProblem | null {
+  if (JSON_KINDS.has(kind)) {
+    if (document.bytes.length === 0) return badReply("the reply is empty");
+    if (!isDecodable(document.bytes, document.encoding)) {
+      return badReply(`the reply is labelled ${document.encoding} and does not decode`);
+    }
+    if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
+  }
+  const { errorMessage } = document;
+  return errorMessage === null ? null : badReply(`the reply is an error: ${errorMessage}`);
+}
+
+function badReply(message: string): ReplyProblem {
+  return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
+}
+
+/** Keys that may accompany `error` in an object that is nothing but an error. */
+const ERROR_COMPANIONS = new Set([
+  "error",
+  "type",
+  "code",
+  "message",
+  "status",
+  "success",
+  "param",
+  "request_id",
+  "user_id",
+  "timestamp",
+]);
+
+const decoder = new TextDecoder();
+const QUOTE = 0x22;
+const OPENING_BRACE = 0x7b;
+const SPACE = 0x20;
+const MAX_KEY_LENGTH = 32;
+
+/** The message of a JSON object that is only an error; null for anything else. */
+export function onlyError(bytes: Uint8Array): string | null {
+  // Looked at before all else, because nearly every reply shows by its first key that it is none.
+  const firstKey = firstKeyOf(bytes);
+  if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
+  try {
+    const text = decoder.decode(bytes);
+    if (!text.includes('"error"')) return null;
+    const parsed = asObject(parseJson(text));
+    if (!parsed?.error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
+    return describeError(parsed.error);
+  } catch {
+    return null;
+  }
+}
+
+/** The first key of a JSON object; null when it does not begin like one. */
+function firstKeyOf(bytes: Uint8Array): string | null {
+  const brace = endOfBlanks(bytes, 0);
+  const quote = endOfBlanks(bytes, brace + 1);
+  if (bytes[brace] !== OPENING_BRACE || bytes[quote] !== QUOTE) return null;
+  let key = "";
+  for (let at = quote + 1; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === QUOTE) return key;
+    key += String.fromCharCode(byte);
+    // Longer than any that matters.
+    if (key.length > MAX_KEY_LENGTH) return key;
+  }
+  return null;
+}
+
+function endOfBlanks(bytes: Uint8Array, start: number): number {
+  let end = start;
+  while (end < bytes.length && (bytes[end] ?? 0) <= SPACE) end++;
+  return end;
+}

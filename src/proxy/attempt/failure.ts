@@ -1,0 +1,102 @@
+/**
+ * What a failed attempt is called, what it says of its upstream's health, and what the client is told when
+ * nothing better came.
+ *
+ * Pure: the loop in failover.ts acts on it.
+ */
+import type { HealthReport } from "../../core/blame.ts";
+import { RouterError } from "../../core/errors.ts";
+import type { AttemptOutcome, ErrorClass } from "../../core/types.ts";
+
+/** Every outcome but that of a client that left, which is no failure. */
+export type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
+
+/** The class that the ledger and the metrics get. */
+export function errorClassOf(outcome: FailedOutcome): ErrorClass {
+  if (outcome.type !== "response") return outcome.type;
+  if (outcome.status >= 300 && outcome.status < 400) return "redirect";
+  return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
+}
+
+/** What it says of the upstream's health. */
+export function healthReportOf(outcome: FailedOutcome, client: string): HealthReport {
+  if (outcome.type === "no_credential") return { type: "nothing" };
+  const isFine = outcome.type === "bad_stream" && outcome.isFinished;
+  return { type: isFine ? "served" : "failed", client };
+}
+
+/** For people; may quote the upstream. */
+export function describe(outcome: FailedOutcome): string {
+  switch (outcome.type) {
+    case "response":
+      return `HTTP ${outcome.status}`;
+    case "connect_error":
+    case "bad_reply":
+    case "bad_stream":
+      return outcome.message;
+    case "timeout":
+      return `no ${TIMEOUT_SUBJECT[outcome.phase]} within ${outcome.limitMs / 1000} s`;
+    case "no_credential":
+      return "the client sent no credential of its own to forward";
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const TIMEOUT_SUBJECT = {
+  headers: "response headers",
+  first_token: "content",
+  body: "more of the reply",
+} as const;
+
+/** The answer when the request's deadline passed. */
+export function deadlineError(): RouterError {
+  const advice = "No upstream answered within the deadline; raise --deadline or check the upstreams";
+  return new RouterError(504, "deadline_exceeded", advice);
+}
+
+/** The answer when nothing of the last upstream's can be relayed. */
+export function finalError(outcome: FailedOutcome): RouterError {
+  switch (outcome.type) {
+    case "connect_error":
+      return new RouterError(
+        502,
+        "upstream_unreachable",
+        `No upstream could be reached; the last one said: ${outcome.message}`,
+      );
+    case "timeout":
+      return new RouterError(
+        502,
+        "upstream_timeout",
+        `The last upstream gave ${describe(outcome)}; raise its timeout or check it`,
+      );
+    case "no_credential":
+      return new RouterError(
+        401,
+        "no_credential",
+        "Every upstream left forwards the client's own credential; send your own key in Authorization, and the router's token in x-api-key",
+      );
+    case "bad_reply":
+    case "bad_stream":
+      return new RouterError(
+        502,
+        "upstream_cut",
+        `The last upstream's reply cannot be used: ${outcome.message}`,
+      );
+    case "response":
+      return statusError(outcome.status);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function statusError(status: number): RouterError {
+  if (status >= 300 && status < 400) {
+    return new RouterError(
+      502,
+      "upstream_redirect",
+      `The last upstream answered with a redirect (HTTP ${status}), which is never followed; correct its endpoint`,
+    );
+  }
+  return new RouterError(502, "upstream_invalid", `The last upstream answered with HTTP ${status}; check it`);
+}

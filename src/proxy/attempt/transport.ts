@@ -1,0 +1,125 @@
+/**
+ * One attempt on the wire: sends the request, gives up when no headers come in time, and hands over a body
+ * that can be read chunk by chunk and cancelled at any moment.
+ *
+ * Owns the connection of one attempt. Must not judge what the answer says.
+ */
+import { Cancellation } from "../../core/cancellation.ts";
+import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import type { AttemptOutcome, Clock, Inbound, Upstream } from "../../core/types.ts";
+import { messageOf } from "../../core/errors.ts";
+import type { HeaderView } from "../../core/header_fields.ts";
+import { withModel } from "../../core/model_alias.ts";
+import type { TokenGuard } from "../../core/token_guard.ts";
+import type { LendingSource } from "../../wire/byte_source.ts";
+import type { ClientReply, ClientRequest } from "../../wire/client.ts";
+import { ReplyError } from "../../wire/framing.ts";
+import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "../headers.ts";
+
+/** Sends requests to upstreams; the composition root makes it. */
+export interface UpstreamClient {
+  /** @throws when no reply's head comes, whatever the reason */
+  send(request: ClientRequest): Promise<ClientReply>;
+}
+
+/** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
+export interface UpstreamReply {
+  readonly type: "reply";
+  readonly status: number;
+  readonly headers: HeaderView;
+  /** See {@link ClientReply.contentLength}. */
+  readonly contentLength: number | null;
+  readonly body: ReplyBody;
+}
+
+/** A reply's body. Cancelling it lets the upstream see its connection close. */
+export type ReplyBody = LendingSource;
+
+export interface TransportDeps {
+  readonly client: UpstreamClient;
+  readonly clock: Clock;
+}
+
+export interface SendOptions {
+  readonly headersTimeoutMs: number;
+  /** Cancelled when the client leaves or the request's deadline has passed. */
+  readonly cancellation: Cancellation;
+  /** Keeps the router's own tokens here. */
+  readonly guard: TokenGuard;
+}
+
+export type SendResult =
+  | UpstreamReply
+  | Extract<
+    AttemptOutcome,
+    { type: "connect_error" | "bad_reply" | "timeout" | "no_credential" | "client_gone" }
+  >;
+
+/** Sends the request to one upstream. Never throws. */
+export async function send(
+  deps: TransportDeps,
+  target: { readonly inbound: Inbound; readonly upstream: Upstream },
+  options: SendOptions,
+): Promise<SendResult> {
+  const { inbound, upstream } = target;
+  const headers = upstreamHeaders(inbound, upstream, options.guard);
+  if (headers === null) return { type: "no_credential" };
+
+  if (options.cancellation.isCancelled) return { type: "client_gone" };
+  const attempt = new Cancellation();
+  const cancel = () => attempt.cancel();
+  options.cancellation.onCancel(cancel);
+  let isTimedOut = false;
+  const timer = deps.clock.setTimer(() => {
+    isTimedOut = true;
+    attempt.cancel();
+  }, options.headersTimeoutMs);
+
+  try {
+    const reply = await deps.client.send({
+      url: upstreamUrl(
+        upstream.endpoint,
+        inbound.path,
+        queryWithoutTokens(inbound.query, options.guard),
+      ),
+      method: inbound.method,
+      headers,
+      body: upstreamBody(inbound, upstream),
+      cancellation: attempt,
+    });
+    // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
+    return { type: "reply", ...reply };
+  } catch (error) {
+    options.cancellation.offCancel(cancel);
+    if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
+    if (options.cancellation.isCancelled) return { type: "client_gone" };
+    if (error instanceof ReplyError) {
+      return { type: "bad_reply", message: `the reply is refused: ${error.message}`, isCut: true };
+    }
+    return { type: "connect_error", message: connectMessage(error, upstream) };
+  } finally {
+    deps.clock.clearTimer(timer);
+  }
+}
+
+/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
+function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
+  const { body, model, modelPlace } = inbound;
+  if (body === null || model === null || modelPlace === null) return body;
+  const alias = upstream.modelMap[model];
+  return alias === undefined ? body : withModel(body, modelPlace, alias);
+}
+
+/** What a failed connection says to people: causes, without the URL (its query may hold a key). */
+function connectMessage(error: unknown, upstream: Upstream): string {
+  const texts: string[] = [];
+  for (let at: unknown = error; at !== undefined && at !== null && texts.length < 4;) {
+    const text = messageOf(at);
+    if (text !== "fetch failed") texts.push(text);
+    at = at instanceof Error ? at.cause : undefined;
+  }
+  const text = texts.join(": ")
+    .replace(/\(?https?:\/\/\S+/g, "the endpoint")
+    .replace(/error sending request (?:from \S+ )?for url the endpoint ?/g, "");
+  return redactSecrets(text || "connection failed", keysOf(upstream)).slice(0, 500);
+}

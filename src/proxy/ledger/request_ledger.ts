@@ -1,0 +1,265 @@
+/**
+ * One request from arrival to settled record: its ledger of attempts, its moments, and the single settlement.
+ *
+ * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
+ */
+import type { Capture } from "../../capture/capture.ts";
+import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from "../../core/cut_text.ts";
+import type { SecretSet } from "../../core/secret_set.ts";
+import { OwnKeys } from "../../core/own_keys.ts";
+import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import {
+  type Attempt,
+  type CapturedReply,
+  type Clock,
+  type ErrorClass,
+  type Inbound,
+  type Outcome,
+  type RequestRecord,
+  type Upstream,
+} from "../../core/types.ts";
+import type { RequestText } from "./request_text.ts";
+
+const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
+const MAX_ERROR_LENGTH = 4096;
+
+/** How a request ended. */
+export interface Ending {
+  readonly outcome: Outcome;
+  /** What the client got; 499 when it had left. */
+  readonly status: number;
+  /** null: no reply was relayed; `response` is then the text of our own error. */
+  readonly captured: CapturedReply | null;
+  readonly responseText?: string;
+  /** For people; null when all went well. */
+  readonly error: string | null;
+}
+
+/** Facts about the request that the record needs and the proxy does not. */
+export interface RecordFacts {
+  readonly requestText: RequestText;
+  /** Masked credential. */
+  readonly authorization: string | null;
+  /** What must not be stored wherever it was said: keys of upstreams and tokens, see `keptSecrets`. */
+  readonly secrets: SecretSet;
+  /** What the client sent as its own and goes to an upstream: keys among it are not stored either, see `OwnKeys`. */
+  readonly credentials: readonly string[];
+}
+
+interface OpenAttempt {
+  readonly upstream: Upstream;
+  readonly startedAtMs: number;
+  readonly startedMonoMs: number;
+  status: number | null;
+}
+
+/** Collects what one request's record will say. */
+export class RequestSession {
+  readonly #requestBytes: number;
+  #inbound: Inbound;
+  readonly #facts: RecordFacts;
+  readonly #clock: Clock;
+  readonly #attempts: Attempt[] = [];
+  #open: OpenAttempt | null = null;
+  #upstream: Upstream | null = null;
+  #capture: Capture | null = null;
+  #firstByteMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #bytesSeen = 0;
+  #isSettled = false;
+  #requestText: string | null = null;
+  /** The client's credentials that are none of those known. */
+  readonly #own: OwnKeys;
+
+  constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
+    this.#inbound = inbound;
+    this.#requestBytes = inbound.body?.length ?? 0;
+    this.#facts = facts;
+    this.#own = new OwnKeys(facts.credentials.filter((credential) => !facts.secrets.has(credential)));
+    this.#clock = clock;
+  }
+
+  get inbound(): Inbound {
+    return this.#inbound;
+  }
+
+  /** Tells clients apart: by their tokens, or by their addresses where nobody has one. */
+  get client(): string {
+    return this.#inbound.clientToken ?? this.#inbound.clientIp;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  /** Attempts so far, the one under way included. */
+  get attemptCount(): number {
+    return this.#attempts.length + (this.#open === null ? 0 : 1);
+  }
+
+  /** The upstream whose answer is relayed; null until the choice is made. */
+  get upstream(): Upstream | null {
+    return this.#upstream;
+  }
+
+  /** The capture of the chosen reply; null until the choice is made. */
+  get capture(): Capture | null {
+    return this.#capture;
+  }
+
+  /** Bytes of the reply shown to the capture so far. */
+  get bytesSeen(): number {
+    return this.#bytesSeen;
+  }
+
+  beginAttempt(upstream: Upstream): void {
+    this.#open = {
+      upstream,
+      startedAtMs: this.#clock.now(),
+      startedMonoMs: this.#clock.monotonic(),
+      status: null,
+    };
+  }
+
+  attemptAnswered(status: number): void {
+    if (this.#open !== null) this.#open.status = status;
+  }
+
+  /** Closes the attempt under way; null when none is. */
+  endAttempt(errorClass: ErrorClass | null, message: string | null): Attempt | null {
+    const open = this.#open;
+    if (open === null) return null;
+    this.#open = null;
+    const attempt: Attempt = {
+      index: this.#attempts.length + 1,
+      upstreamId: open.upstream.id,
+      upstreamName: open.upstream.name,
+      startedAtMs: open.startedAtMs,
+      durationMs: this.#clock.monotonic() - open.startedMonoMs,
+      status: open.status,
+      errorClass,
+      message: message === null ? null : this.#problem(message, open.upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
+    };
+    this.#attempts.push(attempt);
+    return attempt;
+  }
+
+  /** No further upstream will get the request: its body, which may be large, need not stay while a reply is relayed. */
+  releaseBody(): void {
+    this.#inbound = { ...this.#inbound, body: null };
+  }
+
+  /** The choice is final, or its head has gone out. */
+  chosen(upstream: Upstream, capture: Capture | null): void {
+    this.#upstream = upstream;
+    this.#capture = capture;
+    this.#firstByteMs ??= this.elapsedMs();
+  }
+
+  /** Call after each push to the capture; cheap. */
+  noteProgress(bytes: number): void {
+    this.#bytesSeen += bytes;
+    if (this.#firstTokenMs === null && this.inbound.isStream && this.#capture?.progress.hasContent) {
+      this.#firstTokenMs = this.elapsedMs();
+    }
+  }
+
+  elapsedMs(): number {
+    return this.#clock.monotonic() - this.inbound.startedMonoMs;
+  }
+
+  /** The record of the end; null when the request was settled before. */
+  settle(ending: Ending): RequestRecord | null {
+    if (this.#isSettled) return null;
+    this.#isSettled = true;
+    return this.#record(ending);
+  }
+
+  /** The final record once more, for a reply that went on after its own end marker. */
+  resettle(ending: Ending): RequestRecord {
+    return this.#record(ending);
+  }
+
+  /** The record of a request that is still under way, with what has arrived. */
+  snapshot(): RequestRecord {
+    const captured = this.#capture?.partial() ?? null;
+    return this.#record({ outcome: "in_flight", status: 0, captured, error: null });
+  }
+
+  #record(ending: Ending): RequestRecord {
+    const { inbound } = this;
+    const { captured } = ending;
+    const upstream = this.#upstream;
+    const userAgent = inbound.headers.get("user-agent");
+    // Names, of which a client may call any its key.
+    const known = (text: string | null) => text === null ? null : this.#facts.secrets.redact(text);
+    const kept = <T extends string | null>(text: T) => this.#kept(text);
+    this.#requestText ??= kept(this.#facts.requestText.text);
+    // Attempts and request are masked once, the rest for each row that is written.
+    const maskedBefore = this.#own.count;
+    const record: RequestRecord = {
+      requestId: inbound.id,
+      createdAtMs: inbound.startedAtMs,
+      ip: inbound.clientIp,
+      method: inbound.method,
+      path: this.#keptStart(inbound.path, MAX_PATH_LENGTH),
+      body: this.#requestText,
+      model: known(inbound.shownModel),
+      isStream: inbound.isStream,
+      response: kept(captured?.text ?? ending.responseText ?? ""),
+      reasoning: kept(captured?.reasoning ?? ""),
+      toolCalls: (captured?.toolCalls ?? []).map((call) => ({
+        id: kept(call.id),
+        name: kept(call.name),
+        arguments: kept(call.arguments),
+      })),
+      responseModel: known(captured?.model ?? null),
+      finishReason: known(captured?.finishReason ?? null),
+      usage: captured?.usage ?? null,
+      elapsedMs: this.elapsedMs(),
+      firstByteMs: this.#firstByteMs,
+      firstTokenMs: this.#firstTokenMs,
+      status: ending.status,
+      outcome: ending.outcome,
+      upstreamId: upstream?.id ?? null,
+      attempts: [...this.#attempts],
+      authorization: this.#facts.authorization,
+      client: inbound.clientName,
+      userAgent: userAgent === null ? null : this.#keptStart(userAgent, MAX_USER_AGENT_LENGTH),
+      requestBytes: this.#requestBytes,
+      responseBytes: captured?.bytes ?? 0,
+      error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
+      isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
+    };
+    const note = this.#own.note();
+    this.#own.count = maskedBefore;
+    if (note === null) return record;
+    return {
+      ...record,
+      authorization: record.authorization === null ? note : `${record.authorization}; ${note}`,
+    };
+  }
+
+  /** A text that is cut where it is too long, and masked before. */
+  #keptStart(text: string, maxLength: number): string {
+    return cutText(this.#kept(redactableStart(text, maxLength)), maxLength);
+  }
+
+  /** What is told of a failure: an upstream may have written it. */
+  #problem(text: string, upstream: Upstream | null, maxLength: number): string {
+    const secrets = upstream === null ? [] : [...keysOf(upstream)];
+    if (this.inbound.clientToken !== null) secrets.push(this.inbound.clientToken);
+    const start = redactableStart(text, maxLength);
+    return cutText(this.#kept(redactSecrets(start, secrets)), maxLength);
+  }
+
+  #kept<T extends string | null>(text: T): T extends string ? string : string | null;
+  #kept(text: string | null): string | null {
+    if (text === null || text === "") return text;
+    return this.#own.mask(this.#facts.secrets.redact(text));
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * What the end of a relay means for the record: outcome, status, error text, and the attempt's error class.
+ *
+ * Pure: decides, settles nothing.
+ */
+import type { CapturedReply, ErrorClass, Outcome } from "../../core/types.ts";
+import type { ReplyProblem } from "../assess/gate.ts";
+import type { RelayEnd } from "../relay/relay.ts";
+
+/** Status that the record shows for a client that left before it had its answer (nginx's convention). */
+export const CLIENT_GONE_STATUS = 499;
+
+/** Error of a request that the end of the program cut off. */
+export const STOPPED_MESSAGE = "the router was stopped while this request was in flight";
+
+export interface Verdict {
+  readonly outcome: Outcome;
+  readonly status: number;
+  readonly error: string | null;
+  readonly errorClass: ErrorClass | null;
+}
+
+export interface ReplyFacts {
+  readonly status: number;
+  readonly isEventStream: boolean;
+  readonly hasContent: boolean;
+  /** Message of an error event that the stream carried. */
+  readonly errorMessage: string | null;
+}
+
+/** The verdict on a reply that was relayed as it came. */
+export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: ReplyFacts): Verdict {
+  const { status } = facts;
+  switch (end.type) {
+    case "client_gone":
+      return {
+        outcome: "client_gone",
+        status: CLIENT_GONE_STATUS,
+        error: "the client left before the end of the reply",
+        errorClass: "client_gone",
+      };
+    case "client_stalled":
+      return {
+        outcome: "client_gone",
+        status: CLIENT_GONE_STATUS,
+        error: `the client took nothing for ${end.limitMs / 1000} s`,
+        errorClass: "client_gone",
+      };
+    case "stopped":
+      return { outcome: "crashed", status, error: STOPPED_MESSAGE, errorClass: null };
+    case "cut": {
+      const error = `the upstream's reply broke off: ${end.message}`;
+      return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };
+    }
+    case "idle": {
+      const error = `the upstream sent nothing for ${end.limitMs / 1000} s`;
+      return { outcome: "idle_timeout", status, error, errorClass: "idle_timeout" };
+    }
+    case "terminal":
+      return verdictOnEnd({ ...captured, isComplete: true }, facts);
+    case "end":
+      return verdictOnEnd(captured, facts);
+    default:
+      return end satisfies never;
+  }
+}
+
+function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
+  const { status } = facts;
+  if (status >= 400) return upstreamError(status, captured.text);
+  if (facts.errorMessage !== null) {
+    const error = `the stream carried an error: ${facts.errorMessage}`;
+    return { outcome: "error_event", status, error, errorClass: "error_event" };
+  }
+  // A finish without a word (a token limit spent on hidden reasoning) is an end all the same.
+  const isFinished = captured.isComplete && captured.finishReason !== null;
+  if (facts.isEventStream && !facts.hasContent && !isFinished) {
+    return { outcome: "empty", status, error: "the stream ended without content", errorClass: "bad_stream" };
+  }
+  if (!captured.isComplete) {
+    const error = "the stream ended without its end marker";
+    return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };
+  }
+  return { outcome: "complete", status, error: null, errorClass: null };
+}
+
+/** The verdict on a reply that was read whole before it was relayed. */
+export function verdictOnWhole(
+  status: number,
+  captured: CapturedReply,
+  problem: ReplyProblem | null,
+): Verdict {
+  if (status >= 400) return upstreamError(status, captured.text);
+  if (problem === null || problem.type === "timeout") {
+    return { outcome: "complete", status, error: null, errorClass: null };
+  }
+  return { outcome: "error_event", status, error: problem.message, errorClass: problem.type };
+}
+
+function upstreamError(status: number, text: string): Verdict {
+  const error = `HTTP ${status}${text === "" ? "" : `: ${text.slice(0, 300)}`}`;
+  return { outcome: "upstream_error", status, error, errorClass: "http_status" };
+}

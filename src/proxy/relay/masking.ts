@@ -1,0 +1,170 @@
+/**
+ * Masks an upstream's keys in a byte stream, keeping its length, so that Content-Length stays true.
+ *
+ * The only edit that the proxy makes to a reply: a key of the upstream that answered, echoed in its error body, in the
+ * error event of its stream, or in a header. Keys of fewer than 12 characters are left alone: they may be ordinary
+ * words, as in `server: ollama` or `"param":null`.
+ */
+import { Buffer } from "node:buffer";
+import { keysOf, MIN_MASKABLE_LENGTH } from "../../core/secrets.ts";
+import type { Upstream } from "../../core/types.ts";
+
+const NOTHING: Buffer<ArrayBuffer> = Buffer.alloc(0);
+const STAR = 0x2a;
+const SHOWN_HEAD_BYTES = 3;
+
+/** What is looked for, prepared once for each upstream. */
+class Patterns {
+  readonly texts: readonly string[];
+  #needles: readonly Needle[] | null = null;
+  #beginnings: Uint8Array | null = null;
+
+  constructor(secrets: readonly string[]) {
+    const texts = secrets.filter((secret) => secret.length >= MIN_MASKABLE_LENGTH);
+    // The longest first: of one that is a part of another, no end is to remain.
+    this.texts = [...new Set(texts)].sort((a, b) => b.length - a.length);
+  }
+
+  /** Made when they are needed: most masks only ever look at headers. */
+  get needles(): readonly Needle[] {
+    this.#needles ??= this.texts.map((text) => new Needle(Buffer.from(text, "utf8")));
+    return this.#needles;
+  }
+
+  /** Whether a needle begins with a byte. */
+  get beginnings(): Uint8Array {
+    if (this.#beginnings === null) {
+      this.#beginnings = new Uint8Array(256);
+      for (const { bytes } of this.needles) this.#beginnings[bytes[0] ?? 0] = 1;
+    }
+    return this.#beginnings;
+  }
+}
+
+/** One secret, with the table by which a search never goes back (Knuth, Morris, Pratt 1977). */
+class Needle {
+  readonly bytes: Uint8Array;
+  /** By the number of bytes that matched: how many of them still do when the next does not. */
+  readonly #fallbacks: Uint32Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.#fallbacks = new Uint32Array(bytes.length);
+    for (let at = 1, matched = 0; at < bytes.length; at++) {
+      matched = this.next(matched, bytes[at] ?? 0);
+      this.#fallbacks[at] = matched;
+    }
+  }
+
+  /** How many bytes match after one more; never asked once all do. */
+  next(matched: number, byte: number): number {
+    let still = matched;
+    while (still > 0 && this.bytes[still] !== byte) still = this.#fallbacks[still - 1] ?? 0;
+    return this.bytes[still] === byte ? still + 1 : 0;
+  }
+}
+
+/** Incremental masking. Holds back at most one byte less than the longest secret is long. */
+export class SecretMask {
+  readonly #patterns: Patterns;
+  #held = NOTHING;
+  /** How far each needle has matched, at the end of what was pushed. */
+  #matched: Uint32Array | null = null;
+
+  constructor(secrets: readonly string[] | Patterns) {
+    this.#patterns = secrets instanceof Patterns ? secrets : new Patterns(secrets);
+  }
+
+  /** A header's value with the secrets masked. */
+  maskText(text: string): string {
+    if (text.length < MIN_MASKABLE_LENGTH) return text;
+    let result = text;
+    for (const secret of this.#patterns.texts) {
+      if (!result.includes(secret)) continue;
+      result = result.replaceAll(
+        secret,
+        () => secret.slice(0, SHOWN_HEAD_BYTES) + "*".repeat(secret.length - SHOWN_HEAD_BYTES),
+      );
+    }
+    return result;
+  }
+
+  /** The chunk with every whole occurrence masked; holds nothing back. */
+  maskWithin(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const places = this.#search(chunk, new Uint32Array(this.#patterns.needles.length));
+    if (places.length === 0) return chunk;
+    const masked = Uint8Array.from(chunk);
+    mask(masked, places);
+    return masked;
+  }
+
+  /** Bytes that may go out now. */
+  push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+    const { needles } = this.#patterns;
+    const matched = this.#matched ??= new Uint32Array(needles.length);
+    const before = this.#held.length;
+    const bytes = Buffer.concat([this.#held, chunk]);
+    mask(
+      bytes,
+      this.#search(chunk, matched).map(({ start, end }) => ({ start: start + before, end: end + before })),
+    );
+    let open = 0;
+    for (const count of matched) open = Math.max(open, count);
+    const keepFrom = bytes.length - open;
+    this.#held = bytes.subarray(keepFrom);
+    return Uint8Array.from(bytes.subarray(0, keepFrom));
+  }
+
+  /** What was held back, at the end of the body. */
+  flush(): Uint8Array<ArrayBuffer> {
+    const rest = Uint8Array.from(this.#held);
+    this.#held = NOTHING;
+    this.#matched = null;
+    return rest;
+  }
+
+  /** Where secrets are; one that began before `bytes` has a negative start. Goes on from `matched`, and keeps it. */
+  #search(bytes: Uint8Array, matched: Uint32Array): Place[] {
+    const { needles, beginnings } = this.#patterns;
+    const places: Place[] = [];
+    let isOpen = matched.some((count) => count > 0);
+    for (let at = 0; at < bytes.length; at++) {
+      const byte = bytes[at] ?? 0;
+      if (!isOpen && beginnings[byte] === 0) continue;
+      isOpen = false;
+      for (let n = 0; n < needles.length; n++) {
+        const needle = needles[n];
+        if (needle === undefined) continue;
+        let count = needle.next(matched[n] ?? 0, byte);
+        if (count === needle.bytes.length) {
+          places.push({ start: at + 1 - count, end: at + 1 });
+          count = 0;
+        }
+        matched[n] = count;
+        isOpen ||= count > 0;
+      }
+    }
+    return places;
+  }
+}
+
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
+function mask(bytes: Uint8Array, places: readonly Place[]): void {
+  for (const { start, end } of places) bytes.fill(STAR, Math.min(start + SHOWN_HEAD_BYTES, end), end);
+}
+
+const patternsOf = new WeakMap<Pick<Upstream, "sk" | "endpoint">, Patterns>();
+
+/** A mask for all keys of an upstream, or null when it has none to hide. */
+export function maskFor(upstream: Pick<Upstream, "sk" | "endpoint">): SecretMask | null {
+  let patterns = patternsOf.get(upstream);
+  if (patterns === undefined) {
+    patterns = new Patterns(keysOf(upstream));
+    patternsOf.set(upstream, patterns);
+  }
+  return patterns.texts.length === 0 ? null : new SecretMask(patterns);
+}

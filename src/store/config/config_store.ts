@@ -1,0 +1,335 @@
+/**
+ * Upstreams, tokens and settings in SQLite.
+ *
+ * Owns every statement on `openai_upstreams` and `config_kvs`. Must not validate rows that people typed by
+ * hand (see upstream_row.ts) and must not touch `records`.
+ */
+import { createHash } from "node:crypto";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import { maskSecret } from "../../core/secrets.ts";
+import type { ClientToken } from "../../core/types.ts";
+import { toGoTime } from "../database/go_time.ts";
+import type { LiveConnection } from "../database/reopening_connection.ts";
+import { asBlobs, number, text } from "../database/values.ts";
+import { toStoreError } from "../database/errors.ts";
+import { prepared } from "../database/statements.ts";
+import {
+  type ConfigStore,
+  type NewUpstream,
+  StoreError,
+  type UpstreamChanges,
+  type UpstreamRow,
+  type UpstreamStateNote,
+} from "../store.ts";
+import { listUpstreamStates } from "./upstream_states.ts";
+
+const AUTHORIZATION_KEY = "authorization";
+const TOKEN_NAMES_KEY = "token_names";
+
+/** `PRAGMA data_version` is 32 bits wide; our own counter goes above it. */
+const DATA_VERSION_SPAN = 2 ** 32;
+
+const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight,
+  ${asBlobs(["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style"])}
+  FROM openai_upstreams WHERE deleted_at IS NULL`;
+
+export interface ConfigStoreOptions {
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+export class SqliteConfigStore implements ConfigStore {
+  readonly #connection: LiveConnection;
+  readonly #now: () => number;
+  #ownChanges = 0;
+
+  constructor(connection: LiveConnection, options: ConfigStoreOptions) {
+    this.#connection = connection;
+    this.#now = options.now;
+  }
+
+  listUpstreams(): UpstreamRow[] {
+    return this.#query(`${SELECT_UPSTREAMS} ORDER BY coalesce(position, id), id`).map(toUpstreamRow);
+  }
+
+  addUpstream(upstream: NewUpstream): UpstreamRow {
+    const sk = upstream.sk.trim().toWellFormed();
+    const endpoint = upstream.endpoint.trim().toWellFormed();
+    return this.#change("Cannot add the upstream", (db) => {
+      const twin = this.#twinOf({ sk, endpoint });
+      if (twin !== null && !twin.isDeleted) throw duplicate(twin.id);
+      const now = toGoTime(this.#now());
+      const columns = {
+        created_at: now,
+        updated_at: now,
+        name: upstream.name ?? null,
+        timeout: upstream.timeout ?? null,
+        auth_style: upstream.authStyle ?? null,
+        allow: joined(upstream.allow ?? null),
+        deny: joined(upstream.deny ?? null),
+        model_map: toJson(upstream.modelMap ?? null),
+        weight: upstream.weight ?? 1,
+        enabled: 1,
+      };
+      if (twin === null) {
+        const { lastInsertRowid } = prepared(
+          db,
+          `INSERT INTO openai_upstreams(sk, endpoint, ${Object.keys(columns).join(", ")})
+            VALUES (?, ?, ${Object.keys(columns).map(() => "?").join(", ")})`,
+        ).run(sk, endpoint, ...Object.values(columns));
+        return this.#require(Number(lastInsertRowid));
+      }
+      prepared(
+        db,
+        `UPDATE openai_upstreams SET deleted_at = NULL, ${assignments(columns)} WHERE id = ?`,
+      ).run(...Object.values(columns), twin.id);
+      // A revived row keeps its old number, and would come back in the middle of the order.
+      const others = this.listUpstreams().map((row) => row.id).filter((id) => id !== twin.id);
+      this.#renumber([...others, twin.id]);
+      return this.#require(twin.id);
+    });
+  }
+
+  editUpstream(id: number, changes: UpstreamChanges): UpstreamRow {
+    return this.#change(`Cannot edit upstream ${id}`, (db) => {
+      const row = this.#require(id);
+      const columns: Record<string, SQLInputValue> = {};
+      if (changes.sk !== undefined) columns["sk"] = changes.sk.trim().toWellFormed();
+      if (changes.endpoint !== undefined) columns["endpoint"] = changes.endpoint.trim().toWellFormed();
+      if (changes.name !== undefined) columns["name"] = changes.name;
+      if (changes.timeout !== undefined) columns["timeout"] = changes.timeout;
+      if (changes.enabled !== undefined) columns["enabled"] = changes.enabled ? 1 : 0;
+      if (changes.authStyle !== undefined) columns["auth_style"] = changes.authStyle;
+      if (changes.allow !== undefined) columns["allow"] = joined(changes.allow);
+      if (changes.deny !== undefined) columns["deny"] = joined(changes.deny);
+      if (changes.modelMap !== undefined) columns["model_map"] = toJson(changes.modelMap);
+      if (changes.weight !== undefined) columns["weight"] = changes.weight ?? 1;
+      if ("sk" in columns || "endpoint" in columns) {
+        this.#makeRoomFor(id, {
+          sk: String(columns["sk"] ?? row.sk),
+          endpoint: String(columns["endpoint"] ?? row.endpoint),
+        });
+      }
+      columns["updated_at"] = toGoTime(this.#now());
+      prepared(db, `UPDATE openai_upstreams SET ${assignments(columns)} WHERE id = ?`).run(
+        ...Object.values(columns),
+        id,
+      );
+      return this.#require(id);
+    });
+  }
+
+  removeUpstream(id: number): void {
+    this.#change(`Cannot remove upstream ${id}`, (db) => {
+      this.#require(id);
+      const now = toGoTime(this.#now());
+      prepared(db, "UPDATE openai_upstreams SET deleted_at = ?, updated_at = ? WHERE id = ?").run(
+        now,
+        now,
+        id,
+      );
+    });
+  }
+
+  moveUpstream(id: number, place: number): void {
+    this.#change(`Cannot move upstream ${id}`, () => {
+      this.#require(id);
+      const ids = this.listUpstreams().map((row) => row.id).filter((other) => other !== id);
+      const index = Math.min(Math.max(Math.trunc(place) - 1, 0), ids.length);
+      this.#renumber(ids.toSpliced(index, 0, id));
+    });
+  }
+
+  listUpstreamStates(): UpstreamStateNote[] {
+    try {
+      return listUpstreamStates(this.#connection.db, this.#now());
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the database");
+    }
+  }
+
+  listTokens(): ClientToken[] {
+    const names = parseNames(this.getConfig(TOKEN_NAMES_KEY));
+    const secrets = new Set(splitTokens(this.getConfig(AUTHORIZATION_KEY) ?? ""));
+    return [...secrets].map((secret) => ({ secret, name: names[digest(secret)] ?? maskSecret(secret) }));
+  }
+
+  setTokens(tokens: readonly ClientToken[]): void {
+    for (const { secret } of tokens) {
+      if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(secret)) {
+        throw new StoreError(
+          "invalid",
+          "Cannot set the tokens: a token is 1 or more visible ASCII characters, without spaces and commas",
+        );
+      }
+    }
+    const named = tokens.filter(({ name, secret }) => name !== "" && name !== maskSecret(secret));
+    const names = Object.fromEntries(named.map(({ name, secret }) => [digest(secret), name]));
+    this.#change("Cannot set the tokens", () => {
+      this.#put(AUTHORIZATION_KEY, tokens.map(({ secret }) => secret).join(","));
+      this.#put(TOKEN_NAMES_KEY, JSON.stringify(names));
+    });
+  }
+
+  getConfig(key: string): string | null {
+    const [row] = this.#query(
+      `SELECT ${asBlobs(["value"])} FROM config_kvs WHERE key = ? AND deleted_at IS NULL ORDER BY id LIMIT 1`,
+      key,
+    );
+    return text(row?.["value"]);
+  }
+
+  setConfig(key: string, value: string): void {
+    this.#change(`Cannot set ${key}`, () => this.#put(key, value));
+  }
+
+  dataVersion(): number {
+    if (this.#connection.follow()) this.#ownChanges++;
+    const [row] = this.#query("PRAGMA data_version");
+    return this.#ownChanges * DATA_VERSION_SPAN + Number(row?.["data_version"]);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #query(sql: string, ...params: SQLInputValue[]): Record<string, SQLOutputValue>[] {
+    try {
+      const statement = prepared(this.#connection.db, sql);
+      statement.setReadBigInts(true);
+      return statement.all(...params);
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the database");
+    }
+  }
+
+  #change<T>(action: string, body: (db: DatabaseSync) => T): T {
+    const { db } = this.#connection;
+    try {
+      db.exec("BEGIN IMMEDIATE");
+      try {
+        const result = body(db);
+        db.exec("COMMIT");
+        this.#ownChanges++;
+        return result;
+      } catch (error) {
+        if (db.isTransaction) db.exec("ROLLBACK");
+        throw error;
+      }
+    } catch (error) {
+      throw toStoreError(error, action);
+    }
+  }
+
+  #require(id: number): UpstreamRow {
+    const [row] = this.#query(`${SELECT_UPSTREAMS} AND id = ?`, id);
+    if (row === undefined) {
+      throw new StoreError("not_found", `There is no upstream ${id}; "list" shows those that there are`);
+    }
+    return toUpstreamRow(row);
+  }
+
+  #twinOf({ sk, endpoint }: { sk: string; endpoint: string }): { id: number; isDeleted: boolean } | null {
+    const [row] = this.#query(
+      `SELECT id, deleted_at IS NOT NULL AS is_deleted FROM openai_upstreams WHERE sk = ? AND endpoint = ?
+        ORDER BY is_deleted, id LIMIT 1`,
+      sk,
+      endpoint,
+    );
+    return row === undefined ? null : { id: Number(row["id"]), isDeleted: Number(row["is_deleted"]) === 1 };
+  }
+
+  /** The unique index also covers deleted rows; one of them in the way gives up its key, and keeps its number. */
+  #makeRoomFor(id: number, target: { sk: string; endpoint: string }): void {
+    const twin = this.#twinOf(target);
+    if (twin === null || twin.id === id) return;
+    if (!twin.isDeleted) throw duplicate(twin.id);
+    prepared(this.#connection.db, "UPDATE openai_upstreams SET sk = ? WHERE id = ?").run(
+      `deleted-${twin.id}`,
+      twin.id,
+    );
+  }
+
+  #renumber(ids: readonly number[]): void {
+    const update = prepared(
+      this.#connection.db,
+      "UPDATE openai_upstreams SET position = ?, updated_at = ? WHERE id = ?",
+    );
+    const now = toGoTime(this.#now());
+    ids.forEach((id, index) => update.run(index + 1, now, id));
+  }
+
+  #put(key: string, value: string): void {
+    const { db } = this.#connection;
+    const now = toGoTime(this.#now());
+    const wellFormed = value.toWellFormed();
+    const { changes } = prepared(
+      db,
+      "UPDATE config_kvs SET value = ?, updated_at = ?, deleted_at = NULL WHERE key = ?",
+    ).run(wellFormed, now, key);
+    if (Number(changes) > 0) return;
+    prepared(db, "INSERT INTO config_kvs(created_at, updated_at, key, value) VALUES (?, ?, ?, ?)").run(
+      now,
+      now,
+      key,
+      wellFormed,
+    );
+  }
+}
+
+function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
+  return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
+}
+
+function joined(patterns: readonly string[] | null): string | null {
+  return patterns === null || patterns.length === 0 ? null : patterns.join(",").toWellFormed();
+}
+
+function toJson(map: Readonly<Record<string, string>> | null): string | null {
+  return map === null || Object.keys(map).length === 0 ? null : JSON.stringify(map).toWellFormed();
+}
+
+function duplicate(id: number): StoreError {
+  return new StoreError(
+    "duplicate",
+    `Upstream ${id} has this key and endpoint already; use "edit ${id}" to change it, or "enable ${id}"`,
+  );
+}
+
+function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
+  return {
+    id: Number(row["id"]),
+    sk: text(row["sk"]),
+    endpoint: text(row["endpoint"]),
+    timeout: number(row["timeout"]),
+    name: text(row["name"]),
+    position: number(row["position"]),
+    enabled: number(row["enabled"]),
+    allow: text(row["allow"]),
+    deny: text(row["deny"]),
+    modelMap: text(row["model_map"]),
+    authStyle: text(row["auth_style"]),
+    weight: number(row["weight"]),
+  };
+}
+
+function splitTokens(value: string): string[] {
+  return value.split(",").map((part) => part.trim()).filter((part) => part !== "");
+}
+
+function digest(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex");
+}
+
+/** Names are a convenience: what is not a JSON object of texts counts as no names. */
+function parseNames(json: string | null): Record<string, string> {
+  try {
+    const value: unknown = JSON.parse(json ?? "{}");
+    if (typeof value !== "object" || value === null) return {};
+    return Object.fromEntries(
+      Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+    );
+  } catch {
+    return {};
+  }
+}

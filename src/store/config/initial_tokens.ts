@@ -1,0 +1,56 @@
+/**
+ * The random tokens of a database: the clients', and the one that opens the admin page.
+ *
+ * Owns when they are made. The clients' once, and only for a database that this program created and nobody
+ * configured; the admin token whenever there is none, for the page is new to every older database.
+ */
+import type { OpenDatabase } from "../database/open.ts";
+import type { ConfigStore } from "../store.ts";
+
+const TOKEN_BYTES = 32;
+
+/** A token with 256 random bits: `sk-oar-` and 43 URL-safe characters. */
+export function randomToken(): string {
+  return `sk-oar-${randomText()}`;
+}
+
+/** The same for the admin page: `admin-oar-` and 43 characters. */
+export function randomAdminToken(): string {
+  return `admin-oar-${randomText()}`;
+}
+
+function randomText(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+const ADMIN_KEY = "admin";
+
+/** A shorter one could be guessed: nothing but its length keeps guessers out, for its holder is never kept waiting. */
+export const MIN_ADMIN_TOKEN_LENGTH = 16;
+
+/** What opens the admin page; null: nobody can log in. */
+export function adminTokenOf(config: ConfigStore): string | null {
+  return config.getConfig(ADMIN_KEY)?.trim() || null;
+}
+
+/** Ends the sessions of everybody who logged in with another one. */
+export function setAdminToken(config: ConfigStore, secret: string): void {
+  config.setConfig(ADMIN_KEY, secret);
+}
+
+/** Makes one when there is none. */
+export function ensureAdminToken(config: ConfigStore): void {
+  if (adminTokenOf(config) === null) setAdminToken(config, randomAdminToken());
+}
+
+/**
+ * Sets a random token when the database is ours and the key `authorization` was never set.
+ * @returns the token, to be shown once; null when there is nothing to do
+ */
+export function ensureToken({ config, isOwn }: Pick<OpenDatabase, "config" | "isOwn">): string | null {
+  if (!isOwn || config.getConfig("authorization") !== null) return null;
+  const secret = randomToken();
+  config.setTokens([{ name: "default", secret }]);
+  return secret;
+}

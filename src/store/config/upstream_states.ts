@@ -1,0 +1,62 @@
+/**
+ * What running servers think of their upstreams, for other processes to see.
+ *
+ * Owns the table `upstream_states`: a row for each upstream that a server's breaker holds back, none for those
+ * that are well. It is a display only; no server reads its own state back.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { fromGoTime, toGoTime } from "../database/go_time.ts";
+import { livingInstances } from "../database/instances.ts";
+import { asBlobs, text } from "../database/values.ts";
+import { prepared } from "../database/statements.ts";
+import type { UpstreamStateNote } from "../store.ts";
+
+/** Replaces what an instance noted before. What a dead one noted is removed with it (instances.ts). */
+export function putUpstreamStates(
+  db: DatabaseSync,
+  instance: string,
+  notes: readonly UpstreamStateNote[],
+): void {
+  prepared(
+    db,
+    `DELETE FROM upstream_states WHERE instance = ? AND upstream_id NOT IN (SELECT value FROM json_each(?))`,
+  ).run(instance, JSON.stringify(notes.map(({ upstreamId }) => upstreamId)));
+  for (const { upstreamId, state, untilMs, reason, changedAtMs } of notes) {
+    prepared(
+      db,
+      `INSERT OR REPLACE INTO upstream_states(upstream_id, instance, state, until, reason, changed_at)
+        VALUES (?, ?, ?, ?, ?, ?)`,
+    ).run(
+      upstreamId,
+      instance,
+      state,
+      untilMs === null ? null : toGoTime(untilMs),
+      reason.toWellFormed(),
+      toGoTime(changedAtMs),
+    );
+  }
+}
+
+/** The latest note on each upstream, of servers that are alive. */
+export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamStateNote[] {
+  const rows = prepared(
+    db,
+    `SELECT upstream_id, ${asBlobs(["instance", "state", "until", "reason", "changed_at"])}
+      FROM upstream_states ORDER BY upstream_id, changed_at`,
+  ).all();
+  const living = rows.length === 0 ? new Set<string>() : livingInstances(db, nowMs);
+  const notes = new Map<number, UpstreamStateNote>();
+  for (const row of rows) {
+    const state = text(row["state"]);
+    if (!living.has(text(row["instance"]) ?? "") || (state !== "open" && state !== "half_open")) continue;
+    const upstreamId = Number(row["upstream_id"]);
+    notes.set(upstreamId, {
+      upstreamId,
+      state,
+      untilMs: fromGoTime(text(row["until"]) ?? ""),
+      reason: text(row["reason"]) ?? "",
+      changedAtMs: fromGoTime(text(row["changed_at"]) ?? "") ?? 0,
+    });
+  }
+  return [...notes.values()];
+}

@@ -1,0 +1,56 @@
+/**
+ * What the reader and its worker thread say to each other.
+ */
+import type { Attempt } from "../../core/types.ts";
+import type { RequestStats, StatsSpan } from "../stats/reader.ts";
+import type { StoredSummary } from "./record_summary.ts";
+import type { RecordFilter, StoredRecord, StoreError } from "../store.ts";
+
+export interface SummaryQuery {
+  readonly limit: number;
+  readonly beforeId?: number;
+  readonly filter?: RecordFilter;
+}
+
+export interface SummaryPage {
+  readonly records: readonly StoredSummary[];
+  /** `beforeId` of the next page; null on the last. */
+  readonly nextBeforeId: number | null;
+}
+
+export interface RecordWithAttempts {
+  readonly record: StoredRecord;
+  readonly attempts: readonly Attempt[];
+}
+
+/** An upstream's last failed attempt. */
+export interface LastFailure {
+  readonly upstreamId: number;
+  readonly atMs: number;
+  readonly errorClass: string;
+  readonly message: string;
+}
+
+/** Questions, each with one argument; @throws StoreError all of them */
+export interface RecordQueries {
+  summaries(query: SummaryQuery): SummaryPage;
+  record(requestIdOrId: string | number): RecordWithAttempts | null;
+  stats(span: StatsSpan): RequestStats;
+  lastFailures(upstreamIds: readonly number[]): readonly LastFailure[];
+}
+
+export type QueryName = keyof RecordQueries;
+
+export type ToReader =
+  | { readonly type: "open"; readonly path: string }
+  | { readonly type: "query"; readonly call: number; readonly name: QueryName; readonly argument: unknown };
+
+export type FromReader =
+  | { readonly type: "answer"; readonly call: number; readonly value: unknown }
+  | {
+    readonly type: "failed";
+    readonly call: number;
+    /** null: not a failure of the store's. */
+    readonly code: StoreError["code"] | null;
+    readonly message: string;
+  };

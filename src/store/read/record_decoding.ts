@@ -1,0 +1,166 @@
+/**
+ * Rows of `records` and `attempts` as the rest of the program sees them.
+ *
+ * Owns the translation, of our rows and of the Go program's. Pure.
+ */
+import type { SQLOutputValue } from "node:sqlite";
+import { maskSecret } from "../../core/secrets.ts";
+import type { Attempt, ErrorClass, Outcome, ToolCall } from "../../core/types.ts";
+import { fromGoTime } from "../database/go_time.ts";
+import { asBlobs, number, text } from "../database/values.ts";
+import type { SearchSource } from "../search/text.ts";
+import type { StoredRecord } from "../store.ts";
+
+export type Row = Record<string, SQLOutputValue>;
+
+const TEXT_COLUMNS = [
+  "request_id",
+  "created_at",
+  "ip",
+  "method",
+  "path",
+  "body",
+  "model",
+  "response",
+  "reasoning",
+  "tool_calls",
+  "response_model",
+  "finish_reason",
+  "outcome",
+  "authorization",
+  "client",
+  "user_agent",
+  "error",
+  "instance",
+];
+
+/** Needs `setReadBigInts(true)`. */
+export const SELECT_RECORDS =
+  `SELECT id, is_stream, elapsed_time, first_byte_ms, first_token_ms, status, upstream_id,
+  attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, request_bytes, response_bytes,
+  is_truncated, ${asBlobs(TEXT_COLUMNS)} FROM records`;
+
+const NANOSECONDS_PER_MS = 1e6;
+
+const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
+/** More of a text than this is not looked at. */
+const MAX_SEARCHED_BYTES = 8 * 1024 * 1024;
+
+/** The select list of {@link toSearchSource}, with texts up to some size. */
+export function searchColumns(maxBytes: number): string {
+  return SEARCHED.map((name) => `substr(CAST(${name} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(", ");
+}
+
+/** How many bytes of texts {@link SEARCH_COLUMNS} has to look at; reads none of them. */
+export const SEARCH_SIZE = SEARCHED.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ");
+
+export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);
+
+export function toSearchSource(row: Row): SearchSource {
+  return {
+    body: bodyOf(row),
+    response: text(row["response"]),
+    reasoning: text(row["reasoning"]),
+    toolCalls: parseToolCalls(text(row["tool_calls"])),
+  };
+}
+
+export function toStoredRecord(row: Row): StoredRecord {
+  const requestId = text(row["request_id"]);
+  const elapsedNs = number(row["elapsed_time"]);
+  const createdAt = text(row["created_at"]);
+  const authorization = text(row["authorization"]);
+  return {
+    id: Number(row["id"]),
+    requestId,
+    createdAtMs: createdAt === null ? null : fromGoTime(createdAt),
+    ip: text(row["ip"]),
+    method: text(row["method"]),
+    path: text(row["path"]),
+    body: bodyOf(row),
+    model: text(row["model"]),
+    isStream: row["is_stream"] === null ? null : number(row["is_stream"]) === 1,
+    response: text(row["response"]),
+    reasoning: text(row["reasoning"]),
+    toolCalls: parseToolCalls(text(row["tool_calls"])),
+    responseModel: text(row["response_model"]),
+    finishReason: text(row["finish_reason"]),
+    usage: {
+      inputTokens: number(row["input_tokens"]),
+      outputTokens: number(row["output_tokens"]),
+      cachedTokens: number(row["cached_tokens"]),
+      reasoningTokens: number(row["reasoning_tokens"]),
+    },
+    elapsedMs: elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS,
+    firstByteMs: number(row["first_byte_ms"]),
+    firstTokenMs: number(row["first_token_ms"]),
+    status: number(row["status"]),
+    outcome: text(row["outcome"]) as Outcome | null,
+    upstreamId: number(row["upstream_id"]),
+    attemptCount: number(row["attempts"]),
+    authorization: authorization === null ? null : maskAuthorization(authorization),
+    client: text(row["client"]),
+    userAgent: text(row["user_agent"]),
+    requestBytes: number(row["request_bytes"]),
+    responseBytes: number(row["response_bytes"]),
+    error: text(row["error"]),
+    isTruncated: number(row["is_truncated"]) === 1,
+    instance: text(row["instance"]),
+  };
+}
+
+export function toAttempt(row: Row): Attempt {
+  const upstreamId = number(row["upstream_id"]) ?? 0;
+  const startedAt = text(row["started_at"]);
+  return {
+    index: Number(row["n"]),
+    upstreamId,
+    upstreamName: text(row["name"])?.trim() || hostOf(text(row["endpoint"])) || `#${upstreamId}`,
+    startedAtMs: (startedAt === null ? null : fromGoTime(startedAt)) ?? 0,
+    durationMs: number(row["duration_ms"]) ?? 0,
+    status: number(row["status"]),
+    errorClass: text(row["error_class"]) as ErrorClass | null,
+    message: text(row["error"]),
+  };
+}
+
+/** Rows without a `request_id` are the Go program's. */
+function bodyOf(row: Row): string | null {
+  const body = text(row["body"]);
+  return text(row["request_id"]) === null && body !== null ? decodeGoBody(body) : body;
+}
+
+/** The Go program stored the request text as a JSON string literal. */
+function decodeGoBody(body: string): string {
+  if (!body.startsWith('"')) return body;
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "string" ? value : body;
+  } catch {
+    return body;
+  }
+}
+
+/** Our rows hold a masked form already; the Go program's hold the header itself. */
+function maskAuthorization(value: string): string {
+  return value.includes("…") ? value : maskSecret(value.replace(/^bearer\s+/i, ""));
+}
+
+function parseToolCalls(json: string | null): ToolCall[] {
+  if (json === null || json === "") return [];
+  try {
+    const value: unknown = JSON.parse(json);
+    return Array.isArray(value) ? value.filter(isToolCall) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isToolCall(value: unknown): value is ToolCall {
+  return typeof value === "object" && value !== null && "name" in value && "arguments" in value &&
+    typeof value.name === "string" && typeof value.arguments === "string";
+}
+
+function hostOf(endpoint: string | null): string | null {
+  return endpoint === null ? null : URL.parse(endpoint.trim())?.host ?? null;
+}

@@ -1,0 +1,166 @@
+/**
+ * Reads `records` and `attempts`.
+ *
+ * Owns the statements: which rows a page has is decided on narrow indexes (record_page.ts, record_search.ts),
+ * and only the rows of the page itself are read whole. Never writes.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import type { Attempt } from "../../core/types.ts";
+import type { LiveConnection } from "../database/reopening_connection.ts";
+import { firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
+import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
+import type { SummaryPage, SummaryQuery } from "./messages.ts";
+import { readSummaries } from "./record_summary.ts";
+import { toStoreError } from "../database/errors.ts";
+import { prepared } from "../database/statements.ts";
+import type { RecordFilter, RecordReader, StoredRecord } from "../store.ts";
+import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
+
+/** After this long, a page of {@link SqliteRecordReader.summaries} is given as it is. */
+const WALK_MS = 40;
+const FIRST_PART_IDS = 16_384;
+const QUICK_PART_MS = 8;
+const PART_GROWTH = 4;
+
+export class SqliteRecordReader implements RecordReader {
+  readonly #connection: LiveConnection;
+  readonly #search: RecordSearch;
+
+  constructor(connection: LiveConnection, options: RecordSearchOptions) {
+    this.#connection = connection;
+    this.#search = new RecordSearch(options);
+  }
+
+  get(requestIdOrId: string | number): StoredRecord | null {
+    const [byRequestId] = this.#query(`${SELECT_RECORDS} WHERE request_id = ?`, String(requestIdOrId));
+    if (byRequestId !== undefined) return toStoredRecord(byRequestId);
+    const id = Number(requestIdOrId);
+    if (!Number.isSafeInteger(id)) return null;
+    const [byId] = this.#query(`${SELECT_RECORDS} WHERE id = ?`, id);
+    return byId === undefined ? null : toStoredRecord(byId);
+  }
+
+  attempts(recordId: number): Attempt[] {
+    const rows = this.#query(
+      `SELECT a.n, a.upstream_id, a.duration_ms, a.status, CAST(a.started_at AS BLOB) AS started_at,
+        CAST(a.error_class AS BLOB) AS error_class, CAST(a.error AS BLOB) AS error,
+        CAST(u.name AS BLOB) AS name, CAST(u.endpoint AS BLOB) AS endpoint
+        FROM attempts a LEFT JOIN openai_upstreams u ON u.id = a.upstream_id
+        WHERE a.record_id = ? ORDER BY a.n`,
+      recordId,
+    );
+    return rows.map(toAttempt);
+  }
+
+  list(
+    { limit, beforeId, filter }: {
+      readonly limit: number;
+      readonly beforeId?: number;
+      readonly filter?: RecordFilter;
+    },
+  ): StoredRecord[] {
+    return this.#page({ order: "DESC", startId: beforeId ?? Number.MAX_SAFE_INTEGER, limit }, filter ?? {});
+  }
+
+  /**
+   * A page like {@link list}, without the texts, newest first. Only so much time is spent on one page; it may be short,
+   * or empty, and older records match all the same: `nextBeforeId` tells, null means that there are none.
+   */
+  summaries({ limit, beforeId, filter = {} }: SummaryQuery): SummaryPage {
+    return this.#reading((db) => {
+      const text = filter.text ?? "";
+      const startId = beforeId ?? Number.MAX_SAFE_INTEGER;
+      const { ids, nextStartId } = this.#walk(
+        db,
+        pageOf(db, { order: "DESC", startId, limit: limit + 1 }, filter),
+        text,
+      );
+      const shown = ids.slice(0, limit);
+      return {
+        records: readSummaries(db, shown, text),
+        nextBeforeId: ids.length > limit ? shown.at(-1) ?? null : nextStartId,
+      };
+    });
+  }
+
+  /** Looks for the page's ids in parts, small ones first, until there are enough, no more, or time is up. */
+  #walk(
+    db: DatabaseSync,
+    whole: Page,
+    text: string,
+  ): { readonly ids: readonly number[]; readonly nextStartId: number | null } {
+    const startedMs = performance.now();
+    const ids: number[] = [];
+    let { startId } = whole;
+    for (let partIds = FIRST_PART_IDS;;) {
+      const partStartedMs = performance.now();
+      const limit = whole.limit - ids.length;
+      const { page, nextStartId } = firstIds(db, { ...whole, startId, limit }, partIds);
+      ids.push(...this.#search.find(db, page, text) ?? listIds(db, page));
+      const nowMs = performance.now();
+      if (ids.length === whole.limit || nextStartId === null || nowMs - startedMs > WALK_MS) {
+        return { ids, nextStartId };
+      }
+      startId = nextStartId;
+      if (nowMs - partStartedMs < QUICK_PART_MS) partIds *= PART_GROWTH;
+    }
+  }
+
+  listAfter(
+    { limit, afterId, filter }: {
+      readonly limit: number;
+      readonly afterId: number;
+      readonly filter?: RecordFilter;
+    },
+  ): StoredRecord[] {
+    return this.#page({ order: "ASC", startId: afterId, limit }, filter ?? {});
+  }
+
+  lastId(): number {
+    return Number(this.#query("SELECT max(id) AS id FROM records")[0]?.["id"] ?? 0);
+  }
+
+  /** Closes what the search keeps, not the connection. */
+  close(): void {
+    this.#search.close();
+  }
+
+  #page(
+    asked: { readonly order: Order; readonly startId: number; readonly limit: number },
+    filter: RecordFilter,
+  ): StoredRecord[] {
+    return this.#reading((db) => {
+      const page = pageOf(db, asked, filter);
+      const ids = this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page);
+      return this.#query(
+        `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${asked.order}`,
+        JSON.stringify(ids),
+      ).map(toStoredRecord);
+    });
+  }
+
+  /** One transaction, so that nothing is indexed or deleted between its statements. */
+  #reading<Result>(read: (db: DatabaseSync) => Result): Result {
+    const { db } = this.#connection;
+    try {
+      db.exec("BEGIN");
+      try {
+        return read(db);
+      } finally {
+        if (db.isTransaction) db.exec("COMMIT");
+      }
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the records");
+    }
+  }
+
+  #query(sql: string, ...params: (string | number)[]): Row[] {
+    try {
+      const statement = prepared(this.#connection.db, sql);
+      statement.setReadBigInts(true);
+      return statement.all(...params);
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the records");
+    }
+  }
+}

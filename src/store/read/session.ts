@@ -1,0 +1,84 @@
+/**
+ * The reading side of one database, for the admin page: lists, searches, statistics.
+ *
+ * Owns a connection of its own that cannot write. Runs in the worker thread; knows nothing of messages.
+ */
+import { fromGoTime } from "../database/go_time.ts";
+import { LiveConnection } from "../database/reopening_connection.ts";
+import type {
+  LastFailure,
+  RecordQueries,
+  RecordWithAttempts,
+  SummaryPage,
+  SummaryQuery,
+} from "./messages.ts";
+import { SqliteRecordReader } from "./record_reader.ts";
+import { number, text } from "../database/values.ts";
+import { toStoreError } from "../database/errors.ts";
+import { prepared } from "../database/statements.ts";
+import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
+
+/** Nobody waits for this thread but the one who searches. */
+const MAX_SCANNED_LENGTH = 16 * 1024 * 1024;
+
+export class ReaderSession implements RecordQueries {
+  readonly #connection: LiveConnection;
+  readonly #records: SqliteRecordReader;
+
+  /** @throws StoreError when the database cannot be opened */
+  constructor(path: string) {
+    this.#connection = new LiveConnection(path, { isReadOnly: true });
+    this.#records = new SqliteRecordReader(this.#connection, { maxScannedLength: MAX_SCANNED_LENGTH });
+  }
+
+  /** To be called before each query: stays with the path. */
+  follow(): void {
+    this.#connection.follow();
+  }
+
+  summaries(query: SummaryQuery): SummaryPage {
+    return this.#records.summaries(query);
+  }
+
+  record(requestIdOrId: string | number): RecordWithAttempts | null {
+    const record = this.#records.get(requestIdOrId);
+    return record === null ? null : { record, attempts: this.#records.attempts(record.id) };
+  }
+
+  stats(span: StatsSpan): RequestStats {
+    try {
+      return readStats(this.#connection.db, span, Date.now());
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the statistics");
+    }
+  }
+
+  lastFailures(upstreamIds: readonly number[]): LastFailure[] {
+    try {
+      return upstreamIds.flatMap((id) => this.#lastFailure(id) ?? []);
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the attempts");
+    }
+  }
+
+  #lastFailure(upstreamId: number): LastFailure | null {
+    const statement = prepared(
+      this.#connection.db,
+      `SELECT status, CAST(started_at AS BLOB) AS started_at, CAST(error_class AS BLOB) AS error_class,
+        CAST(error AS BLOB) AS error
+        FROM attempts INDEXED BY idx_attempts_failed
+        WHERE upstream_id = ? AND error_class IS NOT NULL AND error_class <> 'client_gone'
+        ORDER BY record_id DESC LIMIT 1`,
+    );
+    statement.setReadBigInts(true);
+    const row = statement.get(upstreamId);
+    if (row === undefined) return null;
+    const status = number(row["status"]);
+    return {
+      upstreamId,
+      atMs: fromGoTime(text(row["started_at"]) ?? "") ?? 0,
+      errorClass: text(row["error_class"]) ?? "",
+      message: text(row["error"]) ?? (status === null ? "" : `HTTP ${status}`),
+    };
+  }
+}

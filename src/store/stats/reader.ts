@@ -1,0 +1,121 @@
+/**
+ * Reads the table `request_stats` as a time series.
+ *
+ * Owns which resolution serves which span, and the percentiles. Never writes.
+ */
+import type { DatabaseSync } from "node:sqlite";
+import { Histogram } from "./histogram.ts";
+import { prepared } from "../database/statements.ts";
+import { RESOLUTIONS } from "./tally.ts";
+
+export type StatsSpan = "15m" | "24h" | "30d";
+
+/** null where nothing was measured. */
+export interface StatsSums {
+  readonly requests: number;
+  readonly errors: number;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly firstTokenP50Ms: number | null;
+  readonly firstTokenP95Ms: number | null;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+export interface RequestStats {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly stepMs: number;
+  /** Every step of the span, oldest first, empty ones included; the last one is not over yet. */
+  readonly points: readonly (StatsSums & { readonly atMs: number })[];
+  readonly total: StatsSums;
+  /** Without the requests that no upstream answered. */
+  readonly upstreams: readonly {
+    readonly id: number;
+    readonly requests: number;
+    readonly failures: number;
+  }[];
+}
+
+const [FINE, MIDDLE, COARSE] = RESOLUTIONS;
+const MINUTE_SECONDS = 60;
+const SPANS = {
+  "15m": { stepSeconds: FINE.stepSeconds, seconds: 15 * MINUTE_SECONDS },
+  "24h": { stepSeconds: MIDDLE.stepSeconds, seconds: 24 * 60 * MINUTE_SECONDS },
+  "30d": { stepSeconds: COARSE.stepSeconds, seconds: 30 * 24 * 60 * MINUTE_SECONDS },
+} as const satisfies Record<StatsSpan, unknown>;
+
+/** Adds up rows of one step, or of all. */
+class Adder {
+  requests = 0;
+  errors = 0;
+  inputTokens = 0;
+  outputTokens = 0;
+  readonly #latencies = new Histogram();
+  readonly #firstTokens = new Histogram();
+
+  add(row: Record<string, unknown>, latencies: Histogram, firstTokens: Histogram): void {
+    this.requests += Number(row["requests"]);
+    this.errors += Number(row["errors"]);
+    this.inputTokens += Number(row["input_tokens"]);
+    this.outputTokens += Number(row["output_tokens"]);
+    this.#latencies.addAll(latencies);
+    this.#firstTokens.addAll(firstTokens);
+  }
+
+  sums(): StatsSums {
+    const { requests, errors, inputTokens, outputTokens } = this;
+    return {
+      requests,
+      errors,
+      p50Ms: this.#latencies.percentile(0.5),
+      p95Ms: this.#latencies.percentile(0.95),
+      firstTokenP50Ms: this.#firstTokens.percentile(0.5),
+      firstTokenP95Ms: this.#firstTokens.percentile(0.95),
+      inputTokens,
+      outputTokens,
+    };
+  }
+}
+
+/** @param nowMs milliseconds since the Unix epoch */
+export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): RequestStats {
+  const { stepSeconds, seconds } = SPANS[span];
+  const lastAt = Math.floor(nowMs / 1000 / stepSeconds) * stepSeconds;
+  const firstAt = lastAt - seconds + stepSeconds;
+  const rows = prepared(
+    db,
+    `SELECT at, upstream_id, requests, errors, failures, input_tokens, output_tokens, latencies, first_tokens
+      FROM request_stats WHERE step_seconds = ? AND at BETWEEN ? AND ?`,
+  ).all(stepSeconds, firstAt, lastAt);
+  const total = new Adder();
+  const steps = new Map<number, Adder>();
+  const upstreams = new Map<number, { id: number; requests: number; failures: number }>();
+  for (const row of rows) {
+    const latencies = Histogram.fromText(String(row["latencies"]));
+    const firstTokens = Histogram.fromText(String(row["first_tokens"]));
+    const at = Number(row["at"]);
+    const step = steps.get(at) ?? new Adder();
+    steps.set(at, step);
+    for (const adder of [step, total]) adder.add(row, latencies, firstTokens);
+    const id = Number(row["upstream_id"]);
+    const upstream = upstreams.get(id) ?? { id, requests: 0, failures: 0 };
+    upstreams.set(id, upstream);
+    upstream.requests += Number(row["requests"]);
+    upstream.failures += Number(row["failures"]);
+  }
+  const empty = new Adder().sums();
+  const points = Array.from({ length: seconds / stepSeconds }, (_, index) => {
+    const at = firstAt + index * stepSeconds;
+    return { atMs: at * 1000, ...(steps.get(at)?.sums() ?? empty) };
+  });
+  upstreams.delete(0);
+  return {
+    fromMs: firstAt * 1000,
+    toMs: nowMs,
+    stepMs: stepSeconds * 1000,
+    points,
+    total: total.sums(),
+    upstreams: [...upstreams.values()].sort((a, b) => b.requests - a.requests || b.failures - a.failures),
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * Requests added up by time and upstream, before they go to the table `request_stats`.
+ *
+ * Owns what is counted and at which resolutions. Pure.
+ */
+import { isFailure } from "../../core/outcome.ts";
+import type { ErrorClass, Outcome } from "../../core/types.ts";
+import { Histogram } from "./histogram.ts";
+
+/** How finely a span of time is kept, and for how long. */
+export interface Resolution {
+  readonly stepSeconds: number;
+  /** Steps that are older are deleted. */
+  readonly keepSeconds: number;
+}
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** For views of 15 minutes, 24 hours and 30 days, with some room. */
+export const RESOLUTIONS = [
+  { stepSeconds: 10, keepSeconds: 20 * MINUTE },
+  { stepSeconds: 10 * MINUTE, keepSeconds: 25 * HOUR },
+  { stepSeconds: 6 * HOUR, keepSeconds: 31 * DAY },
+] as const satisfies readonly Resolution[];
+
+/** What of a settled request is counted. */
+export interface CountedRequest {
+  readonly createdAtMs: number;
+  /** null: a row of the Go program. */
+  readonly outcome: Outcome | null;
+  readonly status: number | null;
+  readonly upstreamId: number | null;
+  readonly elapsedMs: number | null;
+  readonly firstTokenMs: number | null;
+  readonly usage: { readonly inputTokens: number | null; readonly outputTokens: number | null } | null;
+  readonly attempts: readonly { readonly upstreamId: number; readonly errorClass: ErrorClass | null }[];
+}
+
+/** Sums of one step and one upstream; upstream 0 stands for none. */
+export interface Sums {
+  readonly stepSeconds: number;
+  /** Start of the step, seconds since the Unix epoch. */
+  readonly at: number;
+  readonly upstreamId: number;
+  requests: number;
+  errors: number;
+  /** Attempts at this upstream that failed. */
+  failures: number;
+  inputTokens: number;
+  outputTokens: number;
+  /** Of requests that were answered well. */
+  readonly latencies: Histogram;
+  readonly firstTokens: Histogram;
+}
+
+/** What a provider claims is not always sane; sums must stay exact. */
+const MAX_TOKENS = 1_000_000_000;
+
+export class StatsTally {
+  readonly #nowSeconds: number;
+  readonly #sums = new Map<string, Sums>();
+
+  constructor(nowMs: number) {
+    this.#nowSeconds = nowMs / 1000;
+  }
+
+  /** In no particular order. */
+  sums(): Iterable<Sums> {
+    return this.#sums.values();
+  }
+
+  add(request: CountedRequest): void {
+    const { outcome, status, upstreamId, usage, elapsedMs, firstTokenMs } = request;
+    const hasFailed = isFailure(outcome, status);
+    const isAnswered = outcome === "complete" || (outcome === null && !hasFailed && (status ?? 0) < 400);
+    for (const resolution of RESOLUTIONS) {
+      if (!this.#isKept(request, resolution)) continue;
+      const sums = this.#of(request, { resolution, upstreamId: upstreamId ?? 0 });
+      sums.requests++;
+      if (hasFailed) sums.errors++;
+      sums.inputTokens += tokens(usage?.inputTokens);
+      sums.outputTokens += tokens(usage?.outputTokens);
+      if (isAnswered && elapsedMs !== null) sums.latencies.add(elapsedMs);
+      if (firstTokenMs !== null) sums.firstTokens.add(firstTokenMs);
+      for (const attempt of request.attempts) {
+        if (attempt.errorClass === null || attempt.errorClass === "client_gone") continue;
+        this.#of(request, { resolution, upstreamId: attempt.upstreamId }).failures++;
+      }
+    }
+  }
+
+  #isKept({ createdAtMs }: CountedRequest, { keepSeconds, stepSeconds }: Resolution): boolean {
+    const ageSeconds = this.#nowSeconds - createdAtMs / 1000;
+    // A clock that was set back leaves rows of the future; a step of margin keeps the present one.
+    return ageSeconds <= keepSeconds && ageSeconds >= -stepSeconds;
+  }
+
+  #of(
+    { createdAtMs }: CountedRequest,
+    { resolution: { stepSeconds }, upstreamId }: {
+      readonly resolution: Resolution;
+      readonly upstreamId: number;
+    },
+  ): Sums {
+    const at = Math.floor(createdAtMs / 1000 / stepSeconds) * stepSeconds;
+    const key = `${stepSeconds} ${at} ${upstreamId}`;
+    let sums = this.#sums.get(key);
+    if (sums === undefined) {
+      sums = {
+        stepSeconds,
+        at,
+        upstreamId,
+        requests: 0,
+        errors: 0,
+        failures: 0,
+        inputTokens: 0,
+        outputTokens: 0,
+        latencies: new Histogram(),
+        firstTokens: new Histogram(),
+      };
+      this.#sums.set(key, sums);
+    }
+    return sums;
+  }
+}
+
+function tokens(count: number | null | undefined): number {
+  return count !== null && count !== undefined && count > 0 ? Math.min(Math.round(count), MAX_TOKENS) : 0;
+}

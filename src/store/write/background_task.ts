@@ -1,0 +1,43 @@
+/**
+ * Work of the writing thread that can wait: it is done in small steps, so that batches come in between.
+ *
+ * Owns how much of the thread's time it takes: after each step it rests for a multiple of what the step took, a large one
+ * while records are being written, because each step makes those wait that come meanwhile.
+ */
+import type { Clock, TimerId } from "../../core/types.ts";
+
+export interface ChoreOptions {
+  readonly clock: Pick<Clock, "monotonic" | "setTimer" | "clearTimer">;
+  /** One step, of a few milliseconds; returns whether there may be more to do. */
+  readonly step: () => boolean;
+  /** Records have been written just now. */
+  readonly isBusy: () => boolean;
+  /** Length of the rest after a step, in lengths of the step. */
+  readonly rest: { readonly busy: number; readonly idle: number };
+}
+
+export class Chore {
+  readonly #options: ChoreOptions;
+  #timer: TimerId | null = null;
+
+  constructor(options: ChoreOptions) {
+    this.#options = options;
+  }
+
+  /** Goes on step by step until nothing is left to do; then waits to be called again. */
+  begin(delayMs: number): void {
+    this.#timer ??= this.#options.clock.setTimer(() => this.#doStep(), delayMs);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) this.#options.clock.clearTimer(this.#timer);
+    this.#timer = null;
+  }
+
+  #doStep(): void {
+    const { clock, step, isBusy, rest } = this.#options;
+    this.#timer = null;
+    const startedAtMs = clock.monotonic();
+    if (step()) this.begin((clock.monotonic() - startedAtMs) * (isBusy() ? rest.busy : rest.idle));
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * The writing side of one database: prepared statements, one transaction per batch.
+ *
+ * Owns the only connection that writes records. Runs in the worker thread; knows nothing of messages.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { RequestRecord } from "../../core/types.ts";
+import { Instances } from "../database/instances.ts";
+import { LiveConnection } from "../database/reopening_connection.ts";
+import {
+  attemptParams,
+  DELETE_ATTEMPTS,
+  INSERT_ATTEMPT,
+  progressParams,
+  recordParams,
+  UPDATE_PROGRESS,
+  UPSERT_OPEN_RECORD,
+  UPSERT_RECORD,
+} from "./record_statements.ts";
+import { OwnRows } from "./written_rows.ts";
+import { ToldProcesses } from "../database/processes.ts";
+import { Retention, type RetentionStep } from "./retention.ts";
+import { SearchIndex } from "../search/index.ts";
+import { isRecordFault } from "../database/errors.ts";
+import { StatsWriter } from "../stats/writer.ts";
+import type { UpstreamStateNote } from "../store.ts";
+import { putUpstreamStates } from "../config/upstream_states.ts";
+import type { OpenMessage } from "./messages.ts";
+
+interface Statements {
+  readonly begin: StatementSync;
+  readonly commit: StatementSync;
+  readonly rollback: StatementSync;
+  readonly upsert: StatementSync;
+  readonly upsertOpen: StatementSync;
+  readonly progress: StatementSync;
+  readonly deleteAttempts: StatementSync;
+  readonly insertAttempt: StatementSync;
+}
+
+export class WriterSession {
+  readonly #connection: LiveConnection;
+  readonly #options: Omit<OpenMessage, "type">;
+  readonly #processes = new ToldProcesses();
+  #statements: Statements;
+  #instances: Instances;
+  #search: SearchIndex;
+  #retention: Retention;
+  #stats: StatsWriter;
+  #rows: OwnRows;
+  #upstreamStates: readonly UpstreamStateNote[] = [];
+
+  /** @throws StoreError when the database cannot be opened */
+  constructor(options: Omit<OpenMessage, "type">) {
+    this.#options = options;
+    this.#connection = new LiveConnection(options.path, {
+      busyTimeoutMs: options.busyTimeoutMs,
+      isRecreating: true,
+      onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
+    });
+    this.#statements = prepare(this.#connection.db);
+    this.#stats = new StatsWriter(this.#connection.db, Date.now);
+    this.#rows = new OwnRows(this.#connection.db);
+    this.#instances = this.#makeInstances();
+    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
+    this.#retention = this.#makeRetention();
+  }
+
+  /**
+   * Commits the records, the later of two with one `requestId` winning.
+   * @returns the places of records that could not be stored whatever the database's state
+   * @throws what SQLite throws, with nothing of the batch committed
+   */
+  write(records: readonly RequestRecord[]): { invalid: readonly number[]; isReopened: boolean } {
+    let invalid = this.#commit(records);
+    // Looking after the commit makes the answer true: a commit into an unlinked file is lost.
+    const isReopened = this.follow();
+    if (isReopened) invalid = this.#commit(records);
+    return { invalid, isReopened };
+  }
+
+  /** Stays with the path; true when the connection is another one now. */
+  follow(): boolean {
+    if (!this.#connection.follow()) return false;
+    this.#statements = prepare(this.#connection.db);
+    this.#stats = new StatsWriter(this.#connection.db, Date.now);
+    this.#rows = new OwnRows(this.#connection.db);
+    this.#instances = this.#makeInstances();
+    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
+    this.#retention = this.#makeRetention();
+    this.beat();
+    return true;
+  }
+
+  /** Due at once after opening and every `HEARTBEAT_MS`. */
+  beat(): void {
+    this.#instances.beat();
+    // Another process may have taken this one for dead, or a write may have failed.
+    this.#writeUpstreamStates();
+  }
+
+  /** Closes what a process that has died meanwhile left behind; cheap when none has. */
+  reap(): void {
+    if (this.#instances.hasDeadOther()) this.#instances.beat();
+  }
+
+  /** Pids of other processes that have the database open, or had; see {@link tellProcesses}. */
+  otherPids(): number[] {
+    return this.#instances.otherPids();
+  }
+
+  /** Says when they have started, null for one that is none, and closes what the dead left behind. */
+  tellProcesses(starts: ReadonlyMap<number, string | null>): void {
+    this.#processes.tell(starts);
+    this.reap();
+  }
+
+  /** Keeps for other processes to see which upstreams are not well. */
+  noteUpstreamStates(notes: readonly UpstreamStateNote[]): void {
+    this.#upstreamStates = notes;
+    this.#writeUpstreamStates();
+  }
+
+  #writeUpstreamStates(): void {
+    putUpstreamStates(this.#connection.db, this.#options.instance, this.#upstreamStates);
+  }
+
+  /** One small step of keeping the full-text index up to date; false when it is. */
+  index(): boolean {
+    return this.#search.step();
+  }
+
+  /** One small step of keeping the statistics; false when there is nothing more to do for now. */
+  count(): boolean {
+    return this.#stats.step();
+  }
+
+  /** One small step of deleting what need not be kept any longer. */
+  retain(): RetentionStep {
+    return this.#retention.step();
+  }
+
+  close(): void {
+    try {
+      this.#stats.flush();
+      this.#instances.leave();
+      this.#connection.db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } finally {
+      this.#connection.close();
+    }
+  }
+
+  #makeInstances(): Instances {
+    const { instance, process } = this.#options;
+    return new Instances(this.#connection.db, {
+      self: { id: instance, process },
+      stats: this.#stats,
+      processes: this.#processes,
+    });
+  }
+
+  #makeRetention(): Retention {
+    return new Retention(this.#connection.db, {
+      limits: this.#options.retention,
+      journalBytes: () => this.#connection.journalBytes(),
+      now: Date.now,
+    });
+  }
+
+  /** Starts over without each record that turns out to be unstorable. */
+  #commit(records: readonly RequestRecord[]): number[] {
+    const invalid = new Set<number>();
+    for (;;) {
+      const culprit = this.#tryCommit(records, invalid);
+      if (culprit === null) return [...invalid];
+      invalid.add(culprit);
+    }
+  }
+
+  /** Returns the place of a record that cannot be stored, null when all was committed. */
+  #tryCommit(records: readonly RequestRecord[], skipped: ReadonlySet<number>): number | null {
+    const { begin, commit, rollback } = this.#statements;
+    begin.run();
+    let place = 0;
+    try {
+      const settled: RequestRecord[] = [];
+      for (const record of records) {
+        if (!skipped.has(place) && this.#put(record)) settled.push(record);
+        place++;
+      }
+      commit.run();
+      this.#rows.committed();
+      for (const record of settled) this.#stats.count(record);
+      return null;
+    } catch (error) {
+      this.#rows.rolledBack();
+      // SQLite ends the transaction by itself after some errors (a full disk, for one).
+      if (this.#connection.db.isTransaction) rollback.run();
+      if (place < records.length && isRecordFault(error)) return place;
+      throw error;
+    }
+  }
+
+  /** Returns whether the request is settled by it, and to be counted now. */
+  #put(record: RequestRecord): boolean {
+    const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#statements;
+    const { requestId } = record;
+    if (this.#rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) return false;
+    const isOpen = record.outcome === "in_flight";
+    // Another process may have settled it meanwhile.
+    const isKnown = this.#rows.isOpen(requestId);
+    const wasOpen = isKnown && this.#stats.isUnsettled(requestId);
+    const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
+    if (row === undefined) return false;
+    const id = Number(row["id"]);
+    const wasThere = this.#rows.note(id, record);
+    if (wasThere) deleteAttempts.run(id);
+    for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
+    return !isOpen && (wasOpen || !wasThere) && this.#stats.isToCount(id);
+  }
+}
+
+function prepare(db: DatabaseSync): Statements {
+  return {
+    begin: db.prepare("BEGIN IMMEDIATE"),
+    commit: db.prepare("COMMIT"),
+    rollback: db.prepare("ROLLBACK"),
+    upsert: db.prepare(UPSERT_RECORD),
+    upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
+    progress: db.prepare(UPDATE_PROGRESS),
+    deleteAttempts: db.prepare(DELETE_ATTEMPTS),
+    insertAttempt: db.prepare(INSERT_ATTEMPT),
+  };
+}

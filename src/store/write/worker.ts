@@ -1,0 +1,190 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/**
+ * The thread in which records are written.
+ *
+ * Owns the message loop and the timers. Never lets an error out: the writer learns of trouble by message.
+ */
+import { messageOf } from "../../core/errors.ts";
+import { Chore } from "./background_task.ts";
+import { HEARTBEAT_MS } from "../database/instances.ts";
+import { JournalSync } from "./wal_sync.ts";
+import { troubleOf } from "../database/errors.ts";
+import { unpackRecord } from "./packed_record.ts";
+import type { UpstreamStateNote } from "../store.ts";
+import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
+import { WriterSession } from "./session.ts";
+
+/** An idle database is looked after this often; a busy one at every batch. */
+const WATCH_MS = 1_000;
+
+/** Without a batch for this long, the thread has time for its chores. */
+const IDLE_AFTER_MS = 100;
+
+let settings: OpenMessage | null = null;
+let session: WriterSession | null = null;
+let journal: JournalSync | null = null;
+let upstreamStates: readonly UpstreamStateNote[] = [];
+let beatTimer: ReturnType<typeof setInterval> | undefined;
+let watchTimer: ReturnType<typeof setInterval> | undefined;
+let lastBatchAtMs = Number.NEGATIVE_INFINITY;
+
+const clock = {
+  monotonic: () => performance.now(),
+  setTimer: (callback: () => void, delayMs: number) => ({ id: setTimeout(callback, delayMs) }),
+  clearTimer: (timer: { readonly id?: ReturnType<typeof setTimeout> }) => clearTimeout(timer.id),
+};
+const isBusy = () => performance.now() - lastBatchAtMs < IDLE_AFTER_MS;
+
+/** The full-text index and the statistics: what they lag behind, searches and the overview find in the records. */
+const following = new Chore({ clock, isBusy, step: follow, rest: { busy: 49, idle: 1 } });
+/** The limits of the database hold under load, too. */
+const retention = new Chore({ clock, isBusy, step: retain, rest: { busy: 19, idle: 1 } });
+
+/** Opens when needed, so that a database that was not there at the start is used when it comes. */
+function currentSession(): WriterSession {
+  if (session !== null) return session;
+  if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
+  session = new WriterSession(settings);
+  beat();
+  quietly(() => session?.noteUpstreamStates(upstreamStates));
+  quietly(askForProcesses);
+  return session;
+}
+
+function reply(message: FromWorker): void {
+  self.postMessage(message);
+}
+
+/** Heartbeats and looks after the file fail when the database is in trouble; batches report that. */
+function quietly(action: () => void): void {
+  try {
+    action();
+  } catch {
+    return;
+  }
+}
+
+function beat(): void {
+  quietly(() => session?.beat());
+  beginChores(0);
+}
+
+function watch(): void {
+  quietly(() => {
+    if (session?.follow()) reopened();
+    session?.reap();
+    askForProcesses();
+  });
+}
+
+/** This thread may not look for itself. Nearly always there are no others, and nothing is asked. */
+function askForProcesses(): void {
+  const pids = session?.otherPids() ?? [];
+  if (pids.length > 0) reply({ type: "processes", pids });
+}
+
+/** What is at the path now has a journal of its own. */
+function reopened(): void {
+  closeJournal();
+  reply({ type: "reopened" });
+}
+
+/** With full durability, SQLite syncs at every commit. */
+function syncJournal(): void {
+  if (settings === null || settings.durability === "full") return;
+  journal ??= new JournalSync({ path: settings.path, clock });
+  journal.committed();
+}
+
+function closeJournal(): void {
+  journal?.close();
+  journal = null;
+}
+
+function beginChores(delayMs: number): void {
+  following.begin(delayMs);
+  retention.begin(delayMs);
+}
+
+/** Follows what was written: each does one step, and returns whether there may be more. */
+const FOLLOWERS: (() => boolean)[] = [count, index];
+
+/** One step of one of them; the other comes first the next time. Returns whether there may be more. */
+function follow(): boolean {
+  const place = FOLLOWERS.findIndex((follower) => follower());
+  if (place >= 0) FOLLOWERS.push(...FOLLOWERS.splice(place, 1));
+  return place >= 0;
+}
+
+/** One step; returns whether there may be more. */
+function count(): boolean {
+  let hasMore = false;
+  quietly(() => hasMore = session?.count() ?? false);
+  return hasMore;
+}
+
+/** One step; returns whether there may be more. */
+function index(): boolean {
+  let hasMore = false;
+  quietly(() => hasMore = session?.index() ?? false);
+  return hasMore;
+}
+
+/** One step; returns whether there may be more. */
+function retain(): boolean {
+  let hasMore = false;
+  quietly(() => {
+    const step = session?.retain() ?? { type: "rest" };
+    if (step.type === "deleted" || step.type === "bodies_deleted") reply(step);
+    hasMore = step.type !== "rest";
+  });
+  return hasMore;
+}
+
+function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
+  const startedAt = performance.now();
+  try {
+    const { invalid, isReopened } = currentSession().write(records.map(unpackRecord));
+    if (isReopened) reopened();
+    reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
+    syncJournal();
+  } catch (error) {
+    reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
+  }
+  lastBatchAtMs = performance.now();
+  beginChores(IDLE_AFTER_MS / 2);
+}
+
+function close(): void {
+  clearInterval(beatTimer);
+  clearInterval(watchTimer);
+  following.stop();
+  retention.stop();
+  closeJournal();
+  quietly(() => session?.close());
+  session = null;
+  reply({ type: "closed" });
+}
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
+  switch (data.type) {
+    case "open":
+      settings = data;
+      quietly(() => void currentSession());
+      beatTimer = setInterval(beat, HEARTBEAT_MS);
+      watchTimer = setInterval(watch, WATCH_MS);
+      return;
+    case "batch":
+      return writeBatch(data);
+    case "upstream_states":
+      upstreamStates = data.notes;
+      return quietly(() => session?.noteUpstreamStates(upstreamStates));
+    case "processes":
+      return quietly(() => session?.tellProcesses(data.starts));
+    case "close":
+      return close();
+    default:
+      data satisfies never;
+  }
+};

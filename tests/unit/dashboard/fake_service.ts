@@ -1,0 +1,239 @@
+/**
+ * An admin service without a server: what it shows is given, what it is asked to do is remembered.
+ */
+import { Hono } from "hono";
+import type { AdminEnv } from "../../../src/http/admin/auth.ts";
+import type { AdminPage } from "../../../src/http/admin/routes.ts";
+import type {
+  AdminService,
+  LiveRequest,
+  RecordDetail,
+  RecordPage,
+  RecordSummary,
+  ReplayResult,
+  Stats,
+  StatsPoint,
+  StatsRange,
+  TokenView,
+  UpstreamTest,
+  UpstreamView,
+} from "../../../src/http/admin/service.ts";
+import { dashboardPage } from "../../../src/dashboard/routes.tsx";
+import type { StoredRecord } from "../../../src/store/store.ts";
+
+export const NOW = Date.UTC(2026, 10, 26, 12, 0, 0);
+
+export interface FakeState {
+  readonly upstreams?: readonly UpstreamView[];
+  readonly tokens?: readonly TokenView[];
+  /** Newest first. */
+  readonly records?: readonly StoredRecord[];
+  /** Instead of a page of the records. */
+  readonly recordPage?: RecordPage;
+  readonly attempts?: RecordDetail["attempts"];
+  readonly hit?: RecordSummary["hit"];
+  readonly live?: readonly LiveRequest[];
+  readonly stats?: (range: StatsRange) => Stats;
+  readonly replay?: ReplayResult;
+  readonly test?: UpstreamTest;
+  readonly settings?: ReturnType<AdminService["settings"]>;
+  /** Thrown by everything that changes something. */
+  readonly refusal?: Error;
+}
+
+/** What was called, with its arguments. */
+export type Call = readonly [name: string, ...args: unknown[]];
+
+export class FakeService implements AdminService {
+  readonly calls: Call[] = [];
+  readonly #state: FakeState;
+
+  constructor(state: FakeState = {}) {
+    this.#state = state;
+  }
+
+  upstreams: AdminService["upstreams"] = () => Promise.resolve(this.#state.upstreams ?? []);
+  addUpstream: AdminService["addUpstream"] = (input) =>
+    this.#do(upstream(9, { name: "new" }), "addUpstream", input);
+  editUpstream: AdminService["editUpstream"] = (id, changes) =>
+    this.#do(upstream(id), "editUpstream", id, changes);
+  moveUpstream: AdminService["moveUpstream"] = (id, place) => this.#do(undefined, "moveUpstream", id, place);
+  removeUpstream: AdminService["removeUpstream"] = (id) => this.#do(undefined, "removeUpstream", id);
+  testUpstream: AdminService["testUpstream"] = (id) =>
+    this.#do(this.#state.test ?? failedTest("refused"), "testUpstream", id);
+
+  tokens: AdminService["tokens"] = () => Promise.resolve(this.#state.tokens ?? []);
+  addToken: AdminService["addToken"] = (name) =>
+    this.#do({ name, secret: "sk-fresh-secret" }, "addToken", name);
+  removeToken: AdminService["removeToken"] = (name) => this.#do(undefined, "removeToken", name);
+
+  records: AdminService["records"] = (page) => {
+    this.calls.push(["records", page]);
+    if (this.#state.recordPage !== undefined) return Promise.resolve(this.#state.recordPage);
+    const { limit, beforeId = Infinity } = page;
+    const found = (this.#state.records ?? []).filter(({ id }) => id < beforeId);
+    const shown = found.slice(0, limit);
+    return Promise.resolve({
+      records: shown.map((each) => summaryOf(each, this.#state.hit ?? [])),
+      nextBeforeId: found.length > limit ? shown.at(-1)?.id ?? null : null,
+    });
+  };
+  record: AdminService["record"] = (id) => {
+    const record = (this.#state.records ?? []).find((each) => each.id === id || each.requestId === id);
+    if (record === undefined) return Promise.resolve(null);
+    return Promise.resolve({ record, attempts: this.#state.attempts ?? [], upstreamName: "alpha" });
+  };
+  replay: AdminService["replay"] = (id, upstreamId) =>
+    this.#do(this.#state.replay ?? sameReply("same"), "replay", id, upstreamId);
+
+  stats: AdminService["stats"] = (range) => Promise.resolve((this.#state.stats ?? quietStats)(range));
+  live: AdminService["live"] = () => this.#state.live ?? [];
+  subscribe: AdminService["subscribe"] = () => () => {};
+  watch: AdminService["watch"] = () => null;
+  settings: AdminService["settings"] = () => this.#state.settings ?? [];
+
+  #do<T>(result: T, ...call: Call): Promise<T> {
+    this.calls.push(call);
+    return this.#state.refusal === undefined ? Promise.resolve(result) : Promise.reject(this.#state.refusal);
+  }
+}
+
+/** The page's routes as they are mounted, behind a login that everybody has. */
+export function mounted(service: AdminService): Hono<AdminEnv> {
+  const page: AdminPage = dashboardPage({ service, now: () => NOW });
+  const app = new Hono<AdminEnv>();
+  app.get("/admin/login", (c) => page.renderLogin(c, { next: "/admin", problem: null }));
+  app.route("/admin/assets", page.assets);
+  app.use(async (c, next) => {
+    c.set("admin", { csrfToken: "csrf-1" });
+    await next();
+  });
+  app.route("/admin", page.views);
+  return app;
+}
+
+export function upstream(id: number, changes: Partial<UpstreamView> = {}): UpstreamView {
+  return {
+    id,
+    place: id,
+    name: `upstream-${id}`,
+    endpoint: `https://api-${id}.example/v1`,
+    key: "sk-…wxyz",
+    isEnabled: true,
+    timeoutSeconds: null,
+    allow: [],
+    deny: [],
+    modelMap: {},
+    authStyle: null,
+    weight: 1,
+    state: "closed",
+    openUntilMs: null,
+    reason: null,
+    lastError: null,
+    problem: null,
+    ...changes,
+  };
+}
+
+export function record(id: number, changes: Partial<StoredRecord> = {}): StoredRecord {
+  return {
+    id,
+    requestId: `01JDREQUEST${id}`,
+    createdAtMs: NOW - id * 1000,
+    ip: "127.0.0.1",
+    method: "POST",
+    path: "/v1/chat/completions",
+    body: JSON.stringify({ model: "gpt-4o", messages: [{ role: "user", content: "Hello" }] }),
+    model: "gpt-4o",
+    isStream: true,
+    response: "Hello, how can I help?",
+    reasoning: null,
+    toolCalls: [],
+    responseModel: "gpt-4o-2024-08-06",
+    finishReason: "stop",
+    usage: { inputTokens: 12, outputTokens: 34, cachedTokens: null, reasoningTokens: null },
+    elapsedMs: 1234,
+    firstByteMs: 210,
+    firstTokenMs: 230,
+    status: 200,
+    outcome: "complete",
+    upstreamId: 1,
+    attemptCount: 1,
+    authorization: "sk-…abcd",
+    client: "laptop",
+    userAgent: "OpenAI/Python 1.99",
+    requestBytes: 120,
+    responseBytes: 4321,
+    error: null,
+    isTruncated: false,
+    instance: null,
+    ...changes,
+  };
+}
+
+function summaryOf(stored: StoredRecord, hit: RecordSummary["hit"]): RecordSummary {
+  const { reasoning: _reasoning, body: _body, response, ...rest } = stored;
+  return { ...rest, upstreamName: "alpha", reply: (response ?? "").slice(0, 200), hit };
+}
+
+export function quietStats(range: StatsRange): Stats {
+  return statsOf(range, () => ({}));
+}
+
+/** The points of a range, each with what the function says of it. */
+export function statsOf(range: StatsRange, pointOf: (index: number) => Partial<StatsPoint>): Stats {
+  const [count, stepMs] = { "15m": [60, 15_000], "24h": [144, 600_000], "30d": [180, 14_400_000] }[range] as [
+    number,
+    number,
+  ];
+  const points = Array.from({ length: count }, (_, index) => ({
+    ...EMPTY_POINT,
+    atMs: NOW - (count - index) * stepMs,
+    ...pointOf(index),
+  }));
+  const sum = (pick: (point: StatsPoint) => number) =>
+    points.reduce((total, point) => total + pick(point), 0);
+  return {
+    range,
+    fromMs: NOW - count * stepMs,
+    toMs: NOW,
+    stepMs,
+    points,
+    total: {
+      ...EMPTY_POINT,
+      ...points.at(-1),
+      requests: sum(({ requests }) => requests),
+      errors: sum(({ errors }) => errors),
+      inputTokens: sum(({ inputTokens }) => inputTokens),
+      outputTokens: sum(({ outputTokens }) => outputTokens),
+    },
+    upstreams: [],
+  };
+}
+
+const EMPTY_POINT = {
+  requests: 0,
+  errors: 0,
+  p50Ms: null,
+  p95Ms: null,
+  firstTokenP50Ms: null,
+  firstTokenP95Ms: null,
+  inputTokens: 0,
+  outputTokens: 0,
+};
+
+function failedTest(message: string): UpstreamTest {
+  return { isOk: false, status: null, durationMs: 12, message, models: [] };
+}
+
+function sameReply(text: string): ReplayResult {
+  return {
+    requestId: "01JDREPLAY",
+    status: 200,
+    text,
+    reasoning: "",
+    toolCalls: [],
+    elapsedMs: 321,
+    diff: [{ type: "same", text }],
+  };
+}

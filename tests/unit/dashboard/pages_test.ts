@@ -1,0 +1,402 @@
+import assert from "node:assert/strict";
+import { RouterError } from "../../../src/core/errors.ts";
+import {
+  type Call,
+  FakeService,
+  type FakeState,
+  mounted,
+  NOW,
+  record,
+  statsOf,
+  upstream,
+} from "./fake_service.ts";
+
+interface Asked {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly calls: readonly Call[];
+}
+
+/** One request to a page with this behind it. */
+async function ask(state: FakeState, path: string, init: RequestInit = {}): Promise<Asked> {
+  const service = new FakeService(state);
+  const headers = new Headers(init.headers);
+  headers.set("host", "127.0.0.1:8888");
+  if (!headers.has("accept")) headers.set("accept", "text/html");
+  const response = await mounted(service).request(`http://127.0.0.1:8888/admin${path}`, { ...init, headers });
+  return {
+    status: response.status,
+    headers: response.headers,
+    text: await response.text(),
+    calls: service.calls,
+  };
+}
+
+function form(fields: Record<string, string>): RequestInit {
+  return { method: "POST", body: new URLSearchParams(fields) };
+}
+
+const HOSTILE = `<script>alert(1)</script>"'&\u202E\u001B[31m`;
+
+Deno.test("every view shows hostile text as text, in both languages", async () => {
+  const hostile = record(1, {
+    ...Object.fromEntries(
+      [
+        "requestId",
+        "ip",
+        "method",
+        "path",
+        "model",
+        "response",
+        "reasoning",
+        "responseModel",
+        "finishReason",
+        "client",
+        "userAgent",
+        "error",
+        "authorization",
+      ].map((name) => [name, HOSTILE]),
+    ),
+    body: JSON.stringify({
+      model: HOSTILE,
+      [HOSTILE]: HOSTILE,
+      tools: [{ type: "function", function: { name: HOSTILE } }],
+      messages: [{ role: HOSTILE, content: HOSTILE }, {
+        role: "tool",
+        tool_call_id: HOSTILE,
+        content: HOSTILE,
+      }],
+    }),
+    toolCalls: [{ id: HOSTILE, name: HOSTILE, arguments: HOSTILE }],
+  });
+  const attempt = {
+    index: 1,
+    upstreamId: 1,
+    upstreamName: HOSTILE,
+    startedAtMs: NOW,
+    durationMs: 5,
+    status: 500,
+    errorClass: "http_status",
+    message: HOSTILE,
+  } as const;
+  const state: FakeState = {
+    records: [hostile],
+    attempts: [attempt],
+    hit: [{ text: HOSTILE, isHit: true }],
+    upstreams: [upstream(1, {
+      name: HOSTILE,
+      endpoint: HOSTILE,
+      key: HOSTILE,
+      allow: [HOSTILE],
+      modelMap: { [HOSTILE]: HOSTILE },
+      reason: HOSTILE,
+      state: "open",
+      openUntilMs: NOW + 5_000,
+      problem: HOSTILE,
+      lastError: { atMs: NOW, errorClass: HOSTILE, message: HOSTILE },
+    })],
+    tokens: [{ name: HOSTILE, token: HOSTILE }],
+    settings: [{ name: HOSTILE, value: HOSTILE }],
+    stats: (range) => ({
+      ...statsOf(range, () => ({})),
+      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1 }],
+    }),
+    live: [{
+      requestId: HOSTILE,
+      startedAtMs: NOW,
+      elapsedMs: 5,
+      kind: "chat",
+      method: "POST",
+      path: "/v1/x",
+      model: HOSTILE,
+      isStream: true,
+      client: HOSTILE,
+      upstreamName: HOSTILE,
+      attemptCount: 1,
+      replyBytes: 3,
+    }],
+    replay: {
+      requestId: HOSTILE,
+      status: 200,
+      text: HOSTILE,
+      reasoning: HOSTILE,
+      toolCalls: [],
+      elapsedMs: 1,
+      diff: [{ type: "removed", text: HOSTILE }, { type: "added", text: HOSTILE }, {
+        type: "same",
+        text: HOSTILE,
+      }],
+    },
+    test: { isOk: false, status: 500, durationMs: 3, message: HOSTILE, models: [HOSTILE] },
+    refusal: undefined as never,
+  };
+  const query = `q=${encodeURIComponent(HOSTILE)}&client=${encodeURIComponent(HOSTILE)}&since=${
+    encodeURIComponent(HOSTILE)
+  }`;
+  for (const language of ["en", "zh"]) {
+    for (
+      const [path, init] of [
+        ["", {}],
+        ["/records", {}],
+        [`/records?${query}`, {}],
+        ["/records/1", {}],
+        ["/records/1?show=reply&turns=all", {}],
+        ["/records/1/text/t0p0", {}],
+        ["/records/1/replay", form({ upstream: "1" })],
+        ["/live", {}],
+        [`/live?watch=${encodeURIComponent(HOSTILE)}`, {}],
+        ["/upstreams", {}],
+        ["/upstreams/1", {}],
+        ["/upstreams/1/remove", {}],
+        ["/upstreams/1/test", form({})],
+        ["/upstreams", form({ endpoint: HOSTILE, modelMap: HOSTILE })],
+        ["/tokens", {}],
+        [`/tokens/revoke?name=${encodeURIComponent(HOSTILE)}`, {}],
+        ["/tokens", form({ name: HOSTILE })],
+        ["/settings", {}],
+      ] as const
+    ) {
+      const { text } = await ask(state, path, { ...init, headers: { "accept-language": language } });
+      const where = `${language} ${path}`;
+      assert.ok(text.length > 100, where);
+      assert.ok(!text.includes("<script>alert"), where);
+      // Between tags nothing reorders or colours; a field's value is what was typed, and a browser's to draw.
+      const shown = text.replace(/<textarea[^]*?<\/textarea>|<[^>]*>/g, "");
+      assert.ok(!/(?!\n)[\p{Cc}\u202A-\u202E\u2066-\u2069]/u.test(shown), where);
+    }
+  }
+});
+
+Deno.test("nothing in a page is inline, so that the strictest policy holds", async () => {
+  const state = { records: [record(1)], upstreams: [upstream(1)], tokens: [{ name: "a", token: "b" }] };
+  for (
+    const path of [
+      "",
+      "/login",
+      "/records",
+      "/records/1",
+      "/live",
+      "/upstreams",
+      "/upstreams/1",
+      "/tokens",
+      "/settings",
+    ]
+  ) {
+    const { text } = await ask(state, path);
+    assert.ok(!/<style|\sstyle=|\son\w+=|javascript:/i.test(text), path);
+    for (const [, attributes] of text.matchAll(/<script([^>]*)>/g)) {
+      assert.match(attributes ?? "", /^ src="\/admin\/assets\/[\w-]+\.js"/, path);
+    }
+    for (const [, address] of text.matchAll(/(?:href|src|action|hx-\w+)="([^"]*)"/g)) {
+      if (address?.startsWith("{")) continue;
+      assert.ok(!/^(?:https?:)?\/\//.test(address ?? ""), `${path}: ${address}`);
+    }
+  }
+});
+
+Deno.test("an asset has a strong etag of its content, and is kept for good", async () => {
+  const { text } = await ask({}, "");
+  const path = /href="\/admin(\/assets\/page-\w+\.css)"/.exec(text)?.[1] ?? "";
+  const asset = await ask({}, path);
+  assert.equal(asset.status, 200);
+  assert.equal(asset.headers.get("content-type"), "text/css; charset=utf-8");
+  assert.equal(asset.headers.get("cache-control"), "public, max-age=31536000, immutable");
+  const etag = asset.headers.get("etag") ?? "";
+  assert.match(etag, /^"\w+"$/);
+  const again = await ask({}, path, { headers: { "if-none-match": etag } });
+  assert.deepEqual([again.status, again.text], [304, ""]);
+  assert.equal((await ask({}, "/assets/page.css")).status, 404);
+  assert.equal((await ask({}, "/assets/..%2f..%2fdeno.json")).status, 404);
+});
+
+Deno.test("empty views say what to do next", async () => {
+  for (
+    const [path, text] of [
+      ["", /No upstream yet.*href="\/admin\/upstreams"/s],
+      ["/records", /curl http:\/\/127\.0\.0\.1:8888\/v1\/chat\/completions/],
+      ["/records?model=x", /No record matches/],
+      ["/upstreams", /No upstream yet.*name="endpoint"/s],
+      ["/tokens", /No token.*name="name"/s],
+      ["/live", /Nothing is under way/],
+    ] as const
+  ) {
+    assert.match((await ask({}, path)).text, text, path);
+  }
+});
+
+Deno.test("the verdict follows states first, errors second", async () => {
+  const well = upstream(1);
+  const open = upstream(2, { state: "open" });
+  const busy = (errors: number) => (range: "15m" | "24h" | "30d") =>
+    statsOf(range, () => ({ requests: 10, errors }));
+  for (
+    const [state, title] of [
+      [{ upstreams: [well] }, "Ready"],
+      [{ upstreams: [well], stats: busy(0) }, "Everything answers"],
+      [{ upstreams: [well], stats: busy(3) }, "Many requests fail"],
+      [{ upstreams: [well, open], stats: busy(0) }, "Answering, with failovers"],
+      [{ upstreams: [open], stats: busy(0) }, "No upstream is well"],
+      [{ upstreams: [open, upstream(3, { isEnabled: false })] }, "No upstream is well"],
+    ] as const
+  ) {
+    assert.equal(/<strong>([^<]*)<\/strong>/.exec((await ask(state, "")).text)?.[1], title);
+  }
+});
+
+Deno.test("the list asks for one page, and links to the next", async () => {
+  const records = Array.from({ length: 120 }, (_, index) => record(120 - index));
+  const first = await ask({ records }, "/records?model=gpt*");
+  assert.deepEqual(first.calls, [["records", { limit: 50, filter: { model: "gpt*" } }]]);
+  assert.match(first.text, /href="\/admin\/records\?model=gpt\*&amp;before=71"/);
+  const second = await ask({ records }, "/records?before=71");
+  assert.deepEqual(second.calls, [["records", { limit: 50, filter: {}, beforeId: 71 }]]);
+  assert.match(second.text, /data-record="70"/);
+});
+
+Deno.test("a page that found nothing yet leads on to older ones", async () => {
+  const { text } = await ask({ recordPage: { records: [], nextBeforeId: 4_000 } }, "/records?q=rare");
+  assert.match(text, /href="\/admin\/records\?q=rare&amp;before=4000"/);
+  assert.ok(!text.includes("No record matches"));
+});
+
+Deno.test("the address of a search has no empty fields", async () => {
+  const typed = "/records?q=x&model=&upstream=&since=";
+  const { status, headers } = await ask({}, typed);
+  assert.deepEqual([status, headers.get("location")], [303, "/admin/records?q=x"]);
+  const partial = await ask({}, typed, { headers: { "hx-request": "true" } });
+  assert.deepEqual([partial.status, partial.headers.get("hx-push-url")], [200, "/admin/records?q=x"]);
+});
+
+const BODIES: readonly (readonly [api: string, body: unknown, texts: readonly RegExp[]])[] = [
+  ["chat", {
+    messages: [
+      { role: "developer", content: "Be brief." },
+      {
+        role: "user",
+        content: [{ type: "text", text: "Look:" }, {
+          type: "image_url",
+          image_url: { url: "data:image/png;base64,AAAA" },
+        }],
+      },
+      {
+        role: "assistant",
+        tool_calls: [{ id: "c1", type: "function", function: { name: "f", arguments: '{"a":1}' } }],
+      },
+      { role: "tool", tool_call_id: "c1", content: "42" },
+    ],
+  }, [/Developer/, /Be brief\./, /\[image: image\/png, 3 bytes\]/, /&quot;a&quot;: 1/, /42/]],
+  ["completions", { prompt: "Once upon" }, [/Prompt/, /Once upon/]],
+  ["responses", {
+    instructions: "Rhyme.",
+    input: [
+      { type: "reasoning", summary: [{ type: "summary_text", text: "Let me see." }] },
+      { type: "function_call", call_id: "c2", name: "g", arguments: "{}" },
+      { type: "function_call_output", call_id: "c2", output: "done" },
+    ],
+  }, [/System/, /Rhyme\./, /<details class="reasoning">.*Let me see\./s, /<bdi>g<\/bdi>/, /done/]],
+  ["messages", {
+    system: "Think.",
+    messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: "fine" }] }, {
+      role: "assistant",
+      content: [{ type: "thinking", thinking: "Hm." }, {
+        type: "tool_use",
+        id: "t",
+        name: "h",
+        input: { b: 2 },
+      }],
+    }],
+  }, [/Think\./, /fine/, /Hm\./, /<bdi>h<\/bdi>/, /&quot;b&quot;: 2/]],
+];
+
+for (const [api, body, texts] of BODIES) {
+  Deno.test(`a record's page reads the ${api} API as a conversation`, async () => {
+    const { text } = await ask({ records: [record(1, { body: JSON.stringify(body) })] }, "/records/1");
+    for (const expected of texts) assert.match(text, expected);
+  });
+}
+
+Deno.test("a request that is no conversation is shown as it was recorded", async () => {
+  const { text } = await ask({ records: [record(1, { body: "not <json>" })] }, "/records/1");
+  assert.match(text, /not &lt;json&gt;/);
+});
+
+Deno.test("a record is found by its number and by its request id; else the page says so", async () => {
+  const records = [record(7)];
+  assert.match((await ask({ records }, "/records/7")).text, /Record 7/);
+  assert.match((await ask({ records }, "/records/01JDREQUEST7")).text, /Record 7/);
+  const missing = await ask({ records }, "/records/8");
+  assert.equal(missing.status, 404);
+  assert.match(missing.text, /No record has this number/);
+  assert.equal((await ask({ records }, "/nowhere")).status, 404);
+});
+
+Deno.test("the page's actions ask the service, and say what they did", async () => {
+  const state = {
+    upstreams: [upstream(1), upstream(2)],
+    records: [record(5)],
+    tokens: [{ name: "a", token: "b" }],
+  };
+  for (
+    const [path, fields, call, location] of [
+      ["/upstreams/1/move", { place: "2" }, ["moveUpstream", 1, 2], "/admin/upstreams?done=moved#upstream-1"],
+      [
+        "/upstreams/2/disable",
+        {},
+        ["editUpstream", 2, { isEnabled: false }],
+        "/admin/upstreams?done=disabled#upstream-2",
+      ],
+      [
+        "/upstreams/2/enable",
+        {},
+        ["editUpstream", 2, { isEnabled: true }],
+        "/admin/upstreams?done=enabled#upstream-2",
+      ],
+      ["/upstreams/2/remove", {}, ["removeUpstream", 2], "/admin/upstreams?done=removed"],
+      ["/tokens/revoke", { name: "a" }, ["removeToken", "a"], "/admin/tokens?done=revoked"],
+    ] as const
+  ) {
+    const { status, headers, calls } = await ask(state, path, form(fields));
+    assert.deepEqual([status, headers.get("location"), calls], [303, location, [call]], path);
+  }
+  assert.match((await ask(state, "/upstreams?done=moved")).text, /The order was changed\./);
+  assert.ok(!(await ask(state, "/upstreams?done=constructor")).text.includes("notice-good"));
+  const replayed = await ask(state, "/records/5/replay", form({ upstream: "" }));
+  assert.deepEqual(replayed.calls, [["replay", 5, null]]);
+  const made = await ask(state, "/tokens", form({ name: " c " }));
+  assert.deepEqual(made.calls, [["addToken", "c"]]);
+  assert.match(made.text, /sk-fresh-secret/);
+});
+
+Deno.test("a refusal is shown where it was asked for, with what was typed", async () => {
+  const state = {
+    upstreams: [upstream(1)],
+    records: [record(5)],
+    tokens: [{ name: "a", token: "b" }],
+    refusal: new RouterError(409, "duplicate", "There is one already"),
+  };
+  const typed = { endpoint: "https://typed.example/v1", key: "sk-typed-secret", name: "typed" };
+  for (
+    const [path, fields] of [
+      ["/upstreams", typed],
+      ["/upstreams/1", typed],
+      ["/upstreams/1/move", { place: "9" }],
+      ["/upstreams/1/disable", {}],
+      ["/upstreams/1/remove", {}],
+      ["/upstreams/1/test", {}],
+      ["/tokens", { name: "typed" }],
+      ["/tokens/revoke", { name: "typed" }],
+      ["/records/5/replay", {}],
+    ] as const
+  ) {
+    const { status, text } = await ask(state, path, form(fields));
+    assert.equal(status, 409, path);
+    assert.match(text, /role="alert"><bdi>There is one already/, path);
+    if ("name" in fields) assert.match(text, /typed/, path);
+  }
+});
+
+Deno.test("what is no refusal is not hidden", async () => {
+  const state = { upstreams: [upstream(1)], refusal: new TypeError("a bug") };
+  assert.equal((await ask(state, "/upstreams/1/remove", form({}))).status, 500);
+});

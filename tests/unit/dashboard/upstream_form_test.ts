@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { en } from "../../../src/dashboard/messages.ts";
+import { EMPTY_FORM, formOf, readForm, toInput } from "../../../src/dashboard/upstream_form.ts";
+import { upstream } from "./fake_service.ts";
+
+Deno.test("an upstream that is only looked at comes out of its form as it went in", () => {
+  const before = upstream(1, {
+    name: "azure",
+    timeoutSeconds: 2.5,
+    allow: ["gpt-*", "o3"],
+    deny: ["gpt-4"],
+    modelMap: { "gpt-4o": "deployment=a" },
+    authStyle: "api-key",
+    weight: 3,
+  });
+  const { endpoint, name, timeoutSeconds, allow, deny, modelMap, authStyle, weight } = before;
+  const fields = Object.fromEntries(Object.entries(formOf(before)));
+  assert.deepEqual(toInput(readForm(fields), en), {
+    endpoint,
+    name,
+    timeoutSeconds,
+    allow,
+    deny,
+    modelMap,
+    authStyle,
+    weight,
+  });
+});
+
+Deno.test("the key is never filled in, and stays as it is when it is left empty", () => {
+  assert.equal(formOf(upstream(1)).key, "");
+  assert.ok(!("key" in toInput({ ...EMPTY_FORM, endpoint: "https://a.example/v1" }, en)));
+  assert.deepEqual({ ...toInput({ ...EMPTY_FORM, key: "sk-1" }, en) }, {
+    endpoint: "",
+    key: "sk-1",
+    name: null,
+    timeoutSeconds: null,
+    allow: [],
+    deny: [],
+    modelMap: {},
+    authStyle: null,
+    weight: 1,
+  });
+});
+
+Deno.test("what cannot be understood is named", () => {
+  for (
+    const [changes, message] of [
+      [{ modelMap: "gpt-4o=\n" }, /"gpt-4o=" names no two models/],
+      [{ modelMap: "gpt-4o" }, /"gpt-4o" names no two models/],
+      [{ timeout: "soon" }, /"soon" is no number/],
+      [{ timeout: "-1" }, /"-1" is no number/],
+      [{ weight: "0" }, /"0" is no number/],
+    ] as const
+  ) {
+    const input = toInput({ ...EMPTY_FORM, ...changes }, en);
+    assert.ok("problem" in input);
+    assert.match(input.problem, message);
+  }
+});
+
+Deno.test("fields of a foreign kind are empty", () => {
+  assert.deepEqual(readForm({ endpoint: new File([], "x"), name: ["a"], key: 1 }), EMPTY_FORM);
+});

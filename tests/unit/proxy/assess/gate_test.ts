@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createCapture } from "../../../../src/capture/capture.ts";
+import { systemClock } from "../../../../src/cli/clock.ts";
+import { HeaderFields } from "../../../../src/core/header_fields.ts";
+import { prove } from "../../../../src/proxy/assess/gate.ts";
+import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
+import type { LendingSource } from "../../../../src/wire/byte_source.ts";
+
+/** A whole stream that has come already; once it is released, another reply lies where it lay. */
+class OverwrittenBody implements LendingSource {
+  isDone = false;
+  isReleased = false;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(text: string) {
+    this.#bytes = Uint8Array.from(Buffer.from(text));
+  }
+
+  lend(): Uint8Array<ArrayBuffer> | null {
+    if (this.isDone) return null;
+    this.isDone = true;
+    return this.#bytes;
+  }
+
+  release(): void {
+    this.isReleased = true;
+    this.#bytes.fill(0x78);
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
+    return this.lend()?.slice() ?? null;
+  }
+
+  read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    return Promise.resolve(this.take());
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  cancel(): void {}
+}
+
+for (
+  const { name, stream, isReleased } of [
+    { name: "an error", stream: `data: {"error":{"message":"overloaded"}}\n\n`, isReleased: true },
+    {
+      name: "content",
+      stream: `data: {"choices":[{"index":0,"delta":{"content":"hi"}}]}\n\ndata: [DONE]\n\n`,
+      isReleased: false,
+    },
+  ]
+) {
+  Deno.test(`what prove() holds of a stream with ${name} stays as it came`, async () => {
+    const body = new OverwrittenBody(stream);
+    const contentType = "text/event-stream";
+    const headers = new HeaderFields([["content-type", contentType]]);
+    const proof = await prove({ type: "reply", status: 200, headers, contentLength: null, body }, {
+      inbound: { method: "POST", kind: "chat", isStream: true },
+      clock: systemClock,
+      times: { gateMs: 1_000, firstTokenTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
+      mask: null,
+      capture: (isEventStream) => createCapture({ kind: "chat", contentType, isEventStream, status: 200 }),
+      budget: new HeldBudget(1_000_000),
+      sendEarly: () => Promise.resolve(),
+    });
+    assert.equal(body.isReleased, isReleased);
+    assert.equal(proof.type === "open" && Buffer.concat(proof.held).toString(), stream);
+  });
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { openDatabase } from "../../../../src/store/database/open.ts";
+import type { UpstreamStateNote } from "../../../../src/store/store.ts";
+import { byHand, makeSession, makeWriter, rowsOf, until, withDirectory } from "../support.ts";
+
+function makeNote(upstreamId: number, changes: Partial<UpstreamStateNote> = {}): UpstreamStateNote {
+  return {
+    upstreamId,
+    state: "open",
+    untilMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
+    reason: "HTTP 503",
+    changedAtMs: Date.UTC(2026, 0, 2, 3, 3, 35, 678),
+    ...changes,
+  };
+}
+
+function rowCount(path: string): number {
+  return rowsOf(path, "SELECT * FROM upstream_states").length;
+}
+
+Deno.test("what the writer was told of upstreams is seen by others until it is cleared or the writer closes", async () => {
+  await withDirectory(async (path) => {
+    const database = openDatabase(path);
+    const { writer } = makeWriter(path);
+    writer.noteUpstreamState(makeNote(1));
+    writer.noteUpstreamState(makeNote(2));
+    writer.noteUpstreamState(makeNote(1, { state: "half_open", untilMs: null }));
+    writer.clearUpstreamStates((id) => id === 2);
+    const expected = [makeNote(1, { state: "half_open", untilMs: null })];
+    await until(() => database.config.listUpstreamStates()[0]?.state === "half_open", "the state is seen");
+    await until(() => rowCount(path) === 1, "the other is cleared");
+    assert.deepEqual(database.config.listUpstreamStates(), expected);
+    await writer.close();
+    assert.equal(rowCount(path), 0);
+    database.close();
+  });
+});
+
+Deno.test("the latest note counts when two servers have one", async () => {
+  await withDirectory((path) => {
+    const sessions = [makeSession(path), makeSession(path)] as const;
+    for (const session of sessions) session.beat();
+    sessions[0].noteUpstreamStates([makeNote(1, { changedAtMs: 2_000, reason: "later" })]);
+    sessions[1].noteUpstreamStates([makeNote(1, { changedAtMs: 1_000, reason: "earlier" })]);
+    const database = openDatabase(path);
+    assert.deepEqual(database.config.listUpstreamStates().map(({ reason }) => reason), ["later"]);
+    sessions[0].close();
+    assert.deepEqual(database.config.listUpstreamStates().map(({ reason }) => reason), ["earlier"]);
+    sessions[1].close();
+    assert.equal(rowCount(path), 0);
+    database.close();
+  });
+});
+
+Deno.test("the notes of a dead server are not shown, and the next server deletes them", async () => {
+  await withDirectory((path) => {
+    const database = openDatabase(path);
+    byHand(
+      path,
+      `INSERT INTO instances(id, heartbeat_at) VALUES ('dead', '2026-01-01 00:00:00.000000+00:00');
+      INSERT INTO upstream_states(upstream_id, instance, state) VALUES (1, 'dead', 'open'), (2, 'never there', 'open')`,
+    );
+    assert.deepEqual(database.config.listUpstreamStates(), []);
+    const session = makeSession(path);
+    session.beat();
+    assert.equal(rowCount(path), 0);
+    session.close();
+    database.close();
+  });
+});
+
+Deno.test("a heartbeat brings back notes that were lost", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    session.beat();
+    session.noteUpstreamStates([makeNote(1)]);
+    byHand(path, "DELETE FROM instances; DELETE FROM upstream_states");
+    session.beat();
+    assert.equal(rowCount(path), 1);
+    session.close();
+  });
+});
