@@ -36,7 +36,7 @@ export class DocumentCapture implements Capture {
   readonly #status: number;
   readonly #body: ByteBuffer;
   #isBinary: boolean;
-  #isOverflown = false;
+  #hasOverflowed = false;
   #isSniffed: boolean;
 
   constructor(options: DocumentOptions) {
@@ -55,9 +55,9 @@ export class DocumentCapture implements Capture {
     if (this.#isBinary) return;
     try {
       const isWhole = isLent ? this.#body.append(chunk) : this.#body.adopt(chunk);
-      if (!isWhole) this.#isOverflown = true;
+      if (!isWhole) this.#hasOverflowed = true;
     } catch {
-      this.#isOverflown = true;
+      this.#hasOverflowed = true;
     }
     if (!this.#isSniffed && this.#body.length >= SNIFFED_BYTES) this.#sniff();
   }
@@ -102,7 +102,7 @@ export class DocumentCapture implements Capture {
   /** Reads the body; true when it is whole as far as its form can tell. */
   #read(): boolean {
     const text = decode(this.#body.view());
-    if (this.#isOverflown || isCostlyJson(text)) {
+    if (this.#hasOverflowed || isCostlyJson(text)) {
       this.#draft.isCut = true;
       this.#keepRaw(text);
       return true;

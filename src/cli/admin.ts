@@ -22,7 +22,7 @@ import { adminTokenOf } from "../store/config/initial_tokens.ts";
 import { RecordQueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
-import type { ClientExchange } from "../wire/exchange.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
 import { LiveHub } from "./admin/live_hub.ts";
 import { RecordAdmin } from "./admin/records.ts";
 import { adminService } from "./admin/service.ts";
@@ -38,7 +38,7 @@ export interface AdminDeps {
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
-  readonly proxy: { handle(client: ClientExchange, context: RequestContext): Promise<void> };
+  readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlightRows;
   readonly client: UpstreamClient;
   /** Everything that must never be shown, as of now. */
@@ -62,7 +62,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   const log = getLog("admin");
   const clock = systemClock;
   const hub = new LiveHub({
-    sessions: () => deps.inFlight.sessions(),
+    ledgers: () => deps.inFlight.ledgers(),
     clock,
     redact: redactor(secrets),
   });

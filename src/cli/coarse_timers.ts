@@ -15,7 +15,7 @@ class Timer {
 
 export class CoarseTimers {
   readonly #now: () => number;
-  /** Those that wait, in no order. No maps by moment: timers come and go with every request (see Roster). */
+  /** Those that wait, in no order. No maps by moment: timers come and go with every request (see LinkedList). */
   readonly #timers: Timer[] = [];
   #armed: { readonly dueMs: number; readonly timer: ReturnType<typeof setTimeout> } | null = null;
 

@@ -28,7 +28,7 @@ import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
-import { RecordWriter } from "../store/write/record_queue.ts";
+import { RecordQueue } from "../store/write/record_queue.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
@@ -111,7 +111,7 @@ export async function withServer(
   });
   registry.start();
   let isWriterInTrouble = false;
-  const writer = new RecordWriter({
+  const writer = new RecordQueue({
     spawnWorker: () =>
       spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
     path: settings.database,
@@ -304,7 +304,7 @@ function healthListener(metrics: Metrics, notifier: Notifier): HealthListener {
 
 /** Lets `list` see it. */
 function noteHealth(
-  writer: RecordWriter,
+  writer: RecordQueue,
   { id, state, reason }: { readonly id: number; readonly state: BreakerState; readonly reason: string },
 ): void {
   if (state.type === "closed") return writer.clearUpstreamStates((each) => each === id);

@@ -7,7 +7,7 @@ import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
-import type { ClientExchange } from "../wire/exchange.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
 import { requireSingleCredentials } from "../proxy/headers.ts";
@@ -23,7 +23,7 @@ import { readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
 
 export interface AppDeps {
-  readonly proxy: { handle(exchange: ClientExchange, context: RequestContext): Promise<void> };
+  readonly proxy: { handle(exchange: InboundExchange, context: RequestContext): Promise<void> };
   readonly registry: RegistryView;
   readonly metrics: { render(): Promise<{ readonly contentType: string; readonly body: string }> };
   readonly observer: Pick<Observer, "requestRefused">;
@@ -52,7 +52,7 @@ const LOGIN_PATH = "/admin/login";
 const LOGIN_BODY_MS = 30_000;
 
 /** Answers one exchange. Never rejects. */
-export type AppHandler = (exchange: ClientExchange) => Promise<void>;
+export type AppHandler = (exchange: InboundExchange) => Promise<void>;
 
 /** The application, for the server. */
 export function createHandler(deps: AppDeps): AppHandler {
@@ -76,7 +76,7 @@ export function createHandler(deps: AppDeps): AppHandler {
   };
 }
 
-type Env = { Bindings: { readonly exchange: ClientExchange; readonly target: Target } };
+type Env = { Bindings: { readonly exchange: InboundExchange; readonly target: Target } };
 
 function createApp(deps: AppDeps): Hono<Env> {
   const app = new Hono<Env>({ getPath });
@@ -158,7 +158,7 @@ function adminHandler(admin: AdminEntry): Handler<Env> {
 function answerFailure(
   deps: Pick<AppDeps, "observer" | "onUnexpected" | "browserGuard">,
   error: unknown,
-  exchange: ClientExchange,
+  exchange: InboundExchange,
 ): Response {
   const headers = deps.browserGuard.headersFor(exchange);
   if (error instanceof RouterError) {
@@ -183,7 +183,7 @@ class Checkers {
   }
 }
 
-function refuseUnsupported(request: Pick<ClientExchange, "headers">): void {
+function refuseUnsupported(request: Pick<InboundExchange, "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
   }

@@ -8,7 +8,7 @@
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { RouterError } from "../core/errors.ts";
 import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../proxy/answer_headers.ts";
-import type { ClientExchange } from "../wire/exchange.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
 import { isLoopback, splitHost } from "../core/loopback.ts";
 
 export interface BrowserGuard {
@@ -21,7 +21,7 @@ export interface BrowserGuard {
   headersFor(request: GuardedRequest | null): FixedHeaders;
 }
 
-export type GuardedRequest = Pick<ClientExchange, "headers" | "remoteAddress">;
+export type GuardedRequest = Pick<InboundExchange, "headers" | "remoteAddress">;
 
 /** With tokens, any page may call `/v1`, because the token is what protects it. */
 export const TOKENS_GUARD: BrowserGuard = {

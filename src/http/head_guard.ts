@@ -4,7 +4,7 @@
  * Below `/v1` requests are relayed and their heads hardly looked at; everywhere else, who sends one needs no token.
  */
 import { RouterError } from "../core/errors.ts";
-import type { ClientExchange } from "../wire/exchange.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
 import type { Target } from "./target.ts";
 
 /** nginx's default, too; names, values and the target. */
@@ -19,7 +19,7 @@ const CONTENT_TYPES: readonly RegExp[] = [
 ];
 
 /** @throws RouterError 431 when a head that is not for an upstream is larger than 8 KiB */
-export function refuseLargeHead(exchange: Pick<ClientExchange, "target" | "headers">, target: Target): void {
+export function refuseLargeHead(exchange: Pick<InboundExchange, "target" | "headers">, target: Target): void {
   if (target.path.startsWith("/v1/")) return;
   let length = exchange.target.length;
   for (const [name, value] of exchange.headers) length += name.length + value.length;

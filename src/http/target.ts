@@ -6,7 +6,7 @@
  */
 import { RouterError } from "../core/errors.ts";
 import { MAX_PATH_LENGTH, pathProblem } from "../core/request_path.ts";
-import type { ClientExchange } from "../wire/exchange.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
 
 export interface Target {
   /** Raw, undecoded. */
@@ -28,7 +28,7 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 
 /** @throws RouterError 400, 405 or 414 when method, host or path are not what a well-meant request has. */
 export function readTarget(
-  { method, headers, target }: Pick<ClientExchange, "method" | "headers" | "target">,
+  { method, headers, target }: Pick<InboundExchange, "method" | "headers" | "target">,
 ): Target {
   if (REFUSED_METHODS.has(method.toUpperCase())) {
     throw new RouterError(405, "invalid_request", `Method ${method} is not relayed`);

@@ -7,7 +7,7 @@
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/types.ts";
 import { TimedReader } from "../proxy/assess/timed_reader.ts";
-import type { ClientExchange, RequestBody } from "../wire/exchange.ts";
+import type { InboundExchange, RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 
 /** What a handler gives back that has answered through the exchange itself. */
@@ -30,7 +30,7 @@ const TIMES = Symbol("times");
 /** A request whose `Request` is made when it is needed. */
 interface LazyRequest {
   readonly [TIMES]: BodyTimes;
-  readonly [EXCHANGE]: ClientExchange;
+  readonly [EXCHANGE]: InboundExchange;
   [REQUEST]?: Request;
 }
 
@@ -41,7 +41,7 @@ const OWN_ORIGIN = "http://localhost";
  * The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. Its URL names a host of
  * our own: what the client calls us is in the `host` header, and need not be one that URLs can have.
  */
-export function webRequest(exchange: ClientExchange, times: BodyTimes): Request {
+export function webRequest(exchange: InboundExchange, times: BodyTimes): Request {
   if (!exchange.target.startsWith("/v1/")) return makeRequest(exchange, times);
   const request = Object.create(PROTOTYPE);
   request[TIMES] = times;
@@ -76,7 +76,7 @@ for (const name of ["arrayBuffer", "blob", "bytes", "clone", "formData", "json",
   });
 }
 
-function makeRequest(exchange: ClientExchange, times: BodyTimes): Request {
+function makeRequest(exchange: InboundExchange, times: BodyTimes): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
   // Such a request can have none, in whatever case its method was sent (https://fetch.spec.whatwg.org/#dom-request).
@@ -130,7 +130,7 @@ function problemOf(error: unknown): string {
  * another response of {@link ALREADY_ANSWERED}. A stream is cancelled when the client
  * leaves. Never rejects.
  */
-export async function sendResponse(exchange: ClientExchange, response: Response): Promise<void> {
+export async function sendResponse(exchange: InboundExchange, response: Response): Promise<void> {
   if (exchange.isAnswered || exchange.isGone) return;
   const head = { status: response.status, headers: response.headers };
   try {
@@ -142,7 +142,7 @@ export async function sendResponse(exchange: ClientExchange, response: Response)
 }
 
 async function sendBody(
-  exchange: ClientExchange,
+  exchange: InboundExchange,
   head: { readonly status: number; readonly headers: Headers },
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): Promise<void> {

@@ -13,13 +13,13 @@ import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import { candidates } from "../core/policy.ts";
-import { type Place, Roster } from "../core/roster.ts";
+import { LinkedList, type ListNode } from "../core/linked_list.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import { ASIS, type CapturedReply, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
-import type { AnswerHead, ClientExchange } from "../wire/exchange.ts";
+import type { AnswerHead, InboundExchange } from "../wire/exchange.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, verdictOnRelay, verdictOnWhole } from "./ledger/verdict.ts";
 import { EarlyReply } from "./relay/early_reply.ts";
 import {
@@ -34,11 +34,11 @@ import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./assess/gate.ts";
 import type { InFlightRow, InFlightRows } from "./ledger/in_flight.ts";
 import { maskFor } from "./relay/masking.ts";
-import { ReadPace } from "./relay/fair_reads.ts";
+import { FairReadScheduler } from "./relay/fair_reads.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { Relay, type RelayEnd } from "./relay/relay.ts";
 import { type BodyRead, readBody } from "./request_body.ts";
-import { RequestSession } from "./ledger/request_ledger.ts";
+import { RequestLedger } from "./ledger/request_ledger.ts";
 import { resettle, settle, type SettlementDeps } from "./ledger/settlement.ts";
 import { SnapshotIndex } from "./prepared_snapshot.ts";
 
@@ -79,21 +79,21 @@ export interface RequestContext {
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
   readonly #deps: ProxyDeps;
-  readonly #open = new Roster<Exchange>();
+  readonly #open = new LinkedList<RequestRun>();
   #turn = 0;
   #index: SnapshotIndex | null = null;
-  readonly #pace: ReadPace;
+  readonly #pace: FairReadScheduler;
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
-    this.#pace = new ReadPace(deps.clock);
+    this.#pace = new FairReadScheduler(deps.clock);
   }
 
   /**
    * Answers one request. Resolves when the answer has gone out, or the client has gone.
    * @throws RouterError when the request cannot be accepted at all (400, 408, 413, 429); nothing is recorded then.
    */
-  handle(client: ClientExchange, context: RequestContext): Promise<void> {
+  handle(client: InboundExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
     const startedMonoMs = this.#deps.clock.monotonic();
     const { limits } = this.#deps;
@@ -119,7 +119,7 @@ export class Proxy {
   }
 
   #answer(
-    client: ClientExchange,
+    client: InboundExchange,
     context: RequestContext,
     { read, index, startedAtMs, startedMonoMs, releaseBody }: {
       readonly read: BodyRead;
@@ -163,20 +163,20 @@ export class Proxy {
     const candidates = this.#candidates(inbound, index);
     // A client's own key goes to no other upstream, so that no other one can say it.
     const isOwnKeySent = candidates.some(({ sk }) => sk === ASIS);
-    const session = new RequestSession(inbound, {
+    const ledger = new RequestLedger(inbound, {
       requestText: recorded,
       authorization: context.clientToken === null ? null : maskSecret(context.clientToken),
       secrets: index.secrets,
       credentials: isOwnKeySent ? clientCredentials(client.headers) : [],
     }, this.#deps.clock);
     this.#deps.observer.requestStarted();
-    const exchange = new Exchange(this.#deps, {
+    const exchange = new RequestRun(this.#deps, {
       client,
-      session,
+      ledger,
       pace: this.#pace,
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
-      onSettled: () => this.#open.leave(place),
+      onSettled: () => this.#open.remove(place),
     });
     const place = this.#open.add(exchange);
     return exchange.answer({
@@ -191,7 +191,7 @@ export class Proxy {
 
   /** Ends what is still under way; its records keep what had arrived. */
   async stop(): Promise<void> {
-    await Promise.all(this.#open.members().map((exchange) => exchange.stop()));
+    await Promise.all(this.#open.toArray().map((exchange) => exchange.stop()));
   }
 
   #indexOf(snapshot: RegistrySnapshot): SnapshotIndex {
@@ -210,26 +210,26 @@ export class Proxy {
 }
 
 /** The exchange of one request with its client. */
-class Exchange implements Stop {
+class RequestRun implements Stop {
   readonly #deps: ProxyDeps;
-  readonly #client: ClientExchange;
-  readonly #session: RequestSession;
-  readonly #pace: ReadPace;
+  readonly #client: InboundExchange;
+  readonly #ledger: RequestLedger;
+  readonly #pace: FairReadScheduler;
   readonly cancellation = new Cancellation();
   readonly #releaseBody: () => void;
   readonly #fixedHeaders: FixedHeaders;
   readonly #onSettled: () => void;
-  readonly #row: Place<InFlightRow>;
+  readonly #row: ListNode<InFlightRow>;
   #cause: "client" | "deadline" | null = null;
   readonly #early: EarlyReply;
   #relayed: Relay | null = null;
 
   constructor(
     deps: ProxyDeps,
-    { client, session, pace, releaseBody, fixedHeaders, onSettled }: {
-      readonly client: ClientExchange;
-      readonly session: RequestSession;
-      readonly pace: ReadPace;
+    { client, ledger, pace, releaseBody, fixedHeaders, onSettled }: {
+      readonly client: InboundExchange;
+      readonly ledger: RequestLedger;
+      readonly pace: FairReadScheduler;
       readonly releaseBody: () => void;
       readonly fixedHeaders: FixedHeaders;
       readonly onSettled: () => void;
@@ -237,12 +237,12 @@ class Exchange implements Stop {
   ) {
     this.#deps = deps;
     this.#client = client;
-    this.#session = session;
+    this.#ledger = ledger;
     this.#pace = pace;
     this.#releaseBody = releaseBody;
     this.#fixedHeaders = fixedHeaders;
     this.#onSettled = onSettled;
-    this.#row = deps.inFlight.add(session);
+    this.#row = deps.inFlight.add(ledger);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
   }
 
@@ -266,17 +266,17 @@ class Exchange implements Stop {
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
     const { snapshot } = plan.context;
     if (plan.candidates.length === 0) {
-      return await this.#failed(noUpstreamError(snapshot, this.#session.inbound));
+      return await this.#failed(noUpstreamError(snapshot, this.#ledger.inbound));
     }
 
     const forgetClient = this.#client.onGone(() => this.#clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
       ? null
-      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.#session.elapsedMs());
+      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.#ledger.elapsedMs());
     try {
       const choice = await failover(this.#deps, {
-        session: this.#session,
+        ledger: this.#ledger,
         candidates: plan.candidates,
         upstreamCount: plan.upstreamCount,
         stop: this,
@@ -334,12 +334,12 @@ class Exchange implements Stop {
     if (this.#early.isBegun) {
       return await this.#failed(new RouterError(502, "upstream_invalid", "The reply is not a stream"));
     }
-    this.#session.chosen(choice.upstream, null);
+    this.#ledger.chosen(choice.upstream, null);
     const { errorClass, ...verdict } = verdictOnWhole(choice.status, choice.captured, choice.problem);
     const head = this.#head(choice);
     this.#endAttempt(errorClass, verdict.error);
     await this.#settle({ ...verdict, captured: choice.captured });
-    const { method } = this.#session.inbound;
+    const { method } = this.#ledger.inbound;
     await this.#reply(head, hasNoBody(choice.status, method) ? null : choice.bytes);
   }
 
@@ -352,10 +352,10 @@ class Exchange implements Stop {
 
   /** The pump of an open reply, wired to the settlement. */
   async #relay(choice: Extract<FinalChoice, { type: "open" }>): Promise<void> {
-    const session = this.#session;
+    const ledger = this.#ledger;
     const { capture, status, isEventStream } = choice;
-    session.chosen(choice.upstream, capture);
-    session.releaseBody();
+    ledger.chosen(choice.upstream, capture);
+    ledger.releaseBody();
     this.#releaseBody();
     let settledBytes: number | null = null;
     const onEnd = async (end: RelayEnd) => {
@@ -373,10 +373,10 @@ class Exchange implements Stop {
         errorMessage,
       });
       const { errorClass, ...ending } = verdict;
-      if (settledBytes !== null) return await resettle(this.#deps, session, { ...ending, captured });
+      if (settledBytes !== null) return await resettle(this.#deps, ledger, { ...ending, captured });
       settledBytes = captured.bytes;
       if (verdict.outcome === "upstream_cut" || verdict.outcome === "idle_timeout") {
-        const report = { type: "failed", client: session.client } as const;
+        const report = { type: "failed", client: ledger.client } as const;
         this.#deps.health.report(choice.upstream, report, verdict.error ?? verdict.outcome);
       }
       this.#endAttempt(errorClass, verdict.error);
@@ -385,7 +385,7 @@ class Exchange implements Stop {
     this.#relayed = new Relay(
       // What has gone out early is no longer among what comes.
       this.#early.isBegun ? { ...choice, contentLength: null } : choice,
-      { onProgress: (bytes) => session.noteProgress(bytes), onEnd },
+      { onProgress: (bytes) => ledger.noteProgress(bytes), onEnd },
       {
         client: this.#client,
         clock: this.#deps.clock,
@@ -401,7 +401,7 @@ class Exchange implements Stop {
   /** The head goes out before the choice is final. */
   async #sendEarly({ head, bytes }: EarlyStep): Promise<void> {
     if (!this.#early.isBegun) {
-      this.#session.chosen(head.upstream, null);
+      this.#ledger.chosen(head.upstream, null);
       this.#early.begin(this.#head({ ...head, contentLength: null }));
     }
     await this.#early.send(bytes);
@@ -415,7 +415,7 @@ class Exchange implements Stop {
   }
 
   #settleFailure(error: RouterError): Promise<void> {
-    const { attempts } = this.#session;
+    const { attempts } = this.#ledger;
     const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
     return this.#settle({
       outcome: isUntried ? "no_upstream" : "upstream_error",
@@ -427,7 +427,7 @@ class Exchange implements Stop {
   }
 
   #settleClientGone(): Promise<void> {
-    const captured: CapturedReply | null = this.#session.capture?.partial() ?? null;
+    const captured: CapturedReply | null = this.#ledger.capture?.partial() ?? null;
     return this.#settle({
       outcome: "client_gone",
       status: CLIENT_GONE_STATUS,
@@ -436,8 +436,8 @@ class Exchange implements Stop {
     });
   }
 
-  #endAttempt(...[errorClass, message]: Parameters<RequestSession["endAttempt"]>): void {
-    const attempt = this.#session.endAttempt(errorClass, message);
+  #endAttempt(...[errorClass, message]: Parameters<RequestLedger["endAttempt"]>): void {
+    const attempt = this.#ledger.endAttempt(errorClass, message);
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
   }
 
@@ -445,7 +445,7 @@ class Exchange implements Stop {
     this.#deps.inFlight.remove(this.#row);
     this.#releaseBody();
     this.#onSettled();
-    return settle(this.#deps, this.#session, ending);
+    return settle(this.#deps, this.#ledger, ending);
   }
 
   #head(
@@ -458,10 +458,10 @@ class Exchange implements Stop {
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
-      requestId: this.#session.inbound.id,
+      requestId: this.#ledger.inbound.id,
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen),
-      attempts: this.#session.attemptCount,
+      attempts: this.#ledger.attemptCount,
       fixed: this.#fixedHeaders,
     });
   }

@@ -86,12 +86,12 @@ export class HttpClient {
     const pool = this.#pool(target);
     const message = outgoing(request, target);
     for (let idle = pool.take(); idle !== null; idle = null) {
-      const reply = await new Exchange(idle, request, pool).run(message, { isReused: true });
+      const reply = await new OutboundExchange(idle, request, pool).run(message, { isReused: true });
       if (reply !== null) return reply;
     }
     const connection = await this.#options.connect(target.origin, request.cancellation);
     const fresh = new PooledConnection(connection);
-    const reply = await new Exchange(fresh, request, pool).run(message, { isReused: false });
+    const reply = await new OutboundExchange(fresh, request, pool).run(message, { isReused: false });
     if (reply === null) throw new Error("the connection ended before a reply came");
     return reply;
   }
@@ -183,7 +183,7 @@ function outgoing({ method, headers, body }: ClientRequest, { host, path }: Targ
 }
 
 /** One request on one connection. */
-class Exchange implements LendingSource {
+class OutboundExchange implements LendingSource {
   readonly #connection: PooledConnection;
   readonly #method: string;
   readonly #cancellation: Cancellation;

@@ -25,7 +25,7 @@ const LARGE_BYTES = 128 * 1024;
 const SMALL_READS = 4;
 
 /** Buffers of one size that nobody uses, for the next who needs one: making one costs more than what is done with it. */
-class SpareBuffers {
+class BufferPool {
   readonly #bytes: number;
   readonly #max: number;
   readonly #spare: Uint8Array<ArrayBuffer>[] = [];
@@ -45,9 +45,9 @@ class SpareBuffers {
   }
 }
 
-const largeBuffers = new SpareBuffers(LARGE_BYTES, 64);
+const largeBuffers = new BufferPool(LARGE_BYTES, 64);
 /** For writing only: most connections are not being written to. */
-const smallBuffers = new SpareBuffers(SMALL_BYTES, 256);
+const smallBuffers = new BufferPool(SMALL_BYTES, 256);
 
 /** Copies up to this share a buffer. */
 const MAX_SHARED_BYTES = 2 * 1024;
@@ -55,7 +55,7 @@ const MAX_SHARED_BYTES = 2 * 1024;
 const SHARED_BYTES = 16 * 1024;
 
 /** Copies of small pieces: a buffer for each would cost more than filling it. */
-class SmallCopies {
+class CopySlab {
   #shared = new Uint8Array(SHARED_BYTES);
   #used = 0;
 
@@ -71,7 +71,7 @@ class SmallCopies {
   }
 }
 
-const copies = new SmallCopies();
+const copies = new CopySlab();
 
 /** The reading side. */
 export class ConnectionInput {

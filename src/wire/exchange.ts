@@ -12,7 +12,7 @@ import { MessageBody } from "./reading.ts";
 import { reasonPhrase } from "./reason_phrases.ts";
 
 /** What a client asks, and the way to answer. */
-export interface ClientExchange {
+export interface InboundExchange {
   readonly method: string;
   /** The request target as it was sent. */
   readonly target: string;
@@ -76,7 +76,7 @@ export interface ExchangeContext {
 
 const NOTHING = new Uint8Array(0);
 
-export class ServerExchange implements ClientExchange {
+export class HttpExchange implements InboundExchange {
   readonly method: string;
   readonly target: string;
   readonly headers: HeaderFields;

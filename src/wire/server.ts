@@ -6,11 +6,11 @@
  */
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
-import { Roster } from "../core/roster.ts";
+import { LinkedList } from "../core/linked_list.ts";
 import type { Clock, TimerId } from "../core/types.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
-import { type ClientExchange, ServerExchange } from "./exchange.ts";
+import { HttpExchange, type InboundExchange } from "./exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead, takeHead } from "./reading.ts";
 
@@ -28,7 +28,7 @@ export interface ConnectionListener {
 export interface ServerOptions {
   readonly clock: Clock;
   /** Answers a request. Whatever it throws ends the connection. */
-  readonly handle: (exchange: ClientExchange) => Promise<void>;
+  readonly handle: (exchange: InboundExchange) => Promise<void>;
   /** The body of the answer to a request that cannot be read, and its headers. */
   readonly refusal: (
     error: RouterError,
@@ -62,7 +62,7 @@ const ACCEPT_PAUSE_MS = 100;
 export class HttpServer {
   readonly #listener: ConnectionListener;
   readonly #options: ServerOptions;
-  readonly #connections = new Roster<ServerConnection>();
+  readonly #connections = new LinkedList<ServerConnection>();
   readonly #finished = Promise.withResolvers<void>();
   #sweep: TimerId | null = null;
   #isDraining = false;
@@ -87,14 +87,14 @@ export class HttpServer {
     if (this.#isDraining) return;
     this.#isDraining = true;
     this.#listener.close();
-    for (const connection of this.#connections.members()) connection.drain();
+    for (const connection of this.#connections.toArray()) connection.drain();
     this.#checkFinished();
   }
 
   /** Ends every connection now. */
   stop(): void {
     this.shutdown();
-    for (const connection of this.#connections.members()) connection.close();
+    for (const connection of this.#connections.toArray()) connection.close();
   }
 
   async #accept(): Promise<void> {
@@ -141,7 +141,7 @@ export class HttpServer {
     const place = this.#connections.add(connection);
     this.#sweep ??= clock.setTimer(() => this.#sweepNow(), SWEEP_MS);
     void connection.run().finally(() => {
-      this.#connections.leave(place);
+      this.#connections.remove(place);
       this.#options.limits?.leave(addressOf(accepted));
       this.#checkFinished();
     });
@@ -150,7 +150,7 @@ export class HttpServer {
   /** One timer for all connections. */
   #sweepNow(): void {
     const nowMs = this.#options.clock.monotonic();
-    for (const connection of this.#connections.members()) connection.checkTime(nowMs);
+    for (const connection of this.#connections.toArray()) connection.checkTime(nowMs);
     const isNeeded = this.#connections.size > 0;
     this.#sweep = isNeeded ? this.#options.clock.setTimer(() => this.#sweepNow(), SWEEP_MS) : null;
   }
@@ -201,7 +201,7 @@ class ServerConnection {
   #seenWrites = 0;
   #takingSinceMs: number;
   /** The request that is being answered. */
-  #exchange: ServerExchange | null = null;
+  #exchange: HttpExchange | null = null;
   /** Reads that had brought something when it was last looked at, and since when none has. */
   #seenReads = 0;
   #bringingSinceMs: number;
@@ -278,13 +278,13 @@ class ServerConnection {
   }
 
   /** The next request; null when there is none: the connection ended, or sent what is no request. */
-  async #next(): Promise<ServerExchange | null> {
+  async #next(): Promise<HttpExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
       this.#enter("head");
       const text = takeHead(this.#input) ?? await readHead(this.#input);
       if (text === null) return null;
-      return new ServerExchange(parseRequestHead(text), {
+      return new HttpExchange(parseRequestHead(text), {
         output: this.#output,
         input: this.#input,
         remoteAddress: this.#remoteAddress,
@@ -303,7 +303,7 @@ class ServerConnection {
     const refused = new RouterError(status, "invalid_request", `The request is refused: ${message}`);
     const { headers, body } = this.#options.refusal(refused);
     const closing = new HeaderFields([["connection", "close"]]);
-    const exchange = new ServerExchange({ method: "GET", target: "/", isHttp10: false, headers: closing }, {
+    const exchange = new HttpExchange({ method: "GET", target: "/", isHttp10: false, headers: closing }, {
       output: this.#output,
       input: this.#input,
       remoteAddress: this.#remoteAddress,

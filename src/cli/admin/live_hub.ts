@@ -6,11 +6,11 @@
 import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../../core/cut_text.ts";
 import type { Clock, RequestRecord, TimerId } from "../../core/types.ts";
 import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "../../http/admin/service.ts";
-import type { RequestSession } from "../../proxy/ledger/request_ledger.ts";
+import type { RequestLedger } from "../../proxy/ledger/request_ledger.ts";
 
 export interface LiveHubDeps {
   /** The requests under way. */
-  readonly sessions: () => Iterable<RequestSession>;
+  readonly ledgers: () => Iterable<RequestLedger>;
   readonly clock: Clock;
   /** Masks every secret of ours in a short text. */
   readonly redact: (text: string) => string;
@@ -42,9 +42,9 @@ export class LiveHub {
   /** The oldest ones, oldest first; at most 200. */
   live(): LiveRequest[] {
     const views: LiveRequest[] = [];
-    for (const session of this.#deps.sessions()) {
+    for (const ledger of this.#deps.ledgers()) {
       if (views.length === MAX_LISTED) break;
-      if (!session.isSettled) views.push(this.#view(session));
+      if (!ledger.isSettled) views.push(this.#view(ledger));
     }
     return views;
   }
@@ -75,9 +75,9 @@ export class LiveHub {
 
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
   watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null {
-    const session = this.#sessionOf(requestId);
-    if (session === null) return null;
-    const watch = new Watch(session, {
+    const ledger = this.#sessionOf(requestId);
+    if (ledger === null) return null;
+    const watch = new Watch(ledger, {
       clock: this.#deps.clock,
       send: listener,
       onEnd: () => this.#watches.delete(watch),
@@ -94,9 +94,9 @@ export class LiveHub {
     for (const watch of [...this.#watches]) watch.stop();
   }
 
-  #sessionOf(requestId: string): RequestSession | null {
-    for (const session of this.#deps.sessions()) {
-      if (session.inbound.id === requestId) return session.isSettled ? null : session;
+  #sessionOf(requestId: string): RequestLedger | null {
+    for (const ledger of this.#deps.ledgers()) {
+      if (ledger.inbound.id === requestId) return ledger.isSettled ? null : ledger;
     }
     return null;
   }
@@ -119,21 +119,21 @@ export class LiveHub {
     return redactedStart(text, MAX_SHOWN_NAME_LENGTH, this.#deps.redact);
   }
 
-  #view(session: RequestSession): LiveRequest {
-    const { inbound } = session;
+  #view(ledger: RequestLedger): LiveRequest {
+    const { inbound } = ledger;
     return {
       requestId: inbound.id,
       startedAtMs: inbound.startedAtMs,
-      elapsedMs: Math.round(session.elapsedMs()),
+      elapsedMs: Math.round(ledger.elapsedMs()),
       kind: inbound.kind,
       method: inbound.method,
       path: this.#shown(inbound.path),
       model: inbound.model === null ? null : this.#shown(inbound.model),
       isStream: inbound.isStream,
       client: inbound.clientName,
-      upstreamName: session.upstream?.name ?? null,
-      attemptCount: session.attemptCount,
-      replyBytes: session.bytesSeen,
+      upstreamName: ledger.upstream?.name ?? null,
+      attemptCount: ledger.attemptCount,
+      replyBytes: ledger.bytesSeen,
     };
   }
 }
@@ -144,9 +144,9 @@ interface WatchDeps {
   readonly onEnd: () => void;
 }
 
-/** Looks at one session's capture now and then, and sends what has come since. */
+/** Looks at one ledger's capture now and then, and sends what has come since. */
 class Watch {
-  readonly #session: RequestSession;
+  readonly #ledger: RequestLedger;
   readonly #deps: WatchDeps;
   #timer: TimerId | null = null;
   #seenBytes = -1;
@@ -154,8 +154,8 @@ class Watch {
   #reasoning = "";
   #toolCalls = "[]";
 
-  constructor(session: RequestSession, deps: WatchDeps) {
-    this.#session = session;
+  constructor(ledger: RequestLedger, deps: WatchDeps) {
+    this.#ledger = ledger;
     this.#deps = deps;
   }
 
@@ -171,11 +171,11 @@ class Watch {
   }
 
   #look(): void {
-    const { isSettled } = this.#session;
-    if (this.#session.bytesSeen !== this.#seenBytes || isSettled) this.#sendNews();
+    const { isSettled } = this.#ledger;
+    if (this.#ledger.bytesSeen !== this.#seenBytes || isSettled) this.#sendNews();
     if (isSettled) {
       this.stop();
-      this.#deps.send({ type: "ended", requestId: this.#session.inbound.id });
+      this.#deps.send({ type: "ended", requestId: this.#ledger.inbound.id });
       return;
     }
     const delayMs = this.#text.length > LONG_LENGTH ? LONG_WATCH_MS : WATCH_MS;
@@ -183,10 +183,10 @@ class Watch {
   }
 
   #sendNews(): void {
-    if (this.#session.capture === null) return;
-    this.#seenBytes = this.#session.bytesSeen;
+    if (this.#ledger.capture === null) return;
+    this.#seenBytes = this.#ledger.bytesSeen;
     // The record's form of it: every secret is masked there.
-    const { response, reasoning, toolCalls } = this.#session.snapshot();
+    const { response, reasoning, toolCalls } = this.#ledger.snapshot();
     const calls = JSON.stringify(toolCalls);
     if (response === this.#text && reasoning === this.#reasoning && calls === this.#toolCalls) return;
     const isReset = !response.startsWith(this.#text) || !reasoning.startsWith(this.#reasoning);

@@ -2,7 +2,7 @@
  * An exchange without a client: puts a request to the proxy, and lets the reply go.
  */
 import type { HeaderView } from "../../core/header_fields.ts";
-import type { AnswerHead, ClientExchange, RequestBody } from "../../wire/exchange.ts";
+import type { AnswerHead, InboundExchange, RequestBody } from "../../wire/exchange.ts";
 
 export interface LoopbackRequest {
   readonly method: string;
@@ -11,7 +11,7 @@ export interface LoopbackRequest {
   readonly body: Uint8Array<ArrayBuffer> | null;
 }
 
-export class LoopbackExchange implements ClientExchange {
+export class LoopbackExchange implements InboundExchange {
   readonly method: string;
   readonly target: string;
   readonly headers: HeaderView;

@@ -8,7 +8,7 @@ import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } fro
 import type { ReplayResult } from "../../http/admin/service.ts";
 import type { RequestContext } from "../../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../../store/store.ts";
-import type { ClientExchange } from "../../wire/exchange.ts";
+import type { InboundExchange } from "../../wire/exchange.ts";
 import { toInbound } from "../records/replay_request.ts";
 import { type DiffPart, diffRepliesInSteps } from "../records/reply_diff.ts";
 import { NAME, VERSION } from "../version.ts";
@@ -17,7 +17,7 @@ import type { LiveHub } from "./live_hub.ts";
 import { LoopbackExchange } from "./loopback_exchange.ts";
 
 export interface ReplayDeps {
-  readonly proxy: { handle(client: ClientExchange, context: RequestContext): Promise<void> };
+  readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly snapshot: () => RegistrySnapshot;
   readonly hub: Pick<LiveHub, "onSettled">;
   readonly clock: Clock;

@@ -71,12 +71,12 @@ function inspect(
   const bytes = sizeOf(path);
   const journalBytes = sizeOf(`${path}-wal`);
   if (bytes > LARGE_DATABASE_BYTES) note(`reading ${formatBytes(bytes)} of ${path} to check it ...`);
-  const { schemaVersion, journalMode, damages } = inspectDatabase(path);
+  const { schemaVersion, journalMode, corruptions } = inspectDatabase(path);
   const upgraded = database.upgradedFrom === null
     ? ""
     : `, upgraded just now; as it was before: ${database.upgradedFrom}`;
   const findings = [
-    damages.length === 0
+    corruptions.length === 0
       ? found("database", {
         level: "ok",
         message: `${path} is intact and writable: ${formatBytes(bytes)}, journal (${journalMode}) ` +
@@ -84,7 +84,7 @@ function inspect(
       })
       : found("database", {
         level: "fail",
-        message: `${path} is damaged: ${damages.join("; ")}`,
+        message: `${path} is damaged: ${corruptions.join("; ")}`,
         advice: "stop the server, keep a copy of the file, and restore a backup or try `sqlite3 " +
           `${path} .recover\``,
       }),

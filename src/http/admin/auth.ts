@@ -9,14 +9,14 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
-import type { ClientExchange } from "../../wire/exchange.ts";
+import type { InboundExchange } from "../../wire/exchange.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { type AdminSession, AdminSessions, isSame, SESSION_MS } from "./sessions.ts";
 
 /** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
 export interface AdminEnv {
-  Bindings: { readonly exchange: Pick<ClientExchange, "remoteAddress"> };
+  Bindings: { readonly exchange: Pick<InboundExchange, "remoteAddress"> };
   Variables: { admin: AdminSession };
 }
 

@@ -2,7 +2,7 @@
  * The failover loop: try an upstream, see what it turned out to be, decide, go on or stop.
  *
  * Sends what may go out while the choice is open (a stream's neutral bytes), and ends with the final choice.
- * Every attempt ends in the session's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
+ * Every attempt ends in the ledger's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
@@ -29,7 +29,7 @@ import { hasOwnCredential } from "../headers.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 import { maskFor, type SecretMask } from "../relay/masking.ts";
-import type { RequestSession } from "../ledger/request_ledger.ts";
+import type { RequestLedger } from "../ledger/request_ledger.ts";
 import { TimedReader } from "../assess/timed_reader.ts";
 import {
   type ReplyBody,
@@ -66,7 +66,7 @@ export interface Stop {
 }
 
 export interface FailoverRequest {
-  readonly session: RequestSession;
+  readonly ledger: RequestLedger;
   /** In order of trial. */
   readonly candidates: readonly Upstream[];
   /** Enabled upstreams in the snapshot, for the timeout rules. */
@@ -124,7 +124,7 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
 class FailoverLoop {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
-  readonly #session: RequestSession;
+  readonly #ledger: RequestLedger;
   readonly #queue: Upstream[];
   readonly #postponed = new Set<number>();
   readonly #hasOwnCredential: boolean;
@@ -137,10 +137,10 @@ class FailoverLoop {
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
     this.#request = request;
-    this.#session = request.session;
+    this.#ledger = request.ledger;
     this.#queue = [...request.candidates];
     this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(request.session.inbound.headers, request.guard);
+      hasOwnCredential(request.ledger.inbound.headers, request.guard);
   }
 
   async run(): Promise<FinalChoice> {
@@ -176,8 +176,8 @@ class FailoverLoop {
 
   /** Asks one upstream. */
   #send(upstream: Upstream): SendResult | Promise<SendResult> {
-    const { inbound } = this.#session;
-    this.#session.beginAttempt(upstream);
+    const { inbound } = this.#ledger;
+    this.#ledger.beginAttempt(upstream);
     if (!this.#isUsable(upstream)) return { type: "no_credential" };
     this.#deps.health.apply(upstream, { type: "try" }, "its waiting time is over");
     this.#sentMs = this.#deps.clock.monotonic();
@@ -204,7 +204,7 @@ class FailoverLoop {
     isLast: boolean,
   ): FinalChoice | FailedOutcome | Promise<FinalChoice | FailedOutcome> {
     const { clock, health } = this.#deps;
-    this.#session.attemptAnswered(reply.status);
+    this.#ledger.attemptAnswered(reply.status);
     health.noteLatency(upstream.id, clock.monotonic() - this.#sentMs);
     this.#noteStatus(upstream, reply);
     const decision = decide({ type: "response", status: reply.status }, this.#decisionContext(isLast));
@@ -254,7 +254,7 @@ class FailoverLoop {
       }
       this.#applyHealth(upstream, problem);
     } else if (reply.status < 400) {
-      this.#deps.health.report(upstream, { type: "served", client: this.#session.client }, "it answered");
+      this.#deps.health.report(upstream, { type: "served", client: this.#ledger.client }, "it answered");
     }
     const { status, headers, contentLength } = reply;
     const head = { upstream, status, headers, contentLength };
@@ -266,7 +266,7 @@ class FailoverLoop {
   }
 
   #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Proof | Promise<Proof> {
-    const { inbound } = this.#session;
+    const { inbound } = this.#ledger;
     const head = { upstream, status: reply.status, headers: reply.headers };
     return prove(reply, {
       inbound,
@@ -300,7 +300,7 @@ class FailoverLoop {
   }
 
   #decisionContext(isLast: boolean): Parameters<typeof decide>[1] {
-    const { headers } = this.#session.inbound;
+    const { headers } = this.#ledger.inbound;
     return {
       isLast,
       retryOn: this.#deps.retryOn,
@@ -318,8 +318,8 @@ class FailoverLoop {
     const isDeadline = this.#request.stop.cause === "deadline";
     this.#deps.health.apply(upstream, { type: "abandoned" }, "the try was abandoned");
     const attempt = isDeadline
-      ? this.#session.endAttempt("deadline_exceeded", "the request's deadline passed")
-      : this.#session.endAttempt("client_gone", "the client left");
+      ? this.#ledger.endAttempt("deadline_exceeded", "the request's deadline passed")
+      : this.#ledger.endAttempt("client_gone", "the client left");
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
     return isDeadline ? { type: "failed", error: deadlineError() } : { type: "client_gone" };
   }
@@ -332,7 +332,7 @@ class FailoverLoop {
   ): FinalChoice | FailedOutcome {
     this.#applyHealth(upstream, outcome);
     const errorClass = errorClassOf(outcome);
-    const attempt = this.#session.endAttempt(errorClass, message);
+    const attempt = this.#ledger.endAttempt(errorClass, message);
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
     if (!isNext) return { type: "failed", error: finalError(outcome) };
     if (this.#queue.length > 0) this.#deps.observer.failedOver(upstream.name, errorClass);
@@ -341,14 +341,14 @@ class FailoverLoop {
 
   #applyHealth(upstream: Upstream, outcome: FailedOutcome): void {
     if (outcome.type === "response") return;
-    this.#deps.health.report(upstream, healthReportOf(outcome, this.#session.client), describe(outcome));
+    this.#deps.health.report(upstream, healthReportOf(outcome, this.#ledger.client), describe(outcome));
   }
 
   #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
     const { status, headers } = reply;
     const { health, clock } = this.#deps;
     const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
-    const { client } = this.#session;
+    const { client } = this.#ledger;
     const report = statusReport(status, { client, isAsis: upstream.sk === ASIS, waitMs });
     if (report === null) return;
     health.report(upstream, report, REASONS[report.type]?.(status) ?? `HTTP ${status}`);
@@ -363,7 +363,7 @@ class FailoverLoop {
     if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
     if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
-    const { kind } = this.#session.inbound;
+    const { kind } = this.#ledger.inbound;
     const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
     const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });

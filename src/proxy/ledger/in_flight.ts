@@ -4,10 +4,10 @@
  *
  * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
  */
-import { type Place, Roster } from "../../core/roster.ts";
+import { LinkedList, type ListNode } from "../../core/linked_list.ts";
 import type { Clock, TimerId } from "../../core/types.ts";
 import type { RecordSink } from "../../store/store.ts";
-import type { RequestSession } from "./request_ledger.ts";
+import type { RequestLedger } from "./request_ledger.ts";
 
 const SWEEP_MS = 250;
 /** One step of a round. With a few thousand requests, rounds take longer and rows come less often. */
@@ -34,17 +34,17 @@ interface Written {
 
 /** A request under way. */
 export interface InFlightRow {
-  readonly session: RequestSession;
+  readonly ledger: RequestLedger;
   written: Written | null;
 }
 
 export class InFlightRows {
   readonly #sink: RecordSink;
   readonly #clock: Clock;
-  readonly #rows = new Roster<InFlightRow>();
+  readonly #rows = new LinkedList<InFlightRow>();
   #timer: TimerId | null = null;
   /** Where the round that is under way goes on. */
-  #next: Place<InFlightRow> | null = null;
+  #next: ListNode<InFlightRow> | null = null;
 
   constructor(sink: RecordSink, clock: Clock) {
     this.#sink = sink;
@@ -56,19 +56,19 @@ export class InFlightRows {
   }
 
   /** The requests under way, oldest first. */
-  sessions(): RequestSession[] {
-    return this.#rows.members().map(({ session }) => session);
+  ledgers(): RequestLedger[] {
+    return this.#rows.toArray().map(({ ledger }) => ledger);
   }
 
   /** What it gives is for {@link remove}. */
-  add(session: RequestSession): Place<InFlightRow> {
+  add(ledger: RequestLedger): ListNode<InFlightRow> {
     this.#timer ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS);
-    return this.#rows.add({ session, written: null });
+    return this.#rows.add({ ledger, written: null });
   }
 
-  remove(place: Place<InFlightRow>): void {
+  remove(place: ListNode<InFlightRow>): void {
     if (place === this.#next) this.#next = place.after;
-    this.#rows.leave(place);
+    this.#rows.remove(place);
   }
 
   /** Stops the timer; what is still under way is settled by its own end. */
@@ -85,10 +85,10 @@ export class InFlightRows {
     let looks = 0;
     let writes = 0;
     while (this.#next !== null && looks < MAX_STEP_LOOKS && writes < maxWrites) {
-      const { member: row, after } = this.#next;
+      const { value: row, after } = this.#next;
       this.#next = after;
       looks++;
-      if (row.session.isSettled || !isDue(row, this.#clock.monotonic())) continue;
+      if (row.ledger.isSettled || !isDue(row, this.#clock.monotonic())) continue;
       writes++;
       this.#write(row);
     }
@@ -99,21 +99,21 @@ export class InFlightRows {
   }
 
   #write(row: InFlightRow): void {
-    const record = row.session.snapshot();
+    const record = row.ledger.snapshot();
     row.written = {
       atMs: this.#clock.monotonic(),
       bytes: record.responseBytes,
-      attempts: row.session.attemptCount,
+      attempts: row.ledger.attemptCount,
     };
     void this.#sink.write(record);
   }
 }
 
-function isDue({ session, written }: InFlightRow, nowMs: number): boolean {
-  if (written === null) return session.elapsedMs() >= FIRST_WRITE_MS;
+function isDue({ ledger, written }: InFlightRow, nowMs: number): boolean {
+  if (written === null) return ledger.elapsedMs() >= FIRST_WRITE_MS;
   const sinceMs = nowMs - written.atMs;
-  if (sinceMs >= QUIET_REWRITE_MS || session.attemptCount !== written.attempts) return true;
-  const grownBytes = session.bytesSeen - written.bytes;
+  if (sinceMs >= QUIET_REWRITE_MS || ledger.attemptCount !== written.attempts) return true;
+  const grownBytes = ledger.bytesSeen - written.bytes;
   if (grownBytes > 0 && sinceMs >= REWRITE_MS) return true;
   // Each write carries the whole text: what a long reply must have grown by grows with it.
   return grownBytes >= Math.max(REWRITE_BYTES, written.bytes / 2);

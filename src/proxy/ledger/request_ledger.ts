@@ -54,7 +54,7 @@ interface OpenAttempt {
 }
 
 /** Collects what one request's record will say. */
-export class RequestSession {
+export class RequestLedger {
   readonly #requestBytes: number;
   #inbound: Inbound;
   readonly #facts: RecordFacts;

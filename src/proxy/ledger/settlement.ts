@@ -7,7 +7,7 @@ import type { Clock, RequestRecord } from "../../core/types.ts";
 import type { Notifier } from "../../notify/notifier.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { RecordSink } from "../../store/store.ts";
-import type { Ending, RequestSession } from "./request_ledger.ts";
+import type { Ending, RequestLedger } from "./request_ledger.ts";
 
 /** How long the end of a response waits for the commit of its record. */
 export const ACK_LIMIT_MS = 250;
@@ -20,13 +20,13 @@ export interface SettlementDeps {
   readonly logRequest: (record: RequestRecord, upstreamName: string | null) => void;
 }
 
-/** Settles the session; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
-export function settle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
-  const record = session.settle(ending);
+/** Settles the ledger; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
+export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
+  const record = ledger.settle(ending);
   if (record === null) return Promise.resolve();
-  const upstreamName = session.upstream?.name ?? null;
+  const upstreamName = ledger.upstream?.name ?? null;
   const written = deps.sink.write(record);
-  deps.observer.requestSettled(session.inbound.kind, record, upstreamName);
+  deps.observer.requestSettled(ledger.inbound.kind, record, upstreamName);
   deps.logRequest(record, upstreamName);
   if (record.outcome === "complete" && record.model !== null) deps.notifier.served(record.model);
   if (deservesAlert(record)) {
@@ -43,8 +43,8 @@ export function settle(deps: SettlementDeps, session: RequestSession, ending: En
 }
 
 /** Writes the record again, for a reply that went on after its own end marker. */
-export function resettle(deps: SettlementDeps, session: RequestSession, ending: Ending): Promise<void> {
-  return withinLimit(deps, deps.sink.write(session.resettle(ending)));
+export function resettle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
+  return withinLimit(deps, deps.sink.write(ledger.resettle(ending)));
 }
 
 function deservesAlert(record: RequestRecord): boolean {

@@ -5,14 +5,14 @@
  * Owns what the client gets until then, and how it learns that every upstream failed after its head had gone out.
  */
 import type { RouterError } from "../../core/errors.ts";
-import type { AnswerHead, ClientExchange } from "../../wire/exchange.ts";
+import type { AnswerHead, InboundExchange } from "../../wire/exchange.ts";
 
 export class EarlyReply {
-  readonly #client: ClientExchange;
+  readonly #client: InboundExchange;
   readonly #onClientGone: () => void;
   #isBegun = false;
 
-  constructor(client: ClientExchange, onClientGone: () => void) {
+  constructor(client: InboundExchange, onClientGone: () => void) {
     this.#client = client;
     this.#onClientGone = onClientGone;
   }

@@ -17,7 +17,7 @@ const BUSY_LOOK_MS = 16;
 /** Pieces in a turn. Each takes two of the 128 operations; requests that begin or end need the others. */
 const TURN_PIECES = 36;
 
-export class ReadPace {
+export class FairReadScheduler {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #afterTurn: (callback: () => void) => void;
   #pieces = 0;

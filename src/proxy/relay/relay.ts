@@ -7,9 +7,9 @@
 import type { Capture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/types.ts";
-import type { ClientExchange } from "../../wire/exchange.ts";
+import type { InboundExchange } from "../../wire/exchange.ts";
 import type { SecretMask } from "./masking.ts";
-import type { ReadPace } from "./fair_reads.ts";
+import type { FairReadScheduler } from "./fair_reads.ts";
 import type { ReplyBody } from "../attempt/transport.ts";
 
 /** How the relay of a reply ended. */
@@ -49,7 +49,7 @@ export interface RelayHooks {
 }
 
 /** The client's side of a reply whose head has been begun. */
-export type ReplyWriter = Pick<ClientExchange, "write" | "end" | "cut">;
+export type ReplyWriter = Pick<InboundExchange, "write" | "end" | "cut">;
 
 export interface RelayContext {
   readonly client: ReplyWriter;
@@ -59,7 +59,7 @@ export interface RelayContext {
   /** How long the client may take nothing. */
   readonly clientTimeoutMs: number;
   /** Shared by all that are relayed at the same time. */
-  readonly pace: ReadPace;
+  readonly pace: FairReadScheduler;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -71,7 +71,7 @@ export class Relay {
   readonly #client: ReplyWriter;
   readonly #idle: IdleTimer;
   readonly #stall: IdleTimer;
-  readonly #pace: ReadPace;
+  readonly #pace: FairReadScheduler;
   #heldAt = 0;
   #bytes = 0;
   #isTerminalSeen = false;

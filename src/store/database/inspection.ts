@@ -16,7 +16,7 @@ export interface Inspection {
   /** `wal` for a database that this program has opened. */
   readonly journalMode: string;
   /** What `PRAGMA quick_check` found, at most ten; empty: nothing. */
-  readonly damages: readonly string[];
+  readonly corruptions: readonly string[];
 }
 
 const MAX_DAMAGES = 10;
@@ -38,7 +38,7 @@ export function inspectDatabase(path: string): Inspection {
         schemaVersion: userVersion(db),
         knownSchemaVersion: SCHEMA_VERSION,
         journalMode: String(db.prepare("PRAGMA journal_mode").get()?.["journal_mode"]),
-        damages: lines.filter((line) => line !== "ok"),
+        corruptions: lines.filter((line) => line !== "ok"),
       };
     } finally {
       db.close();

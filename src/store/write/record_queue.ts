@@ -41,7 +41,7 @@ export interface RecordWriterOptions {
   readonly clock: Clock;
   /** Bound of the queue, in UTF-16 units of text; default 64 Mi. Over it, new records are dropped. */
   readonly maxQueueBytes?: number;
-  /** How long {@link RecordWriter.close} tries to commit what waits; default 5000. */
+  /** How long {@link RecordQueue.close} tries to commit what waits; default 5000. */
   readonly closeLimitMs?: number;
   /** How long SQLite waits for another program's lock before a batch fails; default 5000. */
   readonly busyTimeoutMs?: number;
@@ -82,10 +82,10 @@ interface SentBatch {
   readonly requestIds: ReadonlySet<string>;
 }
 
-export class RecordWriter implements RecordSink {
+export class RecordQueue implements RecordSink {
   readonly #options: RecordWriterOptions;
   readonly #maxQueueBytes: number;
-  /** By request id, oldest first. A new one whenever all have gone: see Roster for what a lasting one would cost. */
+  /** By request id, oldest first. A new one whenever all have gone: see LinkedList for what a lasting one would cost. */
   #waiting = new Map<string, Pending>();
   /** At the worker, which answers them in this order. */
   #sent: SentBatch[] = [];
@@ -153,8 +153,8 @@ export class RecordWriter implements RecordSink {
   }
 
   /** Forgets what was noted of upstreams that are well again, or gone. */
-  clearUpstreamStates(isToForget: (upstreamId: number) => boolean): void {
-    const forgotten = [...this.#upstreamStates.keys()].filter(isToForget);
+  clearUpstreamStates(shouldForget: (upstreamId: number) => boolean): void {
+    const forgotten = [...this.#upstreamStates.keys()].filter(shouldForget);
     if (forgotten.length === 0) return;
     for (const id of forgotten) this.#upstreamStates.delete(id);
     this.#sendUpstreamStates();

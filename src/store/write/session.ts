@@ -17,7 +17,7 @@ import {
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
-import { OwnRows } from "./written_rows.ts";
+import { WrittenRows } from "./written_rows.ts";
 import { ToldProcesses } from "../database/processes.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
@@ -47,7 +47,7 @@ export class WriterSession {
   #search: SearchIndex;
   #retention: Retention;
   #stats: StatsWriter;
-  #rows: OwnRows;
+  #rows: WrittenRows;
   #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
@@ -60,7 +60,7 @@ export class WriterSession {
     });
     this.#statements = prepare(this.#connection.db);
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
-    this.#rows = new OwnRows(this.#connection.db);
+    this.#rows = new WrittenRows(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
     this.#retention = this.#makeRetention();
@@ -84,7 +84,7 @@ export class WriterSession {
     if (!this.#connection.follow()) return false;
     this.#statements = prepare(this.#connection.db);
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
-    this.#rows = new OwnRows(this.#connection.db);
+    this.#rows = new WrittenRows(this.#connection.db);
     this.#instances = this.#makeInstances();
     this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
     this.#retention = this.#makeRetention();

@@ -16,7 +16,7 @@ interface OpenRow {
 /** Of an earlier session: nothing is known. */
 const UNKNOWN: OpenRow = { attempts: -1, upstreamId: null };
 
-export class OwnRows {
+export class WrittenRows {
   /** Rows up to it may have been there before; ids only grow. */
   #lastId: number;
   /** Requests whose row says that they are in flight. */

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
 import { webRequest } from "../../../src/http/web_request.ts";
-import type { ClientExchange } from "../../../src/wire/exchange.ts";
+import type { InboundExchange } from "../../../src/wire/exchange.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 /** A request whose body comes a byte at a time, this long after the last one. */
-function dripping(clock: FakeClock, everyMs: number): ClientExchange {
-  const exchange: Pick<ClientExchange, "method" | "target" | "headers" | "body"> = {
+function dripping(clock: FakeClock, everyMs: number): InboundExchange {
+  const exchange: Pick<InboundExchange, "method" | "target" | "headers" | "body"> = {
     method: "POST",
     target: "/admin/login",
     headers: new HeaderFields([["host", "localhost"]]),
@@ -18,7 +18,7 @@ function dripping(clock: FakeClock, everyMs: number): ClientExchange {
       cancel: () => {},
     },
   };
-  return exchange as ClientExchange;
+  return exchange as InboundExchange;
 }
 
 Deno.test("a body that drips ends when all of its time is over, and one that stops when it was silent too long", async () => {

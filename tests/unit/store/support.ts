@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/cli/clock.ts";
 import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
-import { RecordWriter, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";
+import { RecordQueue, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";
 import { WriterSession } from "../../../src/store/write/session.ts";
 
 /** A settled record with two attempts; `changes` overrides. */
@@ -184,9 +184,9 @@ export function spawnWriterWorker(): Worker {
 export function makeWriter(
   path: string,
   options: Partial<RecordWriterOptions> = {},
-): { readonly writer: RecordWriter; readonly meter: Meter } {
+): { readonly writer: RecordQueue; readonly meter: Meter } {
   const meter = new Meter();
-  const writer = new RecordWriter({
+  const writer = new RecordQueue({
     spawnWorker: spawnWriterWorker,
     path,
     durability: "normal",

@@ -3,11 +3,11 @@ import { SecretSet } from "../../../../src/core/secret_set.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import type { RequestRecord } from "../../../../src/core/types.ts";
 import { InFlightRows } from "../../../../src/proxy/ledger/in_flight.ts";
-import { RequestSession } from "../../../../src/proxy/ledger/request_ledger.ts";
+import { RequestLedger } from "../../../../src/proxy/ledger/request_ledger.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 
-function makeSession(id: string, clock: FakeClock): RequestSession {
-  return new RequestSession(
+function makeSession(id: string, clock: FakeClock): RequestLedger {
+  return new RequestLedger(
     {
       id,
       kind: "chat",

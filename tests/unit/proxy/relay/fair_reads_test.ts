@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { createCapture } from "../../../../src/capture/capture.ts";
-import { ReadPace } from "../../../../src/proxy/relay/fair_reads.ts";
+import { FairReadScheduler } from "../../../../src/proxy/relay/fair_reads.ts";
 import { Relay } from "../../../../src/proxy/relay/relay.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
@@ -15,11 +15,11 @@ const BUSY_PIECES = 128;
 /** A pace whose turns end when the test says so. */
 class PacedTurns {
   readonly clock = new FakeClock();
-  readonly pace: ReadPace;
+  readonly pace: FairReadScheduler;
   #onEnd: (() => void) | null = null;
 
   constructor() {
-    this.pace = new ReadPace(this.clock, (callback) => {
+    this.pace = new FairReadScheduler(this.clock, (callback) => {
       assert.equal(this.#onEnd, null, "one turn ends after the other");
       this.#onEnd = callback;
     });
@@ -83,7 +83,7 @@ function range(from: number, count: number): number[] {
   return Array.from({ length: count }, (_, at) => from + at);
 }
 
-Deno.test("ReadPace counts no turns while few pieces come", () => {
+Deno.test("FairReadScheduler counts no turns while few pieces come", () => {
   const turns = new PacedTurns();
   for (let at = 0; at < 1_000; at++) {
     turns.clock.advance(1);
@@ -92,7 +92,7 @@ Deno.test("ReadPace counts no turns while few pieces come", () => {
   assert.equal(turns.isCounted, false);
 });
 
-Deno.test("ReadPace lets everyone read at once whom a turn has room for", async () => {
+Deno.test("FairReadScheduler lets everyone read at once whom a turn has room for", async () => {
   const turns = new PacedTurns();
   await turns.makeBusy();
   for (let turn = 0; turn < 20; turn++) {
@@ -101,7 +101,7 @@ Deno.test("ReadPace lets everyone read at once whom a turn has room for", async 
   }
 });
 
-Deno.test("ReadPace lets streams read in the order in which they had a piece, so many a turn", async () => {
+Deno.test("FairReadScheduler lets streams read in the order in which they had a piece, so many a turn", async () => {
   const { turns, crowd } = await makeCrowd();
   const { atOnce } = crowd;
   assert.ok(atOnce > 0 && atOnce < CROWD, `${atOnce} at once`);
@@ -117,7 +117,7 @@ Deno.test("ReadPace lets streams read in the order in which they had a piece, so
   assert.equal(crowd.atOnce, atOnce);
 });
 
-Deno.test("ReadPace calls fewer from the line while others have pieces unasked, and those stand in line, too", async () => {
+Deno.test("FairReadScheduler calls fewer from the line while others have pieces unasked, and those stand in line, too", async () => {
   const { turns, crowd } = await makeCrowd();
   await turns.end();
   const { atOnce } = crowd;
@@ -130,15 +130,15 @@ Deno.test("ReadPace calls fewer from the line while others have pieces unasked, 
   assert.deepEqual(crowd.read.slice(-30), range(1_000, 30));
 });
 
-Deno.test("ReadPace has no line any more when the crowd has gone", async () => {
+Deno.test("FairReadScheduler has no line any more when the crowd has gone", async () => {
   const { turns, crowd } = await makeCrowd();
   await turns.endAll();
   assert.equal(crowd.read.length + crowd.atOnce, CROWD);
   assert.equal(turns.pace.relayed(), null);
 });
 
-Deno.test("ReadPace ends its turns by itself", async () => {
-  const pace = new ReadPace(new FakeClock());
+Deno.test("FairReadScheduler ends its turns by itself", async () => {
+  const pace = new FairReadScheduler(new FakeClock());
   for (let at = 0; at < BUSY_PIECES; at++) pace.relayed();
   const turns = range(0, CROWD).map(() => pace.relayed()).filter((turn) => turn !== null);
   assert.ok(turns.length > 0);

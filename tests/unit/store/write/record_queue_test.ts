@@ -23,7 +23,7 @@ function countOf(path: string): number {
   return Number(rowsOf(path, COUNT)[0]?.["n"]);
 }
 
-Deno.test("RecordWriter stores every field, and the reader gives all of them back", async () => {
+Deno.test("RecordQueue stores every field, and the reader gives all of them back", async () => {
   await withDirectory(async (path) => {
     const database = openDatabase(path);
     database.config.addUpstream({ sk: "k1", endpoint: "https://one.example/v1" });
@@ -54,7 +54,7 @@ Deno.test("RecordWriter stores every field, and the reader gives all of them bac
   });
 });
 
-Deno.test("RecordWriter has committed when it says so", async () => {
+Deno.test("RecordQueue has committed when it says so", async () => {
   await withDirectory(async (path) => {
     const { writer } = makeWriter(path);
     for (let n = 1; n <= 20; n++) {
@@ -65,7 +65,7 @@ Deno.test("RecordWriter has committed when it says so", async () => {
   });
 });
 
-Deno.test("RecordWriter commits 10,000 records in groups and loses none", async () => {
+Deno.test("RecordQueue commits 10,000 records in groups and loses none", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path);
     const records = Array.from({ length: 10_000 }, (_, n) => makeRecord({ requestId: `r${n}` }));
@@ -84,7 +84,7 @@ Deno.test("RecordWriter commits 10,000 records in groups and loses none", async 
   });
 });
 
-Deno.test("RecordWriter replaces the row and the attempts of a request that is written again", async () => {
+Deno.test("RecordQueue replaces the row and the attempts of a request that is written again", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path);
     const last = makeRecord({ response: "Hello, world" });
@@ -105,7 +105,7 @@ Deno.test("RecordWriter replaces the row and the attempts of a request that is w
   });
 });
 
-Deno.test("RecordWriter numbers requests without a gap, however often one is written while it is under way", async () => {
+Deno.test("RecordQueue numbers requests without a gap, however often one is written while it is under way", async () => {
   await withDirectory(async (path) => {
     const { writer } = makeWriter(path);
     const partial = { outcome: "in_flight", attempts: [] } as const;
@@ -123,7 +123,7 @@ Deno.test("RecordWriter numbers requests without a gap, however often one is wri
   });
 });
 
-Deno.test("RecordWriter folds what waits for one request into its latest, and answers every writer", async () => {
+Deno.test("RecordQueue folds what waits for one request into its latest, and answers every writer", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path);
     const record = makeRecord();
@@ -136,7 +136,7 @@ Deno.test("RecordWriter folds what waits for one request into its latest, and an
   });
 });
 
-Deno.test("RecordWriter keeps NUL, and replaces lone surrogates", async () => {
+Deno.test("RecordQueue keeps NUL, and replaces lone surrogates", async () => {
   await withDirectory(async (path) => {
     const { writer } = makeWriter(path);
     const database = openDatabase(path);
@@ -161,7 +161,7 @@ Deno.test("RecordWriter keeps NUL, and replaces lone surrogates", async () => {
   });
 });
 
-Deno.test("RecordWriter waits out a locked database and then commits everything", async () => {
+Deno.test("RecordQueue waits out a locked database and then commits everything", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10 });
     await writer.write(makeRecord());
@@ -182,7 +182,7 @@ Deno.test("RecordWriter waits out a locked database and then commits everything"
   });
 });
 
-Deno.test("RecordWriter retries a full database after 250 ms and then 500 ms, with the newest version of each record", async () => {
+Deno.test("RecordQueue retries a full database after 250 ms and then 500 ms, with the newest version of each record", async () => {
   await withDirectory(async (path) => {
     const script: Script = ["full", "full", "commit"];
     const clock = new ManualClock();
@@ -206,7 +206,7 @@ Deno.test("RecordWriter retries a full database after 250 ms and then 500 ms, wi
   });
 });
 
-Deno.test("RecordWriter never lets a partial version replace the settled one, whatever the order", async () => {
+Deno.test("RecordQueue never lets a partial version replace the settled one, whatever the order", async () => {
   await withDirectory(async (path) => {
     const { writer } = makeWriter(path);
     const settled = makeRecord({ response: "all of it" });
@@ -223,7 +223,7 @@ Deno.test("RecordWriter never lets a partial version replace the settled one, wh
   });
 });
 
-Deno.test("RecordWriter keeps the settled version when a partial one comes during a retry", async () => {
+Deno.test("RecordQueue keeps the settled version when a partial one comes during a retry", async () => {
   await withDirectory(async (path) => {
     const clock = new ManualClock();
     const { writer, meter } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(["full"]), clock });
@@ -243,7 +243,7 @@ Deno.test("RecordWriter keeps the settled version when a partial one comes durin
   });
 });
 
-Deno.test("RecordWriter drops and counts what the queue cannot hold, and keeps what it holds", async () => {
+Deno.test("RecordQueue drops and counts what the queue cannot hold, and keeps what it holds", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10, maxQueueBytes: 10_000 });
     await writer.write(makeRecord());
@@ -263,7 +263,7 @@ Deno.test("RecordWriter drops and counts what the queue cannot hold, and keeps w
   });
 });
 
-Deno.test("RecordWriter drops only the record that nothing could store", async () => {
+Deno.test("RecordQueue drops only the record that nothing could store", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path);
     const warmUp = writer.write(makeRecord());
@@ -294,7 +294,7 @@ Deno.test("RecordWriter drops only the record that nothing could store", async (
   });
 });
 
-Deno.test("RecordWriter starts another thread when its thread dies, and sends the batch again", async () => {
+Deno.test("RecordQueue starts another thread when its thread dies, and sends the batch again", async () => {
   await withDirectory(async (path) => {
     let spawned = 0;
     const { writer, meter } = makeWriter(path, {
@@ -313,7 +313,7 @@ Deno.test("RecordWriter starts another thread when its thread dies, and sends th
   });
 });
 
-Deno.test("RecordWriter gives up a record that kills every thread, and writes the next", async () => {
+Deno.test("RecordQueue gives up a record that kills every thread, and writes the next", async () => {
   await withDirectory(async (path) => {
     const script: Script = ["crash", "crash", "crash", "commit"];
     const clock = new ManualClock();
@@ -333,7 +333,7 @@ Deno.test("RecordWriter gives up a record that kills every thread, and writes th
   });
 });
 
-Deno.test("RecordWriter recreates a removed database with its configuration, and what it acknowledges is there", async () => {
+Deno.test("RecordQueue recreates a removed database with its configuration, and what it acknowledges is there", async () => {
   await withDirectory(async (path) => {
     const database = openDatabase(path);
     database.config.addUpstream({ sk: "k", endpoint: "https://a.example/v1", name: "a" });
@@ -355,7 +355,7 @@ Deno.test("RecordWriter recreates a removed database with its configuration, and
   });
 });
 
-Deno.test("RecordWriter survives the removal of the database file alone, with its -wal left behind", async () => {
+Deno.test("RecordQueue survives the removal of the database file alone, with its -wal left behind", async () => {
   await withDirectory(async (path) => {
     const database = openDatabase(path);
     const { writer } = makeWriter(path);
@@ -373,7 +373,7 @@ Deno.test("RecordWriter survives the removal of the database file alone, with it
   });
 });
 
-Deno.test("RecordWriter.close() commits what waits, checkpoints, and takes nothing more", async () => {
+Deno.test("RecordQueue.close() commits what waits, checkpoints, and takes nothing more", async () => {
   await withDirectory(async (path, directory) => {
     const { writer, meter } = makeWriter(path);
     const results = Array.from({ length: 1_000 }, () => writer.write(makeRecord()));
@@ -387,7 +387,7 @@ Deno.test("RecordWriter.close() commits what waits, checkpoints, and takes nothi
   });
 });
 
-Deno.test("RecordWriter.close() gives up after its limit and counts what is lost", async () => {
+Deno.test("RecordQueue.close() gives up after its limit and counts what is lost", async () => {
   await withDirectory(async (path) => {
     const { writer, meter } = makeWriter(path, { busyTimeoutMs: 10, closeLimitMs: 100 });
     await writer.write(makeRecord());
@@ -403,7 +403,7 @@ Deno.test("RecordWriter.close() gives up after its limit and counts what is lost
   });
 });
 
-Deno.test("RecordWriter turns the rows of dead processes into crashed, keeping what had arrived", async () => {
+Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping what had arrived", async () => {
   await withDirectory(async (path) => {
     const before = makeWriter(path, { instance: "before" });
     const partial = makeRecord({ outcome: "in_flight", response: "half of" });

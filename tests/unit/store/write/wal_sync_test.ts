@@ -102,7 +102,7 @@ function journalDescriptors(path: string): number {
 /** Looks into /proc. */
 const onLinux = { ignore: Deno.build.os !== "linux" };
 
-Deno.test("RecordWriter has the journal synced beside the file that a link leads to", onLinux, async () => {
+Deno.test("RecordQueue has the journal synced beside the file that a link leads to", onLinux, async () => {
   await withDirectory(async (path) => {
     const link = `${path}.link`;
     Deno.symlinkSync(path, link);
@@ -115,7 +115,7 @@ Deno.test("RecordWriter has the journal synced beside the file that a link leads
 });
 
 Deno.test(
-  "RecordWriter has the journal synced, the one that is in use, and leaves it to SQLite with full durability",
+  "RecordQueue has the journal synced, the one that is in use, and leaves it to SQLite with full durability",
   onLinux,
   async () => {
     await withDirectory(async (path, directory) => {
