@@ -43,11 +43,54 @@ export const LAYERS: readonly Layer[] = [
   { name: "notify", uses: ["core"], usesTypesOf: ["config"] },
   { name: "wire", uses: ["core"], usesTypesOf: [], packages: ["node:buffer", "node:http"] },
   { name: "proxy", uses: ["capture", "wire", "core"], usesTypesOf: INTERFACES },
-  { name: "http", uses: ["proxy", "capture", "wire", "core"], usesTypesOf: INTERFACES },
-  { name: "dashboard", uses: ["http", "proxy", "capture", "wire", "core"], usesTypesOf: INTERFACES },
+  {
+    name: "control",
+    uses: ["proxy", "wire", "capture", "store", "config", "core"],
+    usesTypesOf: [],
+  },
+  {
+    name: "http",
+    uses: ["control", "proxy", "capture", "wire", "core"],
+    usesTypesOf: INTERFACES,
+  },
+  {
+    name: "dashboard",
+    uses: ["http", "control", "proxy", "capture", "wire", "core"],
+    usesTypesOf: INTERFACES,
+  },
+  {
+    name: "server",
+    uses: [
+      "dashboard",
+      "http",
+      "control",
+      "proxy",
+      "wire",
+      "capture",
+      "store",
+      "observe",
+      "notify",
+      "config",
+      "core",
+    ],
+    usesTypesOf: [],
+  },
   {
     name: "cli",
-    uses: ["dashboard", "http", "proxy", "wire", "capture", "core", "store", "observe", "notify", "config"],
+    uses: [
+      "server",
+      "dashboard",
+      "http",
+      "control",
+      "proxy",
+      "wire",
+      "capture",
+      "store",
+      "observe",
+      "notify",
+      "config",
+      "core",
+    ],
     usesTypesOf: [],
   },
 ];
@@ -60,30 +103,30 @@ interface ReservedWord {
   readonly advice: string;
 }
 
-const isCli = (layer: string) => layer === "cli";
+const isOuter = (layer: string) => layer === "cli" || layer === "server";
 const isImpure = (layer: string) => layer !== "core" && layer !== "capture";
-const MAKE_IN_CLI = "make it in src/cli and pass it in";
+const MAKE_OUTSIDE = "make it in src/server and pass it in";
 const PASS_IN = "this layer is pure; take it as an argument";
 
 const RESERVED: readonly ReservedWord[] = [
   {
     pattern: /\bDeno\.(listen|connect|connectTls)\(/g,
     name: "Deno.listen() or Deno.connect()",
-    isAllowedIn: isCli,
-    advice: MAKE_IN_CLI,
+    isAllowedIn: isOuter,
+    advice: MAKE_OUTSIDE,
   },
   {
     pattern: /\bDeno\.createHttpClient\(/g,
     name: "Deno.createHttpClient()",
-    isAllowedIn: isCli,
-    advice: MAKE_IN_CLI,
+    isAllowedIn: isOuter,
+    advice: MAKE_OUTSIDE,
   },
-  { pattern: /\bnew Worker\(/g, name: "new Worker()", isAllowedIn: isCli, advice: MAKE_IN_CLI },
+  { pattern: /\bnew Worker\(/g, name: "new Worker()", isAllowedIn: isOuter, advice: MAKE_OUTSIDE },
   {
     pattern: /(?<!\bfunction )\bopenDatabase\(/g,
     name: "openDatabase()",
-    isAllowedIn: isCli,
-    advice: MAKE_IN_CLI,
+    isAllowedIn: isOuter,
+    advice: MAKE_OUTSIDE,
   },
   {
     pattern: /\bnew DatabaseSync\(/g,
@@ -182,7 +225,6 @@ function hasOnlyTypes(names: string | undefined): boolean {
 /** null when the import is in order. */
 function importProblem(path: string, layer: Layer | undefined, each: Import): string | null {
   const { specifier, isTypeOnly } = each;
-  if (layer?.name === "cli") return specifier?.startsWith(".") ? leavesSource(path, specifier) : null;
   if (specifier === null) return "a computed import hides what is imported; name the module";
   if (!specifier.startsWith(".")) {
     if (layer?.packages === undefined || layer.packages.includes(specifier)) return null;
@@ -205,14 +247,16 @@ function importProblem(path: string, layer: Layer | undefined, each: Import): st
       interfaces[0]
     })`;
   }
-  return `${layer.name} must not import ${inner}; imports go cli > dashboard > http > proxy > capture > core`;
+  return `${layer.name} must not import ${inner}; imports go cli > server > dashboard > http > control > proxy > wire, capture > core`;
 }
 
 /** The manifest is the only file outside `src/` that the program reads, for its name and version. */
 function leavesSource(path: string, specifier: string): string | null {
   const target = targetOf(path, specifier);
   if (target.startsWith("src/")) return null;
-  return layerOf(path) === "cli" && target === "deno.json" ? null : `${target} is outside src; move it there`;
+  return layerOf(path) === "config" && target === "deno.json"
+    ? null
+    : `${target} is outside src; move it there`;
 }
 
 function targetOf(path: string, specifier: string): string {

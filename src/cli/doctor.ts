@@ -3,6 +3,8 @@
  *
  * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
  */
+import { CommandError, UsageError } from "../control/errors.ts";
+import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
 import { ALERT_VARIABLES } from "../config/alerts.ts";
 import {
@@ -15,15 +17,14 @@ import {
 import { keysOf, redactKept } from "../core/secrets.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
-import { systemClock } from "./clock.ts";
-import { upstreamClient } from "./upstream_client.ts";
+import { systemClock } from "../server/clock.ts";
+import { upstreamClient } from "../server/upstream_client.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
-import { type Finding, found } from "./doctor/finding.ts";
-import { judgeClock, probeUpstream } from "./doctor/upstreams.ts";
-import { CommandError, UsageError } from "./errors.ts";
-import { cleanText, formatJson } from "./output.ts";
+import { type Finding, found } from "../control/finding.ts";
+import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
+import { formatJson } from "./output.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 
 interface DoctorFlags extends DatabaseFlags {

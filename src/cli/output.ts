@@ -1,3 +1,4 @@
+import { cleanText } from "../core/clean_text.ts";
 /**
  * What people and programs see: the terminal's streams, tables, JSON.
  *
@@ -135,14 +136,6 @@ function fitText(text: string, width: number): string {
     keptWidth += characterWidth;
   }
   return kept + "…" + " ".repeat(Math.max(0, width - 1 - keptWidth));
-}
-
-/**
- * A text as one harmless line: what could move the cursor, colour the screen or reorder the line (control,
- * format and line-separating characters, lone surrogates) becomes a space.
- */
-export function cleanText(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, " ").trim();
 }
 
 /** East Asian wide and emoji ranges, which take two columns. Source: https://www.unicode.org/reports/tr11/ */

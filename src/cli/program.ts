@@ -3,6 +3,8 @@
  *
  * Owns exit codes and the one line that a failure prints. The commands themselves are in the other files.
  */
+import { UsageError } from "../control/errors.ts";
+import { cleanText } from "../core/clean_text.ts";
 import { Command, CommanderError } from "commander";
 import { ALERT_VARIABLES } from "../config/alerts.ts";
 import { SETTING_FLAGS } from "../config/flags.ts";
@@ -14,14 +16,13 @@ import { normaliseArguments } from "./arguments.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
-import { EXIT, type ExitCode, exitCodeOf, UsageError } from "./errors.ts";
+import { EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { defineHealthCommand } from "./health.ts";
-import { cleanText } from "./output.ts";
 import { defineRecordCommands } from "./records.ts";
 import { defineSelftestCommand } from "./selftest.ts";
 import { defineTokenCommands } from "./tokens.ts";
 import { defineUpstreamCommands } from "./upstreams.ts";
-import { NAME, versionText } from "./version.ts";
+import { NAME, versionText } from "../config/version.ts";
 
 const INTRODUCTION =
   `Stands in front of any number of OpenAI-compatible APIs ("upstreams"), answers each request from the first ` +

@@ -3,13 +3,13 @@
  *
  * Owns what is printed; selftest/run.ts owns what is done.
  */
+import { CommandError } from "../control/errors.ts";
 import type { Command } from "commander";
 import type { CommandContext } from "./context.ts";
-import { CommandError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import type { Result } from "./selftest/cases.ts";
 import type { Tried } from "./selftest/run.ts";
-import { versionText } from "./version.ts";
+import { versionText } from "../config/version.ts";
 
 interface SelftestFlags {
   readonly json?: boolean;

@@ -1,6 +1,7 @@
 /**
  * `serve`: from the settings to the end of the process, with what a person is told on the way.
  */
+import { CommandError } from "../control/errors.ts";
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/types.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
@@ -12,11 +13,11 @@ import {
 } from "../store/config/initial_tokens.ts";
 import { Registry } from "../store/config/registry.ts";
 import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../server/clock.ts";
 import { upgradeNote } from "./context.ts";
-import { CommandError, EXIT } from "./errors.ts";
+import { EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
-import { cannotListen, liveRegistry, secretsOf, type Serving, withServer } from "./server.ts";
+import { cannotListen, liveRegistry, secretsOf, type Serving, withServer } from "../server/server.ts";
 
 /**
  * Serves until a signal ends it.

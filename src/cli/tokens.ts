@@ -3,9 +3,10 @@
  *
  * Owns what a token may look like and that one always remains: without any, the server refuses to start.
  */
+import { CommandError, UsageError } from "../control/errors.ts";
+import { chooseName, findToken, noSuchToken } from "../control/token_names.ts";
 import type { Command } from "commander";
 import { maskSecret } from "../core/secrets.ts";
-import type { ClientToken } from "../core/types.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
 import type { ConfigStore } from "../store/store.ts";
 import {
@@ -15,7 +16,6 @@ import {
   randomToken,
   setAdminToken,
 } from "../store/config/initial_tokens.ts";
-import { CommandError, UsageError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
 
@@ -192,21 +192,6 @@ function removeToken(
   });
 }
 
-/** By the token itself, else by name or masked form. @throws CommandError */
-export function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
-  const exact = tokens.find((token) => token.secret === which);
-  if (exact !== undefined) return exact;
-  const [found, ...more] = tokens.filter((token) => [token.name, maskSecret(token.secret)].includes(which));
-  if (found === undefined) throw noSuchToken("that name, masked form or text");
-  if (more.length > 0) throw new CommandError("several tokens look like that: give the token itself");
-  return found;
-}
-
-/** Does not repeat what was typed: it may be a secret with a typing mistake. */
-function noSuchToken(what: string): CommandError {
-  return new CommandError(`no token has ${what}: see them with \`token show\``);
-}
-
 async function readToken({ terminal }: CommandContext, given: string | undefined): Promise<string> {
   if (given === undefined) return randomToken();
   if (given.trim() === "") {
@@ -220,22 +205,6 @@ async function readToken({ terminal }: CommandContext, given: string | undefined
     throw new UsageError("a token must not contain commas: run `token add` once for each token");
   }
   return secret;
-}
-
-/** @throws UsageError, CommandError */
-export function chooseName(given: string | undefined, tokens: readonly ClientToken[]): string {
-  const taken = new Set(tokens.map((token) => token.name));
-  if (given === undefined) {
-    let number = tokens.length + 1;
-    while (taken.has(`token-${number}`)) number++;
-    return `token-${number}`;
-  }
-  const name = given.trim();
-  if (!/^[^\s,=:\p{C}]{1,64}$/u.test(name)) {
-    throw new UsageError("--name must be one word of at most 64 characters, without commas, = or :");
-  }
-  if (taken.has(name)) throw new CommandError(`a token named ${name} exists already: use another --name`);
-  return name;
 }
 
 function report(

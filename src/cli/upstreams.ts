@@ -3,13 +3,15 @@
  *
  * Owns how upstreams are named on the command line and shown. Never prints a key, nor an endpoint's credentials.
  */
+import { CommandError, UsageError } from "../control/errors.ts";
+import { cleanText } from "../core/clean_text.ts";
 import type { Command, Option } from "commander";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS } from "../core/types.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamStateNote } from "../store/store.ts";
 import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
-import { systemClock } from "./clock.ts";
+import { systemClock } from "../server/clock.ts";
 import {
   choiceOption,
   type CommandContext,
@@ -17,10 +19,9 @@ import {
   databaseOption,
   withConfig,
 } from "./context.ts";
-import { CommandError, UsageError } from "./errors.ts";
-import { cleanText, type Column, formatJson, formatTable } from "./output.ts";
+import { type Column, formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
-import { showEndpoint } from "./upstream_endpoint.ts";
+import { showEndpoint } from "../control/upstream_endpoint.ts";
 import {
   AUTH_STYLES,
   AUTO,
@@ -30,7 +31,7 @@ import {
   readPatterns,
   readTimeout,
   readWeight,
-} from "./upstream_values.ts";
+} from "../control/upstream_values.ts";
 
 interface UpstreamFlags extends DatabaseFlags {
   readonly sk?: string;

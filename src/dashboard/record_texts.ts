@@ -1,7 +1,7 @@
 /**
  * The texts of one record, each under a key by which a page can ask for the whole of it. Pure.
  */
-import { type Conversation, type Piece, readConversation } from "../capture/conversation.ts";
+import { type Conversation, type Piece, readConversation } from "../control/conversation.ts";
 import { prettyJson } from "../core/recorded_text.ts";
 import type { StoredRecord } from "../store/store.ts";
 

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { createCapture } from "../../src/capture/capture.ts";
-import { systemClock } from "../../src/cli/clock.ts";
+import { systemClock } from "../../src/server/clock.ts";
 import type { Clock, RequestRecord, Upstream } from "../../src/core/types.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";

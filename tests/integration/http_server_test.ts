@@ -1,6 +1,6 @@
 /** The server's side of HTTP/1.1, over raw sockets. */
 import assert from "node:assert/strict";
-import { systemClock } from "../../src/cli/clock.ts";
+import { systemClock } from "../../src/server/clock.ts";
 import { ConnectionLimits } from "../../src/wire/connection_limits.ts";
 import { HttpServer, type ServerOptions } from "../../src/wire/server.ts";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";

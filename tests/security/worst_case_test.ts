@@ -5,13 +5,13 @@
 import assert from "node:assert/strict";
 import { parse as parseCookies } from "hono/utils/cookie";
 import { createCapture } from "../../src/capture/capture.ts";
-import { readConversation } from "../../src/capture/conversation.ts";
+import { readConversation } from "../../src/control/conversation.ts";
 import { requestText } from "../../src/proxy/ledger/request_text.ts";
 import { EventStreamParser } from "../../src/capture/sse.ts";
 import { formatTable } from "../../src/cli/output.ts";
 import { csvLine } from "../../src/cli/records/csv.ts";
 import { toFinetuneExample } from "../../src/cli/records/finetune.ts";
-import { toInbound } from "../../src/cli/records/replay_request.ts";
+import { toInbound } from "../../src/control/replay_request.ts";
 import { viewRecord } from "../../src/cli/records/view.ts";
 import { TrustedProxies } from "../../src/core/client_ip.ts";
 import { classify, endpointKind } from "../../src/core/endpoint.ts";

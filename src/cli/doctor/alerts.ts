@@ -6,8 +6,8 @@
 import { parseAlerts } from "../../config/alerts.ts";
 import { type AlertSettings, type Environment, SettingsError } from "../../config/settings.ts";
 import { type Channel, ChannelError, channelsOf } from "../../notify/channels.ts";
-import { systemClock } from "../clock.ts";
-import { type Finding, found } from "./finding.ts";
+import { systemClock } from "../../server/clock.ts";
+import { type Finding, found } from "../../control/finding.ts";
 
 const TEST_TEXT = "Test of openai-api-route: alerts reach this channel";
 

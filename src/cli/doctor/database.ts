@@ -8,7 +8,7 @@ import { inspectDatabase } from "../../store/database/inspection.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import { StoreError } from "../../store/store.ts";
 import { formatBytes } from "../../core/recorded_text.ts";
-import { type Finding, found } from "./finding.ts";
+import { type Finding, found } from "../../control/finding.ts";
 
 /** Bits of a file's mode that let anybody but its owner in. */
 const OTHERS = 0o077;

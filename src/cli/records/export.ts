@@ -4,13 +4,13 @@
  * Owns the formats' framing and the file that is written. Writing is synchronous: a slow reader of the output
  * slows the reading of the database, and memory stays at one page.
  */
+import { CommandError, UsageError } from "../../control/errors.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";
-import { CommandError, UsageError } from "../errors.ts";
 import { formatJson, type Terminal } from "../output.ts";
 import { Progress } from "../progress.ts";
-import { UpstreamNames, withRecords } from "./access.ts";
+import { upstreamNames, withRecords } from "./access.ts";
 import { CSV_HEADER, csvLine } from "./csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
 import { type SkipReason, toFinetuneExample } from "./finetune.ts";
@@ -34,7 +34,7 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
     throw new UsageError("--output must be the path of a new file");
   }
   await withRecords({ ...context, flags }, ({ records, config }) => {
-    const names = new UpstreamNames(config);
+    const names = upstreamNames(config);
     // When the lines themselves run over a screen, they are progress enough.
     const screen = flags.output === undefined && terminal.columns !== null
       ? null

@@ -3,12 +3,12 @@
  *
  * Owns what a filter may be typed as. Values are judged before any database is opened.
  */
+import { UsageError } from "../../control/errors.ts";
+import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Command } from "commander";
 import type { Outcome } from "../../core/types.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import { choiceOption, type DatabaseFlags, databaseOption } from "../context.ts";
-import { UsageError } from "../errors.ts";
-import type { UpstreamNames } from "./access.ts";
 import { parseMoment } from "../../core/times.ts";
 
 export interface FilterFlags extends DatabaseFlags {

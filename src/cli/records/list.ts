@@ -3,10 +3,11 @@
  *
  * Owns which columns give way when the screen is narrow.
  */
+import { cleanText } from "../../core/clean_text.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { type CommandContext } from "../context.ts";
-import { cleanText, type Column, displayWidth, formatJson, formatTable, type Terminal } from "../output.ts";
-import { UpstreamNames, withRecords } from "./access.ts";
+import { type Column, displayWidth, formatJson, formatTable, type Terminal } from "../output.ts";
+import { upstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
@@ -28,7 +29,7 @@ export async function listRecords(context: CommandContext, flags: ListFlags): Pr
     ? Number.MAX_SAFE_INTEGER
     : readCount(flags.before, { flag: "--before", max: Number.MAX_SAFE_INTEGER });
   await withRecords({ ...context, flags }, ({ records, config }) => {
-    const names = new UpstreamNames(config);
+    const names = upstreamNames(config);
     const filter = resolveFilter(parsed, names);
     const found = newestFirst(records, { limit, beforeId, filter });
     if (flags.json) return printJson(found, { names, terminal: context.terminal });

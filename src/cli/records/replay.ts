@@ -3,18 +3,20 @@
  *
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */
+import { CommandError } from "../../control/errors.ts";
+import { cleanText } from "../../core/clean_text.ts";
+import { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Attempt, Inbound, Upstream } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
-import { systemClock } from "../clock.ts";
-import { upstreamClient } from "../upstream_client.ts";
+import { systemClock } from "../../server/clock.ts";
+import { upstreamClient } from "../../server/upstream_client.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
-import { CommandError } from "../errors.ts";
-import { cleanText, formatJson } from "../output.ts";
-import { NAME, VERSION } from "../version.ts";
-import { UpstreamNames, withRecords } from "./access.ts";
-import { exchange, type ReplayedReply } from "./replay_exchange.ts";
-import { chooseUpstream, toInbound } from "./replay_request.ts";
-import { type DiffPart, diffReplies } from "./reply_diff.ts";
+import { formatJson } from "../output.ts";
+import { NAME, VERSION } from "../../config/version.ts";
+import { upstreamNames, withRecords } from "./access.ts";
+import { exchange, type ReplayedReply } from "../../control/replay_exchange.ts";
+import { chooseUpstream, toInbound } from "../../control/replay_request.ts";
+import { type DiffPart, diffReplies } from "../../control/reply_diff.ts";
 import { findRecord, replyLines, viewInDetail } from "./show.ts";
 import { harmlessLines } from "../../core/recorded_text.ts";
 import { formatDuration } from "../../core/times.ts";
@@ -40,7 +42,7 @@ export async function replayRecord(
 ): Promise<void> {
   const plan = await withRecords({ ...context, flags }, ({ records, config }): ReplayPlan => {
     const record = findRecord(records, which);
-    const names = new UpstreamNames(config);
+    const names = upstreamNames(config);
     const inbound = toInbound(record, {
       nowMs: systemClock.now(),
       monotonicMs: systemClock.monotonic(),

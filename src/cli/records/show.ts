@@ -3,13 +3,14 @@
  *
  * Owns the layout. What was recorded is indented, so that no text can pass for a heading.
  */
+import { CommandError, UsageError } from "../../control/errors.ts";
+import { cleanText } from "../../core/clean_text.ts";
 import type { Attempt } from "../../core/types.ts";
 import type { RecordReader, StoredRecord } from "../../store/store.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
-import { CommandError, UsageError } from "../errors.ts";
-import { cleanText, type Column, formatJson, formatTable, type Terminal } from "../output.ts";
-import { UpstreamNames, withRecords } from "./access.ts";
-import { type Piece, readConversation } from "../../capture/conversation.ts";
+import { type Column, formatJson, formatTable, type Terminal } from "../output.ts";
+import { upstreamNames, withRecords } from "./access.ts";
+import { type Piece, readConversation } from "../../control/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
 import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
@@ -32,7 +33,7 @@ export async function showRecord(
       terminal.print(record.response ?? "");
       return;
     }
-    const names = new UpstreamNames(config);
+    const names = upstreamNames(config);
     const attempts = records.attempts(record.id);
     if (flags.json) terminal.print(formatJson(viewInDetail(record, { names, attempts })));
     else describeRecord(record, { names, attempts, terminal }).forEach(terminal.print);

@@ -3,13 +3,14 @@
  *
  * Owns what was shown already and what is still in flight. Time comes in as {@link FollowOptions.wait}.
  */
+import { UsageError } from "../../control/errors.ts";
+import { cleanText } from "../../core/clean_text.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../../server/clock.ts";
 import type { CommandContext } from "../context.ts";
-import { UsageError } from "../errors.ts";
-import { cleanText, formatJson, formatTable, type Terminal } from "../output.ts";
-import { UpstreamNames, withRecords } from "./access.ts";
+import { formatJson, formatTable, type Terminal } from "../output.ts";
+import { upstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
@@ -36,7 +37,7 @@ export async function tailRecords(
   const parsed = parseFilter(flags, Date.now());
   const { terminal } = context;
   await withRecords({ ...context, flags }, async ({ records, config }) => {
-    const names = new UpstreamNames(config);
+    const names = upstreamNames(config);
     const filter = resolveFilter(parsed, names);
     let isEmpty = true;
     const print = (record: StoredRecord): void => {

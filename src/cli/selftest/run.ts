@@ -4,14 +4,14 @@
  *
  * Leaves nothing behind: the database is in a temporary directory.
  */
+import { CommandError } from "../../control/errors.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
 import { parseSettings, type Settings } from "../../config/settings.ts";
 import { messageOf } from "../../core/errors.ts";
 import { randomToken } from "../../store/config/initial_tokens.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { StoredRecord } from "../../store/store.ts";
-import { CommandError } from "../errors.ts";
-import { liveRegistry, type Serving, withServer } from "../server.ts";
+import { liveRegistry, type Serving, withServer } from "../../server/server.ts";
 import { type Case, CASES, type Result } from "./cases.ts";
 import { refusingEndpoint, ScriptedUpstream } from "./upstream.ts";
 

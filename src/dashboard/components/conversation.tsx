@@ -2,7 +2,7 @@
  * A conversation as one reads it: who said what, reasoning folded, tool calls with their arguments.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Piece, Turn } from "../../capture/conversation.ts";
+import type { Piece, Turn } from "../../control/conversation.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import type { Messages } from "../messages.ts";
 import type { PageContext } from "../page_context.ts";

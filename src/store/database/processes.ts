@@ -2,7 +2,7 @@
  * Which processes of this machine live, as /proc tells (proc(5)).
  *
  * Owns how a process is known again: by its pid, its start, and the boot and pid namespace within which a pid means it.
- * The database's thread may not read /proc (src/cli/database_worker.ts), so that it is told.
+ * The database's thread may not read /proc (src/server/database_worker.ts), so that it is told.
  */
 
 /** What tells one process from any other, before and after it. */

@@ -1,10 +1,10 @@
 /**
  * The spellings of the Go program and ours, as one.
  */
+import { UsageError } from "../../../src/control/errors.ts";
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { normaliseArguments } from "../../../src/cli/arguments.ts";
-import { UsageError } from "../../../src/cli/errors.ts";
 
 function program(): Command {
   const root = new Command("openai-api-route");

@@ -1,8 +1,9 @@
 /**
  * Tables that fit, and text that cannot harm a terminal.
  */
+import { cleanText } from "../../../src/core/clean_text.ts";
 import assert from "node:assert/strict";
-import { cleanText, type Column, displayWidth, formatTable } from "../../../src/cli/output.ts";
+import { type Column, displayWidth, formatTable } from "../../../src/cli/output.ts";
 
 interface Row {
   readonly id: string;

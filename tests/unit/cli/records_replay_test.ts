@@ -2,7 +2,7 @@
  * `records replay`: the same request once more, to an upstream with a key of its own.
  */
 import assert from "node:assert/strict";
-import { diffReplies } from "../../../src/cli/records/reply_diff.ts";
+import { diffReplies } from "../../../src/control/reply_diff.ts";
 import {
   chatEvents,
   chatReply,

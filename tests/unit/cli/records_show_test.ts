@@ -2,7 +2,7 @@
  * `records show`: a conversation that can be read, whatever API it was said through.
  */
 import assert from "node:assert/strict";
-import { readConversation } from "../../../src/capture/conversation.ts";
+import { readConversation } from "../../../src/control/conversation.ts";
 import { assertHarmless, HOSTILE, test } from "./records_support.ts";
 
 const CHAT = {

@@ -17,7 +17,7 @@ import type {
   TokenView,
   UpstreamTest,
   UpstreamView,
-} from "../../../src/http/admin/service.ts";
+} from "../../../src/control/service.ts";
 import { dashboardPage } from "../../../src/dashboard/routes.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
 

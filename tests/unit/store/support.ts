@@ -4,7 +4,7 @@
 import { thisProcess } from "../../../src/store/database/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { systemClock } from "../../../src/cli/clock.ts";
+import { systemClock } from "../../../src/server/clock.ts";
 import type { Clock, RequestRecord, TimerId } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
 import { RecordQueue, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";

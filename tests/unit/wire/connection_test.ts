@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { systemClock } from "../../../src/cli/clock.ts";
+import { systemClock } from "../../../src/server/clock.ts";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
 import type { LendingSource } from "../../../src/wire/byte_source.ts";

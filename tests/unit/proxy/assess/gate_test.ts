@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createCapture } from "../../../../src/capture/capture.ts";
-import { systemClock } from "../../../../src/cli/clock.ts";
+import { systemClock } from "../../../../src/server/clock.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import { prove } from "../../../../src/proxy/assess/gate.ts";
 import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";

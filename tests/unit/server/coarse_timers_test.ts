@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CoarseTimers } from "../../../src/cli/coarse_timers.ts";
+import { CoarseTimers } from "../../../src/server/coarse_timers.ts";
 import type { TimerId } from "../../../src/core/types.ts";
 
 /** The runtime's timers, fired by hand: a busy machine must not decide what these tests say. */

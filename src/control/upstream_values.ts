@@ -3,9 +3,9 @@
  *
  * Pure. Messages name the flag and what it takes; keys and endpoints are not read here.
  */
-import type { AuthStyle } from "../core/types.ts";
 import { UsageError } from "./errors.ts";
-import { cleanText } from "./output.ts";
+import { cleanText } from "../core/clean_text.ts";
+import type { AuthStyle } from "../core/types.ts";
 
 export const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
 /** Stands for an authentication style that is guessed. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { judgeSpace } from "../../../src/cli/doctor/database.ts";
-import { judgeAnswer, judgeCertificate, judgeClock } from "../../../src/cli/doctor/upstreams.ts";
+import { judgeAnswer, judgeCertificate, judgeClock } from "../../../src/control/upstream_probe.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 31, 12);
 const DAY_MS = 86_400_000;

@@ -3,15 +3,15 @@
  *
  * Owns the request that is made of a record, and the comparison of the two replies.
  */
-import { RouterError } from "../../core/errors.ts";
-import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } from "../../core/types.ts";
-import type { ReplayResult } from "../../http/admin/service.ts";
-import type { RequestContext } from "../../proxy/handler.ts";
-import type { RegistrySnapshot, StoredRecord } from "../../store/store.ts";
-import type { InboundExchange } from "../../wire/exchange.ts";
-import { toInbound } from "../records/replay_request.ts";
-import { type DiffPart, diffRepliesInSteps } from "../records/reply_diff.ts";
-import { NAME, VERSION } from "../version.ts";
+import { RouterError } from "../core/errors.ts";
+import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } from "../core/types.ts";
+import type { ReplayResult } from "./service.ts";
+import type { RequestContext } from "../proxy/handler.ts";
+import type { RegistrySnapshot, StoredRecord } from "../store/store.ts";
+import type { InboundExchange } from "../wire/exchange.ts";
+import { toInbound } from "./replay_request.ts";
+import { type DiffPart, diffRepliesInSteps } from "./reply_diff.ts";
+import { NAME, VERSION } from "../config/version.ts";
 import { answering } from "./failure.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { LoopbackExchange } from "./loopback_exchange.ts";

@@ -23,15 +23,15 @@ import { RecordQueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { LiveHub } from "./admin/live_hub.ts";
-import { RecordAdmin } from "./admin/records.ts";
-import { adminService } from "./admin/service.ts";
-import { viewSettings } from "./admin/settings_view.ts";
-import { TokenAdmin } from "./admin/tokens.ts";
-import { UpstreamAdmin } from "./admin/upstreams.ts";
+import { LiveHub } from "../control/live_hub.ts";
+import { RecordAdmin } from "../control/records.ts";
+import { adminService } from "../control/admin_service.ts";
+import { viewSettings } from "../control/settings_view.ts";
+import { TokenAdmin } from "../control/tokens.ts";
+import { UpstreamAdmin } from "../control/upstreams.ts";
 import { systemClock } from "./clock.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../config/version.ts";
 
 export interface AdminDeps {
   readonly settings: Settings;

@@ -1,8 +1,8 @@
 /**
  * An exchange without a client: puts a request to the proxy, and lets the reply go.
  */
-import type { HeaderView } from "../../core/header_fields.ts";
-import type { AnswerHead, InboundExchange, RequestBody } from "../../wire/exchange.ts";
+import type { HeaderView } from "../core/header_fields.ts";
+import type { AnswerHead, InboundExchange, RequestBody } from "../wire/exchange.ts";
 
 export interface LoopbackRequest {
   readonly method: string;

@@ -10,7 +10,7 @@ interface ModuleGraph {
   }[];
 }
 
-const SERVER = new URL("../../../src/cli/server.ts", import.meta.url).href;
+const SERVER = new URL("../../../src/server/server.ts", import.meta.url).href;
 
 /** The modules that are loaded with `root`; with those that are loaded later, if `isLater`. */
 function loadedWith({ modules }: ModuleGraph, root: string, isLater: boolean): ReadonlySet<string> {

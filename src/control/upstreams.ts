@@ -3,20 +3,20 @@
  *
  * Owns what may be seen of a key and which changes are refused. A change is in use when the call returns.
  */
-import type { BreakerState } from "../../core/breaker.ts";
-import { RouterError } from "../../core/errors.ts";
-import { keysOf, maskSecret, redactSecrets } from "../../core/secrets.ts";
-import { ASIS, type Clock, type Upstream } from "../../core/types.ts";
-import type { UpstreamInput, UpstreamTest, UpstreamView } from "../../http/admin/service.ts";
-import type { UpstreamClient } from "../../proxy/attempt/transport.ts";
-import type { LastFailure } from "../../store/read/messages.ts";
-import type { Registry } from "../../store/config/registry.ts";
-import type { ConfigStore, UpstreamChanges, UpstreamRow } from "../../store/store.ts";
-import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../../store/config/upstream_row.ts";
-import { askForModels, judgeAnswer } from "../doctor/upstreams.ts";
-import { cleanText } from "../output.ts";
-import { showEndpoint } from "../upstream_endpoint.ts";
-import { readName, readPatterns, readTimeout, readWeight } from "../upstream_values.ts";
+import { cleanText } from "../core/clean_text.ts";
+import type { BreakerState } from "../core/breaker.ts";
+import { RouterError } from "../core/errors.ts";
+import { keysOf, maskSecret, redactSecrets } from "../core/secrets.ts";
+import { ASIS, type Clock, type Upstream } from "../core/types.ts";
+import type { UpstreamInput, UpstreamTest, UpstreamView } from "./service.ts";
+import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { LastFailure } from "../store/read/messages.ts";
+import type { Registry } from "../store/config/registry.ts";
+import type { ConfigStore, UpstreamChanges, UpstreamRow } from "../store/store.ts";
+import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
+import { askForModels, judgeAnswer } from "./upstream_probe.ts";
+import { showEndpoint } from "./upstream_endpoint.ts";
+import { readName, readPatterns, readTimeout, readWeight } from "./upstream_values.ts";
 import { answering } from "./failure.ts";
 
 export interface UpstreamAdminDeps {

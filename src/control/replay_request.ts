@@ -3,14 +3,14 @@
  *
  * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
  */
-import { asObject, parseJson } from "../../capture/json.ts";
-import { classify } from "../../core/endpoint.ts";
-import { allowedUpstreams, candidates } from "../../core/policy.ts";
-import { pathProblem } from "../../core/request_path.ts";
-import { ASIS, type Inbound, type Upstream } from "../../core/types.ts";
-import type { StoredRecord } from "../../store/store.ts";
-import { CommandError } from "../errors.ts";
-import type { UpstreamNames } from "./access.ts";
+import { CommandError } from "./errors.ts";
+import type { UpstreamNames } from "./upstream_names.ts";
+import { asObject, parseJson } from "../capture/json.ts";
+import { classify } from "../core/endpoint.ts";
+import { allowedUpstreams, candidates } from "../core/policy.ts";
+import { pathProblem } from "../core/request_path.ts";
+import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
+import type { StoredRecord } from "../store/store.ts";
 
 /** The Go program recorded neither method nor path; chat was what it was for. */
 const GO_PATH = "/v1/chat/completions";

@@ -1,14 +1,14 @@
 /**
  * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
  */
-import { Cancellation } from "../../core/cancellation.ts";
-import type { HeaderView } from "../../core/header_fields.ts";
-import { asObject, parseJson } from "../../capture/json.ts";
-import { NO_TOKENS } from "../../core/token_guard.ts";
-import { ASIS, type Clock, type Inbound, type Upstream } from "../../core/types.ts";
-import { TimedReader } from "../../proxy/assess/timed_reader.ts";
-import { type ReplyBody, send, type TransportDeps } from "../../proxy/attempt/transport.ts";
-import { NAME, VERSION } from "../version.ts";
+import { Cancellation } from "../core/cancellation.ts";
+import type { HeaderView } from "../core/header_fields.ts";
+import { asObject, parseJson } from "../capture/json.ts";
+import { NO_TOKENS } from "../core/token_guard.ts";
+import { ASIS, type Clock, type Inbound, type Upstream } from "../core/types.ts";
+import { TimedReader } from "../proxy/assess/timed_reader.ts";
+import { type ReplyBody, send, type TransportDeps } from "../proxy/attempt/transport.ts";
+import { NAME, VERSION } from "../config/version.ts";
 import { certificateEnd } from "./certificate.ts";
 import { type Finding, found } from "./finding.ts";
 

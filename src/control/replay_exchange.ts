@@ -3,21 +3,16 @@
  *
  * Owns how the reply is read and what it came to. Holds the upstream's key back from everything it returns.
  */
-import { Cancellation } from "../../core/cancellation.ts";
-import { type Capture, createCapture } from "../../capture/capture.ts";
-import { messageOf } from "../../core/errors.ts";
-import { firstByteTimeout } from "../../core/policy.ts";
-import { keysOf, redactSecrets } from "../../core/secrets.ts";
-import { NO_TOKENS } from "../../core/token_guard.ts";
-import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../../core/types.ts";
-import { isEventStreamType } from "../../proxy/assess/gate.ts";
-import { TimedReader } from "../../proxy/assess/timed_reader.ts";
-import {
-  send,
-  type SendResult,
-  type TransportDeps,
-  type UpstreamReply,
-} from "../../proxy/attempt/transport.ts";
+import { Cancellation } from "../core/cancellation.ts";
+import { type Capture, createCapture } from "../capture/capture.ts";
+import { messageOf } from "../core/errors.ts";
+import { firstByteTimeout } from "../core/policy.ts";
+import { keysOf, redactSecrets } from "../core/secrets.ts";
+import { NO_TOKENS } from "../core/token_guard.ts";
+import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
+import { isEventStreamType } from "../proxy/assess/gate.ts";
+import { TimedReader } from "../proxy/assess/timed_reader.ts";
+import { send, type SendResult, type TransportDeps, type UpstreamReply } from "../proxy/attempt/transport.ts";
 
 /** How a replay ended. */
 export interface ReplayedReply {

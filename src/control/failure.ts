@@ -1,9 +1,9 @@
 /**
  * Failures of the store and of shared command code, as the admin API answers them.
  */
-import { RouterError, type RouterErrorCode } from "../../core/errors.ts";
-import { StoreError } from "../../store/store.ts";
-import { CommandError, UsageError } from "../errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { RouterError, type RouterErrorCode } from "../core/errors.ts";
+import { StoreError } from "../store/store.ts";
 
 const STORE_FAILURES: Readonly<Record<StoreError["code"], readonly [number, RouterErrorCode]>> = {
   duplicate: [409, "duplicate"],

@@ -2,8 +2,8 @@
  * What differs between two replies, line by line. Pure.
  */
 import { type Change, diffLines } from "diff";
-import type { ToolCall } from "../../core/types.ts";
-import { prettyJson } from "../../core/recorded_text.ts";
+import type { ToolCall } from "../core/types.ts";
+import { prettyJson } from "../core/recorded_text.ts";
 
 /** A run of lines, without the last one's end. */
 export interface DiffPart {

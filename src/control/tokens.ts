@@ -1,13 +1,13 @@
 /**
  * The clients' tokens as the admin page shows and changes them. The admin token is none of them.
  */
-import { RouterError } from "../../core/errors.ts";
-import { maskSecret } from "../../core/secrets.ts";
-import type { TokenView } from "../../http/admin/service.ts";
-import { randomToken } from "../../store/config/initial_tokens.ts";
-import type { Registry } from "../../store/config/registry.ts";
-import type { ConfigStore } from "../../store/store.ts";
-import { chooseName, findToken } from "../tokens.ts";
+import { chooseName, findToken } from "./token_names.ts";
+import { RouterError } from "../core/errors.ts";
+import { maskSecret } from "../core/secrets.ts";
+import type { TokenView } from "./service.ts";
+import { randomToken } from "../store/config/initial_tokens.ts";
+import type { Registry } from "../store/config/registry.ts";
+import type { ConfigStore } from "../store/store.ts";
 import { answering } from "./failure.ts";
 
 export class TokenAdmin {

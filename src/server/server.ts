@@ -3,6 +3,7 @@
  *
  * Touches neither signals nor standard output.
  */
+import { CommandError } from "../control/errors.ts";
 import { ulid } from "ulid";
 import { createCapture } from "../capture/capture.ts";
 import type { Settings } from "../config/settings.ts";
@@ -34,10 +35,9 @@ import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
-import { CommandError } from "./errors.ts";
 import { newRequestId } from "./ids.ts";
 import { upstreamClient } from "./upstream_client.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../config/version.ts";
 
 const CLOSE_LIMIT_MS = 5_000;
 /** A reply that its client does not take is to be ended, and recorded, by the relay first. */

@@ -4,7 +4,7 @@
  * Reads the request text of chat completions, the responses API, Anthropic messages, and of everything that
  * has a prompt or an input. Pure; trusts nothing in the JSON. Media become placeholders.
  */
-import { asArguments, asArray, asObject, asText, type JsonObject, parseJson } from "./json.ts";
+import { asArguments, asArray, asObject, asText, type JsonObject, parseJson } from "../capture/json.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 
 export type Piece =

@@ -9,14 +9,14 @@ import {
   MAX_SHOWN_NAME_LENGTH,
   MAX_USER_AGENT_LENGTH,
   redactedStart,
-} from "../../core/cut_text.ts";
-import { redactKept } from "../../core/secrets.ts";
-import type { ToolCall } from "../../core/types.ts";
-import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "../../http/admin/service.ts";
-import type { RecordQueryThread } from "../../store/read/query_thread.ts";
-import type { RecordWithAttempts, SummaryQuery } from "../../store/read/messages.ts";
-import type { StoredSummary } from "../../store/read/record_summary.ts";
-import type { StoredRecord } from "../../store/store.ts";
+} from "../core/cut_text.ts";
+import { redactKept } from "../core/secrets.ts";
+import type { ToolCall } from "../core/types.ts";
+import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./service.ts";
+import type { RecordQueryThread } from "../store/read/query_thread.ts";
+import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
+import type { StoredSummary } from "../store/read/record_summary.ts";
+import type { StoredRecord } from "../store/store.ts";
 import { answering } from "./failure.ts";
 
 export interface RecordAdminDeps {

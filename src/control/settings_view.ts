@@ -1,10 +1,10 @@
 /**
  * The settings of the running server as the page shows them: names as people type them, no secret.
  */
-import type { SettingKey } from "../../config/flags.ts";
-import { SETTING_FLAGS } from "../../config/flags.ts";
-import type { Settings } from "../../config/settings.ts";
-import { formatBytes } from "../../core/recorded_text.ts";
+import type { SettingKey } from "../config/flags.ts";
+import { SETTING_FLAGS } from "../config/flags.ts";
+import type { Settings } from "../config/settings.ts";
+import { formatBytes } from "../core/recorded_text.ts";
 
 type Show = (settings: Settings) => string;
 

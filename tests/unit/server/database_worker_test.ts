@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawnDatabaseWorker } from "../../../src/cli/database_worker.ts";
+import { spawnDatabaseWorker } from "../../../src/server/database_worker.ts";
 
 const DENIED = [
   "fetch",

@@ -1,8 +1,8 @@
 /**
  * Everything that the admin API and the page can do, put together from its parts.
  */
-import { RouterError } from "../../core/errors.ts";
-import type { AdminService } from "../../http/admin/service.ts";
+import { RouterError } from "../core/errors.ts";
+import type { AdminService } from "./service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import type { RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
