@@ -35,7 +35,7 @@ const INTERFACES = ["store/store.ts", "observe/observer.ts", "notify/notifier.ts
 
 /** From the bottom up: a layer may only name layers above it in this list, so that there can be no cycle. */
 export const LAYERS: readonly Layer[] = [
-  { name: "core", uses: [], usesTypesOf: [], packages: ["node:buffer", "node:net"] },
+  { name: "core", uses: [], usesTypesOf: [], packages: ["node:buffer", "node:crypto", "node:net"] },
   { name: "config", uses: ["core"], usesTypesOf: [] },
   { name: "capture", uses: ["core"], usesTypesOf: [], packages: ["node:buffer", "node:zlib"] },
   { name: "store", uses: ["core"], usesTypesOf: ["config"] },

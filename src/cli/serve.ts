@@ -3,7 +3,7 @@
  */
 import { CommandError } from "../control/errors.ts";
 import type { Settings } from "../config/settings.ts";
-import type { TimerId } from "../core/types.ts";
+import type { TimerId } from "../core/clock.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
 import {
   adminTokenOf,

@@ -7,7 +7,7 @@ import { CommandError, UsageError } from "../control/errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { Command, Option } from "commander";
 import { maskSecret } from "../core/secrets.ts";
-import { ASIS } from "../core/types.ts";
+import { ASIS, AUTH_STYLES } from "../core/types.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { ConfigStore, NewUpstream, UpstreamChanges, UpstreamStateNote } from "../store/store.ts";
 import { EMPTY_ROW, parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
@@ -23,7 +23,6 @@ import { type Column, formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
 import { showEndpoint } from "../control/upstream_endpoint.ts";
 import {
-  AUTH_STYLES,
   AUTO,
   readAuthStyle,
   readModelMap,

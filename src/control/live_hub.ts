@@ -4,7 +4,8 @@
  * Costs nothing while nobody looks: it keeps no list of its own, and its timers run only for listeners.
  */
 import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../core/cut_text.ts";
-import type { Clock, RequestRecord, TimerId } from "../core/types.ts";
+import type { Clock, TimerId } from "../core/clock.ts";
+import type { RequestRecord } from "../core/types.ts";
 import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "./service.ts";
 import type { RequestLedger } from "../proxy/ledger/request_ledger.ts";
 

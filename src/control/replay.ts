@@ -4,7 +4,8 @@
  * Owns the request that is made of a record, and the comparison of the two replies.
  */
 import { RouterError } from "../core/errors.ts";
-import { ASIS, type Clock, type Inbound, type RequestRecord, type Upstream } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
+import { ASIS, type Inbound, type RequestRecord, type Upstream } from "../core/types.ts";
 import type { ReplayResult } from "./service.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../store/store.ts";

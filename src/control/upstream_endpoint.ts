@@ -1,9 +1,7 @@
 /**
  * How an endpoint is shown: never with what may be a credential.
  */
-import { maskSecret } from "../core/secrets.ts";
-
-const SECRET_PARAMETER = /key|token|secret|sig|pass|code/i;
+import { maskSecret, SECRET_PARAMETER } from "../core/secrets.ts";
 
 /** The endpoint without what may be a credential: user and password, query values, or all of a non-URL. */
 export function showEndpoint(endpoint: string): string {

@@ -1,7 +1,8 @@
 /**
  * Upstreams by the names that the server uses.
  */
-import type { Clock, Upstream } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Upstream } from "../core/types.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { CommandError } from "./errors.ts";

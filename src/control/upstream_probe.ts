@@ -1,11 +1,13 @@
 /**
  * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
  */
+import { DAY_MS } from "../core/units.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { asObject, parseJson } from "../capture/json.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
-import { ASIS, type Clock, type Inbound, type Upstream } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
+import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import { TimedReader } from "../proxy/assess/timed_reader.ts";
 import { type ReplyBody, send, type TransportDeps } from "../proxy/attempt/transport.ts";
 import { NAME, VERSION } from "../config/version.ts";
@@ -22,7 +24,6 @@ export interface Probe {
 /** The key that an upstream gets which only forwards the client's own. */
 const NO_KEY = "openai-api-route-doctor";
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
-const DAY_MS = 86_400_000;
 const EXPIRY_WARNING_DAYS = 14;
 /** The Date header counts whole seconds: on average it is half a second late. */
 const DATE_LATENESS_MS = 500;

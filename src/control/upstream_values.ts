@@ -5,9 +5,8 @@
  */
 import { UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
-import type { AuthStyle } from "../core/types.ts";
+import { AUTH_STYLES, type AuthStyle } from "../core/types.ts";
 
-export const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
 const MAX_NAME_LENGTH = 64;

@@ -1,39 +1,48 @@
 /**
- * What the end of a request says about the service: whether something failed that somebody should look at.
+ * What the end of a request says about the service: whether it failed, and whether somebody should be alerted.
  */
 import type { Outcome } from "./types.ts";
 
-/** Statuses that are the client's own mistake: nobody needs to be woken. */
+/** Statuses that are the client's own mistake: nobody needs to be alerted. */
 export const CLIENT_MISTAKES: ReadonlySet<number> = new Set([400, 404, 405, 409, 413, 415, 422]);
 
+interface OutcomeTraits {
+  /** For statistics: a client's own mistake or departure is no failure. */
+  readonly isFailure: (status: number) => boolean;
+  readonly deservesAlert: (status: number) => boolean;
+}
+
+const always = (): boolean => true;
+const never = (): boolean => false;
+const isUpstreamFault = (status: number): boolean => !CLIENT_MISTAKES.has(status);
+const isServerError = (status: number): boolean => status >= 500;
+
+const TRAITS: Readonly<Record<Outcome, OutcomeTraits>> = {
+  complete: { isFailure: never, deservesAlert: never },
+  client_gone: { isFailure: never, deservesAlert: never },
+  in_flight: { isFailure: never, deservesAlert: never },
+  empty: { isFailure: never, deservesAlert: never },
+  // Settled as such by a running server only when it is stopped.
+  crashed: { isFailure: always, deservesAlert: never },
+  upstream_cut: { isFailure: always, deservesAlert: always },
+  idle_timeout: { isFailure: always, deservesAlert: always },
+  error_event: { isFailure: always, deservesAlert: always },
+  upstream_error: { isFailure: isUpstreamFault, deservesAlert: isUpstreamFault },
+  no_upstream: { isFailure: isServerError, deservesAlert: isServerError },
+};
+
 /**
- * Whether a request failed, for statistics: a client's own mistake or departure is no failure.
+ * Whether a request failed.
  *
  * @param outcome null for rows of the Go program, which have only a status (0 or none: no answer came)
  */
 export function isFailure(outcome: Outcome | null, status: number | null): boolean {
-  switch (outcome) {
-    case "complete":
-    case "client_gone":
-    case "in_flight":
-    case "empty":
-      return false;
-    case "crashed":
-    case "upstream_cut":
-    case "idle_timeout":
-    case "error_event":
-      return true;
-    case "upstream_error":
-      return !CLIENT_MISTAKES.has(status ?? 0);
-    case "no_upstream":
-      return (status ?? 0) >= 500;
-    case null: {
-      const code = status ?? 0;
-      return (code < 200 || code >= 400) && code !== 499 && !CLIENT_MISTAKES.has(code);
-    }
-    default:
-      outcome satisfies never;
-      // A row that somebody typed.
-      return false;
-  }
+  const code = status ?? 0;
+  if (outcome === null) return (code < 200 || code >= 400) && code !== 499 && !CLIENT_MISTAKES.has(code);
+  // A row that somebody typed may have another word.
+  return Object.hasOwn(TRAITS, outcome) && TRAITS[outcome].isFailure(code);
+}
+
+export function deservesAlert(outcome: Outcome, status: number): boolean {
+  return TRAITS[outcome].deservesAlert(status);
 }

@@ -8,7 +8,8 @@ export const MIN_MASKABLE_LENGTH = 12;
 const MIN_KEPT_LENGTH = 16;
 
 const MIN_QUERY_SECRET_LENGTH = 8;
-const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
+/** Names of query parameters whose values are secrets. */
+export const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
 
 /**
  * The key of an upstream, unless it has none of its own, and those that its endpoint's query holds, in the forms in

@@ -8,7 +8,8 @@ import type { HeaderView } from "./header_fields.ts";
 import type { ModelPlace } from "./request_fields.ts";
 
 /** How the credential of an upstream is sent. */
-export type AuthStyle = "bearer" | "x-api-key" | "api-key";
+export const AUTH_STYLES = ["bearer", "x-api-key", "api-key"] as const;
+export type AuthStyle = typeof AUTH_STYLES[number];
 
 /** The value of `sk` that forwards the client's own Authorization header. */
 export const ASIS = "asis";
@@ -93,20 +94,22 @@ export interface Inbound {
 }
 
 /** Why an attempt failed; stored in `attempts.error_class`, used as metric label. */
-export type ErrorClass =
-  | "connect_error"
-  | "timeout"
-  | "http_status"
-  | "redirect"
-  | "bad_status"
-  | "bad_stream"
-  | "bad_reply"
-  | "no_credential"
-  | "client_gone"
-  | "upstream_cut"
-  | "idle_timeout"
-  | "error_event"
-  | "deadline_exceeded";
+export const ERROR_CLASSES = [
+  "connect_error",
+  "timeout",
+  "http_status",
+  "redirect",
+  "bad_status",
+  "bad_stream",
+  "bad_reply",
+  "no_credential",
+  "client_gone",
+  "upstream_cut",
+  "idle_timeout",
+  "error_event",
+  "deadline_exceeded",
+] as const;
+export type ErrorClass = typeof ERROR_CLASSES[number];
 
 /**
  * How a try ended, as far as the choice of upstream is concerned. `isCut`: the reply broke off, so that
@@ -144,17 +147,19 @@ export interface Attempt {
 }
 
 /** How a request ended. `complete` needs the protocol's own end. */
-export type Outcome =
-  | "complete"
-  | "upstream_error"
-  | "no_upstream"
-  | "upstream_cut"
-  | "idle_timeout"
-  | "error_event"
-  | "empty"
-  | "client_gone"
-  | "crashed"
-  | "in_flight";
+export const OUTCOMES = [
+  "complete",
+  "upstream_error",
+  "no_upstream",
+  "upstream_cut",
+  "idle_timeout",
+  "error_event",
+  "empty",
+  "client_gone",
+  "crashed",
+  "in_flight",
+] as const;
+export type Outcome = typeof OUTCOMES[number];
 
 /** Token counts as the provider reported them; null where it did not. */
 export interface Usage {
@@ -228,15 +233,3 @@ export interface RequestRecord {
   readonly error: string | null;
   readonly isTruncated: boolean;
 }
-
-/** Wall and monotonic time, and timers; injected so that tests drive them. */
-export interface Clock {
-  /** Milliseconds since the Unix epoch. May jump. */
-  now(): number;
-  /** Milliseconds from an arbitrary start. Never jumps. */
-  monotonic(): number;
-  setTimer(callback: () => void, delayMs: number): TimerId;
-  clearTimer(id: TimerId): void;
-}
-/** What a clock gives for a timer; means nothing to another clock. */
-export type TimerId = object;

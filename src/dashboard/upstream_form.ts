@@ -1,7 +1,7 @@
 /**
  * The form of an upstream: from an upstream to what its fields show, and from what was typed to a change. Pure.
  */
-import type { AuthStyle } from "../core/types.ts";
+import { AUTH_STYLES } from "../core/types.ts";
 import type { UpstreamInput, UpstreamView } from "../control/service.ts";
 import type { Messages } from "./messages.ts";
 
@@ -30,8 +30,6 @@ export const EMPTY_FORM: UpstreamForm = {
   authStyle: "",
   weight: "",
 };
-
-export const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
 
 export function formOf(upstream: UpstreamView): UpstreamForm {
   return {

@@ -4,7 +4,7 @@
 import { type Handler, Hono } from "hono";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InboundExchange } from "../wire/exchange.ts";

@@ -3,7 +3,8 @@
  *
  * Comparison is constant-time over SHA-256 digests, and every token is compared.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
+import { sha256 } from "../core/digest.ts";
 import type { Buffer } from "node:buffer";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
@@ -23,14 +24,14 @@ export class TokenChecker {
   readonly #known = new Map<string, ClientToken>();
 
   constructor(tokens: readonly ClientToken[]) {
-    this.#tokens = tokens.map((token) => ({ token, digest: digestOf(token.secret) }));
+    this.#tokens = tokens.map((token) => ({ token, digest: sha256(token.secret) }));
   }
 
   /** The token that a credential is, or null. */
   find(credential: string): ClientToken | null {
     const known = this.#known.get(credential);
     if (known !== undefined) return known;
-    const digest = digestOf(credential);
+    const digest = sha256(credential);
     let found: ClientToken | null = null;
     for (const known of this.#tokens) if (timingSafeEqual(known.digest, digest)) found = known.token;
     if (found !== null) {
@@ -55,10 +56,6 @@ export class TokenChecker {
     }
     throw forbidden("wrong authorization header");
   }
-}
-
-function digestOf(secret: string): Buffer {
-  return createHash("sha256").update(secret).digest();
 }
 
 function forbidden(message: string): RouterError {

@@ -5,7 +5,7 @@
  * relayed never does.
  */
 import { RouterError } from "../core/errors.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import { TimedReader } from "../proxy/assess/timed_reader.ts";
 import type { InboundExchange, RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";

@@ -6,7 +6,7 @@
  * neither another channel nor the caller. Must not throw, and must not let a secret out.
  */
 import { MAX_SHOWN_NAME_LENGTH, redactableStart, redactedStart } from "../core/cut_text.ts";
-import type { Clock, TimerId } from "../core/types.ts";
+import type { Clock, TimerId } from "../core/clock.ts";
 import { AlertBudget, ServedModels } from "./alert_budget.ts";
 import { type AlertMessage, type Channel, ChannelError } from "./channels.ts";
 import type { Alert, Notifier } from "./notifier.ts";

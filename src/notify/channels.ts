@@ -6,7 +6,7 @@
  */
 import type { AlertSettings } from "../config/settings.ts";
 import { withoutTrailingSlashes } from "../core/slashes.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Alert } from "./notifier.ts";
 import type { Repeats } from "./texts.ts";
 

@@ -5,7 +5,7 @@ import { concat } from "../core/bytes.ts";
 import { RouterError } from "../core/errors.ts";
 import type { JsonMembers } from "../core/json_members.ts";
 import type { JsonPieces } from "../core/request_fields.ts";
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 import type { ReceivingAccount } from "./receiving_budget.ts";

@@ -1,7 +1,7 @@
 /**
  * The system's clock and timers, for everything that takes a {@link Clock}.
  */
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import { CoarseTimers } from "./coarse_timers.ts";
 
 const monotonic = (): number => performance.now();

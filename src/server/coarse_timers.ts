@@ -4,7 +4,7 @@
  * One timer of the runtime serves them all; setting and clearing one is a matter of an array's end. A timer never fires
  * early; it may be late by 10 ms, and from a second on by up to a tenth of its length.
  */
-import type { TimerId } from "../core/types.ts";
+import type { TimerId } from "../core/clock.ts";
 
 class Timer {
   /** Where it waits; -1: it has fired, or was cleared. */

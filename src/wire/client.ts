@@ -6,7 +6,7 @@
  */
 import type { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
-import type { TimerId } from "../core/types.ts";
+import type { TimerId } from "../core/clock.ts";
 import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
 import { isPersistent, ReplyError, replyFraming } from "./framing.ts";

@@ -1,7 +1,7 @@
 /**
  * Idle connections, kept to be used again, and watched: one that its server ends is gone before it is needed.
  */
-import type { Clock } from "../core/types.ts";
+import type { Clock } from "../core/clock.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 
 export interface PoolOptions {

@@ -7,7 +7,7 @@
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import { LinkedList } from "../core/linked_list.ts";
-import type { Clock, TimerId } from "../core/types.ts";
+import type { Clock, TimerId } from "../core/clock.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
 import { HttpExchange, type InboundExchange } from "./exchange.ts";

@@ -1,7 +1,7 @@
 /**
  * A clock that only moves when a test says so.
  */
-import type { Clock, TimerId } from "../../src/core/types.ts";
+import type { Clock, TimerId } from "../../src/core/clock.ts";
 
 interface Timer {
   readonly atMs: number;

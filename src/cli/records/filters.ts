@@ -6,7 +6,7 @@
 import { UsageError } from "../../control/errors.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Command } from "commander";
-import type { Outcome } from "../../core/types.ts";
+import { type Outcome, OUTCOMES } from "../../core/types.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import { choiceOption, type DatabaseFlags, databaseOption } from "../context.ts";
 import { parseMoment } from "../../core/times.ts";
@@ -29,19 +29,6 @@ export interface ParsedFilter {
   readonly upstream: string | null;
 }
 
-const OUTCOMES: Readonly<Record<Outcome, true>> = {
-  complete: true,
-  upstream_error: true,
-  no_upstream: true,
-  upstream_cut: true,
-  idle_timeout: true,
-  error_event: true,
-  empty: true,
-  client_gone: true,
-  crashed: true,
-  in_flight: true,
-};
-
 const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01, or an ISO 8601 time";
 
 /** Adds the filters, and `--database`, to a command. */
@@ -53,8 +40,8 @@ export function addFilterOptions(command: Command): Command {
     .option("--upstream <upstream>", "the one that answered, by its id or its name")
     .option("--status <status>", "what the client got: 502, or a class such as 5xx")
     .addOption(choiceOption("--outcome <outcome>", {
-      description: `how it ended: ${Object.keys(OUTCOMES).join(", ")}`,
-      choices: Object.keys(OUTCOMES),
+      description: `how it ended: ${OUTCOMES.join(", ")}`,
+      choices: OUTCOMES,
     }))
     .option("--client <name>", "the name of the client's token")
     .option("--text <words>", 'words of request or reply, each whole or its beginning; "..." for a phrase')
@@ -113,9 +100,10 @@ function readStatus(text: string): number {
 }
 
 function readOutcome(text: string): Outcome {
-  if (Object.hasOwn(OUTCOMES, text)) return text as Outcome;
+  const outcome = OUTCOMES.find((each) => each === text);
+  if (outcome !== undefined) return outcome;
   throw new UsageError(
-    `--outcome cannot be ${JSON.stringify(text)}: expected one of ${Object.keys(OUTCOMES).join(", ")}`,
+    `--outcome cannot be ${JSON.stringify(text)}: expected one of ${OUTCOMES.join(", ")}`,
   );
 }
 

@@ -3,7 +3,8 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { PageContext } from "../page_context.ts";
-import { AUTH_STYLES, EMPTY_FORM, type UpstreamForm } from "../upstream_form.ts";
+import { AUTH_STYLES } from "../../core/types.ts";
+import { EMPTY_FORM, type UpstreamForm } from "../upstream_form.ts";
 import { Field, Select } from "./parts.tsx";
 
 export function UpstreamFields({ page, form, keyNeed }: {

@@ -5,7 +5,7 @@
  */
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
-import type { Clock } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import type { z } from "zod";
 import type { AdminEnv } from "./auth.ts";

@@ -12,7 +12,8 @@ import type { RegistryView } from "../../store/store.ts";
 import type { InboundExchange } from "../../wire/exchange.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
-import { type AdminSession, AdminSessions, isSame, SESSION_MS } from "./sessions.ts";
+import { isSameSecret } from "../../core/digest.ts";
+import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
 
 /** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
 export interface AdminEnv {
@@ -160,7 +161,9 @@ export class AdminAuth {
 
   /** A token that clients have does not open the page, even when somebody made both the same. */
   #isAdmin(credential: string): boolean {
-    const isClients = this.#deps.registry.snapshot().tokens.some(({ secret }) => isSame(secret, credential));
+    const isClients = this.#deps.registry.snapshot().tokens.some(({ secret }) =>
+      isSameSecret(secret, credential)
+    );
     return this.#sessions.isAdminToken(credential) && !isClients;
   }
 
@@ -229,7 +232,7 @@ function isOriginOurs(c: Context<AdminEnv>): boolean {
 
 async function requireCsrfToken(c: Context<AdminEnv>, expected: string): Promise<void> {
   const given = c.req.header(CSRF_HEADER) ?? await fieldOf(c);
-  if (given !== undefined && isSame(given, expected)) return;
+  if (given !== undefined && isSameSecret(given, expected)) return;
   throw new RouterError(403, "cross_site", "The page is out of date; load it again and repeat what you did");
 }
 

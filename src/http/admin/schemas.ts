@@ -4,28 +4,15 @@
  * Owns the bounds of every input. Answers are described, not checked: the service's types are what makes them.
  */
 import { z } from "zod";
-import type { Outcome } from "../../core/types.ts";
+import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
 
 const MAX_TEXT_LENGTH = 4_096;
 const MAX_PATTERNS = 200;
 const MAX_ALIASES = 1_000;
 
-const OUTCOMES = [
-  "complete",
-  "upstream_error",
-  "no_upstream",
-  "upstream_cut",
-  "idle_timeout",
-  "error_event",
-  "empty",
-  "client_gone",
-  "crashed",
-  "in_flight",
-] as const satisfies readonly Outcome[];
-
 const text = z.string().max(MAX_TEXT_LENGTH);
 const pattern = z.string().min(1).max(200).regex(/^[^,\p{C}]+$/u, "no commas, no control characters");
-const authStyle = z.enum(["bearer", "x-api-key", "api-key"]);
+const authStyle = z.enum(AUTH_STYLES);
 const milliseconds = z.number().describe("milliseconds since the Unix epoch");
 
 const upstreamFields = {

@@ -4,7 +4,7 @@
  * Owns what is kept in memory of all that, always bounded. Session ids are kept as digests only. Knows nothing of
  * HTTP.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { isSameSecret, sha256 } from "../../core/digest.ts";
 
 /** What a request that may pass was let in by. */
 export interface AdminSession {
@@ -81,19 +81,11 @@ export class AdminSessions {
 
 /** Whether a credential is the admin token; null: there is none, and nothing is. */
 export function opensAdmin(credential: string, adminToken: string | null): boolean {
-  return adminToken !== null && isSame(credential, adminToken);
-}
-
-/** Compares digests, in a time that tells nothing about either. */
-export function isSame(a: string, b: string): boolean {
-  return timingSafeEqual(
-    createHash("sha256").update(a).digest(),
-    createHash("sha256").update(b).digest(),
-  );
+  return adminToken !== null && isSameSecret(credential, adminToken);
 }
 
 function digestOf(text: string): string {
-  return createHash("sha256").update(text).digest("base64url");
+  return sha256(text).toString("base64url");
 }
 
 function randomText(): string {

@@ -4,7 +4,7 @@
  * Owns the bound of what waits for a slow reader, and that a stream ends when its reader leaves or the server stops.
  * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
-import type { Clock, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
 import { RouterError } from "../../core/errors.ts";
 
 const HEARTBEAT_MS = 15_000;

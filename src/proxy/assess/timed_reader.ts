@@ -1,7 +1,7 @@
 /**
  * Reads a body with a limit on each wait, without losing the read that was late.
  */
-import type { Clock } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { ByteSource, LendingSource } from "../../wire/byte_source.ts";
 
 export type TimedRead =

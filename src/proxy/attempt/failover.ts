@@ -14,7 +14,8 @@ import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../../c
 import type { HeaderView } from "../../core/header_fields.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
-import { ASIS, type CapturedReply, type Clock, type EndpointKind, type Upstream } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import { ASIS, type CapturedReply, type EndpointKind, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import {
   deadlineError,

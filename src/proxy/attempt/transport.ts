@@ -6,7 +6,8 @@
  */
 import { Cancellation } from "../../core/cancellation.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
-import type { AttemptOutcome, Clock, Inbound, Upstream } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { withModel } from "../../core/model_alias.ts";

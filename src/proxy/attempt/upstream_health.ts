@@ -13,7 +13,8 @@ import {
   transition,
 } from "../../core/breaker.ts";
 import type { UpstreamStanding } from "../../core/policy.ts";
-import type { Clock, Upstream } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Upstream } from "../../core/types.ts";
 
 /** Weight of the newest sample in the smoothed latency. */
 const LATENCY_WEIGHT = 0.2;

@@ -5,7 +5,7 @@
  * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
  */
 import { LinkedList, type ListNode } from "../../core/linked_list.ts";
-import type { Clock, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
 import type { RecordSink } from "../../store/store.ts";
 import type { RequestLedger } from "./request_ledger.ts";
 

@@ -8,15 +8,15 @@ import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from
 import type { SecretSet } from "../../core/secret_set.ts";
 import { OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
-import {
-  type Attempt,
-  type CapturedReply,
-  type Clock,
-  type ErrorClass,
-  type Inbound,
-  type Outcome,
-  type RequestRecord,
-  type Upstream,
+import type { Clock } from "../../core/clock.ts";
+import type {
+  Attempt,
+  CapturedReply,
+  ErrorClass,
+  Inbound,
+  Outcome,
+  RequestRecord,
+  Upstream,
 } from "../../core/types.ts";
 import type { RequestText } from "./request_text.ts";
 

@@ -2,8 +2,9 @@
  * What happens once when a request has ended: the record goes to the sink, metrics count it, the log tells
  * it, an alert is raised if one is due.
  */
-import { CLIENT_MISTAKES } from "../../core/outcome.ts";
-import type { Clock, RequestRecord } from "../../core/types.ts";
+import { deservesAlert } from "../../core/outcome.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { RequestRecord } from "../../core/types.ts";
 import type { Notifier } from "../../notify/notifier.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { RecordSink } from "../../store/store.ts";
@@ -29,7 +30,7 @@ export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Endi
   deps.observer.requestSettled(ledger.inbound.kind, record, upstreamName);
   deps.logRequest(record, upstreamName);
   if (record.outcome === "complete" && record.model !== null) deps.notifier.served(record.model);
-  if (deservesAlert(record)) {
+  if (deservesAlert(record.outcome, record.status)) {
     deps.notifier.raise({
       type: "request_failed",
       ip: record.ip,
@@ -45,28 +46,6 @@ export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Endi
 /** Writes the record again, for a reply that went on after its own end marker. */
 export function resettle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
   return withinLimit(deps, deps.sink.write(ledger.resettle(ending)));
-}
-
-function deservesAlert(record: RequestRecord): boolean {
-  switch (record.outcome) {
-    case "complete":
-    case "client_gone":
-    case "in_flight":
-    case "empty":
-    // Settled as such only when somebody stops the router.
-    case "crashed":
-      return false;
-    case "upstream_error":
-      return !CLIENT_MISTAKES.has(record.status);
-    case "no_upstream":
-      return record.status >= 500;
-    case "upstream_cut":
-    case "idle_timeout":
-    case "error_event":
-      return true;
-    default:
-      return record.outcome satisfies never;
-  }
 }
 
 /** Resolves when it was written, or is late. */

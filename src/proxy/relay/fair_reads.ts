@@ -8,7 +8,7 @@
  *
  * @see https://docs.rs/tokio/latest/tokio/task/coop/
  */
-import type { Clock } from "../../core/types.ts";
+import type { Clock } from "../../core/clock.ts";
 
 /** Pieces between two looks at the clock. */
 const LOOK_PIECES = 64;

@@ -6,7 +6,7 @@
  */
 import type { Capture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { Clock, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
 import type { InboundExchange } from "../../wire/exchange.ts";
 import type { SecretMask } from "./masking.ts";
 import type { FairReadScheduler } from "./fair_reads.ts";

@@ -4,7 +4,7 @@
  * Owns every statement on `openai_upstreams` and `config_kvs`. Must not validate rows that people typed by
  * hand (see upstream_row.ts) and must not touch `records`.
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "../../core/digest.ts";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { ClientToken } from "../../core/types.ts";
@@ -318,7 +318,7 @@ function splitTokens(value: string): string[] {
 }
 
 function digest(secret: string): string {
-  return createHash("sha256").update(secret).digest("hex");
+  return sha256(secret).toString("hex");
 }
 
 /** Names are a convenience: what is not a JSON object of texts counts as no names. */

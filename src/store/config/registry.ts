@@ -5,7 +5,8 @@
  * given out; the last good one stays while the database cannot be read.
  */
 import { messageOf } from "../../core/errors.ts";
-import type { Clock, OrderPolicy, TimerId, Upstream } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
+import type { OrderPolicy, Upstream } from "../../core/types.ts";
 import { adminTokenOf } from "./initial_tokens.ts";
 import type { ConfigStore, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";

@@ -3,7 +3,7 @@
  *
  * Owns what a usable upstream is; pure. Messages never hold the key or the endpoint, which may carry one.
  */
-import type { AuthStyle, Upstream } from "../../core/types.ts";
+import { AUTH_STYLES, type AuthStyle, type Upstream } from "../../core/types.ts";
 import type { UpstreamRow } from "../store.ts";
 
 export type UpstreamRowResult =
@@ -13,8 +13,6 @@ export type UpstreamRowResult =
 
 /** Larger delays make timers fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-
-const AUTH_STYLES: readonly AuthStyle[] = ["bearer", "x-api-key", "api-key"];
 
 // deno-lint-ignore no-control-regex -- control characters are what it looks for
 const CONTROL_CHARACTERS = /[\x00-\x1f\x7f]+/g;

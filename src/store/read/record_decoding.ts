@@ -3,6 +3,7 @@
  *
  * Owns the translation, of our rows and of the Go program's. Pure.
  */
+import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { Attempt, ErrorClass, Outcome, ToolCall } from "../../core/types.ts";
@@ -39,8 +40,6 @@ export const SELECT_RECORDS =
   `SELECT id, is_stream, elapsed_time, first_byte_ms, first_token_ms, status, upstream_id,
   attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, request_bytes, response_bytes,
   is_truncated, ${asBlobs(TEXT_COLUMNS)} FROM records`;
-
-const NANOSECONDS_PER_MS = 1e6;
 
 const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
 /** More of a text than this is not looked at. */

@@ -4,6 +4,7 @@
  * Owns everything but `text`, which is the search's (search_query.ts). Pure. Every value is a parameter, and
  * every column of the condition is in the index `idx_records_list`, so that no body is read to decide.
  */
+import { DAY_MS } from "../../core/units.ts";
 import { toGoTime } from "../database/go_time.ts";
 import type { RecordFilter } from "../store.ts";
 
@@ -13,7 +14,6 @@ export interface Condition {
   readonly params: readonly (string | number)[];
 }
 
-const DAY_MS = 86_400_000;
 const MIN_TIME_MS = Date.UTC(1, 0, 1);
 const MAX_TIME_MS = Date.UTC(9998, 11, 31);
 /** SQLite refuses patterns that are longer than 50,000 bytes; no model has such a name. */

@@ -3,6 +3,7 @@
  *
  * Owns the translation of such rows. Never writes.
  */
+import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../../core/cut_text.ts";
 import type { Outcome, Usage } from "../../core/types.ts";
@@ -41,8 +42,6 @@ const REPLY_BYTES = 4 * REPLY_LENGTH;
 const HIT_TEXT_BYTES = 128 * 1024;
 /** Rows of older versions may hold longer names; they are shown cut. */
 const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);
-const NANOSECONDS_PER_MS = 1e6;
-
 const STARTS = ["response", "tool_calls", "error", "reasoning"];
 
 const SELECT_SUMMARIES = `SELECT id, is_stream, elapsed_time, first_token_ms, status, upstream_id, attempts,

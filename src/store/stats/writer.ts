@@ -8,6 +8,7 @@
  * up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the writer's
  * connection.
  */
+import { DAY_MS, NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
 import type { ErrorClass, Outcome } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
@@ -20,11 +21,8 @@ import type { Row } from "../read/record_decoding.ts";
 const MAX_STEP_ROWS = 256;
 const MAX_STEP_MS = 2;
 const PRUNE_MS = 60_000;
-const NANOSECONDS_PER_MS = 1e6;
 /** Before any row that is looked at; 31 days, with margin for the offsets of local times. */
 const OLDEST_DAYS = 33;
-const DAY_MS = 86_400_000;
-
 /** The columns that {@link toCounted} reads. */
 export const COUNTED_COLUMNS =
   `id, status, upstream_id, elapsed_time, first_token_ms, input_tokens, output_tokens,

@@ -4,6 +4,7 @@
  * Owns the walk over `idx_records_created_at` and what the times in it mean. Never writes. The walk is made in
  * passes: within one it only goes on, and after one it rests, so that looking for nothing costs nothing.
  */
+import { DAY_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "../database/go_time.ts";
 import { prepared } from "../database/statements.ts";
@@ -30,7 +31,6 @@ export interface AgedRow {
 /** Rows that one call of {@link AgeScan.next} gives at most. */
 export const SCAN_ROWS = 256;
 const PASS_REST_MS = 5_000;
-const DAY_MS = 86_400_000;
 /** The Go program wrote local times; the farthest east is UTC+14. */
 const MAX_OFFSET_MS = 14 * 3_600_000;
 

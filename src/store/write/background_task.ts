@@ -4,7 +4,7 @@
  * Owns how much of the thread's time it takes: after each step it rests for a multiple of what the step took, a large one
  * while records are being written, because each step makes those wait that come meanwhile.
  */
-import type { Clock, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
 
 export interface ChoreOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer" | "clearTimer">;

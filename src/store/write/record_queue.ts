@@ -5,9 +5,11 @@
  * this thread goes on; what arrives meanwhile waits, and the next batch is all of it. A record leaves the queue only
  * after its commit, or when it is dropped and counted. Never touches SQLite.
  */
+import { DEFAULT_BUSY_TIMEOUT_MS } from "../database/connection.ts";
 import { setImmediate } from "node:timers";
 import { messageOf } from "../../core/errors.ts";
-import type { Clock, RequestRecord, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
+import type { RequestRecord } from "../../core/types.ts";
 import { systemProcesses, thisProcess } from "../database/processes.ts";
 import { packRecord } from "./packed_record.ts";
 import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
@@ -55,7 +57,6 @@ export interface RecordWriterOptions {
 
 const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 const DEFAULT_CLOSE_LIMIT_MS = 5_000;
-const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
 const MAX_BATCH_RECORDS = 512;
 /** So many records go to the worker at once; fewer wait for the end of the event loop's turn. */
 const FULL_BATCH_RECORDS = 8;

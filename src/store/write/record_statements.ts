@@ -3,11 +3,10 @@
  *
  * Owns the order of the columns. Runs once per record on the writer's thread, so it allocates little.
  */
+import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
-
-const NANOSECONDS_PER_MS = 1e6;
 
 const COLUMNS = [
   "request_id",

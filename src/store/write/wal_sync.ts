@@ -8,7 +8,7 @@
  * A descriptor of one's own does no harm here: SQLite's locks are on the database and its `-shm`, not on the journal
  * (https://www.sqlite.org/walformat.html).
  */
-import type { Clock, TimerId } from "../../core/types.ts";
+import type { Clock, TimerId } from "../../core/clock.ts";
 
 /** Commits gather this long, so that a sync is worth its flush of the disk's cache. */
 const GATHER_MS = 20;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CoarseTimers } from "../../../src/server/coarse_timers.ts";
-import type { TimerId } from "../../../src/core/types.ts";
+import type { TimerId } from "../../../src/core/clock.ts";
 
 /** The runtime's timers, fired by hand: a busy machine must not decide what these tests say. */
 class HandTime {

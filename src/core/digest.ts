@@ -1,0 +1,15 @@
+/**
+ * SHA-256 digests, and the comparison of secrets.
+ */
+import type { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+
+/** 32 bytes. */
+export function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+/** Compares digests, so that the time taken tells nothing about either text. */
+export function isSameSecret(a: string, b: string): boolean {
+  return timingSafeEqual(sha256(a), sha256(b));
+}
