@@ -17,7 +17,9 @@ import { systemClock } from "../server/clock.ts";
 import { upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
-import { cannotListen, liveRegistry, secretsOf, type Serving, withServer } from "../server/server.ts";
+import { cannotListen } from "../server/listener.ts";
+import { secretsOf } from "../server/secrets.ts";
+import { liveRegistry, type Serving, withServer } from "../server/server.ts";
 
 /**
  * Serves until a signal ends it.
@@ -43,11 +45,15 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
   const registry = liveRegistry(database);
   const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
+  const { warn } = console;
+  // Deno warns once, on standard error, about a default of its own that a compiled program cannot change.
+  console.warn = (...words: unknown[]) => getLog("runtime").debug("{message}", { message: words.join(" ") });
   try {
     if (!settings.isAdminOff) warnOfShortToken(config);
     await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
     return EXIT.ok;
   } finally {
+    console.warn = warn;
     getLog("server").info("stopped");
     await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
   }

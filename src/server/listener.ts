@@ -1,0 +1,76 @@
+/**
+ * The address of a server: listens on it, and keeps the limits of connections.
+ */
+import type { Settings } from "../config/settings.ts";
+import { CommandError } from "../control/errors.ts";
+import { messageOf } from "../core/errors.ts";
+import { type AppDeps, createHandler, refusal } from "../http/app.ts";
+import { getLog } from "../observe/log.ts";
+import { denoProcessReadings, read } from "../observe/process_metrics.ts";
+import { ConnectionLimits } from "../wire/connection_limits.ts";
+import { HttpServer } from "../wire/server.ts";
+import { systemClock } from "./clock.ts";
+
+/** A client that does not take its reply is to be disconnected, and recorded, by the relay first. */
+const STALL_MARGIN_MS = 10_000;
+/** Connections that wait to be accepted; the system may allow fewer. */
+const BACKLOG = 4096;
+
+/** @throws CommandError */
+export function listen(
+  settings: Settings,
+  deps: AppDeps,
+): { readonly server: HttpServer; readonly address: Deno.NetAddr } {
+  const log = getLog("server");
+  let listener: Deno.TcpListener;
+  try {
+    listener = Deno.listen({ ...settings.listen, tcpBacklog: BACKLOG });
+  } catch (error) {
+    throw cannotListen(settings, error);
+  }
+  const max = connectionLimit(settings.maxConnections);
+  const server = new HttpServer(listener, {
+    clock: systemClock,
+    handle: createHandler(deps),
+    limits: max === null
+      ? null
+      : new ConnectionLimits({ max, isShared: (address) => deps.trustedProxies.trusts(address) }),
+    onTurnedAway: (count, reason) => {
+      const words = reason === "full"
+        ? "{count} connections were closed: there are as many as --max-connections allows"
+        : "{count} connections were closed: one address has a quarter of all (--max-connections); name proxies with --trusted-proxy";
+      log.warn(words, { count });
+    },
+    writeTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
+    bodyTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
+    refusal: (error) => {
+      deps.observer.requestRefused(error.status, error.code);
+      return refusal(error, deps.browserGuard.headersFor(null));
+    },
+    onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
+  });
+  return { server, address: listener.addr };
+}
+
+/** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */
+const RESERVED_DESCRIPTORS = 64;
+const MIN_CONNECTIONS = 8;
+
+/** The configured number of client connections, or fewer where the process may not open one to an upstream for each. */
+function connectionLimit(configured: number | null): number | null {
+  const descriptors = read(denoProcessReadings().maxFds);
+  if (configured === null || descriptors === null) return configured;
+  const affordable = Math.max(MIN_CONNECTIONS, Math.floor((descriptors - RESERVED_DESCRIPTORS) / 2));
+  if (affordable >= configured) return configured;
+  getLog("server").warn(
+    "{descriptors} open files are allowed (ulimit -n): enough for {affordable} connections of clients, not for {told}",
+    { descriptors, affordable, told: configured },
+  );
+  return affordable;
+}
+
+/** Why an address cannot be listened on, and what to do. */
+export function cannotListen({ listen: { hostname, port } }: Settings, error: unknown): CommandError {
+  const reason = error instanceof Deno.errors.AddrInUse ? "the address is in use" : messageOf(error);
+  return new CommandError(`Cannot listen on ${hostname}:${port}: ${reason}; choose another with --addr`);
+}

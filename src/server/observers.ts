@@ -1,0 +1,50 @@
+/**
+ * What watches a server: metrics, and the alerts.
+ */
+import type { Settings } from "../config/settings.ts";
+import { VERSION } from "../config/version.ts";
+import { AlertNotifier } from "../notify/alerts.ts";
+import { channelsOf } from "../notify/channels.ts";
+import { getLog } from "../observe/log.ts";
+import { Metrics } from "../observe/metrics.ts";
+import { redactor } from "../observe/redact.ts";
+import { systemClock } from "./clock.ts";
+
+export interface Observers {
+  readonly metrics: Metrics;
+  /** To be closed. */
+  readonly notifier: AlertNotifier;
+}
+
+/** @param instance names this process in alerts */
+export function makeObservers(
+  settings: Settings,
+  { secrets, instance }: { readonly secrets: () => readonly string[]; readonly instance: string },
+): Observers {
+  const metrics = new Metrics({
+    version: VERSION,
+    deno: Deno.version.deno,
+    databaseBytes: () => databaseBytes(settings.database),
+  });
+  const notifier = new AlertNotifier({
+    channels: channelsOf(settings.alerts, { fetch, clock: systemClock, instance }),
+    clock: systemClock,
+    redact: redactor(secrets),
+    onSent: (channel, result, error) => {
+      metrics.alertSent(channel, result);
+      if (error !== null) getLog("notify").warn("{message}", { message: error.message });
+    },
+  });
+  return { metrics, notifier };
+}
+
+/** The file and its write-ahead log. */
+function databaseBytes(path: string): number {
+  let bytes = Deno.statSync(path).size;
+  try {
+    bytes += Deno.statSync(`${path}-wal`).size;
+  } catch {
+    // There is no log while nothing has been written.
+  }
+  return bytes;
+}
