@@ -59,7 +59,7 @@ export const SETTING_FLAGS = [
     value: "number",
     group: "Listening",
     description:
-      "clients' connections at once, a quarter of them for one address (trusted proxies and this machine: all); further ones are closed",
+      "client connections at once, at most a quarter of them from one address (trusted proxies and this machine: all); further ones are closed",
     default: "8192",
   },
   {
@@ -68,7 +68,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_MAX_CONCURRENT",
     value: "number",
     group: "Listening",
-    description: "requests under way at once; further ones get a 429",
+    description: "requests in flight at once; further ones get a 429",
     default: "none",
   },
   {
@@ -77,7 +77,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_MAX_HELD",
     value: "size",
     group: "Listening",
-    description: "memory for all replies that are being proved; over it, replies are relayed as they come",
+    description: "memory for replies held back by the gate; above it, replies are relayed as they arrive",
     default: "256MiB",
   },
   {
@@ -87,7 +87,7 @@ export const SETTING_FLAGS = [
     value: "size",
     group: "Listening",
     description:
-      "memory for all request bodies that come in or wait to be sent; over it, further ones get 429",
+      "memory for request bodies that are arriving or waiting to be sent; above it, further ones get a 429",
     default: "512MiB",
   },
   {
@@ -96,7 +96,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_CLIENT_TIMEOUT",
     value: "seconds",
     group: "Listening",
-    description: "a client that sends or takes nothing for this long is cut off",
+    description: "a client that neither sends nor receives for this long is disconnected",
     default: "300",
   },
   {
@@ -105,7 +105,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_TRUSTED_PROXY",
     value: "networks",
     group: "Listening",
-    description: "proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8,::1",
+    description: "proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8,::1",
     default: "none",
   },
   {
@@ -171,7 +171,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_GATE_MS",
     value: "ms",
     group: "Failover",
-    description: "how long a stream is held back while it has shown no content",
+    description: "how long a stream without content is held back",
     default: "5000",
   },
   {
@@ -198,7 +198,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_DEADLINE",
     value: "seconds",
     group: "Failover",
-    description: "one limit over all attempts, until an upstream is chosen",
+    description: "time limit for all attempts together, until an upstream is chosen",
     default: "none",
   },
   {
@@ -217,7 +217,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_RECORD_BODY_LIMIT",
     value: "size",
     group: "Records",
-    description: "request bodies above this are described, not stored",
+    description: "larger request bodies are described, not stored",
     default: "1MiB",
   },
   {
@@ -227,7 +227,7 @@ export const SETTING_FLAGS = [
     value: "level",
     group: "Records",
     description:
-      "normal survives a crash of the program, and loses the last moments in a loss of power; full waits for the disk",
+      "normal survives a crash of the program and may lose the last moments in a power failure; full waits for the disk",
     default: "normal",
   },
   {
@@ -236,7 +236,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_KEEP_DAYS",
     value: "days",
     group: "Records",
-    description: "records that are older are deleted",
+    description: "older records are deleted",
     default: "none",
   },
   {
@@ -245,7 +245,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_KEEP_BODIES_DAYS",
     value: "days",
     group: "Records",
-    description: "request and reply texts that are older are deleted; the rest of the record stays",
+    description: "older request and reply texts are deleted; the rest of the record stays",
     default: "none",
   },
   {
@@ -254,7 +254,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_MAX_DB_SIZE",
     value: "size",
     group: "Records",
-    description: "above this size of the database, such as 10GiB, the oldest records are deleted",
+    description: "when the database is larger than this, such as 10GiB, the oldest records are deleted",
     default: "none",
   },
   {
