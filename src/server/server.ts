@@ -5,7 +5,7 @@
  */
 import { CommandError } from "../control/errors.ts";
 import { ulid } from "ulid";
-import { createCapture } from "../capture/capture.ts";
+import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import type { BreakerState } from "../core/breaker.ts";
 import { messageOf } from "../core/errors.ts";

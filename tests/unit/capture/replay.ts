@@ -1,6 +1,6 @@
 /** Runs bytes through a capture, cut as a test wants them. */
-import { type Capture, type CaptureOptions, createCapture } from "../../../src/capture/capture.ts";
-import type { CaptureProgress } from "../../../src/capture/capture.ts";
+import type { Capture, CaptureOptions, CaptureProgress } from "../../../src/capture/capture.ts";
+import { createCapture } from "../../../src/capture/create.ts";
 import type { CapturedReply, EndpointKind } from "../../../src/core/types.ts";
 
 const FIXTURES = new URL("../../fixtures/streams/", import.meta.url);
