@@ -2,9 +2,21 @@
  * Every environment variable that the program reads, by name, so that an executable can be built that may
  * read these and no others.
  */
-import { ALERT_VARIABLES } from "./alerts.ts";
 import { SETTING_FLAGS } from "./flags.ts";
-import type { Environment } from "./settings.ts";
+
+/** Environment variables by name; an empty value counts as unset. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** For help and documentation. */
+export const ALERT_VARIABLES: readonly { readonly variable: string; readonly description: string }[] = [
+  { variable: "FEISHU_WEBHOOK", description: "alerts go to this Feishu bot" },
+  { variable: "FEISHU_SECRET", description: "signs them, if the bot asks for a signature" },
+  { variable: "MATRIX_API", description: "alerts are posted to this URL, as the Go program did" },
+  { variable: "MATRIX_HOMESERVER", description: "alerts go to a Matrix room; needs the next two" },
+  { variable: "MATRIX_ROOM", description: "the room's id, such as !abc:example.org" },
+  { variable: "MATRIX_TOKEN", description: "the access token of the account that posts" },
+  { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
+];
 
 /** Name the proxy on the way out, where there is one; the runtime's `fetch` reads them. */
 export const PROXY_VARIABLES: readonly string[] = [

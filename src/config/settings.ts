@@ -7,7 +7,8 @@
 import { z } from "zod";
 import type { Cidr } from "../core/client_ip.ts";
 import type { OrderPolicy } from "../core/types.ts";
-import { parseAlerts } from "./alerts.ts";
+import { type AlertSettings, parseAlerts } from "./alerts.ts";
+import type { Environment } from "./environment.ts";
 import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
 import {
   choicesOf,
@@ -73,18 +74,6 @@ export interface Settings {
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
 }
-
-/** Where alerts go; null: that channel is off. URLs and tokens here are secrets. */
-export interface AlertSettings {
-  readonly feishu: { readonly webhook: string; readonly secret: string | null } | null;
-  /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */
-  readonly matrixApi: string | null;
-  readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
-  readonly webhook: string | null;
-}
-
-/** Environment variables by name; an empty value counts as unset. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
 export interface SettingsInput {

@@ -4,7 +4,7 @@
  * Owns the wire form of each channel, its deadline and its single retry. An error's message says which
  * channel failed and why; it never contains the URL, which is a secret, so a fetch error is never its cause.
  */
-import type { AlertSettings } from "../config/settings.ts";
+import type { AlertSettings } from "../config/alerts.ts";
 import { withoutTrailingSlashes } from "../core/slashes.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Alert } from "./notifier.ts";

@@ -2,9 +2,9 @@
  * Every setting by its flag and by its variable: what is accepted, what is refused, and how it is said.
  */
 import assert from "node:assert/strict";
+import type { Environment } from "../../../src/config/environment.ts";
 import { SETTING_FLAGS } from "../../../src/config/flags.ts";
 import {
-  type Environment,
   parseDatabasePath,
   parseSettings,
   type Settings,
