@@ -6,6 +6,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
+import { isDigit, isNumberEnd, nextInNumber, numberStart } from "./json_number.ts";
 
 /** Half-open range of characters, from the beginning of the text. */
 export interface Span {
@@ -50,15 +51,7 @@ const IN_UNICODE = 8;
 const IN_LITERAL = 9;
 /** After the whole text's value. */
 const DONE = 10;
-// Within a number; nothing but a number's states may follow here.
-const AFTER_MINUS = 11;
-const AFTER_ZERO = 12;
-const IN_INTEGER = 13;
-const AFTER_POINT = 14;
-const IN_FRACTION = 15;
-const AFTER_EXPONENT = 16;
-const AFTER_EXPONENT_SIGN = 17;
-const IN_EXPONENT = 18;
+// Larger states are those of a number, see json_number.ts.
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -67,10 +60,6 @@ const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
 const OPENING_BRACKET = 0x5b;
 const CLOSING_BRACKET = 0x5d;
-const MINUS = 0x2d;
-const PLUS = 0x2b;
-const POINT = 0x2e;
-const ZERO = 0x30;
 const SPACE = 0x20;
 
 const MARK = 0xfeff;
@@ -167,26 +156,27 @@ export class JsonMemberScanner {
           }
           if (--this.#left === 0) this.#valueEnded(at);
           break;
-        case AT_VALUE:
-        case AT_FIRST_ITEM:
-        case AT_FIRST_KEY:
-        case AT_KEY:
-        case AT_COLON:
-        case AFTER_VALUE:
-        case DONE:
-          at = this.#structure(text, at);
+        default:
+          at = this.#state > DONE ? this.#number(text, at) : this.#structure(text, at);
           if (this.#problem !== null) return;
-          break;
-        default: {
-          const next = nextInNumber(this.#state, text.charCodeAt(at));
-          if (next !== null) {
-            this.#state = next;
-            at++;
-          } else if (isNumberEnd(this.#state)) this.#valueEnded(at);
-          else return this.#fail("a number is malformed");
-        }
       }
     }
+  }
+
+  /** Reads the characters of a number; the index of the first one behind it. */
+  #number(text: string, from: number): number {
+    let state = this.#state;
+    let at = from;
+    for (; at < text.length; at++) {
+      const next = nextInNumber(state, text.charCodeAt(at));
+      if (next === null) break;
+      state = next;
+    }
+    this.#state = state;
+    if (at === text.length) return at;
+    if (isNumberEnd(state)) this.#valueEnded(at);
+    else this.#fail("a number is malformed");
+    return at;
   }
 
   /** Goes through what stands between strings, numbers and words; the index of the first character of those. */
@@ -235,15 +225,10 @@ export class JsonMemberScanner {
         this.#isObject.push(code === OPENING_BRACE);
         this.#state = code === OPENING_BRACE ? AT_FIRST_KEY : AT_FIRST_ITEM;
         return;
-      case MINUS:
-        this.#state = AFTER_MINUS;
-        return;
-      case ZERO:
-        this.#state = AFTER_ZERO;
-        return;
       default: {
-        if (isDigit(code)) {
-          this.#state = IN_INTEGER;
+        const number = numberStart(code);
+        if (number !== null) {
+          this.#state = number;
           return;
         }
         const literal = LITERALS.find((word) => word.charCodeAt(0) === code);
@@ -346,44 +331,6 @@ function unescaped(key: string): string {
   } catch {
     return "";
   }
-}
-
-/** Whether a number may end in that state. */
-function isNumberEnd(state: number): boolean {
-  return state === AFTER_ZERO || state === IN_INTEGER || state === IN_FRACTION || state === IN_EXPONENT;
-}
-
-/** The state after one more character of a number; null when the character is none of it. */
-function nextInNumber(state: number, code: number): number | null {
-  const isDigitNow = isDigit(code);
-  switch (state) {
-    case AFTER_MINUS:
-      if (code === ZERO) return AFTER_ZERO;
-      return isDigitNow ? IN_INTEGER : null;
-    case AFTER_ZERO:
-    case IN_INTEGER:
-      if (isDigitNow && state === IN_INTEGER) return IN_INTEGER;
-      if (code === POINT) return AFTER_POINT;
-      return isExponentMark(code) ? AFTER_EXPONENT : null;
-    case AFTER_POINT:
-      return isDigitNow ? IN_FRACTION : null;
-    case IN_FRACTION:
-      if (isDigitNow) return IN_FRACTION;
-      return isExponentMark(code) ? AFTER_EXPONENT : null;
-    case AFTER_EXPONENT:
-      if (code === PLUS || code === MINUS) return AFTER_EXPONENT_SIGN;
-      return isDigitNow ? IN_EXPONENT : null;
-    default:
-      return isDigitNow ? IN_EXPONENT : null;
-  }
-}
-
-function isDigit(code: number): boolean {
-  return code >= ZERO && code <= 0x39;
-}
-
-function isExponentMark(code: number): boolean {
-  return code === 0x65 || code === 0x45;
 }
 
 function isHexDigit(code: number): boolean {
