@@ -1,7 +1,7 @@
 /**
  * Makes the capture for one reply: by its encoding, its form and the kind of API call.
  *
- * Owns the choice only; must not look at any byte of a reply.
+ * Owns this choice only; must not look at the bytes of a reply.
  */
 import type { EndpointKind } from "../core/types.ts";
 import { type Capture, type CaptureOptions, DEFAULT_CAPTURE_LIMIT_BYTES } from "./capture.ts";
