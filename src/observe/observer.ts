@@ -3,10 +3,11 @@
  *
  * Owns the vocabulary of measurements. Label values must never be a token, a key or a raw path.
  */
+import type { BreakerState } from "../core/breaker.ts";
 import type { Attempt, EndpointKind, RequestRecord } from "../core/types.ts";
 
 /** State of an upstream's breaker, as shown in metrics and lists. */
-export type UpstreamState = "closed" | "open" | "half_open";
+export type UpstreamState = BreakerState["type"];
 
 /** Receives measurements; never throws, never blocks. */
 export interface Observer {
