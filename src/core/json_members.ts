@@ -1,8 +1,8 @@
 /**
- * Finds a few top-level members of a JSON text in one pass, piece by piece as it comes, without building objects.
+ * Finds a few top-level members of a JSON text in one pass, piece by piece, without building objects.
  *
- * Owns the grammar of RFC 8259, so that what it accepts is read the same way by every parser. Keeps no text but a
- * key that crosses two pieces; memory is bounded by {@link MAX_DEPTH}. Must not know what the members are for.
+ * Owns the grammar of RFC 8259: every parser reads what it accepts in the same way. Keeps no text except a key that
+ * spans two pieces; memory is bounded by {@link MAX_DEPTH}. Must not know what the members are for.
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
@@ -14,27 +14,27 @@ export interface Span {
   readonly end: number;
 }
 
-/** What a text said. */
+/** The result of scanning a text. */
 export interface JsonMembers {
   /** Why the text is not JSON; null when it is. */
   readonly problem: string | null;
-  /** Watched members that parsers read in different ways: they come twice, or their key is not in lower case. */
+  /** Watched members on which parsers differ: they occur twice, or their key is not in lower case. */
   readonly ambiguous: ReadonlySet<string>;
-  /** The value of each watched member that is there, quotes included; the last one if it comes again. */
+  /** The value of each watched member present, quotes included; the last one if it occurs again. */
   readonly spans: ReadonlyMap<string, Span>;
 }
 
 export interface ScannerOptions {
-  /** Also refuses control characters within strings, which costs a further pass. */
+  /** Also rejects control characters within strings, which costs a further pass. */
   readonly isStrict: boolean;
 }
 
-/** Bounds the memory for open brackets; most parsers refuse texts of far less (Go: 10,000, Python: about 1,000). */
+/** Bounds the memory for open brackets; most parsers refuse far less depth (Go: 10,000, Python: about 1,000). */
 export const MAX_DEPTH = 500_000;
-/** A longer key, as it is written, is none of the watched ones. */
+/** In characters as written; a longer key is not a watched one. */
 const MAX_KEY_LENGTH = 128;
 
-// States: what comes next, or what the next character is within.
+// States: what is expected next, or what the next character is inside of.
 const AT_VALUE = 0;
 /** After `[`. */
 const AT_FIRST_ITEM = 1;
@@ -51,7 +51,7 @@ const IN_UNICODE = 8;
 const IN_LITERAL = 9;
 /** After the whole text's value. */
 const DONE = 10;
-// Larger states are those of a number, see json_number.ts.
+// Larger states are those inside a number, see json_number.ts.
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -63,7 +63,7 @@ const CLOSING_BRACKET = 0x5d;
 const SPACE = 0x20;
 
 const MARK = 0xfeff;
-/** The mark in UTF-8, for texts of one character a byte. */
+/** The mark in UTF-8, for texts with one character per byte. */
 const MARK_BYTES = [0xef, 0xbb, 0xbf];
 
 const ESCAPES = '"\\/bfnrtu';
@@ -77,19 +77,19 @@ export class JsonMemberScanner {
   #ambiguous: Set<string> | null = null;
   #problem: string | null = null;
   #state = AT_VALUE;
-  /** For each open array or object, whether it is an object. */
+  /** For each open bracket, whether it is an object's. */
   readonly #isObject: boolean[] = [];
-  /** Length of the pieces before the one that is being read. */
+  /** Length of the pieces before the current one. */
   #offset = 0;
   /** The string being read is a key. */
   #isKey = false;
-  /** What has come of a top-level key that does not lie plainly in one piece. */
+  /** The start of a top-level key that has escapes or spans several pieces. */
   #key = "";
   /** The watched member whose value is being read. */
   #member: string | null = null;
   #memberStart = 0;
   #literal = "";
-  /** Of the literal, or of a `\u` escape. */
+  /** Characters left of the literal, or of a `\u` escape. */
   #left = 0;
 
   /** @param watched names of members, in lower case */
@@ -115,7 +115,7 @@ export class JsonMemberScanner {
 
   #scan(text: string): void {
     const { length } = text;
-    // The next of each from where it was looked for last: every character is searched once.
+    // The next position of each, searched again only once it is passed: every character is searched once.
     let quote = -1;
     let backslash = -1;
     let control = this.#isStrict ? -1 : length;
@@ -163,7 +163,7 @@ export class JsonMemberScanner {
     }
   }
 
-  /** Reads the characters of a number; the index of the first one behind it. */
+  /** Reads the characters of a number; returns the index after it. */
   #number(text: string, from: number): number {
     let state = this.#state;
     let at = from;
@@ -179,7 +179,7 @@ export class JsonMemberScanner {
     return at;
   }
 
-  /** Goes through what stands between strings, numbers and words; the index of the first character of those. */
+  /** Reads the characters between strings, numbers and literals; returns the index after the first of the next. */
   #structure(text: string, from: number): number {
     const open = this.#isObject;
     let state = this.#state;
@@ -242,13 +242,13 @@ export class JsonMemberScanner {
     }
   }
 
-  /** JSON does not allow a byte order mark before it, and nearly all parsers skip one. */
+  /** JSON does not allow a leading byte order mark, and nearly all parsers skip one. */
   #isMark(code: number, index: number): boolean {
     const isStart = this.#isObject.length === 0 && this.#state === AT_VALUE;
     return isStart && (code === MARK_BYTES[index] || (index === 0 && code === MARK));
   }
 
-  /** @param end index behind the value's last character */
+  /** @param end index after the value's last character */
   #valueEnded(end: number): void {
     const depth = this.#isObject.length;
     if (this.#member !== null && depth === 1) {
@@ -258,14 +258,14 @@ export class JsonMemberScanner {
     this.#state = depth === 0 ? DONE : AFTER_VALUE;
   }
 
-  /** A run of a top-level key's characters. */
+  /** Reads a run of characters of a top-level key. */
   #topLevelKey(
     text: string,
     run: { readonly start: number; readonly end: number; readonly isEnd: boolean },
   ): void {
     const length = run.end - run.start;
     if (run.isEnd && this.#key === "" && !this.#watched.some((name) => name.length === length)) {
-      // Nearly every key is told by its length, and was not escaped.
+      // The common case: no escape, and no watched key is of that length.
       this.#member = null;
       return;
     }
@@ -287,7 +287,7 @@ export class JsonMemberScanner {
     const name = this.#key.includes("\\") ? unescaped(this.#key) : this.#key;
     const folded = name.toLowerCase();
     if (!this.#watched.includes(folded)) return;
-    // Go's parser matches keys in any case; of a repeated one, some parsers take the first, some the last.
+    // Go's parser matches keys in any case; of repeated keys, some parsers take the first, some the last.
     if (folded !== name || this.#spans.has(name)) (this.#ambiguous ??= new Set()).add(folded);
     if (folded === name) this.#member = name;
   }
@@ -297,11 +297,11 @@ export class JsonMemberScanner {
   }
 }
 
-/** What is wrong with a character that may not stand there, by state. */
+/** What an unexpected character means, by state. */
 const PROBLEMS: Readonly<Record<number, string>> = {
   [AT_FIRST_KEY]: "a key of an object is not a string in double quotes",
   [AT_KEY]: "a key of an object is not a string in double quotes",
-  [AT_COLON]: "there is no colon behind a key",
+  [AT_COLON]: "there is no colon after a key",
   [AFTER_VALUE]: "there is no comma between two values",
   [DONE]: "something follows the value",
 };
@@ -324,7 +324,7 @@ function nextControl(text: string, from: number): number {
   return CONTROL.exec(text)?.index ?? text.length;
 }
 
-/** A key whose escapes were checked; with a raw control character, it is none of ours. */
+/** The key with its escapes decoded, which were checked before; "" when it holds a raw control character. */
 function unescaped(key: string): string {
   try {
     return String(JSON.parse(`"${key}"`));

@@ -1,8 +1,8 @@
 /**
  * The grammar of JSON numbers as a state machine, one character at a time.
  *
- * Owns the states from 11 on: the scanner of json_members.ts keeps them in one variable with its own, which are
- * smaller. Pure.
+ * Owns the states from 11 on; the scanner in json_members.ts keeps them in one variable with its own, smaller ones.
+ * Pure.
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259#section-6
  */
