@@ -1,12 +1,12 @@
 /**
  * The alert channels, from their environment variables.
  *
- * Owns which variables belong together. Never echoes a value: a webhook's URL is a secret.
+ * Owns which variables belong together. Must not echo a value: a webhook's URL is a secret.
  */
 import type { Environment } from "./environment.ts";
 import { SettingsError } from "./values.ts";
 
-/** Where alerts go; null: that channel is off. URLs and tokens here are secrets. */
+/** Where alerts go; null: that channel is off. Its URLs and tokens are secrets. */
 export interface AlertSettings {
   readonly feishu: { readonly webhook: string; readonly secret: string | null } | null;
   /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */

@@ -1,13 +1,13 @@
 /**
- * Every environment variable that the program reads, by name, so that an executable can be built that may
- * read these and no others.
+ * Every environment variable that the program reads, so that an executable can be built with permission for
+ * these only.
  */
 import { SETTING_FLAGS } from "./flags.ts";
 
 /** Environment variables by name; an empty value counts as unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** For help and documentation. */
+/** The variables of alerts, which have no flags; described for help and documentation. */
 export const ALERT_VARIABLES: readonly { readonly variable: string; readonly description: string }[] = [
   { variable: "FEISHU_WEBHOOK", description: "alerts go to this Feishu bot" },
   { variable: "FEISHU_SECRET", description: "signs them, if the bot asks for a signature" },
@@ -18,7 +18,7 @@ export const ALERT_VARIABLES: readonly { readonly variable: string; readonly des
   { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
 ];
 
-/** Name the proxy on the way out, where there is one; the runtime's `fetch` reads them. */
+/** Name the outbound proxy, if any; the runtime's `fetch` reads them. */
 export const PROXY_VARIABLES: readonly string[] = [
   "HTTP_PROXY",
   "http_proxy",

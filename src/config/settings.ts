@@ -30,7 +30,7 @@ import {
 
 export { SettingsError } from "./values.ts";
 
-/** Everything that `serve` can be told. Times are milliseconds, sizes are bytes. */
+/** All settings of `serve`. Times are milliseconds, sizes are bytes. */
 export interface Settings {
   readonly listen: { readonly hostname: string; readonly port: number };
   readonly database: string;
@@ -46,26 +46,26 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   /** Spans all attempts until the choice is final; null: none. */
   readonly deadlineMs: number | null;
-  /** `connect`: move on only after errors in which no byte of the request was answered. */
+  /** `connect`: move on only after errors before any answer. */
   readonly retryOn: "any" | "connect";
   readonly maxBodyBytes: number;
-  /** Connections of clients at once; null: any number. */
+  /** Simultaneous connections of clients; null: no limit. */
   readonly maxConnections: number | null;
-  /** Requests under way at once; null: any number. */
+  /** Simultaneous requests; null: no limit. */
   readonly maxConcurrent: number | null;
-  /** Memory for all replies whose choice is not final. */
+  /** Memory for all replies held back by the gate. */
   readonly maxHeldBytes: number;
-  /** Memory for all request bodies that are being received, or kept to be sent again. */
+  /** Memory for all request bodies that are being received, or kept for another attempt. */
   readonly maxReceivingBytes: number;
   /** How long a client may send, or take, nothing. */
   readonly clientTimeoutMs: number;
-  /** Networks whose X-Forwarded-For counts. */
+  /** Networks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly Cidr[];
   readonly recordBodyLimitBytes: number;
   readonly durability: "normal" | "full";
-  /** Records that are older are deleted; null: none. */
+  /** Older records are deleted; null: none. */
   readonly keepDays: number | null;
-  /** The texts of records that are older are deleted; null: none. */
+  /** The texts of older records are deleted; null: none. */
   readonly keepBodiesDays: number | null;
   /** For the database and its journal; null: no limit. */
   readonly maxDbSizeBytes: number | null;
@@ -129,14 +129,14 @@ const SCHEMAS = {
   }),
 } satisfies Record<SettingKey, z.ZodType>;
 
-/** The words that a setting accepts; none where anything else may stand. */
+/** The words that a setting accepts; none if it accepts other values. */
 export function settingChoices(setting: SettingFlag): readonly string[] {
   const schemas: Readonly<Record<string, z.ZodType>> = SCHEMAS;
   const schema = schemas[setting.key];
   return schema === undefined ? [] : choicesOf(schema);
 }
 
-/** Where a value came from, for messages. */
+/** A value and its source, for messages. */
 interface Given {
   readonly text: string | null;
   /** The flag or the variable that gave it. */

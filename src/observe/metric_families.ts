@@ -1,8 +1,8 @@
 /**
  * The metric families of `/v1/metrics`, grouped by what they measure.
  *
- * Owns names, help texts, labels and buckets; metrics.ts owns when they count and which label values are admitted.
- * Families appear in the exposition in the order in which they are made.
+ * Owns names, help texts, labels and buckets; metrics.ts owns when they count, and the label values. Families are
+ * exposed in the order in which they are made.
  */
 import { Counter, Gauge, Histogram, type Registry } from "./prometheus.ts";
 
@@ -82,7 +82,7 @@ export class FamilyMaker {
   }
 }
 
-/** What requests that ended were, took and used. */
+/** Requests that ended: how many, how long, and their tokens. */
 export interface RequestFamilies {
   readonly total: Counter<"kind" | "model" | "status" | "outcome">;
   readonly duration: Histogram<"kind" | "is_stream">;

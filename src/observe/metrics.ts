@@ -24,7 +24,7 @@ import {
   setOrRemove,
 } from "./process_metrics.ts";
 
-/** Distinct model labels; what comes later is counted as `other`. */
+/** Limit on distinct model labels; later models are counted as `other`. */
 const MAX_MODELS = 100;
 const MAX_MODEL_LENGTH = 100;
 
@@ -43,13 +43,13 @@ export interface MetricsOptions {
   readonly process?: ProcessReadings;
 }
 
-/** Counts everything that the program does, for Prometheus. */
+/** Records measurements for Prometheus. */
 export class Metrics implements Observer {
   readonly #registry = new Registry();
   readonly #models = new Set<string>();
   /** Upstreams that have series. */
   readonly #seenUpstreams = new Set<string>();
-  /** null until the first {@link upstreamsChanged}: until then every upstream is taken as configured. */
+  /** null until the first {@link upstreamsChanged}: until then every upstream counts as configured. */
   #configured: ReadonlySet<string> | null = null;
   readonly #attemptResults = new Set<string>();
   readonly #failoverReasons = new Set<string>();
@@ -128,8 +128,8 @@ export class Metrics implements Observer {
   }
 
   /**
-   * From the first call on, measurements of upstreams that are not in `names` are left out: a request that
-   * ends after its upstream was removed must not bring the series back. A new upstream starts as `closed`.
+   * From the first call on, measurements of upstreams not in `names` are ignored: a request that ends after its
+   * upstream was removed must not bring the series back. A new upstream starts as `closed`.
    */
   upstreamsChanged(names: readonly string[]): void {
     const before = this.#configured;
@@ -181,7 +181,7 @@ export class Metrics implements Observer {
     addTo(this.#requests.tokens, { upstream, model, type: "reasoning" }, usage.reasoningTokens);
   }
 
-  /** The model as requested while labels are left; clients choose it, so it must be bounded. */
+  /** The model as requested, while the limit allows: clients choose it, so labels must be bounded. */
   #modelLabel(model: string | null): string {
     if (model === null) return "none";
     if (this.#models.has(model)) return model;
@@ -196,7 +196,7 @@ export class Metrics implements Observer {
     return true;
   }
 
-  /** prom-client cannot remove by one label, so every combination that may exist is removed. */
+  /** prom-client cannot remove by one label, so every possible combination is removed. */
   #forget(upstream: string): void {
     this.#seenUpstreams.delete(upstream);
     this.#requests.firstToken.remove({ upstream });
@@ -211,12 +211,12 @@ export class Metrics implements Observer {
 
 type Labels<T extends string> = Partial<Record<T, string | number>>;
 
-/** prom-client throws on what is not a finite number. */
+/** prom-client throws on a value that is not a finite number. */
 function observeMs<T extends string>(histogram: Histogram<T>, labels: Labels<T>, durationMs: number): void {
   if (Number.isFinite(durationMs)) histogram.observe(labels, Math.max(0, durationMs) / 1000);
 }
 
-/** Upstreams report token counts, so they can be anything; what is no count is not counted. */
+/** Upstreams report token counts, so they can be anything; invalid counts are ignored. */
 function addTo<T extends string>(counter: Counter<T>, labels: Labels<T>, count: number | null): void {
   if (count !== null && Number.isSafeInteger(count) && count >= 0) counter.inc(labels, count);
 }
@@ -225,7 +225,7 @@ function isPlainLabel(model: string): boolean {
   return model.length <= MAX_MODEL_LENGTH && model.isWellFormed() && !/\p{Cc}/u.test(model);
 }
 
-/** Reasons and channels are words of ours; anything else would be an unbounded label. */
+/** Reasons and channels are words of this program; anything else would be an unbounded label. */
 function wordLabel(reason: string): string {
   return /^[a-z0-9_]{1,40}$/.test(reason) ? reason : "other";
 }
