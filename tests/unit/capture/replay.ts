@@ -1,4 +1,4 @@
-/** Runs bytes through a capture, cut as a test wants them. */
+/** Runs bytes through a capture, cut at the places that a test chooses. */
 import type { Capture, CaptureOptions, CaptureProgress } from "../../../src/capture/capture.ts";
 import { createCapture } from "../../../src/capture/create.ts";
 import type { CapturedReply, EndpointKind } from "../../../src/core/types.ts";
@@ -49,7 +49,7 @@ export function replay(
   return { reply, progress: { ...capture.progress } };
 }
 
-/** The offsets that cut `length` bytes into single ones. */
+/** The offsets that cut `length` bytes into single bytes. */
 export function everyByte(length: number): number[] {
   return Array.from({ length }, (_, index) => index + 1);
 }
