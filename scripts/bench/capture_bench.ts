@@ -1,7 +1,7 @@
 /**
  * Micro-benchmarks of the event-stream parser and of each kind of capture: `deno task bench:micro`.
  */
-import { createCapture } from "../../src/capture/capture.ts";
+import { createCapture } from "../../src/capture/create.ts";
 import { EventStreamParser } from "../../src/capture/sse.ts";
 import type { EndpointKind } from "../../src/core/types.ts";
 import { replyBody, streamEvents } from "./payloads.ts";

@@ -2,7 +2,7 @@
  * Micro-benchmarks of what runs per request and per event: `deno task bench:micro`.
  */
 import { TokenGuard } from "../../src/core/token_guard.ts";
-import { createCapture } from "../../src/capture/capture.ts";
+import { createCapture } from "../../src/capture/create.ts";
 import { classify } from "../../src/core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../src/core/policy.ts";
 import type { EndpointKind, Upstream } from "../../src/core/types.ts";

@@ -1,7 +1,8 @@
 /**
- * A growable run of bytes with a fixed ceiling.
+ * A growable byte buffer with a fixed limit.
  *
- * What is appended is copied, so that no caller's chunk is kept alive; only an adopted piece is kept as it is. Growth is by doubling, which keeps the total copying linear however small the pieces are.
+ * Appended chunks are copied, so that none is kept alive; an adopted chunk is kept without a copy. The capacity
+ * doubles, which keeps the total copying linear however small the chunks are.
  */
 
 const FIRST_CAPACITY_BYTES = 1024;
@@ -11,7 +12,7 @@ export class ByteBuffer {
   readonly #limitBytes: number;
   #storage: Uint8Array = new Uint8Array(0);
   #length = 0;
-  /** The storage is not somebody's piece. */
+  /** False while the storage is an adopted chunk. */
   #isOwn = false;
 
   constructor(limitBytes: number) {
@@ -34,7 +35,7 @@ export class ByteBuffer {
     return isWhole;
   }
 
-  /** Takes the first piece, which must not change afterwards, without a copy; false when it did not fit. */
+  /** Keeps the first chunk, which must never change, without a copy; false when it did not fit. */
   adopt(bytes: Uint8Array): boolean {
     if (this.#length > 0 || bytes.length > this.#limitBytes) return this.append(bytes);
     this.#storage = bytes;
@@ -48,7 +49,7 @@ export class ByteBuffer {
     return this.#storage.subarray(0, this.#length);
   }
 
-  /** Forgets the bytes, and gives a large storage back. */
+  /** Empties the buffer and releases a large storage. */
   clear(): void {
     this.#length = 0;
     if (this.#isOwn && this.#storage.length <= KEPT_CAPACITY_BYTES) return;

@@ -1,25 +1,15 @@
 /**
- * What a capture is: bytes of a reply in, what the reply said out.
+ * The interface of a capture: bytes of a reply in, what the reply said out.
  *
- * Owns the interface. A capture is pure, incremental and bounded; it never throws outward, never does I/O,
- * and never alters the bytes it is shown. The same object serves the commit gate (through
- * {@link CaptureProgress}) and the record (through {@link Capture.finish}), so that nothing is parsed twice.
+ * A capture is pure, incremental and bounded; it never throws, does no I/O, and never alters the bytes that it
+ * reads. The same object serves the commit gate (through {@link CaptureProgress}) and the record (through
+ * {@link Capture.finish}), so that nothing is parsed twice.
  */
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
-import { ChatReader } from "./readers/chat.ts";
-import { CompletionsReader } from "./readers/completions.ts";
-import { DocumentCapture } from "./document.ts";
-import { ReplyDraft } from "./draft.ts";
-import { EncodedCapture } from "./encoded.ts";
-import { EventStreamCapture } from "./event_stream.ts";
-import { MessagesReader } from "./readers/messages.ts";
-import { OpaqueReader } from "./readers/opaque.ts";
-import type { ReplyReader } from "./readers/reader.ts";
-import { ResponsesReader } from "./readers/responses.ts";
 
 /** What a stream has shown so far; read by the commit gate and the relay after each push. */
 export interface CaptureProgress {
-  /** The first content was seen (DESIGN section 5: text, refusal, reasoning or tool-call delta, ...). */
+  /** Content was seen: text, a refusal, reasoning, a tool call, ... (docs/architecture.md, "The gate"). */
   readonly hasContent: boolean;
   /** Any event that is not neutral was seen (neutral: comments, blank lines, `ping` events). */
   readonly hasEvents: boolean;
@@ -39,11 +29,11 @@ export interface CaptureProgress {
 export interface Capture {
   readonly progress: CaptureProgress;
   /**
-   * Shows the next bytes. Never throws.
-   * @param isLent they change afterwards: what is kept is copied. Default: they never change
+   * Reads the next bytes. Never throws.
+   * @param isLent the caller reuses their buffer, so what is kept is copied. Default: they never change
    */
   push(chunk: Uint8Array, isLent?: boolean): void;
-  /** What is known so far, for the row of a request that is still in flight. Does not disturb the capture. */
+  /** What is known so far, for the row of a request still in flight. The capture goes on as before. */
   partial(): CapturedReply;
   /**
    * Ends the capture and gives the result.
@@ -52,54 +42,19 @@ export interface Capture {
   finish(isCleanEnd: boolean): CapturedReply;
 }
 
-/** Text that is kept of one reply, and bytes of a document that are kept until it is parsed. */
+/** Limit on the text kept of one reply, and on the bytes of a document kept until it is parsed. */
 export const DEFAULT_CAPTURE_LIMIT_BYTES = 8 * 1024 * 1024;
 
 export interface CaptureOptions {
   readonly kind: EndpointKind;
   /** The reply's `content-type`. */
   readonly contentType: string | null;
-  /** By its label or by its first bytes; a JSON document that is labelled a stream is still read as one. */
+  /** By its label or its first bytes. A JSON document labelled as a stream is still read as a document. */
   readonly isEventStream: boolean;
   /** The reply's `content-encoding`; null, undefined and `identity` mean none. */
   readonly contentEncoding?: string | null;
-  /** From 400 on, a document's text is the body as it is. */
+  /** From 400 on, the text of a document is its raw body. */
   readonly status: number;
   /** Default {@link DEFAULT_CAPTURE_LIMIT_BYTES}. */
   readonly limitBytes?: number;
-}
-
-/** Makes the capture for one reply. */
-export function createCapture(options: CaptureOptions): Capture {
-  const encoding = (options.contentEncoding ?? "").trim().toLowerCase();
-  if (encoding === "" || encoding === "identity") return createPlainCapture(options);
-  return new EncodedCapture({
-    encoding,
-    contentType: options.contentType,
-    limitBytes: options.limitBytes ?? DEFAULT_CAPTURE_LIMIT_BYTES,
-    makePlain: () => createPlainCapture(options),
-  });
-}
-
-function createPlainCapture(options: CaptureOptions): Capture {
-  const { contentType, status, limitBytes = DEFAULT_CAPTURE_LIMIT_BYTES } = options;
-  const draft = new ReplyDraft(limitBytes);
-  const reader = createReader(options.kind, draft);
-  const asDocument = () => new DocumentCapture({ draft, reader, contentType, status, limitBytes });
-  return options.isEventStream ? new EventStreamCapture({ draft, reader, asDocument }) : asDocument();
-}
-
-function createReader(kind: EndpointKind, draft: ReplyDraft): ReplyReader {
-  switch (kind) {
-    case "chat":
-      return new ChatReader(draft);
-    case "completions":
-      return new CompletionsReader(draft);
-    case "responses":
-      return new ResponsesReader(draft);
-    case "messages":
-      return new MessagesReader(draft);
-    default:
-      return new OpaqueReader(draft, kind);
-  }
 }

@@ -1,8 +1,8 @@
 /**
  * The capture of a reply that is one document: JSON, other text, or binary.
  *
- * Owns the bounded copy of the body and the question what it is. Nothing is parsed before the end; binary
- * is not kept at all.
+ * Owns the bounded copy of the body and the decision what it is. Nothing is parsed before the end; binary
+ * bodies are not kept.
  */
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
@@ -13,7 +13,7 @@ import { isCostlyJson } from "./json_cost.ts";
 import { asObject, errorMessageOf, isErrorOnly, parseJson } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
 
-/** Enough of a body to tell text from binary. */
+/** Enough of a body to distinguish text from binary. */
 const SNIFFED_BYTES = 512;
 const MAX_UTF8_TAIL_BYTES = 3;
 const BINARY_TYPES = /^(audio|image|video|font)\/|^application\/(pdf|zip|gzip|zstd|x-tar|wasm)\b/i;
@@ -99,7 +99,7 @@ export class DocumentCapture implements Capture {
     return this.#reader.isOpaque || this.#status >= 400;
   }
 
-  /** Reads the body; true when it is whole as far as its form can tell. */
+  /** Reads the body; true when, judged by its form, it is whole. */
   #read(): boolean {
     const text = decode(this.#body.view());
     if (this.#hasOverflowed || isCostlyJson(text)) {
@@ -133,7 +133,7 @@ export class DocumentCapture implements Capture {
     return this.#reader.isOpaque;
   }
 
-  /** A stream that nothing has announced. */
+  /** Reads an event stream that has no label. */
   #readAsEventStream(): boolean {
     const { bytes } = this.#draft;
     const stream = new EventStreamCapture({ draft: this.#draft, reader: this.#reader });
@@ -156,7 +156,7 @@ export class DocumentCapture implements Capture {
   }
 }
 
-/** The line that stands for a body that is not kept: `audio/mpeg, 12345 bytes`. */
+/** Describes a body that is not kept: `audio/mpeg, 12345 bytes`. */
 export function describeBytes(what: string, bytes: number): string {
   return `${what}, ${bytes} bytes`;
 }
@@ -173,7 +173,7 @@ function decode(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** Whether bytes are UTF-8 without NUL, give or take a last character that was cut. */
+/** Whether bytes are UTF-8 without NUL; the last character may be cut off. */
 function isText(bytes: Uint8Array): boolean {
   if (bytes.includes(0)) return false;
   const strict = new TextDecoder("utf-8", { fatal: true });

@@ -1,8 +1,8 @@
 /**
- * The reply under construction: what the readers write into, and what a capture gives out.
+ * The reply under construction: readers write into it, and a capture returns it.
  *
- * Owns the bound on kept text: one budget for text, reasoning and tool calls together. Past it nothing more
- * is kept and the draft says so, while model, finish reason and usage are still followed.
+ * Owns the bound on kept text: one budget for text, reasoning and tool calls together. Past it no more text is
+ * kept and the reply is marked as truncated; model, finish reason and usage are still read.
  */
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
 import type { CaptureProgress } from "./capture.ts";
@@ -11,22 +11,22 @@ import { mergeUsage, readUsage } from "./readers/usage.ts";
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;
 const MAX_LABEL_LENGTH = 256;
-/** Few: until it is joined, a piece of more than a dozen characters keeps the event alive that it is a part of. */
+/** V8 slices keep their parent string alive; joining early frees the event. */
 const PIECES_PER_BLOCK = 16;
 
-/** A longer text is measured by the encoder, which goes through it many times as fast. */
+/** Longer texts are measured by the encoder, which is many times faster than counting here. */
 const LONG_LENGTH = 512;
 const encoder = new TextEncoder();
 
 export type MutableProgress = { -readonly [Key in keyof CaptureProgress]: CaptureProgress[Key] };
 
-/** Counts UTF-8 bytes down. The first text that does not fit is cut, and everything after it is refused. */
+/** A budget of UTF-8 bytes. The first text that does not fit is cut, and everything after it is dropped. */
 class TextBudget {
   #leftBytes: number;
   isExceeded = false;
-  /** How often something was taken. */
+  /** Number of calls of {@link take}. */
   takenCount = 0;
-  /** The draft that was added to last. */
+  /** The draft that was appended to last. */
   lastDraft: TextDraft | null = null;
 
   constructor(limitBytes: number) {
@@ -58,7 +58,7 @@ class TextBudget {
   }
 }
 
-/** Text that grows by many small pieces; joined in blocks, so that neither time nor memory piles up. */
+/** Text that grows by many small pieces, joined in blocks to bound both time and memory. */
 export class TextDraft {
   readonly #budget: TextBudget;
   #blocks: string[] = [];
@@ -73,7 +73,7 @@ export class TextDraft {
     return this.#lastPiece === "";
   }
 
-  /** What was added last; empty when nothing was. */
+  /** The piece appended last; empty when there is none. */
   get lastPiece(): string {
     return this.#lastPiece;
   }
@@ -100,7 +100,7 @@ export class TextDraft {
   }
 }
 
-/** A tool call that is being put together from deltas. */
+/** A tool call under construction. */
 export class ToolCallDraft {
   readonly arguments: TextDraft;
   readonly #budget: TextBudget;
@@ -120,7 +120,7 @@ export class ToolCallDraft {
     return this.#name;
   }
 
-  /** Sets what is given; providers resend both with every delta, so a new value replaces the old. */
+  /** Sets what is given. Some providers resend both with every delta, so a new value replaces the old one. */
   identify(id: string | null, name: string | null): void {
     if (id !== null && id !== this.#id) this.#id = this.#budget.take(id);
     if (name !== null && name !== this.#name) this.#name = this.#budget.take(name);
@@ -141,7 +141,7 @@ export class ReplyDraft {
   };
   bytes = 0;
   parseErrors = 0;
-  /** Something besides the text was given up: an oversized event or document. */
+  /** Something other than text was dropped: an oversized event or document. */
   isCut = false;
 
   readonly #budget: TextBudget;
@@ -157,7 +157,7 @@ export class ReplyDraft {
     this.#budget = new TextBudget(limitBytes);
   }
 
-  /** The draft that `read` adds a text to, when it does that and takes nothing else; null otherwise. */
+  /** The draft that `read` appended to, when one piece is all that it took from the budget; null otherwise. */
   onlyDraftAddedTo(read: () => void): TextDraft | null {
     const before = this.#budget.takenCount;
     this.#budget.lastDraft = null;
@@ -186,7 +186,7 @@ export class ReplyDraft {
     return this.#piece(this.#reasonings, choice);
   }
 
-  /** A new call after the ones so far; null when there are too many. */
+  /** Adds a call; null when there are too many. */
   addToolCall(): ToolCallDraft | null {
     if (this.#toolCalls.length >= MAX_PIECES) {
       this.isCut = true;
@@ -197,7 +197,7 @@ export class ReplyDraft {
     return call;
   }
 
-  /** The first model that is named stays. */
+  /** The first model named wins. */
   setModel(model: string | null): void {
     if (model !== null) this.#model ??= model.slice(0, MAX_LABEL_LENGTH);
   }
@@ -211,7 +211,7 @@ export class ReplyDraft {
     if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage));
   }
 
-  /** The first error stays. */
+  /** The first error wins. */
   setError(message: string): void {
     this.progress.errorMessage ??= message;
   }

@@ -1,9 +1,9 @@
 /**
- * The capture of a reply in a content encoding that nobody asked for.
+ * The capture of a reply with a content encoding that was not asked for.
  *
  * Owns a bounded copy of the encoded bytes, which are decoded at the end. Until the first content it also
- * looks into what has come so far, so that the commit gate works as for plain streams; neutral bytes are not
- * claimed, for offsets in the decoded text say nothing about the encoded one.
+ * decodes what has arrived so far, so that the commit gate works as for plain streams. It reports no neutral
+ * bytes: offsets in the decoded text say nothing about the encoded one.
  */
 import zlib from "node:zlib";
 import type { CapturedReply } from "../core/types.ts";
@@ -12,9 +12,9 @@ import type { Capture } from "./capture.ts";
 import { describeBytes, mediaTypeOf } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
 
-/** The gate holds no more than this, so that looking ahead further serves nobody. */
+/** The gate holds no more than this, so probing further would be useless. */
 const PROBED_BYTES = 64 * 1024;
-/** Looks in a row; from then on only after a quarter more has come, which keeps the work linear. */
+/** Probes made at every chunk; later ones wait until the body has grown by a quarter, so the work is linear. */
 const EAGER_PROBES = 128;
 
 export interface EncodedOptions {
@@ -85,7 +85,7 @@ export class EncodedCapture implements Capture {
     Object.assign(this.progress, capture.progress, { neutralBytes: 0 });
   }
 
-  /** What the bytes so far decode to, as much as the limit allows; null when they do not. */
+  /** The decoded bytes so far; null when they cannot be decoded, or exceed the limit. */
   #decode(): Uint8Array | null {
     try {
       return decodeBytes(this.#body.view(), this.#options);
@@ -103,7 +103,7 @@ export class EncodedCapture implements Capture {
   }
 }
 
-/** Decodes whole or cut input; throws on an unknown encoding, on junk, and past the limit. */
+/** Decodes whole or cut input; throws on an unknown encoding, on invalid input, and past the limit. */
 function decodeBytes(bytes: Uint8Array, { encoding, limitBytes }: EncodedOptions): Uint8Array {
   const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = zlib.constants;
   switch (encoding) {
@@ -111,7 +111,7 @@ function decodeBytes(bytes: Uint8Array, { encoding, limitBytes }: EncodedOptions
     case "x-gzip":
       return zlib.gunzipSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes });
     case "deflate":
-      // Named after RFC 9110 it is zlib's format; some servers send raw deflate.
+      // RFC 9110 means zlib's format; some servers send raw deflate.
       return isZlib(bytes)
         ? zlib.inflateSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes })
         : zlib.inflateRawSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes });

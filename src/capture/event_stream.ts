@@ -1,8 +1,8 @@
 /**
- * The capture of an event stream: parser in front, reader behind.
+ * The capture of an event stream: a parser finds the events, a reader reads them.
  *
- * Owns what all APIs' streams have in common: neutral events, `[DONE]`, error events, the count of events
- * that could not be parsed, and the offset up to which nothing but neutral bytes has come.
+ * Owns what the streams of all APIs have in common: neutral events, `[DONE]`, error events, the count of events
+ * that could not be parsed, and the length of the neutral prefix.
  */
 import type { CapturedReply } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
@@ -13,9 +13,9 @@ import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
-/** After so many, a stream is held to have no two events that are alike. */
+/** After this many misses in a row, stop using templates for this stream. */
 const MAX_MISFITS = 16;
-/** A ping's data is not longer; looking closer at short data only keeps the hot path short. */
+/** Longer data is no ping and is not examined, which keeps the hot path short. */
 const MAX_PING_LENGTH = 64;
 
 export interface EventStreamOptions {
@@ -34,10 +34,11 @@ export class EventStreamCapture implements Capture {
   #document: Capture | null = null;
   #isFormSettled: boolean;
   #isPastNeutral = false;
-  /** Of an event that added one text, and what it added it to. */
+  /** Made from the last parsed event that did nothing but add one text. */
   #template: EventTemplate | null = null;
+  /** Where that event's text went. */
   #addTo: TextDraft | null = null;
-  /** Events in a row that added a text and were not like the one before. */
+  /** Consecutive events that added one text but did not fit the template. */
   #misfits = 0;
 
   constructor(options: EventStreamOptions) {
@@ -84,14 +85,14 @@ export class EventStreamCapture implements Capture {
     if (first === 0x7b || first === 0x5b) this.#document = this.#asDocument?.() ?? null;
   }
 
-  /** Reads event by event: by its likeness to an earlier one where it can, else with the parser. */
+  /** Reads event by event: with the template those that fit it, the others with the parser. */
   #readChunk(chunk: Uint8Array): void {
     const stream = this.#misfits > MAX_MISFITS ? null : bytewise(chunk);
     let start = 0;
     while (stream !== null && start < chunk.length) {
       const isAtEvent = this.#parser.isBetweenEvents;
       if (isAtEvent && this.#template !== null) {
-        start = this.#readAlike(this.#template, stream, { bytes: chunk, start });
+        start = this.#readFitting(this.#template, stream, { bytes: chunk, start });
         if (start === chunk.length) return;
       }
       const end = stream.indexOf("\n\n", start) + 2;
@@ -104,8 +105,8 @@ export class EventStreamCapture implements Capture {
     if (start < chunk.length) this.#parser.push(start === 0 ? chunk : chunk.subarray(start));
   }
 
-  /** Adds the texts of all events from `start` on that fit the template, as one; gives where the last of them ends. */
-  #readAlike(
+  /** Appends, as one, the texts of all events from `start` on that fit; returns where the last of them ends. */
+  #readFitting(
     template: EventTemplate,
     stream: string,
     { bytes, start }: { readonly bytes: Uint8Array; readonly start: number },
@@ -113,12 +114,12 @@ export class EventStreamCapture implements Capture {
     const texts: string[] = [];
     let end = start;
     for (
-      let like = template.read(stream, { bytes, start });
-      like !== null;
-      like = template.read(stream, { bytes, start: end })
+      let event = template.read(stream, { bytes, start });
+      event !== null;
+      event = template.read(stream, { bytes, start: end })
     ) {
-      texts.push(like.text);
-      end = like.end;
+      texts.push(event.text);
+      end = event.end;
     }
     if (texts.length > 0) {
       this.#addTo?.append(texts.join(""));
@@ -166,7 +167,7 @@ export class EventStreamCapture implements Capture {
     }
     const parsed = parseJson(data);
     const json = asObject(parsed);
-    // The rest of a stream that was cut is no event of the upstream's making.
+    // What is left of a cut stream is not the upstream's mistake.
     if (parsed === undefined && event.isTerminated && !this.#reader.isOpaque) this.#draft.parseErrors++;
     const message = json === null ? null : errorMessageOf(json);
     if (message !== null) this.#draft.setError(message);

@@ -1,8 +1,8 @@
 /**
- * Recognises events that differ from one that has been read in a single text, as nearly all events of a reply do.
+ * Reads events that differ from an earlier one in a single text, as nearly all events of a reply do.
  *
- * An event that is byte for byte the same but for the inside of one JSON string says the same but for that text: it need
- * not be parsed to know what it says. Works on texts of which each character is one byte, so that places are byte offsets.
+ * An event that is byte for byte the same except inside one JSON string means the same except for that text, so
+ * it need not be parsed. Works on strings with one character per byte, so that indices are byte offsets.
  */
 import { Buffer } from "node:buffer";
 
@@ -12,12 +12,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * UTF-8 as a text with one character for each byte: what is ASCII as it is, anything else as Latin-1.
+ * UTF-8 as a string with one character per byte: ASCII as it is, anything else as Latin-1.
  *
- * Bytes that are no UTF-8 may look alike in it, as they do to the parser.
+ * Different bytes that are not UTF-8 may become the same character, as in the parser.
  */
 export function bytewise(bytes: Uint8Array): string {
-  // No byte makes more than one character, so that equal lengths mean one for each.
+  // A byte decodes to at most one character, so equal lengths mean one character per byte.
   const text = decoder.decode(bytes);
   if (text.length === bytes.length) return text;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
@@ -33,8 +33,8 @@ export class EventTemplate {
   }
 
   /**
-   * The template of an event whose one effect was to add `text`; null when it does not show where that came from.
-   * @param event the whole event, {@link bytewise}, with the blank line behind it
+   * The template of an event whose only effect was to add `text`; null when the text's place in it is unclear.
+   * @param event the whole event, {@link bytewise}, with the blank line after it
    */
   static of(event: string, text: string): EventTemplate | null {
     if (text === "" || !event.endsWith("\n\n")) return null;
@@ -45,14 +45,14 @@ export class EventTemplate {
   }
 
   /**
-   * The text of the event that begins at `start`, and where that event ends; null when it is not of this form.
+   * The text of the event that begins at `start`, and where that event ends; null when it does not fit.
    * @param stream `bytes`, {@link bytewise}
    */
   read(
     stream: string,
     { bytes, start }: { readonly bytes: Uint8Array; readonly start: number },
   ): { readonly text: string; readonly end: number } | null {
-    // Comparing a slice is less than half the work of startsWith(), which goes character by character.
+    // Comparing a slice takes less than half the time of startsWith(), which goes character by character.
     if (stream.slice(start, start + this.#before.length) !== this.#before) return null;
     const from = start + this.#before.length;
     let at = from;
@@ -76,7 +76,7 @@ export class EventTemplate {
   }
 }
 
-/** Null when it is no JSON string. */
+/** Null when it is not the inside of a JSON string. */
 function unescaped(written: string): string | null {
   try {
     return String(JSON.parse(`"${written}"`));

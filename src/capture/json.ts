@@ -1,8 +1,8 @@
 /**
- * Narrowing of parsed JSON, and the reading of error objects.
+ * Narrows parsed JSON, and reads error objects.
  *
- * Providers' JSON is trusted in nothing: every field is looked at through these functions, which give
- * `null` where the shape is not the expected one.
+ * Nothing in a provider's JSON is trusted: every field is read through these functions, which return `null`
+ * for an unexpected shape.
  */
 
 import { isCostlyJson } from "./json_cost.ts";
@@ -19,7 +19,7 @@ export function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** The string, when there is one that is not empty. */
+/** A string that is not empty, or null. */
 export function asText(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? value : null;
 }
@@ -29,13 +29,13 @@ export function asCount(value: unknown): number | null {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
-/** The value as the text of an argument: strings as they are, anything else as JSON, nothing as "". */
+/** The arguments of a call as text: a string as it is, anything else as JSON, nothing as "". */
 export function asArguments(value: unknown): string {
   if (typeof value === "string") return value;
   return value === undefined || value === null ? "" : JSON.stringify(value);
 }
 
-/** Parses without throwing; undefined when it is not JSON, or would take long. */
+/** Parses without throwing; undefined when it is not JSON, or would take too long. */
 export function parseJson(text: string): unknown {
   if (isCostlyJson(text)) return undefined;
   try {

@@ -1,9 +1,9 @@
 /**
- * Whether a JSON text would take long to parse: what it costs is its values, of which a text of brackets has a million in
- * two megabytes, and one of words a few thousand.
+ * Whether a JSON text would take too long to parse. The number of values decides: two megabytes of brackets
+ * hold a million, two megabytes of prose a few thousand.
  */
 
-/** Parsing so many takes some tens of milliseconds, in which nobody else is served. */
+/** Parsing this many takes tens of milliseconds, during which no other request is served. */
 export const MAX_VALUES = 250_000;
 
 const QUOTE = 0x22;
@@ -12,9 +12,9 @@ const COMMA = 0x2c;
 const OPENING_BRACE = 0x7b;
 const OPENING_BRACKET = 0x5b;
 
-/** Whether a text has more than {@link MAX_VALUES} values; one pass, which ends as soon as it is known. */
+/** Whether a text has more than {@link MAX_VALUES} values; one pass, which stops at the first value too many. */
 export function isCostlyJson(text: string): boolean {
-  // Each takes a character at least.
+  // Each value takes at least one character.
   if (text.length <= MAX_VALUES) return false;
   let values = 0;
   for (let at = 0; at < text.length; at++) {

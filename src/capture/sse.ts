@@ -9,7 +9,7 @@
  */
 import { ByteBuffer } from "./bytes.ts";
 
-/** Bytes of fields that one event may have before the parser gives up on it. */
+/** Limit on the bytes of one event's fields; the data of a larger event is dropped. */
 export const DEFAULT_EVENT_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** One block of fields. The standard dispatches it only when `hasData` and `isTerminated`. */
@@ -25,7 +25,7 @@ export interface StreamEvent {
   readonly startByte: number;
   /** False for the rest of a stream that ended before the blank line; the standard discards it. */
   readonly isTerminated: boolean;
-  /** The event passed the limit; its data was given up. */
+  /** The event exceeded the limit; its data was dropped. */
   readonly isOversized: boolean;
 }
 
@@ -58,7 +58,7 @@ export class EventStreamParser {
 
   /** Offset of the line being read. */
   #lineStart = 0;
-  /** The start of a line that a chunk's end has cut. */
+  /** The start of a line that continues in the next chunk. */
   readonly #line: ByteBuffer;
   /** Length of that line so far, kept or not. */
   #lineBytes = 0;
@@ -84,7 +84,7 @@ export class EventStreamParser {
     return this.#blockStart === -1 ? this.#lineStart : this.#blockStart;
   }
 
-  /** Between two events: what comes next is the beginning of a line, and of an event. */
+  /** The next byte begins a line, outside of any event. */
   get isBetweenEvents(): boolean {
     return this.#blockStart === -1 && this.#lineBytes === 0 && this.#isBomSettled && !this.#isAfterCr;
   }
@@ -117,7 +117,7 @@ export class EventStreamParser {
     this.#offset += chunk.length;
   }
 
-  /** Ends the stream; what is left of an event comes out with `isTerminated` false. */
+  /** Ends the stream; an unfinished event is emitted with `isTerminated` false. */
   end(): void {
     if (!this.#isBomSettled) this.#settleBom();
     if (this.#lineBytes > 0) this.#endLine(new Uint8Array(0));
@@ -142,7 +142,7 @@ export class EventStreamParser {
     }
   }
 
-  /** Keeps the start of a line whose end has not come. */
+  /** Keeps the start of an unfinished line. */
   #holdLine(piece: Uint8Array): void {
     const isComment = this.#lineBytes === 0 ? piece[0] === COLON : this.#line.length === 0;
     this.#lineBytes += piece.length;
@@ -161,7 +161,7 @@ export class EventStreamParser {
     }
     this.#holdLine(piece);
     this.#lineBytes = 0;
-    // An empty buffer here is a comment's or an oversized event's, which have nothing to read.
+    // The buffer is empty for comments and oversized events, which are not read.
     if (this.#line.length > 0) this.#readLine(this.#line.view());
     this.#line.clear();
   }

@@ -5,7 +5,8 @@
  */
 import { Option } from "commander";
 import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
-import { type Environment, parseDatabasePath, settingChoices } from "../config/settings.ts";
+import type { Environment } from "../config/environment.ts";
+import { parseDatabasePath, settingChoices } from "../config/settings.ts";
 import { ensureToken } from "../store/config/initial_tokens.ts";
 import { openDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";

@@ -6,14 +6,8 @@
 import { CommandError, UsageError } from "../control/errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
-import { ALERT_VARIABLES } from "../config/alerts.ts";
-import {
-  type Environment,
-  parseDatabasePath,
-  parseSettings,
-  type Settings,
-  SettingsError,
-} from "../config/settings.ts";
+import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
+import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";

@@ -6,10 +6,9 @@
 import { UsageError } from "../control/errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import { Command, CommanderError } from "commander";
-import { ALERT_VARIABLES } from "../config/alerts.ts";
 import { SETTING_FLAGS } from "../config/flags.ts";
-import { readEnvironment } from "../config/environment.ts";
-import { type Environment, parseSettings } from "../config/settings.ts";
+import { ALERT_VARIABLES, type Environment, readEnvironment } from "../config/environment.ts";
+import { parseSettings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";

@@ -1,21 +1,19 @@
 /**
  * The alert channels, from their environment variables.
  *
- * Owns which variables belong together. Never echoes a value: a webhook's URL is a secret.
+ * Owns which variables belong together. Must not echo a value: a webhook's URL is a secret.
  */
-import type { AlertSettings, Environment } from "./settings.ts";
+import type { Environment } from "./environment.ts";
 import { SettingsError } from "./values.ts";
 
-/** For help and documentation. */
-export const ALERT_VARIABLES: readonly { readonly variable: string; readonly description: string }[] = [
-  { variable: "FEISHU_WEBHOOK", description: "alerts go to this Feishu bot" },
-  { variable: "FEISHU_SECRET", description: "signs them, if the bot asks for a signature" },
-  { variable: "MATRIX_API", description: "alerts are posted to this URL, as the Go program did" },
-  { variable: "MATRIX_HOMESERVER", description: "alerts go to a Matrix room; needs the next two" },
-  { variable: "MATRIX_ROOM", description: "the room's id, such as !abc:example.org" },
-  { variable: "MATRIX_TOKEN", description: "the access token of the account that posts" },
-  { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
-];
+/** Where alerts go; null: that channel is off. Its URLs and tokens are secrets. */
+export interface AlertSettings {
+  readonly feishu: { readonly webhook: string; readonly secret: string | null } | null;
+  /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */
+  readonly matrixApi: string | null;
+  readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
+  readonly webhook: string | null;
+}
 
 /** @throws SettingsError naming the variable that is wrong or missing, without its value */
 export function parseAlerts(env: Environment): AlertSettings {

@@ -1,12 +1,24 @@
 /**
- * Every environment variable that the program reads, by name, so that an executable can be built that may
- * read these and no others.
+ * Every environment variable that the program reads, so that an executable can be built with permission for
+ * these only.
  */
-import { ALERT_VARIABLES } from "./alerts.ts";
 import { SETTING_FLAGS } from "./flags.ts";
-import type { Environment } from "./settings.ts";
 
-/** Name the proxy on the way out, where there is one; the runtime's `fetch` reads them. */
+/** Environment variables by name; an empty value counts as unset. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variables of alerts, which have no flags; described for help and documentation. */
+export const ALERT_VARIABLES: readonly { readonly variable: string; readonly description: string }[] = [
+  { variable: "FEISHU_WEBHOOK", description: "alerts go to this Feishu bot" },
+  { variable: "FEISHU_SECRET", description: "signs them, if the bot asks for a signature" },
+  { variable: "MATRIX_API", description: "alerts are posted to this URL, as the Go program did" },
+  { variable: "MATRIX_HOMESERVER", description: "alerts go to a Matrix room; needs the next two" },
+  { variable: "MATRIX_ROOM", description: "the room's id, such as !abc:example.org" },
+  { variable: "MATRIX_TOKEN", description: "the access token of the account that posts" },
+  { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
+];
+
+/** Name the outbound proxy, if any; the runtime's `fetch` reads them. */
 export const PROXY_VARIABLES: readonly string[] = [
   "HTTP_PROXY",
   "http_proxy",

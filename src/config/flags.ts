@@ -1,5 +1,5 @@
 /**
- * The flags of `serve` as people spell them: names, variables, defaults and what help says.
+ * The flags of `serve` as people spell them: names, variables, defaults and help texts.
  *
  * Owns spelling and defaults only; settings.ts owns what a value may be.
  */
@@ -11,17 +11,17 @@ export interface SettingFlag {
   /** With its dashes. */
   readonly flag: string;
   readonly variable: string;
-  /** What help shows as the value; null for a switch, which means yes when it stands alone. */
+  /** What help shows as the value; null for a switch, which means yes without a value. */
   readonly value: string | null;
   readonly group: "Listening" | "Access" | "Failover" | "Records" | "Logs";
   readonly description: string;
   /** As a person would type it; null when there is none. */
   readonly default: string | null;
-  /** Given more than once, its values add up, as if they stood between commas. */
+  /** May be given more than once; the values are joined by commas. */
   readonly isList?: boolean;
 }
 
-/** The flag that every command has. */
+/** The one flag that every command has. */
 export const DATABASE_FLAG = {
   key: "database",
   flag: "--database",

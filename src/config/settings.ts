@@ -7,7 +7,8 @@
 import { z } from "zod";
 import type { Cidr } from "../core/client_ip.ts";
 import type { OrderPolicy } from "../core/types.ts";
-import { parseAlerts } from "./alerts.ts";
+import { type AlertSettings, parseAlerts } from "./alerts.ts";
+import type { Environment } from "./environment.ts";
 import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
 import {
   choicesOf,
@@ -29,7 +30,7 @@ import {
 
 export { SettingsError } from "./values.ts";
 
-/** Everything that `serve` can be told. Times are milliseconds, sizes are bytes. */
+/** All settings of `serve`. Times are milliseconds, sizes are bytes. */
 export interface Settings {
   readonly listen: { readonly hostname: string; readonly port: number };
   readonly database: string;
@@ -45,26 +46,26 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   /** Spans all attempts until the choice is final; null: none. */
   readonly deadlineMs: number | null;
-  /** `connect`: move on only after errors in which no byte of the request was answered. */
+  /** `connect`: move on only after errors before any answer. */
   readonly retryOn: "any" | "connect";
   readonly maxBodyBytes: number;
-  /** Connections of clients at once; null: any number. */
+  /** Simultaneous connections of clients; null: no limit. */
   readonly maxConnections: number | null;
-  /** Requests under way at once; null: any number. */
+  /** Simultaneous requests; null: no limit. */
   readonly maxConcurrent: number | null;
-  /** Memory for all replies whose choice is not final. */
+  /** Memory for all replies held back by the gate. */
   readonly maxHeldBytes: number;
-  /** Memory for all request bodies that are being received, or kept to be sent again. */
+  /** Memory for all request bodies that are being received, or kept for another attempt. */
   readonly maxReceivingBytes: number;
   /** How long a client may send, or take, nothing. */
   readonly clientTimeoutMs: number;
-  /** Networks whose X-Forwarded-For counts. */
+  /** Networks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly Cidr[];
   readonly recordBodyLimitBytes: number;
   readonly durability: "normal" | "full";
-  /** Records that are older are deleted; null: none. */
+  /** Older records are deleted; null: none. */
   readonly keepDays: number | null;
-  /** The texts of records that are older are deleted; null: none. */
+  /** The texts of older records are deleted; null: none. */
   readonly keepBodiesDays: number | null;
   /** For the database and its journal; null: no limit. */
   readonly maxDbSizeBytes: number | null;
@@ -73,18 +74,6 @@ export interface Settings {
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
 }
-
-/** Where alerts go; null: that channel is off. URLs and tokens here are secrets. */
-export interface AlertSettings {
-  readonly feishu: { readonly webhook: string; readonly secret: string | null } | null;
-  /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */
-  readonly matrixApi: string | null;
-  readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
-  readonly webhook: string | null;
-}
-
-/** Environment variables by name; an empty value counts as unset. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
 export interface SettingsInput {
@@ -140,14 +129,14 @@ const SCHEMAS = {
   }),
 } satisfies Record<SettingKey, z.ZodType>;
 
-/** The words that a setting accepts; none where anything else may stand. */
+/** The words that a setting accepts; none if it accepts other values. */
 export function settingChoices(setting: SettingFlag): readonly string[] {
   const schemas: Readonly<Record<string, z.ZodType>> = SCHEMAS;
   const schema = schemas[setting.key];
   return schema === undefined ? [] : choicesOf(schema);
 }
 
-/** Where a value came from, for messages. */
+/** A value and its source, for messages. */
 interface Given {
   readonly text: string | null;
   /** The flag or the variable that gave it. */

@@ -1,5 +1,5 @@
 /**
- * The kinds of value that a setting can have: each takes the text that a person typed.
+ * The kinds of values of settings; each parses the text that a person typed.
  *
  * Owns the accepted spellings and ranges. A schema's message completes the sentence "expected …".
  */
@@ -16,7 +16,7 @@ export interface Range {
   readonly max: number;
 }
 
-/** A schema over typed text; `parse` returns undefined for what is not `expected`. */
+/** A schema over typed text; `parse` returns undefined for anything that is not `expected`. */
 function fromText<Value>(
   expected: string,
   parse: (text: string) => Value | undefined,
@@ -86,7 +86,7 @@ export function toMilliseconds(range: Range): z.ZodType<number, string> {
   });
 }
 
-/** Seconds as typed, milliseconds as used; decimals are welcome. */
+/** Typed in seconds, used in milliseconds; decimals are allowed. */
 export function toSecondsAsMs(range: Range): z.ZodType<number, string> {
   return fromText(
     `a number of seconds from ${range.min} to ${range.max}`,
@@ -102,7 +102,7 @@ export function toSecondsAsMsOrNone(range: Range): z.ZodType<number | null, stri
   );
 }
 
-/** Days, where `none` means that there is no limit; decimals are welcome. */
+/** Days, where `none` means that there is no limit; decimals are allowed. */
 export function toDaysOrNone(range: Range): z.ZodType<number | null, string> {
   return fromText(`a number of days from ${range.min} to ${range.max}, or none`, (text) => {
     if (text.toLowerCase() === "none") return null;
@@ -123,7 +123,7 @@ function within({ min, max }: Range, value: number): number | undefined {
 const YES = ["1", "t", "true", "y", "yes", "on"];
 const NO = ["0", "f", "false", "n", "no", "off"];
 
-/** What Go's flag package takes for a switch, plus the words that people write into environment files. */
+/** What Go's flag package accepts for a switch, plus the words that people write into environment files. */
 export function toBoolean(): z.ZodType<boolean, string> {
   return fromText("yes or no (also true or false, 1 or 0, on or off)", (text) => {
     const word = text.toLowerCase();
@@ -144,7 +144,7 @@ export function toChoice<const Value extends string>(
 
 const CHOICES = new WeakMap<z.ZodType, readonly string[]>();
 
-/** The words of a {@link toChoice}, each meaning once; none for any other kind of value. */
+/** The words of a {@link toChoice}, without synonyms; none for any other kind of value. */
 export function choicesOf(schema: z.ZodType): readonly string[] {
   const inner = schema instanceof z.ZodNullable ? schema.unwrap() : schema;
   return inner instanceof z.ZodType ? CHOICES.get(inner) ?? [] : [];
@@ -178,7 +178,7 @@ export function toNetworks(): z.ZodType<readonly Cidr[], string> {
   });
 }
 
-/** What a browser could send in `Origin` for an application that is no web site, such as `app://obsidian.md`. */
+/** The `Origin` of an application that is not a web site, such as `app://obsidian.md`. */
 const OTHER_ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9._~:[\]-]+$/;
 
 /**
@@ -194,7 +194,7 @@ export function toOrigins(): z.ZodType<readonly string[], string> {
   });
 }
 
-/** null: it is none, or has more than an origin has. */
+/** null: the text is not an origin, or has more parts than one. */
 function parseOrigin(text: string): string | null {
   const bare = text.trim().toLowerCase().replace(/\/$/, "");
   const url = URL.parse(bare);

@@ -11,7 +11,7 @@ export function versionText(): string {
   return `${NAME} ${VERSION} (${commit()}, Deno ${Deno.version.deno})`;
 }
 
-/** The commit that an executable was built from; it embeds the file that the build wrote. */
+/** The commit from which an executable was built; the build embeds it in a file. */
 function commit(): string {
   if (!Deno.build.standalone) return "from source";
   try {

@@ -4,7 +4,8 @@
  * Owns how the reply is read and what it came to. Holds the upstream's key back from everything it returns.
  */
 import { Cancellation } from "../core/cancellation.ts";
-import { type Capture, createCapture } from "../capture/capture.ts";
+import type { Capture } from "../capture/capture.ts";
+import { createCapture } from "../capture/create.ts";
 import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";

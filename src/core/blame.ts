@@ -1,30 +1,30 @@
 /**
- * Tells an upstream's own trouble from one client's: what a breaker, which everybody shares, is to hear of how a
- * request ended.
+ * Distinguishes an upstream's own failures from those that one client causes, before the breaker, which all clients
+ * share, counts them.
  *
- * One client can make an upstream refuse or fail as often as it likes: with a model that the key may not use, a body
- * that crashes a worker, an answer that takes too long. So a client's word alone counts only where nobody else's says
- * otherwise. Pure: time comes in as a monotonic number of milliseconds.
+ * One client can make an upstream refuse or fail at will: with a model that the key may not use, a body that crashes
+ * a worker, an answer that takes too long. So the failures of a single client count only while no other client is
+ * served well. Pure: time comes in as a monotonic number of milliseconds.
  */
 import type { BreakerEvent } from "./breaker.ts";
 import { isHealthFailure } from "./policy.ts";
 
-/** How a request ended at an upstream. `client` tells clients apart, and is shown to nobody. */
+/** How a request ended at an upstream. `client` identifies a client, and is never shown. */
 export type HealthReport =
   /** It answered as it should. */
   | { readonly type: "served"; readonly client: string }
-  /** It answered, with what is the client's mistake: it is there, and no more is known. */
+  /** It answered with an error that is the client's mistake: it is reachable, and no more is known. */
   | { readonly type: "answered" }
   /** Connection, timeout, 5xx, 429 or bad reply. */
   | { readonly type: "failed"; readonly client: string }
   /** 401 or 403 to the configured key. */
   | { readonly type: "refused"; readonly client: string }
-  /** It asked to be left alone. */
+  /** It asked not to be tried for a while (`Retry-After`). */
   | { readonly type: "throttled"; readonly forMs: number }
-  /** Nothing of the upstream: the client's own key was refused, or the client left. */
+  /** Says nothing about the upstream: the client's own key was refused, or the client left. */
   | { readonly type: "nothing" };
 
-/** How long a client that was served vouches for an upstream against another one that is not. */
+/** How long a success of one client outweighs the failures of another one. */
 export const VOUCHING_MS = 60_000;
 
 const SUCCESS: BreakerEvent = { type: "success" };
@@ -32,9 +32,9 @@ const FAILURE: BreakerEvent = { type: "failure" };
 const ABANDONED: BreakerEvent = { type: "abandoned" };
 
 /**
- * What an answer's status alone says; null for one that shows only later whether it is as it should be.
- * @param isAsis the key is the client's own, and so is what 401, 403 and 429 say of it
- * @param waitMs how long a 429 or 503 asks to be left alone; null: it does not
+ * What an answer's status alone says; null when only the body will show whether the answer is good.
+ * @param isAsis the key is the client's own, so 401, 403 and 429 are about the client
+ * @param waitMs how long a 429 or 503 asks to wait; null: it does not say
  */
 export function statusReport(
   status: number,
@@ -58,16 +58,16 @@ interface Witness {
   servedAtMs: number;
 }
 
-/** What is remembered of one upstream: who was served last, and who has not been since. */
+/** What is remembered of one upstream: which clients it served last, and which have failed since. */
 export class Witnesses {
   #last: Witness | null = null;
-  /** The last one that is another client than that. */
+  /** The last one of another client. */
   #other: Witness | null = null;
-  /** The clients that failed since one was served. */
+  /** The first client that failed since one was served. */
   #accuser: string | null = null;
   #hasSeveralAccusers = false;
 
-  /** What the breaker is to hear. */
+  /** The event for the breaker. */
   weigh(report: HealthReport, nowMs: number): BreakerEvent {
     switch (report.type) {
       case "served":
@@ -102,7 +102,7 @@ export class Witnesses {
     this.#hasSeveralAccusers = false;
   }
 
-  /** Two clients that fail are not mistaken. One may be, when the key has worked or others are served. */
+  /** Failures of two clients count. Those of one may be its own fault if the key has worked or others are served. */
   #counts({ type, client }: Extract<HealthReport, { type: "failed" | "refused" }>, nowMs: number): boolean {
     this.#accuser ??= client;
     this.#hasSeveralAccusers ||= this.#accuser !== client;

@@ -1,7 +1,7 @@
 /**
  * Per-upstream health as a state machine over (state, event, now): closed, open, half open.
  *
- * Pure: time comes in as a monotonic number of milliseconds. DESIGN section 5, "Breaker".
+ * Pure: time comes in as a monotonic number of milliseconds. See docs/architecture.md, "Breaker".
  */
 
 export type BreakerState =
@@ -14,11 +14,11 @@ export type BreakerEvent =
   | { readonly type: "success" }
   /** Connection, timeout, 5xx, 429, 401, 403 or bad stream. */
   | { readonly type: "failure" }
-  /** It asked to be left alone (`Retry-After`). */
+  /** It asked not to be tried for a while (`Retry-After`). */
   | { readonly type: "throttled"; readonly forMs: number }
   /** A request is about to try it. */
   | { readonly type: "try" }
-  /** The try ended without telling anything (the client left). */
+  /** The try says nothing about the upstream (the client left). */
   | { readonly type: "abandoned" };
 
 /** What the state allows now: a normal try, one trial request, or only as a last resort. */
@@ -49,7 +49,7 @@ export function transition(state: BreakerState, event: BreakerEvent, nowMs: numb
   }
 }
 
-/** Whether the event leaves the state as it is, at whatever moment: so it is with upstreams that are well. */
+/** Whether the event changes nothing, whatever the time: the common case, an upstream without failures. */
 export function isUnmoved(state: BreakerState, event: BreakerEvent): boolean {
   if (state.type !== "closed") return false;
   return event.type === "try" || event.type === "abandoned" ||

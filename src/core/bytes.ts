@@ -1,4 +1,4 @@
-/** Runs of bytes. */
+/** Helpers for byte arrays. */
 
 /** Joins chunks into one array. */
 export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -3,8 +3,8 @@
  */
 
 /**
- * A text as one harmless line: what could move the cursor, colour the screen or reorder the line (control,
- * format and line-separating characters, lone surrogates) becomes a space.
+ * A text as one harmless line: characters that could move the cursor, colour the screen or reorder the line
+ * (control, format and line-separating characters, lone surrogates) become a space.
  */
 export function cleanText(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu, " ").trim();

@@ -1,12 +1,12 @@
 /**
- * The address of the client: the connection's, or what a trusted proxy says of it.
+ * The address of the client: the connection's, or the one that a trusted proxy reports.
  *
- * `X-Forwarded-For` is a list to which each proxy appends the address that it saw, so that only the part
- * that trusted proxies wrote can be believed: it is read from the right.
+ * Each proxy appends the address that it saw to `X-Forwarded-For`. Only what trusted proxies appended can be
+ * believed, so the list is read from the right.
  */
 import { BlockList, isIP } from "node:net";
 
-/** Networks whose `X-Forwarded-For` counts. */
+/** Networks whose `X-Forwarded-For` is believed. */
 export class TrustedProxies {
   readonly #networks = new BlockList();
   readonly #isEmpty: boolean;
@@ -30,7 +30,7 @@ export class TrustedProxies {
     return client;
   }
 
-  /** Whether what the connection's peer says about its client counts. */
+  /** Whether the connection's peer is believed about its client. */
   trusts(peer: string): boolean {
     return !this.#isEmpty && this.#has(peer);
   }
@@ -46,7 +46,7 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-/** `10.0.0.0/8`, `::1/128`, or an address alone; null when it is none. */
+/** `10.0.0.0/8`, `::1/128`, or an address alone; null for anything else. */
 export function parseCidr(text: string): Cidr | null {
   const [address = "", prefixText, ...rest] = text.trim().split("/");
   const version = isIP(address);
@@ -56,7 +56,7 @@ export function parseCidr(text: string): Cidr | null {
   return prefix >= 0 && prefix <= bits ? { address, prefix } : null;
 }
 
-/** An address without port, brackets or IPv4-in-IPv6 form; null when it is none. */
+/** An address without port, brackets or IPv4-in-IPv6 form; null for anything else. */
 function normalise(text: string): string | null {
   const trimmed = text.trim();
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(trimmed)?.[1] ??
@@ -70,9 +70,9 @@ function familyOf(address: string): "ipv4" | "ipv6" {
 }
 
 /**
- * The network that counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, all of which one
- * household or machine has (RFC 6177). An IPv4 address in IPv6 form is the IPv4 address.
- * @returns the text itself when it is no address
+ * The network that counts as one client: an IPv4 address, or the first 64 bits of an IPv6 address, since one
+ * household or machine has all of them (RFC 6177). An IPv4 address in IPv6 form is the IPv4 address.
+ * @returns the text itself when it is not an address
  */
 export function networkOf(address: string): string {
   const normal = normalise(address.split("%", 1)[0] ?? "");
@@ -87,7 +87,7 @@ export function networkOf(address: string): string {
 
 /** The eight numbers of a valid IPv6 address. */
 function groupsOf(address: string): number[] {
-  // The URL parser writes an address in the one way of RFC 5952, an IPv4 address at its end in hexadecimal too.
+  // The URL parser writes addresses in the canonical form of RFC 5952, a trailing IPv4 address in hexadecimal.
   const [head = "", tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split("::");
   const numbers = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
   if (tail === undefined) return numbers(head);

@@ -1,5 +1,5 @@
 /**
- * Time, as the program gets it.
+ * The clock interface.
  */
 
 /** Wall and monotonic time, and timers; injected so that tests drive them. */
@@ -12,5 +12,5 @@ export interface Clock {
   clearTimer(id: TimerId): void;
 }
 
-/** What a clock gives for a timer; means nothing to another clock. */
+/** Handle of a timer, valid for the clock that made it. */
 export type TimerId = object;

@@ -1,8 +1,8 @@
 /**
- * Texts of outsiders, cut to what is wanted of them before anything else is done with them. Pure.
+ * Cuts texts of clients and upstreams to the length needed, before anything else is done with them. Pure.
  */
 
-/** Model names that clients and upstreams make up: longer ones are kept and shown cut. */
+/** Limit on names that clients and upstreams choose, such as models; longer ones are kept and shown cut. */
 export const MAX_SHOWN_NAME_LENGTH = 256;
 export const MAX_PATH_LENGTH = 1024;
 export const MAX_USER_AGENT_LENGTH = 512;
@@ -10,8 +10,8 @@ export const MAX_USER_AGENT_LENGTH = 512;
 /** Stands for what was left out. */
 const MARK = "…";
 /**
- * What is looked at beyond what will be shown: a secret that begins before the cut is masked as long as 12 characters of
- * it can be seen (see `redactSecrets`), a credential of unknown form as long as its pattern can be.
+ * Characters examined beyond those shown, so that a secret that begins before the cut is still recognised: a known
+ * one by its first 12 characters (see `redactSecrets`), an unknown one by its pattern.
  */
 const REDACTION_MARGIN = 1024;
 
@@ -21,18 +21,19 @@ export function cutText(text: string, maxLength: number): string {
   let end = Math.max(0, maxLength - MARK.length);
   const last = text.charCodeAt(end - 1);
   if (last >= 0xd800 && last < 0xdc00) end--;
-  // A slice refers to the text that it was cut from; joining makes a text of its own.
+  // A slice keeps its parent string alive; joining makes a new string.
   return [text.slice(0, end), MARK].join("");
 }
 
-/** The beginning of a text as far as {@link redactedStart} looks at it. Keeps nothing of the rest in memory. */
+/** The beginning of a text that {@link redactedStart} examines. Keeps nothing of the rest in memory. */
 export function redactableStart(text: string, maxLength: number): string {
   return cutText(text, maxLength + REDACTION_MARGIN);
 }
 
 /**
- * What may be shown of a text, at most `maxLength` characters and `…`. It is cut, then masked, then clamped: masking
- * first would take time over what nobody will see, and clamping first could leave half of a secret.
+ * The beginning of a text with secrets masked: at most `maxLength` characters and `…`. It is cut, masked, then cut
+ * to length: masking first would waste time on text that is never shown, cutting to length first could leave half
+ * of a secret.
  */
 export function redactedStart(text: string, maxLength: number, redact: (text: string) => string): string {
   const redacted = redact(redactableStart(text, maxLength));

@@ -9,7 +9,7 @@ export function sha256(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-/** Compares digests, so that the time taken tells nothing about either text. */
+/** Compares digests, so that the time taken reveals nothing about either text. */
 export function isSameSecret(a: string, b: string): boolean {
   return timingSafeEqual(sha256(a), sha256(b));
 }

@@ -1,11 +1,11 @@
 /**
- * The OpenAI error envelope, and the errors that this program itself answers with.
+ * The OpenAI error envelope, and the errors with which this program itself answers.
  *
  * Owns the wire shape of errors. Must not know about HTTP frameworks or upstream replies.
  * Shape: https://platform.openai.com/docs/guides/error-codes/api-errors
  */
 
-/** Codes of the errors that we make ourselves; they reach the client as `error.code`. */
+/** Codes of the program's own errors; the client sees them as `error.code`. */
 export type RouterErrorCode =
   | "invalid_authorization"
   | "invalid_request"
@@ -31,7 +31,7 @@ export type RouterErrorCode =
   | "database_unavailable"
   | "internal_error";
 
-/** The body of every error that we make ourselves. */
+/** The body of the program's own errors. */
 export interface ErrorEnvelope {
   readonly error: {
     readonly message: string;
@@ -41,7 +41,7 @@ export interface ErrorEnvelope {
   };
 }
 
-/** An error that we answer with ourselves. `message` says what to do and holds no secret. */
+/** An error with which the program answers. `message` says what to do and holds no secret. */
 export class RouterError extends Error {
   override readonly name = "RouterError";
   constructor(

@@ -1,8 +1,8 @@
 /**
  * Whether every upstream reads the same `model` out of a multipart/form-data body.
  *
- * Owns the one plain way to write a form, which is what browsers and SDKs do; parsers differ on all others. Copies
- * nothing but the heads of parts. Linear in the body.
+ * Owns the one plain form that is accepted, the one that browsers and SDKs write; parsers differ on all others.
+ * Copies only the heads of parts. Linear in the body.
  *
  * @see https://www.rfc-editor.org/rfc/rfc7578
  * @see https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
@@ -13,7 +13,7 @@ import { DelimiterSearch, MAX_PARTS } from "./multipart.ts";
 const MAX_HEAD_BYTES = 4096;
 const MAX_CONTENT_TYPE_LENGTH = 256;
 const CONTENT_TYPE = /^multipart\/form-data; ?boundary=(?:"[\w'()+,./:=?-]{1,200}"|[\w'+.-]{1,200})$/i;
-/** `form-data; name="field"`, then perhaps a file's name. */
+/** `form-data; name="field"`, then optionally a file name. */
 const DISPOSITION = /^form-data; ?name="([^"\\]*)"(; ?filename\*?=.*)?$/i;
 
 /** Why parsers may differ on a form; null when they do not. */
@@ -27,7 +27,7 @@ export function formProblem(body: Uint8Array, contentType: string | null, bounda
   const delimiter = `--${boundary}`;
   const separator = `\r\n${delimiter}`;
   const separators = new DelimiterSearch(bytes, separator);
-  // Some parsers take a bare line end before a delimiter, too.
+  // Some parsers also accept a bare line feed before a delimiter.
   const lineFeeds = new DelimiterSearch(bytes, `\n${delimiter}`);
   if (new DelimiterSearch(bytes, `\r${delimiter}`).from(0) >= 0) return MALFORMED;
   let at = bytes.toString("latin1", 0, 2) === "\r\n" ? 2 : 0;
@@ -62,7 +62,7 @@ function readHead(head: string): { readonly isModel: boolean; readonly isPlain: 
     const colon = line.indexOf(":");
     const field = line.slice(0, colon).toLowerCase();
     const value = line.slice(colon + 1).trim();
-    // Folded lines, blanks before the colon and bare line ends are read in many ways.
+    // Parsers differ on folded lines, blanks before the colon and bare line ends.
     if (colon <= 0 || !/^[a-z-]+$/.test(field) || /[\r\n]/.test(line)) return null;
     if (field === "content-disposition") {
       const match = DISPOSITION.exec(value);
@@ -80,7 +80,7 @@ function readHead(head: string): { readonly isModel: boolean; readonly isPlain: 
   return { isModel, isPlain: isPlain && (!isModel || name === "model") };
 }
 
-/** What may follow the end of a form. */
+/** Whether only a line end follows the form, or nothing. */
 function isBlank(rest: Uint8Array): boolean {
   return rest.length === 0 || (rest.length === 2 && rest[0] === 0x0d && rest[1] === 0x0a);
 }

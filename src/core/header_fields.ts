@@ -1,15 +1,15 @@
 /**
- * Header fields of one message, in the order of the wire.
+ * Header fields of one message, in wire order.
  *
- * A list instead of the web's `Headers`, whose iteration sorts and checks anew: that took a fifth of a request's time.
- * Names are in lower case, here and in every call. A field may come more than once.
+ * A list instead of the web's `Headers`, whose iteration sorts and validates each time: that took a fifth of a
+ * request's time. Names are in lower case, here and in every call. A field may occur more than once.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-5
  */
 
-/** What is read of fields; the web's `Headers` has it, too. */
+/** Reading access to fields; the web's `Headers` has it, too. */
 export interface HeaderView extends Iterable<[string, string]> {
-  /** Values of all fields of that name, joined by `, `; null when there is none. */
+  /** The values of all fields with that name, joined by `, `; null when there is none. */
   get(name: string): string | null;
   has(name: string): boolean;
 }
@@ -17,14 +17,14 @@ export interface HeaderView extends Iterable<[string, string]> {
 export class HeaderFields implements HeaderView {
   readonly #fields: [name: string, value: string][];
 
-  /** @param fields names in lower case; the list is the object's own from now on */
+  /** @param fields names in lower case; the object takes over the list */
   constructor(fields: [name: string, value: string][] = []) {
     this.#fields = fields;
   }
 
   get(name: string): string | null {
     let found: string | null = null;
-    // Not taken apart by `[each, value]`: that goes through an iterator of each field, here and below.
+    // Not destructured as `[each, value]`: that makes an iterator for each field, here and below.
     for (const field of this.#fields) {
       if (field[0] === name) found = found === null ? field[1] : `${found}, ${field[1]}`;
     }
@@ -39,7 +39,7 @@ export class HeaderFields implements HeaderView {
     this.#fields.push([name, value]);
   }
 
-  /** Takes the place of all fields of that name. */
+  /** Replaces all fields with that name. */
   set(name: string, value: string): void {
     this.delete(name);
     this.#fields.push([name, value]);

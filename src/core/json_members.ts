@@ -1,11 +1,12 @@
 /**
- * Finds a few top-level members of a JSON text in one pass, piece by piece as it comes, without building objects.
+ * Finds a few top-level members of a JSON text in one pass, piece by piece, without building objects.
  *
- * Owns the grammar of RFC 8259, so that what it accepts is read the same way by every parser. Keeps no text but a
- * key that crosses two pieces; memory is bounded by {@link MAX_DEPTH}. Must not know what the members are for.
+ * Owns the grammar of RFC 8259: every parser reads what it accepts in the same way. Keeps no text except a key that
+ * spans two pieces; memory is bounded by {@link MAX_DEPTH}. Must not know what the members are for.
  *
  * @see https://www.rfc-editor.org/rfc/rfc8259
  */
+import { isDigit, isNumberEnd, nextInNumber, numberStart } from "./json_number.ts";
 
 /** Half-open range of characters, from the beginning of the text. */
 export interface Span {
@@ -13,27 +14,27 @@ export interface Span {
   readonly end: number;
 }
 
-/** What a text said. */
+/** The result of scanning a text. */
 export interface JsonMembers {
   /** Why the text is not JSON; null when it is. */
   readonly problem: string | null;
-  /** Watched members that parsers read in different ways: they come twice, or their key is not in lower case. */
+  /** Watched members on which parsers differ: they occur twice, or their key is not in lower case. */
   readonly ambiguous: ReadonlySet<string>;
-  /** The value of each watched member that is there, quotes included; the last one if it comes again. */
+  /** The value of each watched member present, quotes included; the last one if it occurs again. */
   readonly spans: ReadonlyMap<string, Span>;
 }
 
 export interface ScannerOptions {
-  /** Also refuses control characters within strings, which costs a further pass. */
+  /** Also rejects control characters within strings, which costs a further pass. */
   readonly isStrict: boolean;
 }
 
-/** Bounds the memory for open brackets; most parsers refuse texts of far less (Go: 10,000, Python: about 1,000). */
+/** Bounds the memory for open brackets; most parsers refuse far less depth (Go: 10,000, Python: about 1,000). */
 export const MAX_DEPTH = 500_000;
-/** A longer key, as it is written, is none of the watched ones. */
+/** In characters as written; a longer key is not a watched one. */
 const MAX_KEY_LENGTH = 128;
 
-// States: what comes next, or what the next character is within.
+// States: what is expected next, or what the next character is inside of.
 const AT_VALUE = 0;
 /** After `[`. */
 const AT_FIRST_ITEM = 1;
@@ -50,15 +51,7 @@ const IN_UNICODE = 8;
 const IN_LITERAL = 9;
 /** After the whole text's value. */
 const DONE = 10;
-// Within a number; nothing but a number's states may follow here.
-const AFTER_MINUS = 11;
-const AFTER_ZERO = 12;
-const IN_INTEGER = 13;
-const AFTER_POINT = 14;
-const IN_FRACTION = 15;
-const AFTER_EXPONENT = 16;
-const AFTER_EXPONENT_SIGN = 17;
-const IN_EXPONENT = 18;
+// Larger states are those inside a number, see json_number.ts.
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -67,14 +60,10 @@ const OPENING_BRACE = 0x7b;
 const CLOSING_BRACE = 0x7d;
 const OPENING_BRACKET = 0x5b;
 const CLOSING_BRACKET = 0x5d;
-const MINUS = 0x2d;
-const PLUS = 0x2b;
-const POINT = 0x2e;
-const ZERO = 0x30;
 const SPACE = 0x20;
 
 const MARK = 0xfeff;
-/** The mark in UTF-8, for texts of one character a byte. */
+/** The mark in UTF-8, for texts with one character per byte. */
 const MARK_BYTES = [0xef, 0xbb, 0xbf];
 
 const ESCAPES = '"\\/bfnrtu';
@@ -88,19 +77,19 @@ export class JsonMemberScanner {
   #ambiguous: Set<string> | null = null;
   #problem: string | null = null;
   #state = AT_VALUE;
-  /** For each open array or object, whether it is an object. */
+  /** For each open bracket, whether it is an object's. */
   readonly #isObject: boolean[] = [];
-  /** Length of the pieces before the one that is being read. */
+  /** Length of the pieces before the current one. */
   #offset = 0;
   /** The string being read is a key. */
   #isKey = false;
-  /** What has come of a top-level key that does not lie plainly in one piece. */
+  /** The start of a top-level key that has escapes or spans several pieces. */
   #key = "";
   /** The watched member whose value is being read. */
   #member: string | null = null;
   #memberStart = 0;
   #literal = "";
-  /** Of the literal, or of a `\u` escape. */
+  /** Characters left of the literal, or of a `\u` escape. */
   #left = 0;
 
   /** @param watched names of members, in lower case */
@@ -126,7 +115,7 @@ export class JsonMemberScanner {
 
   #scan(text: string): void {
     const { length } = text;
-    // The next of each from where it was looked for last: every character is searched once.
+    // The next position of each, searched again only once it is passed: every character is searched once.
     let quote = -1;
     let backslash = -1;
     let control = this.#isStrict ? -1 : length;
@@ -167,29 +156,30 @@ export class JsonMemberScanner {
           }
           if (--this.#left === 0) this.#valueEnded(at);
           break;
-        case AT_VALUE:
-        case AT_FIRST_ITEM:
-        case AT_FIRST_KEY:
-        case AT_KEY:
-        case AT_COLON:
-        case AFTER_VALUE:
-        case DONE:
-          at = this.#structure(text, at);
+        default:
+          at = this.#state > DONE ? this.#number(text, at) : this.#structure(text, at);
           if (this.#problem !== null) return;
-          break;
-        default: {
-          const next = nextInNumber(this.#state, text.charCodeAt(at));
-          if (next !== null) {
-            this.#state = next;
-            at++;
-          } else if (isNumberEnd(this.#state)) this.#valueEnded(at);
-          else return this.#fail("a number is malformed");
-        }
       }
     }
   }
 
-  /** Goes through what stands between strings, numbers and words; the index of the first character of those. */
+  /** Reads the characters of a number; returns the index after it. */
+  #number(text: string, from: number): number {
+    let state = this.#state;
+    let at = from;
+    for (; at < text.length; at++) {
+      const next = nextInNumber(state, text.charCodeAt(at));
+      if (next === null) break;
+      state = next;
+    }
+    this.#state = state;
+    if (at === text.length) return at;
+    if (isNumberEnd(state)) this.#valueEnded(at);
+    else this.#fail("a number is malformed");
+    return at;
+  }
+
+  /** Reads the characters between strings, numbers and literals; returns the index after the first of the next. */
   #structure(text: string, from: number): number {
     const open = this.#isObject;
     let state = this.#state;
@@ -235,15 +225,10 @@ export class JsonMemberScanner {
         this.#isObject.push(code === OPENING_BRACE);
         this.#state = code === OPENING_BRACE ? AT_FIRST_KEY : AT_FIRST_ITEM;
         return;
-      case MINUS:
-        this.#state = AFTER_MINUS;
-        return;
-      case ZERO:
-        this.#state = AFTER_ZERO;
-        return;
       default: {
-        if (isDigit(code)) {
-          this.#state = IN_INTEGER;
+        const number = numberStart(code);
+        if (number !== null) {
+          this.#state = number;
           return;
         }
         const literal = LITERALS.find((word) => word.charCodeAt(0) === code);
@@ -257,13 +242,13 @@ export class JsonMemberScanner {
     }
   }
 
-  /** JSON does not allow a byte order mark before it, and nearly all parsers skip one. */
+  /** JSON does not allow a leading byte order mark, and nearly all parsers skip one. */
   #isMark(code: number, index: number): boolean {
     const isStart = this.#isObject.length === 0 && this.#state === AT_VALUE;
     return isStart && (code === MARK_BYTES[index] || (index === 0 && code === MARK));
   }
 
-  /** @param end index behind the value's last character */
+  /** @param end index after the value's last character */
   #valueEnded(end: number): void {
     const depth = this.#isObject.length;
     if (this.#member !== null && depth === 1) {
@@ -273,14 +258,14 @@ export class JsonMemberScanner {
     this.#state = depth === 0 ? DONE : AFTER_VALUE;
   }
 
-  /** A run of a top-level key's characters. */
+  /** Reads a run of characters of a top-level key. */
   #topLevelKey(
     text: string,
     run: { readonly start: number; readonly end: number; readonly isEnd: boolean },
   ): void {
     const length = run.end - run.start;
     if (run.isEnd && this.#key === "" && !this.#watched.some((name) => name.length === length)) {
-      // Nearly every key is told by its length, and was not escaped.
+      // The common case: no escape, and no watched key is of that length.
       this.#member = null;
       return;
     }
@@ -302,7 +287,7 @@ export class JsonMemberScanner {
     const name = this.#key.includes("\\") ? unescaped(this.#key) : this.#key;
     const folded = name.toLowerCase();
     if (!this.#watched.includes(folded)) return;
-    // Go's parser matches keys in any case; of a repeated one, some parsers take the first, some the last.
+    // Go's parser matches keys in any case; of repeated keys, some parsers take the first, some the last.
     if (folded !== name || this.#spans.has(name)) (this.#ambiguous ??= new Set()).add(folded);
     if (folded === name) this.#member = name;
   }
@@ -312,11 +297,11 @@ export class JsonMemberScanner {
   }
 }
 
-/** What is wrong with a character that may not stand there, by state. */
+/** What an unexpected character means, by state. */
 const PROBLEMS: Readonly<Record<number, string>> = {
   [AT_FIRST_KEY]: "a key of an object is not a string in double quotes",
   [AT_KEY]: "a key of an object is not a string in double quotes",
-  [AT_COLON]: "there is no colon behind a key",
+  [AT_COLON]: "there is no colon after a key",
   [AFTER_VALUE]: "there is no comma between two values",
   [DONE]: "something follows the value",
 };
@@ -339,51 +324,13 @@ function nextControl(text: string, from: number): number {
   return CONTROL.exec(text)?.index ?? text.length;
 }
 
-/** A key whose escapes were checked; with a raw control character, it is none of ours. */
+/** The key with its escapes decoded, which were checked before; "" when it holds a raw control character. */
 function unescaped(key: string): string {
   try {
     return String(JSON.parse(`"${key}"`));
   } catch {
     return "";
   }
-}
-
-/** Whether a number may end in that state. */
-function isNumberEnd(state: number): boolean {
-  return state === AFTER_ZERO || state === IN_INTEGER || state === IN_FRACTION || state === IN_EXPONENT;
-}
-
-/** The state after one more character of a number; null when the character is none of it. */
-function nextInNumber(state: number, code: number): number | null {
-  const isDigitNow = isDigit(code);
-  switch (state) {
-    case AFTER_MINUS:
-      if (code === ZERO) return AFTER_ZERO;
-      return isDigitNow ? IN_INTEGER : null;
-    case AFTER_ZERO:
-    case IN_INTEGER:
-      if (isDigitNow && state === IN_INTEGER) return IN_INTEGER;
-      if (code === POINT) return AFTER_POINT;
-      return isExponentMark(code) ? AFTER_EXPONENT : null;
-    case AFTER_POINT:
-      return isDigitNow ? IN_FRACTION : null;
-    case IN_FRACTION:
-      if (isDigitNow) return IN_FRACTION;
-      return isExponentMark(code) ? AFTER_EXPONENT : null;
-    case AFTER_EXPONENT:
-      if (code === PLUS || code === MINUS) return AFTER_EXPONENT_SIGN;
-      return isDigitNow ? IN_EXPONENT : null;
-    default:
-      return isDigitNow ? IN_EXPONENT : null;
-  }
-}
-
-function isDigit(code: number): boolean {
-  return code >= ZERO && code <= 0x39;
-}
-
-function isExponentMark(code: number): boolean {
-  return code === 0x65 || code === 0x45;
 }
 
 function isHexDigit(code: number): boolean {

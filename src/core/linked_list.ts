@@ -1,7 +1,7 @@
 /**
  * A doubly linked list: append and remove by node in O(1), iterated oldest first.
  *
- * For what comes and goes with every request. Not a `Set` or `Map`: an outgrown table keeps a reference to its
+ * For objects that live as long as a request. Not a `Set` or `Map`: an outgrown table keeps a reference to its
  * successor, so once one is promoted to V8's old space, everything passing through survives until the next full
  * collection. A removed node references nothing.
  */
@@ -23,7 +23,7 @@ export class LinkedList<T> {
     return node;
   }
 
-  /** Does nothing when the node was removed before. */
+  /** Does nothing when the node has been removed already. */
   remove(node: ListNode<T>): void {
     const { before, after } = node;
     if (before === null && this.#first !== node) return;
@@ -47,7 +47,7 @@ export class LinkedList<T> {
   }
 }
 
-/** An element of a {@link LinkedList}, which alone changes it. */
+/** An element of a {@link LinkedList}; only the list changes it. */
 export interface ListNode<T> {
   readonly value: T;
   before: ListNode<T> | null;

@@ -1,8 +1,8 @@
 /**
  * Replaces the model that a request body names, and leaves every other byte as it is.
  *
- * Parsing and printing the body again would change numbers, escapes and key order; an upstream is to get
- * what the client wrote.
+ * Parsing and printing the body again would change numbers, escapes and key order; an upstream must get what
+ * the client wrote.
  */
 import { Buffer } from "node:buffer";
 import type { ModelPlace } from "./request_fields.ts";

@@ -1,7 +1,7 @@
 /**
  * Reads the outline of a multipart/form-data body: names, file names, sizes, and the text of small fields.
  *
- * Works on the bytes in place and copies nothing but the small fields. RFC 7578, RFC 2046 section 5.1.1.
+ * Works on the bytes in place and copies only the small fields. RFC 7578, RFC 2046 section 5.1.1.
  */
 import { Buffer } from "node:buffer";
 
@@ -10,7 +10,7 @@ export interface FormPart {
   readonly name: string;
   readonly fileName: string | null;
   readonly contentType: string | null;
-  /** Where the content begins in the body. */
+  /** Offset of the content in the body. */
   readonly startByte: number;
   readonly sizeBytes: number;
   readonly text: string | null;
@@ -23,7 +23,7 @@ const MAX_HEAD_BYTES = 8192;
 const MAX_BOUNDARY_LENGTH = 200;
 const BOUNDARY = "boundary=";
 
-/** What was read of a body, as long as the body is there. */
+/** The result for each body, as long as the body is alive. */
 const known = new WeakMap<Uint8Array, { readonly boundary: string; readonly parts: readonly FormPart[] }>();
 
 /** The boundary that a content type names, or null when it is not multipart/form-data. */
@@ -40,8 +40,8 @@ export function multipartBoundary(contentType: string | null): string | null {
 }
 
 /**
- * The parts of a form, at most 100; a malformed rest is left out. Never throws. Reads a body once, however often it is
- * asked: what the body holds must not change meanwhile.
+ * The parts of a form, at most 100; a malformed rest is left out. Never throws. The result is cached, so the bytes
+ * of the body must not change.
  */
 export function readFormParts(body: Uint8Array, boundary: string): readonly FormPart[] {
   const before = known.get(body);
@@ -54,7 +54,7 @@ export function readFormParts(body: Uint8Array, boundary: string): readonly Form
 function readParts(bytes: Buffer, delimiter: string): FormPart[] {
   const parts: FormPart[] = [];
   const search = new DelimiterSearch(bytes, `\r\n${delimiter}`);
-  // At the beginning, or at that of a later line (RFC 2046 section 5.1.1).
+  // At the start of the body, or of a later line (RFC 2046 section 5.1.1).
   const isAtStart = bytes.toString("latin1", 0, delimiter.length) === delimiter;
   let at = isAtStart ? 0 : afterLineEnd(search.from(0));
   while (at >= 0 && parts.length < MAX_PARTS) {
@@ -79,13 +79,13 @@ function afterLineEnd(at: number): number {
 }
 
 /**
- * Boyer-Moore-Horspool: goes through a file in steps as long as the delimiter. Compares from the delimiter's first
- * character on, a carriage return that no other of it is: so nothing is compared with it twice, whatever the body is.
+ * Boyer-Moore-Horspool search: moves through a file in steps as long as the delimiter. Compares from the first
+ * character on, a carriage return or line feed that occurs only there, so the work is linear for any body.
  */
 export class DelimiterSearch {
   readonly #bytes: Uint8Array;
   readonly #delimiter: Uint8Array;
-  /** By the byte under the delimiter's last: how far on the delimiter could be. */
+  /** Step to the next possible match, by the byte under the delimiter's last character. */
   readonly #steps: Uint16Array;
 
   constructor(bytes: Uint8Array, delimiter: string) {
@@ -95,7 +95,7 @@ export class DelimiterSearch {
     this.#delimiter.subarray(0, -1).forEach((byte, at) => this.#steps[byte] = delimiter.length - 1 - at);
   }
 
-  /** Where it is at or after `start`; -1 when it is nowhere. */
+  /** The delimiter's index at or after `start`; -1 when there is none. */
   from(start: number): number {
     const [bytes, delimiter, steps] = [this.#bytes, this.#delimiter, this.#steps];
     const last = delimiter.length - 1;

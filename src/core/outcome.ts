@@ -1,9 +1,9 @@
 /**
- * What the end of a request says about the service: whether it failed, and whether somebody should be alerted.
+ * What the outcome of a request means: whether the service failed, and whether it deserves an alert.
  */
 import type { Outcome } from "./types.ts";
 
-/** Statuses that are the client's own mistake: nobody needs to be alerted. */
+/** Statuses of a client's own mistake, which deserve no alert. */
 export const CLIENT_MISTAKES: ReadonlySet<number> = new Set([400, 404, 405, 409, 413, 415, 422]);
 
 interface OutcomeTraits {
@@ -22,7 +22,7 @@ const TRAITS: Readonly<Record<Outcome, OutcomeTraits>> = {
   client_gone: { isFailure: never, deservesAlert: never },
   in_flight: { isFailure: never, deservesAlert: never },
   empty: { isFailure: never, deservesAlert: never },
-  // Settled as such by a running server only when it is stopped.
+  // A running server records this only while it stops.
   crashed: { isFailure: always, deservesAlert: never },
   upstream_cut: { isFailure: always, deservesAlert: always },
   idle_timeout: { isFailure: always, deservesAlert: always },
@@ -34,12 +34,12 @@ const TRAITS: Readonly<Record<Outcome, OutcomeTraits>> = {
 /**
  * Whether a request failed.
  *
- * @param outcome null for rows of the Go program, which have only a status (0 or none: no answer came)
+ * @param outcome null for rows of the Go program, which have only a status (0 or none: there was no answer)
  */
 export function isFailure(outcome: Outcome | null, status: number | null): boolean {
   const code = status ?? 0;
   if (outcome === null) return (code < 200 || code >= 400) && code !== 499 && !CLIENT_MISTAKES.has(code);
-  // A row that somebody typed may have another word.
+  // A row edited by hand may hold any word.
   return Object.hasOwn(TRAITS, outcome) && TRAITS[outcome].isFailure(code);
 }
 

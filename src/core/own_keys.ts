@@ -1,16 +1,16 @@
 /**
  * Masks a client's own keys in its record, and counts what it masked.
  *
- * The client chooses what it sends as a key, and the record is what is known of what it did: only what looks like a key
- * counts as one, only where it stands alone, and the record says how often. Pure.
+ * The client chooses what it sends as a key, and must not be able to blank out its record: only what looks like a
+ * key is masked, only as a whole word, and the record says how often. Pure.
  */
 import { maskSecret, MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
-/** The characters of bearer tokens (RFC 6750 section 2.1), and a colon. None is a quote, a bracket or a blank. */
+/** The characters of bearer tokens (RFC 6750 section 2.1) and a colon; no quotes, brackets or blanks. */
 const KEY = /^[A-Za-z0-9._~+/=:-]{16,256}$/;
 const PREFIX = "sk-";
 
-/** Whether a credential looks like a key, and not like words: it has digits among letters, or begins like most keys. */
+/** Whether a credential looks like a key, not like words: it has letters and digits, or the usual prefix. */
 export function looksLikeKey(credential: string): boolean {
   if (!KEY.test(credential)) return false;
   return credential.startsWith(PREFIX) || (/[0-9]/.test(credential) && /[A-Za-z]/.test(credential));
@@ -19,21 +19,21 @@ export function looksLikeKey(credential: string): boolean {
 /** The keys of one client in one request. */
 export class OwnKeys {
   readonly #keys: readonly string[];
-  /** How often one was masked; to be set back by who masks a text anew. */
+  /** How often one was masked; who masks a text again resets it. */
   count = 0;
 
   constructor(credentials: readonly string[]) {
     this.#keys = [...new Set(credentials.filter(looksLikeKey))];
   }
 
-  /** The text with every occurrence masked that is not a part of a longer word, and one that the text's end cut. */
+  /** Masks every occurrence that is not part of a longer word, and one cut off by the end of the text. */
   mask(text: string): string {
     let result = text;
     for (const key of this.#keys) result = this.#maskOne(result, key);
     return result;
   }
 
-  /** What is said of it beside the client's token; null when nothing was masked. */
+  /** The remark beside the client's token; null when nothing was masked. */
   note(): string | null {
     if (this.count === 0) return null;
     const keys = this.#keys.map(maskSecret).join(", ");
@@ -60,7 +60,7 @@ function isInWord(text: string, start: number, end: number): boolean {
   return isWordCharacter(text.charCodeAt(start - 1)) || isWordCharacter(text.charCodeAt(end));
 }
 
-/** An ASCII letter or digit; NaN, beyond the text's ends, is none. */
+/** Whether a code is an ASCII letter or digit; NaN, from beyond the text, is not. */
 function isWordCharacter(code: number): boolean {
   const lower = code | 0x20;
   return (code >= 0x30 && code <= 0x39) || (lower >= 0x61 && lower <= 0x7a);

@@ -1,14 +1,14 @@
 /**
- * Which upstreams are tried, in which order, for how long, and what follows from how a try ended.
+ * Which upstreams are tried, in which order, for how long, and what follows from the way a try ended.
  *
- * Pure functions over plain data; randomness and time come in as arguments. DESIGN section 5 is the source
- * of every rule here.
+ * Pure functions over plain data; randomness and time come in as arguments. The rules are those of
+ * docs/architecture.md, "Failover".
  */
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
 import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
 
-/** What ordering needs to know about one upstream's past. */
+/** What ordering needs to know about one upstream. */
 export interface UpstreamStanding {
   readonly availability: Availability;
   /** Smoothed time to headers; null when it has not answered yet. */
@@ -24,7 +24,7 @@ export interface OrderContext {
   readonly turn: number;
 }
 
-/** What `allow` and `deny` look at: the model, or the path of a request that names none. */
+/** What `allow` and `deny` match: the model, or the path of a request that names none. */
 export interface Subject {
   readonly model: string | null;
   readonly path: string;
@@ -36,7 +36,7 @@ export function allowedUpstreams(upstreams: readonly Upstream[], { model, path }
   return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, subject));
 }
 
-/** Unreserved characters mean the same whether or not they are encoded (RFC 3986 section 6.2.2.2). */
+/** Unreserved characters mean the same encoded or not (RFC 3986 section 6.2.2.2). */
 function comparablePath(path: string): string {
   return path.replace(/%[0-9a-f]{2}/gi, (encoded) => {
     const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
@@ -113,7 +113,7 @@ const LARGE_BODY_TIMEOUT_MS = 20_000;
 const ONLY_UPSTREAM_TIMEOUT_MS = 120_000;
 const LARGE_BODY_BYTES = 128 * 1024;
 
-/** Milliseconds until the response headers must have come. `upstreamCount`: enabled upstreams. */
+/** Milliseconds allowed until the response headers. `upstreamCount`: enabled upstreams. */
 export function firstByteTimeout(
   inbound: Pick<Inbound, "body" | "isStream">,
   upstream: Pick<Upstream, "timeoutMs">,
@@ -136,10 +136,10 @@ export interface DecisionContext {
 export type Decision =
   | { readonly type: "relay" }
   | { readonly type: "next" }
-  /** Nothing of it can be relayed: answer with an error of our own. */
+  /** Nothing can be relayed: answer with an error of the program's own. */
   | { readonly type: "give_up" };
 
-/** The table of DESIGN section 5. A `client_gone` is never decided upon: the request is over. */
+/** The table of docs/architecture.md, "Failover". A `client_gone` needs no decision: the request is over. */
 export function decide(
   outcome: Exclude<AttemptOutcome, { type: "client_gone" }>,
   context: DecisionContext,
@@ -175,7 +175,7 @@ function movesOn(context: DecisionContext): boolean {
   return !context.isLast && context.retryOn === "any";
 }
 
-/** How an attempt's end bears on the upstream's breaker: null when it says nothing about its health. */
+/** Whether a status is a failure of the upstream, for its breaker. */
 export function isHealthFailure(status: number): boolean {
   return status >= 500 || status < 100 || status === 429 || status === 401 || status === 403;
 }
@@ -183,7 +183,7 @@ export function isHealthFailure(status: number): boolean {
 const MAX_RETRY_AFTER_MS = 5 * 60_000;
 
 /**
- * How long a 429 or 503 asks to be left alone, in ms, capped at 5 min; null when it does not say.
+ * How long a 429 or 503 asks to wait, in ms, capped at 5 min; null when it does not say.
  * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date).
  */
 export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | null {

@@ -1,16 +1,16 @@
 /**
- * Recorded text on its way to a screen: other people wrote it, and some of them meant harm.
+ * Prepares recorded text, which may be hostile, for a screen.
  *
- * Owns what makes text harmless without hiding what it says. Pure.
+ * Owns how text is made harmless without hiding what it says. Pure.
  */
 
 /**
- * What could move the cursor, colour the screen or reorder a line: control, format, surrogate and
- * line-separating characters. The joiners U+200C and U+200D stay, words and emoji need them.
+ * Characters that could move the cursor, colour the screen or reorder a line: control, format, surrogate and
+ * line-separating ones. The joiners U+200C and U+200D stay: words and emoji need them.
  */
 const HARMFUL = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** The lines of a text, with every harmful character replaced by a visible sign of it. */
+/** The lines of a text, with every harmful character replaced by a visible sign. */
 export function harmlessLines(text: string): string[] {
   return text.replace(/\r\n/g, "\n").split("\n").map((line) =>
     line.replaceAll("\t", "    ").replace(HARMFUL, visibleSign)
@@ -29,11 +29,11 @@ function visibleSign(character: string): string {
   return code === 0x7f ? "\u2421" : `<U+${code.toString(16).toUpperCase().padStart(4, "0")}>`;
 }
 
-/** What indenting may add to a text: what is nested deeply grows by its depth on each line, and nobody reads it. */
+/** Limit on what indentation may add: deeply nested text grows by its depth on each line. */
 const MAX_INDENTATION_FACTOR = 8;
 const MIN_INDENTATION_LENGTH = 64 * 1024;
 
-/** JSON text indented for reading; anything else as it is, deeply nested JSON, too. */
+/** JSON text indented for reading; anything else, and deeply nested JSON, as it is. */
 export function prettyJson(text: string): string {
   const maxLength = Math.max(MIN_INDENTATION_LENGTH, MAX_INDENTATION_FACTOR * text.length);
   if (indentationOf(text, maxLength) > maxLength) return text;

@@ -1,24 +1,24 @@
 /**
- * What routing needs of a request's body: the model, whether a stream is asked for, and whether every upstream would
- * read the same.
+ * What routing needs from a request's body: the model, whether a stream is requested, and whether every upstream
+ * would read the same.
  *
- * Owns how bodies are told apart (JSON, forms, others) and the bound on a model's name. Pure.
+ * Owns how bodies are distinguished (JSON, forms, others) and the bound on a model's name. Pure.
  */
 import { Buffer } from "node:buffer";
 import { formProblem } from "./form_problem.ts";
 import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
 import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
 
-/** What a body says. */
+/** The fields that a body holds. */
 export interface RequestFields {
-  /** For routing: null when the body names none, or one that is longer than {@link MAX_MODEL_LENGTH}. */
+  /** For routing: null when the body names none, or one longer than {@link MAX_MODEL_LENGTH}. */
   readonly model: string | null;
   /** For people: a longer one is cut, and ends in `…`. */
   readonly shownModel: string | null;
   readonly isStream: boolean;
-  /** Where the model's name stands; null when there is none that can be replaced. */
+  /** Where the model's name is; null when there is none that can be replaced. */
   readonly modelPlace: ModelPlace | null;
-  /** Why an upstream may read another model than {@link model}; null when all of them read the same. */
+  /** Why an upstream may read another model than {@link model}; null when all read the same. */
   readonly problem: string | null;
 }
 
@@ -27,23 +27,23 @@ export interface ModelPlace extends Span {
   readonly form: "json" | "multipart";
 }
 
-/** A body, and what is known of it. */
+/** A body, and what is known about it. */
 export interface RequestBodyView {
   readonly contentType: string | null;
   readonly contentEncoding?: string | null;
   /** null: there is none. */
   readonly bytes: Uint8Array | null;
-  /** The same as text, where somebody has decoded it already. */
+  /** The same as text, if it has been decoded already. */
   readonly text?: string | null;
-  /** What {@link JsonPieces} found, when the body came in several pieces. */
+  /** What {@link JsonPieces} found, if the body arrived in several pieces. */
   readonly members?: JsonMembers | null;
-  /** Whether {@link RequestFields.problem} counts: finding problems costs more. */
+  /** Whether to look for every {@link RequestFields.problem}, which costs more. */
   readonly isStrict?: boolean;
 }
 
-/** A longer name is no model's. */
+/** No model has a longer name. */
 export const MAX_MODEL_LENGTH = 256;
-/** As it may be written: a `\u` escape for each character, and the quotes. */
+/** The longest way to write a name: a `\u` escape per character, and the quotes. */
 const MAX_MODEL_LITERAL = MAX_MODEL_LENGTH * 6 + 2;
 const MAX_STREAM_LITERAL = 8;
 
@@ -57,7 +57,7 @@ export const NO_FIELDS: RequestFields = {
   problem: null,
 };
 
-/** Scans a JSON body that comes in several pieces, each when it comes: at the end, nothing is left to be done. */
+/** Scans a JSON body that arrives in several pieces, each on arrival, so that no work is left at the end. */
 export class JsonPieces {
   readonly #scanner: JsonMemberScanner;
 
@@ -69,7 +69,7 @@ export class JsonPieces {
     this.#scanner.push(oneCharacterAByte(bytes));
   }
 
-  /** Spans are those of bytes. */
+  /** Spans are in bytes. */
   end(): JsonMembers {
     return this.#scanner.end();
   }
@@ -100,7 +100,7 @@ function unreadable(problem: string): RequestFields {
   return { ...NO_FIELDS, problem };
 }
 
-/** As what upstreams take a body that is no readable form; without a label, all of them take it for JSON. */
+/** How upstreams read a body that is not a readable form; without a label, they all read it as JSON. */
 function bodyForm(contentType: string | null): "json" | "form" | "other" {
   const media = (contentType ?? "").slice(0, MAX_LABEL_LENGTH).split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (media === "application/x-www-form-urlencoded" || media.startsWith("multipart/")) return "form";
@@ -110,10 +110,10 @@ function bodyForm(contentType: string | null): "json" | "form" | "other" {
 const MAX_LABEL_LENGTH = 256;
 const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*"?([^";]*)/i;
 const OPENING_BRACE = 0x7b;
-/** A body that begins with more blanks than that is looked at as JSON. */
+/** A body that begins with more blanks than this is scanned as JSON. */
 const MAX_LEADING_BYTES = 4096;
 
-/** Whether a parser that heeds no label could find an object: in UTF-8, or in UTF-16 or UTF-32, which have zeros. */
+/** Whether a parser that ignores labels could find an object: in UTF-8, or in UTF-16 or UTF-32, which have zeros. */
 function mayBeJson(bytes: Uint8Array): boolean {
   for (const byte of bytes.subarray(0, MAX_LEADING_BYTES)) {
     if (byte === OPENING_BRACE || byte === 0) return true;
@@ -127,7 +127,7 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
   const { isStrict = false } = body;
   const members = body.members ?? scan(body.text ?? oneCharacterAByte(bytes), { isStrict });
   if (members.problem !== null) return unreadable(`it is not JSON: ${members.problem}`);
-  // Spans of pieces are in bytes already, and so are those of a text that is ASCII.
+  // Spans of pieces are in bytes already, and so are those of an ASCII text.
   const text = body.members || body.text?.length === bytes.length ? null : body.text ?? null;
   const literal = (name: string, maxLength: number): string | null => {
     const span = members.spans.get(name);
@@ -160,7 +160,7 @@ function ambiguity({ ambiguous }: JsonMembers): string | null {
   return ambiguous.has("model") ? "its `model` comes twice, or in other letters" : null;
 }
 
-/** Some upstreams decode what the label says; all others take it for UTF-8. */
+/** Some upstreams decode as the label says; all others assume UTF-8. */
 function charsetProblem({ contentType }: RequestBodyView): string | null {
   const charset = CHARSET.exec(contentType?.slice(0, MAX_LABEL_LENGTH) ?? "")?.[1]?.trim() ?? "";
   return charset === "" || /^(?:utf-?8|us-ascii)$/i.test(charset) ? null : "its charset is not UTF-8";
@@ -168,7 +168,7 @@ function charsetProblem({ contentType }: RequestBodyView): string | null {
 
 type ModelName = Pick<RequestFields, "model" | "shownModel" | "problem">;
 
-/** @param literal a JSON value, cut behind {@link MAX_MODEL_LITERAL}; @param length that of the whole value */
+/** @param literal a JSON value, cut after {@link MAX_MODEL_LITERAL}; @param length that of the whole value */
 function modelName(literal: string, length: number): ModelName {
   if (length > MAX_MODEL_LITERAL && literal.startsWith('"')) return tooLong(beginningOf(literal));
   const value = parsed(literal);
@@ -179,7 +179,7 @@ function modelName(literal: string, length: number): ModelName {
   return namedModel(value);
 }
 
-/** What a name means for routing, and how it is shown. */
+/** A name for routing, and as it is shown. */
 function namedModel(name: string): ModelName {
   if (name === "") return { model: null, shownModel: null, problem: null };
   if (name.length > MAX_MODEL_LENGTH) {
@@ -195,15 +195,15 @@ function namedModel(name: string): ModelName {
   return { model: name, shownModel: name, problem };
 }
 
-/** @param beginning at least what is shown of it */
+/** @param beginning of the name; at least the part that is shown */
 function tooLong(beginning: string): ModelName {
   const shownModel = `${beginning.slice(0, MAX_MODEL_LENGTH).toWellFormed()}…`;
   return { model: null, shownModel, problem: `its \`model\` is longer than ${MAX_MODEL_LENGTH} characters` };
 }
 
-/** The text of a JSON string of which only the beginning is there: more than any name may have. */
+/** The text of a JSON string from its beginning, which is longer than any name may be. */
 function beginningOf(literal: string): string {
-  // An escape may be cut: at most 12 characters, those of a pair of surrogates.
+  // The cut may be within an escape: at most 12 characters, those of a surrogate pair.
   for (let cut = 0; cut < 12; cut++) {
     const value = parsed(`${literal.slice(0, literal.length - cut)}"`);
     if (typeof value === "string") return value;
@@ -235,7 +235,7 @@ function formFields(bytes: Uint8Array, boundary: string, body: RequestBodyView):
   };
 }
 
-/** A file is no model's name. */
+/** A file is not a model's name. */
 function formModel({ text, fileName, startByte, sizeBytes }: FormPart, bytes: Uint8Array): ModelName {
   if (text !== null || fileName !== null) return namedModel(text ?? "");
   const shownBytes = Math.min(sizeBytes, MAX_MODEL_LITERAL);
@@ -252,7 +252,7 @@ function oneCharacterAByte(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
-/** A span of a text as one of its UTF-8. */
+/** Converts a span in characters to one in UTF-8 bytes. */
 function inBytes({ start, end }: Span, text: string): Span {
   const startByte = Buffer.byteLength(text.slice(0, start));
   return { start: startByte, end: startByte + Buffer.byteLength(text.slice(start, end)) };

@@ -1,13 +1,13 @@
 /**
- * Owns which raw request paths are acceptable, and must not change any. Pure, and linear in the path's length.
+ * Owns which raw request paths are acceptable; must not change any. Pure, and linear in the path's length.
  *
- * An upstream's key may be good for one path of its host only. Servers differ in what they decode, how often, and what
- * they cut off before they resolve `..`, so that a path is refused when any of them could find a dot segment in it
- * (RFC 3986 section 5.2.4; WHATWG URL "path state"). What stays is sent on as it came: `org%2Fmodel` is one name.
+ * An upstream's key may be meant for one path of its host only. Servers differ in what they decode, how often, and
+ * what they strip before they resolve `..`, so a path is refused when any server could find a dot segment in it
+ * (RFC 3986 section 5.2.4; WHATWG URL "path state"). Other paths are forwarded unchanged: `org%2Fmodel` is one name.
  */
 import { Buffer } from "node:buffer";
 
-/** Characters; longer than any that an API has. */
+/** In characters; longer than the path of any API. */
 export const MAX_PATH_LENGTH = 8 * 1024;
 
 /** A proxy in front of the upstream decodes once, the upstream once, and its framework once more. */
@@ -16,7 +16,7 @@ const MAX_DECODINGS = 3;
 const FORBIDDEN = /[^\x21\x22\x24-\x7e]/;
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i;
 
-/** Why a raw request path must be refused, for people; null when it may be relayed. */
+/** Why a raw request path must be refused, for the client; null when it may be relayed. */
 export function pathProblem(path: string): string | null {
   if (path.length > MAX_PATH_LENGTH) return `the path must not be longer than ${MAX_PATH_LENGTH} characters`;
   if (path.includes("\\")) return "the path must not contain a backslash";
@@ -24,13 +24,13 @@ export function pathProblem(path: string): string | null {
   if (FORBIDDEN.test(path)) {
     return "the path must not contain control characters, blanks, '#' or what is not ASCII; percent-encode them";
   }
-  // Without these it has no dot segment, however it is read; nearly every path has neither.
+  // Without these no reading has a dot segment; nearly every path has neither.
   if (!path.includes("%") && !path.includes(".")) return null;
   if (BROKEN_ESCAPE.test(path)) return "a '%' in the path must be followed by two hexadecimal digits";
   return problemWithin(path);
 }
 
-/** Looks at every reading of a path: as it is, and decoded once, twice and three times. */
+/** Checks every reading of a path: as it is, and decoded once, twice and three times. */
 function problemWithin(path: string): string | null {
   let bytes = path;
   for (let decodings = 0;; decodings++) {
@@ -49,10 +49,10 @@ function problemWithin(path: string): string | null {
 
 const SEPARATOR = /[/\\]/;
 
-/** Of one reading: behind `;` are parameters; behind `?` and `#` another server would find no path any more. */
+/** In one reading: `;` begins parameters, and `?` or `#` ends the path for some servers. */
 const END_OF_SEGMENT = /[;?#]/;
 
-/** Blanks, control and format characters, which servers cut off, and URL parsers take out. */
+/** Blanks, control and format characters, which servers strip and URL parsers remove. */
 const INVISIBLE = /[\p{C}\p{Z}\s]/gu;
 
 function isDotSegment(segment: string): boolean {
@@ -64,7 +64,7 @@ function isDotSegment(segment: string): boolean {
 
 const ESCAPE = /%(?:u([0-9a-f]{4})|([0-9a-f]{2}))/gi;
 
-/** One decoding; each character of what comes out is a byte. Some servers know `%u002e`, too. */
+/** Decodes once, to one character per byte. Some servers also decode `%u002e`. */
 function decode(bytes: string): string {
   return bytes.replace(ESCAPE, (_, unit: string | undefined, byte: string | undefined) => {
     return unit === undefined
@@ -73,12 +73,12 @@ function decode(bytes: string): string {
   });
 }
 
-/** Beginnings of UTF-8 that is longer than it must be: lax decoders make `.` of C0 AE, of E0 80 AE and of F0 80 80 AE. */
+/** Overlong or invalid UTF-8: lax decoders read C0 AE, E0 80 AE and F0 80 80 AE as `.`. */
 const LAX_UTF8 = /[\xc0\xc1\xf8-\xff]|\xe0(?![\xa0-\xbf])|\xf0(?![\x90-\xbf])/;
 
 const ABOVE_ASCII = /[\x80-\xff]/;
 
-/** Characters that some servers take for the ones of ASCII: by compatibility (Unicode NFKC), or as the best fit. */
+/** Characters that some servers map to ASCII: by compatibility (Unicode NFKC), or as the best fit. */
 const LOOKALIKES: Readonly<Record<string, string>> = {
   "\u2024": ".",
   "\u2025": "..",

@@ -1,14 +1,14 @@
 /**
  * Masks many secrets at once.
  *
- * What a text costs hardly grows with their number: it is searched for the few beginnings that the secrets share (or, when
- * they share none, gone through once), and not for each secret.
+ * The cost hardly grows with their number: a text is searched for the few prefixes that the secrets share, or, when
+ * there are many prefixes, scanned once.
  */
 import { maskSecret, MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
-/** What is searched for. */
+/** Length of the prefixes searched for. */
 const ANCHOR_LENGTH = 4;
-/** With more beginnings than this, going through the text once costs less than searching for each. */
+/** With more prefixes than this, one scan of the text costs less than a search for each. */
 const MAX_ANCHORS = 6;
 
 /** Secrets of 12 characters or more. */
@@ -17,7 +17,7 @@ export class SecretSet {
   /** By their first 12 characters; the longest first. */
   readonly #byBeginning = new Map<string, string[]>();
   readonly #anchors: readonly string[];
-  /** Whether a secret begins with two characters, by their low bytes. */
+  /** Marks the pairs of characters with which a secret begins, by their low bytes. */
   readonly #pairs: Uint8Array | null;
 
   constructor(secrets: Iterable<string>) {
@@ -36,7 +36,7 @@ export class SecretSet {
     return this.#secrets.has(secret);
   }
 
-  /** Whether a text holds one of them, whole. */
+  /** Whether a text contains a whole secret. */
   isIn(text: string): boolean {
     if (text.length < MIN_MASKABLE_LENGTH || this.#secrets.size === 0) return false;
     const places = this.#pairs === null ? this.#searchAnchors(text) : this.#searchPairs(text, this.#pairs);
@@ -44,8 +44,8 @@ export class SecretSet {
   }
 
   /**
-   * Replaces every exact occurrence of a secret, and the beginning of one (12 characters or longer) with which a text
-   * that was cut ends.
+   * Masks every occurrence of a secret, and the beginning of one (12 characters or longer) at the end of a text that
+   * was cut.
    */
   redact(text: string): string {
     if (text.length < MIN_MASKABLE_LENGTH) return text;
@@ -76,7 +76,7 @@ export class SecretSet {
     return places;
   }
 
-  /** The secret that begins there: whole, or as far as the text goes. */
+  /** The secret that begins there: whole, or cut by the end of the text. */
   #at(text: string, at: number): string | null {
     const whole = this.#wholeAt(text, at);
     if (whole !== undefined) return whole;

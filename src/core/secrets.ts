@@ -1,9 +1,9 @@
 /**
- * Masking: the only forms in which a secret may be shown.
+ * Masking: the only form in which a secret may be shown.
  */
 import { ASIS, type Upstream } from "./types.ts";
 
-/** A shorter secret shows nothing of itself when it is masked. */
+/** A shorter secret is masked completely. */
 export const MIN_MASKABLE_LENGTH = 12;
 const MIN_KEPT_LENGTH = 16;
 
@@ -12,8 +12,8 @@ const MIN_QUERY_SECRET_LENGTH = 8;
 export const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
 
 /**
- * The key of an upstream, unless it has none of its own, and those that its endpoint's query holds, in the forms in
- * which replies quote them: decoded, as they stand there, and escaped.
+ * The key of an upstream, if it has its own, and the keys in its endpoint's query, in all forms in which replies may
+ * quote them: decoded, as written, and escaped.
  */
 export function keysOf({ sk, endpoint }: Pick<Upstream, "sk" | "endpoint">): readonly string[] {
   const keys = new Set(sk === ASIS ? [] : writtenForms(sk));
@@ -32,8 +32,8 @@ export function keysOf({ sk, endpoint }: Pick<Upstream, "sk" | "endpoint">): rea
 }
 
 /**
- * A secret as texts that quote it may write it: some programs escape the slashes of JSON texts (RFC 8259 section 7), or
- * write escapes of URLs in lower case.
+ * The forms in which a text may quote a secret: some programs escape slashes in JSON (RFC 8259 section 7), or write
+ * percent-encoding in lower case.
  */
 function writtenForms(secret: string): string[] {
   const slashed = secret.replaceAll("/", "\\/");
@@ -41,15 +41,15 @@ function writtenForms(secret: string): string[] {
   return [...new Set([secret, slashed, lower])];
 }
 
-/** `sk-abcdefwxyz` becomes `sk-…wxyz`; anything shorter than 12 characters shows nothing of itself. */
+/** `sk-abcdefwxyz` becomes `sk-…wxyz`, anything shorter than 12 characters `…`. */
 export function maskSecret(secret: string): string {
   if (secret.length < MIN_MASKABLE_LENGTH) return "…";
   return `${secret.slice(0, 3)}…${secret.slice(-4)}`;
 }
 
 /**
- * Replaces every exact occurrence of each secret (4 characters or longer) in a text, and the beginning of one
- * (12 characters or longer) with which a text that was cut ends.
+ * Masks every occurrence of each secret (4 characters or longer) in a text, and the beginning of one (12 characters
+ * or longer) at the end of a text that was cut.
  */
 export function redactSecrets(text: string, secrets: Iterable<string>): string {
   if (text.length < 4) return text;
@@ -67,14 +67,14 @@ function withoutCut(text: string, secret: string): string {
 }
 
 /**
- * The secrets that are replaced in texts which are kept as they were said: those that no ordinary word is (16
- * characters or longer). Keys of local servers, like `ollama`, are words.
+ * The secrets that are masked in recorded texts: those too long to be an ordinary word (16 characters or more). Keys
+ * of local servers, like `ollama`, are words.
  */
 export function keptSecrets(secrets: readonly string[]): string[] {
   return secrets.filter((secret) => secret.length >= MIN_KEPT_LENGTH);
 }
 
-/** Replaces them, see {@link keptSecrets}. */
+/** Masks the {@link keptSecrets} in a text. */
 export function redactKept(text: string, secrets: readonly string[]): string {
   return redactSecrets(text, keptSecrets(secrets));
 }

@@ -1,7 +1,7 @@
 /**
  * Moments as people type them (`24h`, `2026-11-01`, ISO 8601), and as tables show them.
  *
- * Pure but for the system's time zone: what names no zone is local time.
+ * Pure except for the system's time zone: a moment without a zone is local time.
  */
 
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -23,7 +23,7 @@ export interface MomentOptions {
   readonly isEnd: boolean;
 }
 
-/** Milliseconds since the Unix epoch; undefined for anything else than a duration, a date or a time. */
+/** Milliseconds since the Unix epoch; undefined for anything but a duration, a date or a time. */
 export function parseMoment(text: string, { nowMs, isEnd }: MomentOptions): number | undefined {
   const trimmed = text.trim();
   const duration = /^(\d{1,9}(?:\.\d{1,3})?)([smhdw])$/.exec(trimmed);

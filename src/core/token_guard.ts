@@ -1,30 +1,30 @@
 /**
- * Finds the router's own tokens in what is about to leave for an upstream.
+ * Finds the router's own tokens in what is about to be sent to an upstream.
  *
  * Owns the forms in which a token is recognised: as it is, in lower case, percent-encoded up to three times, and in
- * base64 (RFC 4648, both alphabets) together with whatever stands before or after it, as in `Basic` (RFC 7617). Pure.
+ * base64 (RFC 4648, both alphabets) with any text before or after it, as in `Basic` (RFC 7617). Pure.
  */
 import { Buffer } from "node:buffer";
 import { SecretSet } from "./secret_set.ts";
 import { MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
-/** A query that was put through several programs may be encoded more than once. */
+/** A query that passed through several programs may be encoded more than once. */
 const MAX_DECODINGS = 3;
 
-/** Clients choose what is remembered: bounds keep it from piling up. */
+/** Bounds on the cache, since clients choose what is cached. */
 const MAX_CLEAN = 1024;
 const MAX_CLEAN_LENGTH = 256;
 
-/** What a short token stands between in the value of a header. */
+/** What separates a short token from the rest of a header's value. */
 const DELIMITERS = /[\s,;="']+/;
 
-/** The tokens of clients, and the one that opens the admin page. Made once for each change of them. */
+/** The clients' tokens and the admin page's. A new object is made whenever they change. */
 export class TokenGuard {
-  /** Those of 12 characters or more: found wherever they stand. */
+  /** Those of 12 characters or more: found anywhere in a text. */
   readonly #long: SecretSet;
-  /** Shorter ones may be ordinary words or parts of them: only a value that is nothing else is one. */
+  /** Shorter ones may be ordinary words: only a whole value, or a whole piece of one, counts. */
   readonly #short: ReadonlySet<string>;
-  /** Texts in which none was found: nearly all that clients say they have said before. */
+  /** Texts known to hold none: clients repeat nearly everything that they send. */
   readonly #clean = new Set<string>();
 
   constructor(tokens: Iterable<string>) {
@@ -44,7 +44,7 @@ export class TokenGuard {
     return false;
   }
 
-  /** Whether a path does. A segment of it that is a short token is a word: models have names like that. */
+  /** Whether a path holds one. Short tokens are not looked for: a segment may be a model with such a name. */
   isInPath(path: string): boolean {
     return this.#holdsLong(path);
   }
@@ -67,12 +67,12 @@ export class TokenGuard {
   }
 }
 
-/** Guards nothing: for requests that hold nothing of a client's. */
+/** Finds nothing: for requests that hold nothing from a client. */
 export const NO_TOKENS = new TokenGuard([]);
 
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/;
 
-/** Empty for what is no base64: older runtimes throw for some of it, where Node skips characters. */
+/** Empty for anything that is not base64: older runtimes throw on some of it, where Node skips characters. */
 function fromBase64(text: string): string {
   if (!BASE64.test(text)) return "";
   try {
@@ -82,7 +82,7 @@ function fromBase64(text: string): string {
   }
 }
 
-/** The text as it is, and decoded for as long as that changes anything. */
+/** The text as it is, and decoded again and again, up to {@link MAX_DECODINGS} times. */
 function decodings(text: string): string[] {
   const texts = [text];
   for (let last = text; texts.length <= MAX_DECODINGS && last.includes("%");) {
@@ -92,7 +92,7 @@ function decodings(text: string): string[] {
   return texts;
 }
 
-/** `%41` becomes `A`, each octet a character of its own; what is not well formed stays. */
+/** `%41` becomes `A`, each octet one character; what is malformed stays. */
 function percentDecoded(text: string): string {
   return text.replaceAll(
     /%([0-9a-f]{2})/gi,
@@ -100,16 +100,16 @@ function percentDecoded(text: string): string {
   );
 }
 
-/** What is searched for instead of a token that may be encoded: texts of 12 characters or more. */
+/** The forms of a token to search for, of 12 characters or more each. */
 function formsOf(token: string): string[] {
-  // Octets in a head are characters of their own there (Latin-1).
+  // In a head, each octet is one character (Latin-1).
   const latin1 = Buffer.from(token, "utf8").toString("latin1");
   return [
     ...new Set([token, latin1, token.toLowerCase(), ...base64FormsOf(token)]),
   ].filter((form) => form.length >= MIN_MASKABLE_LENGTH);
 }
 
-/** What base64 makes of a token after 0, 1 and 2 other octets: the characters that do not depend on its neighbours. */
+/** The base64 of a token after 0, 1 and 2 other octets, without the characters that depend on its neighbours. */
 function base64FormsOf(token: string): string[] {
   const bytes = Buffer.from(token, "utf8");
   return [0, 1, 2].flatMap((offset) => {

@@ -17,7 +17,7 @@ export const ASIS = "asis";
 /** One configured upstream, validated. Immutable: a reload makes new objects. */
 export interface Upstream {
   readonly id: number;
-  /** Shown to people, used in metrics and `x-oar-upstream`; unique among the live upstreams. */
+  /** Shown to people, used in metrics and `x-oar-upstream`; unique among the upstreams that are not deleted. */
   readonly name: string;
   /** Absolute http(s) URL without credentials, query merged into requests. */
   readonly endpoint: string;
@@ -48,7 +48,7 @@ export interface ClientToken {
 /** The order in which upstreams are tried. `main` of the Go program is read as `order`. */
 export type OrderPolicy = "order" | "random" | "round_robin" | "least_latency";
 
-/** What kind of API call a request is; decides capture, gate and metrics label. */
+/** The kind of API call; selects the capture, the gate and the metrics label. */
 export type EndpointKind =
   | "chat"
   | "completions"
@@ -62,7 +62,7 @@ export type EndpointKind =
   | "files"
   | "other";
 
-/** One client request, read whole. */
+/** One client request, completely read. */
 export interface Inbound {
   /** ULID; the record's `request_id`. */
   readonly id: string;
@@ -72,7 +72,7 @@ export interface Inbound {
   /** Raw query without `?`; empty when none. */
   readonly query: string;
   readonly kind: EndpointKind;
-  /** As requested; null when the request names none, or one that is too long to be a model's. */
+  /** As requested; null when the request names none, or one that is too long for a model. */
   readonly model: string | null;
   /** For records and people: the same, or the beginning of one that is too long. */
   readonly shownModel: string | null;
@@ -112,8 +112,8 @@ export const ERROR_CLASSES = [
 export type ErrorClass = typeof ERROR_CLASSES[number];
 
 /**
- * How a try ended, as far as the choice of upstream is concerned. `isCut`: the reply broke off, so that
- * nothing of it can be relayed honestly before its head has gone out.
+ * How a try ended, for the choice of upstream. `isCut`: the reply broke off before its head was relayed, so
+ * nothing of it can be relayed.
  */
 export type AttemptOutcome =
   | { readonly type: "response"; readonly status: number }
@@ -125,7 +125,7 @@ export type AttemptOutcome =
     readonly type: "bad_stream";
     readonly message: string;
     readonly isCut: boolean;
-    /** It ended as a stream should, with a finish reason, and said nothing: no sign of ill health. */
+    /** It ended properly, with a finish reason but without content: no failure of the upstream. */
     readonly isFinished: boolean;
   }
   | { readonly type: "client_gone" };
@@ -138,7 +138,7 @@ export interface Attempt {
   readonly upstreamName: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
-  /** HTTP status, null when no headers came. */
+  /** HTTP status; null when there were no headers. */
   readonly status: number | null;
   /** null: this attempt answered the client well. */
   readonly errorClass: ErrorClass | null;
@@ -146,7 +146,7 @@ export interface Attempt {
   readonly message: string | null;
 }
 
-/** How a request ended. `complete` needs the protocol's own end. */
+/** How a request ended. `complete` requires the protocol's own end. */
 export const OUTCOMES = [
   "complete",
   "upstream_error",
@@ -178,14 +178,14 @@ export interface ToolCall {
 
 /** What a reply said, extracted from its bytes. */
 export interface CapturedReply {
-  /** All choices; the first plain, further ones separated and labelled. */
+  /** All choices: the first one plain, further ones separated and labelled. */
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: readonly ToolCall[];
   readonly model: string | null;
   readonly finishReason: string | null;
   readonly usage: Usage | null;
-  /** Bytes seen, whatever was kept. */
+  /** Bytes seen, whether kept or not. */
   readonly bytes: number;
   /** The protocol's own end was seen. */
   readonly isComplete: boolean;
@@ -195,7 +195,7 @@ export interface CapturedReply {
   readonly parseErrors: number;
 }
 
-/** One row of `records`, plus its attempts. Field names mirror the columns of DESIGN section 7. */
+/** One row of `records`, plus its attempts. Field names mirror the columns (docs/architecture.md, "Tables"). */
 export interface RequestRecord {
   readonly requestId: string;
   readonly createdAtMs: number;
@@ -217,7 +217,7 @@ export interface RequestRecord {
   readonly firstByteMs: number | null;
   /** Until the first content of a stream, from the start of the request. */
   readonly firstTokenMs: number | null;
-  /** What the client got; 499 when it had left. */
+  /** What the client received; 499 when it had left. */
   readonly status: number;
   readonly outcome: Outcome;
   /** The upstream whose answer was relayed; null when none was. */

@@ -1,19 +1,19 @@
 /**
- * How much attention failed requests may ask for: clients name their causes, and could make a new one each time.
+ * Limits on alerts about failed requests, since clients influence their causes and could make each one new.
  *
- * Owns the number of immediate alerts, and which models are known because they were served. Both are bounded. Time
- * comes in as a monotonic number of milliseconds.
+ * Owns the rate of immediate alerts, and which models are known because they have been served. Both are bounded.
+ * Time comes in as a monotonic number of milliseconds.
  */
 
 const WINDOW_MS = 60_000;
 export const MAX_IMMEDIATE = 10;
 
-/** Ten immediate alerts in any minute. */
+/** At most {@link MAX_IMMEDIATE} immediate alerts in any minute. */
 export class AlertBudget {
-  /** When the last ones were sent. */
+  /** When the latest ones were sent, oldest first. */
   readonly #sentMs: number[] = [];
 
-  /** Whether one more may be sent at once; it is then counted. */
+  /** Whether one more may be sent now; if so, it is counted. */
   take(nowMs: number): boolean {
     while (this.#sentMs.length > 0 && nowMs - (this.#sentMs[0] ?? 0) >= WINDOW_MS) this.#sentMs.shift();
     if (this.#sentMs.length >= MAX_IMMEDIATE) return false;

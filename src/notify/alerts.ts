@@ -1,9 +1,9 @@
 /**
- * Sends alerts to channels: one per cause at once, repeats folded into a digest each minute. Of failed requests, ten a
- * minute go out at once; further ones are in the digest.
+ * Sends alerts to channels: the first of each cause at once, repeats in a digest each minute. Of failed requests,
+ * ten a minute are sent at once; the others are in the digest.
  *
- * Owns the folding and one bounded queue with one worker per channel, so that a channel that hangs holds up
- * neither another channel nor the caller. Must not throw, and must not let a secret out.
+ * Owns the digest, and a bounded queue with a worker per channel, so that a channel that hangs delays neither
+ * another channel nor the caller. Must not throw, and must not let a secret out.
  */
 import { MAX_SHOWN_NAME_LENGTH, redactableStart, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
@@ -13,13 +13,13 @@ import type { Alert, Notifier } from "./notifier.ts";
 import { alertText, causeKey, digestText, isUrgent, type Repeats } from "./texts.ts";
 
 const DIGEST_INTERVAL_MS = 60_000;
-/** Messages that wait for one channel; more are dropped, and counted. */
+/** Messages waiting for one channel; more are dropped and counted. */
 const MAX_PENDING = 100;
-/** Causes told apart; further ones fold into one per type of alert. */
+/** Distinct causes besides failed requests; further ones count as one per type of alert. */
 const MAX_CAUSES = 1000;
-/** Those of failed requests among them. */
+/** Distinct causes of failed requests. */
 const MAX_FAILURE_CAUSES = 200;
-/** Of a message as a field; the text for people is shorter. */
+/** For a message as a field; in the text for people it is shorter. */
 const MAX_MESSAGE_LENGTH = 2000;
 
 export interface AlertNotifierOptions {
@@ -61,7 +61,7 @@ export class AlertNotifier implements Notifier {
 
   raise(raised: Alert): void {
     if (this.#isClosed || this.#workers.length === 0) return;
-    // The last one of each cause is kept.
+    // The last alert of each cause is kept, so it must be bounded.
     const alert = withTexts(raised, redactableStart);
     let key = causeKey(alert, (model) => this.#served.has(model));
     if (!this.#causes.has(key) && this.#isFull(alert)) key = alert.type;
@@ -88,7 +88,7 @@ export class AlertNotifier implements Notifier {
     this.#served.add(model);
   }
 
-  /** What clients cause leaves room for the rest. */
+  /** Separate limits: causes made by clients must leave room for the others. */
   #isFull(alert: Alert): boolean {
     return isUrgent(alert)
       ? this.#causes.size - this.#failureCount >= MAX_CAUSES
@@ -114,7 +114,7 @@ export class AlertNotifier implements Notifier {
       : this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
   }
 
-  /** Reports what repeated, and forgets causes that were quiet for a whole interval. */
+  /** Reports repeats, and forgets causes that were quiet for a whole interval. */
   #sendDigest(): void {
     const now = this.#options.clock.monotonic();
     const repeats: Repeats[] = [];
@@ -147,7 +147,7 @@ export class AlertNotifier implements Notifier {
     try {
       message = { id: this.#newId(), atMs: this.#options.clock.now(), ...content() };
     } catch {
-      // What cannot be redacted must not leave the process.
+      // A message that cannot be redacted must not leave the process.
       for (const worker of this.#workers) worker.drop(1);
       return;
     }
@@ -170,7 +170,7 @@ class ChannelWorker {
     this.#onSent = onSent;
   }
 
-  /** What is urgent goes before all that is not, and takes its place when the queue is full. */
+  /** Urgent messages go before all others, and displace them when the queue is full. */
   push(message: AlertMessage, { isUrgent }: { readonly isUrgent: boolean }): void {
     if (this.#pending.length >= MAX_PENDING) {
       this.drop(1);
@@ -185,7 +185,7 @@ class ChannelWorker {
     for (let i = 0; i < count; i++) this.#report("dropped", null);
   }
 
-  /** Gives up what is being sent and what waits. */
+  /** Drops what is being sent and what waits. */
   abort(): void {
     const waiting = this.#pending.length;
     this.#pending = [];
@@ -237,12 +237,12 @@ function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A copy with every text masked and bounded: some are a client's, or an upstream's error body. */
+/** A copy with every text masked and bounded: some come from clients or upstreams. */
 function redacted(alert: Alert, redact: (text: string) => string): Alert {
   return withTexts(alert, (text, maxLength) => redactedStart(text, maxLength, redact));
 }
 
-/** A copy with every text as `change` makes it. */
+/** A copy with every text changed. */
 function withTexts(alert: Alert, change: (text: string, maxLength: number) => string): Alert {
   const name = (text: string) => change(text, MAX_SHOWN_NAME_LENGTH);
   const message = (text: string) => change(text, MAX_MESSAGE_LENGTH);

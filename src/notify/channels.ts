@@ -4,7 +4,7 @@
  * Owns the wire form of each channel, its deadline and its single retry. An error's message says which
  * channel failed and why; it never contains the URL, which is a secret, so a fetch error is never its cause.
  */
-import type { AlertSettings } from "../config/settings.ts";
+import type { AlertSettings } from "../config/alerts.ts";
 import { withoutTrailingSlashes } from "../core/slashes.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Alert } from "./notifier.ts";
@@ -14,7 +14,7 @@ const TIMEOUT_MS = 10_000;
 const RETRY_DELAY_MS = 1_000;
 const MAX_REPLY_BYTES = 64 * 1024;
 
-/** One message, the same for all channels; without secrets. */
+/** One message, the same for all channels; it holds no secrets. */
 export interface AlertMessage {
   /** Unique; the same on a retry. */
   readonly id: string;
@@ -35,7 +35,7 @@ export interface Channel {
   send(message: AlertMessage, signal: AbortSignal): Promise<void>;
 }
 
-/** A channel did not take a message. The message is safe to log. */
+/** A channel did not accept an alert. The error's message is safe to log. */
 export class ChannelError extends Error {
   override readonly name = "ChannelError";
   constructor(channel: string, reason: string, readonly isRetryable: boolean) {
@@ -50,7 +50,7 @@ export interface ChannelDependencies {
   readonly instance: string;
 }
 
-/** The channels that are configured. */
+/** The configured channels. */
 export function channelsOf(settings: AlertSettings, dependencies: ChannelDependencies): Channel[] {
   const channels: Channel[] = [];
   if (settings.feishu !== null) channels.push(feishuChannel(settings.feishu, dependencies));
@@ -61,7 +61,7 @@ export function channelsOf(settings: AlertSettings, dependencies: ChannelDepende
 }
 
 /**
- * A Feishu custom bot. It answers 200 to what it refuses: its reply's `code` tells.
+ * A Feishu custom bot. It answers 200 even when it refuses; the reply's `code` tells.
  * https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot
  */
 export function feishuChannel(
@@ -74,7 +74,7 @@ export function feishuChannel(
     body: async (message) => {
       const content = { msg_type: "text", content: { text: message.text } };
       if (settings.secret === null) return content;
-      // Made anew on a retry: Feishu refuses a timestamp older than an hour.
+      // Signed again on a retry: Feishu refuses a timestamp older than an hour.
       const timestamp = String(Math.floor(dependencies.clock.now() / 1000));
       return { timestamp, sign: await feishuSign(timestamp, settings.secret), ...content };
     },
@@ -85,14 +85,14 @@ export function feishuChannel(
   });
 }
 
-/** The message is empty, the key is the timestamp (seconds) and the secret; so Feishu defines it. */
+/** As Feishu defines it, the message is empty and the key holds the timestamp (seconds) and the secret. */
 export async function feishuSign(timestamp: string, secret: string): Promise<string> {
   const bytes = new TextEncoder().encode(`${timestamp}\n${secret}`);
   const key = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, new Uint8Array())).toBase64();
 }
 
-/** As the Go program posted it: `message` holds the literal `m.text`. */
+/** As the Go program posted it: `message` is the literal `m.text`. */
 export function matrixApiChannel(url: string, dependencies: ChannelDependencies): Channel {
   return httpChannel("matrix_api", dependencies, {
     url: () => url,
@@ -124,7 +124,8 @@ export function matrixChannel(
  * Any program that takes JSON: `{ text, alert, at, instance }`.
  *
  * `text` is the line for people. `alert` is the alert's `type` with its fields (see {@link Alert}), or
- * `{ type: "digest", repeats: [{ count, last }] }`, or `{ type: "test" }`. `at` is ISO 8601 in UTC. `instance` names the sender.
+ * `{ type: "digest", repeats: [{ count, last }] }`, or `{ type: "test" }`. `at` is ISO 8601 in UTC. `instance`
+ * names the sender.
  */
 export function webhookChannel(url: string, dependencies: ChannelDependencies): Channel {
   return httpChannel("webhook", dependencies, {
@@ -144,7 +145,7 @@ interface HttpForm {
   readonly method: "POST" | "PUT";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: (message: AlertMessage) => unknown;
-  /** Why a 2xx reply is a failure; null when it is none. Without it the reply is not read. */
+  /** Why a 2xx reply is a failure; null when it is not. Without this function the reply is not read. */
   readonly refusal?: (reply: string) => string | null;
 }
 
@@ -232,7 +233,7 @@ function codeOf(reply: string): number | null {
   }
 }
 
-/** A reason without the URL, which Deno puts into the cause of fetch errors. */
+/** A reason without the URL, which Deno includes in the cause of fetch errors. */
 function networkReason(error: unknown): string {
   const cause = error instanceof Error ? error.cause ?? error : error;
   const message = String(cause).toLowerCase();

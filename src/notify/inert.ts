@@ -1,11 +1,11 @@
 /**
- * Words of clients and upstreams on their way into a chat: only words there, neither links nor mentions nor markup.
+ * Makes texts of clients and upstreams inert before they go into a chat: no links, no mentions, no markup.
  *
- * Owns what chats make something of (Feishu's `<at …>`, Slack's `<!channel>`, Matrix's `@room`, Markdown, addresses
- * that become links by themselves) and how it is written instead, as reports of security do it. Pure.
+ * Owns what chats act on (Feishu's `<at …>`, Slack's `<!channel>`, Matrix's `@room`, Markdown, URLs that become
+ * links) and how it is written instead, "defanged" as in security reports. Pure.
  */
 
-/** Full stops that also part the labels of a domain: https://www.unicode.org/reports/tr46/#Notation */
+/** Full stops that may separate the labels of a domain: https://www.unicode.org/reports/tr46/#Notation */
 const DOT_OF_A_NAME = /([\p{L}\p{N}-])[.\u3002\uff0e\uff61](?=\p{L}{2})/gu;
 
 /** `https://evil.example/ @all` becomes `https[:]//evil[.]example/ [at]all`. May make a text longer. */

@@ -1,8 +1,8 @@
 /**
- * What deserves an alert, and the interface through which the program raises one.
+ * The kinds of alerts, and the interface through which the program raises them.
  */
 
-/** Something a person should know. `key` folds repeats: one alert per key at once, then a digest. */
+/** Something that an operator should know. */
 export type Alert =
   | {
     readonly type: "request_failed";
@@ -17,10 +17,10 @@ export type Alert =
   | { readonly type: "records_dropped"; readonly reason: string }
   | { readonly type: "records_resumed" };
 
-/** Raises alerts; returns at once, never throws, never touches traffic. */
+/** Raises alerts; returns at once, never throws, never affects traffic. */
 export interface Notifier {
   raise(alert: Alert): void;
-  /** A request for this model has succeeded: its failures are a cause of their own from now on. Cheap. */
+  /** A request for this model has succeeded: from now on its failures are a cause of their own. Cheap. */
   served(model: string): void;
   /** Sends what is pending, waiting at most `limitMs`. */
   close(limitMs: number): Promise<void>;

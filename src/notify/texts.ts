@@ -1,5 +1,5 @@
 /**
- * What alerts say, and which of them have the same cause. Pure.
+ * The texts of alerts, and which alerts have the same cause. Pure.
  */
 import { redactableStart } from "../core/cut_text.ts";
 import { inert } from "./inert.ts";
@@ -8,7 +8,7 @@ import type { Alert } from "./notifier.ts";
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_MODEL_LENGTH = 100;
 const MAX_CAUSE_LENGTH = 80;
-/** A shorter name of a model may be a part of any word. */
+/** A shorter model name may occur within any word. */
 const MIN_NAME_LENGTH = 3;
 const MAX_DIGEST_LINES = 20;
 
@@ -18,11 +18,11 @@ export interface Repeats {
   readonly last: Alert;
 }
 
-/** One line for people; `redact` sees of every value some more than is shown. */
+/** One line for people; `redact` is given more of every value than is shown. */
 export function alertText(alert: Alert, redact: (text: string) => string): string {
   const line = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
     oneLine(redact(redactableStart(text, maxLength)), maxLength);
-  /** Of what clients and upstreams said. */
+  /** For texts of clients and upstreams. */
   const quoted = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
     oneLine(inert(line(text, maxLength)), maxLength);
   switch (alert.type) {
@@ -46,7 +46,7 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
 }
 
 /**
- * One message about everything that repeated: at most 20 lines, first what was not a request, then the most frequent.
+ * One message about all repeats: at most 20 lines, urgent alerts first, then the most frequent.
  */
 export function digestText(repeats: readonly Repeats[], redact: (text: string) => string): string {
   const sorted = repeats.toSorted((a, b) =>
@@ -63,15 +63,15 @@ export function digestText(repeats: readonly Repeats[], redact: (text: string) =
   return lines.join("\n");
 }
 
-/** Whether it goes before what single requests met: no client can raise it at will. */
+/** Whether it takes precedence over alerts about requests: no client can raise it at will. */
 export function isUrgent(alert: Alert): boolean {
   return alert.type !== "request_failed";
 }
 
 /**
- * Alerts with the same key have the same cause. A model tells causes apart only if it has been served before: clients
- * may name any. Numbers and identifiers in a message differ from request to
- * request, so they do not tell causes apart; neither does the client's address.
+ * Alerts with the same key have the same cause. A model is part of the key only if it has been served before, since
+ * clients may name any. Numbers and identifiers in a message differ from request to request, so they are not part of
+ * it; neither is the client's address.
  */
 export function causeKey(alert: Alert, isServed: (model: string) => boolean): string {
   switch (alert.type) {
@@ -93,7 +93,7 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
   }
 }
 
-/** Many upstreams repeat the model's name. */
+/** Many upstreams repeat the model's name in their message. */
 function withoutModel(message: string, { model }: { readonly model: string | null }): string {
   const start = message.slice(0, 4 * MAX_CAUSE_LENGTH);
   return model === null || model.length < MIN_NAME_LENGTH ? start : start.replaceAll(model, "#");

@@ -1,29 +1,29 @@
 /**
- * The access log: one line for each request, at the price of joining a few strings.
+ * The access log: one line per request, at the cost of joining a few strings.
  *
- * Owns the form of these lines. Method, path, model and the like come again and again, so what each looks like once it is
- * redacted and harmless is remembered; going through the logger and its patterns each time cost more than everything
- * else that happens to a request besides relaying it. Their fields are known to be no credentials.
+ * Owns the form of these lines. Method, path, model and the like repeat, so their redacted and escaped forms are
+ * cached; passing each line through the logger and its patterns cost more than everything else done for a request
+ * besides relaying it. None of the fields is a credential by its name.
  */
 import type { RequestRecord } from "../core/types.ts";
 
 export interface AccessLogOptions {
   readonly format: "text" | "json";
-  /** Known secrets. What was remembered counts as long as this gives the same object. */
+  /** Known secrets. The cache is valid as long as this returns the same object. */
   readonly secrets: () => Iterable<string>;
-  /** A value as it may be shown, secrets masked. */
+  /** Masks secrets in a value. */
   readonly redact: (value: string) => string;
-  /** As it appears within a line for people: redacted, quoted where it holds blanks, nothing in it drives a terminal. */
+  /** The value within a line for people: redacted, quoted if it holds blanks, harmless to a terminal. */
   readonly show: (value: string) => string;
-  /** Makes harmless what a terminal acts on; JSON stays JSON. */
+  /** Escapes what a terminal acts on; JSON stays JSON. */
   readonly escapeJson: (line: string) => string;
   /** Takes one whole line with its line end. */
   readonly write: (line: string) => void;
 }
 
-/** Values that are remembered; clients choose models and paths, so it must be bounded. */
+/** Bounds the cache, since clients choose models and paths. */
 const MAX_REMEMBERED = 1000;
-/** Longer ones, which nobody sends twice but to fill the memory, are made anew each time. */
+/** Longer values, which would repeat only in an attack on the memory, are not cached. */
 const MAX_REMEMBERED_LENGTH = 256;
 
 interface Remembered {

@@ -1,9 +1,9 @@
 /**
  * The program's log: LogTape, with redaction and escaping on every line.
  *
- * Owns the form of log lines. They go to standard error, access lines too, so that standard output holds
- * only what a command was asked to print and can be piped. Must not log a body or a secret, and nothing
- * logged may drive a terminal or forge a line.
+ * Owns the form of log lines. They go to standard error, access lines included, so that standard output holds
+ * only a command's result and can be piped. Must not log a body or a secret, and nothing logged may control a
+ * terminal or forge a line.
  */
 import { configureSync, getLogger, type Logger, type LogRecord, type Sink } from "@logtape/logtape";
 import { redactByField, redactByPattern } from "@logtape/redaction";
@@ -22,7 +22,7 @@ export interface LoggingOptions {
   /** `text` for people, `json` for one JSON object a line. */
   readonly format: "text" | "json";
   readonly level: "debug" | "info" | "warning" | "error";
-  /** Secrets known now; asked for at every line because they change while running. */
+  /** The secrets known now; called for every line because they change at run time. */
   readonly secrets: () => Iterable<string>;
   /** Takes one whole line with its line end. Default: standard error, without waiting for it. */
   readonly write?: (line: string) => void;
@@ -30,7 +30,7 @@ export interface LoggingOptions {
 
 const standardError = new LogWriter(Deno.stderr);
 
-/** Null while access lines are not wanted. */
+/** Null while access lines are off. */
 let accessLog: AccessLog | null = null;
 
 /** Sets up logging for the whole process; may be called again. Until then nothing is logged. */
@@ -46,7 +46,7 @@ export function configureLogging(options: LoggingOptions): void {
     try {
       write(`${escapeControls(format(record), isJson)}\n`);
     } catch {
-      // What cannot be redacted must not be shown, and logging must not fail its caller.
+      // A line that cannot be redacted must not be shown, and logging must not fail its caller.
     }
   };
   accessLog = options.level === "info" || options.level === "debug" ? makeAccessLog(options, write) : null;
@@ -60,7 +60,7 @@ export function configureLogging(options: LoggingOptions): void {
   });
 }
 
-/** Resolves when standard error has taken everything that was logged; for the end of the process. */
+/** Resolves when everything logged has been written to standard error; for the end of the process. */
 export function flushLogging(): Promise<void> {
   return standardError.flush();
 }
@@ -103,7 +103,7 @@ function jsonLine(record: LogRecord, redact: (text: string) => string): string {
   return json({ ...own, ...record.properties, ...own }, redact) ?? JSON.stringify(own);
 }
 
-/** JSON with every string masked before it is escaped; null for what JSON cannot hold, like a circle. */
+/** JSON with every string masked before it is escaped; null for values that JSON cannot hold, such as cycles. */
 function json(value: unknown, redact: (text: string) => string): string | null {
   try {
     return JSON.stringify(value, (_key, each: unknown) => jsonValue(each, redact)) ?? null;
@@ -126,12 +126,12 @@ function messageOf(record: LogRecord, redact: (text: string) => string): string 
   return redactedStart(message, MAX_MESSAGE_LENGTH, redact);
 }
 
-/** A value inside a message. One with blanks or quotes is quoted, so that it cannot pass for several. */
+/** A value inside a message. One with blanks or quotes is quoted, so that it cannot be mistaken for several. */
 function shown(value: unknown, redact: (text: string) => string): string {
   if (value === null || value === undefined) return "-";
   if (value instanceof Error) return errorChain(value);
   if (typeof value !== "string") return json(value, redact) ?? Object.prototype.toString.call(value);
-  // The whole message is redacted afterwards; what is cut or quoted here must be redacted before.
+  // The whole message is redacted later; a value that is cut or quoted here must be redacted first.
   if (value.length <= MAX_VALUE_LENGTH && /^[^\s"]+$/.test(value)) return value;
   return JSON.stringify(redactedStart(value, MAX_VALUE_LENGTH, redact));
 }
@@ -154,8 +154,8 @@ function jsonValue(value: unknown, redact: (text: string) => string): unknown {
 }
 
 /**
- * Makes visible everything that a terminal acts on or that hides text: controls (C0, C1, DEL), line and
- * paragraph separators, and the marks that reorder text. JSON has only the `\u` form.
+ * Escapes everything that a terminal acts on or that hides text: controls (C0, C1, DEL), line and paragraph
+ * separators, and the marks that reorder text. JSON allows only the `\u` form.
  */
 function escapeControls(line: string, isJson: boolean): string {
   return line.replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu, (character) => {

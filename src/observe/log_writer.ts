@@ -2,14 +2,14 @@
  * Writes log lines to a stream that may be slow, full or gone.
  *
  * Owns the queue between the program and standard error. Must not block the event loop, throw, or grow
- * without bound: while one write is under way, lines gather into the next one, up to 1 MiB; lines beyond
- * that are dropped, and a line says how many.
+ * without bound: during a write, further lines are collected for the next one, up to 1 MiB; lines beyond that
+ * are dropped, and a line says how many.
  */
 const MAX_PENDING_CHARACTERS = 1024 * 1024;
-/** After a write, lines gather this long before the next one. */
+/** Pause between two writes, in which lines are collected. */
 const GATHER_MS = 20;
 
-/** The part of `Deno.stderr` that is needed. */
+/** The part of `Deno.stderr` that is used. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<number>;
 }
@@ -40,7 +40,7 @@ export class LogWriter {
     this.#writing ??= this.#drain();
   }
 
-  /** Resolves when everything that was taken has been written or given up. */
+  /** Resolves when every line taken has been written or dropped. */
   async flush(): Promise<void> {
     this.#isFlushing = true;
     this.#endGathering?.();
@@ -48,7 +48,7 @@ export class LogWriter {
     this.#isFlushing = false;
   }
 
-  /** Under load a write for each line would cost more than the lines. */
+  /** Waits for more lines: under load, a write per line would cost more than the lines. */
   #gathered(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, GATHER_MS);
@@ -74,7 +74,7 @@ export class LogWriter {
         let offset = 0;
         while (offset < bytes.length) offset += await this.#sink.write(bytes.subarray(offset));
       } catch {
-        // A reader that is gone must not stop the program, and there is nobody left to tell.
+        // A closed standard error must not stop the program, and the failure cannot be reported anywhere.
       }
       if (!this.#isFlushing) await this.#gathered();
     }

@@ -1,25 +1,26 @@
 /**
- * What the proxy tells the outside while it works: the interface that metrics implement.
+ * The interface through which the program reports measurements; metrics implement it.
  *
  * Owns the vocabulary of measurements. Label values must never be a token, a key or a raw path.
  */
+import type { BreakerState } from "../core/breaker.ts";
 import type { Attempt, EndpointKind, RequestRecord } from "../core/types.ts";
 
 /** State of an upstream's breaker, as shown in metrics and lists. */
-export type UpstreamState = "closed" | "open" | "half_open";
+export type UpstreamState = BreakerState["type"];
 
 /** Receives measurements; never throws, never blocks. */
 export interface Observer {
   requestStarted(): void;
-  /** Once a request that was started; `kind` for the label, the record for everything else. */
+  /** Once for each started request; `kind` is for the label, the record for everything else. */
   requestSettled(kind: EndpointKind, record: RequestRecord, upstreamName: string | null): void;
-  /** Refused before it became a request: wrong credentials, body too large, bad target. */
+  /** Refused before it was started: wrong credentials, body too large, bad target. */
   requestRefused(status: number, reason: string): void;
   attemptEnded(attempt: Attempt): void;
   /** The request moved on from this upstream. */
   failedOver(upstreamName: string, reason: string): void;
   upstreamState(upstreamName: string, state: UpstreamState): void;
-  /** Upstreams that are configured now; series of others are removed. */
+  /** The upstreams configured now; the series of others are removed. */
   upstreamsChanged(names: readonly string[]): void;
   recordWritten(count: number): void;
   recordDropped(reason: string, count: number): void;

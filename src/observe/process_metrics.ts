@@ -1,15 +1,15 @@
 /**
  * The conventional `process_*` metrics.
  *
- * Owns what the operating system says about this process. prom-client's own collection is not used: it
- * starts event-loop and garbage-collection observers that report nonsense under Deno, and three of its
- * names fail `promtool check metrics`.
+ * Owns what the operating system reports about this process. prom-client's default metrics are not used: they
+ * start event-loop and garbage-collection observers that report nonsense under Deno, and three of their names
+ * fail `promtool check metrics`.
  * Names: https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics
  */
 import { cpuUsage } from "node:process";
 import { Counter, Gauge, type Registry } from "./prometheus.ts";
 
-/** What can be read about the process; null where the system cannot say. */
+/** What can be read about the process; null where the system does not tell. */
 export interface ProcessReadings {
   cpuSeconds(): number;
   residentMemoryBytes(): number;
@@ -76,7 +76,7 @@ export function registerProcessMetrics(registry: Registry, readings: ProcessRead
   gauge("process_max_fds", "Maximum number of open file descriptors.", readings.maxFds);
 }
 
-/** Calls a reading; null when it fails or is not a number, so that a scrape never fails because of it. */
+/** Calls a reading; null when it fails or is not a finite number, so that a scrape never fails. */
 export function read(reading: () => number | null): number | null {
   try {
     const value = reading();
@@ -86,7 +86,7 @@ export function read(reading: () => number | null): number | null {
   }
 }
 
-/** A gauge without a value has no sample: zero would be a lie. */
+/** A gauge without a value has no sample: zero would be wrong. */
 export function setOrRemove(gauge: Gauge, value: number | null): void {
   if (value === null) gauge.remove();
   else gauge.set(value);

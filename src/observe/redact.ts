@@ -1,18 +1,18 @@
 /**
  * What must never leave the process in a log line or an alert, and how it is masked.
  *
- * Owns the patterns of credentials. Known secrets are masked wherever they occur; the patterns catch those
- * that this program does not know, like a client's own key that an upstream's error message quotes.
+ * Owns the patterns of credentials. Known secrets are masked wherever they occur; the patterns catch unknown
+ * ones, such as a client's own key quoted in an upstream's error message.
  */
 import type { RedactionPatterns } from "@logtape/redaction";
 import { maskSecret, redactSecrets } from "../core/secrets.ts";
 
 /**
- * Forms of credentials. Matches contain no quote and no backslash, so JSON stays JSON. Each takes time linear in the text:
- * what it has read by the time it fails, it does not read again from its next beginning.
+ * Forms of credentials. Matches contain no quote and no backslash, so JSON stays JSON. Each takes time linear in the
+ * text: after a failed match it does not read the same characters again.
  */
 export const CREDENTIAL_PATTERNS: RedactionPatterns = [
-  // A JSON Web Token (RFC 7519), or the beginning of one that was cut. LogTape's own is quadratic on `eyJeyJeyJ`.
+  // A JSON Web Token (RFC 7519), possibly cut. LogTape's own pattern takes quadratic time on `eyJeyJeyJ`.
   { pattern: /eyJ[\w-]{6,}(?:\.[\w-]*){0,2}/g, replacement: "[JWT REDACTED]" },
   { pattern: /\bsk-[A-Za-z0-9_-]{8,}/g, replacement: (match: string) => maskSecret(match) },
   { pattern: /\b(bearer\s+)[A-Za-z0-9._~+/=-]{6,}/gi, replacement: "$1…" },
@@ -23,7 +23,7 @@ export const CREDENTIAL_PATTERNS: RedactionPatterns = [
   },
 ];
 
-/** Properties whose value is a credential, whatever it looks like. */
+/** Names of properties whose values are credentials, whatever they look like. */
 export const CREDENTIAL_FIELDS: RegExp[] = [
   /^(?:proxy-)?authorization$/i,
   /^(?:set-)?cookie$/i,
@@ -31,7 +31,10 @@ export const CREDENTIAL_FIELDS: RegExp[] = [
   /^(?:sk|secret|password|token|webhook)$/i,
 ];
 
-/** Masks, in a text that was cut to its bound before, known secrets, asked for at each call because they change while running, and {@link CREDENTIAL_PATTERNS}. */
+/**
+ * Masks known secrets and {@link CREDENTIAL_PATTERNS} in a text that has been cut to its limit.
+ * @param secrets called each time, because they change at run time
+ */
 export function redactor(secrets: () => Iterable<string>): (text: string) => string {
   return (text) => {
     let result = redactSecrets(text, secrets());

@@ -1,7 +1,7 @@
 /**
  * The failover proxy of a server, with what it works with.
  */
-import { createCapture } from "../capture/capture.ts";
+import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import type { RequestRecord } from "../core/types.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";

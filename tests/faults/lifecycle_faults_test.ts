@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
-import { createCapture } from "../../src/capture/capture.ts";
+import { createCapture } from "../../src/capture/create.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { RequestRecord, Upstream } from "../../src/core/types.ts";

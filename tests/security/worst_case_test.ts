@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { parse as parseCookies } from "hono/utils/cookie";
-import { createCapture } from "../../src/capture/capture.ts";
+import { createCapture } from "../../src/capture/create.ts";
 import { readConversation } from "../../src/control/conversation.ts";
 import { requestText } from "../../src/proxy/ledger/request_text.ts";
 import { EventStreamParser } from "../../src/capture/sse.ts";

@@ -2,7 +2,7 @@
  * Chat completions: OpenAI's, and the variants of Azure, DeepSeek, Groq, xAI, Mistral, Perplexity,
  * OpenRouter and others.
  *
- * Owns what a message or a delta says; the two have the same fields, so one path reads both.
+ * Owns the fields of messages and deltas; both have the same, so one path reads them.
  */
 import { ChatToolCalls } from "./chat_tool_calls.ts";
 import { Choices } from "./choices.ts";
@@ -29,11 +29,11 @@ export class ChatReader implements ReplyReader {
     this.#choices.read(json, (choice, index) => {
       const delta = asObject(choice.delta);
       if (delta === null) {
-        // A provider that sends no deltas at all puts the message into one chunk.
+        // Some providers send no deltas but the whole message in one chunk.
         if (!this.#choices.isFinished && this.#draft.text(index).isEmpty) this.#readWhole(choice, index);
         return;
       }
-      this.#readSaid(delta, index);
+      this.#readContent(delta, index);
       this.#markContent(this.#toolCalls.readDelta(delta, index));
     });
   }
@@ -53,12 +53,12 @@ export class ChatReader implements ReplyReader {
   #readWhole(choice: JsonObject, index: number): void {
     const message = asObject(choice.message);
     if (message === null) return;
-    this.#readSaid(message, index);
+    this.#readContent(message, index);
     this.#markContent(this.#toolCalls.readMessage(message));
   }
 
-  /** What a delta and a message have in common: everything but how calls are told. */
-  #readSaid(message: JsonObject, index: number): void {
+  /** What deltas and messages have in common: everything but tool calls. */
+  #readContent(message: JsonObject, index: number): void {
     this.#addReasoning(reasoningOf(message), index);
     if (typeof message.content === "string") this.#addText(message.content, index);
     else if (Array.isArray(message.content)) this.#readParts(message.content, index);

@@ -1,8 +1,8 @@
 /**
- * Tool calls of chat completions, put together from deltas.
+ * Tool calls of chat completions, assembled from deltas.
  *
- * Owns the question which call a delta belongs to. OpenAI says it by `index`; some providers leave the index
- * out, give every call the index 0, or resend id and name with each delta.
+ * Owns the decision which call a delta belongs to. OpenAI tells by `index`; some providers omit the index, give
+ * every call the index 0, or resend id and name with each delta.
  */
 import type { ReplyDraft, ToolCallDraft } from "../draft.ts";
 import { asArguments, asArray, asCount, asObject, asText, type JsonObject } from "../json.ts";
@@ -31,7 +31,7 @@ export class ChatToolCalls {
     this.#draft = draft;
   }
 
-  /** Reads a delta's `tool_calls` and `function_call`; true when they said something. */
+  /** Reads a delta's `tool_calls` and `function_call`; true when they hold anything. */
   readDelta(delta: JsonObject, choice: number): boolean {
     let hasContent = false;
     for (const item of asArray(delta.tool_calls)) {
@@ -74,7 +74,7 @@ export class ChatToolCalls {
     return calls;
   }
 
-  /** The call that a fragment belongs to, a new one where it starts one; null when there are too many. */
+  /** The call that a fragment belongs to, made when it starts one; null when there are too many. */
   #find(calls: ChoiceCalls, fragment: Fragment): ToolCallDraft | null {
     const known = candidate(calls, fragment);
     if (known !== null && continues(known, fragment)) {
@@ -106,7 +106,7 @@ function toLegacyFragment(legacy: JsonObject): Fragment {
   return { index: null, id: null, name: asText(legacy.name), arguments: asArguments(legacy.arguments) };
 }
 
-/** Null for an entry that says nothing. */
+/** Null for an empty entry. */
 function toFragment(item: unknown): Fragment | null {
   const entry = asObject(item);
   if (entry === null) return null;
@@ -121,9 +121,9 @@ function toFragment(item: unknown): Fragment | null {
 }
 
 /**
- * Whether a fragment goes on with a call that its index, its id or its place points to. One that brings a
- * name and no or another id starts a new call when the name differs, or when the arguments so far are whole
- * and it brings new ones.
+ * Whether a fragment continues the call that its index, id or position points to. One with a name, and with
+ * another id or neither id nor index, starts a new call when the name differs, or when the arguments so far
+ * look complete and it begins new ones.
  */
 function continues(call: ToolCallDraft, fragment: Fragment): boolean {
   if (fragment.name === null || call.name === "") return true;

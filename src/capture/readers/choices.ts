@@ -1,7 +1,7 @@
 /**
  * What chat and legacy completions share: a list of choices, each with its finish reason, and the usage.
  *
- * Owns which choices were seen and which have ended; what a choice says is read by the caller.
+ * Owns which choices were seen and which have ended; the caller reads what a choice says.
  */
 import { MAX_PIECES, type ReplyDraft } from "../draft.ts";
 import { asArray, asCount, asObject, asText, describeError, type JsonObject } from "../json.ts";

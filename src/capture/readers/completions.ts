@@ -34,7 +34,7 @@ export class CompletionsReader implements ReplyReader {
 
   #read(json: JsonObject): void {
     this.#choices.read(json, (choice, index) => {
-      // Mistral's fill-in-the-middle answers this path's requests with chat deltas and messages.
+      // Mistral's fill-in-the-middle API answers with chat deltas and messages.
       const text = asText(choice.text) ?? asText(asObject(choice.delta)?.content) ??
         asText(asObject(choice.message)?.content);
       if (text === null) return;

@@ -1,8 +1,8 @@
 /**
  * Everything that is not a conversation: embeddings, images, audio, moderations, models, files, unknown.
  *
- * Owns what the record says of them. Bulk data (vectors, base64) is described in a line; text that a person
- * may want to read (transcriptions, revised prompts) is kept, and what is not known is kept as it came.
+ * Owns what is recorded of them. Bulk data (vectors, base64) is described in one line; text that a person may
+ * want to read (transcriptions, revised prompts) is kept, and what is unknown is kept verbatim.
  */
 import type { EndpointKind } from "../../core/types.ts";
 import type { ReplyDraft } from "../draft.ts";
@@ -11,7 +11,7 @@ import type { ReadableEvent, ReplyReader } from "./reader.ts";
 
 const BYTES_PER_FLOAT = 4;
 
-/** The last events of the streams that have no `[DONE]`. */
+/** The final events of streams without `[DONE]`. */
 const LAST_EVENTS: ReadonlySet<string> = new Set([
   "transcript.text.done",
   "speech.audio.done",
@@ -108,7 +108,7 @@ function describeEmbeddings(items: readonly unknown[]): string {
   return items.length === 0 ? count : `${count} of ${counted(dimensions, "dimension")}`;
 }
 
-/** A count, then for each image its address and its revised prompt, where it has them. */
+/** A count, then the URL and the revised prompt of each image that has them. */
 function describeImages(items: readonly unknown[]): string {
   const lines = [counted(items.length, "image")];
   for (const item of items) {

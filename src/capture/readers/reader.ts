@@ -1,4 +1,4 @@
-/** What a reader is: the knowledge of one API's replies, shared by its event stream and its document form. */
+/** The interface of a reader, which knows the replies of one API, both as event streams and as documents. */
 import type { JsonObject } from "../json.ts";
 
 /** An event that is not neutral, as a reader sees it. */
@@ -9,19 +9,19 @@ export interface ReadableEvent {
   readonly json: JsonObject | null;
 }
 
-/** Writes what a reply says into the draft that it was made with. May throw; the capture counts that. */
+/** Writes what a reply says into a draft. May throw; the capture counts that as a parse error. */
 export interface ReplyReader {
   /** `[DONE]` ends this API's streams. */
   readonly endsWithDone: boolean;
-  /** The body's clean end is an end, and data need not be JSON: nothing more is known of this API. */
+  /** This API's protocol is unknown: a clean end of the body is the end, and data need not be JSON. */
   readonly isOpaque: boolean;
   readEvent(event: ReadableEvent): void;
   /** An event too large to be kept; only its name is known. */
   readOversized(name: string): void;
-  /** A whole reply; false when it is not in this API's shape, and its text is kept as it is. */
+  /** Reads a whole reply; false when it is not in this API's shape: its text is then kept verbatim. */
   readDocument(document: JsonObject): boolean;
-  /** The reply ended by its own account, without the stream's terminal event (a finish reason). */
+  /** The reply has its finish reason, even if the stream's terminal event is missing. */
   isFinished(): boolean;
-  /** The reply is bulk data, which a line about it stands for when it cannot be read. */
+  /** The reply is bulk data: when it cannot be read, one line describes it. */
   readonly isBulk: boolean;
 }

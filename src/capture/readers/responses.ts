@@ -1,8 +1,8 @@
 /**
  * The responses API: output items of text, refusals, reasoning, and calls of functions and built-in tools.
  *
- * Owns which parts of which item were read, so that a part counts once although the stream tells it several
- * times: in deltas, in its `done` events, and in the final `response`.
+ * Owns which parts of which item were read, so that each is kept once although the stream repeats it: in
+ * deltas, in its `done` events, and in the final `response`.
  *
  * @see https://platform.openai.com/docs/api-reference/responses-streaming
  */
@@ -116,13 +116,13 @@ export class ResponsesReader implements ReplyReader {
     }
   }
 
-  /** Takes from the final response what no event has told; some providers send little else. */
+  /** Reads from the final response what no event has sent; some providers send little else. */
   #fillFrom(items: readonly unknown[]): void {
     const { hasText, hasReasoning, hasToolCalls } = this.#draft;
     items.forEach((value, output) => {
       const item = asObject(value);
-      const isTold = isCallItem(item) ? hasToolCalls : item?.type === "reasoning" ? hasReasoning : hasText;
-      if (!isTold) this.#readItem(item, output);
+      const isKnown = isCallItem(item) ? hasToolCalls : item?.type === "reasoning" ? hasReasoning : hasText;
+      if (!isKnown) this.#readItem(item, output);
     });
   }
 
@@ -142,7 +142,7 @@ export class ResponsesReader implements ReplyReader {
     this.#callAt(output)?.identify(asText(item.call_id) ?? asText(item.id), callName(item));
   }
 
-  /** A finished item: whatever of it was not read from deltas is read now. */
+  /** Reads a finished item, except for what its deltas have given. */
   #readItem(item: JsonObject | null, output: number): void {
     if (item === null) return;
     if (isCallItem(item)) {
@@ -168,7 +168,7 @@ export class ResponsesReader implements ReplyReader {
   #addPart(part: {
     readonly kind: PartKind;
     readonly output: number;
-    /** Where the index of the part within its item is found. */
+    /** Holds the index of the part within its item. */
     readonly json: JsonObject;
     readonly text: string | null;
     readonly isDelta?: boolean;
@@ -202,7 +202,7 @@ function isCallItem(item: JsonObject | null): boolean {
   return type.endsWith("_call") || type === "mcp_approval_request";
 }
 
-/** A built-in tool's call has no name: its type says it (`web_search_call` is a call of `web_search`). */
+/** A call of a built-in tool has no name: its type implies it (`web_search_call` calls `web_search`). */
 function callName(item: JsonObject): string | null {
   return asText(item.name) ?? asText(item.type)?.replace(/_call$/, "") ?? null;
 }

@@ -22,7 +22,7 @@ export function readUsage(value: unknown): Usage | null {
   return Object.values(read).every((count) => count === null) ? null : read;
 }
 
-/** The later report wins, field by field; what it leaves out stays. */
+/** The later report wins, field by field; a field that it omits keeps its value. */
 export function mergeUsage(earlier: Usage | null, later: Usage | null): Usage | null {
   if (earlier === null || later === null) return later ?? earlier;
   return {

@@ -3,8 +3,9 @@
  *
  * Shows their names only: their URLs and tokens are secrets.
  */
-import { parseAlerts } from "../../config/alerts.ts";
-import { type AlertSettings, type Environment, SettingsError } from "../../config/settings.ts";
+import { type AlertSettings, parseAlerts } from "../../config/alerts.ts";
+import type { Environment } from "../../config/environment.ts";
+import { SettingsError } from "../../config/settings.ts";
 import { type Channel, ChannelError, channelsOf } from "../../notify/channels.ts";
 import { systemClock } from "../../server/clock.ts";
 import { type Finding, found } from "../../control/finding.ts";

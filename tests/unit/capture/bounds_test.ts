@@ -1,11 +1,11 @@
-/** What a capture does at its limits: it keeps less, says so, and still follows the end. */
+/** A capture at its limits: it keeps less, reports that, and still reads the end. */
 import assert from "node:assert/strict";
 import { isCostlyJson, MAX_VALUES } from "../../../src/capture/json_cost.ts";
 import { chatChunk, documentOf, events, replay, streamOf } from "./replay.ts";
 
 const USAGE = { prompt_tokens: 1, completion_tokens: 2 };
 
-Deno.test("createCapture() stops keeping text at the limit, and still reads end and usage", () => {
+Deno.test("createCapture() stops keeping text at the limit, and still reads the end and the usage", () => {
   const deltas = Array.from({ length: 100 }, () => chatChunk({ content: "0123456789" }));
   const end = { ...chatChunk({}, { finish_reason: "stop" }), usage: USAGE };
   const { reply } = replay(streamOf("chat", { limitBytes: 55 }), events(...deltas, end, "[DONE]"));
@@ -29,13 +29,13 @@ Deno.test("createCapture() shares one limit between text, reasoning and tool cal
   assert.equal(reply.isTruncated, true);
 });
 
-Deno.test("createCapture() counts UTF-8 bytes and does not cut within a character", () => {
+Deno.test("createCapture() counts UTF-8 bytes and does not split a character", () => {
   const stream = events(chatChunk({ content: "aé👋👋" }));
   assert.equal(replay(streamOf("chat", { limitBytes: 10 }), stream).reply.text, "aé👋");
   assert.equal(replay(streamOf("chat", { limitBytes: 11 }), stream).reply.isTruncated, false);
 });
 
-Deno.test("createCapture() gives an oversized event up, keeps the rest and knows its end by name", () => {
+Deno.test("createCapture() drops an oversized event, keeps the rest and recognises its end by name", () => {
   const large = "x".repeat(5 * 1024 * 1024);
   const delta = { type: "response.output_text.delta", output_index: 0, delta: "hi" };
   const stream = events(delta) +
@@ -47,7 +47,7 @@ Deno.test("createCapture() gives an oversized event up, keeps the rest and knows
   assert.equal(reply.finishReason, "completed");
 });
 
-Deno.test("createCapture() reads on after an event of 20 MB in small pieces", () => {
+Deno.test("createCapture() continues after an event of 20 MB in small pieces", () => {
   const capture = streamOf("chat");
   const piece = new Uint8Array(16 * 1024).fill(0x78);
   capture.push(new TextEncoder().encode("data: "));
@@ -96,7 +96,7 @@ Deno.test("createCapture() describes embeddings and images past the limit", () =
   }
 });
 
-Deno.test("createCapture() holds a document that comes byte by byte", () => {
+Deno.test("createCapture() reads a document that arrives byte by byte", () => {
   const body = `{"choices":[{"message":{"content":"${"x".repeat(300_000)}"}}]}`;
   const bytes = new TextEncoder().encode(body);
   const capture = documentOf("chat");
@@ -104,7 +104,7 @@ Deno.test("createCapture() holds a document that comes byte by byte", () => {
   assert.equal(capture.finish(true).text.length, 300_000);
 });
 
-Deno.test("createCapture() keeps a document of very many values as it is, instead of parsing it for long", () => {
+Deno.test("createCapture() keeps a document of very many values unparsed", () => {
   const body = (values: number) =>
     `{"choices":[{"message":{"content":"hi"}}],"x":[${"{},".repeat(values)}1]}`;
   const parsed = replay(documentOf("chat"), body(MAX_VALUES / 2 - 10)).reply;
@@ -114,14 +114,14 @@ Deno.test("createCapture() keeps a document of very many values as it is, instea
   assert.equal(kept.isComplete, true);
 });
 
-Deno.test("createCapture() gives an event of very many values up, and reads on", () => {
+Deno.test("createCapture() drops an event of very many values, and continues", () => {
   const stream = `data: {"x":[${"{},".repeat(MAX_VALUES)}1]}\n\n` +
     events(chatChunk({ content: "after" }), "[DONE]");
   const { reply } = replay(streamOf("chat"), stream);
   assert.deepEqual([reply.text, reply.isTruncated, reply.isComplete], ["after", true, true]);
 });
 
-Deno.test("isCostlyJson() counts values and not what is said in strings", () => {
+Deno.test("isCostlyJson() counts values and ignores strings", () => {
   assert.equal(isCostlyJson(JSON.stringify({ text: '[{,\\"'.repeat(MAX_VALUES) })), false);
   assert.equal(isCostlyJson(`["${"\\".repeat(MAX_VALUES * 4)}`), false);
   assert.equal(isCostlyJson("[".repeat(MAX_VALUES * 2)), true);

@@ -25,12 +25,12 @@ Deno.test("a chat document has all choices, refusals, reasoning and calls", () =
   assert.equal(reply.isComplete, true);
 });
 
-Deno.test("a chat document with images alone tells how many", () => {
+Deno.test("a chat document with only images tells how many", () => {
   const images = [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }];
   assert.equal(replyTo("chat", { choices: [{ message: { content: "", images } }] }).text, "[1 image]");
 });
 
-Deno.test("a responses document has its status or why it is incomplete", () => {
+Deno.test("a responses document has its status, or the reason why it is incomplete", () => {
   const output = [
     { type: "reasoning", summary: [{ text: "S" }], content: [{ type: "reasoning_text", text: "R" }] },
     { type: "message", content: [{ type: "output_text", text: "T" }, { type: "refusal", refusal: "!" }] },
@@ -109,7 +109,7 @@ Deno.test("binary is described and not kept", () => {
   assert.equal(reply.isTruncated, false);
 });
 
-Deno.test("a body without a telling type is text or binary by its first bytes", () => {
+Deno.test("a body without a known type is text or binary, judged by its first bytes", () => {
   const seen = (bytes: Uint8Array, contentType: string | null) =>
     replay(documentOf("files", { contentType }), bytes, { cuts: [100, 600] }).reply.text;
   const text = '{"custom_id":"é"}\n'.repeat(100);
@@ -118,7 +118,7 @@ Deno.test("a body without a telling type is text or binary by its first bytes", 
   assert.equal(seen(new Uint8Array(700), null), "unknown type, 700 bytes");
 });
 
-Deno.test("JSON that is not known is kept as it came", () => {
+Deno.test("unknown JSON is kept verbatim", () => {
   const body = '{ "object": "list",  "data": [ {"id": "gpt-4o"} ] }\n';
   for (const kind of ["models", "files", "moderations", "other", "chat"] as const) {
     const reply = replyTo(kind, body);
@@ -127,7 +127,7 @@ Deno.test("JSON that is not known is kept as it came", () => {
   }
 });
 
-Deno.test("the body of an error status is the text, whatever it is", () => {
+Deno.test("with an error status, the text is the raw body", () => {
   const json = '{"error": {"message": "no such model"}}';
   const reply = replyTo("chat", json, { status: 404 });
   assert.equal(reply.text, json);
@@ -136,7 +136,7 @@ Deno.test("the body of an error status is the text, whatever it is", () => {
   assert.equal(replyTo("chat", html, { status: 502, contentType: "text/html" }).text, html);
 });
 
-Deno.test("a document that is only an error is no complete reply, even with status 200", () => {
+Deno.test("a document that is only an error is not a complete reply, even with status 200", () => {
   for (
     const body of [
       '{"error":{"message":"quota"}}',
@@ -158,7 +158,7 @@ Deno.test("a failed response with status 200 is an error", () => {
   assert.equal(progress.errorMessage, "broke");
 });
 
-Deno.test("a document that was cut keeps what came and is not complete", () => {
+Deno.test("a document that was cut is kept and is not complete", () => {
   const body = '{"choices":[{"message":{"content":"hal';
   const { reply } = replay(documentOf("chat"), body, { isCleanEnd: false });
   assert.equal(reply.text, body);
@@ -168,13 +168,13 @@ Deno.test("a document that was cut keeps what came and is not complete", () => {
   assert.equal(whole.reply.isComplete, false);
 });
 
-Deno.test("an empty body is complete only where nothing was promised", () => {
+Deno.test("an empty body is complete only for kinds without a known protocol", () => {
   assert.equal(replyTo("chat", "").isComplete, false);
   assert.equal(replyTo("chat", "").parseErrors, 0);
   assert.equal(replyTo("files", "", { contentType: null, status: 204 }).isComplete, true);
 });
 
-Deno.test("an event stream that nothing announced is read as one", () => {
+Deno.test("an event stream without a label is read as one", () => {
   const chunk = '{"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}';
   const { reply } = replay(
     documentOf("chat", { contentType: "text/plain" }),
@@ -184,7 +184,7 @@ Deno.test("an event stream that nothing announced is read as one", () => {
   assert.equal(reply.isComplete, true);
 });
 
-Deno.test("partial() of a document tells what came so far", () => {
+Deno.test("partial() of a document returns what has arrived so far", () => {
   const capture = documentOf("chat");
   capture.push(new TextEncoder().encode('{"choices":'));
   assert.equal(capture.partial().text, '{"choices":');

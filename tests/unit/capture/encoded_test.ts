@@ -1,4 +1,4 @@
-/** Replies in a content encoding that nobody asked for. */
+/** Replies with a content encoding that was not asked for. */
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
 import { chatChunk, documentOf, events, everyByte, readFixture, replay, streamOf } from "./replay.ts";
@@ -28,7 +28,7 @@ Deno.test("createCapture() reads raw deflate", () => {
   assert.equal(replay(documentOf("chat", { contentEncoding: "deflate" }), body).reply.text, "hi");
 });
 
-Deno.test("createCapture() sees the first content of an encoded stream as it comes", () => {
+Deno.test("createCapture() sees the first content of an encoded stream as it arrives", () => {
   const gzip = (text: string) => zlib.gzipSync(text, { finishFlush: zlib.constants.Z_SYNC_FLUSH });
   const role = events(chatChunk({ role: "assistant" }));
   const quiet = streamOf("chat", { contentEncoding: "gzip" });
@@ -41,7 +41,7 @@ Deno.test("createCapture() sees the first content of an encoded stream as it com
   assert.equal(spoken.progress.neutralBytes, 0);
 });
 
-Deno.test("createCapture() keeps what came of an encoded stream that was cut", () => {
+Deno.test("createCapture() keeps what has arrived of an encoded stream that was cut", () => {
   const text = events(...Array.from({ length: 500 }, (_, index) => chatChunk({ content: `${index} ` })));
   const encoded = zlib.gzipSync(text);
   const half = encoded.subarray(0, encoded.length / 2);
@@ -50,7 +50,7 @@ Deno.test("createCapture() keeps what came of an encoded stream that was cut", (
   assert.equal(reply.isComplete, false);
 });
 
-Deno.test("createCapture() describes an encoding that it cannot decode, junk, and what expands past the limit", () => {
+Deno.test("createCapture() describes unknown encodings, invalid input, and bodies that expand past the limit", () => {
   const describe = (contentEncoding: string, bytes: Uint8Array, limitBytes = 10_000) =>
     replay(documentOf("chat", { contentEncoding, limitBytes }), bytes).reply.text;
   assert.equal(describe("zstd", new Uint8Array(9)), "application/json, zstd-encoded, 9 bytes");
@@ -59,7 +59,7 @@ Deno.test("createCapture() describes an encoding that it cannot decode, junk, an
   assert.equal(describe("gzip", bomb), `application/json, gzip-encoded, ${bomb.length} bytes`);
 });
 
-Deno.test("createCapture() takes identity for no encoding", () => {
+Deno.test("createCapture() treats identity as no encoding", () => {
   const capture = documentOf("chat", { contentEncoding: "identity" });
   assert.equal(replay(capture, '{"choices":[{"message":{"content":"hi"}}]}').reply.text, "hi");
 });

@@ -7,7 +7,7 @@ const PING = 'event: ping\ndata: {"type": "ping"}\n\n';
 
 interface ContentCase {
   readonly kind: EndpointKind;
-  /** Events that are no content. */
+  /** Events without content. */
   readonly before: string;
   /** The event that is the first content. */
   readonly content: string;
@@ -138,7 +138,7 @@ Deno.test("CaptureProgress counts comments, blank lines and pings as neutral, an
   }
 });
 
-Deno.test("CaptureProgress does not claim a ping, a comment or a field before it is whole", () => {
+Deno.test("CaptureProgress does not count a ping, a comment or a field before it is complete", () => {
   const neutralBytes = (text: string) => {
     const capture = streamOf("messages");
     capture.push(new TextEncoder().encode(text));
@@ -151,7 +151,7 @@ Deno.test("CaptureProgress does not claim a ping, a comment or a field before it
   assert.equal(neutralBytes(": a\n\nretry: 5\n\n: b\n\n"), 5);
 });
 
-Deno.test("CaptureProgress ends with the protocol's own end", () => {
+Deno.test("CaptureProgress is terminal at the protocol's own end", () => {
   const isTerminal = (kind: EndpointKind, text: string) => replay(streamOf(kind), text).progress.isTerminal;
   assert.equal(isTerminal("responses", typed({ type: "response.completed", response: {} })), true);
   assert.equal(isTerminal("responses", typed({ type: "response.incomplete", response: {} })), true);
@@ -183,19 +183,19 @@ const ERRORS: readonly (readonly [kind: EndpointKind, stream: string, message: s
 ];
 
 for (const [kind, stream, message] of ERRORS) {
-  Deno.test(`CaptureProgress tells the error "${message}" of a ${kind} stream`, () => {
+  Deno.test(`CaptureProgress has the error "${message}" of a ${kind} stream`, () => {
     const { progress, reply } = replay(streamOf(kind), stream + events("[DONE]"));
     assert.equal(progress.errorMessage, message);
     assert.equal(reply.isComplete, false);
   });
 }
 
-Deno.test("CaptureProgress takes a null error for no error", () => {
+Deno.test("CaptureProgress has no error when the error is null", () => {
   const { progress } = replay(streamOf("chat"), events({ ...ROLE, error: null }, "[DONE]"));
   assert.equal(progress.errorMessage, null);
 });
 
-Deno.test("finish() finds a chat complete by finish reason, once every choice has one", () => {
+Deno.test("finish() counts a chat as complete once every choice has a finish reason", () => {
   const ends = (...items: unknown[]) =>
     replay(streamOf("chat"), events(...items), { isCleanEnd: false }).reply.isComplete;
   const first = chatChunk({ content: "a" }, { finish_reason: "stop" });
@@ -205,7 +205,7 @@ Deno.test("finish() finds a chat complete by finish reason, once every choice ha
   assert.equal(ends(chatChunk({ content: "a" }), "[DONE]"), true);
 });
 
-Deno.test("finish() finds no other stream complete without its terminal event", () => {
+Deno.test("finish() counts no other stream as complete without its terminal event", () => {
   const delta = typed({ type: "response.output_text.delta", output_index: 0, delta: "a" });
   assert.equal(replay(streamOf("responses"), delta).reply.isComplete, false);
   assert.equal(replay(streamOf("messages"), typed(MESSAGE_START)).reply.isComplete, false);
@@ -213,21 +213,21 @@ Deno.test("finish() finds no other stream complete without its terminal event", 
   assert.equal(replay(streamOf("other"), "data: x\n\n", { isCleanEnd: false }).reply.isComplete, false);
 });
 
-Deno.test("push() counts events that are not JSON and goes on", () => {
+Deno.test("push() counts events that are not JSON and continues", () => {
   const stream = `data: {oops\n\n${events(chatChunk({ content: "a" }), "[1]", "null")}`;
   const { reply } = replay(streamOf("chat"), stream);
   assert.equal(reply.text, "a");
   assert.equal(reply.parseErrors, 1);
 });
 
-Deno.test("push() does not count the rest of a stream that was cut", () => {
+Deno.test("push() does not count the unfinished rest of a cut stream", () => {
   const stream = `${events(chatChunk({ content: "a" }))}data: {"choices":[{"delta":{"con`;
   const { reply } = replay(streamOf("chat"), stream, { isCleanEnd: false });
   assert.equal(reply.text, "a");
   assert.equal(reply.parseErrors, 0);
 });
 
-Deno.test("push() endures any shape of JSON in any kind of stream", () => {
+Deno.test("push() accepts any shape of JSON in any kind of stream", () => {
   const odd = [
     { choices: {} },
     { choices: [null, 1, "x", [], { delta: 1 }, { index: -1, delta: { content: {} } }] },
@@ -248,7 +248,7 @@ Deno.test("push() endures any shape of JSON in any kind of stream", () => {
   }
 });
 
-Deno.test("partial() tells what is known, and changes nothing", () => {
+Deno.test("partial() returns what is known, and changes nothing", () => {
   const capture = streamOf("chat");
   const text = "abcdefghij".repeat(100);
   let expected = "";
@@ -261,7 +261,7 @@ Deno.test("partial() tells what is known, and changes nothing", () => {
   assert.equal(capture.finish(true).text, text);
 });
 
-Deno.test("push() keeps nothing of a chunk that is overwritten afterwards", () => {
+Deno.test("push() keeps no reference to a chunk that is overwritten afterwards", () => {
   const bytes = new TextEncoder().encode(events(chatChunk({ content: "kept" }), "[DONE]"));
   const capture = streamOf("chat");
   const buffer = new Uint8Array(7);
@@ -274,7 +274,7 @@ Deno.test("push() keeps nothing of a chunk that is overwritten afterwards", () =
   assert.equal(capture.finish(true).text, "kept");
 });
 
-Deno.test("createCapture() reads a JSON document that is labelled an event stream", () => {
+Deno.test("createCapture() reads a JSON document that is labelled as an event stream", () => {
   const answer = '\n {"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}';
   const { reply, progress } = replay(streamOf("chat"), answer, { cuts: [1, 2, 3, 20] });
   assert.equal(reply.text, "hi");

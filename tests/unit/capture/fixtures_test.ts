@@ -1,4 +1,4 @@
-/** What every fixture's reply says, and that it says the same however its bytes are cut. */
+/** The content of every fixture's reply, which is the same wherever its bytes are cut. */
 import assert from "node:assert/strict";
 import type { CapturedReply, EndpointKind, Usage } from "../../../src/core/types.ts";
 import { everyByte, fixtureNames, readFixture, replay, streamOf } from "./replay.ts";

@@ -1,6 +1,6 @@
-/** Runs bytes through a capture, cut as a test wants them. */
-import { type Capture, type CaptureOptions, createCapture } from "../../../src/capture/capture.ts";
-import type { CaptureProgress } from "../../../src/capture/capture.ts";
+/** Runs bytes through a capture, cut at the places that a test chooses. */
+import type { Capture, CaptureOptions, CaptureProgress } from "../../../src/capture/capture.ts";
+import { createCapture } from "../../../src/capture/create.ts";
 import type { CapturedReply, EndpointKind } from "../../../src/core/types.ts";
 
 const FIXTURES = new URL("../../fixtures/streams/", import.meta.url);
@@ -49,7 +49,7 @@ export function replay(
   return { reply, progress: { ...capture.progress } };
 }
 
-/** The offsets that cut `length` bytes into single ones. */
+/** The offsets that cut `length` bytes into single bytes. */
 export function everyByte(length: number): number[] {
   return Array.from({ length }, (_, index) => index + 1);
 }

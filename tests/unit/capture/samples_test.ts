@@ -2,7 +2,7 @@
  * The recorded replies of real providers, against independent readers. Skipped where the samples are absent.
  */
 import assert from "node:assert/strict";
-import { createCapture } from "../../../src/capture/capture.ts";
+import { createCapture } from "../../../src/capture/create.ts";
 import {
   comparableCall,
   kindOf,

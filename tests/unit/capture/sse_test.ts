@@ -30,7 +30,7 @@ function* singleBytes(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.length; at++) yield bytes.slice(at, at + 1);
 }
 
-/** What the standard dispatches: the data of each event, with type and last id where a case is about them. */
+/** The events that the standard dispatches: data, with type and last id where a case is about them. */
 interface FormatCase {
   readonly stream: string;
   readonly data: readonly string[];
@@ -126,7 +126,7 @@ for (const [name, expected] of Object.entries(FORMAT_CASES)) {
   });
 }
 
-Deno.test("EventStreamParser replaces bytes that are not UTF-8 and goes on", () => {
+Deno.test("EventStreamParser replaces bytes that are not UTF-8 and continues", () => {
   const bytes = Uint8Array.from([...bytesOf("data:a"), 0xe2, 0x82, ...bytesOf("\n\ndata:b"), 0xff, 10, 10]);
   const expected = ["a\ufffd", "b\ufffd"];
   assert.deepEqual(parse([bytes]).events.map((event) => event.data), expected);
@@ -145,14 +145,14 @@ Deno.test("EventStreamParser reads a stream that ends within a byte order mark",
   assert.deepEqual(parse([new Uint8Array([0xef]), new Uint8Array([0xbb])]).events.length, 1);
 });
 
-Deno.test("EventStreamParser tells where an event's first field begins", () => {
+Deno.test("EventStreamParser reports where an event's first field begins", () => {
   const { events } = parse([
     bytesOf("\ufeff: hi\r\n\r\n: ho\r\nevent:é\r\ndata:1\r\n\r\n\r\ndata:2\r\n\r\n"),
   ]);
   assert.deepEqual(events.map((event) => event.startByte), [17, 39]);
 });
 
-Deno.test("EventStreamParser settles whole lines outside of an open event only", () => {
+Deno.test("EventStreamParser settles only whole lines outside an open event", () => {
   const settled = (text: string) => parse([bytesOf(text)]).settledBytes;
   assert.equal(settled(": a\n"), 4);
   assert.equal(settled(": a\n: b"), 4);
@@ -175,7 +175,7 @@ Deno.test("EventStreamParser reads an event of very many short lines", () => {
   assert.equal(events[0]?.data.length, 2 * lines - 1);
 });
 
-Deno.test("EventStreamParser gives an oversized event up and reads the next one", () => {
+Deno.test("EventStreamParser drops an oversized event and reads the next one", () => {
   const stream = `data: a\n\nevent: big\ndata: ${"x".repeat(200)}\ndata: y\n\n: c\ndata: b\n\n`;
   const expected = [
     { name: "", data: "a", isOversized: false, startByte: 0 },
@@ -198,7 +198,7 @@ Deno.test("EventStreamParser counts all lines of an event against the limit, and
   assert.equal(parse([bytesOf("data: 1234567890\n".repeat(5) + "\n")], 64).events[0]?.isOversized, true);
 });
 
-Deno.test("EventStreamParser survives an endless line and a stream that ends within it", () => {
+Deno.test("EventStreamParser survives an endless line, and a stream that ends in one", () => {
   const chunk = bytesOf("x".repeat(64 * 1024));
   const chunks = [bytesOf("data: "), ...Array.from({ length: 320 }, () => chunk)];
   const { events } = parse(chunks);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { runProgram } from "../../../src/cli/program.ts";
-import type { Environment } from "../../../src/config/settings.ts";
+import type { Environment } from "../../../src/config/environment.ts";
 
 const KEY = "sk-0123456789abcdefHIDEMEwxyz";
 const OTHER_KEY = "sk-fedcba9876543210HIDEMEqrst";

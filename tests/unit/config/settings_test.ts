@@ -1,10 +1,10 @@
 /**
- * Every setting by its flag and by its variable: what is accepted, what is refused, and how it is said.
+ * Every setting by its flag and by its variable: what is accepted, what is refused, and the messages.
  */
 import assert from "node:assert/strict";
+import type { Environment } from "../../../src/config/environment.ts";
 import { SETTING_FLAGS } from "../../../src/config/flags.ts";
 import {
-  type Environment,
   parseDatabasePath,
   parseSettings,
   type Settings,
@@ -168,7 +168,7 @@ Deno.test("parseSettings() takes every accepted spelling from the flag and from 
   }
 });
 
-Deno.test("parseSettings() refuses what it cannot use, naming where it came from and what it expects", () => {
+Deno.test("parseSettings() refuses invalid values, naming their source and what it expects", () => {
   for (const [key, texts] of REFUSED) {
     const { flag, variable } = namesOf(key);
     for (const text of texts) {
@@ -195,7 +195,7 @@ Deno.test("a setting's variable is its flag in capitals after OAR_", () => {
   }
 });
 
-Deno.test("a flag wins over its variable, also to switch something off", () => {
+Deno.test("a flag overrides its variable, also to switch something off", () => {
   const env = { OAR_GATE_MS: "1", OAR_NOAUTH: "1", OAR_DEADLINE: "5" };
   const settings = parseSettings({ flags: { gateMs: "2", noauth: "no", deadline: "none" }, env });
   assert.deepEqual(settings, { ...DEFAULTS, gateMs: 2 });

@@ -13,46 +13,66 @@ const COUNTS = "failure";
 const NOT = "abandoned";
 
 const STORIES: readonly [name: string, steps: readonly Step[]][] = [
-  ["an only client's failures count", [failed("a", COUNTS), failed("a", COUNTS), failed("a", COUNTS)]],
-  ["an only client's failures count after it was served", [
+  ["the only client's failures count", [failed("a", COUNTS), failed("a", COUNTS), failed("a", COUNTS)]],
+  ["the only client's failures count after it was served", [
     served("a"),
     failed("a", COUNTS),
     failed("a", COUNTS),
   ]],
-  ["a key that never worked is refused", [refused("a", COUNTS), refused("a", COUNTS)]],
-  ["a key that never worked, at an upstream that answers", [ANSWERED, refused("a", COUNTS)]],
-  ["a key that has worked is not doubted for one client", [
+  ["refusals of a key that never worked count", [refused("a", COUNTS), refused("a", COUNTS)]],
+  ["an answer that is the client's mistake does not prove the key", [ANSWERED, refused("a", COUNTS)]],
+  ["refusals of a key that has worked do not count for one client", [
     served("a"),
     refused("a", NOT),
     refused("a", NOT),
   ]],
-  ["nor for another one", [served("b"), refused("a", NOT), refused("a", NOT)]],
+  ["nor for another client", [served("b"), refused("a", NOT), refused("a", NOT)]],
   ["nor long afterwards", [served("b"), refused("a", NOT, 1000 * VOUCHING_MS)]],
-  ["it is for two", [served("a"), refused("a", NOT), refused("b", COUNTS), refused("a", COUNTS)]],
-  ["two, with one served between them", [served("a"), refused("a", NOT), served("b"), refused("b", NOT)]],
-  ["one fails while another is served", [served("b"), failed("a", NOT), failed("a", NOT), failed("a", NOT)]],
-  ["one was served, then another, then fails", [
+  ["they count for two clients", [
+    served("a"),
+    refused("a", NOT),
+    refused("b", COUNTS),
+    refused("a", COUNTS),
+  ]],
+  ["two clients refused, with a third served between them", [
+    served("a"),
+    refused("a", NOT),
+    served("b"),
+    refused("b", NOT),
+  ]],
+  ["one client fails while another is served", [
+    served("b"),
+    failed("a", NOT),
+    failed("a", NOT),
+    failed("a", NOT),
+  ]],
+  ["two clients were served, and the second one fails", [
     served("a"),
     served("b"),
     failed("b", NOT),
     failed("b", NOT),
   ]],
-  ["the first of them fails", [served("a"), served("b"), served("a"), failed("a", NOT)]],
-  ["the other one fails, too", [served("b"), failed("a", NOT), failed("b", COUNTS), failed("a", COUNTS)]],
-  ["a third one does", [served("b"), failed("a", NOT), failed("c", COUNTS)]],
-  ["until the witness is too old", [
+  ["two clients were served, and the first one fails", [
+    served("a"),
+    served("b"),
+    served("a"),
+    failed("a", NOT),
+  ]],
+  ["the served client fails, too", [served("b"), failed("a", NOT), failed("b", COUNTS), failed("a", COUNTS)]],
+  ["a third client fails, too", [served("b"), failed("a", NOT), failed("c", COUNTS)]],
+  ["failures count when the other client's success is too old", [
     served("b", 0),
     failed("a", NOT, VOUCHING_MS - 1),
     failed("a", COUNTS, VOUCHING_MS),
   ]],
-  ["a witness that is served again stays fresh", [
+  ["a client that is served again renews its success", [
     served("b", 0),
     served("b", 50 * SECOND),
     failed("a", NOT, 100 * SECOND),
   ]],
-  ["a mistake answered is no witness", [ANSWERED, failed("a", COUNTS)]],
-  ["nothing is nothing", [[{ type: "nothing" }, 0, NOT], failed("a", COUNTS)]],
-  ["being asked to wait counts at once", [served("b"), [{ type: "throttled", forMs: 5 }, 0, "throttled"]]],
+  ["an answer to a client's mistake is not a success of a client", [ANSWERED, failed("a", COUNTS)]],
+  ["a report about nothing changes nothing", [[{ type: "nothing" }, 0, NOT], failed("a", COUNTS)]],
+  ["a request to wait counts at once", [served("b"), [{ type: "throttled", forMs: 5 }, 0, "throttled"]]],
 ];
 
 for (const [name, steps] of STORIES) {
@@ -63,7 +83,7 @@ for (const [name, steps] of STORIES) {
   });
 }
 
-Deno.test("statusReport() is this table", () => {
+Deno.test("statusReport() follows its table", () => {
   const table: [status: number, isAsis: boolean, waitMs: number | null, expected: string | null][] = [
     [200, false, null, null],
     [204, true, null, null],

@@ -19,7 +19,7 @@ const closed = (failures: number): BreakerState => ({ type: "closed", failures }
 const open = (untilMs: number, times: number): BreakerState => ({ type: "open", untilMs, times });
 const halfOpen = (times: number): BreakerState => ({ type: "half_open", times });
 
-Deno.test("transition() is this table", () => {
+Deno.test("transition() follows its table", () => {
   const table: [BreakerState, BreakerEvent, nowMs: number, BreakerState][] = [
     [closed(0), SUCCESS, 0, closed(0)],
     [closed(2), SUCCESS, 0, closed(0)],
@@ -60,7 +60,7 @@ Deno.test("a state that does not change stays the same object", () => {
   assert.equal(transition(CLOSED, ABANDONED, 0), CLOSED);
 });
 
-Deno.test("availability() says when an upstream is ready, on trial, or cooling", () => {
+Deno.test("availability() tells when an upstream is ready, on trial or cooling", () => {
   assert.equal(availability(closed(2), 0), "ready");
   assert.equal(availability(open(100, 1), 99), "cooling");
   assert.equal(availability(open(100, 1), 100), "trial");
@@ -80,7 +80,7 @@ Deno.test("an upstream that keeps failing waits twice as long each time, up to f
   assert.deepEqual(waits, [30, 60, 120, 240, 300, 300]);
 });
 
-Deno.test("isUnmoved() is true of the events that pass an upstream that is well, and never contradicts transition()", () => {
+Deno.test("isUnmoved() is true for the usual events of a healthy upstream, and never contradicts transition()", () => {
   assert.ok([SUCCESS, TRY, ABANDONED].every((event) => isUnmoved(CLOSED, event)));
   const states: BreakerState[] = [closed(0), closed(1), closed(2), open(100, 1), halfOpen(1)];
   const events: BreakerEvent[] = [SUCCESS, FAILURE, TRY, ABANDONED, throttled(5)];

@@ -72,7 +72,7 @@ Deno.test("parseCidr() takes networks and addresses, and nothing else", () => {
   }
 });
 
-Deno.test("networkOf() is an IPv4 address, or the first 64 bits of an IPv6 address", () => {
+Deno.test("networkOf() returns an IPv4 address, or the first 64 bits of an IPv6 address", () => {
   const table: readonly [string, string][] = [
     ["192.0.2.1", "192.0.2.1"],
     ["::ffff:192.0.2.1", "192.0.2.1"],

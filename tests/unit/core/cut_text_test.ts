@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { cutText, redactedStart } from "../../../src/core/cut_text.ts";
 import { redactSecrets } from "../../../src/core/secrets.ts";
 
-Deno.test("cutText() gives at most so many characters, and says when it left some out", () => {
+Deno.test("cutText() returns at most maxLength characters, and marks what it cut", () => {
   assert.equal(cutText("12345", 5), "12345");
   assert.equal(cutText("123456", 5), "1234…");
   assert.equal(cutText("", 0), "");
 });
 
-Deno.test("cutText() cuts no character in two", () => {
+Deno.test("cutText() does not split a character", () => {
   assert.equal(cutText("123\u{1f600}67", 5), "123…");
   assert.ok(cutText("\ud83d".repeat(20), 5).length <= 5);
 });
 
-Deno.test("redactedStart() shows no part of a secret, wherever in the text it lies", () => {
+Deno.test("redactedStart() shows no part of a secret, wherever it is in the text", () => {
   const secret = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
   const redact = (text: string) => redactSecrets(text, [secret]);
   for (let at = 0; at < 1200; at++) {
@@ -23,7 +23,7 @@ Deno.test("redactedStart() shows no part of a secret, wherever in the text it li
   }
 });
 
-Deno.test("redactedStart() hands over no more than is needed, however long the text is", () => {
+Deno.test("redactedStart() passes on no more than needed of a long text", () => {
   let seen = 0;
   redactedStart("x".repeat(1_000_000), 100, (text) => {
     seen = text.length;

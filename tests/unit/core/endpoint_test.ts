@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { classify, endpointKind } from "../../../src/core/endpoint.ts";
 
-Deno.test("endpointKind() names the call that a path is", () => {
+Deno.test("endpointKind() names the kind of call by its path", () => {
   const table: Record<string, string> = {
     "/v1/chat/completions": "chat",
     "/v1/chat/completions/": "chat",
@@ -27,7 +27,7 @@ Deno.test("endpointKind() names the call that a path is", () => {
   for (const [path, kind] of Object.entries(table)) assert.equal(endpointKind(path), kind, path);
 });
 
-Deno.test("classify() reads model and stream from what the body says, and only from that", () => {
+Deno.test("classify() reads model and stream from the body only", () => {
   const JSON_TYPE = "application/json";
   const form = 'multipart/form-data; boundary="b"';
   const part = (name: string, value: string) =>

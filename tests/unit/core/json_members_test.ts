@@ -1,4 +1,4 @@
-/** The scanner accepts what JSON.parse accepts, and finds what it finds, wherever the text is split. */
+/** The scanner accepts what JSON.parse accepts, and finds the same members, wherever the text is split. */
 import assert from "node:assert/strict";
 import { type JsonMembers, JsonMemberScanner, MAX_DEPTH } from "../../../src/core/json_members.ts";
 
@@ -94,7 +94,7 @@ function randomJson(random: (below: number) => number, depth: number): string {
   return `${blank()}{${members.join(",") || blank()}}${blank()}`;
 }
 
-Deno.test("the scanner agrees with JSON.parse on thousands of texts, right and mutated, however they are split", () => {
+Deno.test("the scanner agrees with JSON.parse on thousands of valid and mutated texts, however they are split", () => {
   const random = randomOf(18);
   for (let round = 0; round < 3000; round++) {
     const text = randomJson(random, 0);
@@ -137,13 +137,13 @@ const PROBLEMS: readonly (readonly [text: string, problem: RegExp])[] = [
 ];
 
 for (const [text, problem] of PROBLEMS) {
-  Deno.test(`the scanner says why ${JSON.stringify(text.slice(0, 30))} is not JSON`, () => {
+  Deno.test(`the scanner tells why ${JSON.stringify(text.slice(0, 30))} is not JSON`, () => {
     assert.match(scan([text]).problem ?? "", problem);
     assert.match(scan(text.split("")).problem ?? "", problem);
   });
 }
 
-Deno.test("the scanner tells which members parsers read in different ways", () => {
+Deno.test("the scanner reports members that parsers read in different ways", () => {
   const ambiguous = (text: string) => [...scan([text]).ambiguous, ...scan(text.split("")).ambiguous];
   for (
     const text of [
@@ -159,7 +159,7 @@ Deno.test("the scanner tells which members parsers read in different ways", () =
   }
 });
 
-Deno.test("the scanner skips a byte order mark, as text and as bytes, and only at the beginning", () => {
+Deno.test("the scanner skips a byte order mark, as text and as bytes, only at the start", () => {
   for (const mark of ["\ufeff", "\u00ef\u00bb\u00bf"]) {
     assert.equal(scan([`${mark}{"model":"m"}`]).problem, null);
     assert.equal(scan([...mark, '{"model":"m"}']).problem, null);
@@ -168,7 +168,7 @@ Deno.test("the scanner skips a byte order mark, as text and as bytes, and only a
   }
 });
 
-Deno.test("without strictness, the scanner lets control characters within strings pass, and nothing else", () => {
+Deno.test("without strictness, the scanner accepts control characters in strings, and nothing else invalid", () => {
   assert.equal(scan(['{"a":"\t"}'], false).problem, null);
   assert.notEqual(scan(['{"a":\u000b1}'], false).problem, null);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { LinkedList } from "../../../src/core/linked_list.ts";
 
-Deno.test("LinkedList is iterated oldest first, whichever is removed", () => {
+Deno.test("LinkedList iterates oldest first, whichever node is removed", () => {
   const list = new LinkedList<string>();
   const places = new Map(["a", "b", "c", "d"].map((value) => [value, list.add(value)]));
   const leave = (value: string) => {
@@ -28,7 +28,7 @@ Deno.test("LinkedList is iterated oldest first, whichever is removed", () => {
   assert.equal(seen(), "e");
 });
 
-Deno.test("a place that was left leads to nobody", () => {
+Deno.test("a removed node references no other node", () => {
   const list = new LinkedList<number>();
   const [first, second] = [list.add(1), list.add(2)];
   list.add(3);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isLoopback, splitHost } from "../../../src/core/loopback.ts";
 
-Deno.test("isLoopback() knows this machine's own addresses and name", () => {
+Deno.test("isLoopback() knows the loopback addresses and name", () => {
   for (
     const name of ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "LOCALHOST"]
   ) {
@@ -12,7 +12,7 @@ Deno.test("isLoopback() knows this machine's own addresses and name", () => {
   }
 });
 
-Deno.test("splitHost() parts a Host header, and gives nothing of one that is malformed", () => {
+Deno.test("splitHost() splits a Host header, and returns no name for a malformed one", () => {
   assert.deepEqual(splitHost("localhost:8888"), { name: "localhost", port: 8888 });
   assert.deepEqual(splitHost("[::1]:80"), { name: "[::1]", port: 80 });
   assert.deepEqual(splitHost("localhost"), { name: "localhost", port: 80 });

@@ -1,4 +1,4 @@
-/** withModel() puts the alias where classify() found the model: only that changes, whatever the body looks like. */
+/** withModel() puts the alias where classify() found the model, and changes nothing else. */
 import assert from "node:assert/strict";
 import { classify } from "../../../src/core/endpoint.ts";
 import { withModel } from "../../../src/core/model_alias.ts";

@@ -3,7 +3,7 @@ import { multipartBoundary, readFormParts } from "../../../src/core/multipart.ts
 
 const FILE_BYTES = new Uint8Array([0, 13, 10, 45, 45, 255]);
 
-Deno.test("multipartBoundary() finds the boundary of a form, and of nothing else", () => {
+Deno.test("multipartBoundary() finds the boundary of forms only", () => {
   const table: [contentType: string | null, boundary: string | null][] = [
     [null, null],
     ["application/json", null],
@@ -24,7 +24,7 @@ Deno.test("multipartBoundary() finds the boundary of a form, and of nothing else
   }
 });
 
-Deno.test("readFormParts() outlines what FormData wrote", async () => {
+Deno.test("readFormParts() outlines the output of FormData", async () => {
   const form = new FormData();
   form.set("model", "whisper-1");
   form.set("empty", "");
@@ -44,7 +44,7 @@ Deno.test("readFormParts() outlines what FormData wrote", async () => {
   ]);
 });
 
-Deno.test("readFormParts() never throws, whatever is cut off", async () => {
+Deno.test("readFormParts() never throws, wherever the body is cut", async () => {
   const form = new FormData();
   form.set("model", "m");
   form.set("file", new File(["content"], "f.txt"));
@@ -64,7 +64,7 @@ Deno.test("readFormParts() reads at most 100 parts", () => {
   assert.equal(readFormParts(bytes, "b").length, 100);
 });
 
-Deno.test("readFormParts() finds the first delimiter at the beginning of a line only, and reads a body once", () => {
+Deno.test("readFormParts() finds the first delimiter only at the start of a line, and reads a body once", () => {
   const form =
     `preamble --b\r\n--b\r\ncontent-disposition: form-data; name="a"\r\ncontent-type:  text/plain \r\n\r\nx\r\n--b--\r\n`;
   const body = new TextEncoder().encode(form);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { deservesAlert, isFailure } from "../../../src/core/outcome.ts";
 import { type Outcome, OUTCOMES } from "../../../src/core/types.ts";
 
-/** Of a status that is a client's mistake, of one that is not, and of a server's error: `failure` / `alert`. */
+/** `failure` / `alert` for a client's mistake, another client error, and a server's error. */
 const EXPECTED: Readonly<Record<Outcome, readonly [mistake: string, refusal: string, server: string]>> = {
   complete: ["-/-", "-/-", "-/-"],
   client_gone: ["-/-", "-/-", "-/-"],
@@ -25,14 +25,14 @@ Deno.test("each outcome is a failure, and deserves an alert, by the table", () =
   }
 });
 
-Deno.test("a row of the Go program, without an outcome, is judged by its status", () => {
+Deno.test("a row of the Go program, which has no outcome, is judged by its status", () => {
   const failures = [null, 0, 199, 200, 399, 400, 403, 404, 422, 429, 499, 500].filter((status) =>
     isFailure(null, status)
   );
   assert.deepEqual(failures, [null, 0, 199, 403, 429, 500]);
 });
 
-Deno.test("an outcome that somebody typed is no failure", () => {
+Deno.test("an unknown outcome, typed by hand, is not a failure", () => {
   for (const typed of ["constructor", "lost", ""]) {
     assert.equal(isFailure(typed as Outcome, 500), false, typed);
   }

@@ -3,7 +3,7 @@ import { looksLikeKey, OwnKeys } from "../../../src/core/own_keys.ts";
 
 const KEY = "sk-own-0123456789abcdef";
 
-Deno.test("looksLikeKey() tells keys from words and from pieces of a request", () => {
+Deno.test("looksLikeKey() distinguishes keys from words and from parts of a request", () => {
   const keys = [
     KEY,
     "sk-ant-api03-AbCd_EfGh-0123",
@@ -30,7 +30,7 @@ Deno.test("looksLikeKey() tells keys from words and from pieces of a request", (
   for (const other of others) assert.ok(!looksLikeKey(other), other);
 });
 
-Deno.test("mask() masks a key that stands alone, and counts", () => {
+Deno.test("mask() masks and counts keys that are whole words", () => {
   const table: [text: string, masked: string, count: number][] = [
     ["nothing here", "nothing here", 0],
     [KEY, "sk-…cdef", 1],
@@ -50,7 +50,7 @@ Deno.test("mask() masks a key that stands alone, and counts", () => {
   }
 });
 
-Deno.test("note() says how often, and shows no key", () => {
+Deno.test("note() tells how often, and shows no key", () => {
   const own = new OwnKeys([KEY]);
   assert.equal(own.note(), null);
   own.mask(KEY);

@@ -51,7 +51,7 @@ function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[
   }).map(({ id }) => id);
 }
 
-Deno.test("candidates() keeps the order of definition, cooling ones last, none left out", () => {
+Deno.test("candidates() keeps the defined order, cooling ones last, none left out", () => {
   const three = [upstream(1), upstream(2), upstream(3)];
   assert.deepEqual(order([]), []);
   assert.deepEqual(order(three), [1, 2, 3]);
@@ -61,7 +61,7 @@ Deno.test("candidates() keeps the order of definition, cooling ones last, none l
   assert.deepEqual(order(three, { trial: [1] }), [1, 2, 3]);
 });
 
-Deno.test("allowedUpstreams() leaves out what is disabled, not allowed, or denied", () => {
+Deno.test("allowedUpstreams() omits disabled, not allowed and denied upstreams", () => {
   const rows = [
     upstream(1, { isEnabled: false }),
     upstream(2, { allow: ["gpt-*"] }),
@@ -74,7 +74,7 @@ Deno.test("allowedUpstreams() leaves out what is disabled, not allowed, or denie
   assert.deepEqual(order(rows, { model: "claude" }), [3, 5]);
 });
 
-Deno.test("allowedUpstreams() takes an encoded letter of a path for the letter", () => {
+Deno.test("allowedUpstreams() matches an encoded letter in a path as the letter", () => {
   const upstreams = [upstream(1, { deny: ["/v1/files*"] })];
   const ids = (path: string) => allowedUpstreams(upstreams, { model: null, path }).map(({ id }) => id);
   assert.deepEqual(ids("/v1/files"), []);
@@ -88,7 +88,7 @@ Deno.test("allowedUpstreams() matches the path of a request without a model", ()
   assert.deepEqual(order(rows, { model: null }), [1, 3]);
 });
 
-Deno.test("round_robin starts one further each time", () => {
+Deno.test("round_robin starts with the next upstream each time", () => {
   const three = [upstream(1), upstream(2), upstream(3)];
   const turns = [0, 1, 2, 3].map((turn) => order(three, { policy: "round_robin", turn }));
   assert.deepEqual(turns, [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]);
@@ -96,14 +96,14 @@ Deno.test("round_robin starts one further each time", () => {
   assert.deepEqual(order(three, { policy: "round_robin", turn: 1, cooling: [2] }), [3, 1, 2]);
 });
 
-Deno.test("least_latency puts the fastest first, the unknown before all, ties by definition", () => {
+Deno.test("least_latency puts unknown latencies first, then the fastest; ties keep the defined order", () => {
   const three = [upstream(1), upstream(2), upstream(3)];
   assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20, 3: 50 } }), [2, 3, 1]);
   assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20 } }), [3, 2, 1]);
   assert.deepEqual(order(three, { policy: "least_latency" }), [1, 2, 3]);
 });
 
-Deno.test("random follows its source, and weights by it", () => {
+Deno.test("random draws by weight from the given random source", () => {
   const draws = (values: number[]) => () => values.shift() ?? 0;
   const three = [upstream(1), upstream(2), upstream(3)];
   assert.deepEqual(order(three, { policy: "random", random: draws([0.1, 0.9, 0.5]) }), [2, 3, 1]);
@@ -115,7 +115,7 @@ Deno.test("random follows its source, and weights by it", () => {
   assert.ok(Math.abs(firsts / 2_000 - 0.75) < 0.05, `${firsts}`);
 });
 
-Deno.test("firstByteTimeout() is the table of DESIGN section 2", () => {
+Deno.test("firstByteTimeout() follows its table", () => {
   const KIB = 1024;
   const table: [
     bodyBytes: number | null,
@@ -153,7 +153,7 @@ Deno.test("firstByteTimeout() is the table of DESIGN section 2", () => {
 type Decided = "relay" | "next" | "give_up";
 type Judged = Exclude<AttemptOutcome, { type: "client_gone" }>;
 
-Deno.test("decide() is the table of DESIGN section 5", () => {
+Deno.test("decide() follows the failover table of docs/architecture.md", () => {
   const response = (status: number): Judged => ({ type: "response", status });
   const timeout = (phase: "headers" | "first_token" | "body"): Judged => ({
     type: "timeout",
@@ -215,7 +215,7 @@ Deno.test("isHealthFailure() counts 5xx, 429, 401 and 403, and no other 4xx", ()
   }
 });
 
-Deno.test("matchesGlob() anchors, and knows * and ? only", () => {
+Deno.test("matchesGlob() is anchored and supports only * and ?", () => {
   const table: [glob: string, text: string, matches: boolean][] = [
     ["gpt-4o", "gpt-4o", true],
     ["gpt-4o", "gpt-4o-mini", false],

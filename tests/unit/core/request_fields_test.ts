@@ -1,4 +1,4 @@
-/** readFields(): what is read of a body, and when upstreams may read something else. */
+/** readFields(): what is read from a body, and when upstreams may read something else. */
 import assert from "node:assert/strict";
 import {
   JsonPieces,
@@ -15,7 +15,7 @@ interface Options {
   readonly contentEncoding?: string;
 }
 
-/** The fields of a body that came at once, with and without its text, and in pieces: the same, or it throws. */
+/** The fields of a body read whole, with and without its text, and in pieces; throws when they differ. */
 function read(body: string | Uint8Array<ArrayBuffer>, options: Options = {}): RequestFields {
   const bytes = typeof body === "string" ? encoder.encode(body) : body;
   const view = {
@@ -33,7 +33,7 @@ function read(body: string | Uint8Array<ArrayBuffer>, options: Options = {}): Re
   return fields;
 }
 
-Deno.test("readFields() finds the model's place in bytes", () => {
+Deno.test("readFields() finds the model's position in bytes", () => {
   const body = '{"é中😀":1,"model":"gr\u00fcn","stream":true}';
   const { model, isStream, modelPlace, problem } = read(body);
   assert.deepEqual({ model, isStream, problem }, { model: "grün", isStream: true, problem: null });
@@ -42,7 +42,7 @@ Deno.test("readFields() finds the model's place in bytes", () => {
   assert.equal(new TextDecoder().decode(bytes), '"grün"');
 });
 
-Deno.test("a model's name has a bound, however it is written", () => {
+Deno.test("a model's name is bounded, however it is written", () => {
   for (const character of ["a", "é", "中", "\\u0061", "\\n"]) {
     const length = 1;
     const name = (count: number) => `{"model":"${character.repeat(count)}"}`;

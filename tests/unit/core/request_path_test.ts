@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { MAX_PATH_LENGTH, pathProblem } from "../../../src/core/request_path.ts";
 
-/** Percent-encodes all of a text's bytes, or all of the escapes in it, so many times. */
+/** Percent-encodes all bytes of a text, or all escapes in it, repeatedly. */
 function encoded(text: string, times: number): string {
   let result = text;
   for (let time = 0; time < times; time++) {
@@ -36,7 +36,7 @@ Deno.test("pathProblem() refuses what URL parsers would change", () => {
   for (const path of refused) assert.notEqual(pathProblem(path), null, path);
 });
 
-Deno.test("pathProblem() refuses a dot segment, however it is encoded, and whatever is put beside it", () => {
+Deno.test("pathProblem() refuses dot segments, however they are encoded, and whatever stands beside them", () => {
   const dots = [".", ".."];
   const endings = ["", "/", "/admin", "\\admin", ";", ";x=1", ";/admin", "?x", "#x"];
   const blanks = ["", " ", "\t", "\r", "\n", "\x01", "\x7f", "\u00a0", "\u200b", "\u3000", "\ufeff", " \t "];
@@ -76,7 +76,7 @@ Deno.test("pathProblem() refuses a dot segment, however it is encoded, and whate
 
 Deno.test("pathProblem() refuses what lax servers read as dots and slashes", () => {
   const refused = [
-    // Longer UTF-8 than it must be, of `.` and `/`.
+    // Overlong UTF-8 of `.` and `/`.
     "/v1/%c0%ae%c0%ae/a",
     "/v1/%e0%80%ae%e0%80%ae/a",
     "/v1/%f0%80%80%ae/a",
@@ -99,7 +99,7 @@ Deno.test("pathProblem() refuses what lax servers read as dots and slashes", () 
   for (const path of refused) assert.notEqual(pathProblem(path), null, path);
 });
 
-Deno.test("pathProblem() lets names pass, encoded slashes and dots in them, too", () => {
+Deno.test("pathProblem() accepts names, also with encoded slashes and dots", () => {
   const accepted = [
     "/v1/chat/completions",
     "/v1/models/org/name:free",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { maskSecret, redactSecrets } from "../../../src/core/secrets.ts";
 
-Deno.test("maskSecret() shows the ends of what is long, and nothing of what is short", () => {
+Deno.test("maskSecret() shows both ends of a long secret and nothing of a short one", () => {
   assert.equal(maskSecret("sk-abcdefwxyz"), "sk-…wxyz");
   assert.equal(maskSecret("sk-abcdwxyz"), "…");
   assert.equal(maskSecret(""), "…");

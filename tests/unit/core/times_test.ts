@@ -13,7 +13,7 @@ Deno.test("parseMoment() counts durations back from now", () => {
   assert.equal(parseMoment(" 1.5h ", SINCE), NOW - 5_400_000);
 });
 
-Deno.test("parseMoment() takes a date as its local beginning, or as its end", () => {
+Deno.test("parseMoment() takes a date as its start or its end in local time", () => {
   assert.equal(parseMoment("2026-11-01", SINCE), new Date(2026, 10, 1).getTime());
   assert.equal(parseMoment("2026-11-30", { ...SINCE, isEnd: true }), new Date(2026, 11, 1).getTime() - 1);
 });
@@ -25,14 +25,14 @@ Deno.test("parseMoment() takes ISO times, local without a zone", () => {
   assert.equal(parseMoment("2026-11-01T10:20", SINCE), new Date(2026, 10, 1, 10, 20).getTime());
 });
 
-Deno.test("parseMoment() refuses what is no moment", () => {
+Deno.test("parseMoment() refuses anything else", () => {
   const cases = ["", "7", "d", "-7d", "7 d", "7y", "yesterday", "2026-02-30", "2026-13-01", "26-1-1"];
   for (const text of [...cases, "2026-02-30T10:00", "2026-11-01T25:00", "2026-11-01T10"]) {
     assert.equal(parseMoment(text, SINCE), undefined, text);
   }
 });
 
-Deno.test("formatTime() is local, formatDuration() short", () => {
+Deno.test("formatTime() prints local time, formatDuration() is short", () => {
   assert.equal(formatTime(new Date(2026, 0, 2, 3, 4, 5).getTime()), "2026-01-02 03:04:05");
   assert.equal(formatTime(null), "-");
   const durations = [null, 0, 84.6, 999.4, 1234, 59_990, 59_999, 125_000].map(formatDuration);

@@ -32,7 +32,7 @@ const LONG_FORMS: readonly [name: string, value: string][] = [
   ),
 ];
 
-Deno.test("holds() finds a token of 12 characters or more wherever it stands, in every form", () => {
+Deno.test("holds() finds a token of 12 characters or more anywhere, in every form", () => {
   const guard = new TokenGuard(["another-0123456789", TOKEN, SHORT]);
   const alone = new TokenGuard([TOKEN]);
   for (const [name, value] of LONG_FORMS) {
@@ -75,7 +75,7 @@ Deno.test("nothing is found where there is no token", () => {
   }
 });
 
-Deno.test("a token beyond ASCII is found as its octets, which is how it goes over the wire", () => {
+Deno.test("a token with characters beyond ASCII is found by its octets, as sent over the wire", () => {
   const token = "schlüssel-für-alle";
   const guard = new TokenGuard([token]);
   const octets = Buffer.from(token).toString("latin1");
@@ -86,7 +86,7 @@ Deno.test("a token beyond ASCII is found as its octets, which is how it goes ove
   }
 });
 
-Deno.test("any number of tokens costs one search, and each of them is found", () => {
+Deno.test("any number of tokens is found in one search", () => {
   const tokens = Array.from({ length: 500 }, (_, n) => `${n * 7919}-token-${n}-abcdefghij`);
   const guard = new TokenGuard(tokens);
   for (const token of tokens) {

@@ -18,7 +18,7 @@ class RecordingChannel implements Channel {
   }
 }
 
-/** Never answers, and does not even listen to its signal. */
+/** Never answers, and ignores its signal. */
 class HangingChannel implements Channel {
   readonly name = "hanging";
   send(): Promise<void> {
@@ -91,7 +91,7 @@ Deno.test("repeats of a cause arrive as one digest a minute, with their count an
   await notifier.close(1000);
 });
 
-Deno.test("a cause that was quiet for a minute is sent at once again, and no timer stays behind", async () => {
+Deno.test("a cause that was quiet for a minute is sent at once again, and no timer remains", async () => {
   const channel = new RecordingChannel("a");
   const { clock, notifier } = setUp([channel]);
   notifier.raise(DOWN);
@@ -107,7 +107,7 @@ Deno.test("a cause that was quiet for a minute is sent at once again, and no tim
   await notifier.close(1000);
 });
 
-Deno.test("a cause raised late in the minute of another is still folded for a whole minute", async () => {
+Deno.test("a cause raised late in another's minute still waits a whole minute for its digest", async () => {
   const channel = new RecordingChannel("a");
   const { clock, notifier } = setUp([channel]);
   notifier.raise(DOWN);
@@ -201,7 +201,7 @@ Deno.test("an alert that cannot be redacted is dropped, and raise() does not thr
   await notifier.close(1000);
 });
 
-Deno.test("any number of distinct causes folds into a bounded number of them", async () => {
+Deno.test("the number of distinct causes is bounded", async () => {
   const channel = new RecordingChannel("a");
   const { clock, notifier } = setUp([channel]);
   for (let i = 0; i < 3000; i++) {
@@ -235,12 +235,12 @@ Deno.test("without channels raise() does nothing and sets no timer", async () =>
   await notifier.close(1000);
 });
 
-/** A text of letters only, another one for each number. */
+/** A text of letters only, different for each number. */
 function word(n: number): string {
   return `w${n.toString(26).replaceAll(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? "")}`;
 }
 
-Deno.test("clients cannot raise more than ten immediate alerts a minute, whatever they call their causes", async () => {
+Deno.test("clients cannot raise more than ten immediate alerts a minute, whatever their causes", async () => {
   const channel = new RecordingChannel("a");
   const { clock, notifier } = setUp([channel]);
   for (let n = 0; n < 3000; n++) {
@@ -262,7 +262,7 @@ Deno.test("clients cannot raise more than ten immediate alerts a minute, whateve
   await notifier.close(1000);
 });
 
-Deno.test("failures of models that were never served have one cause; of a model that was, their own", async () => {
+Deno.test("failures of models never served share one cause; a served model has its own", async () => {
   const channel = new RecordingChannel("a");
   const { notifier } = setUp([channel]);
   const ask = (model: string) => notifier.raise(failed(`model ${model} has failed`, model));
@@ -280,7 +280,7 @@ Deno.test("failures of models that were never served have one cause; of a model 
   await notifier.close(1000);
 });
 
-Deno.test("what is urgent goes first in a queue, and has room in one that is full", async () => {
+Deno.test("urgent messages go first in a queue, and find room in a full one", async () => {
   const texts: string[] = [];
   let release = () => {};
   const channel: Channel = {
@@ -321,7 +321,7 @@ Deno.test("what is urgent goes first in a queue, and has room in one that is ful
   await closed;
 });
 
-Deno.test("a message holds no more of any text than people can read, and redaction sees little more", async () => {
+Deno.test("a message holds a bounded part of any text, and redaction sees little more", async () => {
   const channel = new RecordingChannel("a");
   let longest = 0;
   const redact = (text: string) => {

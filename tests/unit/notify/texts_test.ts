@@ -51,10 +51,10 @@ const TEXTS: readonly { readonly name: string; readonly alert: Alert; readonly t
 ];
 
 for (const { name, alert, text } of TEXTS) {
-  Deno.test(`alertText() tells of ${name}`, () => assert.equal(alertText(alert, same), text));
+  Deno.test(`alertText() describes ${name}`, () => assert.equal(alertText(alert, same), text));
 }
 
-Deno.test("alertText() keeps to one line of bounded length, whatever the upstream said", () => {
+Deno.test("alertText() is one line of bounded length, whatever the upstream said", () => {
   const text = alertText(failed({ message: `a\r\nb\u001b[31m\u2028c ${"😀".repeat(2000)}` }), same);
   assert.match(text, /with a b \[31m c 😀/);
   assert.ok(text.length < 600);
@@ -62,14 +62,14 @@ Deno.test("alertText() keeps to one line of bounded length, whatever the upstrea
   assert.ok(text.endsWith("…"));
 });
 
-Deno.test("alertText() masks before it shortens, so that no half of a secret remains", () => {
+Deno.test("alertText() masks before it shortens, so that no part of a secret remains", () => {
   const secret = "sk-verysecretvalue1234";
   const message = `${"x".repeat(490)} ${secret}`;
   const text = alertText(failed({ message }), (value) => value.replaceAll(secret, "…"));
   assert.ok(!text.includes("sk-ve"));
 });
 
-Deno.test("causeKey() does not tell apart what differs in client, identifiers and numbers only", () => {
+Deno.test("causeKey() ignores client, identifiers and numbers", () => {
   const a = failed({
     message: "Rate limit reached for org-ab12 on req_77f: try again in 3.2s",
     ip: "1.1.1.1",
@@ -81,7 +81,7 @@ Deno.test("causeKey() does not tell apart what differs in client, identifiers an
   assert.equal(causeKey(a, isServed), causeKey(b, isServed));
 });
 
-Deno.test("causeKey() tells apart type, model, status, message and upstream", () => {
+Deno.test("causeKey() distinguishes type, model, status, message and upstream", () => {
   const keys = [
     failed(),
     failed({ model: "gpt-5" }),
@@ -113,14 +113,14 @@ Deno.test("digestText() lists the most frequent causes and sums up the rest", ()
   assert.equal(lines[20], "15 more of 5 other causes");
 });
 
-Deno.test("causeKey() does not tell apart models that were never served, even when the message repeats them", () => {
+Deno.test("causeKey() does not distinguish models never served, even when the message repeats them", () => {
   const key = (model: string) =>
     causeKey(failed({ model, message: `The model ${model} does not exist` }), () => false);
   assert.equal(key("evil-abc"), key("evil-xyz"));
   assert.notEqual(key("evil-abc"), causeKey(failed({ model: null }), () => false));
 });
 
-Deno.test("digestText() has room for what is urgent", () => {
+Deno.test("digestText() has room for urgent alerts", () => {
   const repeats: Repeats[] = Array.from(
     { length: 30 },
     (_, n) => ({ count: 100, last: failed({ message: `c ${n}` }) }),
@@ -155,7 +155,7 @@ const HARMLESS = [
   "[1]",
 ];
 
-Deno.test("alertText() makes neither links nor mentions of what clients and upstreams say", () => {
+Deno.test("alertText() makes no links or mentions from texts of clients and upstreams", () => {
   for (const [said, shown] of [...HOSTILE, ...HARMLESS.map((text) => [text, text] as const)]) {
     const text = alertText(failed({ model: said, message: `no ${said}` }), same);
     assert.equal(text, `IP: 1.2.3.4 request ${shown} error 502 with no ${shown}`);

@@ -1,5 +1,5 @@
 /**
- * Records for the tests of what is observed.
+ * Records for the tests of the observe room.
  */
 import type { RequestRecord } from "../../../src/core/types.ts";
 

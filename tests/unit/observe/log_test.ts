@@ -5,7 +5,7 @@ import { record } from "./fixtures.ts";
 
 const SECRET = 'hunter2"secret\\value';
 
-/** Lines that `act` logs. Logging is global, so it is set up and taken down around each. */
+/** The lines that `act` logs. Logging is global, so it is set up and reset around each call. */
 function logged(options: Partial<LoggingOptions>, act: () => void): string[] {
   const lines: string[] = [];
   configureLogging({
@@ -76,7 +76,7 @@ Deno.test("logRequest() writes one JSON object with a field for each fact", () =
 });
 
 for (const format of ["text", "json"] as const) {
-  Deno.test(`a ${format} line stays one line and drives no terminal, whatever a client sends`, () => {
+  Deno.test(`a ${format} line stays one line and controls no terminal, whatever a client sends`, () => {
     const hostile = "a\r\nINFO request: forged\u001b[2J\u009b31m\u007f\u2028\u202eb\u0000\t";
     const lines = logged({ format }, () => {
       logRequest(record({ model: hostile, path: `/v1/${hostile}` }), hostile);
@@ -91,7 +91,7 @@ for (const format of ["text", "json"] as const) {
     }
   });
 
-  Deno.test(`a ${format} line shows no known secret, in a message, a value, a key, an error or at a cut`, () => {
+  Deno.test(`a ${format} line shows no known secret in a message, a value, a key, an error or where it was cut`, () => {
     const lines = logged({ format }, () => {
       const log = getLog("test");
       log.warn("value {value}", { value: `x ${SECRET} y` });
@@ -107,7 +107,7 @@ for (const format of ["text", "json"] as const) {
     for (const line of lines) assert.doesNotMatch(line, /hunter2.{0,2}secret|hunter2"|hunter2\\/);
   });
 
-  Deno.test(`a ${format} line shows no credential that is not known: Bearer, sk-, JWT, URL, named field`, () => {
+  Deno.test(`a ${format} line shows no unknown credential: Bearer, sk-, JWT, URL, named field`, () => {
     const lines = logged({ format }, () => {
       const log = getLog("test");
       log.warn("Incorrect API key provided: sk-proj-unknownclientkey99");
@@ -123,7 +123,7 @@ for (const format of ["text", "json"] as const) {
   });
 }
 
-Deno.test("secrets are asked for at each line, so a key added while running is masked", () => {
+Deno.test("secrets are read for each line, so a key added at run time is masked", () => {
   const secrets: string[] = [];
   const lines = logged({ secrets: () => secrets }, () => {
     getLog("test").info("one {value}", { value: "added-later-key" });
@@ -151,7 +151,7 @@ Deno.test("a writer that fails does not fail its caller", () => {
   }, () => getLog("test").info("x"));
 });
 
-Deno.test("properties that JSON cannot hold do not lose the line", () => {
+Deno.test("a line with properties that JSON cannot hold is not lost", () => {
   const circular: Record<string, unknown> = { name: "loop" };
   circular["self"] = circular;
   const lines = logged({ format: "json" }, () => getLog("test").info("kept", { circular, big: 10n }));
@@ -175,7 +175,7 @@ Deno.test("lines below the level are not written", () => {
   assert.equal(lines.length, 1);
 });
 
-Deno.test("a message of any length makes a bounded line", () => {
+Deno.test("a line is bounded, however long its message", () => {
   const [line] = logged({}, () => getLog("test").info(`x${"y".repeat(1e6)}`));
   assert.ok((line?.length ?? Infinity) < 10_000);
 });

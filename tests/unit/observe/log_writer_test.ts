@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ByteSink, LogWriter } from "../../../src/observe/log_writer.ts";
 
-/** Holds each write until it is let go; takes at most `maxBytes` at once. */
+/** Holds each write until it is released; takes at most `maxBytes` at once. */
 class SlowSink implements ByteSink {
   readonly written: string[] = [];
   readonly #held: (() => void)[] = [];
@@ -21,7 +21,7 @@ class SlowSink implements ByteSink {
   }
 }
 
-Deno.test("lines that come during a write go out together in the next one", async () => {
+Deno.test("lines that arrive during a write are written together in the next one", async () => {
   const sink = new SlowSink();
   const writer = new LogWriter(sink);
   writer.write("a\n");
@@ -43,7 +43,7 @@ Deno.test("a partial write is continued", async () => {
   assert.deepEqual(sink.written, ["abc", "def", "g\n"]);
 });
 
-Deno.test("a reader that is too slow costs lines, not memory, and a line says how many", async () => {
+Deno.test("a reader that is too slow costs lines, not memory, and a line tells how many", async () => {
   const sink = new SlowSink();
   const writer = new LogWriter(sink);
   const line = `${"x".repeat(1023)}\n`;
@@ -55,7 +55,7 @@ Deno.test("a reader that is too slow costs lines, not memory, and a line says ho
   assert.ok(text.endsWith("(1976 log lines were dropped: the log's reader is too slow)\n"), text.slice(-100));
 });
 
-Deno.test("a broken pipe does not throw, and later lines are still tried", async () => {
+Deno.test("a broken pipe does not throw, and later lines are still written", async () => {
   let isBroken = true;
   const written: string[] = [];
   const writer = new LogWriter({

@@ -62,7 +62,7 @@ function mixedTraffic(metrics: Metrics): void {
   metrics.alertSent("feishu", "ok");
 }
 
-Deno.test("render() has every metric that the design names, with its labels", async () => {
+Deno.test("render() has every metric, with its labels", async () => {
   const metrics = newMetrics();
   mixedTraffic(metrics);
   metrics.requestStarted();
@@ -119,7 +119,7 @@ Deno.test("the process metrics have their conventional names and plausible value
   }
 });
 
-Deno.test("what cannot be read has no sample, and the scrape still works", async () => {
+Deno.test("a value that cannot be read has no sample, and the scrape still works", async () => {
   const fail = (): never => {
     throw new Error("not here");
   };
@@ -138,7 +138,7 @@ Deno.test("what cannot be read has no sample, and the scrape still works", async
   assert.match(body, /^process_start_time_seconds 1$/m);
 });
 
-Deno.test("a sample that could not be read once comes back", async () => {
+Deno.test("a sample comes back when its value can be read again", async () => {
   let isBroken = true;
   const metrics = newMetrics({
     databaseBytes: () => {
@@ -187,7 +187,7 @@ for (
   });
 }
 
-Deno.test("an upstream's series go when it goes, and a request that ends later does not bring them back", async () => {
+Deno.test("a removed upstream's series are removed, and a request that ends later does not bring them back", async () => {
   const metrics = newMetrics();
   mixedTraffic(metrics);
   metrics.upstreamsChanged(["b"]);
@@ -201,7 +201,7 @@ Deno.test("an upstream's series go when it goes, and a request that ends later d
   await assertLine(metrics, 'upstream_state{upstream="b",state="closed"} 1');
 });
 
-Deno.test("an upstream that is measured before the first list of upstreams keeps its state", async () => {
+Deno.test("an upstream measured before the first list of upstreams keeps its state", async () => {
   const metrics = newMetrics();
   metrics.upstreamState("a", "open");
   metrics.upstreamsChanged(["a", "b"]);
@@ -219,7 +219,7 @@ Deno.test("a reason that is not a plain word becomes `other`, so that no text ca
   await assertLine(metrics, 'failovers_total{upstream="a",reason="other"} 1');
 });
 
-Deno.test("numbers that are none are left out and never throw", async () => {
+Deno.test("values that are not numbers are ignored and never throw", async () => {
   const metrics = newMetrics();
   for (const bad of [NaN, Infinity, -1, 0.5, 1e300]) {
     const usage = { inputTokens: bad, outputTokens: bad, cachedTokens: bad, reasoningTokens: bad };
@@ -233,7 +233,7 @@ Deno.test("numbers that are none are left out and never throw", async () => {
   await assertLine(metrics, "records_written_total 0");
 });
 
-Deno.test("promtool accepts the exposition without a complaint", async (t) => {
+Deno.test("promtool accepts the exposition", async (t) => {
   const metrics = newMetrics();
   mixedTraffic(metrics);
   for (

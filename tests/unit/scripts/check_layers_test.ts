@@ -41,7 +41,7 @@ const ALLOWED: readonly (readonly [path: string, text: string])[] = [
   ["src/proxy/handler.ts", 'export type * from "../store/store.ts";'],
   ["src/proxy/handler.ts", "await deps.fetch(url);\nclock.setTimer(f, Date.now());"],
   ["src/capture/readers/chat.ts", 'import zlib from "node:zlib";\nimport { A } from "../core/types.ts";'],
-  ["src/notify/channels.ts", 'import type { AlertSettings } from "../config/settings.ts";'],
+  ["src/notify/channels.ts", 'import type { AlertSettings } from "../config/alerts.ts";'],
   [
     "src/store/database/open.ts",
     "export function openDatabase(path: string) {\n  new DatabaseSync(path);\n}",

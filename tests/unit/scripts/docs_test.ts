@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import manifest from "../../../deno.json" with { type: "json" };
-import { ALERT_VARIABLES } from "../../../src/config/alerts.ts";
+import { ALERT_VARIABLES } from "../../../src/config/environment.ts";
 import { SETTING_FLAGS, type SettingFlag } from "../../../src/config/flags.ts";
 import { migrate } from "../../../src/store/database/migrations.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";

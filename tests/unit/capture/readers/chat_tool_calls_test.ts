@@ -1,4 +1,4 @@
-/** How fragments of tool calls find their call, in the ways that providers write them. */
+/** How fragments of tool calls are matched to calls, in the forms of different providers. */
 import assert from "node:assert/strict";
 import { chatChunk, documentOf, events, replay, streamOf } from "../replay.ts";
 
@@ -18,7 +18,7 @@ function fragment(args: string, rest: { index?: number; id?: string; name?: stri
   };
 }
 
-Deno.test("tool calls are put together by index", () => {
+Deno.test("tool calls are assembled by index", () => {
   assert.deepEqual(
     callsOf(
       [fragment("", { index: 0, id: "a", name: "f" }), fragment("", { index: 1, id: "b", name: "g" })],
@@ -29,7 +29,7 @@ Deno.test("tool calls are put together by index", () => {
   );
 });
 
-Deno.test("tool calls are put together when id and name come again with each delta", () => {
+Deno.test("tool calls are assembled when id and name repeat in each delta", () => {
   assert.deepEqual(
     callsOf(
       [fragment('{"a":', { index: 0, id: "a", name: "f" })],
@@ -39,14 +39,14 @@ Deno.test("tool calls are put together when id and name come again with each del
   );
 });
 
-Deno.test("tool calls are put together when each delta brings a new id without a name", () => {
+Deno.test("tool calls are assembled when each delta has a new id without a name", () => {
   assert.deepEqual(
     callsOf([fragment('{"a":', { index: 0, id: "x1", name: "f" })], [fragment("1}", { index: 0, id: "x2" })]),
     [["x2", "f", '{"a":1}']],
   );
 });
 
-Deno.test("tool calls without index are told apart by id", () => {
+Deno.test("tool calls without index are distinguished by id", () => {
   assert.deepEqual(
     callsOf(
       [fragment('{"a":1}', { id: "a", name: "f" })],
@@ -57,7 +57,7 @@ Deno.test("tool calls without index are told apart by id", () => {
   );
 });
 
-Deno.test("tool calls without index and id go on until a name starts another", () => {
+Deno.test("tool calls without index and id continue until a name starts another", () => {
   assert.deepEqual(
     callsOf(
       [fragment('{"a":', { name: "f" })],
@@ -69,7 +69,7 @@ Deno.test("tool calls without index and id go on until a name starts another", (
   );
 });
 
-Deno.test("tool calls that all have the index 0 are told apart by id and name", () => {
+Deno.test("tool calls that all have the index 0 are distinguished by id and name", () => {
   assert.deepEqual(
     callsOf(
       [fragment('{"a":1}', { index: 0, id: "a", name: "f" })],
@@ -103,7 +103,7 @@ Deno.test("custom tool calls and arguments that are objects are kept as text", (
   );
 });
 
-Deno.test("every entry of a whole message is a call of its own", () => {
+Deno.test("every entry of a whole message is a separate call", () => {
   const call = { type: "function", function: { name: "f", arguments: "" } };
   const message = { tool_calls: [call, call], function_call: { name: "g", arguments: "{}" } };
   const { reply } = replay(documentOf("chat"), JSON.stringify({ choices: [{ message }] }));

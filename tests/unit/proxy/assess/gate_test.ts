@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { createCapture } from "../../../../src/capture/capture.ts";
+import { createCapture } from "../../../../src/capture/create.ts";
 import { systemClock } from "../../../../src/server/clock.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import { prove } from "../../../../src/proxy/assess/gate.ts";

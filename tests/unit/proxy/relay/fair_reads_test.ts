@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
-import { createCapture } from "../../../../src/capture/capture.ts";
+import { createCapture } from "../../../../src/capture/create.ts";
 import { FairReadScheduler } from "../../../../src/proxy/relay/fair_reads.ts";
 import { Relay } from "../../../../src/proxy/relay/relay.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";

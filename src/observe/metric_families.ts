@@ -1,0 +1,169 @@
+/**
+ * The metric families of `/v1/metrics`, grouped by what they measure.
+ *
+ * Owns names, help texts, labels and buckets; metrics.ts owns when they count, and the label values. Families are
+ * exposed in the order in which they are made.
+ */
+import { Counter, Gauge, Histogram, type Registry } from "./prometheus.ts";
+
+const PREFIX = "openai_api_route_";
+
+const DURATION_BUCKETS_S = [
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+  20,
+  30,
+  60,
+  120,
+  300,
+  600,
+];
+const COMMIT_BUCKETS_S = [
+  0.0001,
+  0.00025,
+  0.0005,
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  5,
+  10,
+];
+
+/** Makes families of one registry, with the program's prefix. */
+export class FamilyMaker {
+  readonly #registers: Registry[];
+
+  constructor(registry: Registry) {
+    this.#registers = [registry];
+  }
+
+  counter<T extends string>(name: string, help: string, labelNames: readonly T[] = []): Counter<T> {
+    return new Counter<T>({ name: PREFIX + name, help, labelNames, registers: this.#registers });
+  }
+
+  gauge<T extends string>(name: string, help: string, labelNames: readonly T[] = []): Gauge<T> {
+    return new Gauge<T>({ name: PREFIX + name, help, labelNames, registers: this.#registers });
+  }
+
+  /** A gauge whose value is read at each scrape. */
+  readGauge(name: string, help: string, collect: (gauge: Gauge) => void): void {
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      registers: this.#registers,
+      collect() {
+        collect(this);
+      },
+    });
+  }
+
+  histogram<T extends string>(
+    name: string,
+    help: string,
+    { labelNames = [], buckets }: { readonly labelNames?: readonly T[]; readonly buckets: number[] },
+  ): Histogram<T> {
+    return new Histogram<T>({ name: PREFIX + name, help, labelNames, buckets, registers: this.#registers });
+  }
+}
+
+/** Requests that ended: how many, how long, and their tokens. */
+export interface RequestFamilies {
+  readonly total: Counter<"kind" | "model" | "status" | "outcome">;
+  readonly duration: Histogram<"kind" | "is_stream">;
+  readonly firstToken: Histogram<"upstream">;
+  readonly tokens: Counter<"upstream" | "model" | "type">;
+}
+
+export function requestFamilies(make: FamilyMaker): RequestFamilies {
+  return {
+    total: make.counter("requests_total", "Requests that ended, by how they ended.", [
+      "kind",
+      "model",
+      "status",
+      "outcome",
+    ]),
+    duration: make.histogram(
+      "request_duration_seconds",
+      "Time from the start of a request to the end of its response.",
+      { labelNames: ["kind", "is_stream"], buckets: DURATION_BUCKETS_S },
+    ),
+    firstToken: make.histogram(
+      "first_token_seconds",
+      "Time from the start of a request to the first content of its stream.",
+      { labelNames: ["upstream"], buckets: DURATION_BUCKETS_S },
+    ),
+    tokens: make.counter("tokens_total", "Tokens as the upstreams reported them.", [
+      "upstream",
+      "model",
+      "type",
+    ]),
+  };
+}
+
+/** How attempts at upstreams ended, and the states of their breakers. */
+export interface UpstreamFamilies {
+  readonly attempts: Counter<"upstream" | "result">;
+  readonly failovers: Counter<"upstream" | "reason">;
+  readonly state: Gauge<"upstream" | "state">;
+}
+
+export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
+  return {
+    attempts: make.counter("attempts_total", "Tries of an upstream, by result.", ["upstream", "result"]),
+    failovers: make.counter("failovers_total", "Requests that moved on from an upstream.", [
+      "upstream",
+      "reason",
+    ]),
+    state: make.gauge("upstream_state", "1 for the state that the upstream's breaker is in.", [
+      "upstream",
+      "state",
+    ]),
+  };
+}
+
+/** Records on their way into the database, and out of it. */
+export interface RecordFamilies {
+  readonly written: Counter;
+  readonly dropped: Counter<"reason">;
+  readonly queue: Gauge;
+  readonly commit: Histogram;
+  readonly ackLate: Counter;
+  readonly deleted: Counter<"reason">;
+  readonly bodiesDeleted: Counter;
+}
+
+export function recordFamilies(make: FamilyMaker): RecordFamilies {
+  return {
+    written: make.counter("records_written_total", "Records committed to the database."),
+    dropped: make.counter("records_dropped_total", "Records that the database could not take.", ["reason"]),
+    queue: make.gauge("record_queue_bytes", "Bytes of records that wait to be written."),
+    commit: make.histogram("record_commit_seconds", "Time to commit one batch of records.", {
+      buckets: COMMIT_BUCKETS_S,
+    }),
+    ackLate: make.counter(
+      "record_ack_late_total",
+      "Responses that ended before their record was acknowledged.",
+    ),
+    deleted: make.counter("records_deleted_total", "Records deleted because of a limit.", ["reason"]),
+    bodiesDeleted: make.counter(
+      "bodies_deleted_total",
+      "Records whose texts were deleted because of a limit.",
+    ),
+  };
+}
