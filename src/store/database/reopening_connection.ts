@@ -2,7 +2,7 @@
  * A connection that stays with its path.
  *
  * Owns noticing that the file was removed or replaced: SQLite goes on "succeeding" on an unlinked file, and
- * what is written there is lost. Must not decide when to look; its users call {@link LiveConnection.follow}.
+ * what is written there is lost. Must not decide when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
  */
 import { resolve } from "node:path";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
@@ -10,22 +10,22 @@ import { type Connection, type ConnectionOptions, openConnection } from "./conne
 import { columnsOf } from "./migrations.ts";
 import { StoreError } from "../store.ts";
 
-export interface LiveConnectionOptions extends ConnectionOptions {
+export interface ReopeningConnectionOptions extends ConnectionOptions {
   /** When the file has gone, make a new one with the configuration of the old. Default: throw. */
   readonly isRecreating?: boolean;
   /** Prepares every connection: pragmas, statements. */
   readonly onOpen?: (db: DatabaseSync) => void;
 }
 
-export class LiveConnection {
+export class ReopeningConnection {
   readonly opened: Connection;
   #db: DatabaseSync;
   #identity: FileIdentity;
   readonly #path: string;
-  readonly #options: LiveConnectionOptions;
+  readonly #options: ReopeningConnectionOptions;
 
   /** @throws StoreError as {@link openConnection} */
-  constructor(path: string, options: LiveConnectionOptions = {}) {
+  constructor(path: string, options: ReopeningConnectionOptions = {}) {
     this.#path = resolve(path);
     this.#options = options;
     this.opened = openConnection(path, options);
@@ -49,7 +49,7 @@ export class LiveConnection {
    * @throws StoreError `unreadable` when the file has gone, or as {@link openConnection} for its replacement;
    *   the old connection stays open then
    */
-  follow(): boolean {
+  reopenIfReplaced(): boolean {
     if (inodeOf(this.#path) === this.#identity.file) {
       // There is one from the first use on, and it stays the same.
       if (this.#identity.wal === null) this.#identity = identify(this.#path);
@@ -80,7 +80,7 @@ export class LiveConnection {
   }
 
   /** Size of the journal beside the file (`-wal`); 0 when there is none. */
-  journalBytes(): number {
+  walBytes(): number {
     try {
       return Deno.statSync(`${this.#path}-wal`).size;
     } catch (error) {

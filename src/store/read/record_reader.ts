@@ -6,7 +6,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { Attempt } from "../../core/types.ts";
-import type { LiveConnection } from "../database/reopening_connection.ts";
+import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
 import type { SummaryPage, SummaryQuery } from "./messages.ts";
@@ -23,10 +23,10 @@ const QUICK_PART_MS = 8;
 const PART_GROWTH = 4;
 
 export class SqliteRecordReader implements RecordReader {
-  readonly #connection: LiveConnection;
+  readonly #connection: ReopeningConnection;
   readonly #search: RecordSearch;
 
-  constructor(connection: LiveConnection, options: RecordSearchOptions) {
+  constructor(connection: ReopeningConnection, options: RecordSearchOptions) {
     this.#connection = connection;
     this.#search = new RecordSearch(options);
   }

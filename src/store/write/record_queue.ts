@@ -32,8 +32,8 @@ export interface WriterMeter {
   bodiesDeleted(count: number): void;
 }
 
-export interface RecordWriterOptions {
-  /** Makes the thread that runs writer_worker.ts; called again after a crash of the thread. */
+export interface RecordQueueOptions {
+  /** Makes the thread that runs write/worker.ts; called again after a crash of the thread. */
   readonly spawnWorker: () => Worker;
   readonly path: string;
   readonly durability: "normal" | "full";
@@ -84,7 +84,7 @@ interface SentBatch {
 }
 
 export class RecordQueue implements RecordSink {
-  readonly #options: RecordWriterOptions;
+  readonly #options: RecordQueueOptions;
   readonly #maxQueueBytes: number;
   /** By request id, oldest first. A new one whenever all have gone: see LinkedList for what a lasting one would cost. */
   #waiting = new Map<string, Pending>();
@@ -104,7 +104,7 @@ export class RecordQueue implements RecordSink {
   #onIdle: (() => void) | null = null;
   #onClosed: (() => void) | null = null;
 
-  constructor(options: RecordWriterOptions) {
+  constructor(options: RecordQueueOptions) {
     this.#options = options;
     this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
     this.#worker = this.#spawn();

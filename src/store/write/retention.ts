@@ -40,7 +40,7 @@ export type RetentionStep =
 export interface RetentionOptions {
   readonly limits: RetentionLimits;
   /** Size of the journal file (`-wal`). */
-  readonly journalBytes: () => number;
+  readonly walBytes: () => number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
@@ -184,11 +184,11 @@ export class Retention {
   }
 
   #isTooLarge(): boolean {
-    const { limits: { maxDbSizeBytes }, journalBytes } = this.#options;
+    const { limits: { maxDbSizeBytes }, walBytes } = this.#options;
     if (maxDbSizeBytes === null) return false;
     const free = this.#pragma("freelist_count");
     const usedPages = this.#pragma("page_count") - free + Math.min(free, this.#sparePages());
-    return usedPages * this.#pageBytes + Math.min(journalBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
+    return usedPages * this.#pageBytes + Math.min(walBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
       maxDbSizeBytes;
   }
 

@@ -8,7 +8,7 @@ import { systemClock } from "../../../src/server/clock.ts";
 import type { Clock, TimerId } from "../../../src/core/clock.ts";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
-import { RecordQueue, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";
+import { RecordQueue, type RecordQueueOptions } from "../../../src/store/write/record_queue.ts";
 import { WriterSession } from "../../../src/store/write/session.ts";
 
 /** A settled record with two attempts; `changes` overrides. */
@@ -184,7 +184,7 @@ export function spawnWriterWorker(): Worker {
 /** A writer over the real worker, with what it reports. */
 export function makeWriter(
   path: string,
-  options: Partial<RecordWriterOptions> = {},
+  options: Partial<RecordQueueOptions> = {},
 ): { readonly writer: RecordQueue; readonly meter: Meter } {
   const meter = new Meter();
   const writer = new RecordQueue({
