@@ -30,6 +30,8 @@ import type { RegistrySnapshot } from "../store/store.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
+import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
+import { WorkerLink } from "../store/write/worker_link.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
@@ -103,7 +105,7 @@ export async function withServer(
   const announceHealth = healthListener(metrics, notifier);
   const health = new UpstreamHealth(systemClock, (upstream, change) => {
     announceHealth(upstream, change);
-    noteHealth(writer, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
+    noteHealth(upstreamStates, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
   });
   registry.onChange(({ upstreams }) => {
     metrics.upstreamsChanged(upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name));
@@ -111,7 +113,7 @@ export async function withServer(
   });
   registry.start();
   let isWriterInTrouble = false;
-  const writer = new RecordQueue({
+  const databaseThread = new WorkerLink({
     spawnWorker: () =>
       spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
     path: settings.database,
@@ -121,8 +123,12 @@ export async function withServer(
       keepBodiesDays: settings.keepBodiesDays,
       maxDbSizeBytes: settings.maxDbSizeBytes,
     },
-    observer: metrics,
     instance,
+  });
+  const upstreamStates = new UpstreamStateNotes(databaseThread);
+  const writer = new RecordQueue({
+    link: databaseThread,
+    observer: metrics,
     clock: systemClock,
     onTrouble: (reason, message) => {
       isWriterInTrouble = true;
@@ -137,7 +143,7 @@ export async function withServer(
   });
   registry.onChange(({ upstreams }) => {
     const ids = new Set(upstreams.map(({ id }) => id));
-    writer.clearUpstreamStates((id) => !ids.has(id));
+    upstreamStates.clear((id) => !ids.has(id));
   });
   const inFlight = new InFlightRows(writer, systemClock);
   const upstreams = upstreamClient();
@@ -304,13 +310,13 @@ function healthListener(metrics: Metrics, notifier: Notifier): HealthListener {
 
 /** Lets `list` see it. */
 function noteHealth(
-  writer: RecordQueue,
+  notes: UpstreamStateNotes,
   { id, state, reason }: { readonly id: number; readonly state: BreakerState; readonly reason: string },
 ): void {
-  if (state.type === "closed") return writer.clearUpstreamStates((each) => each === id);
+  if (state.type === "closed") return notes.clear((each) => each === id);
   const changedAtMs = systemClock.now();
   const untilMs = state.type === "open" ? changedAtMs + state.untilMs - systemClock.monotonic() : null;
-  writer.noteUpstreamState({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
+  notes.note({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
 }
 
 /** Everything that must never be shown, as of now; the same list until upstreams or tokens change. */

@@ -11,7 +11,6 @@ import { HEARTBEAT_MS } from "../database/instances.ts";
 import { WalSync } from "./wal_sync.ts";
 import { troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
-import type { UpstreamStateNote } from "../store.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
 
@@ -24,7 +23,6 @@ const IDLE_AFTER_MS = 100;
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
 let walSync: WalSync | null = null;
-let upstreamStates: readonly UpstreamStateNote[] = [];
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
@@ -47,7 +45,7 @@ function currentSession(): WriterSession {
   if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
   session = new WriterSession(settings);
   beat();
-  quietly(() => session?.noteUpstreamStates(upstreamStates));
+  reply({ type: "opened" });
   quietly(askForProcesses);
   return session;
 }
@@ -178,8 +176,7 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
     case "batch":
       return writeBatch(data);
     case "upstream_states":
-      upstreamStates = data.notes;
-      return quietly(() => session?.noteUpstreamStates(upstreamStates));
+      return quietly(() => session?.noteUpstreamStates(data.notes));
     case "processes":
       return quietly(() => session?.setProcessStarts(data.starts));
     case "close":
