@@ -8,38 +8,20 @@ import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { Attempt, ErrorClass, Outcome, ToolCall } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
+import { RECORD_COLUMNS } from "../database/record_columns.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import type { SearchSource } from "../search/text.ts";
 import type { StoredRecord } from "../store.ts";
 
 export type Row = Record<string, SQLOutputValue>;
 
-const TEXT_COLUMNS = [
-  "request_id",
-  "created_at",
-  "ip",
-  "method",
-  "path",
-  "body",
-  "model",
-  "response",
-  "reasoning",
-  "tool_calls",
-  "response_model",
-  "finish_reason",
-  "outcome",
-  "authorization",
-  "client",
-  "user_agent",
-  "error",
-  "instance",
-];
-
 /** Needs `setReadBigInts(true)`. */
-export const SELECT_RECORDS =
-  `SELECT id, is_stream, elapsed_time, first_byte_ms, first_token_ms, status, upstream_id,
-  attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, request_bytes, response_bytes,
-  is_truncated, ${asBlobs(TEXT_COLUMNS)} FROM records`;
+export const SELECT_RECORDS = `SELECT id, ${columnsOfType("number").join(", ")},
+  ${asBlobs(columnsOfType("text"))} FROM records`;
+
+function columnsOfType(type: "text" | "number"): string[] {
+  return Object.entries(RECORD_COLUMNS).filter((entry) => entry[1] === type).map(([name]) => name);
+}
 
 const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
 /** More of a text than this is not looked at. */
