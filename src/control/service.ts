@@ -4,8 +4,8 @@
  * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
  * Unix epoch, durations milliseconds.
  */
-import type { Attempt, AuthStyle, EndpointKind, ToolCall, Usage } from "../core/types.ts";
-import type { RecordFilter, StoredRecord } from "../store/store.ts";
+import type { AuthStyle, EndpointKind, ToolCall, Usage } from "../core/types.ts";
+import type { RecordFilter, StoredAttempt, StoredRecord } from "../store/store.ts";
 
 /** One upstream as it is shown. */
 export interface UpstreamView {
@@ -82,7 +82,7 @@ export interface RecordPage {
 
 export interface RecordDetail {
   readonly record: StoredRecord;
-  readonly attempts: readonly (Attempt & { readonly upstreamName: string })[];
+  readonly attempts: readonly StoredAttempt[];
   readonly upstreamName: string | null;
 }
 

@@ -8,15 +8,14 @@
  * up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the writer's
  * connection.
  */
-import { DAY_MS, NANOSECONDS_PER_MS } from "../../core/units.ts";
+import { DAY_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
-import type { ErrorClass, Outcome } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { Histogram } from "./histogram.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
 import { type CountedRequest, RESOLUTIONS, StatsTally, type Sums } from "./tally.ts";
-import type { Row } from "../read/record_decoding.ts";
+import { type Row, toElapsedMs } from "../read/record_decoding.ts";
 
 const MAX_STEP_ROWS = 256;
 const MAX_STEP_MS = 2;
@@ -211,7 +210,7 @@ export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["
   const rows = statement.all(recordId);
   return rows.map((row) => ({
     upstreamId: Number(row["upstream_id"]),
-    errorClass: String(row["error_class"]) as ErrorClass,
+    errorClass: String(row["error_class"]),
   }));
 }
 
@@ -219,13 +218,12 @@ export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["
 export function toCounted(row: Row, attempts: CountedRequest["attempts"]): CountedRequest | null {
   const createdAtMs = fromGoTime(text(row["created_at"]) ?? "");
   if (createdAtMs === null) return null;
-  const elapsedNs = number(row["elapsed_time"]);
   return {
     createdAtMs,
-    outcome: text(row["outcome"]) as Outcome | null,
+    outcome: text(row["outcome"]),
     status: number(row["status"]),
     upstreamId: number(row["upstream_id"]),
-    elapsedMs: elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS,
+    elapsedMs: toElapsedMs(row),
     firstTokenMs: number(row["first_token_ms"]),
     usage: { inputTokens: number(row["input_tokens"]), outputTokens: number(row["output_tokens"]) },
     attempts,
