@@ -13,6 +13,7 @@ import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import {
   type ConfigStore,
   type NewUpstream,
@@ -206,16 +207,9 @@ export class SqliteConfigStore implements ConfigStore {
   #change<T>(action: string, body: (db: DatabaseSync) => T): T {
     const { db } = this.#connection;
     try {
-      db.exec("BEGIN IMMEDIATE");
-      try {
-        const result = body(db);
-        db.exec("COMMIT");
-        this.#ownChanges++;
-        return result;
-      } catch (error) {
-        if (db.isTransaction) db.exec("ROLLBACK");
-        throw error;
-      }
+      const result = inTransaction(db, () => body(db));
+      this.#ownChanges++;
+      return result;
     } catch (error) {
       throw toStoreError(error, action);
     }

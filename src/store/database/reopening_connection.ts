@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { columnsOf } from "./migrations.ts";
+import { inTransaction } from "./transaction.ts";
 import { StoreError } from "../store.ts";
 
 export interface ReopeningConnectionOptions extends ConnectionOptions {
@@ -131,8 +132,7 @@ function inodeOf(path: string): string | null {
 }
 
 function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
-  to.exec("BEGIN IMMEDIATE");
-  try {
+  inTransaction(to, () => {
     for (const table of ["openai_upstreams", "config_kvs"]) {
       const columns = [...columnsOf(to, table)].map((name) => `"${name}"`);
       const read = from.prepare(`SELECT ${columns.join(", ")} FROM ${table}`);
@@ -142,9 +142,5 @@ function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
       );
       for (const row of read.all()) insert.run(...Object.values(row) as SQLInputValue[]);
     }
-    to.exec("COMMIT");
-  } catch (error) {
-    to.exec("ROLLBACK");
-    throw error;
-  }
+  });
 }

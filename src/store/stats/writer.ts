@@ -14,6 +14,7 @@ import { fromGoTime } from "../database/go_time.ts";
 import { Histogram } from "./histogram.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import { type CountedRequest, RESOLUTIONS, StatsTally, type Sums } from "./tally.ts";
 import { type Row, toElapsedMs } from "../read/record_decoding.ts";
 
@@ -78,7 +79,7 @@ export class StatsWriter {
   flush(): void {
     const pending = this.#pending;
     if (pending === null) return;
-    this.#transaction(() => this.write(pending));
+    inTransaction(this.#db, () => this.write(pending));
     this.#pending = null;
   }
 
@@ -106,7 +107,7 @@ export class StatsWriter {
     const endMs = performance.now() + MAX_STEP_MS;
     const tally = this.tally();
     let newLow = 0;
-    this.#transaction(() => {
+    inTransaction(this.#db, () => {
       const rows = this.#rows(
         `SELECT ${COUNTED_COLUMNS} FROM records WHERE id <= ? ORDER BY id DESC LIMIT ?`,
         low,
@@ -186,17 +187,6 @@ export class StatsWriter {
     const statement = prepared(this.#db, sql);
     statement.setReadBigInts(true);
     return statement.all(...params);
-  }
-
-  #transaction(body: () => void): void {
-    prepared(this.#db, "BEGIN IMMEDIATE").run();
-    try {
-      body();
-      prepared(this.#db, "COMMIT").run();
-    } catch (error) {
-      if (this.#db.isTransaction) prepared(this.#db, "ROLLBACK").run();
-      throw error;
-    }
   }
 }
 
