@@ -94,7 +94,7 @@ export class Instances {
     const tally = this.#stats.tally();
     for (const row of rows) {
       const id = Number(row["id"]);
-      const request = this.#stats.isToCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
+      const request = this.#stats.shouldCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
       if (request !== null) tally.add(request);
     }
     this.#stats.write(tally);

@@ -5,7 +5,7 @@
  * what is written there is lost. Must not decide when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
  */
 import { resolve } from "node:path";
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { columnsOf } from "./migrations.ts";
 import { inTransaction } from "./transaction.ts";
@@ -140,7 +140,7 @@ function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
       const insert = to.prepare(
         `INSERT INTO ${table}(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
       );
-      for (const row of read.all()) insert.run(...Object.values(row) as SQLInputValue[]);
+      for (const row of read.all()) insert.run(...Object.values(row));
     }
   });
 }

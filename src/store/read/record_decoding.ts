@@ -6,7 +6,7 @@
 import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
-import type { ToolCall, Usage } from "../../core/types.ts";
+import type { RequestRecord, ToolCall, Usage } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { RECORD_COLUMNS } from "../database/record_columns.ts";
 import { asBlobs, number, text } from "../database/values.ts";
@@ -45,6 +45,9 @@ export function toSearchSource(row: Row): SearchSource {
     toolCalls: parseToolCalls(text(row["tool_calls"])),
   };
 }
+
+// Does not compile, and names the field, when one of a record is not read back.
+({}) satisfies Record<Exclude<keyof RequestRecord, keyof StoredRecord | "attempts">, never>;
 
 export function toStoredRecord(row: Row): StoredRecord {
   const requestId = text(row["request_id"]);

@@ -5,7 +5,7 @@
  * the table a moment later, by {@link StatsWriter.step}: within each commit it would make a small one twice as
  * long. A process that is killed takes that moment's counts with it, never a record. Rows that were there before
  * the table are counted by the same steps, newest first: those above `request_stats_progress.low` have been, those
- * up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the writer's
+ * up to it have not, and are left alone by {@link StatsWriter.shouldCount} until then. Runs on the writer's
  * connection.
  */
 import { DAY_MS } from "../../core/units.ts";
@@ -56,7 +56,7 @@ export class StatsWriter {
   }
 
   /** Whether a row that is being settled counts now; else {@link step} counts it. */
-  isToCount(id: number): boolean {
+  shouldCount(id: number): boolean {
     // It only ever falls, and at zero there is nothing left to ask.
     if (this.#low !== 0) this.#low = this.#readLow();
     return id > this.#low;

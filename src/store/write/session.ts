@@ -216,7 +216,7 @@ export class WriterSession {
     const wasThere = this.#rows.note(id, record);
     if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    return !isOpen && (wasOpen || !wasThere) && this.#stats.isToCount(id);
+    return !isOpen && (wasOpen || !wasThere) && this.#stats.shouldCount(id);
   }
 }
 
