@@ -13,14 +13,14 @@ import {
 import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
 import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./service.ts";
-import type { RecordQueryThread } from "../store/read/query_thread.ts";
+import type { QueryThread } from "../store/read/query_thread.ts";
 import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { StoredRecord } from "../store/store.ts";
 import { answering } from "./failure.ts";
 
 export interface RecordAdminDeps {
-  readonly reader: Pick<RecordQueryThread, "ask">;
+  readonly reader: Pick<QueryThread, "ask">;
   /** Of upstreams that are configured now. */
   readonly upstreamNames: () => ReadonlyMap<number, string>;
   readonly secrets: () => readonly string[];

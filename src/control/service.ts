@@ -4,8 +4,10 @@
  * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
  * Unix epoch, durations milliseconds.
  */
-import type { Attempt, AuthStyle, EndpointKind, ToolCall, Usage } from "../core/types.ts";
-import type { RecordFilter, StoredRecord } from "../store/store.ts";
+import type { AuthStyle, EndpointKind, ToolCall } from "../core/types.ts";
+import type { RecordFilter, StoredAttempt, StoredRecord } from "../store/store.ts";
+import type { StoredSummary } from "../store/read/record_summary.ts";
+import type { RequestStats, StatsSpan } from "../store/stats/reader.ts";
 
 /** One upstream as it is shown. */
 export interface UpstreamView {
@@ -52,25 +54,8 @@ export interface TokenView {
 }
 
 /** A record as a list shows it: no bodies. */
-export interface RecordSummary {
-  readonly id: number;
-  readonly requestId: string | null;
-  readonly createdAtMs: number | null;
-  readonly model: string | null;
-  readonly status: number | null;
-  readonly outcome: string | null;
-  readonly upstreamId: number | null;
+export interface RecordSummary extends StoredSummary {
   readonly upstreamName: string | null;
-  readonly attemptCount: number | null;
-  readonly isStream: boolean | null;
-  readonly elapsedMs: number | null;
-  readonly firstTokenMs: number | null;
-  readonly usage: Usage;
-  readonly client: string | null;
-  /** The beginning of the reply, one line, at most 200 characters. */
-  readonly reply: string;
-  /** With a search: the passage around the first hit, as pieces; empty without one. */
-  readonly hit: readonly { readonly text: string; readonly isHit: boolean }[];
 }
 
 export interface RecordPage {
@@ -82,44 +67,19 @@ export interface RecordPage {
 
 export interface RecordDetail {
   readonly record: StoredRecord;
-  readonly attempts: readonly (Attempt & { readonly upstreamName: string })[];
+  readonly attempts: readonly StoredAttempt[];
   readonly upstreamName: string | null;
 }
 
-export type StatsRange = "15m" | "24h" | "30d";
+export type StatsRange = StatsSpan;
 
-/** One step of a time series; null where nothing was measured. */
-export interface StatsPoint {
-  readonly atMs: number;
-  readonly requests: number;
-  /** Requests that did not end well, client's own mistakes and departures left out. */
-  readonly errors: number;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-  readonly firstTokenP50Ms: number | null;
-  readonly firstTokenP95Ms: number | null;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
+/** One step of a time series. */
+export type StatsPoint = RequestStats["points"][number];
 
-export interface Stats {
+export interface Stats extends Omit<RequestStats, "upstreams"> {
   readonly range: StatsRange;
-  readonly fromMs: number;
-  readonly toMs: number;
-  /** Length of one step. */
-  readonly stepMs: number;
-  /** Every step of the range, oldest first, empty ones included. */
-  readonly points: readonly StatsPoint[];
-  /** The whole range at once. */
-  readonly total: Omit<StatsPoint, "atMs">;
   /** Answered requests by upstream over the range, most first. */
-  readonly upstreams: readonly {
-    readonly id: number;
-    readonly name: string;
-    readonly requests: number;
-    /** Attempts that failed there. */
-    readonly failures: number;
-  }[];
+  readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
 }
 
 /** A request that is under way. */

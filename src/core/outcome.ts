@@ -36,11 +36,15 @@ const TRAITS: Readonly<Record<Outcome, OutcomeTraits>> = {
  *
  * @param outcome null for rows of the Go program, which have only a status (0 or none: there was no answer)
  */
-export function isFailure(outcome: Outcome | null, status: number | null): boolean {
+export function isFailure(outcome: string | null, status: number | null): boolean {
   const code = status ?? 0;
   if (outcome === null) return (code < 200 || code >= 400) && code !== 499 && !CLIENT_MISTAKES.has(code);
-  // A row edited by hand may hold any word.
-  return Object.hasOwn(TRAITS, outcome) && TRAITS[outcome].isFailure(code);
+  return isOutcome(outcome) && TRAITS[outcome].isFailure(code);
+}
+
+/** A row edited by hand may hold any word. */
+function isOutcome(word: string): word is Outcome {
+  return Object.hasOwn(TRAITS, word);
 }
 
 export function deservesAlert(outcome: Outcome, status: number): boolean {

@@ -19,7 +19,7 @@ import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlightRows } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../proxy/attempt/transport.ts";
 import { adminTokenOf } from "../store/config/initial_tokens.ts";
-import { RecordQueryThread } from "../store/read/query_thread.ts";
+import { QueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
@@ -66,7 +66,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     clock,
     redact: redactor(secrets),
   });
-  const reader = new RecordQueryThread({
+  const reader = new QueryThread({
     spawnWorker: () =>
       spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), settings.database),
     path: settings.database,

@@ -6,21 +6,21 @@ import type { BreakerState } from "../core/breaker.ts";
 import { getLog } from "../observe/log.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
-import type { RecordQueue } from "../store/write/record_queue.ts";
+import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
 
 export function makeHealth(
-  { observers, queue, registry }: {
+  { observers, upstreamStates, registry }: {
     readonly observers: Observers;
-    readonly queue: RecordQueue;
+    readonly upstreamStates: UpstreamStateNotes;
     readonly registry: Registry;
   },
 ): UpstreamHealth {
   const announce = announcer(observers);
   const health = new UpstreamHealth(systemClock, (upstream, change) => {
     announce(upstream, change);
-    note(queue, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
+    note(upstreamStates, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
   });
   registry.onChange(({ upstreams }) => {
     observers.metrics.upstreamsChanged(
@@ -46,11 +46,11 @@ function announcer({ metrics, notifier }: Observers): HealthListener {
 }
 
 function note(
-  queue: RecordQueue,
+  notes: UpstreamStateNotes,
   { id, state, reason }: { readonly id: number; readonly state: BreakerState; readonly reason: string },
 ): void {
-  if (state.type === "closed") return queue.clearUpstreamStates((each) => each === id);
+  if (state.type === "closed") return notes.clear((each) => each === id);
   const changedAtMs = systemClock.now();
   const untilMs = state.type === "open" ? changedAtMs + state.untilMs - systemClock.monotonic() : null;
-  queue.noteUpstreamState({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
+  notes.note({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
 }

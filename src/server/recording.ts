@@ -5,6 +5,8 @@ import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
+import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
+import { WorkerLink } from "../store/write/worker_link.ts";
 import { systemClock } from "./clock.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
 import type { Observers } from "./observers.ts";
@@ -12,6 +14,8 @@ import type { Observers } from "./observers.ts";
 export interface Recording {
   /** To be closed. */
   readonly queue: RecordQueue;
+  /** What other processes see of the breakers. */
+  readonly upstreamStates: UpstreamStateNotes;
   /** Records wait, and none is being written. */
   isStuck(): boolean;
 }
@@ -32,7 +36,7 @@ export function startRecording(
   const { metrics, notifier } = observers;
   const log = getLog("store");
   let isInTrouble = false;
-  const queue = new RecordQueue({
+  const link = new WorkerLink({
     spawnWorker: () =>
       spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
     path: settings.database,
@@ -42,8 +46,12 @@ export function startRecording(
       keepBodiesDays: settings.keepBodiesDays,
       maxDbSizeBytes: settings.maxDbSizeBytes,
     },
-    observer: metrics,
     instance,
+  });
+  const upstreamStates = new UpstreamStateNotes(link);
+  const queue = new RecordQueue({
+    link,
+    observer: metrics,
     clock: systemClock,
     onTrouble: (reason, message) => {
       isInTrouble = true;
@@ -58,8 +66,8 @@ export function startRecording(
   });
   registry.onChange(({ upstreams }) => {
     const ids = new Set(upstreams.map(({ id }) => id));
-    queue.clearUpstreamStates((id) => !ids.has(id));
+    upstreamStates.clear((id) => !ids.has(id));
   });
   // With an empty queue, only the next record can tell whether the trouble is over.
-  return { queue, isStuck: () => isInTrouble && queue.queuedBytes > 0 };
+  return { queue, upstreamStates, isStuck: () => isInTrouble && queue.queuedBytes > 0 };
 }

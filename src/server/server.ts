@@ -74,8 +74,8 @@ export async function withServer(
   const instance = ulid();
   const observers = makeObservers(settings, { secrets, instance });
   const recording = startRecording(settings, { observers, registry, instance });
-  const { queue } = recording;
-  const health = makeHealth({ observers, queue, registry });
+  const { queue, upstreamStates } = recording;
+  const health = makeHealth({ observers, upstreamStates, registry });
   const inFlight = new InFlightRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];

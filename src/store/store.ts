@@ -3,6 +3,7 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
+import type { BreakerState } from "../core/breaker.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -65,7 +66,7 @@ export interface UpstreamChanges {
 /** What the breaker of a running server says of an upstream that is not well. */
 export interface UpstreamStateNote {
   readonly upstreamId: number;
-  readonly state: "open" | "half_open";
+  readonly state: Exclude<BreakerState["type"], "closed">;
   /** When an open one may be tried again; wall clock. */
   readonly untilMs: number | null;
   /** Such as `HTTP 503`. */
@@ -142,7 +143,8 @@ export interface StoredRecord {
   readonly firstByteMs: number | null;
   readonly firstTokenMs: number | null;
   readonly status: number | null;
-  readonly outcome: Outcome | null;
+  /** One of `OUTCOMES`, or whatever somebody typed. */
+  readonly outcome: string | null;
   readonly upstreamId: number | null;
   /** Number of attempts; the attempts themselves come from {@link RecordReader.attempts}. */
   readonly attemptCount: number | null;
@@ -156,6 +158,12 @@ export interface StoredRecord {
   readonly isTruncated: boolean;
   /** The process that wrote the row. */
   readonly instance: string | null;
+}
+
+/** One row of `attempts` as read. */
+export interface StoredAttempt extends Omit<Attempt, "errorClass"> {
+  /** One of `ERROR_CLASSES`, or whatever somebody typed; null: this attempt answered the client well. */
+  readonly errorClass: string | null;
 }
 
 /** Which records are wanted; every given condition must hold. */
@@ -184,7 +192,7 @@ export interface RecordReader {
   /** By `request_id`, or by the row's number. */
   get(requestIdOrId: string | number): StoredRecord | null;
   /** The attempts of a row, in order. */
-  attempts(recordId: number): Attempt[];
+  attempts(recordId: number): StoredAttempt[];
   /** Newest first; `beforeId` continues where the last page ended. */
   list(
     page: { readonly limit: number; readonly beforeId?: number; readonly filter?: RecordFilter },

@@ -42,7 +42,7 @@ import { bearerToken, clientHeaders, upstreamHeaders, upstreamUrl } from "../../
 import { SecretMask } from "../../src/proxy/relay/masking.ts";
 import { hitPassage } from "../../src/store/search/hit.ts";
 import { parseSearch, termPattern } from "../../src/store/search/query.ts";
-import { SearchScratch } from "../../src/store/search/memory_index.ts";
+import { MemoryIndex } from "../../src/store/search/memory_index.ts";
 import { searchText } from "../../src/store/search/text.ts";
 import { isPersistent, requestFraming } from "../../src/wire/framing.ts";
 import { parseReplyHead, parseRequestHead } from "../../src/wire/head.ts";
@@ -204,10 +204,10 @@ Deno.test("worst case: a search for many equal words in a text of nothing else",
 });
 
 Deno.test("worst case: the tokenizer of the index", () => {
-  const scratch = new SearchScratch();
+  const index = new MemoryIndex();
   const run = (text: string) => {
-    scratch.add(1, { request: text, reply: "" });
-    scratch.takeMatching('"a"');
+    index.add(1, { request: text, reply: "" });
+    index.takeMatching('"a"');
   };
   try {
     const plain = plainMs(run, plainText, 512 * KIB);
@@ -215,7 +215,7 @@ Deno.test("worst case: the tokenizer of the index", () => {
       assert.equal(superlinear(run, { length: 512 * KIB, make, plainMs: plain }), null, what);
     }
   } finally {
-    scratch.close();
+    index.close();
   }
 });
 

@@ -6,8 +6,8 @@
 import { CommandError } from "../../control/errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import { UpstreamNames } from "../../control/upstream_names.ts";
-import type { Attempt, Inbound, Upstream } from "../../core/types.ts";
-import type { StoredRecord } from "../../store/store.ts";
+import type { Inbound, Upstream } from "../../core/types.ts";
+import type { StoredAttempt, StoredRecord } from "../../store/store.ts";
 import { systemClock } from "../../server/clock.ts";
 import { upstreamClient } from "../../server/upstream_client.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
@@ -29,7 +29,7 @@ export interface ReplayFlags extends DatabaseFlags {
 
 interface ReplayPlan {
   readonly record: StoredRecord;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly StoredAttempt[];
   readonly names: UpstreamNames;
   readonly inbound: Inbound;
   readonly upstream: Upstream;

@@ -5,8 +5,7 @@
  */
 import { CommandError, UsageError } from "../../control/errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
-import type { Attempt } from "../../core/types.ts";
-import type { RecordReader, StoredRecord } from "../../store/store.ts";
+import type { RecordReader, StoredAttempt, StoredRecord } from "../../store/store.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { type Column, formatJson, formatTable, type Terminal } from "../output.ts";
 import { upstreamNames, withRecords } from "./access.ts";
@@ -51,14 +50,14 @@ export function findRecord(records: RecordReader, which: string): StoredRecord {
 
 export function viewInDetail(
   record: StoredRecord,
-  { names, attempts }: { readonly names: NameSource; readonly attempts: readonly Attempt[] },
+  { names, attempts }: { readonly names: NameSource; readonly attempts: readonly StoredAttempt[] },
 ): DetailedRecordView {
   return { ...viewRecord(record, names), attempts };
 }
 
 interface DescribeOptions {
   readonly names: NameSource;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly StoredAttempt[];
   readonly terminal: Pick<Terminal, "columns">;
 }
 
@@ -165,7 +164,7 @@ function pieceLines(piece: Piece): string[] {
   }
 }
 
-const ATTEMPT_COLUMNS: readonly Column<Attempt>[] = [
+const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
   { title: "N", cell: ({ index }) => String(index) },
   { title: "UPSTREAM", cell: ({ upstreamName }) => upstreamName, isFlexible: true },
   { title: "STARTED", cell: ({ startedAtMs }) => formatTime(startedAtMs) },
@@ -175,7 +174,7 @@ const ATTEMPT_COLUMNS: readonly Column<Attempt>[] = [
   { title: "MESSAGE", cell: ({ message }) => message ?? "-", isFlexible: true },
 ];
 
-function attemptLines(attempts: readonly Attempt[], columns: number | null): string[] {
+function attemptLines(attempts: readonly StoredAttempt[], columns: number | null): string[] {
   const width = columns === null ? null : columns - 2;
   return formatTable(attempts, { columns: ATTEMPT_COLUMNS, width }).map((line) => `  ${line}`);
 }

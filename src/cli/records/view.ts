@@ -1,8 +1,7 @@
 /**
  * One record as the commands show it: as JSON, and in a few words.
  */
-import type { Attempt } from "../../core/types.ts";
-import type { StoredRecord } from "../../store/store.ts";
+import type { StoredAttempt, StoredRecord } from "../../store/store.ts";
 
 /** What `--json` and `--format jsonl` print: the stored record, with what a program would have to look up. */
 export interface RecordView extends StoredRecord {
@@ -13,7 +12,7 @@ export interface RecordView extends StoredRecord {
 }
 
 export interface DetailedRecordView extends RecordView {
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly StoredAttempt[];
 }
 
 export interface NameSource {

@@ -1,7 +1,7 @@
 /**
  * What the self-test tries, and what must come of it.
  */
-import type { ErrorClass, Outcome } from "../../core/types.ts";
+import type { ErrorClass } from "../../core/types.ts";
 import {
   cutAfterContent,
   cutBeforeContent,
@@ -23,10 +23,10 @@ import type { Script } from "./upstream.ts";
 export interface Result {
   /** null: there was no answer. */
   readonly status: number | null;
-  /** The recorded attempts, in order. */
-  readonly attempts: readonly (ErrorClass | "ok")[];
+  /** Error classes of the recorded attempts, in order; `ok` for one that went well. */
+  readonly attempts: readonly string[];
   /** null: not recorded. */
-  readonly outcome: Outcome | null;
+  readonly outcome: string | null;
   /** Compared with {@link Case.reply}; `own error`: an error of the router's own. */
   readonly reply: "reply as sent" | "reply cut" | "own error" | "another reply";
 }

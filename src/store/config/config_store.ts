@@ -9,10 +9,11 @@ import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { ClientToken } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
-import type { LiveConnection } from "../database/reopening_connection.ts";
+import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import {
   type ConfigStore,
   type NewUpstream,
@@ -39,11 +40,11 @@ export interface ConfigStoreOptions {
 }
 
 export class SqliteConfigStore implements ConfigStore {
-  readonly #connection: LiveConnection;
+  readonly #connection: ReopeningConnection;
   readonly #now: () => number;
   #ownChanges = 0;
 
-  constructor(connection: LiveConnection, options: ConfigStoreOptions) {
+  constructor(connection: ReopeningConnection, options: ConfigStoreOptions) {
     this.#connection = connection;
     this.#now = options.now;
   }
@@ -184,7 +185,7 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   dataVersion(): number {
-    if (this.#connection.follow()) this.#ownChanges++;
+    if (this.#connection.reopenIfReplaced()) this.#ownChanges++;
     const [row] = this.#query("PRAGMA data_version");
     return this.#ownChanges * DATA_VERSION_SPAN + Number(row?.["data_version"]);
   }
@@ -206,16 +207,9 @@ export class SqliteConfigStore implements ConfigStore {
   #change<T>(action: string, body: (db: DatabaseSync) => T): T {
     const { db } = this.#connection;
     try {
-      db.exec("BEGIN IMMEDIATE");
-      try {
-        const result = body(db);
-        db.exec("COMMIT");
-        this.#ownChanges++;
-        return result;
-      } catch (error) {
-        if (db.isTransaction) db.exec("ROLLBACK");
-        throw error;
-      }
+      const result = inTransaction(db, () => body(db));
+      this.#ownChanges++;
+      return result;
     } catch (error) {
       throw toStoreError(error, action);
     }

@@ -19,7 +19,7 @@ export interface Inspection {
   readonly corruptions: readonly string[];
 }
 
-const MAX_DAMAGES = 10;
+const MAX_CORRUPTIONS = 10;
 
 /**
  * Reads the whole file, so it takes as long as that takes.
@@ -31,7 +31,7 @@ export function inspectDatabase(path: string): Inspection {
     const db = new DatabaseSync(resolve(path), { readOnly: true });
     try {
       db.exec(`PRAGMA busy_timeout = ${DEFAULT_BUSY_TIMEOUT_MS}`);
-      const lines = db.prepare(`PRAGMA quick_check(${MAX_DAMAGES})`).all().map((row) =>
+      const lines = db.prepare(`PRAGMA quick_check(${MAX_CORRUPTIONS})`).all().map((row) =>
         String(row["quick_check"])
       );
       return {

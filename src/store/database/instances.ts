@@ -9,6 +9,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
 import { type Processes, type ProcessIdentity, systemProcesses, thisProcess } from "./processes.ts";
 import { prepared } from "./statements.ts";
+import { inTransaction } from "./transaction.ts";
 import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../stats/writer.ts";
 
 /** How often {@link Instances.beat} is due. */
@@ -66,8 +67,7 @@ export class Instances {
     const nowMs = Date.now();
     const now = toGoTime(nowMs);
     const { id, process } = this.#self;
-    this.#db.exec("BEGIN IMMEDIATE");
-    try {
+    return inTransaction(this.#db, () => {
       prepared(
         this.#db,
         `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
@@ -78,13 +78,8 @@ export class Instances {
         if (other.id !== id && !this.#isAlive(other, nowMs)) remove.run(other.id);
       }
       prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
-      const count = this.#closeRowsOfTheDead();
-      this.#db.exec("COMMIT");
-      return count;
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
+      return this.#closeRowsOfTheDead();
+    });
   }
 
   #closeRowsOfTheDead(): number {
@@ -99,7 +94,7 @@ export class Instances {
     const tally = this.#stats.tally();
     for (const row of rows) {
       const id = Number(row["id"]);
-      const request = this.#stats.isToCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
+      const request = this.#stats.shouldCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
       if (request !== null) tally.add(request);
     }
     this.#stats.write(tally);

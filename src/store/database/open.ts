@@ -5,7 +5,7 @@
  */
 import { type ConnectionOptions } from "./connection.ts";
 import { SqliteConfigStore } from "../config/config_store.ts";
-import { LiveConnection } from "./reopening_connection.ts";
+import { ReopeningConnection } from "./reopening_connection.ts";
 import { SqliteRecordReader } from "../read/record_reader.ts";
 import type { ConfigStore, RecordReader } from "../store.ts";
 
@@ -39,7 +39,7 @@ export interface OpenDatabase {
  * @throws StoreError `unreadable`, `foreign`, `newer`, `locked`, `readonly`, `full`; the file is untouched then
  */
 export function openDatabase(path: string, options: OpenDatabaseOptions = {}): OpenDatabase {
-  const connection = new LiveConnection(path, options);
+  const connection = new ReopeningConnection(path, options);
   const { isNew, isOwn, upgradedFrom } = connection.opened;
   const maxScannedLength = options.maxScannedLength ?? DEFAULT_MAX_SCANNED_LENGTH;
   const records = new SqliteRecordReader(connection, { maxScannedLength });

@@ -29,7 +29,7 @@ export function thisProcess(): ProcessIdentity {
 }
 
 /** Processes that somebody else looks up. */
-export class ToldProcesses implements Processes {
+export class ReportedProcesses implements Processes {
   #starts: ReadonlyMap<number, string | null> = new Map();
 
   startOf(pid: number): string | null | undefined {
@@ -37,7 +37,7 @@ export class ToldProcesses implements Processes {
   }
 
   /** Takes the place of all that was told before. */
-  tell(starts: ReadonlyMap<number, string | null>): void {
+  set(starts: ReadonlyMap<number, string | null>): void {
     this.#starts = starts;
   }
 }

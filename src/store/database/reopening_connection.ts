@@ -2,30 +2,31 @@
  * A connection that stays with its path.
  *
  * Owns noticing that the file was removed or replaced: SQLite goes on "succeeding" on an unlinked file, and
- * what is written there is lost. Must not decide when to look; its users call {@link LiveConnection.follow}.
+ * what is written there is lost. Must not decide when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
  */
 import { resolve } from "node:path";
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { columnsOf } from "./migrations.ts";
+import { inTransaction } from "./transaction.ts";
 import { StoreError } from "../store.ts";
 
-export interface LiveConnectionOptions extends ConnectionOptions {
+export interface ReopeningConnectionOptions extends ConnectionOptions {
   /** When the file has gone, make a new one with the configuration of the old. Default: throw. */
   readonly isRecreating?: boolean;
   /** Prepares every connection: pragmas, statements. */
   readonly onOpen?: (db: DatabaseSync) => void;
 }
 
-export class LiveConnection {
+export class ReopeningConnection {
   readonly opened: Connection;
   #db: DatabaseSync;
   #identity: FileIdentity;
   readonly #path: string;
-  readonly #options: LiveConnectionOptions;
+  readonly #options: ReopeningConnectionOptions;
 
   /** @throws StoreError as {@link openConnection} */
-  constructor(path: string, options: LiveConnectionOptions = {}) {
+  constructor(path: string, options: ReopeningConnectionOptions = {}) {
     this.#path = resolve(path);
     this.#options = options;
     this.opened = openConnection(path, options);
@@ -49,7 +50,7 @@ export class LiveConnection {
    * @throws StoreError `unreadable` when the file has gone, or as {@link openConnection} for its replacement;
    *   the old connection stays open then
    */
-  follow(): boolean {
+  reopenIfReplaced(): boolean {
     if (inodeOf(this.#path) === this.#identity.file) {
       // There is one from the first use on, and it stays the same.
       if (this.#identity.wal === null) this.#identity = identify(this.#path);
@@ -80,7 +81,7 @@ export class LiveConnection {
   }
 
   /** Size of the journal beside the file (`-wal`); 0 when there is none. */
-  journalBytes(): number {
+  walBytes(): number {
     try {
       return Deno.statSync(`${this.#path}-wal`).size;
     } catch (error) {
@@ -131,8 +132,7 @@ function inodeOf(path: string): string | null {
 }
 
 function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
-  to.exec("BEGIN IMMEDIATE");
-  try {
+  inTransaction(to, () => {
     for (const table of ["openai_upstreams", "config_kvs"]) {
       const columns = [...columnsOf(to, table)].map((name) => `"${name}"`);
       const read = from.prepare(`SELECT ${columns.join(", ")} FROM ${table}`);
@@ -140,11 +140,7 @@ function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
       const insert = to.prepare(
         `INSERT INTO ${table}(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
       );
-      for (const row of read.all()) insert.run(...Object.values(row) as SQLInputValue[]);
+      for (const row of read.all()) insert.run(...Object.values(row));
     }
-    to.exec("COMMIT");
-  } catch (error) {
-    to.exec("ROLLBACK");
-    throw error;
-  }
+  });
 }

@@ -1,10 +1,9 @@
 /**
  * What the reader and its worker thread say to each other.
  */
-import type { Attempt } from "../../core/types.ts";
 import type { RequestStats, StatsSpan } from "../stats/reader.ts";
 import type { StoredSummary } from "./record_summary.ts";
-import type { RecordFilter, StoredRecord, StoreError } from "../store.ts";
+import type { RecordFilter, StoredAttempt, StoredRecord, StoreError } from "../store.ts";
 
 export interface SummaryQuery {
   readonly limit: number;
@@ -20,7 +19,7 @@ export interface SummaryPage {
 
 export interface RecordWithAttempts {
   readonly record: StoredRecord;
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly StoredAttempt[];
 }
 
 /** An upstream's last failed attempt. */

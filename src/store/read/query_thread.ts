@@ -7,8 +7,8 @@ import { messageOf } from "../../core/errors.ts";
 import type { FromReader, QueryName, RecordQueries, ToReader } from "./messages.ts";
 import { StoreError } from "../store.ts";
 
-export interface RecordQueryThreadOptions {
-  /** Makes the thread that runs reader_worker.ts; called again after a crash of the thread. */
+export interface QueryThreadOptions {
+  /** Makes the thread that runs read/worker.ts; called again after a crash of the thread. */
   readonly spawnWorker: () => Worker;
   readonly path: string;
 }
@@ -24,14 +24,14 @@ interface OpenCall {
   readonly reject: (error: Error) => void;
 }
 
-export class RecordQueryThread {
-  readonly #options: RecordQueryThreadOptions;
+export class QueryThread {
+  readonly #options: QueryThreadOptions;
   readonly #open = new Map<number, OpenCall>();
   #worker: Worker | null = null;
   #lastCall = 0;
   #isClosed = false;
 
-  constructor(options: RecordQueryThreadOptions) {
+  constructor(options: QueryThreadOptions) {
     this.#options = options;
   }
 

@@ -6,40 +6,22 @@
 import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
-import type { Attempt, ErrorClass, Outcome, ToolCall } from "../../core/types.ts";
+import type { RequestRecord, ToolCall, Usage } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
+import { RECORD_COLUMNS } from "../database/record_columns.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import type { SearchSource } from "../search/text.ts";
-import type { StoredRecord } from "../store.ts";
+import type { StoredAttempt, StoredRecord } from "../store.ts";
 
 export type Row = Record<string, SQLOutputValue>;
 
-const TEXT_COLUMNS = [
-  "request_id",
-  "created_at",
-  "ip",
-  "method",
-  "path",
-  "body",
-  "model",
-  "response",
-  "reasoning",
-  "tool_calls",
-  "response_model",
-  "finish_reason",
-  "outcome",
-  "authorization",
-  "client",
-  "user_agent",
-  "error",
-  "instance",
-];
-
 /** Needs `setReadBigInts(true)`. */
-export const SELECT_RECORDS =
-  `SELECT id, is_stream, elapsed_time, first_byte_ms, first_token_ms, status, upstream_id,
-  attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, request_bytes, response_bytes,
-  is_truncated, ${asBlobs(TEXT_COLUMNS)} FROM records`;
+export const SELECT_RECORDS = `SELECT id, ${columnsOfType("number").join(", ")},
+  ${asBlobs(columnsOfType("text"))} FROM records`;
+
+function columnsOfType(type: "text" | "number"): string[] {
+  return Object.entries(RECORD_COLUMNS).filter((entry) => entry[1] === type).map(([name]) => name);
+}
 
 const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
 /** More of a text than this is not looked at. */
@@ -64,9 +46,11 @@ export function toSearchSource(row: Row): SearchSource {
   };
 }
 
+// Does not compile, and names the field, when one of a record is not read back.
+({}) satisfies Record<Exclude<keyof RequestRecord, keyof StoredRecord | "attempts">, never>;
+
 export function toStoredRecord(row: Row): StoredRecord {
   const requestId = text(row["request_id"]);
-  const elapsedNs = number(row["elapsed_time"]);
   const createdAt = text(row["created_at"]);
   const authorization = text(row["authorization"]);
   return {
@@ -78,23 +62,18 @@ export function toStoredRecord(row: Row): StoredRecord {
     path: text(row["path"]),
     body: bodyOf(row),
     model: text(row["model"]),
-    isStream: row["is_stream"] === null ? null : number(row["is_stream"]) === 1,
+    isStream: toIsStream(row),
     response: text(row["response"]),
     reasoning: text(row["reasoning"]),
     toolCalls: parseToolCalls(text(row["tool_calls"])),
     responseModel: text(row["response_model"]),
     finishReason: text(row["finish_reason"]),
-    usage: {
-      inputTokens: number(row["input_tokens"]),
-      outputTokens: number(row["output_tokens"]),
-      cachedTokens: number(row["cached_tokens"]),
-      reasoningTokens: number(row["reasoning_tokens"]),
-    },
-    elapsedMs: elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS,
+    usage: toUsage(row),
+    elapsedMs: toElapsedMs(row),
     firstByteMs: number(row["first_byte_ms"]),
     firstTokenMs: number(row["first_token_ms"]),
     status: number(row["status"]),
-    outcome: text(row["outcome"]) as Outcome | null,
+    outcome: text(row["outcome"]),
     upstreamId: number(row["upstream_id"]),
     attemptCount: number(row["attempts"]),
     authorization: authorization === null ? null : maskAuthorization(authorization),
@@ -108,7 +87,7 @@ export function toStoredRecord(row: Row): StoredRecord {
   };
 }
 
-export function toAttempt(row: Row): Attempt {
+export function toAttempt(row: Row): StoredAttempt {
   const upstreamId = number(row["upstream_id"]) ?? 0;
   const startedAt = text(row["started_at"]);
   return {
@@ -118,8 +97,26 @@ export function toAttempt(row: Row): Attempt {
     startedAtMs: (startedAt === null ? null : fromGoTime(startedAt)) ?? 0,
     durationMs: number(row["duration_ms"]) ?? 0,
     status: number(row["status"]),
-    errorClass: text(row["error_class"]) as ErrorClass | null,
+    errorClass: text(row["error_class"]),
     message: text(row["error"]),
+  };
+}
+
+export function toIsStream(row: Row): boolean | null {
+  return row["is_stream"] === null ? null : number(row["is_stream"]) === 1;
+}
+
+export function toElapsedMs(row: Row): number | null {
+  const elapsedNs = number(row["elapsed_time"]);
+  return elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS;
+}
+
+export function toUsage(row: Row): Usage {
+  return {
+    inputTokens: number(row["input_tokens"]),
+    outputTokens: number(row["output_tokens"]),
+    cachedTokens: number(row["cached_tokens"]),
+    reasoningTokens: number(row["reasoning_tokens"]),
   };
 }
 

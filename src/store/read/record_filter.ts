@@ -1,7 +1,7 @@
 /**
  * Turns a {@link RecordFilter} into an SQL condition.
  *
- * Owns everything but `text`, which is the search's (search_query.ts). Pure. Every value is a parameter, and
+ * Owns everything but `text`, which is the search's (search/query.ts). Pure. Every value is a parameter, and
  * every column of the condition is in the index `idx_records_list`, so that no body is read to decide.
  */
 import { DAY_MS } from "../../core/units.ts";

@@ -5,15 +5,14 @@
  * and only the rows of the page itself are read whole. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { Attempt } from "../../core/types.ts";
-import type { LiveConnection } from "../database/reopening_connection.ts";
+import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
 import type { SummaryPage, SummaryQuery } from "./messages.ts";
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
-import type { RecordFilter, RecordReader, StoredRecord } from "../store.ts";
+import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
 /** After this long, a page of {@link SqliteRecordReader.summaries} is given as it is. */
@@ -23,10 +22,10 @@ const QUICK_PART_MS = 8;
 const PART_GROWTH = 4;
 
 export class SqliteRecordReader implements RecordReader {
-  readonly #connection: LiveConnection;
+  readonly #connection: ReopeningConnection;
   readonly #search: RecordSearch;
 
-  constructor(connection: LiveConnection, options: RecordSearchOptions) {
+  constructor(connection: ReopeningConnection, options: RecordSearchOptions) {
     this.#connection = connection;
     this.#search = new RecordSearch(options);
   }
@@ -40,7 +39,7 @@ export class SqliteRecordReader implements RecordReader {
     return byId === undefined ? null : toStoredRecord(byId);
   }
 
-  attempts(recordId: number): Attempt[] {
+  attempts(recordId: number): StoredAttempt[] {
     const rows = this.#query(
       `SELECT a.n, a.upstream_id, a.duration_ms, a.status, CAST(a.started_at AS BLOB) AS started_at,
         CAST(a.error_class AS BLOB) AS error_class, CAST(a.error AS BLOB) AS error,

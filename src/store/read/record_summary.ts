@@ -3,17 +3,23 @@
  *
  * Owns the translation of such rows. Never writes.
  */
-import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../../core/cut_text.ts";
-import type { Outcome, Usage } from "../../core/types.ts";
+import type { Usage } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { hitPassage, type HitPiece } from "../search/hit.ts";
 import { parseSearch, termPattern } from "../search/query.ts";
 import { plainText } from "../search/text.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
-import { type Row, searchColumns, toSearchSource } from "./record_decoding.ts";
+import {
+  type Row,
+  searchColumns,
+  toElapsedMs,
+  toIsStream,
+  toSearchSource,
+  toUsage,
+} from "./record_decoding.ts";
 
 export interface StoredSummary {
   readonly id: number;
@@ -21,7 +27,8 @@ export interface StoredSummary {
   readonly createdAtMs: number | null;
   readonly model: string | null;
   readonly status: number | null;
-  readonly outcome: Outcome | null;
+  /** One of `OUTCOMES`, or whatever somebody typed. */
+  readonly outcome: string | null;
   readonly upstreamId: number | null;
   readonly attemptCount: number | null;
   readonly isStream: boolean | null;
@@ -70,25 +77,19 @@ function readHit(db: DatabaseSync, id: number, pattern: RegExp): HitPiece[] {
 }
 
 function toSummary(row: Row): Omit<StoredSummary, "id" | "hit"> {
-  const elapsedNs = number(row["elapsed_time"]);
   const starts = STARTS.map((name) => text(row[name])?.replace(/\s+/g, " ").trim() ?? "");
   return {
     requestId: text(row["request_id"]),
     createdAtMs: fromGoTime(text(row["created_at"]) ?? ""),
     model: shownName(text(row["model"])),
     status: number(row["status"]),
-    outcome: text(row["outcome"]) as Outcome | null,
+    outcome: text(row["outcome"]),
     upstreamId: number(row["upstream_id"]),
     attemptCount: number(row["attempts"]),
-    isStream: row["is_stream"] === null ? null : number(row["is_stream"]) === 1,
-    elapsedMs: elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS,
+    isStream: toIsStream(row),
+    elapsedMs: toElapsedMs(row),
     firstTokenMs: number(row["first_token_ms"]),
-    usage: {
-      inputTokens: number(row["input_tokens"]),
-      outputTokens: number(row["output_tokens"]),
-      cachedTokens: number(row["cached_tokens"]),
-      reasoningTokens: number(row["reasoning_tokens"]),
-    },
+    usage: toUsage(row),
     client: text(row["client"]),
     reply: (starts.find((start) => start !== "") ?? "").slice(0, REPLY_LENGTH).toWellFormed(),
   };

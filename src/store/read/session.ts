@@ -4,7 +4,7 @@
  * Owns a connection of its own that cannot write. Runs in the worker thread; knows nothing of messages.
  */
 import { fromGoTime } from "../database/go_time.ts";
-import { LiveConnection } from "../database/reopening_connection.ts";
+import { ReopeningConnection } from "../database/reopening_connection.ts";
 import type {
   LastFailure,
   RecordQueries,
@@ -22,18 +22,18 @@ import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024;
 
 export class ReaderSession implements RecordQueries {
-  readonly #connection: LiveConnection;
+  readonly #connection: ReopeningConnection;
   readonly #records: SqliteRecordReader;
 
   /** @throws StoreError when the database cannot be opened */
   constructor(path: string) {
-    this.#connection = new LiveConnection(path, { isReadOnly: true });
+    this.#connection = new ReopeningConnection(path, { isReadOnly: true });
     this.#records = new SqliteRecordReader(this.#connection, { maxScannedLength: MAX_SCANNED_LENGTH });
   }
 
   /** To be called before each query: stays with the path. */
-  follow(): void {
-    this.#connection.follow();
+  reopenIfReplaced(): void {
+    this.#connection.reopenIfReplaced();
   }
 
   summaries(query: SummaryQuery): SummaryPage {

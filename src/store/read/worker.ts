@@ -17,7 +17,7 @@ let session: ReaderSession | null = null;
 function currentSession(): ReaderSession {
   if (path === null) throw new Error("the reader's worker got a question before it was told to open");
   if (session === null) session = new ReaderSession(path);
-  else session.follow();
+  else session.reopenIfReplaced();
   return session;
 }
 

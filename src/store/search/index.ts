@@ -15,6 +15,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEARCH_COLUMNS, SEARCH_SIZE, toSearchSource } from "../read/record_decoding.ts";
 import { type SearchText, searchText } from "./text.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 
 const MAX_STEP_MS = 2;
 const MAX_STEP_ROWS = 64;
@@ -96,7 +97,7 @@ export class SearchIndex {
   #indexSome(): void {
     const endMs = performance.now() + MAX_STEP_MS;
     let claimedId: number | null = null;
-    this.#transact(() => {
+    inTransaction(this.#db, () => {
       const isTimeLeft = (): boolean => claimedId === null && performance.now() < endMs;
       const take = ({ id, isSettled }: Candidate): void => {
         // A row that is not settled yet comes back through the queue when it is.
@@ -132,7 +133,7 @@ export class SearchIndex {
   /** Should it fail, the next step tries again. */
   #indexClaimed(id: number): void {
     const text = this.#textOf(id);
-    this.#transact(() => {
+    inTransaction(this.#db, () => {
       // A change of the row meanwhile has put it into the queue anew.
       if (this.#release.run(id, this.#claim).changes > 0) this.#index(id, text);
     });
@@ -141,7 +142,7 @@ export class SearchIndex {
 
   /** What other processes that are alive have claimed is theirs. */
   #skipLeftClaims(): void {
-    this.#transact(() => {
+    inTransaction(this.#db, () => {
       const left = this.#rows(
         "SELECT id FROM search_queue WHERE is_gone = ? OR (is_gone < 0 AND -is_gone NOT IN (SELECT pid FROM instances WHERE pid IS NOT NULL))",
         this.#claim,
@@ -152,17 +153,6 @@ export class SearchIndex {
       }
     });
     this.#isAfterStart = false;
-  }
-
-  #transact(action: () => void): void {
-    this.#db.exec("BEGIN IMMEDIATE");
-    try {
-      action();
-      this.#db.exec("COMMIT");
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
-      throw error;
-    }
   }
 
   #index(id: number, text: SearchText | null): void {

@@ -8,7 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { SearchText } from "./text.ts";
 import { prepared } from "../database/statements.ts";
 
-export class SearchScratch {
+export class MemoryIndex {
   readonly #db = new DatabaseSync(":memory:");
 
   constructor() {

@@ -8,7 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { betweenEnds, type Page } from "../read/record_page.ts";
 import { allOf, anyOf, parseSearch, type SearchTerm, termExpression } from "./query.ts";
-import { SearchScratch } from "./memory_index.ts";
+import { MemoryIndex } from "./memory_index.ts";
 import { searchText } from "./text.ts";
 import { prepared } from "../database/statements.ts";
 import { SEARCH_COLUMNS, toSearchSource } from "../read/record_decoding.ts";
@@ -30,7 +30,7 @@ const AFTER_WORD = "\u0001";
 
 export class RecordSearch {
   readonly #options: RecordSearchOptions;
-  #scratch: SearchScratch | null = null;
+  #openIndex: MemoryIndex | null = null;
 
   constructor(options: RecordSearchOptions) {
     this.#options = options;
@@ -49,20 +49,20 @@ export class RecordSearch {
   }
 
   close(): void {
-    this.#scratch?.close();
-    this.#scratch = null;
+    this.#openIndex?.close();
+    this.#openIndex = null;
   }
 
-  get #words(): SearchScratch {
-    this.#scratch ??= new SearchScratch();
-    return this.#scratch;
+  get #memoryIndex(): MemoryIndex {
+    this.#openIndex ??= new MemoryIndex();
+    return this.#openIndex;
   }
 
   /** Terms without a word (`%`, `--`) ask for nothing. */
   #plan(db: DatabaseSync, terms: readonly SearchTerm[]): PlannedTerm[] {
     const planned: PlannedTerm[] = [];
     for (const term of terms) {
-      const words = this.#words.wordsOf(term.text);
+      const words = this.#memoryIndex.wordsOf(term.text);
       const last = words.pop();
       if (last !== undefined) planned.push(planTerm(db, { term, first: words, last }));
     }
@@ -107,10 +107,10 @@ export class RecordSearch {
       lastId = id;
       if (row === undefined) continue;
       const text = searchText(toSearchSource(row));
-      this.#words.add(id, text);
+      this.#memoryIndex.add(id, text);
       length += Math.max(MIN_SCAN_LENGTH, text.request.length + text.reply.length);
     }
-    return { found: this.#words.takeMatching(expression), lastId, length };
+    return { found: this.#memoryIndex.takeMatching(expression), lastId, length };
   }
 }
 

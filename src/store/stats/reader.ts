@@ -13,6 +13,7 @@ export type StatsSpan = "15m" | "24h" | "30d";
 /** null where nothing was measured. */
 export interface StatsSums {
   readonly requests: number;
+  /** Requests that did not end well, client's own mistakes and departures left out. */
   readonly errors: number;
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
@@ -25,14 +26,17 @@ export interface StatsSums {
 export interface RequestStats {
   readonly fromMs: number;
   readonly toMs: number;
+  /** Length of one step. */
   readonly stepMs: number;
   /** Every step of the span, oldest first, empty ones included; the last one is not over yet. */
   readonly points: readonly (StatsSums & { readonly atMs: number })[];
+  /** The whole span at once. */
   readonly total: StatsSums;
   /** Without the requests that no upstream answered. */
   readonly upstreams: readonly {
     readonly id: number;
     readonly requests: number;
+    /** Attempts that failed there. */
     readonly failures: number;
   }[];
 }

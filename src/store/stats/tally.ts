@@ -4,7 +4,6 @@
  * Owns what is counted and at which resolutions. Pure.
  */
 import { isFailure } from "../../core/outcome.ts";
-import type { ErrorClass, Outcome } from "../../core/types.ts";
 import { Histogram } from "./histogram.ts";
 
 /** How finely a span of time is kept, and for how long. */
@@ -28,14 +27,14 @@ export const RESOLUTIONS = [
 /** What of a settled request is counted. */
 export interface CountedRequest {
   readonly createdAtMs: number;
-  /** null: a row of the Go program. */
-  readonly outcome: Outcome | null;
+  /** One of `OUTCOMES`, or whatever somebody typed; null: a row of the Go program. */
+  readonly outcome: string | null;
   readonly status: number | null;
   readonly upstreamId: number | null;
   readonly elapsedMs: number | null;
   readonly firstTokenMs: number | null;
   readonly usage: { readonly inputTokens: number | null; readonly outputTokens: number | null } | null;
-  readonly attempts: readonly { readonly upstreamId: number; readonly errorClass: ErrorClass | null }[];
+  readonly attempts: readonly { readonly upstreamId: number; readonly errorClass: string | null }[];
 }
 
 /** Sums of one step and one upstream; upstream 0 stands for none. */

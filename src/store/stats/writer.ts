@@ -5,18 +5,18 @@
  * the table a moment later, by {@link StatsWriter.step}: within each commit it would make a small one twice as
  * long. A process that is killed takes that moment's counts with it, never a record. Rows that were there before
  * the table are counted by the same steps, newest first: those above `request_stats_progress.low` have been, those
- * up to it have not, and are left alone by {@link StatsWriter.isToCount} until then. Runs on the writer's
+ * up to it have not, and are left alone by {@link StatsWriter.shouldCount} until then. Runs on the writer's
  * connection.
  */
-import { DAY_MS, NANOSECONDS_PER_MS } from "../../core/units.ts";
+import { DAY_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
-import type { ErrorClass, Outcome } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { Histogram } from "./histogram.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import { type CountedRequest, RESOLUTIONS, StatsTally, type Sums } from "./tally.ts";
-import type { Row } from "../read/record_decoding.ts";
+import { type Row, toElapsedMs } from "../read/record_decoding.ts";
 
 const MAX_STEP_ROWS = 256;
 const MAX_STEP_MS = 2;
@@ -56,7 +56,7 @@ export class StatsWriter {
   }
 
   /** Whether a row that is being settled counts now; else {@link step} counts it. */
-  isToCount(id: number): boolean {
+  shouldCount(id: number): boolean {
     // It only ever falls, and at zero there is nothing left to ask.
     if (this.#low !== 0) this.#low = this.#readLow();
     return id > this.#low;
@@ -79,7 +79,7 @@ export class StatsWriter {
   flush(): void {
     const pending = this.#pending;
     if (pending === null) return;
-    this.#transaction(() => this.write(pending));
+    inTransaction(this.#db, () => this.write(pending));
     this.#pending = null;
   }
 
@@ -107,7 +107,7 @@ export class StatsWriter {
     const endMs = performance.now() + MAX_STEP_MS;
     const tally = this.tally();
     let newLow = 0;
-    this.#transaction(() => {
+    inTransaction(this.#db, () => {
       const rows = this.#rows(
         `SELECT ${COUNTED_COLUMNS} FROM records WHERE id <= ? ORDER BY id DESC LIMIT ?`,
         low,
@@ -188,17 +188,6 @@ export class StatsWriter {
     statement.setReadBigInts(true);
     return statement.all(...params);
   }
-
-  #transaction(body: () => void): void {
-    prepared(this.#db, "BEGIN IMMEDIATE").run();
-    try {
-      body();
-      prepared(this.#db, "COMMIT").run();
-    } catch (error) {
-      if (this.#db.isTransaction) prepared(this.#db, "ROLLBACK").run();
-      throw error;
-    }
-  }
 }
 
 /** Failed ones only. */
@@ -211,7 +200,7 @@ export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["
   const rows = statement.all(recordId);
   return rows.map((row) => ({
     upstreamId: Number(row["upstream_id"]),
-    errorClass: String(row["error_class"]) as ErrorClass,
+    errorClass: String(row["error_class"]),
   }));
 }
 
@@ -219,13 +208,12 @@ export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["
 export function toCounted(row: Row, attempts: CountedRequest["attempts"]): CountedRequest | null {
   const createdAtMs = fromGoTime(text(row["created_at"]) ?? "");
   if (createdAtMs === null) return null;
-  const elapsedNs = number(row["elapsed_time"]);
   return {
     createdAtMs,
-    outcome: text(row["outcome"]) as Outcome | null,
+    outcome: text(row["outcome"]),
     status: number(row["status"]),
     upstreamId: number(row["upstream_id"]),
-    elapsedMs: elapsedNs === null ? null : elapsedNs / NANOSECONDS_PER_MS,
+    elapsedMs: toElapsedMs(row),
     firstTokenMs: number(row["first_token_ms"]),
     usage: { inputTokens: number(row["input_tokens"]), outputTokens: number(row["output_tokens"]) },
     attempts,

@@ -6,7 +6,7 @@
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 
-export interface ChoreOptions {
+export interface BackgroundTaskOptions {
   readonly clock: Pick<Clock, "monotonic" | "setTimer" | "clearTimer">;
   /** One step, of a few milliseconds; returns whether there may be more to do. */
   readonly step: () => boolean;
@@ -16,11 +16,11 @@ export interface ChoreOptions {
   readonly rest: { readonly busy: number; readonly idle: number };
 }
 
-export class Chore {
-  readonly #options: ChoreOptions;
+export class BackgroundTask {
+  readonly #options: BackgroundTaskOptions;
   #timer: TimerId | null = null;
 
-  constructor(options: ChoreOptions) {
+  constructor(options: BackgroundTaskOptions) {
     this.#options = options;
   }
 

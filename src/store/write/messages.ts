@@ -22,7 +22,7 @@ export interface OpenMessage {
 export type ToWorker =
   | OpenMessage
   | { readonly type: "batch"; readonly batch: number; readonly records: readonly PackedRecord[] }
-  /** All upstreams that are not well. */
+  /** All upstreams that are not well; ignored while the database could not be opened, see `opened`. */
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   /** The answer to `processes`: by pid, when each has started; null for one that is none. */
   | { readonly type: "processes"; readonly starts: ReadonlyMap<number, string | null> }
@@ -43,6 +43,8 @@ export type FromWorker =
     readonly reason: TroubleReason;
     readonly message: string;
   }
+  /** A session with the database has begun; it knows nothing of what earlier ones were told of upstreams. */
+  | { readonly type: "opened" }
   /** The file had gone or was replaced; what is at its path now is in use. */
   | { readonly type: "reopened" }
   | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }

@@ -1,20 +1,72 @@
 /**
- * Records on their way to the writing thread, as lists: an object would be sent with the names of its thirty members,
+ * Records on their way to the database thread, as lists: an object would be sent with the names of its thirty members,
  * which takes longer than the values.
  *
- * Owns the order of the values, which only this file knows.
+ * Owns the order of the values, which only this file knows. Both directions are written out: a loop over the fields takes
+ * ten times as long (8 us a record, V8 15).
  */
 import type { Attempt, RequestRecord, Usage } from "../../core/types.ts";
 
-export type PackedRecord = ReturnType<typeof valuesOf>;
-type PackedAttempt = ReturnType<typeof packAttempt>;
-type PackedUsage = ReturnType<typeof packUsage>;
+/** The order of a record's values. */
+const RECORD_FIELDS = [
+  "requestId",
+  "createdAtMs",
+  "ip",
+  "method",
+  "path",
+  "body",
+  "model",
+  "isStream",
+  "response",
+  "reasoning",
+  "toolCalls",
+  "responseModel",
+  "finishReason",
+  "usage",
+  "elapsedMs",
+  "firstByteMs",
+  "firstTokenMs",
+  "status",
+  "outcome",
+  "upstreamId",
+  "attempts",
+  "authorization",
+  "client",
+  "userAgent",
+  "requestBytes",
+  "responseBytes",
+  "error",
+  "isTruncated",
+] as const satisfies readonly (keyof RequestRecord)[];
 
-export function packRecord(record: RequestRecord): PackedRecord {
-  return valuesOf(record);
+// Does not compile, and names the field, when one is missing above.
+({}) satisfies Record<Exclude<keyof RequestRecord, typeof RECORD_FIELDS[number]>, never>;
+
+type Fields = typeof RECORD_FIELDS;
+type PackedUsage = ReturnType<typeof packUsage>;
+type PackedAttempt = ReturnType<typeof packAttempt>;
+
+interface PackedValues extends Omit<RequestRecord, "usage" | "attempts"> {
+  readonly usage: PackedUsage | null;
+  readonly attempts: readonly PackedAttempt[];
 }
 
-function valuesOf(record: RequestRecord) {
+type InOrder<Names extends readonly (keyof PackedValues)[]> = {
+  readonly [Index in keyof Names]: PackedValues[Names[Index]];
+};
+
+export type PackedRecord = InOrder<Fields>;
+
+/** Indexes in {@link RECORD_FIELDS} by field. */
+type Places = {
+  readonly [Index in keyof Fields & `${number}` as Fields[Index]]: Index extends
+    `${infer Place extends number}` ? Place : never;
+};
+
+const AT = Object.fromEntries(RECORD_FIELDS.map((field, place) => [field, place])) as Places;
+
+/** The values in the order of {@link RECORD_FIELDS}. */
+export function packRecord(record: RequestRecord): PackedRecord {
   return [
     record.requestId,
     record.createdAtMs,
@@ -44,41 +96,41 @@ function valuesOf(record: RequestRecord) {
     record.responseBytes,
     record.error,
     record.isTruncated,
-  ] as const;
+  ];
 }
 
 /** Turns a {@link PackedRecord} back. */
 export function unpackRecord(packed: PackedRecord): RequestRecord {
-  const usage = packed[13];
+  const usage = packed[AT.usage];
   return {
-    requestId: packed[0],
-    createdAtMs: packed[1],
-    ip: packed[2],
-    method: packed[3],
-    path: packed[4],
-    body: packed[5],
-    model: packed[6],
-    isStream: packed[7],
-    response: packed[8],
-    reasoning: packed[9],
-    toolCalls: packed[10],
-    responseModel: packed[11],
-    finishReason: packed[12],
+    requestId: packed[AT.requestId],
+    createdAtMs: packed[AT.createdAtMs],
+    ip: packed[AT.ip],
+    method: packed[AT.method],
+    path: packed[AT.path],
+    body: packed[AT.body],
+    model: packed[AT.model],
+    isStream: packed[AT.isStream],
+    response: packed[AT.response],
+    reasoning: packed[AT.reasoning],
+    toolCalls: packed[AT.toolCalls],
+    responseModel: packed[AT.responseModel],
+    finishReason: packed[AT.finishReason],
     usage: usage === null ? null : unpackUsage(usage),
-    elapsedMs: packed[14],
-    firstByteMs: packed[15],
-    firstTokenMs: packed[16],
-    status: packed[17],
-    outcome: packed[18],
-    upstreamId: packed[19],
-    attempts: packed[20].map(unpackAttempt),
-    authorization: packed[21],
-    client: packed[22],
-    userAgent: packed[23],
-    requestBytes: packed[24],
-    responseBytes: packed[25],
-    error: packed[26],
-    isTruncated: packed[27],
+    elapsedMs: packed[AT.elapsedMs],
+    firstByteMs: packed[AT.firstByteMs],
+    firstTokenMs: packed[AT.firstTokenMs],
+    status: packed[AT.status],
+    outcome: packed[AT.outcome],
+    upstreamId: packed[AT.upstreamId],
+    attempts: packed[AT.attempts].map(unpackAttempt),
+    authorization: packed[AT.authorization],
+    client: packed[AT.client],
+    userAgent: packed[AT.userAgent],
+    requestBytes: packed[AT.requestBytes],
+    responseBytes: packed[AT.responseBytes],
+    error: packed[AT.error],
+    isTruncated: packed[AT.isTruncated],
   };
 }
 
@@ -104,14 +156,6 @@ function packAttempt(attempt: Attempt) {
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
-  return {
-    index: packed[0],
-    upstreamId: packed[1],
-    upstreamName: packed[2],
-    startedAtMs: packed[3],
-    durationMs: packed[4],
-    status: packed[5],
-    errorClass: packed[6],
-    message: packed[7],
-  };
+  const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message] = packed;
+  return { index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message };
 }

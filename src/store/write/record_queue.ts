@@ -5,50 +5,44 @@
  * this thread goes on; what arrives meanwhile waits, and the next batch is all of it. A record leaves the queue only
  * after its commit, or when it is dropped and counted. Never touches SQLite.
  */
-import { DEFAULT_BUSY_TIMEOUT_MS } from "../database/connection.ts";
 import { setImmediate } from "node:timers";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { RequestRecord } from "../../core/types.ts";
-import { systemProcesses, thisProcess } from "../database/processes.ts";
+import type { Observer } from "../../observe/observer.ts";
 import { packRecord } from "./packed_record.ts";
-import { type DeletionReason, KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
-import type { RecordSink, UpstreamStateNote, WriteResult } from "../store.ts";
-import type { FromWorker, ToWorker } from "./messages.ts";
+import type { RecordSink, WriteResult } from "../store.ts";
+import type { FromWorker } from "./messages.ts";
+import {
+  isCloneable,
+  isPartialOf,
+  type Pending,
+  settle,
+  settledCount,
+  sizeOf,
+  WaitingRecords,
+} from "./waiting_records.ts";
+import type { LinkEvent, WorkerLink } from "./worker_link.ts";
 
 /** Label of dropped records: `invalid` cannot be stored, `shutdown` was still waiting when time was up. */
 export type DropReason = "queue_full" | "invalid" | "shutdown";
 
-/** What the writer measures; the program's observer has all of it. */
-export interface WriterMeter {
-  recordWritten(count: number): void;
-  recordDropped(reason: string, count: number): void;
-  recordCommitted(durationMs: number): void;
-  recordQueue(bytes: number): void;
-  /** By retention. */
-  recordsDeleted(reason: DeletionReason, count: number): void;
-  /** Records whose texts were deleted by retention. */
-  bodiesDeleted(count: number): void;
-}
+/** What the queue measures. */
+type QueueMeter = Pick<
+  Observer,
+  "recordWritten" | "recordDropped" | "recordCommitted" | "recordQueue" | "recordsDeleted" | "bodiesDeleted"
+>;
 
-export interface RecordWriterOptions {
-  /** Makes the thread that runs writer_worker.ts; called again after a crash of the thread. */
-  readonly spawnWorker: () => Worker;
-  readonly path: string;
-  readonly durability: "normal" | "full";
-  readonly observer: WriterMeter;
-  /** Random per process; goes into `records.instance`. */
-  readonly instance: string;
+export interface RecordQueueOptions {
+  /** To the database thread; {@link RecordQueue.close} ends it. */
+  readonly link: WorkerLink;
+  readonly observer: QueueMeter;
   readonly clock: Clock;
   /** Bound of the queue, in UTF-16 units of text; default 64 Mi. Over it, new records are dropped. */
   readonly maxQueueBytes?: number;
   /** How long {@link RecordQueue.close} tries to commit what waits; default 5000. */
   readonly closeLimitMs?: number;
-  /** How long SQLite waits for another program's lock before a batch fails; default 5000. */
-  readonly busyTimeoutMs?: number;
-  /** Default: everything is kept. */
-  readonly retention?: RetentionLimits;
   /** Records wait or are lost; once per episode. */
   readonly onTrouble?: (reason: TroubleReason | DropReason, message: string) => void;
   /** Writing works again; once per episode. */
@@ -70,13 +64,6 @@ const MAX_BACKOFF_MS = 5_000;
 /** After this many crashes of the thread in a row, the record that it was given is held to be the cause. */
 const MAX_CRASHES = 3;
 
-/** A record that waits, and those who wait for it. */
-interface Pending {
-  record: RequestRecord;
-  bytes: number;
-  readonly waiters: ((result: WriteResult) => void)[];
-}
-
 interface SentBatch {
   readonly number: number;
   readonly pendings: readonly Pending[];
@@ -84,16 +71,14 @@ interface SentBatch {
 }
 
 export class RecordQueue implements RecordSink {
-  readonly #options: RecordWriterOptions;
+  readonly #options: RecordQueueOptions;
   readonly #maxQueueBytes: number;
-  /** By request id, oldest first. A new one whenever all have gone: see LinkedList for what a lasting one would cost. */
-  #waiting = new Map<string, Pending>();
+  readonly #link: WorkerLink;
+  readonly #waiting = new WaitingRecords();
   /** At the worker, which answers them in this order. */
   #sent: SentBatch[] = [];
-  readonly #upstreamStates = new Map<number, UpstreamStateNote>();
   #queuedBytes = 0;
   #batchNumber = 0;
-  #worker: Worker | null = null;
   #crashes = 0;
   #backoffMs = MIN_BACKOFF_MS;
   #batchBytes = MAX_BATCH_BYTES;
@@ -102,12 +87,12 @@ export class RecordQueue implements RecordSink {
   #isInTrouble = false;
   #closing: Promise<void> | null = null;
   #onIdle: (() => void) | null = null;
-  #onClosed: (() => void) | null = null;
 
-  constructor(options: RecordWriterOptions) {
+  constructor(options: RecordQueueOptions) {
     this.#options = options;
     this.#maxQueueBytes = options.maxQueueBytes ?? DEFAULT_MAX_QUEUE_BYTES;
-    this.#worker = this.#spawn();
+    this.#link = options.link;
+    this.#link.listen((event) => this.#receive(event));
   }
 
   get queuedBytes(): number {
@@ -132,7 +117,7 @@ export class RecordQueue implements RecordSink {
       }
       this.#setQueuedBytes(grownBytes);
       if (previous === undefined) {
-        this.#waiting.set(record.requestId, { record, bytes, waiters: [resolve] });
+        this.#waiting.add({ record, bytes, waiters: [resolve] });
       } else {
         previous.record = record;
         previous.bytes = bytes;
@@ -142,28 +127,6 @@ export class RecordQueue implements RecordSink {
       if (record.outcome === "in_flight") this.#pumpLater();
       else this.#pumpSoon();
     });
-  }
-
-  /**
-   * Lets other processes (`list`) see that an upstream is not well; they may miss it while the database is in
-   * trouble.
-   */
-  noteUpstreamState(note: UpstreamStateNote): void {
-    this.#upstreamStates.set(note.upstreamId, note);
-    this.#sendUpstreamStates();
-  }
-
-  /** Forgets what was noted of upstreams that are well again, or gone. */
-  clearUpstreamStates(shouldForget: (upstreamId: number) => boolean): void {
-    const forgotten = [...this.#upstreamStates.keys()].filter(shouldForget);
-    if (forgotten.length === 0) return;
-    for (const id of forgotten) this.#upstreamStates.delete(id);
-    this.#sendUpstreamStates();
-  }
-
-  #sendUpstreamStates(): void {
-    if (this.#worker === null || this.#closing !== null) return;
-    post(this.#worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
   }
 
   close(): Promise<void> {
@@ -179,20 +142,18 @@ export class RecordQueue implements RecordSink {
     try {
       this.#retryNow();
       await Promise.race([this.#idle(), timeUp]);
-      const left = [...this.#sent.flatMap(({ pendings }) => pendings), ...this.#waiting.values()];
+      const left = [...this.#sent.flatMap(({ pendings }) => pendings), ...this.#waiting.takeAll()];
       const isIdle = left.length === 0;
       this.#sent = [];
-      this.#waiting.clear();
       for (const pending of left) this.#queuedBytes -= pending.bytes;
       this.#drop(left, "shutdown");
       // A thread that is stuck in a batch would only answer after it.
-      if (isIdle && this.#worker !== null) await Promise.race([this.#workerClosed(this.#worker), timeUp]);
+      if (isIdle) await Promise.race([this.#link.closeDatabase(), timeUp]);
     } finally {
       for (const timer of timers) clock.clearTimer(timer);
       if (this.#retryTimer !== null) clock.clearTimer(this.#retryTimer);
       this.#retryTimer = null;
-      this.#worker?.terminate();
-      this.#worker = null;
+      this.#link.terminate();
       this.#setQueuedBytes(this.#queuedBytes);
     }
   }
@@ -200,37 +161,6 @@ export class RecordQueue implements RecordSink {
   #idle(): Promise<void> {
     if (this.#sent.length === 0 && this.#waiting.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);
-  }
-
-  #workerClosed(worker: Worker): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onClosed = resolve;
-      post(worker, { type: "close" });
-    });
-  }
-
-  #spawn(): Worker {
-    const { path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } = this.#options;
-    const retention = this.#options.retention ?? KEEP_EVERYTHING;
-    const worker = this.#options.spawnWorker();
-    worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
-    worker.onerror = (event: ErrorEvent): void => {
-      event.preventDefault();
-      if (worker === this.#worker) this.#workerCrashed(event.message);
-    };
-    post(worker, {
-      type: "open",
-      path,
-      durability,
-      instance,
-      process: thisProcess(),
-      busyTimeoutMs,
-      retention,
-    });
-    if (this.#upstreamStates.size > 0) {
-      post(worker, { type: "upstream_states", notes: [...this.#upstreamStates.values()] });
-    }
-    return worker;
   }
 
   /** At once when the worker has nothing to do; else what is settled in this turn of the event loop goes together. */
@@ -261,10 +191,9 @@ export class RecordQueue implements RecordSink {
     this.#batchNumber++;
     const requestIds = new Set(pendings.map(({ record }) => record.requestId));
     this.#sent.push({ number: this.#batchNumber, pendings, requestIds });
-    this.#worker ??= this.#spawn();
     try {
       const records = pendings.map((pending) => packRecord(pending.record));
-      post(this.#worker, { type: "batch", batch: this.#batchNumber, records });
+      this.#link.send({ type: "batch", batch: this.#batchNumber, records });
     } catch (error) {
       this.#sent.pop();
       this.#isolateUncloneable(pendings, messageOf(error));
@@ -272,53 +201,39 @@ export class RecordQueue implements RecordSink {
   }
 
   #takeBatch(): Pending[] {
-    const pendings: Pending[] = [];
-    // A crash names no culprit: records go one by one until one of them gets through.
-    const maxRecords = this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS;
-    let bytes = 0;
-    for (const [requestId, pending] of this.#waiting) {
+    return this.#waiting.take({
+      // A crash names no culprit: records go one by one until one of them gets through.
+      maxRecords: this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS,
+      maxBytes: this.#batchBytes,
       // An older version of it must not be tried again after a newer one was written.
-      if (this.#sent.some(({ requestIds }) => requestIds.has(requestId))) continue;
-      if (
-        pendings.length === maxRecords || (pendings.length > 0 && bytes + pending.bytes > this.#batchBytes)
-      ) break;
-      pendings.push(pending);
-      bytes += pending.bytes;
-    }
-    if (pendings.length === this.#waiting.size) this.#waiting = new Map();
-    else for (const { record } of pendings) this.#waiting.delete(record.requestId);
-    return pendings;
+      isHeld: (requestId) => this.#sent.some(({ requestIds }) => requestIds.has(requestId)),
+    });
   }
 
-  #receive(message: FromWorker): void {
-    switch (message.type) {
+  #receive(event: LinkEvent): void {
+    switch (event.type) {
       case "committed":
-        return this.#committed(message);
+        return this.#committed(event);
       case "failed":
-        if (message.batch === this.#sent[0]?.number) {
-          this.#retryLater(this.#takeSent(), message);
-        }
+        if (event.batch === this.#sent[0]?.number) this.#retryLater(this.#takeSent(), event);
         return;
+      case "crashed":
+        return this.#crashed(event.message);
       case "reopened":
         return this.#trouble(
           "gone",
           "the database file had gone or was replaced; what is at its path now is used",
         );
       case "deleted":
-        return this.#options.observer.recordsDeleted(message.reason, message.count);
+        return this.#options.observer.recordsDeleted(event.reason, event.count);
       case "bodies_deleted":
-        return this.#options.observer.bodiesDeleted(message.count);
+        return this.#options.observer.bodiesDeleted(event.count);
+      case "opened":
       case "processes":
-        if (this.#worker === null) return;
-        return post(this.#worker, {
-          type: "processes",
-          starts: new Map(message.pids.map((pid) => [pid, systemProcesses.startOf(pid) ?? null])),
-        });
       case "closed":
-        this.#onClosed?.();
         return;
       default:
-        message satisfies never;
+        event satisfies never;
     }
   }
 
@@ -342,9 +257,7 @@ export class RecordQueue implements RecordSink {
     this.#pump();
   }
 
-  #workerCrashed(message: string): void {
-    this.#worker?.terminate();
-    this.#worker = null;
+  #crashed(message: string): void {
     this.#crashes++;
     let pendings: readonly Pending[] = [];
     while (this.#sent.length > 0) pendings = [...pendings, ...this.#takeSent()];
@@ -367,25 +280,12 @@ export class RecordQueue implements RecordSink {
     pendings: readonly Pending[],
     { reason, message }: { readonly reason: TroubleReason; readonly message: string },
   ): void {
-    const newer = this.#waiting;
-    this.#waiting = new Map(pendings.map((pending) => [pending.record.requestId, pending]));
-    for (const [requestId, pending] of newer) {
-      const older = this.#waiting.get(requestId);
-      this.#waiting.set(requestId, older === undefined ? pending : this.#fold(older, pending));
-    }
+    this.#setQueuedBytes(this.#queuedBytes - this.#waiting.putBack(pendings));
     if (reason === "full") this.#batchBytes = Math.max(this.#batchBytes / 2, MIN_BATCH_BYTES);
     this.#trouble(reason, message);
     if (this.#retryTimer !== null) return;
     this.#retryTimer = this.#options.clock.setTimer(() => this.#retryNow(), this.#backoffMs);
     this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
-  }
-
-  /** One of two versions of a record, with those who wait for either. */
-  #fold(older: Pending, newer: Pending): Pending {
-    const [kept, left] = isPartialOf(newer.record, older.record) ? [older, newer] : [newer, older];
-    kept.waiters.push(...left.waiters);
-    this.#setQueuedBytes(this.#queuedBytes - left.bytes);
-    return kept;
   }
 
   #retryNow(): void {
@@ -399,10 +299,7 @@ export class RecordQueue implements RecordSink {
     const refused = pendings.filter((pending) => !isCloneable(pending.record));
     if (refused.length === 0) return this.#retryLater(pendings, { reason: "other", message });
     const kept = pendings.filter((pending) => !refused.includes(pending));
-    this.#waiting = new Map([
-      ...kept.map((pending) => [pending.record.requestId, pending] as const),
-      ...this.#waiting,
-    ]);
+    this.#waiting.putBack(kept);
     this.#forget(refused);
     this.#dropInvalid(refused, message);
     this.#pump();
@@ -436,42 +333,4 @@ export class RecordQueue implements RecordSink {
     this.#queuedBytes = bytes;
     this.#options.observer.recordQueue(bytes);
   }
-}
-
-function post(worker: Worker, message: ToWorker): void {
-  worker.postMessage(message);
-}
-
-function settle(pending: Pending, result: WriteResult): void {
-  for (const resolve of pending.waiters) resolve(result);
-}
-
-/** Rows of requests still in flight are not counted: the request's last row is. */
-function settledCount(pendings: readonly Pending[]): number {
-  return pendings.reduce((count, { record }) => record.outcome === "in_flight" ? count : count + 1, 0);
-}
-
-/** A request that is settled is never in flight again; a version that says so comes late. */
-function isPartialOf(record: RequestRecord, other: RequestRecord): boolean {
-  return record.outcome === "in_flight" && other.outcome !== "in_flight";
-}
-
-function isCloneable(record: RequestRecord): boolean {
-  try {
-    structuredClone(record);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const RECORD_OVERHEAD_BYTES = 1024;
-const ATTEMPT_OVERHEAD_BYTES = 256;
-
-/** What a record costs while it waits: the length of its texts of any length, and a flat rate for the rest. */
-function sizeOf(record: RequestRecord): number {
-  let bytes = RECORD_OVERHEAD_BYTES + record.body.length + record.response.length + record.reasoning.length +
-    record.path.length + (record.userAgent?.length ?? 0) + (record.error?.length ?? 0);
-  for (const call of record.toolCalls) bytes += call.name.length + call.arguments.length;
-  return bytes + record.attempts.length * ATTEMPT_OVERHEAD_BYTES;
 }

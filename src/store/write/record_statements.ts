@@ -1,47 +1,72 @@
 /**
  * One record as parameters of its statements.
  *
- * Owns the order of the columns. Runs once per record on the writer's thread, so it allocates little.
+ * Owns what is written to each column. Runs once per record on the database thread, so it allocates little.
  */
 import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
+import type { RecordColumn } from "../database/record_columns.ts";
 
-const COLUMNS = [
-  "request_id",
-  "created_at",
-  "ip",
-  "body",
-  "model",
-  "response",
+type ValueOf = (record: RequestRecord) => SQLInputValue;
+
+/** What a record has in each column; the columns' order in {@link UPSERT_RECORD}. */
+const VALUES: Readonly<Record<Exclude<RecordColumn, "instance">, ValueOf>> = {
+  request_id: (record) => record.requestId,
+  created_at: (record) => toGoTime(record.createdAtMs),
+  ip: (record) => record.ip.toWellFormed(),
+  body: (record) => record.body.toWellFormed(),
+  model: (record) => wellFormed(record.model),
+  response: (record) => record.response.toWellFormed(),
+  elapsed_time: (record) => Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
+  status: (record) => record.status,
+  upstream_id: (record) => record.upstreamId,
+  authorization: (record) => wellFormed(record.authorization),
+  method: (record) => record.method.toWellFormed(),
+  path: (record) => record.path.toWellFormed(),
+  is_stream: (record) => record.isStream ? 1 : 0,
+  outcome: (record) => record.outcome,
+  attempts: (record) => record.attempts.length,
+  first_byte_ms: (record) => rounded(record.firstByteMs),
+  first_token_ms: (record) => rounded(record.firstTokenMs),
+  input_tokens: (record) => record.usage?.inputTokens ?? null,
+  output_tokens: (record) => record.usage?.outputTokens ?? null,
+  cached_tokens: (record) => record.usage?.cachedTokens ?? null,
+  reasoning_tokens: (record) => record.usage?.reasoningTokens ?? null,
+  finish_reason: (record) => wellFormed(record.finishReason),
+  reasoning: (record) => record.reasoning.toWellFormed(),
+  tool_calls: ({ toolCalls }) => toolCalls.length === 0 ? null : JSON.stringify(toolCalls).toWellFormed(),
+  response_model: (record) => wellFormed(record.responseModel),
+  request_bytes: (record) => record.requestBytes,
+  response_bytes: (record) => record.responseBytes,
+  user_agent: (record) => wellFormed(record.userAgent),
+  client: (record) => wellFormed(record.client),
+  error: (record) => wellFormed(record.error),
+  is_truncated: (record) => record.isTruncated ? 1 : 0,
+};
+
+const COLUMNS = [...Object.keys(VALUES), "instance"];
+const COLUMN_VALUES: readonly ValueOf[] = Object.values(VALUES);
+
+/** What changes while a reply is under way. */
+const PROGRESS_COLUMNS = [
   "elapsed_time",
-  "status",
-  "upstream_id",
-  "authorization",
-  "method",
-  "path",
-  "is_stream",
-  "outcome",
-  "attempts",
   "first_byte_ms",
   "first_token_ms",
+  "response",
+  "reasoning",
+  "tool_calls",
+  "response_model",
+  "finish_reason",
   "input_tokens",
   "output_tokens",
   "cached_tokens",
   "reasoning_tokens",
-  "finish_reason",
-  "reasoning",
-  "tool_calls",
-  "response_model",
-  "request_bytes",
   "response_bytes",
-  "user_agent",
-  "client",
-  "error",
   "is_truncated",
-  "instance",
-] as const;
+] as const satisfies readonly RecordColumn[];
+const PROGRESS_VALUES: readonly ValueOf[] = PROGRESS_COLUMNS.map((name) => VALUES[name]);
 
 /**
  * Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. A partial
@@ -67,9 +92,7 @@ function upsert(id: string): string {
  * Says more of a reply that is under way. Touches no column that an index has: a stream is written once a second, and
  * its row's places in five indexes need not be written with it. Changes nothing when the row says otherwise by now.
  */
-export const UPDATE_PROGRESS = `UPDATE records SET elapsed_time = ?, first_byte_ms = ?, first_token_ms = ?,
-  response = ?, reasoning = ?, tool_calls = ?, response_model = ?, finish_reason = ?, input_tokens = ?,
-  output_tokens = ?, cached_tokens = ?, reasoning_tokens = ?, response_bytes = ?, is_truncated = ?
+export const UPDATE_PROGRESS = `UPDATE records SET ${PROGRESS_COLUMNS.map((name) => `${name} = ?`).join(", ")}
   WHERE request_id = ? AND outcome = 'in_flight'`;
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
@@ -80,68 +103,16 @@ export const INSERT_ATTEMPT =
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
-  return [
-    record.requestId,
-    toGoTime(record.createdAtMs),
-    record.ip.toWellFormed(),
-    record.body.toWellFormed(),
-    wellFormed(record.model),
-    record.response.toWellFormed(),
-    Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
-    record.status,
-    record.upstreamId,
-    wellFormed(record.authorization),
-    record.method.toWellFormed(),
-    record.path.toWellFormed(),
-    record.isStream ? 1 : 0,
-    record.outcome,
-    record.attempts.length,
-    rounded(record.firstByteMs),
-    rounded(record.firstTokenMs),
-    ...usageParams(record),
-    wellFormed(record.finishReason),
-    record.reasoning.toWellFormed(),
-    toolCallsText(record),
-    wellFormed(record.responseModel),
-    record.requestBytes,
-    record.responseBytes,
-    wellFormed(record.userAgent),
-    wellFormed(record.client),
-    wellFormed(record.error),
-    record.isTruncated ? 1 : 0,
-    instance,
-  ];
+  const params = COLUMN_VALUES.map((valueOf) => valueOf(record));
+  params.push(instance);
+  return params;
 }
 
 /** In the order of {@link UPDATE_PROGRESS}. */
 export function progressParams(record: RequestRecord): SQLInputValue[] {
-  return [
-    Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
-    rounded(record.firstByteMs),
-    rounded(record.firstTokenMs),
-    record.response.toWellFormed(),
-    record.reasoning.toWellFormed(),
-    toolCallsText(record),
-    wellFormed(record.responseModel),
-    wellFormed(record.finishReason),
-    ...usageParams(record),
-    record.responseBytes,
-    record.isTruncated ? 1 : 0,
-    record.requestId,
-  ];
-}
-
-function usageParams({ usage }: RequestRecord): (number | null)[] {
-  return [
-    usage?.inputTokens ?? null,
-    usage?.outputTokens ?? null,
-    usage?.cachedTokens ?? null,
-    usage?.reasoningTokens ?? null,
-  ];
-}
-
-function toolCallsText({ toolCalls }: RequestRecord): string | null {
-  return toolCalls.length === 0 ? null : JSON.stringify(toolCalls).toWellFormed();
+  const params = PROGRESS_VALUES.map((valueOf) => valueOf(record));
+  params.push(record.requestId);
+  return params;
 }
 
 /** In the order of {@link INSERT_ATTEMPT}. */

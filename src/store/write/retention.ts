@@ -9,6 +9,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { type AgedRow, AgeScan } from "./age_scan.ts";
 import { DELETE_ATTEMPTS } from "./record_statements.ts";
 import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 
 /** null: no limit. */
 export interface RetentionLimits {
@@ -40,7 +41,7 @@ export type RetentionStep =
 export interface RetentionOptions {
   readonly limits: RetentionLimits;
   /** Size of the journal file (`-wal`). */
-  readonly journalBytes: () => number;
+  readonly walBytes: () => number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
@@ -159,7 +160,7 @@ export class Retention {
       }
     };
     if (wanted.size === 0) passSome();
-    else this.#transaction(passSome);
+    else inTransaction(this.#db, passSome);
     for (const { row, isLeft } of passed) scan.pass(row, { isLeft });
     return count > 0 ? report(count) : { type: "looked" };
   }
@@ -174,7 +175,7 @@ export class Retention {
         WHERE outcome IS NOT 'in_flight' ORDER BY id LIMIT ${MAX_STEP_ROWS}`,
     ).all();
     if (oldest.length === 0) return null;
-    this.#transaction(() => {
+    inTransaction(this.#db, () => {
       for (const { id } of oldest) {
         if (this.#delete(Number(id))) count++;
         if (!isTimeLeft() || !this.#isTooLarge()) return;
@@ -184,11 +185,11 @@ export class Retention {
   }
 
   #isTooLarge(): boolean {
-    const { limits: { maxDbSizeBytes }, journalBytes } = this.#options;
+    const { limits: { maxDbSizeBytes }, walBytes } = this.#options;
     if (maxDbSizeBytes === null) return false;
     const free = this.#pragma("freelist_count");
     const usedPages = this.#pragma("page_count") - free + Math.min(free, this.#sparePages());
-    return usedPages * this.#pageBytes + Math.min(journalBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
+    return usedPages * this.#pageBytes + Math.min(walBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
       maxDbSizeBytes;
   }
 
@@ -215,7 +216,7 @@ export class Retention {
     if (free <= spare) return null;
     const isTimeLeft = stepTimer();
     let left = free;
-    this.#transaction(() => {
+    inTransaction(this.#db, () => {
       while (left > spare && isTimeLeft()) {
         // One row a page: `exec` would stop after the first.
         prepared(this.#db, `PRAGMA incremental_vacuum(${VACUUM_PAGES})`).all();
@@ -242,17 +243,6 @@ export class Retention {
 
   #pragma(name: "page_count" | "freelist_count" | "page_size" | "auto_vacuum"): number {
     return Number(prepared(this.#db, `PRAGMA ${name}`).get()?.[name]);
-  }
-
-  #transaction(body: () => void): void {
-    prepared(this.#db, "BEGIN IMMEDIATE").run();
-    try {
-      body();
-      prepared(this.#db, "COMMIT").run();
-    } catch (error) {
-      if (this.#db.isTransaction) prepared(this.#db, "ROLLBACK").run();
-      throw error;
-    }
   }
 }
 

@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RequestRecord } from "../../core/types.ts";
 import { Instances } from "../database/instances.ts";
-import { LiveConnection } from "../database/reopening_connection.ts";
+import { ReopeningConnection } from "../database/reopening_connection.ts";
 import {
   attemptParams,
   DELETE_ATTEMPTS,
@@ -18,7 +18,7 @@ import {
   UPSERT_RECORD,
 } from "./record_statements.ts";
 import { WrittenRows } from "./written_rows.ts";
-import { ToldProcesses } from "../database/processes.ts";
+import { ReportedProcesses } from "../database/processes.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
@@ -39,9 +39,9 @@ interface Statements {
 }
 
 export class WriterSession {
-  readonly #connection: LiveConnection;
+  readonly #connection: ReopeningConnection;
   readonly #options: Omit<OpenMessage, "type">;
-  readonly #processes = new ToldProcesses();
+  readonly #processes = new ReportedProcesses();
   #statements: Statements;
   #instances: Instances;
   #search: SearchIndex;
@@ -53,7 +53,7 @@ export class WriterSession {
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
     this.#options = options;
-    this.#connection = new LiveConnection(options.path, {
+    this.#connection = new ReopeningConnection(options.path, {
       busyTimeoutMs: options.busyTimeoutMs,
       isRecreating: true,
       onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
@@ -74,14 +74,14 @@ export class WriterSession {
   write(records: readonly RequestRecord[]): { invalid: readonly number[]; isReopened: boolean } {
     let invalid = this.#commit(records);
     // Looking after the commit makes the answer true: a commit into an unlinked file is lost.
-    const isReopened = this.follow();
+    const isReopened = this.reopenIfReplaced();
     if (isReopened) invalid = this.#commit(records);
     return { invalid, isReopened };
   }
 
   /** Stays with the path; true when the connection is another one now. */
-  follow(): boolean {
-    if (!this.#connection.follow()) return false;
+  reopenIfReplaced(): boolean {
+    if (!this.#connection.reopenIfReplaced()) return false;
     this.#statements = prepare(this.#connection.db);
     this.#stats = new StatsWriter(this.#connection.db, Date.now);
     this.#rows = new WrittenRows(this.#connection.db);
@@ -104,14 +104,14 @@ export class WriterSession {
     if (this.#instances.hasDeadOther()) this.#instances.beat();
   }
 
-  /** Pids of other processes that have the database open, or had; see {@link tellProcesses}. */
+  /** Pids of other processes that have the database open, or had; see {@link setProcessStarts}. */
   otherPids(): number[] {
     return this.#instances.otherPids();
   }
 
   /** Says when they have started, null for one that is none, and closes what the dead left behind. */
-  tellProcesses(starts: ReadonlyMap<number, string | null>): void {
-    this.#processes.tell(starts);
+  setProcessStarts(starts: ReadonlyMap<number, string | null>): void {
+    this.#processes.set(starts);
     this.reap();
   }
 
@@ -162,7 +162,7 @@ export class WriterSession {
   #makeRetention(): Retention {
     return new Retention(this.#connection.db, {
       limits: this.#options.retention,
-      journalBytes: () => this.#connection.journalBytes(),
+      walBytes: () => this.#connection.walBytes(),
       now: Date.now,
     });
   }
@@ -216,7 +216,7 @@ export class WriterSession {
     const wasThere = this.#rows.note(id, record);
     if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    return !isOpen && (wasOpen || !wasThere) && this.#stats.isToCount(id);
+    return !isOpen && (wasOpen || !wasThere) && this.#stats.shouldCount(id);
   }
 }
 

@@ -20,7 +20,7 @@ export interface SyncedFile {
   close(): void;
 }
 
-export interface JournalSyncOptions {
+export interface WalSyncOptions {
   /** Of the database. Its journal is there from the first commit on. */
   readonly path: string;
   readonly clock: Pick<Clock, "setTimer" | "clearTimer">;
@@ -29,15 +29,15 @@ export interface JournalSyncOptions {
 }
 
 /** One journal; when another takes its place, so must another of these. */
-export class JournalSync {
-  readonly #options: JournalSyncOptions;
+export class WalSync {
+  readonly #options: WalSyncOptions;
   #file: SyncedFile | null = null;
   #timer: TimerId | null = null;
   #isSyncing = false;
   #isDirty = false;
   #isClosed = false;
 
-  constructor(options: JournalSyncOptions) {
+  constructor(options: WalSyncOptions) {
     this.#options = options;
   }
 
@@ -58,7 +58,7 @@ export class JournalSync {
   }
 
   async #sync(): Promise<void> {
-    const { path, open = openJournal } = this.#options;
+    const { path, open = openWal } = this.#options;
     this.#timer = null;
     this.#isSyncing = true;
     this.#isDirty = false;
@@ -74,6 +74,6 @@ export class JournalSync {
 }
 
 /** SQLite follows symbolic links before it names the journal. */
-function openJournal(database: string): SyncedFile {
+function openWal(database: string): SyncedFile {
   return Deno.openSync(`${Deno.realPathSync(database)}-wal`, { read: true });
 }

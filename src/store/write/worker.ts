@@ -6,25 +6,23 @@
  * Owns the message loop and the timers. Never lets an error out: the writer learns of trouble by message.
  */
 import { messageOf } from "../../core/errors.ts";
-import { Chore } from "./background_task.ts";
+import { BackgroundTask } from "./background_task.ts";
 import { HEARTBEAT_MS } from "../database/instances.ts";
-import { JournalSync } from "./wal_sync.ts";
+import { WalSync } from "./wal_sync.ts";
 import { troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
-import type { UpstreamStateNote } from "../store.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
 
 /** An idle database is looked after this often; a busy one at every batch. */
 const WATCH_MS = 1_000;
 
-/** Without a batch for this long, the thread has time for its chores. */
+/** Without a batch for this long, the thread has time for background tasks. */
 const IDLE_AFTER_MS = 100;
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;
-let journal: JournalSync | null = null;
-let upstreamStates: readonly UpstreamStateNote[] = [];
+let walSync: WalSync | null = null;
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
@@ -37,9 +35,9 @@ const clock = {
 const isBusy = () => performance.now() - lastBatchAtMs < IDLE_AFTER_MS;
 
 /** The full-text index and the statistics: what they lag behind, searches and the overview find in the records. */
-const following = new Chore({ clock, isBusy, step: follow, rest: { busy: 49, idle: 1 } });
+const catchingUp = new BackgroundTask({ clock, isBusy, step: catchUp, rest: { busy: 49, idle: 1 } });
 /** The limits of the database hold under load, too. */
-const retention = new Chore({ clock, isBusy, step: retain, rest: { busy: 19, idle: 1 } });
+const retention = new BackgroundTask({ clock, isBusy, step: retain, rest: { busy: 19, idle: 1 } });
 
 /** Opens when needed, so that a database that was not there at the start is used when it comes. */
 function currentSession(): WriterSession {
@@ -47,7 +45,7 @@ function currentSession(): WriterSession {
   if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
   session = new WriterSession(settings);
   beat();
-  quietly(() => session?.noteUpstreamStates(upstreamStates));
+  reply({ type: "opened" });
   quietly(askForProcesses);
   return session;
 }
@@ -67,12 +65,12 @@ function quietly(action: () => void): void {
 
 function beat(): void {
   quietly(() => session?.beat());
-  beginChores(0);
+  beginTasks(0);
 }
 
 function watch(): void {
   quietly(() => {
-    if (session?.follow()) reopened();
+    if (session?.reopenIfReplaced()) reopened();
     session?.reap();
     askForProcesses();
   });
@@ -86,34 +84,34 @@ function askForProcesses(): void {
 
 /** What is at the path now has a journal of its own. */
 function reopened(): void {
-  closeJournal();
+  closeWal();
   reply({ type: "reopened" });
 }
 
 /** With full durability, SQLite syncs at every commit. */
-function syncJournal(): void {
+function syncWal(): void {
   if (settings === null || settings.durability === "full") return;
-  journal ??= new JournalSync({ path: settings.path, clock });
-  journal.committed();
+  walSync ??= new WalSync({ path: settings.path, clock });
+  walSync.committed();
 }
 
-function closeJournal(): void {
-  journal?.close();
-  journal = null;
+function closeWal(): void {
+  walSync?.close();
+  walSync = null;
 }
 
-function beginChores(delayMs: number): void {
-  following.begin(delayMs);
+function beginTasks(delayMs: number): void {
+  catchingUp.begin(delayMs);
   retention.begin(delayMs);
 }
 
 /** Follows what was written: each does one step, and returns whether there may be more. */
-const FOLLOWERS: (() => boolean)[] = [count, index];
+const CATCH_UP_STEPS: (() => boolean)[] = [count, index];
 
 /** One step of one of them; the other comes first the next time. Returns whether there may be more. */
-function follow(): boolean {
-  const place = FOLLOWERS.findIndex((follower) => follower());
-  if (place >= 0) FOLLOWERS.push(...FOLLOWERS.splice(place, 1));
+function catchUp(): boolean {
+  const place = CATCH_UP_STEPS.findIndex((step) => step());
+  if (place >= 0) CATCH_UP_STEPS.push(...CATCH_UP_STEPS.splice(place, 1));
   return place >= 0;
 }
 
@@ -148,20 +146,20 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
     const { invalid, isReopened } = currentSession().write(records.map(unpackRecord));
     if (isReopened) reopened();
     reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
-    syncJournal();
+    syncWal();
   } catch (error) {
     reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
   }
   lastBatchAtMs = performance.now();
-  beginChores(IDLE_AFTER_MS / 2);
+  beginTasks(IDLE_AFTER_MS / 2);
 }
 
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
-  following.stop();
+  catchingUp.stop();
   retention.stop();
-  closeJournal();
+  closeWal();
   quietly(() => session?.close());
   session = null;
   reply({ type: "closed" });
@@ -178,10 +176,9 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
     case "batch":
       return writeBatch(data);
     case "upstream_states":
-      upstreamStates = data.notes;
-      return quietly(() => session?.noteUpstreamStates(upstreamStates));
+      return quietly(() => session?.noteUpstreamStates(data.notes));
     case "processes":
-      return quietly(() => session?.tellProcesses(data.starts));
+      return quietly(() => session?.setProcessStarts(data.starts));
     case "close":
       return close();
     default:

@@ -8,7 +8,9 @@ import { systemClock } from "../../../src/server/clock.ts";
 import type { Clock, TimerId } from "../../../src/core/clock.ts";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
-import { RecordQueue, type RecordWriterOptions } from "../../../src/store/write/record_queue.ts";
+import { RecordQueue, type RecordQueueOptions } from "../../../src/store/write/record_queue.ts";
+import { UpstreamStateNotes } from "../../../src/store/write/upstream_state_notes.ts";
+import { WorkerLink, type WorkerLinkOptions } from "../../../src/store/write/worker_link.ts";
 import { WriterSession } from "../../../src/store/write/session.ts";
 
 /** A settled record with two attempts; `changes` overrides. */
@@ -184,21 +186,27 @@ export function spawnWriterWorker(): Worker {
 /** A writer over the real worker, with what it reports. */
 export function makeWriter(
   path: string,
-  options: Partial<RecordWriterOptions> = {},
-): { readonly writer: RecordQueue; readonly meter: Meter } {
+  { clock, maxQueueBytes, closeLimitMs, ...options }: Partial<WorkerLinkOptions & RecordQueueOptions> = {},
+): { readonly writer: RecordQueue; readonly meter: Meter; readonly upstreamStates: UpstreamStateNotes } {
   const meter = new Meter();
-  const writer = new RecordQueue({
+  const link = new WorkerLink({
     spawnWorker: spawnWriterWorker,
     path,
     durability: "normal",
-    observer: meter,
     instance: crypto.randomUUID(),
-    clock: systemClock,
-    onTrouble: (reason) => meter.troubles.push(reason),
-    onResumed: () => meter.resumed++,
     ...options,
   });
-  return { writer, meter };
+  const upstreamStates = new UpstreamStateNotes(link);
+  const writer = new RecordQueue({
+    link,
+    observer: meter,
+    clock: clock ?? systemClock,
+    ...(maxQueueBytes === undefined ? {} : { maxQueueBytes }),
+    ...(closeLimitMs === undefined ? {} : { closeLimitMs }),
+    onTrouble: (reason) => meter.troubles.push(reason),
+    onResumed: () => meter.resumed++,
+  });
+  return { writer, meter, upstreamStates };
 }
 
 /** The writing side without its thread. */

@@ -21,11 +21,11 @@ function rowCount(path: string): number {
 Deno.test("what the writer was told of upstreams is seen by others until it is cleared or the writer closes", async () => {
   await withDirectory(async (path) => {
     const database = openDatabase(path);
-    const { writer } = makeWriter(path);
-    writer.noteUpstreamState(makeNote(1));
-    writer.noteUpstreamState(makeNote(2));
-    writer.noteUpstreamState(makeNote(1, { state: "half_open", untilMs: null }));
-    writer.clearUpstreamStates((id) => id === 2);
+    const { writer, upstreamStates } = makeWriter(path);
+    upstreamStates.note(makeNote(1));
+    upstreamStates.note(makeNote(2));
+    upstreamStates.note(makeNote(1, { state: "half_open", untilMs: null }));
+    upstreamStates.clear((id) => id === 2);
     const expected = [makeNote(1, { state: "half_open", untilMs: null })];
     await until(() => database.config.listUpstreamStates()[0]?.state === "half_open", "the state is seen");
     await until(() => rowCount(path) === 1, "the other is cleared");

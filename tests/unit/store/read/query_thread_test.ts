@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { firstIds, listIds } from "../../../../src/store/read/record_page.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
-import { RecordQueryThread } from "../../../../src/store/read/query_thread.ts";
+import { QueryThread } from "../../../../src/store/read/query_thread.ts";
 import { StoreError } from "../../../../src/store/store.ts";
 import { byHand, makeRecord, makeSession, withDirectory } from "../support.ts";
 
-function readerOf(path: string, workers: Worker[] = []): RecordQueryThread {
-  return new RecordQueryThread({
+function readerOf(path: string, workers: Worker[] = []): QueryThread {
+  return new QueryThread({
     path,
     spawnWorker: () => {
       const url = new URL("../../../../src/store/read/worker.ts", import.meta.url).href;
@@ -18,7 +18,7 @@ function readerOf(path: string, workers: Worker[] = []): RecordQueryThread {
   });
 }
 
-Deno.test("RecordQueryThread begins its thread with the first question", async () => {
+Deno.test("QueryThread begins its thread with the first question", async () => {
   await withDirectory(async (path) => {
     const session = makeSession(path);
     session.write([makeRecord({ requestId: "one" })]);
@@ -35,7 +35,7 @@ Deno.test("RecordQueryThread begins its thread with the first question", async (
   });
 });
 
-Deno.test("RecordQueryThread gives the last failure of each upstream that has one", async () => {
+Deno.test("QueryThread gives the last failure of each upstream that has one", async () => {
   await withDirectory(async (path) => {
     const session = makeSession(path);
     session.write([makeRecord(), makeRecord()]);
@@ -52,7 +52,7 @@ Deno.test("RecordQueryThread gives the last failure of each upstream that has on
   });
 });
 
-Deno.test("RecordQueryThread says what is wrong with a database, and reads it when it has come", async () => {
+Deno.test("QueryThread says what is wrong with a database, and reads it when it has come", async () => {
   await withDirectory(async (path) => {
     const reader = readerOf(path);
     await assert.rejects(reader.ask("stats", "15m"), (error) => error instanceof StoreError);
@@ -62,7 +62,7 @@ Deno.test("RecordQueryThread says what is wrong with a database, and reads it wh
   });
 });
 
-Deno.test("RecordQueryThread cannot write, not even by a question", async () => {
+Deno.test("QueryThread cannot write, not even by a question", async () => {
   await withDirectory(async (path) => {
     openDatabase(path).close();
     const reader = readerOf(path);
@@ -72,7 +72,7 @@ Deno.test("RecordQueryThread cannot write, not even by a question", async () => 
   });
 });
 
-Deno.test("RecordQueryThread refuses questions once it is closed, those that wait included", async () => {
+Deno.test("QueryThread refuses questions once it is closed, those that wait included", async () => {
   await withDirectory(async (path) => {
     openDatabase(path).close();
     const reader = readerOf(path);
@@ -83,7 +83,7 @@ Deno.test("RecordQueryThread refuses questions once it is closed, those that wai
   });
 });
 
-Deno.test("RecordQueryThread takes a number of questions at once, not any number", async () => {
+Deno.test("QueryThread takes a number of questions at once, not any number", async () => {
   await withDirectory(async (path) => {
     openDatabase(path).close();
     const reader = readerOf(path);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { Chore } from "../../../../src/store/write/background_task.ts";
+import { BackgroundTask } from "../../../../src/store/write/background_task.ts";
 import { ManualClock } from "../support.ts";
 
-/** A chore of steps that take 2 ms each, and when they were begun. */
-function chore(
+/** A task of steps that take 2 ms each, and when they were begun. */
+function task(
   steps: number,
   isBusy: () => boolean,
-): { clock: ManualClock; startsMs: number[]; chore: Chore } {
+): { clock: ManualClock; startsMs: number[]; task: BackgroundTask } {
   const clock = new ManualClock();
   const startsMs: number[] = [];
   const step = () => {
@@ -14,12 +14,12 @@ function chore(
     clock.advance(2);
     return startsMs.length < steps;
   };
-  return { clock, startsMs, chore: new Chore({ clock, step, isBusy, rest: { busy: 49, idle: 1 } }) };
+  return { clock, startsMs, task: new BackgroundTask({ clock, step, isBusy, rest: { busy: 49, idle: 1 } }) };
 }
 
-Deno.test("a chore takes a fiftieth of the time while records are written, and half of it otherwise", () => {
+Deno.test("a task takes a fiftieth of the time while records are written, and half of it otherwise", () => {
   let isBusy = true;
-  const { clock, startsMs, chore: indexing } = chore(5, () => isBusy);
+  const { clock, startsMs, task: indexing } = task(5, () => isBusy);
   indexing.begin(50);
   indexing.begin(0);
   clock.advance(200);
@@ -30,8 +30,8 @@ Deno.test("a chore takes a fiftieth of the time while records are written, and h
   assert.equal(clock.pendingTimers, 0);
 });
 
-Deno.test("a chore that has nothing left to do waits to be begun again, and one that is stopped does no further step", () => {
-  const { clock, startsMs, chore: indexing } = chore(1, () => false);
+Deno.test("a task that has nothing left to do waits to be begun again, and one that is stopped does no further step", () => {
+  const { clock, startsMs, task: indexing } = task(1, () => false);
   indexing.begin(0);
   clock.advance(10);
   indexing.begin(5);

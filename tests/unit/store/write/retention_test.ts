@@ -36,7 +36,7 @@ class Bench {
     this.#db = openConnection(path).db;
     this.#retention = new Retention(this.#db, {
       limits: { ...KEEP_EVERYTHING, ...limits },
-      journalBytes: () => Deno.statSync(`${path}-wal`).size,
+      walBytes: () => Deno.statSync(`${path}-wal`).size,
       now: () => this.nowMs,
     });
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { JournalSync, type SyncedFile } from "../../../../src/store/write/wal_sync.ts";
+import { type SyncedFile, WalSync } from "../../../../src/store/write/wal_sync.ts";
 import { makeRecord, makeWriter, ManualClock, until, withDirectory } from "../support.ts";
 
 /** A file whose syncs end when they are told to. */
@@ -31,10 +31,10 @@ function makeSync() {
     opened.push(path);
     return file;
   };
-  return { clock, file, opened, sync: new JournalSync({ path: "/data/db.sqlite", clock, open }) };
+  return { clock, file, opened, sync: new WalSync({ path: "/data/db.sqlite", clock, open }) };
 }
 
-Deno.test("JournalSync syncs once for commits that gather, and not at all without any", () => {
+Deno.test("WalSync syncs once for commits that gather, and not at all without any", () => {
   const { clock, file, opened, sync } = makeSync();
   clock.advance(1_000);
   assert.deepEqual(opened, []);
@@ -44,7 +44,7 @@ Deno.test("JournalSync syncs once for commits that gather, and not at all withou
   sync.close();
 });
 
-Deno.test("JournalSync has one sync under way, and another one after it for what was committed meanwhile", async () => {
+Deno.test("WalSync has one sync under way, and another one after it for what was committed meanwhile", async () => {
   const { clock, file, opened, sync } = makeSync();
   sync.committed();
   clock.advance(1_000);
@@ -60,7 +60,7 @@ Deno.test("JournalSync has one sync under way, and another one after it for what
   sync.close();
 });
 
-Deno.test("JournalSync goes on after a sync that failed", async () => {
+Deno.test("WalSync goes on after a sync that failed", async () => {
   const { clock, file, sync } = makeSync();
   sync.committed();
   clock.advance(1_000);
@@ -71,7 +71,7 @@ Deno.test("JournalSync goes on after a sync that failed", async () => {
   sync.close();
 });
 
-Deno.test("JournalSync closes its file, and begins nothing after that", async () => {
+Deno.test("WalSync closes its file, and begins nothing after that", async () => {
   const { clock, file, sync } = makeSync();
   sync.committed();
   clock.advance(1_000);

@@ -1,0 +1,39 @@
+/**
+ * What this server's breakers say of upstreams that are not well, for other processes (`list`) to see.
+ *
+ * Owns the notes; the database thread has a copy, which it writes down. Others may miss a note while the database is in
+ * trouble.
+ */
+import type { UpstreamStateNote } from "../store.ts";
+import type { WorkerLink } from "./worker_link.ts";
+
+export class UpstreamStateNotes {
+  readonly #link: Pick<WorkerLink, "sendIfRunning">;
+  /** By upstream; none for those that are well. */
+  readonly #notes = new Map<number, UpstreamStateNote>();
+
+  constructor(link: Pick<WorkerLink, "listen" | "sendIfRunning">) {
+    this.#link = link;
+    link.listen(({ type }) => {
+      if (type === "opened" && this.#notes.size > 0) this.#send();
+    });
+  }
+
+  /** Replaces what was noted of the same upstream. */
+  note(note: UpstreamStateNote): void {
+    this.#notes.set(note.upstreamId, note);
+    this.#send();
+  }
+
+  /** Forgets what was noted of upstreams that are well again, or gone. */
+  clear(shouldForget: (upstreamId: number) => boolean): void {
+    const forgotten = [...this.#notes.keys()].filter(shouldForget);
+    if (forgotten.length === 0) return;
+    for (const id of forgotten) this.#notes.delete(id);
+    this.#send();
+  }
+
+  #send(): void {
+    this.#link.sendIfRunning({ type: "upstream_states", notes: [...this.#notes.values()] });
+  }
+}
