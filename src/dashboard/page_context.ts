@@ -3,8 +3,8 @@
  */
 import type { Context } from "hono";
 import type { AdminEnv } from "../http/admin/auth.ts";
-import { chooseLanguage, type Formats } from "./language.ts";
-import type { Messages } from "./messages.ts";
+import { chooseLanguage, type Formats } from "./messages/language.ts";
+import type { Messages } from "./messages/en.ts";
 
 export interface PageContext {
   readonly m: Messages;

@@ -6,7 +6,7 @@
 import { parseMoment } from "../core/times.ts";
 import type { Outcome } from "../core/types.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { Messages } from "./messages.ts";
+import type { Messages } from "./messages/en.ts";
 
 /** What was typed, by the names that the address uses; empty where nothing was. */
 export type RecordQuery = Readonly<Record<QueryName, string>>;

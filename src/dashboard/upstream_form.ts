@@ -3,7 +3,7 @@
  */
 import { AUTH_STYLES } from "../core/types.ts";
 import type { UpstreamInput, UpstreamView } from "../control/service.ts";
-import type { Messages } from "./messages.ts";
+import type { Messages } from "./messages/en.ts";
 
 export interface UpstreamForm {
   readonly endpoint: string;

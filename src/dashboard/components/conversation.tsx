@@ -4,7 +4,7 @@
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Piece, Turn } from "../../control/conversation.ts";
 import type { StoredRecord } from "../../store/store.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { pieceKey, pieceText, replyPieces } from "../record_texts.ts";
 import { CutText } from "./cut_text.tsx";

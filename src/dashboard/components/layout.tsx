@@ -6,7 +6,7 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
 import { CSRF_HEADER } from "../../http/admin/auth.ts";
 import { type AssetName, assetPath } from "../assets.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { Icon } from "./icons.tsx";
 import { CsrfField, Notice, Recorded } from "./parts.tsx";

@@ -7,7 +7,7 @@ import { harmless } from "../../core/recorded_text.ts";
 import { formatTime } from "../../core/times.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
 import type { UpstreamView } from "../../control/service.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 
 /** Text that others wrote: control characters become visible, and its direction stays its own. */

@@ -18,7 +18,7 @@ import type {
   UpstreamTest,
   UpstreamView,
 } from "../../../src/control/service.ts";
-import { dashboardPage } from "../../../src/dashboard/routes.tsx";
+import { dashboardPage } from "../../../src/dashboard/routes/page.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
 
 export const NOW = Date.UTC(2026, 10, 26, 12, 0, 0);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { en } from "../../../src/dashboard/messages.ts";
+import { en } from "../../../src/dashboard/messages/en.ts";
 import { readQuery, recordsPath } from "../../../src/dashboard/record_query.ts";
 import { NOW } from "./fake_service.ts";
 

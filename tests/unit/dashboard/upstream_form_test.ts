@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { en } from "../../../src/dashboard/messages.ts";
+import { en } from "../../../src/dashboard/messages/en.ts";
 import { EMPTY_FORM, formOf, readForm, toInput } from "../../../src/dashboard/upstream_form.ts";
 import { upstream } from "./fake_service.ts";
 

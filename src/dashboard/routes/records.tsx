@@ -2,19 +2,19 @@
  * The addresses below `/admin/records`.
  */
 import { type Context, Hono } from "hono";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import { formFieldsOf } from "../http/admin/input.ts";
-import type { RecordDetail } from "../control/service.ts";
-import { foldedTurns, TurnRange } from "./components/conversation.tsx";
-import { CutText } from "./components/cut_text.tsx";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import { formFieldsOf } from "../../http/admin/input.ts";
+import type { RecordDetail } from "../../control/service.ts";
+import { foldedTurns, TurnRange } from "../components/conversation.tsx";
+import { CutText } from "../components/cut_text.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
-import { pageContext } from "./page_context.ts";
-import { readQuery, recordsPath } from "./record_query.ts";
-import { conversationOf, findText } from "./record_texts.ts";
+import { pageContext } from "../page_context.ts";
+import { readQuery, recordsPath } from "../record_query.ts";
+import { conversationOf, findText } from "../record_texts.ts";
 import { problemOf } from "./problem.ts";
-import { type RecordProps, RecordView } from "./views/record.tsx";
-import { Records } from "./views/records.tsx";
+import { type RecordProps, RecordView } from "../views/record.tsx";
+import { Records } from "../views/records.tsx";
 
 const PAGE_LENGTH = 50;
 

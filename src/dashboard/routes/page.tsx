@@ -5,22 +5,22 @@
  */
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import type { AdminPage } from "../http/admin/routes.ts";
-import type { AdminService, StatsRange } from "../control/service.ts";
-import { assetRoutes } from "./assets.ts";
-import type { ViewName } from "./components/layout.tsx";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import type { AdminPage } from "../../http/admin/routes.ts";
+import type { AdminService, StatsRange } from "../../control/service.ts";
+import { assetRoutes } from "../assets.ts";
+import type { ViewName } from "../components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
-import { pageContext } from "./page_context.ts";
-import { recordRoutes } from "./record_routes.tsx";
-import { tokenRoutes } from "./token_routes.tsx";
-import { upstreamRoutes } from "./upstream_routes.tsx";
-import { Failure } from "./views/failure.tsx";
-import { Live } from "./views/live.tsx";
-import { Login } from "./views/login.tsx";
-import { Overview } from "./views/overview.tsx";
-import { Settings } from "./views/settings.tsx";
+import { pageContext } from "../page_context.ts";
+import { recordRoutes } from "./records.tsx";
+import { tokenRoutes } from "./tokens.tsx";
+import { upstreamRoutes } from "./upstreams.tsx";
+import { Failure } from "../views/failure.tsx";
+import { Live } from "../views/live.tsx";
+import { Login } from "../views/login.tsx";
+import { Overview } from "../views/overview.tsx";
+import { Settings } from "../views/settings.tsx";
 
 export interface DashboardDeps {
   readonly service: AdminService;

@@ -1,8 +1,8 @@
 /**
  * Which language a browser wants, and how that language writes numbers.
  */
-import { en, type Messages } from "./messages.ts";
-import { zh } from "./messages_zh.ts";
+import { en, type Messages } from "./en.ts";
+import { zh } from "./zh.ts";
 
 export interface Language {
   readonly messages: Messages;

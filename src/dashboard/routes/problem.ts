@@ -3,8 +3,8 @@
  */
 import type { Context } from "hono";
 import type { StatusCode } from "hono/utils/http-status";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
 
 /**
  * What to show, with the status set on the context. htmx draws only successes, so it gets one: the text is in it.

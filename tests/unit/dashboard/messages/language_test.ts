@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { chooseLanguage } from "../../../src/dashboard/language.ts";
-import { en } from "../../../src/dashboard/messages.ts";
-import { zh } from "../../../src/dashboard/messages_zh.ts";
+import { chooseLanguage } from "../../../../src/dashboard/messages/language.ts";
+import { en } from "../../../../src/dashboard/messages/en.ts";
+import { zh } from "../../../../src/dashboard/messages/zh.ts";
 
 for (
   const [header, language] of [

@@ -2,17 +2,17 @@
  * The addresses below `/admin/upstreams`.
  */
 import { type Context, Hono } from "hono";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import { formFieldsOf } from "../http/admin/input.ts";
-import type { UpstreamInput, UpstreamView } from "../control/service.ts";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import { formFieldsOf } from "../../http/admin/input.ts";
+import type { UpstreamInput, UpstreamView } from "../../control/service.ts";
 import { draw, type ViewDeps } from "./draw.ts";
-import { pageContext } from "./page_context.ts";
+import { pageContext } from "../page_context.ts";
 import { problemOf } from "./problem.ts";
-import { EMPTY_FORM, formOf, readForm, toInput, type UpstreamForm } from "./upstream_form.ts";
-import { Confirm } from "./views/confirm.tsx";
-import { UpstreamEdit } from "./views/upstream_edit.tsx";
-import { Upstreams, type UpstreamsProps } from "./views/upstreams.tsx";
+import { EMPTY_FORM, formOf, readForm, toInput, type UpstreamForm } from "../upstream_form.ts";
+import { Confirm } from "../views/confirm.tsx";
+import { UpstreamEdit } from "../views/upstream_edit.tsx";
+import { Upstreams, type UpstreamsProps } from "../views/upstreams.tsx";
 
 export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();

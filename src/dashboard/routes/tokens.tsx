@@ -2,13 +2,13 @@
  * The addresses below `/admin/tokens`.
  */
 import { type Context, Hono } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import { formFieldsOf } from "../http/admin/input.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import { formFieldsOf } from "../../http/admin/input.ts";
 import { draw, type ViewDeps } from "./draw.ts";
-import { pageContext } from "./page_context.ts";
+import { pageContext } from "../page_context.ts";
 import { problemOf } from "./problem.ts";
-import { Confirm } from "./views/confirm.tsx";
-import { Tokens, type TokensProps } from "./views/tokens.tsx";
+import { Confirm } from "../views/confirm.tsx";
+import { Tokens, type TokensProps } from "../views/tokens.tsx";
 
 export function tokenRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();
