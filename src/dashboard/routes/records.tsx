@@ -6,15 +6,15 @@ import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../../http/admin/auth.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import type { RecordDetail } from "../../control/service.ts";
-import { foldedTurns, TurnRange } from "../components/conversation.tsx";
+import { foldedTurns, TurnRange } from "../components/turns.tsx";
 import { CutText } from "../components/cut_text.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "../page_context.ts";
 import { readQuery, recordsPath } from "../record_query.ts";
 import { conversationOf, findText } from "../record_texts.ts";
 import { problemOf } from "./problem.ts";
-import { type RecordProps, RecordView } from "../views/record.tsx";
-import { Records } from "../views/records.tsx";
+import { type RecordProps, RecordView } from "../views/record/record.tsx";
+import { Records } from "../views/records/records.tsx";
 
 const PAGE_LENGTH = 50;
 

@@ -11,8 +11,8 @@ import { pageContext } from "../page_context.ts";
 import { problemOf } from "./problem.ts";
 import { EMPTY_FORM, formOf, readForm, toInput, type UpstreamForm } from "../upstream_form.ts";
 import { Confirm } from "../views/confirm.tsx";
-import { UpstreamEdit } from "../views/upstream_edit.tsx";
-import { Upstreams, type UpstreamsProps } from "../views/upstreams.tsx";
+import { UpstreamEdit } from "../views/upstreams/edit.tsx";
+import { Upstreams, type UpstreamsProps } from "../views/upstreams/upstreams.tsx";
 
 export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();

@@ -2,13 +2,13 @@
  * The upstreams in order of trial: state, test, order, and the form for one more.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, UpstreamTest, UpstreamView } from "../../control/service.ts";
-import { Icon } from "../components/icons.tsx";
-import { Layout } from "../components/layout.tsx";
-import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../components/parts.tsx";
-import { UpstreamFields } from "../components/upstream_fields.tsx";
-import type { PageContext } from "../page_context.ts";
-import type { UpstreamForm } from "../upstream_form.ts";
+import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
+import { Icon } from "../../components/icons.tsx";
+import { Layout } from "../../components/layout.tsx";
+import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../../components/parts.tsx";
+import { UpstreamFields } from "./fields.tsx";
+import type { PageContext } from "../../page_context.ts";
+import type { UpstreamForm } from "../../upstream_form.ts";
 
 export interface UpstreamsProps {
   readonly page: PageContext;

@@ -2,10 +2,10 @@
  * The fields of an upstream, for adding and for editing.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { PageContext } from "../page_context.ts";
-import { AUTH_STYLES } from "../../core/types.ts";
-import { EMPTY_FORM, type UpstreamForm } from "../upstream_form.ts";
-import { Field, Select } from "./parts.tsx";
+import type { PageContext } from "../../page_context.ts";
+import { AUTH_STYLES } from "../../../core/types.ts";
+import { EMPTY_FORM, type UpstreamForm } from "../../upstream_form.ts";
+import { Field, Select } from "../../components/parts.tsx";
 
 export function UpstreamFields({ page, form, keyNeed }: {
   page: PageContext;

@@ -2,11 +2,11 @@
  * The form of one upstream that exists.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import { Layout } from "../components/layout.tsx";
-import { CsrfField, Recorded } from "../components/parts.tsx";
-import { UpstreamFields } from "../components/upstream_fields.tsx";
-import type { PageContext } from "../page_context.ts";
-import type { UpstreamForm } from "../upstream_form.ts";
+import { Layout } from "../../components/layout.tsx";
+import { CsrfField, Recorded } from "../../components/parts.tsx";
+import { UpstreamFields } from "./fields.tsx";
+import type { PageContext } from "../../page_context.ts";
+import type { UpstreamForm } from "../../upstream_form.ts";
 
 export function UpstreamEdit({ page, id, name, form, problem, isKeyRequired }: {
   page: PageContext;

@@ -3,12 +3,12 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordDetail, ReplayResult, UpstreamView } from "../../control/service.ts";
-import { Attempts } from "../components/attempts.tsx";
-import { isLong, Reply, Turns } from "../components/conversation.tsx";
-import { CutText } from "../components/cut_text.tsx";
-import { watchPath } from "../components/in_flight.tsx";
-import { Layout } from "../components/layout.tsx";
+import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/service.ts";
+import { Attempts } from "../../components/attempts.tsx";
+import { isLong, Reply, Turns } from "../../components/turns.tsx";
+import { CutText } from "../../components/cut_text.tsx";
+import { watchPath } from "../../components/in_flight.tsx";
+import { Layout } from "../../components/layout.tsx";
 import {
   CopyButton,
   CsrfField,
@@ -17,11 +17,11 @@ import {
   OutcomeChip,
   Recorded,
   Select,
-} from "../components/parts.tsx";
-import { ReplyDiff } from "../components/reply_diff.tsx";
-import { curlCommand } from "../curl.ts";
-import type { PageContext } from "../page_context.ts";
-import { conversationOf, pretty } from "../record_texts.ts";
+} from "../../components/parts.tsx";
+import { ReplyDiff } from "../../components/reply_diff.tsx";
+import { curlCommand } from "../../curl.ts";
+import type { PageContext } from "../../page_context.ts";
+import { conversationOf, pretty } from "../../record_texts.ts";
 
 export interface RecordProps {
   readonly page: PageContext;

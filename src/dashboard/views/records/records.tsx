@@ -2,9 +2,9 @@
  * The list of records: search, filters, and pages that are fetched as one scrolls.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordPage, RecordSummary, TokenView, UpstreamView } from "../../control/service.ts";
-import { Icon } from "../components/icons.tsx";
-import { Layout } from "../components/layout.tsx";
+import type { RecordPage, RecordSummary, TokenView, UpstreamView } from "../../../control/service.ts";
+import { Icon } from "../../components/icons.tsx";
+import { Layout } from "../../components/layout.tsx";
 import {
   type Choice,
   Empty,
@@ -15,16 +15,16 @@ import {
   outcomeText,
   Recorded,
   Select,
-} from "../components/parts.tsx";
-import { firstRequest } from "../curl.ts";
-import type { PageContext } from "../page_context.ts";
+} from "../../components/parts.tsx";
+import { firstRequest } from "../../curl.ts";
+import type { PageContext } from "../../page_context.ts";
 import {
   QUERY_NAMES,
   type QueryName,
   type ReadQuery,
   type RecordQuery,
   recordsPath,
-} from "../record_query.ts";
+} from "../../record_query.ts";
 
 export interface RecordsProps {
   readonly page: PageContext;
