@@ -6,13 +6,11 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import OpenAI from "openai";
+import { heading, print, printFields, printTable, type Row, write } from "./demo/terminal.ts";
+import { answerBroken, answerWorking, pause, WORDS } from "./demo/upstreams.ts";
 
 const LIMIT_MS = 60_000;
-const PAUSE_MS = 60;
 const QUESTION = "What do you do when an upstream is down?";
-const WORDS =
-  "I ask the next one, and you only notice that the answer came. Every word of it is in the database."
-    .split(/(?<= )/);
 
 const main = new URL("../main.ts", import.meta.url).href;
 
@@ -88,55 +86,6 @@ function startUpstream(answer: (request: Request) => Response | Promise<Response
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
   cleanups.push(() => server.shutdown());
   return `http://127.0.0.1:${server.addr.port}/v1`;
-}
-
-function answerBroken(): Response {
-  const error = { message: "The server is overloaded", type: "server_error", param: null, code: null };
-  return Response.json({ error }, { status: 503 });
-}
-
-async function answerWorking(request: Request): Promise<Response> {
-  if (request.method !== "POST") {
-    return Response.json({ object: "list", data: [{ id: "demo-model", object: "model", owned_by: "demo" }] });
-  }
-  const asked: unknown = await request.json();
-  const isStream = typeof asked === "object" && asked !== null && "stream" in asked && asked.stream === true;
-  if (isStream) {
-    return new Response(replyEvents(), { headers: { "content-type": "text/event-stream" } });
-  }
-  const message = { role: "assistant", content: WORDS.join("") };
-  return Response.json({
-    ...CHUNK,
-    object: "chat.completion",
-    choices: [{ index: 0, message, finish_reason: "stop" }],
-    usage: USAGE,
-  });
-}
-
-const CHUNK = { id: "chatcmpl-demo", object: "chat.completion.chunk", created: 0, model: "demo-model" };
-const USAGE = {
-  prompt_tokens: 11,
-  completion_tokens: WORDS.length,
-  total_tokens: 11 + WORDS.length,
-};
-
-/** The reply as an upstream streams it: one word at a time. */
-function replyEvents(): ReadableStream<Uint8Array> {
-  async function* events(): AsyncGenerator<string> {
-    for (const content of WORDS) {
-      yield event({ choices: [{ index: 0, delta: { content }, finish_reason: null }] });
-      await pause(PAUSE_MS);
-    }
-    yield event({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
-    yield event({ choices: [], usage: USAGE });
-    yield "data: [DONE]\n\n";
-  }
-  const event = (fields: object) => `data: ${JSON.stringify({ ...CHUNK, ...fields })}\n\n`;
-  return ReadableStream.from(events()).pipeThrough(new TextEncoderStream());
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /**
@@ -222,8 +171,6 @@ async function streamReply(client: OpenAI): Promise<string> {
   return reply;
 }
 
-type Row = Readonly<Record<string, unknown>>;
-
 async function readRecord(path: string): Promise<{ record: Row; attempts: readonly Row[] }> {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
@@ -267,38 +214,6 @@ function invite({ baseURL, token, database }: Running): void {
   print(`  -H "content-type: application/json" \\`);
   print(`  -d '{"model":"demo-model","stream":true,"messages":[{"role":"user","content":"hello"}]}'`);
   print(`sqlite3 -readonly ${database} "select id, outcome, response from records"`);
-}
-
-const isTerminal = Deno.stdout.isTerminal() && !Deno.noColor;
-
-function heading(text: string): void {
-  print(isTerminal ? `\n\x1b[1m${text}\x1b[0m` : `\n== ${text}`);
-}
-
-function print(line: string): void {
-  write(`${line}\n`);
-}
-
-function write(text: string): void {
-  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
-    rest = rest.subarray(Deno.stdout.writeSync(rest));
-  }
-}
-
-/** One field a line; what is empty is left out. */
-function printFields(row: Row): void {
-  const fields = Object.entries(row).filter(([, value]) => value !== null && value !== "");
-  const width = Math.max(...fields.map(([name]) => name.length));
-  for (const [name, value] of fields) print(`${name.padEnd(width)}  ${value}`);
-}
-
-function printTable(rows: readonly Row[]): void {
-  const names = Object.keys(rows[0] ?? {});
-  const lines = [names, ...rows.map((row) => names.map((name) => String(row[name] ?? "-")))];
-  const widths = names.map((_, at) => Math.max(...lines.map((cells) => cells[at]?.length ?? 0)));
-  for (const cells of lines) {
-    print(cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd());
-  }
 }
 
 async function run(args: readonly string[]): Promise<number> {

@@ -10,7 +10,7 @@ import { audit, unsettledCount } from "./soak/audit.ts";
 import { Books, runClients } from "./soak/clients.ts";
 import { printChecks, printScenarios, printTimeline } from "./soak/report.ts";
 import { editTables, RouterProcess, TOKEN } from "./soak/router_process.ts";
-import { Sampler } from "./soak/sampler.ts";
+import { type Sample, Sampler } from "./soak/sampler.ts";
 import { type Scenario, SCENARIOS, usualScenario } from "./soak/scenarios.ts";
 import { pause, Upstreams } from "./soak/upstreams.ts";
 import { judge, type Run } from "./soak/verdict.ts";
@@ -62,7 +62,44 @@ async function execute(
   console.log(`router ${router.pid}, ${options.clients} clients, ${options.minutes} minutes`);
   const books = new Books();
   const sampler = new Sampler(router, books);
+  const parts = { upstreams, router, books, sampler };
   const before = await sampler.sample();
+  await load(parts, options, interrupt);
+  if (interrupt.aborted) throw new SoakError(String(interrupt.reason));
+  if (router.exitCode !== null) {
+    throw new SoakError(`the router ended with ${router.exitCode}:\n${router.errorLines.join("\n")}`);
+  }
+  const { open, after } = await settle(parts, before);
+  const metrics = await router.metrics();
+  if (metrics === null) throw new SoakError("the router does not answer any more");
+  const exitCode = await router.stop();
+  const { wrongBodies, alertCount } = upstreams;
+  return {
+    books,
+    samples: sampler.samples,
+    before,
+    after,
+    metrics,
+    upstreams: { open, wrongBodies, alertCount },
+    audit: audit(router.database, books),
+    errorLines: router.errorLines,
+    exitCode,
+  };
+}
+
+interface Parts {
+  readonly upstreams: Upstreams;
+  readonly router: RouterProcess;
+  readonly books: Books;
+  readonly sampler: Sampler;
+}
+
+/** Clients, samples and edits until the time is up, the router has ended or the run is interrupted. */
+async function load(
+  { upstreams, router, books, sampler }: Parts,
+  options: Options,
+  interrupt: AbortSignal,
+): Promise<void> {
   const stop = new AbortController();
   const end = () => stop.abort();
   const timer = setTimeout(end, options.minutes * 60_000);
@@ -87,11 +124,13 @@ async function execute(
     interrupt.removeEventListener("abort", end);
     end();
   }
-  if (interrupt.aborted) throw new SoakError(String(interrupt.reason));
-  if (router.exitCode !== null) {
-    throw new SoakError(`the router ended with ${router.exitCode}:\n${router.errorLines.join("\n")}`);
-  }
+}
 
+/** Waits until no request is under way and the idle connections are closed; what then remains is judged. */
+async function settle(
+  { upstreams, router, sampler }: Parts,
+  before: Sample,
+): Promise<{ open: Upstreams["open"]; after: Sample }> {
   await eventually(async () => {
     const { inFlight } = await sampler.sample();
     return inFlight === 0 && upstreams.open.length === 0 && unsettledCount(router.database) === 0;
@@ -103,21 +142,7 @@ async function execute(
     after = await sampler.sample();
     return after.sockets <= before.sockets;
   }, SOCKETS_LIMIT_MS);
-  const metrics = await router.metrics();
-  if (metrics === null) throw new SoakError("the router does not answer any more");
-  const exitCode = await router.stop();
-  const { wrongBodies, alertCount } = upstreams;
-  return {
-    books,
-    samples: sampler.samples,
-    before,
-    after,
-    metrics,
-    upstreams: { open, wrongBodies, alertCount },
-    audit: audit(router.database, books),
-    errorLines: router.errorLines,
-    exitCode,
-  };
+  return { open, after };
 }
 
 /** Asks until the answer is yes, or the time is up: what is missing then shows in the checks. */

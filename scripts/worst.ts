@@ -60,64 +60,60 @@ async function answer({ body }: Request): Promise<Response> {
 function inputs(router: Router): Input[] {
   const host = `localhost:${router.port}`;
   const authorization = `authorization: Bearer ${router.token}\r\n`;
-  const head = (line: string, fields: string) =>
-    `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
-  const posted = (
-    name: string,
-    body: Uint8Array,
-    { path = "/v1/chat/completions", type = "application/json" } = {},
-  ) => ({
+  return [...headInputs(host, authorization), ...bodyInputs(host, authorization)];
+}
+
+/** Of a request's first line and header fields. */
+function headInputs(host: string, authorization: string): Input[] {
+  const login = (name: string, fields: string, { line = "GET /admin/login", body = "" } = {}): Input => ({
     name,
-    request: [
-      head(`POST ${path}`, `${authorization}content-type: ${type}\r\ncontent-length: ${body.length}\r\n`),
-      body,
-    ],
-    afterMs: INDEXING_MS,
-  });
-  const login = (name: string, fields: string, line = "GET /admin/login", body = "") => ({
-    name,
-    request: [head(line, `accept: text/html\r\nsec-fetch-site: same-origin\r\n${fields}`), body],
+    request: [head(host, line, `accept: text/html\r\nsec-fetch-site: same-origin\r\n${fields}`), body],
     afterMs: 0,
   });
+  const posted = { line: "POST /admin/login", body: "x" };
+  const typeWith = (blanks: number): string =>
+    `content-type: multipart/form-data; ${" ".repeat(blanks)}x\r\ncontent-length: 1\r\n`;
+  return [
+    login("login: Accept-Language of 60 KB", `accept-language: en${" ".repeat(60_000)}x\r\n`),
+    login("login: Accept-Language of 7 KB", `accept-language: en${" ".repeat(7_000)}x\r\n`),
+    login("login: Content-Type of 50 KB", typeWith(50_000), posted),
+    login("login: Content-Type of 7 KB", typeWith(7_000), posted),
+    login("a path of 60 KB", authorization, { line: `GET /v1/models/${"eyJ".repeat(20_000)}` }),
+  ];
+}
+
+/** Of what clients post. */
+function bodyInputs(host: string, authorization: string): Input[] {
+  const posted = (
+    name: string,
+    body: string | Uint8Array,
+    { path = "/v1/chat/completions", type = "application/json" } = {},
+  ): Input => {
+    const bytes = typeof body === "string" ? encoder.encode(body) : body;
+    const fields = `${authorization}content-type: ${type}\r\ncontent-length: ${bytes.length}\r\n`;
+    return { name, request: [head(host, `POST ${path}`, fields), bytes], afterMs: INDEXING_MS };
+  };
   const message = (content: string) => JSON.stringify({ model: "m", messages: [{ role: "user", content }] });
   const part = `--b\r\ncontent-disposition: form-data; name="f"; filename="x"\r\ncontent-type: a${
     " ".repeat(8000)
   }b\r\n\r\nx\r\n`;
   const form = { path: "/v1/files", type: "multipart/form-data; boundary=b" };
   const dashes = { path: "/v1/files", type: `multipart/form-data; boundary=${"-".repeat(198)}x` };
-  const blanks = " ".repeat(50_000);
   return [
-    login("login: Accept-Language of 60 KB", `accept-language: en${" ".repeat(60_000)}x\r\n`),
-    login("login: Accept-Language of 7 KB", `accept-language: en${" ".repeat(7_000)}x\r\n`),
-    login(
-      "login: Content-Type of 50 KB",
-      `content-type: multipart/form-data; ${blanks}x\r\ncontent-length: 1\r\n`,
-      "POST /admin/login",
-      "x",
-    ),
-    login(
-      "login: Content-Type of 7 KB",
-      `content-type: multipart/form-data; ${" ".repeat(7_000)}x\r\ncontent-length: 1\r\n`,
-      "POST /admin/login",
-      "x",
-    ),
-    login("a path of 60 KB", authorization, `GET /v1/models/${"eyJ".repeat(20_000)}`),
-    posted("a form of 0.8 MB, 100 heads of blanks", encoder.encode(`${part.repeat(100)}--b--\r\n`), form),
+    posted("a form of 0.8 MB, 100 heads of blanks", `${part.repeat(100)}--b--\r\n`, form),
     posted("a form of 8 MiB of its own boundary's beginning", new Uint8Array(8 * MIB).fill(0x2d), dashes),
-    posted(
-      "a model's name of 200 KB",
-      encoder.encode(JSON.stringify({ model: "eyJ".repeat(66_000), messages: [] })),
-    ),
-    posted("a prompt of 1 MB of combining marks", encoder.encode(message("\u0301\u0316".repeat(250_000)))),
-    posted(
-      "a prompt of 1 MB of halfwidth voicing marks",
-      encoder.encode(message("\uff9e\u0316".repeat(200_000))),
-    ),
+    posted("a model's name of 200 KB", JSON.stringify({ model: "eyJ".repeat(66_000), messages: [] })),
+    posted("a prompt of 1 MB of combining marks", message("\u0301\u0316".repeat(250_000))),
+    posted("a prompt of 1 MB of halfwidth voicing marks", message("\uff9e\u0316".repeat(200_000))),
     posted(
       "a JSON body of 62 MiB of empty objects",
-      encoder.encode(`{"model":"m","messages":[${"{},".repeat(62 * MIB / 3)}{}]}`),
+      `{"model":"m","messages":[${"{},".repeat(62 * MIB / 3)}{}]}`,
     ),
   ];
+}
+
+function head(host: string, line: string, fields: string): string {
+  return `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
 }
 
 /** Sends the request and waits for the end of the answer, and of the work behind it. */
