@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { FaultTable } from "../support/fault_table.ts";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
-import { RawUpstream, readRequest, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { RawUpstream, readRequest } from "../support/raw_upstream.ts";
 import { eventually, Router } from "../support/router.ts";
 import {
   chatEvent,

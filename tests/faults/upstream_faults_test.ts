@@ -7,7 +7,8 @@
 import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import { FaultTable } from "../support/fault_table.ts";
-import { Blackhole, RawUpstream, resetAfter, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { Blackhole, RawUpstream, resetAfter } from "../support/raw_upstream.ts";
 import { Router } from "../support/router.ts";
 import { SELF_SIGNED } from "../support/self_signed.ts";
 import {

@@ -1,6 +1,7 @@
 /** Connections to upstreams: kept, used again, and what happens when one closes just as it is used again. */
 import assert from "node:assert/strict";
-import { type ConnectionScript, RawUpstream, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { type ConnectionScript, RawUpstream } from "../support/raw_upstream.ts";
 import { eventually, Router } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, hang, type Script, stream } from "../support/upstream.ts";
 

@@ -1,7 +1,8 @@
 /** What an upstream says of its reply's length, and what the client gets; what is left on its connection afterwards. */
 import assert from "node:assert/strict";
 import { isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
-import { type ConnectionScript, RawUpstream, readRequest, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { type ConnectionScript, RawUpstream, readRequest } from "../support/raw_upstream.ts";
 import { eventually, Router, TEST_TOKEN } from "../support/router.ts";
 
 const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));

@@ -2,6 +2,7 @@
  * A scripted upstream over raw sockets on 127.0.0.1: it can do everything right, and everything wrong.
  */
 import { Buffer } from "node:buffer";
+import { closeQuietly, ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
 
 /** One request as it arrived on the wire. */
 export interface ReceivedRequest {
@@ -27,22 +28,17 @@ export type Script = (request: ReceivedRequest, wire: Wire) => Promise<void> | v
 
 export class FakeUpstream implements AsyncDisposable {
   readonly requests: ReceivedRequest[] = [];
-  readonly #listener: Deno.TcpListener;
-  readonly #connections = new Set<Deno.TcpConn>();
-  readonly #tasks = new Set<Promise<void>>();
-  readonly #accepting: Promise<void>;
+  readonly #server: ConnectionServer<Deno.TcpConn>;
   #script: Script;
-  #acceptedCount = 0;
   #waiters: { count: number; resolve: () => void }[] = [];
 
   constructor(script: Script) {
     this.#script = script;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    this.#accepting = this.#accept();
+    this.#server = new ConnectionServer(Deno.listen(LOOPBACK), (connection) => this.#serve(connection));
   }
 
   get port(): number {
-    return this.#listener.addr.port;
+    return this.#server.port;
   }
 
   /** Base URL for `add --endpoint`. */
@@ -52,12 +48,12 @@ export class FakeUpstream implements AsyncDisposable {
 
   /** Connections that are open now. */
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#server.connectionCount;
   }
 
   /** Connections that were ever made. */
   get acceptedCount(): number {
-    return this.#acceptedCount;
+    return this.#server.acceptedCount;
   }
 
   set script(script: Script) {
@@ -71,27 +67,7 @@ export class FakeUpstream implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const connection of this.#connections) closeQuietly(connection);
-    await Promise.allSettled(this.#tasks);
-  }
-
-  async #accept(): Promise<void> {
-    try {
-      for await (const connection of this.#listener) {
-        this.#connections.add(connection);
-        this.#acceptedCount++;
-        const task = this.#serve(connection).finally(() => {
-          closeQuietly(connection);
-          this.#connections.delete(connection);
-          this.#tasks.delete(task);
-        });
-        this.#tasks.add(task);
-      }
-    } catch {
-      // The listener was closed.
-    }
+    await this.#server[Symbol.asyncDispose]();
   }
 
   async #serve(connection: Deno.TcpConn): Promise<void> {
@@ -118,10 +94,7 @@ export class FakeUpstream implements AsyncDisposable {
       });
       let isClosed = false;
       const running = this.#script(request, {
-        write: async (data) => {
-          const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-          for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-        },
+        write: (data) => writeAll(connection, data),
         close: () => {
           isClosed = true;
           closeQuietly(connection);
@@ -136,14 +109,6 @@ export class FakeUpstream implements AsyncDisposable {
       }
       if (isClosed) return;
     }
-  }
-}
-
-function closeQuietly(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }
 
