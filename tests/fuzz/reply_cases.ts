@@ -3,6 +3,7 @@
  *
  * Pure. Text is Latin-1, as on the wire.
  */
+import { chunked, type ChunkOddities } from "./chunked.ts";
 import { Random, utf8 } from "./random.ts";
 
 export interface ReplyCase {
@@ -95,7 +96,7 @@ function draftOf(random: Random, method: ReplyCase["method"]): Draft {
   if (framing === "length") draft.fields.push(["Content-Length", String(content.length)]);
   else if (framing === "chunked") {
     draft.fields.push(["Transfer-Encoding", "chunked"]);
-    draft.body = chunked(content, random, false);
+    draft.body = chunked(content, random, null);
   } else draft.ends = true;
   return draft;
 }
@@ -119,48 +120,36 @@ const CONTENTS: readonly ((random: Random) => [type: string, content: string])[]
   (random) => ["application/json", `{"data":"${"d".repeat(120_000 + random.below(30_000))}"}`],
 ];
 
-function chunked(content: string, random: Random, isOdd: boolean): string {
-  let text = "";
-  for (let at = 0; at < content.length;) {
-    const size = Math.min(content.length - at, 1 + random.below(content.length));
-    const hex = size.toString(16);
-    const isHere = isOdd && random.isLucky(0.5);
-    text += isHere ? random.pick(SIZE_LINES)(hex) : `${hex}\r\n`;
-    text += content.slice(at, at + size);
-    text += isHere && random.isLucky(0.3) ? random.pick(["\n", "", "X\r\n", "\r"]) : "\r\n";
-    at += size;
-  }
-  return text + (isOdd && random.isLucky(0.5) ? random.pick(LAST_CHUNKS) : "0\r\n\r\n");
-}
-
-const SIZE_LINES: readonly ((hex: string) => string)[] = [
-  (hex) => `0${hex}\r\n`,
-  (hex) => `${hex};name=value\r\n`,
-  (hex) => `${hex};name="a\x1b[2Jb"\r\n`,
-  (hex) => `${hex};\xe9\r\n`,
-  (hex) => `${hex};${"e".repeat(900)}\r\n`,
-  (hex) => `${hex} \r\n`,
-  (hex) => `0x${hex}\r\n`,
-  (hex) => `+${hex}\r\n`,
-  (hex) => `-${hex}\r\n`,
-  (hex) => `${hex}\n`,
-  (hex) => `${hex}0\r\n`,
-  () => "ffffffffffffffff\r\n",
-  () => "g\r\n",
-  () => "\r\n",
-];
-
-const LAST_CHUNKS = [
-  "0\r\n",
-  "00\r\n\r\n",
-  "0;x\r\n\r\n",
-  "0\r\nX-Trailer: t\r\n\r\n",
-  "0\r\nContent-Length: 3\r\n\r\n",
-  "0\r\nbad trailer\r\n\r\n",
-  "0\n\n",
-  "",
-  "x",
-];
+const ODDITIES: ChunkOddities = {
+  lineEnds: ["\n", "", "X\r\n", "\r"],
+  sizeLines: [
+    (hex) => `0${hex}\r\n`,
+    (hex) => `${hex};name=value\r\n`,
+    (hex) => `${hex};name="a\x1b[2Jb"\r\n`,
+    (hex) => `${hex};\xe9\r\n`,
+    (hex) => `${hex};${"e".repeat(900)}\r\n`,
+    (hex) => `${hex} \r\n`,
+    (hex) => `0x${hex}\r\n`,
+    (hex) => `+${hex}\r\n`,
+    (hex) => `-${hex}\r\n`,
+    (hex) => `${hex}\n`,
+    (hex) => `${hex}0\r\n`,
+    () => "ffffffffffffffff\r\n",
+    () => "g\r\n",
+    () => "\r\n",
+  ],
+  lastChunks: [
+    "0\r\n",
+    "00\r\n\r\n",
+    "0;x\r\n\r\n",
+    "0\r\nX-Trailer: t\r\n\r\n",
+    "0\r\nContent-Length: 3\r\n\r\n",
+    "0\r\nbad trailer\r\n\r\n",
+    "0\n\n",
+    "",
+    "x",
+  ],
+};
 
 const LENGTHS: readonly ((length: number) => string)[] = [
   (length) => String(length),
@@ -193,7 +182,7 @@ const FRAMING: readonly Quirk[] = [
   (draft, random) => draft.fields.push(["content-length", random.pick(LENGTHS)(draft.content.length)]),
   (draft, random) => draft.fields.unshift(["Content-Length", random.pick(LENGTHS)(draft.content.length)]),
   (draft, random) => {
-    draft.body = chunked(draft.content, random, true);
+    draft.body = chunked(draft.content, random, ODDITIES);
     draft.fields.push(["Transfer-Encoding", "chunked"]);
   },
   (draft, random) =>

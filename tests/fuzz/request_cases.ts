@@ -3,8 +3,9 @@
  *
  * Pure. Text is Latin-1, as on the wire.
  */
+import { chunked } from "./chunked.ts";
 import { Random, utf8 } from "./random.ts";
-import { chunked, type Draft, FAMILIES } from "./request_quirks.ts";
+import { type Draft, FAMILIES, ODDITIES } from "./request_quirks.ts";
 
 export interface RequestCase {
   readonly number: number;
@@ -62,7 +63,7 @@ function draftOf(
     if (framing === "length") draft.fields.push(["Content-Length", String(draft.content.length)]);
     else {
       draft.fields.push(["Transfer-Encoding", "chunked"]);
-      draft.body = chunked(draft.content, random, random.isLucky(0.4));
+      draft.body = chunked(draft.content, random, random.isLucky(0.4) ? ODDITIES : null);
     }
   }
   if (isLast && random.isLucky(0.5)) draft.fields.push(["Connection", "close"]);

@@ -3,6 +3,7 @@
  *
  * Pure. Text is Latin-1, as on the wire.
  */
+import { chunked, type ChunkOddities } from "./chunked.ts";
 import { type Random, utf8 } from "./random.ts";
 
 /** A request under construction. */
@@ -19,68 +20,55 @@ export interface Draft {
 
 type Quirk = (draft: Draft, random: Random) => void;
 
-/** A body in chunks; with oddities where that is asked for. */
-export function chunked(content: string, random: Random, isOdd: boolean): string {
-  let text = "";
-  for (let at = 0; at < content.length;) {
-    const size = Math.min(content.length - at, 1 + random.below(content.length));
-    const hex = size.toString(16);
-    const isHere = isOdd && random.isLucky(0.5);
-    text += isHere ? random.pick(SIZE_LINES)(hex) : `${hex}\r\n`;
-    text += content.slice(at, at + size);
-    text += isHere && random.isLucky(0.3) ? random.pick(["\n", "\r", "", "\r\n\r\n", " \r\n"]) : "\r\n";
-    at += size;
-  }
-  if (!isOdd || random.isLucky(0.5)) return `${text}0\r\n\r\n`;
-  return text + random.pick(LAST_CHUNKS);
-}
-
-const SIZE_LINES: readonly ((hex: string) => string)[] = [
-  (hex) => `00${hex}\r\n`,
-  (hex) => `${"0".repeat(20)}${hex}\r\n`,
-  (hex) => `0x${hex}\r\n`,
-  (hex) => `+${hex}\r\n`,
-  (hex) => `-${hex}\r\n`,
-  (hex) => `${hex}_\r\n`,
-  (hex) => ` ${hex}\r\n`,
-  (hex) => `${hex} \r\n`,
-  (hex) => `${hex}\t\r\n`,
-  (hex) => `${hex}\x0b\r\n`,
-  (hex) => `${hex}\n`,
-  (hex) => `${hex}\r`,
-  (hex) => `${hex};name\r\n`,
-  (hex) => `${hex};name=value;other="quoted"\r\n`,
-  (hex) => `${hex};name="\r\n`,
-  (hex) => `${hex};\n\r\n`,
-  (hex) => `${hex};a\nb\r\n`,
-  (hex) => `${hex};\x00\r\n`,
-  (hex) => `${hex};\xff\r\n`,
-  (hex) => `${hex};${"e".repeat(2000)}\r\n`,
-  (hex) => `${hex},\r\n`,
-  (hex) => `1${"0".repeat(15)}${hex}\r\n`,
-  (hex) => `${hex.toUpperCase()}\r\n`,
-  () => "\r\n",
-  () => "z\r\n",
-];
-
-const LAST_CHUNKS: readonly string[] = [
-  "000\r\n\r\n",
-  "0;name=value\r\n\r\n",
-  "0 \r\n\r\n",
-  "0x0\r\n\r\n",
-  "0\n\n",
-  "0\r\n",
-  "0\r\n\n",
-  "",
-  "0\r\nTrailer-Word: w\r\n\r\n",
-  "0\r\nContent-Length: 40\r\n\r\n",
-  "0\r\nTransfer-Encoding: chunked\r\n\r\n",
-  "0\r\nHost: other.example\r\n\r\n",
-  "0\r\n folded: x\r\n\r\n",
-  "0\r\nno colon\r\n\r\n",
-  "0\r\nbad name : x\r\n\r\n",
-  `0\r\nTrailer-Word: ${"t".repeat(20_000)}\r\n\r\n`,
-];
+/** What is odd about chunks that readers may take differently. */
+export const ODDITIES: ChunkOddities = {
+  lineEnds: ["\n", "\r", "", "\r\n\r\n", " \r\n"],
+  sizeLines: [
+    (hex) => `00${hex}\r\n`,
+    (hex) => `${"0".repeat(20)}${hex}\r\n`,
+    (hex) => `0x${hex}\r\n`,
+    (hex) => `+${hex}\r\n`,
+    (hex) => `-${hex}\r\n`,
+    (hex) => `${hex}_\r\n`,
+    (hex) => ` ${hex}\r\n`,
+    (hex) => `${hex} \r\n`,
+    (hex) => `${hex}\t\r\n`,
+    (hex) => `${hex}\x0b\r\n`,
+    (hex) => `${hex}\n`,
+    (hex) => `${hex}\r`,
+    (hex) => `${hex};name\r\n`,
+    (hex) => `${hex};name=value;other="quoted"\r\n`,
+    (hex) => `${hex};name="\r\n`,
+    (hex) => `${hex};\n\r\n`,
+    (hex) => `${hex};a\nb\r\n`,
+    (hex) => `${hex};\x00\r\n`,
+    (hex) => `${hex};\xff\r\n`,
+    (hex) => `${hex};${"e".repeat(2000)}\r\n`,
+    (hex) => `${hex},\r\n`,
+    (hex) => `1${"0".repeat(15)}${hex}\r\n`,
+    (hex) => `${hex.toUpperCase()}\r\n`,
+    () => "\r\n",
+    () => "z\r\n",
+  ],
+  lastChunks: [
+    "000\r\n\r\n",
+    "0;name=value\r\n\r\n",
+    "0 \r\n\r\n",
+    "0x0\r\n\r\n",
+    "0\n\n",
+    "0\r\n",
+    "0\r\n\n",
+    "",
+    "0\r\nTrailer-Word: w\r\n\r\n",
+    "0\r\nContent-Length: 40\r\n\r\n",
+    "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "0\r\nHost: other.example\r\n\r\n",
+    "0\r\n folded: x\r\n\r\n",
+    "0\r\nno colon\r\n\r\n",
+    "0\r\nbad name : x\r\n\r\n",
+    `0\r\nTrailer-Word: ${"t".repeat(20_000)}\r\n\r\n`,
+  ],
+};
 
 /** A field of the framing, or a new one in its place. */
 function framingField(draft: Draft): [name: string, value: string] {
@@ -178,7 +166,7 @@ const FRAMING: readonly Quirk[] = [
   (draft, random) => draft.fields.push([random.pick(SPELLINGS)("Transfer-Encoding"), "chunked"]),
   (draft) => draft.fields.push(["Connection", "Content-Length, Transfer-Encoding"]),
   (draft, random) => {
-    draft.body = chunked(draft.content, random, true);
+    draft.body = chunked(draft.content, random, ODDITIES);
     const field = framingField(draft);
     field[0] = "Transfer-Encoding";
     field[1] = "chunked";
