@@ -1,5 +1,5 @@
 /**
- * The frame of every view: head, navigation, notices, the place for content.
+ * The frame of every view: header, navigation, notices, content.
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
@@ -22,7 +22,7 @@ const VIEWS: readonly { readonly name: ViewName; readonly href: string; readonly
   { name: "settings", href: "/admin/settings", label: "navSettings" },
 ];
 
-/** Keeps htmx within the content security policy, and what was recorded out of the browser's storage. */
+/** Keeps htmx within the content security policy, and recorded data out of the browser's storage. */
 const HTMX_SETTINGS = {
   allowEval: false,
   allowScriptTags: false,

@@ -1,7 +1,7 @@
 /**
  * The page: every view below `/admin`, drawn on the server.
  *
- * Owns which address shows what. Asks the service for everything, and knows nothing of login and guards.
+ * Owns which URL shows which view. Gets all data from the service; must not handle login or access checks.
  */
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -72,7 +72,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   };
 }
 
-/** A person looks; programs and htmx get the error as JSON. */
+/** A browser navigates; programs and htmx get the error as JSON. */
 function wantsPage(c: Context<AdminEnv>): boolean {
   return !c.req.path.startsWith("/admin/api") && (c.req.header("accept") ?? "").includes("text/html");
 }

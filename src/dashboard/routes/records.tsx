@@ -1,5 +1,5 @@
 /**
- * The addresses below `/admin/records`.
+ * The routes below `/admin/records`.
  */
 import { type Context, Hono } from "hono";
 import type { RecordDetail } from "../../control/service.ts";
@@ -50,7 +50,7 @@ async function list(c: AdminContext, { service, now }: ViewDeps): Promise<Respon
   const read = readQuery(parameters, { m: page.m, nowMs: now() });
   const before = /^\d{1,15}$/.exec(parameters.get("before") ?? "")?.[0];
   const path = recordsPath(read.query, before === undefined ? {} : { before });
-  // A form sends its empty fields too; the address that people keep has only what matters.
+  // A form sends its empty fields too; the URL that people see leaves them out.
   if (page.isPartial) {
     if (before === undefined) c.header("hx-push-url", path);
   } else if ([...parameters.values()].includes("")) return c.redirect(path, 303);
@@ -96,7 +96,7 @@ function requestFile(c: AdminContext, { record }: RecordDetail): Response {
   return c.body(record.body ?? "");
 }
 
-/** A text that the page has cut. */
+/** A text that the page shows only in part. */
 function wholeText(c: AdminContext, { now }: ViewDeps, { record }: RecordDetail): Answer {
   const key = c.req.param("key") ?? "";
   const text = findText(record, key);
@@ -108,7 +108,7 @@ function wholeText(c: AdminContext, { now }: ViewDeps, { record }: RecordDetail)
   );
 }
 
-/** The turns of a long conversation that the page has folded away. */
+/** The folded turns of a long conversation. */
 function middleTurns(c: AdminContext, { now }: ViewDeps, { record }: RecordDetail): Answer {
   const turns = conversationOf(record)?.turns ?? [];
   const [from, to] = foldedTurns(turns.length) ?? [0, 0];

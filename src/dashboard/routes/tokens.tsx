@@ -1,5 +1,5 @@
 /**
- * The addresses below `/admin/tokens`.
+ * The routes below `/admin/tokens`.
  */
 import { type Context, Hono } from "hono";
 import type { AdminEnv } from "../../http/admin/auth.ts";
@@ -18,7 +18,7 @@ export function tokenRoutes(deps: ViewDeps): Hono<AdminEnv> {
   routes.post("/", async (c) => {
     const name = await nameOf(c);
     try {
-      // Not after a redirect: the secret is shown by this answer and by no other.
+      // No redirect: only this response shows the secret.
       return await list(c, deps, { made: await deps.service.addToken(name) });
     } catch (error) {
       return await list(c, deps, { problem: problemOf(c, error), name });

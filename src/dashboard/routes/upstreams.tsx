@@ -1,5 +1,5 @@
 /**
- * The addresses below `/admin/upstreams`.
+ * The routes below `/admin/upstreams`.
  */
 import { type Context, Hono } from "hono";
 import type { UpstreamInput, UpstreamView } from "../../control/service.ts";
@@ -96,7 +96,7 @@ async function save(c: AdminContext, deps: ViewDeps, upstream: UpstreamView): Pr
   return c.redirect(`/admin/upstreams?done=saved#upstream-${upstream.id}`, 303);
 }
 
-/** @throws RouterError (400) with the reason why the form cannot be understood. */
+/** @throws RouterError (400) when the form is invalid, with the reason */
 function inputOf(c: AdminContext, { now }: ViewDeps, form: UpstreamForm): UpstreamInput {
   const input = toInput(form, pageContext(c, now()).m);
   if ("problem" in input) throw new RouterError(400, "invalid_request", input.problem);

@@ -10,10 +10,10 @@ import type { PageContext } from "../page_context.ts";
 export interface TokensProps {
   readonly page: PageContext;
   readonly tokens: readonly TokenView[];
-  /** The one that was just made. */
+  /** The token that was just made. */
   readonly made: { readonly name: string; readonly secret: string } | null;
   readonly problem: string | null;
-  /** What was typed, when it was refused. */
+  /** The rejected input, to be shown again. */
   readonly name: string;
 }
 
@@ -49,7 +49,7 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
   );
 }
 
-/** The only time that its secret is shown. */
+/** Shows the secret; this happens only once. */
 function MadeToken({ page, made }: {
   page: PageContext;
   made: NonNullable<TokensProps["made"]>;

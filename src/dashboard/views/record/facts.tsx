@@ -1,5 +1,5 @@
 /**
- * What is known of a record beside its texts, as a list of terms and values.
+ * Everything about a record except its texts, as a description list.
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
@@ -121,7 +121,7 @@ function ClientFacts({ page: { m }, record }: FactsProps): JSX.Element {
   );
 }
 
-/** Nothing where nothing is known. */
+/** Renders nothing when the value is unknown. */
 function Fact({ label, children }: { label: string; children: Child }): JSX.Element | null {
   const parts = [children].flat().filter((each) => each !== null && each !== undefined);
   if (parts.length === 0) return null;

@@ -1,5 +1,5 @@
 /**
- * What the sections of a record are drawn from.
+ * The data that the sections of a record show.
  */
 import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/service.ts";
 import type { PageContext } from "../../page_context.ts";
@@ -8,13 +8,13 @@ export interface RecordProps {
   readonly page: PageContext;
   readonly detail: RecordDetail;
   readonly upstreams: readonly UpstreamView[];
-  /** Of a replay that was just made. */
+  /** The replay that was just made. */
   readonly replay: { readonly upstreamId: number | null; readonly result: ReplayResult } | null;
   readonly problem: string | null;
-  /** Key of the text that is wanted whole. */
+  /** Key of the text to show whole. */
   readonly wholeKey: string | null;
   readonly areAllTurnsShown: boolean;
 }
 
-/** Raw texts are cut at this many characters until the whole is asked for. */
+/** Characters of a raw text that are shown at first. */
 export const RAW_LIMIT = 6_000;

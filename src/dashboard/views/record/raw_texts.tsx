@@ -1,5 +1,5 @@
 /**
- * The request as a command, and both texts as they were sent.
+ * The request as a curl command, and both raw texts.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { CutText } from "../../components/cut_text.tsx";

@@ -1,5 +1,5 @@
 /**
- * Searching and filtering the list: the form, and what it is filtered by at present.
+ * Searching and filtering the list: the form, and the active filters.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../../control/service.ts";
@@ -47,7 +47,7 @@ export function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX
   );
 }
 
-/** The other statuses can be typed into the address; these are what one looks for. */
+/** The statuses that people look for; others can be typed into the URL. */
 const STATUSES = ["2", "4", "5", "400", "401", "403", "404", "429", "499", "500", "502", "503", "504"];
 
 function FilterFields(
@@ -96,7 +96,7 @@ function FilterFields(
   );
 }
 
-/** The one that is filtered by is there even when its token was revoked. */
+/** Includes the selected client even when its token was revoked. */
 function clientNames(tokens: readonly TokenView[], wanted: string): string[] {
   const names = tokens.map(({ name }) => name);
   return wanted === "" || names.includes(wanted) ? names : [...names, wanted];

@@ -1,5 +1,5 @@
 /**
- * The rows of the list, and the link that fetches older ones as one scrolls.
+ * The rows of the list, and the link that loads older ones on scrolling.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { RecordSummary } from "../../../control/service.ts";
@@ -12,7 +12,7 @@ import type { RecordsProps } from "./props.ts";
 export function RecordList(props: RecordsProps): JSX.Element {
   const { page, records, read, isContinued } = props;
   const { m } = page;
-  // Older ones may match all the same: one page looks at so many records only.
+  // An empty page is not the end: one page scans a limited number of records, and older ones may still match.
   const isNone = records.records.length === 0 && records.nextBeforeId === null;
   if (isNone && !isContinued) return <NoRecords {...props} />;
   return (
@@ -100,7 +100,7 @@ function ReplyStart({ record }: { record: RecordSummary }): JSX.Element {
   );
 }
 
-/** A link to the next page, which htmx follows when it comes into sight and replaces by the next rows. */
+/** A link to the next page, which htmx follows when it becomes visible and replaces with the next rows. */
 function OlderRow({ page, query, nextBeforeId }: {
   page: PageContext;
   query: RecordQuery;

@@ -1,5 +1,5 @@
 /**
- * What the parts of the list of records are drawn from.
+ * The data that the parts of the list of records show.
  */
 import type { RecordPage, TokenView, UpstreamView } from "../../../control/service.ts";
 import type { PageContext } from "../../page_context.ts";

@@ -1,5 +1,5 @@
 /**
- * The list of records: search, filters, and pages that are fetched as one scrolls.
+ * The list of records: search, filters, and pages that are loaded on scrolling.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout } from "../../components/layout.tsx";

@@ -1,5 +1,5 @@
 /**
- * The form of one upstream that exists.
+ * The form of an existing upstream.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout } from "../../components/layout.tsx";
@@ -14,7 +14,7 @@ export function UpstreamEdit({ page, id, name, form, problem, isKeyRequired }: {
   name: string;
   form: UpstreamForm;
   problem: string | null;
-  /** The key was left out, and is needed. */
+  /** The key was left empty but is required. */
   isKeyRequired: boolean;
 }): JSX.Element {
   const { m } = page;

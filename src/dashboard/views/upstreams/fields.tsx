@@ -10,7 +10,7 @@ import { Field, Select } from "../../components/parts.tsx";
 interface FieldsProps {
   readonly page: PageContext;
   readonly form: UpstreamForm;
-  /** `new`: one is needed; `kept`: an empty field keeps the present one; `again`: it must be typed once more. */
+  /** `new`: required; `kept`: an empty field keeps the current key; `again`: must be typed again. */
   readonly keyNeed: "new" | "kept" | "again";
 }
 

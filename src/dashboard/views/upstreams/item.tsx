@@ -1,5 +1,5 @@
 /**
- * One upstream of the list: its place, its state, and what can be done with it.
+ * One upstream of the list: its place, its state, and the actions on it.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
@@ -42,7 +42,7 @@ export function UpstreamItem({ page, upstream, upstreams, stats, tested }: Upstr
   );
 }
 
-/** The handle to drag it by, its place, and a step up or down. */
+/** The drag handle, the place, and the buttons to move up and down. */
 function Order(
   { page, upstream: { id, name, place }, count }: UpstreamProps & { count: number },
 ): JSX.Element {
@@ -166,7 +166,7 @@ function Actions({ page, upstream }: UpstreamProps): JSX.Element {
   );
 }
 
-/** Which one a button means, for who hears the page. */
+/** The upstream that a button is about, for screen readers. */
 function OfUpstream({ name }: { name: string }): JSX.Element {
   return (
     <span class="visually-hidden">

@@ -1,5 +1,5 @@
 /**
- * What the list of upstreams is drawn from.
+ * The data that the list of upstreams shows.
  */
 import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
 import type { PageContext } from "../../page_context.ts";
@@ -13,6 +13,6 @@ export interface UpstreamsProps {
   /** The result of a test that was just made. */
   readonly tested: { readonly id: number; readonly result: UpstreamTest } | null;
   readonly problem: string | null;
-  /** What was typed into the form for a new one. */
+  /** The current input of the form for a new one. */
   readonly form: UpstreamForm;
 }

@@ -1,5 +1,5 @@
 /**
- * The upstreams in order of trial: state, test, order, and the form for one more.
+ * The upstreams in the order they are tried: state, test, order, and the form to add one.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout } from "../../components/layout.tsx";
