@@ -1,8 +1,8 @@
 /**
- * Shows the main job on an empty machine: a broken upstream, a working one, the real router in front of them.
+ * Shows failover on any machine: a broken upstream, a working one, and the real router in front of them.
  *
- * Owns two pretend upstreams, a temporary folder and one process of the real program, and leaves none of
- * them behind. Must need neither a key nor the network, and says so when what it shows is not what it should be.
+ * Owns two simulated upstreams, a temporary folder and one process of the real program, and cleans all of
+ * them up. Must need neither a key nor the network, and fails when the result is not the expected one.
  */
 import { DatabaseSync } from "node:sqlite";
 import OpenAI from "openai";
@@ -14,12 +14,12 @@ const QUESTION = "What do you do when an upstream is down?";
 
 const main = new URL("../main.ts", import.meta.url).href;
 
-/** What the demo has to say to itself when something is missing. */
+/** A failure with a message for the user. */
 class DemoError extends Error {
   override readonly name = "DemoError";
 }
 
-/** The parts that must be stopped, in reverse order. */
+/** What to stop or remove at the end, in reverse order. */
 const cleanups: (() => Promise<void> | void)[] = [];
 let isStopping = false;
 
@@ -34,7 +34,7 @@ async function cleanUp(): Promise<void> {
   }
 }
 
-/** What is running when everything has been shown. */
+/** The router that is still running at the end of the demo. */
 interface Running {
   readonly baseURL: string;
   readonly token: string;
@@ -81,7 +81,7 @@ async function demo(): Promise<Running> {
   return { baseURL, token, database };
 }
 
-/** Starts a pretend upstream on a free port and returns its base URL. */
+/** Starts a simulated upstream on a free port and returns its base URL. */
 function startUpstream(answer: (request: Request) => Response | Promise<Response>): string {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
   cleanups.push(() => server.shutdown());
@@ -89,8 +89,8 @@ function startUpstream(answer: (request: Request) => Response | Promise<Response
 }
 
 /**
- * The real program, with none of the caller's settings.
- * @throws DemoError when the demo is being stopped: what starts now would stay
+ * The real program, without the caller's settings.
+ * @throws DemoError when the demo is being stopped: a process started now would be left behind
  */
 function program(args: readonly string[]): Deno.Command {
   if (isStopping) throw new DemoError("stopped");
@@ -128,7 +128,7 @@ async function startRouter(flags: readonly string[]): Promise<string> {
     try {
       child.kill("SIGTERM");
     } catch {
-      // It has ended already: Ctrl-C reaches it too.
+      // It has already ended: Ctrl-C reaches it too.
     }
     await child.status;
     await Promise.all([reading, errors]);
@@ -174,7 +174,7 @@ async function streamReply(client: OpenAI): Promise<string> {
 async function readRecord(path: string): Promise<{ record: Row; attempts: readonly Row[] }> {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
-    // The row is there before the reply ends; whoever stopped reading at the last word may be faster.
+    // The row is settled before the reply ends, but the client stopped reading at the last word.
     for (let tries = 0; tries < 100; tries++) {
       const record = db.prepare("SELECT * FROM records WHERE outcome <> 'in_flight' ORDER BY id DESC").get();
       if (record !== undefined) {
@@ -199,7 +199,7 @@ async function metricLines(baseURL: string): Promise<string[]> {
   return (await response.text()).split("\n").filter((line) => SHOWN_METRICS.test(line));
 }
 
-/** @throws DemoError when the router did not do what the demo is there to show */
+/** @throws DemoError when the result is not the expected one */
 function verify(
   { reply, record, attempts }: { reply: string; record: Row; attempts: readonly Row[] },
 ): void {
@@ -223,7 +223,7 @@ async function run(args: readonly string[]): Promise<number> {
     console.error(`unknown flag ${unknown}; --keep leaves the router running until Ctrl-C`);
     return 2;
   }
-  // A proxy of the caller's must not stand between the parts of the demo.
+  // The caller's HTTP proxy must not come between the parts of the demo.
   Deno.env.set("NO_PROXY", "127.0.0.1");
   const ended = Promise.withResolvers<number>();
   const onSignal = () => ended.resolve(isKept ? 0 : 130);

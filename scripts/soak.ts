@@ -1,9 +1,9 @@
 /**
- * Runs the real router under mixed traffic with faults, and checks that it stays as it was:
+ * Runs the real router under mixed traffic with faults, and checks that it does not degrade:
  * `deno task soak --minutes 10 [--clients 200] [--executable FILE] [--only "SCENARIO,…"]`.
  *
- * Owns the course of a run; everything it starts is on 127.0.0.1, bounded, and gone at the end. Needs Linux,
- * for /proc.
+ * Owns the course of a run; everything it starts is on 127.0.0.1, bounded, and stopped at the end. Needs
+ * Linux, for /proc.
  */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { audit, unsettledCount } from "./soak/audit.ts";
@@ -15,11 +15,11 @@ import { type Scenario, SCENARIOS, usualScenario } from "./soak/scenarios.ts";
 import { pause, Upstreams } from "./soak/upstreams.ts";
 import { judge, type Run } from "./soak/verdict.ts";
 
-/** How long requests may go on after the clients have stopped. */
+/** How long requests may continue after the clients have stopped. */
 const SETTLE_LIMIT_MS = 30_000;
 /** The router keeps idle connections for a minute. */
 const SOCKETS_LIMIT_MS = 75_000;
-/** On top of the run itself: start, quiet, audit, stop. */
+/** In addition to the run itself: start, quiet phase, audit, stop. */
 const OVERHEAD_LIMIT_MS = 6 * 60_000;
 const POLL_MS = 200;
 
@@ -30,12 +30,12 @@ interface Options {
   readonly only?: readonly Scenario[];
 }
 
-/** What ends a run early. */
+/** Ends a run early. */
 class SoakError extends Error {
   override readonly name = "SoakError";
 }
 
-/** @returns whether everything was as it should be */
+/** @returns whether all checks passed */
 async function soak(options: Options, interrupt: AbortSignal): Promise<boolean> {
   const directory = await Deno.makeTempDir({ prefix: "openai-api-route-soak-" });
   try {
@@ -145,7 +145,7 @@ async function settle(
   return { open, after };
 }
 
-/** Asks until the answer is yes, or the time is up: what is missing then shows in the checks. */
+/** Polls until the answer is yes or the time is up; what is then missing shows in the checks. */
 async function eventually(ask: () => Promise<boolean>, limitMs: number): Promise<void> {
   const deadlineMs = performance.now() + limitMs;
   while (!await ask() && performance.now() < deadlineMs) await pause(POLL_MS);
@@ -198,14 +198,14 @@ async function run(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;
   }
-  // Deno warns once about a default of its own that does not matter here.
+  // Suppresses a warning of Deno about a default that does not matter here.
   console.warn = () => {};
-  // A proxy of the caller's must not stand between the parts.
+  // The caller's HTTP proxy must not come between the parts.
   Deno.env.set("NO_PROXY", "127.0.0.1");
   const interrupt = new AbortController();
   const onSignal = () => interrupt.abort("interrupted");
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
-  // Without this, a mistake in a pretend part would leave the router running.
+  // Without this, an uncaught error in a simulated part would leave the router running.
   for (const type of ["error", "unhandledrejection"]) {
     globalThis.addEventListener(type, (event) => {
       event.preventDefault();

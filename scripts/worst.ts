@@ -1,18 +1,18 @@
 /**
- * Shows how long `/healthz` takes while the router handles the worst inputs that we know, each through the real program
- * and its sockets, beside an idle run.
+ * Measures the latency of `/healthz` while the router handles the worst known inputs, each through the real
+ * program and its sockets, compared with an idle router.
  *
- * Usage: deno task worst [--limit-ms 100]. Ends with 1 when an answer took longer than that, and with how often what an
- * idle router takes. Bounded: one request of each kind, at most half a minute for each.
+ * Usage: deno task worst [--limit-ms 100]. Ends with 1 when an answer took longer than the limit. Bounded:
+ * one request of each kind, at most half a minute for each.
  */
 import { RawClient } from "../tests/support/raw_client.ts";
 import { Router } from "../tests/support/router.ts";
 
 interface Input {
   readonly name: string;
-  /** A whole request, its pieces in order. */
+  /** A whole request, in pieces. */
   readonly request: readonly (string | Uint8Array)[];
-  /** How long its work goes on after the answer. */
+  /** How long to wait for work that continues after the answer. */
   readonly afterMs: number;
 }
 
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
   return worstMs <= limitMs ? 0 : 1;
 }
 
-/** Of the upstream, which keeps nothing: it must not take the processor from those that are measured. */
+/** The answer of the upstream, which keeps no body, to leave the processor to the router. */
 async function answer({ body }: Request): Promise<Response> {
   for await (const _ of body ?? []);
   const message = { role: "assistant", content: "hi" };
@@ -63,7 +63,7 @@ function inputs(router: Router): Input[] {
   return [...headInputs(host, authorization), ...bodyInputs(host, authorization)];
 }
 
-/** Of a request's first line and header fields. */
+/** Inputs in the request line and header fields. */
 function headInputs(host: string, authorization: string): Input[] {
   const login = (name: string, fields: string, { line = "GET /admin/login", body = "" } = {}): Input => ({
     name,
@@ -82,7 +82,7 @@ function headInputs(host: string, authorization: string): Input[] {
   ];
 }
 
-/** Of what clients post. */
+/** Inputs in request bodies. */
 function bodyInputs(host: string, authorization: string): Input[] {
   const posted = (
     name: string,
@@ -116,7 +116,7 @@ function head(host: string, line: string, fields: string): string {
   return `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
 }
 
-/** Sends the request and waits for the end of the answer, and of the work behind it. */
+/** Sends the request and waits for the end of the answer and of the work after it. */
 async function handled(port: number, { request, afterMs }: Input): Promise<void> {
   using client = await RawClient.connect(port);
   const limit = setTimeout(() => client.close(), LONGEST_MS);
@@ -129,7 +129,7 @@ async function handled(port: number, { request, afterMs }: Input): Promise<void>
     }
     await client.readToEnd();
   } catch {
-    // It was refused before it was read to its end.
+    // Refused before the whole request was read.
   } finally {
     clearTimeout(limit);
   }
@@ -137,8 +137,7 @@ async function handled(port: number, { request, afterMs }: Input): Promise<void>
 }
 
 /**
- * Asks for `/healthz` again and again from a thread of its own: what the client and the upstream of this one do does not
- * count.
+ * Polls `/healthz` from another thread, so that the work of this thread's client and upstream does not count.
  */
 class Pinger {
   readonly #worker = new Worker(new URL("./worst_pinger.ts", import.meta.url), { type: "module" });
@@ -147,7 +146,7 @@ class Pinger {
     this.#worker.postMessage({ type: "begin", port });
   }
 
-  /** The longest that an answer took while the work went on. */
+  /** The longest answer time during the work, in milliseconds. */
   async worstWhile(work: () => Promise<void>): Promise<number> {
     await this.#takeWorst();
     await work();
@@ -158,7 +157,7 @@ class Pinger {
     this.#worker.terminate();
   }
 
-  /** Of the answers since it was called before. */
+  /** The longest answer time since the last call, in milliseconds. */
   #takeWorst(): Promise<number> {
     return new Promise((resolve) => {
       this.#worker.onmessage = ({ data }: MessageEvent<number>) => resolve(data);

@@ -19,7 +19,7 @@ export function write(text: string): void {
   }
 }
 
-/** One field a line; what is empty is left out. */
+/** One field per line; empty ones are left out. */
 export function printFields(row: Row): void {
   const fields = Object.entries(row).filter(([, value]) => value !== null && value !== "");
   const width = Math.max(...fields.map(([name]) => name.length));

@@ -1,5 +1,5 @@
 /**
- * The two pretend upstreams of the demo: how each of them answers.
+ * The answers of the two simulated upstreams of the demo.
  */
 const PAUSE_MS = 60;
 /** The working upstream's reply. */
@@ -37,7 +37,7 @@ const USAGE = {
   total_tokens: 11 + WORDS.length,
 };
 
-/** The reply as an upstream streams it: one word at a time. */
+/** The streamed reply: one event per word. */
 function replyEvents(): ReadableStream<Uint8Array> {
   async function* events(): AsyncGenerator<string> {
     for (const content of WORDS) {
