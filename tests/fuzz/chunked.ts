@@ -1,11 +1,11 @@
 /**
- * Bodies in chunks (RFC 9112 section 7.1), right ones and odd ones. Pure.
+ * Chunked bodies (RFC 9112 section 7.1), valid and odd. Pure.
  */
 import type { Random } from "./random.ts";
 
-/** What may stand in place of what is right. */
+/** Odd replacements of valid parts. */
 export interface ChunkOddities {
-  /** A chunk's first line, from its size in hexadecimal. */
+  /** A chunk's size line, from its size in hexadecimal. */
   readonly sizeLines: readonly ((hex: string) => string)[];
   /** After a chunk's data. */
   readonly lineEnds: readonly string[];
@@ -13,7 +13,7 @@ export interface ChunkOddities {
   readonly lastChunks: readonly string[];
 }
 
-/** The content in chunks of random sizes; without oddities every chunk is right. */
+/** The content in chunks of random sizes; without oddities every chunk is valid. */
 export function chunked(content: string, random: Random, oddities: ChunkOddities | null): string {
   let text = "";
   for (let at = 0; at < content.length;) {

@@ -1,7 +1,7 @@
 /**
- * Replies that are nearly right: whole ones, into which a few quirks of the kinds that confuse clients are put.
+ * Almost valid replies: complete ones with a few quirks of kinds that confuse clients.
  *
- * Pure. Text is Latin-1, as on the wire.
+ * Pure. Text is Latin-1: one character per byte.
  */
 import { chunked, type ChunkOddities } from "./chunked.ts";
 import { Random, utf8 } from "./random.ts";
@@ -12,11 +12,11 @@ export interface ReplyCase {
   /** Below `/v1`, without a query. */
   readonly path: string;
   readonly isStream: boolean;
-  /** What the upstream sends, in the pieces in which it does. */
+  /** What the upstream sends, in pieces. */
   readonly pieces: readonly string[];
-  /** The upstream ends the connection then. */
+  /** Whether the upstream then ends the connection. */
   readonly ends: boolean;
-  /** What the upstream sends on the connection once the next request has come on it, before the answer to that. */
+  /** Bytes that the upstream sends after the next request on the connection, before its answer. */
   readonly late: string;
 }
 
@@ -45,7 +45,7 @@ const PATHS = [
   "audio/speech",
 ];
 
-/** In what stands where a second reply would; nobody may ever get it. */
+/** Marks smuggled second replies; no client may ever get it. */
 export const POISON = "POISON";
 
 export function replyCase(seed: number, number: number): ReplyCase {
@@ -59,7 +59,7 @@ export function replyCase(seed: number, number: number): ReplyCase {
     draft.fields.map(([name, value]) => `${name}: ${value}\r\n`).join("") + "\r\n";
   let text = head + draft.body + draft.after;
   let late = "";
-  // A broken upstream sends a body where there is none; the client decides when, by asking with HEAD.
+  // A broken upstream sends a body with a reply that has none; with HEAD, the client decides when.
   const isBodyless = method === "HEAD" || /^HTTP\/1\.1 (?:204|304)/.test(draft.statusLine);
   if (isBodyless && draft.body !== "" && random.isLucky(0.5)) {
     late = draft.body;
@@ -71,7 +71,8 @@ export function replyCase(seed: number, number: number): ReplyCase {
     method,
     path: random.pick(PATHS),
     isStream: random.isLucky(0.4),
-    // In the head only: what follows a reply must come with its last bytes, or it is the next reply.
+    // Split in the head only: bytes after a reply must arrive with its last bytes, or they are the next
+    // reply.
     pieces: random.isLucky(0.6) ? [text] : inTwo(text, 1 + random.below(head.length - 1)),
     ends: draft.ends,
     late,
@@ -199,7 +200,7 @@ const FRAMING: readonly Quirk[] = [
         "",
       ]),
     ]),
-  // A second reply within the first one's declared length, for whoever believes the other field.
+  // A second reply within the first one's declared length, for readers that trust the other field.
   (draft) => {
     const inner = `hello${secondReply()}`;
     draft.fields.push(["Content-Length", "5"], ["Transfer-Encoding", "chunked"]);

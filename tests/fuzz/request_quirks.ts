@@ -1,7 +1,7 @@
 /**
- * What readers of HTTP requests disagree about, as changes to a request that is right.
+ * What readers of HTTP requests disagree about, as changes to a valid request.
  *
- * Pure. Text is Latin-1, as on the wire.
+ * Pure. Text is Latin-1: one character per byte.
  */
 import { chunked, type ChunkOddities } from "./chunked.ts";
 import { type Random, utf8 } from "./random.ts";
@@ -13,14 +13,14 @@ export interface Draft {
   version: string;
   readonly fields: [name: string, value: string][];
   body: string;
-  /** The body's own bytes, before it was framed. */
+  /** The body before framing. */
   content: string;
   lineEnd: string;
 }
 
 type Quirk = (draft: Draft, random: Random) => void;
 
-/** What is odd about chunks that readers may take differently. */
+/** Chunk syntax that readers may interpret differently. */
 export const ODDITIES: ChunkOddities = {
   lineEnds: ["\n", "\r", "", "\r\n\r\n", " \r\n"],
   sizeLines: [
@@ -70,7 +70,7 @@ export const ODDITIES: ChunkOddities = {
   ],
 };
 
-/** A field of the framing, or a new one in its place. */
+/** The framing field, added when missing. */
 function framingField(draft: Draft): [name: string, value: string] {
   const found = draft.fields.find(([name]) => name === "Content-Length" || name === "Transfer-Encoding");
   if (found !== undefined) return found;
@@ -319,7 +319,7 @@ const START_LINE: readonly Quirk[] = [
   (draft, random) => draft.target = random.pick(["*", "/", "", "/v1", "http://a", "?", "#"]),
 ];
 
-/** More than once where they are more likely. */
+/** Repeated entries are more likely. */
 export const FAMILIES: readonly (readonly Quirk[])[] = [
   FRAMING,
   FRAMING,

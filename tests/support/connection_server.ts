@@ -1,5 +1,5 @@
 /**
- * Accepts connections on 127.0.0.1 and has each of them served; closes all of them at the end.
+ * Accepts connections on 127.0.0.1 and passes each to a function; closes all of them at the end.
  */
 
 export class ConnectionServer<Connection extends Deno.Conn> implements AsyncDisposable {
@@ -10,7 +10,7 @@ export class ConnectionServer<Connection extends Deno.Conn> implements AsyncDisp
   readonly #accepting: Promise<void>;
   #acceptedCount = 0;
 
-  /** @param serve gets a number that counts up from 1; the connection is closed when it returns */
+  /** @param serve gets the connection and its number, from 1; the connection is closed when it returns */
   constructor(
     listener: Deno.Listener<Connection>,
     serve: (connection: Connection, id: number) => Promise<void>,
@@ -24,12 +24,12 @@ export class ConnectionServer<Connection extends Deno.Conn> implements AsyncDisp
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** Connections that were ever made. */
+  /** Number of connections accepted so far. */
   get acceptedCount(): number {
     return this.#acceptedCount;
   }
 
-  /** Connections that are open now. */
+  /** Number of open connections. */
   get connectionCount(): number {
     return this.#connections.size;
   }

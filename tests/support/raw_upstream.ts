@@ -1,5 +1,6 @@
 /**
- * An upstream below HTTP: each connection is handled by hand, for faults that a server of requests cannot have.
+ * An upstream at the TCP level: a script handles each connection, for faults that an HTTP server cannot
+ * produce.
  */
 import { Buffer } from "node:buffer";
 import { ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
@@ -14,12 +15,12 @@ export class RawUpstream implements AsyncDisposable {
     const listener: Deno.Listener<Deno.Conn> = tls === undefined
       ? Deno.listen(LOOPBACK)
       : Deno.listenTls({ ...LOOPBACK, ...tls });
-    // When the other side breaks the connection, what it made of the fault is what tests look at.
+    // The router may break the connection; tests check its reaction elsewhere.
     this.#server = new ConnectionServer(listener, (connection) => script(connection).catch(() => {}));
     this.#scheme = tls === undefined ? "http" : "https";
   }
 
-  /** Connections that were ever made. */
+  /** Number of connections accepted so far. */
   get acceptedCount(): number {
     return this.#server.acceptedCount;
   }
@@ -34,8 +35,8 @@ export class RawUpstream implements AsyncDisposable {
 }
 
 /**
- * Writes this while most of the request is unread, and closes: the kernel then sends a reset instead of an
- * orderly end (RFC 2525 section 2.17).
+ * Writes this while most of the request is unread, and closes: the kernel then sends RST instead of FIN (RFC
+ * 2525 section 2.17).
  */
 export function resetAfter(data: string): ConnectionScript {
   return async (connection) => {
@@ -44,7 +45,7 @@ export function resetAfter(data: string): ConnectionScript {
   };
 }
 
-/** Reads a request's head, and shows its body as it comes. Returns the head. */
+/** Reads a request, passing on its body as it arrives. Returns the head. */
 export async function readRequest(
   connection: Deno.Conn,
   onBody: (bytes: Uint8Array) => void,
@@ -70,7 +71,7 @@ export async function readRequest(
   }
 }
 
-/** A listener that nobody serves: its queue is full, so that further connects get no answer at all. */
+/** A listener that never accepts: its backlog is full, so that further connects get no answer. */
 export class Blackhole implements Disposable {
   readonly #listener: Deno.TcpListener;
   readonly #connections: Deno.TcpConn[] = [];

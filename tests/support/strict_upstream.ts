@@ -1,13 +1,13 @@
 /**
- * An upstream that reads requests strictly, keeps their bytes, and notes everything that is not well-formed.
+ * An upstream that reads requests strictly, keeps their bytes, and records everything malformed.
  */
 import { Buffer } from "node:buffer";
 import { closeQuietly, ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
 import { type StrictRequest, takeRequest } from "./strict_messages.ts";
 
-/** What a script can do with the connection on which its request came. */
+/** The connection of a request, for its script. */
 export interface StrictWire {
-  /** Counts up from 1, in the order of accepting. */
+  /** From 1, in the order of accepting. */
   readonly connectionId: number;
   write(data: string | Uint8Array): Promise<void>;
   close(): void;
@@ -15,13 +15,13 @@ export interface StrictWire {
 
 export type StrictScript = (request: StrictRequest, wire: StrictWire) => Promise<void> | void;
 
-/** A request with the bytes that it came in. */
+/** A request with its raw bytes. */
 export interface KeptRequest extends StrictRequest {
   readonly raw: Buffer;
 }
 
 export class StrictUpstream implements AsyncDisposable {
-  /** What was malformed, or ended in the middle. */
+  /** Descriptions of malformed or truncated requests. */
   readonly faults: string[] = [];
   script: StrictScript;
   readonly #server: ConnectionServer<Deno.TcpConn>;
@@ -75,7 +75,7 @@ export class StrictUpstream implements AsyncDisposable {
         const raw = received.subarray(0, taken.size);
         received = received.subarray(taken.size);
         this.#onRequest({ ...taken.request, raw });
-        // The other side may leave while it is answered; what comes next tells.
+        // The router may leave during the answer; the next read shows it.
         await Promise.resolve(this.script(taken.request, wire)).catch(() => {});
       }
       if (received.length > 0 && !isClosed) this.#fault("it ended within a request", received);
