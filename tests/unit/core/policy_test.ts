@@ -115,7 +115,7 @@ Deno.test("random follows its source, and weights by it", () => {
   assert.ok(Math.abs(firsts / 2_000 - 0.75) < 0.05, `${firsts}`);
 });
 
-Deno.test("firstByteTimeout() is the table of DESIGN section 2", () => {
+Deno.test("firstByteTimeout() follows the documented rules for each kind of request", () => {
   const KIB = 1024;
   const table: [
     bodyBytes: number | null,
@@ -153,7 +153,7 @@ Deno.test("firstByteTimeout() is the table of DESIGN section 2", () => {
 type Decided = "relay" | "next" | "give_up";
 type Judged = Exclude<AttemptOutcome, { type: "client_gone" }>;
 
-Deno.test("decide() is the table of DESIGN section 5", () => {
+Deno.test("decide() follows the failover table of docs/architecture.md", () => {
   const response = (status: number): Judged => ({ type: "response", status });
   const timeout = (phase: "headers" | "first_token" | "body"): Judged => ({
     type: "timeout",
