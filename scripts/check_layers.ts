@@ -1,9 +1,11 @@
 /**
- * Checks that imports of `src/` point down, and that only the composition root makes what reaches outside.
+ * Checks that imports of `src/` point down and form no cycle, and that only the composition root makes what reaches
+ * outside.
  *
  * Prints each violation as `file:line: message` and ends with 1, or prints the layers from the bottom up with what each
  * may import. The rules are in `layers/`.
  */
+import { cycleViolations } from "./layers/cycles.ts";
 import { type Layer, LAYERS, ORDER, usedBy } from "./layers/layers.ts";
 import { reservedWordsIn } from "./layers/reserved_words.ts";
 import {
@@ -21,9 +23,10 @@ import {
 /** It runs the command line, and does nothing else. */
 const MAIN = "main.ts";
 
-/** Everything that is wrong, in the order of the files. Only `main.ts` and files below `src/` are judged. */
+/** Everything that is wrong. Only `main.ts` and files below `src/` are judged. */
 export function checkLayers(files: Iterable<SourceFile>): Violation[] {
-  return [...files].map(parse).flatMap(layerViolations);
+  const judged = [...files].filter(({ path }) => layerOf(path) !== null).map(parse);
+  return [...judged.flatMap(layerViolations), ...cycleViolations(judged)];
 }
 
 function layerViolations(file: ParsedFile): Violation[] {
@@ -102,5 +105,5 @@ if (import.meta.main) {
   if (violations.length > 0) Deno.exit(1);
   for (const line of layerTable(files)) console.log(line);
   const count = files.filter(({ path }) => layerOf(path) !== null).length;
-  console.log(`layers: ${count} files, imports point down`);
+  console.log(`layers: ${count} files, imports point down, 0 cycles`);
 }

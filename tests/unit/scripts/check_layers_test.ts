@@ -137,6 +137,56 @@ Deno.test("checkLayers() names the line and the remedy of what points the wrong 
   }
 });
 
+/** Files by name below `src/core/`. */
+function cyclesOf(files: Readonly<Record<string, string>>): string[] {
+  const sources = Object.entries(files).map(([name, text]) => ({ path: `src/core/${name}.ts`, text }));
+  return checkLayers(sources).map(({ path, line, message }) => `${path}:${line}: ${message}`);
+}
+
+const CYCLES: readonly (readonly [what: string, files: Record<string, string>, found: readonly string[]])[] =
+  [
+    ["none", {
+      a: 'import { B } from "./b.ts";\nimport { C } from "./c.ts";',
+      b: 'import { C } from "./c.ts";',
+      c: 'import { Buffer } from "node:buffer";',
+    }, []],
+    ["of two", { a: 'import { B } from "./b.ts";', b: '\nimport { A } from "./a.ts";' }, [
+      "src/core/b.ts:2: import cycle: src/core/a.ts -> src/core/b.ts -> src/core/a.ts",
+    ]],
+    ["of three", {
+      a: 'import { B } from "./b.ts";',
+      b: 'import { C } from "./c.ts";',
+      c: 'import { A } from "./a.ts";',
+    }, [
+      "src/core/c.ts:1: import cycle: src/core/a.ts -> src/core/b.ts -> src/core/c.ts -> src/core/a.ts",
+    ]],
+    ["by types only", { a: 'import type { B } from "./b.ts";', b: 'type X = import("./a.ts").A;' }, [
+      "src/core/b.ts:1: import cycle: src/core/a.ts -> src/core/b.ts -> src/core/a.ts",
+    ]],
+    ["by a re-export", { a: 'export * from "./b.ts";', b: 'export { A } from "./a.ts";' }, [
+      "src/core/b.ts:1: import cycle: src/core/a.ts -> src/core/b.ts -> src/core/a.ts",
+    ]],
+    ["by a dynamic import", { a: 'const b = await import("./b.ts");', b: 'import "./a.ts";' }, [
+      "src/core/b.ts:1: import cycle: src/core/a.ts -> src/core/b.ts -> src/core/a.ts",
+    ]],
+    ["of a file with itself", { a: 'import { A } from "./a.ts";' }, [
+      "src/core/a.ts:1: import cycle: src/core/a.ts -> src/core/a.ts",
+    ]],
+    ["behind a file that is in none", {
+      a: 'import { B } from "./b.ts";',
+      b: 'import { C } from "./c.ts";\nimport { D } from "./d.ts";',
+      c: 'import { B } from "./b.ts";',
+      d: 'import { B } from "./b.ts";',
+    }, [
+      "src/core/c.ts:1: import cycle: src/core/b.ts -> src/core/c.ts -> src/core/b.ts",
+      "src/core/d.ts:1: import cycle: src/core/b.ts -> src/core/d.ts -> src/core/b.ts",
+    ]],
+  ];
+
+Deno.test("checkLayers() finds cycles between files, and names their files in order", () => {
+  for (const [what, files, found] of CYCLES) assert.deepEqual(cyclesOf(files), found, what);
+});
+
 Deno.test("check_layers prints file:line of each violation and ends with 1", async () => {
   const directory = await Deno.makeTempDir({ prefix: "oar-layers-" });
   try {
