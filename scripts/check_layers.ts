@@ -1,12 +1,13 @@
 /**
- * Checks that imports of `src/` point down and form no cycle, and that only the composition root makes what reaches
- * outside.
+ * Checks that imports of `src/` point down and form no cycle, that only the composition root makes what reaches outside,
+ * and that no file or function of `src/` and `scripts/` is too long.
  *
  * Prints each violation as `file:line: message` and ends with 1, or prints the layers from the bottom up with what each
  * may import. The rules are in `layers/`.
  */
 import { cycleViolations } from "./layers/cycles.ts";
 import { type Layer, LAYERS, ORDER, usedBy } from "./layers/layers.ts";
+import { limitViolations } from "./layers/limits.ts";
 import { reservedWordsIn } from "./layers/reserved_words.ts";
 import {
   type Import,
@@ -23,10 +24,14 @@ import {
 /** It runs the command line, and does nothing else. */
 const MAIN = "main.ts";
 
-/** Everything that is wrong. Only `main.ts` and files below `src/` are judged. */
+/** Everything that is wrong. Files outside `src/`, but for `main.ts`, are judged by their length only. */
 export function checkLayers(files: Iterable<SourceFile>): Violation[] {
-  const judged = [...files].filter(({ path }) => layerOf(path) !== null).map(parse);
-  return [...judged.flatMap(layerViolations), ...cycleViolations(judged)];
+  const parsed = [...files].map(parse);
+  const judged = parsed.filter(({ path }) => layerOf(path) !== null);
+  return [
+    ...parsed.flatMap((file) => [...layerViolations(file), ...limitViolations(file)]),
+    ...cycleViolations(judged),
+  ];
 }
 
 function layerViolations(file: ParsedFile): Violation[] {

@@ -187,6 +187,36 @@ Deno.test("checkLayers() finds cycles between files, and names their files in or
   for (const [what, files, found] of CYCLES) assert.deepEqual(cyclesOf(files), found, what);
 });
 
+/** A function of this many lines, from a line before it on. */
+function functionOf(lines: number, start = "function f() {"): string {
+  return `${start}\n${"  g();\n".repeat(lines - 2)}}\n`;
+}
+
+const LIMITS: readonly (readonly [path: string, text: string, problems: readonly RegExp[]])[] = [
+  ["src/core/a.ts", "g();\n".repeat(350), []],
+  ["src/core/a.ts", "g();\n".repeat(351), [/^1: the file has 351 lines, at most 350/]],
+  ["scripts/a.ts", "g();\n".repeat(351), [/^1: the file has 351 lines/]],
+  ["src/core/a.ts", functionOf(60), []],
+  ["src/core/a.ts", `\n${functionOf(61)}`, [/^2: f\(\) has 61 lines, at most 60; .*: \/\/ long: /]],
+  ["scripts/a/b.tsx", functionOf(61, "const f = () => {"), [/^1: a function has 61 lines/]],
+  ["src/core/a.ts", `class A {\n${functionOf(61, "constructor() {")}}\n`, [
+    /^2: the constructor has 61 lines/,
+  ]],
+  ["src/core/a.ts", `class A {\n${functionOf(61, "  async #f() {")}}\n`, [/^2: #f\(\) has 61 lines/]],
+  ["src/core/a.ts", `/** Does it. */\n// long: one loop that waits for both sides\n${functionOf(61)}`, []],
+  ["src/core/a.ts", `// long:\n${functionOf(61)}`, [/^2: f\(\)/]],
+  ["src/core/a.ts", `// long: too far away\n\n${functionOf(61)}`, [/^3: f\(\)/]],
+  ["src/core/a.ts", `/** ${"\n * word".repeat(70)}\n */\n${functionOf(60)}`, []],
+];
+
+Deno.test("checkLayers() finds files and functions that are too long, unless a comment gives the reason", () => {
+  for (const [path, text, problems] of LIMITS) {
+    const found = check(path, text);
+    assert.equal(found.length, problems.length, `${text.slice(0, 80)}\n${found.join("\n")}`);
+    problems.forEach((problem, place) => assert.match(found[place] ?? "", problem));
+  }
+});
+
 Deno.test("check_layers prints file:line of each violation and ends with 1", async () => {
   const directory = await Deno.makeTempDir({ prefix: "oar-layers-" });
   try {
