@@ -1,7 +1,7 @@
 /**
  * Builds the executable: `deno task build [--denort npm] [--target TARGET | --all] [--output FILE]`.
  *
- * Owns the permissions that the executable has, what is embedded in it, and where its runtime comes from.
+ * Owns the permissions of the executable, what is embedded in it, and where its runtime comes from.
  */
 import { Command } from "commander";
 import { createHash } from "node:crypto";
@@ -35,34 +35,34 @@ export const NPM_RUNTIME = {
   bytes: 92_183_912,
   sha256: "1b136202dc147212ad0b129de0c10eb5f17060917c9754c7921cd68f764ad2e2",
   target: "x86_64-unknown-linux-gnu",
-  /** The version that builds for it, and the version that it is. */
+  /** The Deno version that can build for it, and its own version. */
   compiler: "2.6.8",
   version: "2.6.10",
 } as const;
 
-/** Variables that are not the program's own: commander reads them before it prints help. */
+/** Environment variables outside the program's own prefix: commander reads them before it prints help. */
 const LIBRARY_VARIABLES = ["FORCE_COLOR", "CLICOLOR_FORCE"];
 
-/** What V8 is told, for the garbage that a proxy makes. */
+/** V8 flags for the allocation pattern of a proxy. */
 export const V8_FLAGS: readonly string[] = [
-  // Without it, V8 begins to make objects of requests in its old generation once it has seen enough of them survive. They
-  // die at once, but what they lead to then survives every collection of young objects: with 64 connections a tenth of
-  // all that requests allocate was copied twice, and each of these pauses took 9 ms instead of 3.
+  // Without it, V8 starts to allocate objects of requests in the old generation once enough of them have
+  // survived. They die at once, but what they reference then survives every young-generation GC: with 64
+  // connections, a tenth of all allocations was copied twice, and each pause took 9 ms instead of 3.
   "--no-allocation-site-pretenuring",
-  // By default V8 gives memory back when the program has been quiet for some seconds (newer versions: half a minute), and
-  // collects with it the shapes of objects that only requests have. What was compiled for them is thrown away (185
-  // functions, says `--trace-deopt`), and after every pause the program is as slow as in its first seconds. Ten minutes
-  // keep it warm between two bursts of traffic, and still give memory back at night.
+  // By default, V8 releases memory after some idle seconds (newer versions: half a minute), and collects the
+  // hidden classes that only requests use. Code compiled for them is discarded (185 functions, by
+  // `--trace-deopt`), and after every idle period the program is as slow as in its first seconds. Ten minutes
+  // keep it warm between bursts of traffic, and still release memory at night.
   "--gc-memory-reducer-start-delay-ms=600000",
 ];
 
 /**
- * What the executable may do; it can start no process, load no native code and run no code from elsewhere.
+ * The permissions of the executable; it cannot start processes, load native code or run code from elsewhere.
  *
- * Three of them cannot be narrowed when the executable is built, because their user chooses later: the address
- * to listen on and the upstreams (net), and the path of the database, beside which its journal and its copy
- * before an upgrade lie (read, write). A permission that is not listed is refused, never asked for: without
- * `--no-prompt` the runtime would stop a command on a terminal to ask.
+ * Three of them cannot be narrowed at build time, because the user chooses later: the listen address and the
+ * upstreams (net), and the path of the database, next to which its journal and its copy before an upgrade are
+ * (read, write). A permission that is not listed is refused without a prompt: without `--no-prompt`, the runtime
+ * would stop a command on a terminal to ask.
  */
 export const PERMISSIONS: readonly string[] = [
   "--allow-net",
@@ -73,7 +73,7 @@ export const PERMISSIONS: readonly string[] = [
   "--no-prompt",
 ];
 
-/** Modules that are started by URL, which the module graph does not show. */
+/** Modules started by URL, which are not in the module graph. */
 const INCLUDED = ["src/store/write/worker.ts", "src/store/read/worker.ts"];
 
 const BUILD_CONFIG = `${DIST}/build.json`;
@@ -132,7 +132,7 @@ function checkOptions({ denort, target, all, output }: BuildOptions): void {
 
 async function build(output: string, { denort, target }: BuildOptions): Promise<void> {
   console.log(`building ${output}${target === undefined ? "" : ` for ${target}`}`);
-  // The compiler removes what it cannot replace, so it does not see the name of the executable in use.
+  // Built under another name and renamed: the compiler removes an existing file, which may be in use.
   const unfinished = join(dirname(output), `unfinished-${basename(output)}`);
   const compile = [
     "compile",
@@ -177,7 +177,7 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
   console.log(`built ${output}: ${NAME} ${manifest.version}, ${(size / 1e6).toFixed(1)} MB`);
 }
 
-/** Where distributions keep the certificates that the system trusts, in one file. */
+/** Files in which distributions keep the certificates that the system trusts. */
 const SYSTEM_BUNDLES = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -186,8 +186,8 @@ const SYSTEM_BUNDLES = [
 ];
 
 /**
- * Variables by which compilers and npm trust the certificates that this machine's system trusts, besides the ones that
- * they carry: behind a company's proxy that opens TLS, its certificate is only there. What is set already stays.
+ * Variables that make compilers and npm trust the system's certificates in addition to their own: behind a
+ * TLS-inspecting company proxy, its certificate is only there. Variables that are already set stay.
  *
  * @see https://docs.deno.com/runtime/reference/env_variables/ , https://nodejs.org/api/cli.html#node_extra_ca_certsfile
  */
@@ -203,7 +203,7 @@ export function systemTrust(
   return Object.fromEntries(Object.entries(wanted).filter(([name]) => !env[name]));
 }
 
-/** Shows people at a terminal that it goes on: the compiler is quiet. */
+/** Shows progress on a terminal: the compiler is quiet. */
 async function showingTime<Result>(output: string, compiling: Promise<Result>): Promise<Result> {
   const progress = new Progress({ screen: errorScreen(), now: () => performance.now() });
   const ticker = setInterval(() => progress.step((seconds) => `compiling ${output}: ${seconds} s`), 500);
@@ -215,7 +215,7 @@ async function showingTime<Result>(output: string, compiling: Promise<Result>): 
   }
 }
 
-/** What to do about a failed `deno compile`, from what it printed. */
+/** What to do about a failed `deno compile`, from its output. */
 export function compileFailure(stderr: string, target: string): string {
   if (!stderr.includes(`//${RELEASE_SERVER}/`)) return "deno compile failed, see above";
   const problem = `the runtime cannot be downloaded from the Deno release server ${RELEASE_SERVER}`;
@@ -246,14 +246,14 @@ async function textsBelow(folder: string): Promise<string[]> {
   return texts;
 }
 
-/** Fetches the runtime once, and checks that it is the one that was examined. */
+/** Downloads the runtime once, and checks its hash. */
 async function npmRuntime(): Promise<string> {
   const path = await Deno.realPath(DIST) + `/denort-${NPM_RUNTIME.version}`;
   const known = await Deno.readFile(path).catch(() => null);
   if (known !== null && sha256(known) === NPM_RUNTIME.sha256) return path;
   const folder = await Deno.makeTempDir({ prefix: "denort-" });
   try {
-    // It prints the archive's name, which is nobody's concern.
+    // It prints the archive's name, which does not matter here.
     const pack = ["pack", "--silent", "--pack-destination", folder, NPM_RUNTIME.package];
     await run("npm", pack, { stdout: "null", env: systemTrust(Deno.env.toObject()) });
     const [archive] = [...Deno.readDirSync(folder)].map(({ name }) => name);

@@ -1,5 +1,5 @@
 /**
- * Proves that every regular expression of `src/` takes time linear in the text, whatever the text is.
+ * Proves that every regular expression of `src/` takes linear time on every text.
  *
  * Owns what counts as proved: `recheck` (https://makenowjust-labs.github.io/recheck/) builds the automaton of a pattern
  * and looks for texts on which a backtracking engine takes superlinear time, a search that begins anew at each character
@@ -15,13 +15,13 @@ export interface FoundPattern {
   readonly path: string;
   /** 1-based. */
   readonly line: number;
-  /** As written: `/a+/g`, or `new RegExp(source)`. */
+  /** The source text: `/a+/g`, or `new RegExp(source)`. */
   readonly text: string;
-  /** null: made while running. */
+  /** null: built at run time. */
   readonly pattern: { readonly source: string; readonly flags: string } | null;
 }
 
-/** What the proof cannot be had of, each with the reason why it is linear all the same. */
+/** Patterns without a proof, each with the reason why it is linear nevertheless. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "/(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g":
     "no match begins within a run, because of the lookbehind, which the automaton does not know",
@@ -63,7 +63,8 @@ export function problemOf(
   { source, flags }: { readonly source: string; readonly flags: string },
 ): string | null {
   let problem = "";
-  // By itself it takes a pattern with counts for too large, and tries texts instead, which proves nothing either way.
+  // In "auto" mode it considers patterns with counts too large and falls back to fuzzing, which proves
+  // nothing.
   for (const checker of ["auto", "automaton"] as const) {
     const verdict = checkSync(source, flags, { checker, timeout: TIMEOUT_MS });
     if (verdict.status === "safe" && verdict.checker === "automaton") return null;
@@ -75,7 +76,7 @@ export function problemOf(
   return problem || "is not proved linear; write it more simply, or as a loop";
 }
 
-/** Problems of all patterns, exceptions aside; and exceptions of patterns that are gone. */
+/** Problems of all patterns without an exception, and exceptions that are no longer used. */
 export function problemsOf(
   patterns: readonly FoundPattern[],
   options: {
@@ -103,7 +104,7 @@ export function problemsOf(
   return problems;
 }
 
-/** The same verdicts, looked up where a run before this one has come to them. */
+/** Like `problemOf`, with the verdicts of earlier runs cached. */
 function rememberingCheck(): typeof problemOf {
   return (pattern) => {
     const key = `recheck 4.5.0 /${pattern.source}/${pattern.flags}`;

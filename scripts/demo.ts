@@ -1,27 +1,25 @@
 /**
- * Shows the main job on an empty machine: a broken upstream, a working one, the real router in front of them.
+ * Shows failover on any machine: a broken upstream, a working one, and the real router in front of them.
  *
- * Owns two pretend upstreams, a temporary folder and one process of the real program, and leaves none of
- * them behind. Must need neither a key nor the network, and says so when what it shows is not what it should be.
+ * Owns two simulated upstreams, a temporary folder and one process of the real program, and cleans all of
+ * them up. Must need neither a key nor the network, and fails when the result is not the expected one.
  */
 import { DatabaseSync } from "node:sqlite";
 import OpenAI from "openai";
+import { heading, print, printFields, printTable, type Row, write } from "./demo/terminal.ts";
+import { answerBroken, answerWorking, pause, WORDS } from "./demo/upstreams.ts";
 
 const LIMIT_MS = 60_000;
-const PAUSE_MS = 60;
 const QUESTION = "What do you do when an upstream is down?";
-const WORDS =
-  "I ask the next one, and you only notice that the answer came. Every word of it is in the database."
-    .split(/(?<= )/);
 
 const main = new URL("../main.ts", import.meta.url).href;
 
-/** What the demo has to say to itself when something is missing. */
+/** A failure with a message for the user. */
 class DemoError extends Error {
   override readonly name = "DemoError";
 }
 
-/** The parts that must be stopped, in reverse order. */
+/** What to stop or remove at the end, in reverse order. */
 const cleanups: (() => Promise<void> | void)[] = [];
 let isStopping = false;
 
@@ -36,7 +34,7 @@ async function cleanUp(): Promise<void> {
   }
 }
 
-/** What is running when everything has been shown. */
+/** The router that is still running at the end of the demo. */
 interface Running {
   readonly baseURL: string;
   readonly token: string;
@@ -83,65 +81,16 @@ async function demo(): Promise<Running> {
   return { baseURL, token, database };
 }
 
-/** Starts a pretend upstream on a free port and returns its base URL. */
+/** Starts a simulated upstream on a free port and returns its base URL. */
 function startUpstream(answer: (request: Request) => Response | Promise<Response>): string {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
   cleanups.push(() => server.shutdown());
   return `http://127.0.0.1:${server.addr.port}/v1`;
 }
 
-function answerBroken(): Response {
-  const error = { message: "The server is overloaded", type: "server_error", param: null, code: null };
-  return Response.json({ error }, { status: 503 });
-}
-
-async function answerWorking(request: Request): Promise<Response> {
-  if (request.method !== "POST") {
-    return Response.json({ object: "list", data: [{ id: "demo-model", object: "model", owned_by: "demo" }] });
-  }
-  const asked: unknown = await request.json();
-  const isStream = typeof asked === "object" && asked !== null && "stream" in asked && asked.stream === true;
-  if (isStream) {
-    return new Response(replyEvents(), { headers: { "content-type": "text/event-stream" } });
-  }
-  const message = { role: "assistant", content: WORDS.join("") };
-  return Response.json({
-    ...CHUNK,
-    object: "chat.completion",
-    choices: [{ index: 0, message, finish_reason: "stop" }],
-    usage: USAGE,
-  });
-}
-
-const CHUNK = { id: "chatcmpl-demo", object: "chat.completion.chunk", created: 0, model: "demo-model" };
-const USAGE = {
-  prompt_tokens: 11,
-  completion_tokens: WORDS.length,
-  total_tokens: 11 + WORDS.length,
-};
-
-/** The reply as an upstream streams it: one word at a time. */
-function replyEvents(): ReadableStream<Uint8Array> {
-  async function* events(): AsyncGenerator<string> {
-    for (const content of WORDS) {
-      yield event({ choices: [{ index: 0, delta: { content }, finish_reason: null }] });
-      await pause(PAUSE_MS);
-    }
-    yield event({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] });
-    yield event({ choices: [], usage: USAGE });
-    yield "data: [DONE]\n\n";
-  }
-  const event = (fields: object) => `data: ${JSON.stringify({ ...CHUNK, ...fields })}\n\n`;
-  return ReadableStream.from(events()).pipeThrough(new TextEncoderStream());
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /**
- * The real program, with none of the caller's settings.
- * @throws DemoError when the demo is being stopped: what starts now would stay
+ * The real program, without the caller's settings.
+ * @throws DemoError when the demo is being stopped: a process started now would be left behind
  */
 function program(args: readonly string[]): Deno.Command {
   if (isStopping) throw new DemoError("stopped");
@@ -179,7 +128,7 @@ async function startRouter(flags: readonly string[]): Promise<string> {
     try {
       child.kill("SIGTERM");
     } catch {
-      // It has ended already: Ctrl-C reaches it too.
+      // It has already ended: Ctrl-C reaches it too.
     }
     await child.status;
     await Promise.all([reading, errors]);
@@ -222,12 +171,10 @@ async function streamReply(client: OpenAI): Promise<string> {
   return reply;
 }
 
-type Row = Readonly<Record<string, unknown>>;
-
 async function readRecord(path: string): Promise<{ record: Row; attempts: readonly Row[] }> {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
-    // The row is there before the reply ends; whoever stopped reading at the last word may be faster.
+    // The row is settled before the reply ends, but the client stopped reading at the last word.
     for (let tries = 0; tries < 100; tries++) {
       const record = db.prepare("SELECT * FROM records WHERE outcome <> 'in_flight' ORDER BY id DESC").get();
       if (record !== undefined) {
@@ -252,7 +199,7 @@ async function metricLines(baseURL: string): Promise<string[]> {
   return (await response.text()).split("\n").filter((line) => SHOWN_METRICS.test(line));
 }
 
-/** @throws DemoError when the router did not do what the demo is there to show */
+/** @throws DemoError when the result is not the expected one */
 function verify(
   { reply, record, attempts }: { reply: string; record: Row; attempts: readonly Row[] },
 ): void {
@@ -269,38 +216,6 @@ function invite({ baseURL, token, database }: Running): void {
   print(`sqlite3 -readonly ${database} "select id, outcome, response from records"`);
 }
 
-const isTerminal = Deno.stdout.isTerminal() && !Deno.noColor;
-
-function heading(text: string): void {
-  print(isTerminal ? `\n\x1b[1m${text}\x1b[0m` : `\n== ${text}`);
-}
-
-function print(line: string): void {
-  write(`${line}\n`);
-}
-
-function write(text: string): void {
-  for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
-    rest = rest.subarray(Deno.stdout.writeSync(rest));
-  }
-}
-
-/** One field a line; what is empty is left out. */
-function printFields(row: Row): void {
-  const fields = Object.entries(row).filter(([, value]) => value !== null && value !== "");
-  const width = Math.max(...fields.map(([name]) => name.length));
-  for (const [name, value] of fields) print(`${name.padEnd(width)}  ${value}`);
-}
-
-function printTable(rows: readonly Row[]): void {
-  const names = Object.keys(rows[0] ?? {});
-  const lines = [names, ...rows.map((row) => names.map((name) => String(row[name] ?? "-")))];
-  const widths = names.map((_, at) => Math.max(...lines.map((cells) => cells[at]?.length ?? 0)));
-  for (const cells of lines) {
-    print(cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd());
-  }
-}
-
 async function run(args: readonly string[]): Promise<number> {
   const isKept = args.includes("--keep");
   const unknown = args.find((arg) => arg !== "--keep");
@@ -308,7 +223,7 @@ async function run(args: readonly string[]): Promise<number> {
     console.error(`unknown flag ${unknown}; --keep leaves the router running until Ctrl-C`);
     return 2;
   }
-  // A proxy of the caller's must not stand between the parts of the demo.
+  // The caller's HTTP proxy must not come between the parts of the demo.
   Deno.env.set("NO_PROXY", "127.0.0.1");
   const ended = Promise.withResolvers<number>();
   const onSignal = () => ended.resolve(isKept ? 0 : 130);

@@ -1,25 +1,25 @@
 /**
- * Runs the real router under mixed traffic with faults, and checks that it stays as it was:
+ * Runs the real router under mixed traffic with faults, and checks that it does not degrade:
  * `deno task soak --minutes 10 [--clients 200] [--executable FILE] [--only "SCENARIO,…"]`.
  *
- * Owns the course of a run; everything it starts is on 127.0.0.1, bounded, and gone at the end. Needs Linux,
- * for /proc.
+ * Owns the course of a run; everything it starts is on 127.0.0.1, bounded, and stopped at the end. Needs
+ * Linux, for /proc.
  */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { audit, unsettledCount } from "./soak/audit.ts";
 import { Books, runClients } from "./soak/clients.ts";
 import { printChecks, printScenarios, printTimeline } from "./soak/report.ts";
 import { editTables, RouterProcess, TOKEN } from "./soak/router_process.ts";
-import { Sampler } from "./soak/sampler.ts";
+import { type Sample, Sampler } from "./soak/sampler.ts";
 import { type Scenario, SCENARIOS, usualScenario } from "./soak/scenarios.ts";
 import { pause, Upstreams } from "./soak/upstreams.ts";
 import { judge, type Run } from "./soak/verdict.ts";
 
-/** How long requests may go on after the clients have stopped. */
+/** How long requests may continue after the clients have stopped. */
 const SETTLE_LIMIT_MS = 30_000;
 /** The router keeps idle connections for a minute. */
 const SOCKETS_LIMIT_MS = 75_000;
-/** On top of the run itself: start, quiet, audit, stop. */
+/** In addition to the run itself: start, quiet phase, audit, stop. */
 const OVERHEAD_LIMIT_MS = 6 * 60_000;
 const POLL_MS = 200;
 
@@ -30,12 +30,12 @@ interface Options {
   readonly only?: readonly Scenario[];
 }
 
-/** What ends a run early. */
+/** Ends a run early. */
 class SoakError extends Error {
   override readonly name = "SoakError";
 }
 
-/** @returns whether everything was as it should be */
+/** @returns whether all checks passed */
 async function soak(options: Options, interrupt: AbortSignal): Promise<boolean> {
   const directory = await Deno.makeTempDir({ prefix: "openai-api-route-soak-" });
   try {
@@ -62,7 +62,44 @@ async function execute(
   console.log(`router ${router.pid}, ${options.clients} clients, ${options.minutes} minutes`);
   const books = new Books();
   const sampler = new Sampler(router, books);
+  const parts = { upstreams, router, books, sampler };
   const before = await sampler.sample();
+  await load(parts, options, interrupt);
+  if (interrupt.aborted) throw new SoakError(String(interrupt.reason));
+  if (router.exitCode !== null) {
+    throw new SoakError(`the router ended with ${router.exitCode}:\n${router.errorLines.join("\n")}`);
+  }
+  const { open, after } = await settle(parts, before);
+  const metrics = await router.metrics();
+  if (metrics === null) throw new SoakError("the router does not answer any more");
+  const exitCode = await router.stop();
+  const { wrongBodies, alertCount } = upstreams;
+  return {
+    books,
+    samples: sampler.samples,
+    before,
+    after,
+    metrics,
+    upstreams: { open, wrongBodies, alertCount },
+    audit: audit(router.database, books),
+    errorLines: router.errorLines,
+    exitCode,
+  };
+}
+
+interface Parts {
+  readonly upstreams: Upstreams;
+  readonly router: RouterProcess;
+  readonly books: Books;
+  readonly sampler: Sampler;
+}
+
+/** Clients, samples and edits until the time is up, the router has ended or the run is interrupted. */
+async function load(
+  { upstreams, router, books, sampler }: Parts,
+  options: Options,
+  interrupt: AbortSignal,
+): Promise<void> {
   const stop = new AbortController();
   const end = () => stop.abort();
   const timer = setTimeout(end, options.minutes * 60_000);
@@ -87,11 +124,13 @@ async function execute(
     interrupt.removeEventListener("abort", end);
     end();
   }
-  if (interrupt.aborted) throw new SoakError(String(interrupt.reason));
-  if (router.exitCode !== null) {
-    throw new SoakError(`the router ended with ${router.exitCode}:\n${router.errorLines.join("\n")}`);
-  }
+}
 
+/** Waits until no request is under way and the idle connections are closed; what then remains is judged. */
+async function settle(
+  { upstreams, router, sampler }: Parts,
+  before: Sample,
+): Promise<{ open: Upstreams["open"]; after: Sample }> {
   await eventually(async () => {
     const { inFlight } = await sampler.sample();
     return inFlight === 0 && upstreams.open.length === 0 && unsettledCount(router.database) === 0;
@@ -103,24 +142,10 @@ async function execute(
     after = await sampler.sample();
     return after.sockets <= before.sockets;
   }, SOCKETS_LIMIT_MS);
-  const metrics = await router.metrics();
-  if (metrics === null) throw new SoakError("the router does not answer any more");
-  const exitCode = await router.stop();
-  const { wrongBodies, alertCount } = upstreams;
-  return {
-    books,
-    samples: sampler.samples,
-    before,
-    after,
-    metrics,
-    upstreams: { open, wrongBodies, alertCount },
-    audit: audit(router.database, books),
-    errorLines: router.errorLines,
-    exitCode,
-  };
+  return { open, after };
 }
 
-/** Asks until the answer is yes, or the time is up: what is missing then shows in the checks. */
+/** Polls until the answer is yes or the time is up; what is then missing shows in the checks. */
 async function eventually(ask: () => Promise<boolean>, limitMs: number): Promise<void> {
   const deadlineMs = performance.now() + limitMs;
   while (!await ask() && performance.now() < deadlineMs) await pause(POLL_MS);
@@ -173,14 +198,14 @@ async function run(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     throw error;
   }
-  // Deno warns once about a default of its own that does not matter here.
+  // Suppresses a warning of Deno about a default that does not matter here.
   console.warn = () => {};
-  // A proxy of the caller's must not stand between the parts.
+  // The caller's HTTP proxy must not come between the parts.
   Deno.env.set("NO_PROXY", "127.0.0.1");
   const interrupt = new AbortController();
   const onSignal = () => interrupt.abort("interrupted");
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, onSignal);
-  // Without this, a mistake in a pretend part would leave the router running.
+  // Without this, an uncaught error in a simulated part would leave the router running.
   for (const type of ["error", "unhandledrejection"]) {
     globalThis.addEventListener(type, (event) => {
       event.preventDefault();

@@ -1,18 +1,18 @@
 /**
- * Shows how long `/healthz` takes while the router handles the worst inputs that we know, each through the real program
- * and its sockets, beside an idle run.
+ * Measures the latency of `/healthz` while the router handles the worst known inputs, each through the real
+ * program and its sockets, compared with an idle router.
  *
- * Usage: deno task worst [--limit-ms 100]. Ends with 1 when an answer took longer than that, and with how often what an
- * idle router takes. Bounded: one request of each kind, at most half a minute for each.
+ * Usage: deno task worst [--limit-ms 100]. Ends with 1 when an answer took longer than the limit. Bounded:
+ * one request of each kind, at most half a minute for each.
  */
 import { RawClient } from "../tests/support/raw_client.ts";
 import { Router } from "../tests/support/router.ts";
 
 interface Input {
   readonly name: string;
-  /** A whole request, its pieces in order. */
+  /** A whole request, in pieces. */
   readonly request: readonly (string | Uint8Array)[];
-  /** How long its work goes on after the answer. */
+  /** How long to wait for work that continues after the answer. */
   readonly afterMs: number;
 }
 
@@ -47,7 +47,7 @@ async function main(): Promise<number> {
   return worstMs <= limitMs ? 0 : 1;
 }
 
-/** Of the upstream, which keeps nothing: it must not take the processor from those that are measured. */
+/** The answer of the upstream, which keeps no body, to leave the processor to the router. */
 async function answer({ body }: Request): Promise<Response> {
   for await (const _ of body ?? []);
   const message = { role: "assistant", content: "hi" };
@@ -60,67 +60,63 @@ async function answer({ body }: Request): Promise<Response> {
 function inputs(router: Router): Input[] {
   const host = `localhost:${router.port}`;
   const authorization = `authorization: Bearer ${router.token}\r\n`;
-  const head = (line: string, fields: string) =>
-    `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
-  const posted = (
-    name: string,
-    body: Uint8Array,
-    { path = "/v1/chat/completions", type = "application/json" } = {},
-  ) => ({
+  return [...headInputs(host, authorization), ...bodyInputs(host, authorization)];
+}
+
+/** Inputs in the request line and header fields. */
+function headInputs(host: string, authorization: string): Input[] {
+  const login = (name: string, fields: string, { line = "GET /admin/login", body = "" } = {}): Input => ({
     name,
-    request: [
-      head(`POST ${path}`, `${authorization}content-type: ${type}\r\ncontent-length: ${body.length}\r\n`),
-      body,
-    ],
-    afterMs: INDEXING_MS,
-  });
-  const login = (name: string, fields: string, line = "GET /admin/login", body = "") => ({
-    name,
-    request: [head(line, `accept: text/html\r\nsec-fetch-site: same-origin\r\n${fields}`), body],
+    request: [head(host, line, `accept: text/html\r\nsec-fetch-site: same-origin\r\n${fields}`), body],
     afterMs: 0,
   });
+  const posted = { line: "POST /admin/login", body: "x" };
+  const typeWith = (blanks: number): string =>
+    `content-type: multipart/form-data; ${" ".repeat(blanks)}x\r\ncontent-length: 1\r\n`;
+  return [
+    login("login: Accept-Language of 60 KB", `accept-language: en${" ".repeat(60_000)}x\r\n`),
+    login("login: Accept-Language of 7 KB", `accept-language: en${" ".repeat(7_000)}x\r\n`),
+    login("login: Content-Type of 50 KB", typeWith(50_000), posted),
+    login("login: Content-Type of 7 KB", typeWith(7_000), posted),
+    login("a path of 60 KB", authorization, { line: `GET /v1/models/${"eyJ".repeat(20_000)}` }),
+  ];
+}
+
+/** Inputs in request bodies. */
+function bodyInputs(host: string, authorization: string): Input[] {
+  const posted = (
+    name: string,
+    body: string | Uint8Array,
+    { path = "/v1/chat/completions", type = "application/json" } = {},
+  ): Input => {
+    const bytes = typeof body === "string" ? encoder.encode(body) : body;
+    const fields = `${authorization}content-type: ${type}\r\ncontent-length: ${bytes.length}\r\n`;
+    return { name, request: [head(host, `POST ${path}`, fields), bytes], afterMs: INDEXING_MS };
+  };
   const message = (content: string) => JSON.stringify({ model: "m", messages: [{ role: "user", content }] });
   const part = `--b\r\ncontent-disposition: form-data; name="f"; filename="x"\r\ncontent-type: a${
     " ".repeat(8000)
   }b\r\n\r\nx\r\n`;
   const form = { path: "/v1/files", type: "multipart/form-data; boundary=b" };
   const dashes = { path: "/v1/files", type: `multipart/form-data; boundary=${"-".repeat(198)}x` };
-  const blanks = " ".repeat(50_000);
   return [
-    login("login: Accept-Language of 60 KB", `accept-language: en${" ".repeat(60_000)}x\r\n`),
-    login("login: Accept-Language of 7 KB", `accept-language: en${" ".repeat(7_000)}x\r\n`),
-    login(
-      "login: Content-Type of 50 KB",
-      `content-type: multipart/form-data; ${blanks}x\r\ncontent-length: 1\r\n`,
-      "POST /admin/login",
-      "x",
-    ),
-    login(
-      "login: Content-Type of 7 KB",
-      `content-type: multipart/form-data; ${" ".repeat(7_000)}x\r\ncontent-length: 1\r\n`,
-      "POST /admin/login",
-      "x",
-    ),
-    login("a path of 60 KB", authorization, `GET /v1/models/${"eyJ".repeat(20_000)}`),
-    posted("a form of 0.8 MB, 100 heads of blanks", encoder.encode(`${part.repeat(100)}--b--\r\n`), form),
+    posted("a form of 0.8 MB, 100 heads of blanks", `${part.repeat(100)}--b--\r\n`, form),
     posted("a form of 8 MiB of its own boundary's beginning", new Uint8Array(8 * MIB).fill(0x2d), dashes),
-    posted(
-      "a model's name of 200 KB",
-      encoder.encode(JSON.stringify({ model: "eyJ".repeat(66_000), messages: [] })),
-    ),
-    posted("a prompt of 1 MB of combining marks", encoder.encode(message("\u0301\u0316".repeat(250_000)))),
-    posted(
-      "a prompt of 1 MB of halfwidth voicing marks",
-      encoder.encode(message("\uff9e\u0316".repeat(200_000))),
-    ),
+    posted("a model's name of 200 KB", JSON.stringify({ model: "eyJ".repeat(66_000), messages: [] })),
+    posted("a prompt of 1 MB of combining marks", message("\u0301\u0316".repeat(250_000))),
+    posted("a prompt of 1 MB of halfwidth voicing marks", message("\uff9e\u0316".repeat(200_000))),
     posted(
       "a JSON body of 62 MiB of empty objects",
-      encoder.encode(`{"model":"m","messages":[${"{},".repeat(62 * MIB / 3)}{}]}`),
+      `{"model":"m","messages":[${"{},".repeat(62 * MIB / 3)}{}]}`,
     ),
   ];
 }
 
-/** Sends the request and waits for the end of the answer, and of the work behind it. */
+function head(host: string, line: string, fields: string): string {
+  return `${line} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n${fields}\r\n`;
+}
+
+/** Sends the request and waits for the end of the answer and of the work after it. */
 async function handled(port: number, { request, afterMs }: Input): Promise<void> {
   using client = await RawClient.connect(port);
   const limit = setTimeout(() => client.close(), LONGEST_MS);
@@ -133,7 +129,7 @@ async function handled(port: number, { request, afterMs }: Input): Promise<void>
     }
     await client.readToEnd();
   } catch {
-    // It was refused before it was read to its end.
+    // Refused before the whole request was read.
   } finally {
     clearTimeout(limit);
   }
@@ -141,8 +137,7 @@ async function handled(port: number, { request, afterMs }: Input): Promise<void>
 }
 
 /**
- * Asks for `/healthz` again and again from a thread of its own: what the client and the upstream of this one do does not
- * count.
+ * Polls `/healthz` from another thread, so that the work of this thread's client and upstream does not count.
  */
 class Pinger {
   readonly #worker = new Worker(new URL("./worst_pinger.ts", import.meta.url), { type: "module" });
@@ -151,7 +146,7 @@ class Pinger {
     this.#worker.postMessage({ type: "begin", port });
   }
 
-  /** The longest that an answer took while the work went on. */
+  /** The longest answer time during the work, in milliseconds. */
   async worstWhile(work: () => Promise<void>): Promise<number> {
     await this.#takeWorst();
     await work();
@@ -162,7 +157,7 @@ class Pinger {
     this.#worker.terminate();
   }
 
-  /** Of the answers since it was called before. */
+  /** The longest answer time since the last call, in milliseconds. */
   #takeWorst(): Promise<number> {
     return new Promise((resolve) => {
       this.#worker.onmessage = ({ data }: MessageEvent<number>) => resolve(data);

@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /**
- * The thread of worst.ts that asks a router for `/healthz`, and notes how long its answers take.
+ * The thread of worst.ts that polls `/healthz` of a router and measures its answer times.
  */
 
 type Message = { readonly type: "begin"; readonly port: number } | { readonly type: "take" };
@@ -21,7 +21,7 @@ async function pingForEver(port: number): Promise<never> {
     const startedMs = performance.now();
     await (await fetch(`http://127.0.0.1:${port}/healthz`)).text();
     worstMs = Math.max(worstMs, performance.now() - startedMs);
-    // An answer that is under way belongs to what went on until it came.
+    // A pending answer counts for the period in which it arrives.
     for (; takers > 0; takers--) {
       self.postMessage(worstMs);
       worstMs = 0;

@@ -12,18 +12,18 @@ import type { Upstream, UpstreamPlace } from "./upstreams/upstream.ts";
 export interface Bench {
   readonly processes: Processes;
   readonly directory: string;
-  /** Cores of the proxy, and of upstream and load; null: any. */
+  /** Cores of the proxy, and of the upstream and the load generator; null: any. */
   readonly proxyCore: number | null;
   readonly otherCore: number | null;
   readonly nginx: string | null;
   readonly contenders: readonly Contender[];
   readonly ours: OursBuild;
   readonly fullLoad: FullLoadGenerator;
-  /** Who loads and who answers, for the report. */
+  /** Names of the load generator and the upstream, for the report. */
   readonly loadNote: string;
   readonly rounds: number;
   readonly isQuick: boolean;
-  /** Tells the person who waits. */
+  /** Reports progress to the user. */
   readonly say: (text: string) => void;
 }
 
@@ -63,7 +63,10 @@ export async function withEndpoints<T>(
   }
 }
 
-/** Asks once and compares every byte. @throws {BenchError} when the answer is not the expected one */
+/**
+ * Sends one request and compares every byte of the answer. @throws {BenchError} when the answer is not the
+ * expected one
+ */
 export async function probe(endpoint: Endpoint, body: string, expected: string): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${endpoint.port}${PATH}`, {
     method: "POST",

@@ -17,7 +17,7 @@ function joined(chunks: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(chunks.flatMap((chunk) => [...chunk]));
 }
 
-/** An event with a name, as Anthropic and the responses API send them. */
+/** A named event, as the Anthropic and responses APIs send them. */
 function namedEvent(data: { readonly type: string }): string {
   return `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
 }

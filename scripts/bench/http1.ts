@@ -1,6 +1,6 @@
 /**
- * Reads HTTP/1.1 messages from raw bytes, cheaply: both ends of the benchmark speak HTTP without a library, so
- * that they cost as little as they can. Understands what proxies send, without pipelining; not a general parser.
+ * Reads HTTP/1.1 messages from raw bytes at low cost: both ends of the benchmark speak HTTP without a
+ * library. Understands what proxies send, without pipelining; not a general parser.
  */
 import { PATH } from "./payloads.ts";
 
@@ -10,12 +10,12 @@ const decoder = new TextDecoder("latin1");
 
 type State = "head" | "counted" | "chunk size" | "chunk" | "chunk end" | "trailer" | "done";
 
-/** One message after the other from the same connection; `reset()` between them. */
+/** Reads one message at a time from a connection; call `reset()` in between. */
 export class MessageReader {
   readonly #onBody: (part: Uint8Array<ArrayBuffer>) => void;
   #state: State = "head";
   #head = "";
-  /** Bytes of the body, or of the chunk, that are still to come. */
+  /** Missing bytes of the body or of the current chunk. */
   #remaining = 0;
   #line = "";
 
@@ -24,12 +24,12 @@ export class MessageReader {
     this.#onBody = onBody;
   }
 
-  /** Start line and fields, as far as they have come. */
+  /** Start line and fields received so far. */
   get head(): string {
     return this.#head;
   }
 
-  /** Of a response; NaN before it has come. */
+  /** Status of a response; NaN before it is known. */
   get status(): number {
     return this.#state === "head" ? NaN : Number(this.#head.slice(9, 12));
   }
@@ -42,7 +42,7 @@ export class MessageReader {
 
   /**
    * @returns whether the message is complete
-   * @throws {Error} when the bytes are not a message, or go on after its end
+   * @throws {Error} when the bytes are not a message, or continue after its end
    */
   push(bytes: Uint8Array<ArrayBuffer>): boolean {
     let at = this.#state === "head" ? this.#readHead(bytes) : 0;
@@ -114,7 +114,7 @@ export class MessageReader {
   }
 }
 
-/** Writes all of it; resolves when the kernel has it. */
+/** Writes all bytes; resolves when the kernel has taken them. */
 export async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) {
     written += await connection.write(written === 0 ? bytes : bytes.subarray(written));

@@ -94,7 +94,7 @@ async function writeJson(
   else await Deno.writeTextFile(path, text + "\n");
 }
 
-/** A folder of its own on a real disk: what is measured includes writing records. */
+/** A folder on a real disk: writing records is part of the measurement. */
 async function workFolder(wanted: string | null): Promise<string> {
   const parent = wanted ?? cacheFolder();
   await Deno.mkdir(parent, { recursive: true });
@@ -114,7 +114,7 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => interrupt.abort());
   }
-  // Without this, a mistake of ours would leave processes running.
+  // Without this, an uncaught error would leave processes running.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     console.error(event.reason);

@@ -1,5 +1,5 @@
 /**
- * Micro-benchmarks of what runs per request and per event: `deno task bench:micro`.
+ * Micro-benchmarks of the code that runs per request and per event: `deno task bench:micro`.
  */
 import { TokenGuard } from "../../src/core/token_guard.ts";
 import { createCapture } from "../../src/capture/create.ts";

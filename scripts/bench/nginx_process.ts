@@ -24,7 +24,7 @@ export async function startNginx(
   await Deno.writeTextFile(
     `${prefix}/nginx.conf`,
     [
-      // Started by root, its worker would become a user who cannot write here.
+      // Started as root, its worker would run as a user who cannot write here.
       ...(Deno.uid() === 0 ? ["user root;"] : []),
       "daemon off;",
       "worker_processes 1;",

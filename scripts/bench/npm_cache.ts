@@ -1,9 +1,9 @@
 /**
- * npm packages that only the benchmark runs: each installed once, by exact version, outside of the repository.
+ * npm packages that only the benchmark uses: each installed once, by exact version, outside the repository.
  */
 import { BenchError } from "./processes.ts";
 
-/** Where everything goes that outlives a run. */
+/** The folder of everything that is kept between runs. */
 export function cacheFolder(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
   return `${cache}/openai-api-route-bench`;
@@ -12,7 +12,7 @@ export function cacheFolder(): string {
 export interface Package {
   readonly name: string;
   readonly version: string;
-  /** Versions of packages that it depends on, where not the newest will do. */
+  /** Pinned versions of its dependencies, where the newest does not work. */
   readonly overrides?: Readonly<Record<string, string>>;
 }
 

@@ -20,7 +20,7 @@ export interface Options {
   readonly directory: string | null;
 }
 
-/** @throws {CommanderError} for a command line that is wrong, or after printing help */
+/** @throws {CommanderError} for an invalid command line, or after printing help */
 export function parseOptions(args: readonly string[], scenarios: readonly string[]): Options {
   const command = new Command("deno task bench")
     .description("Measures openai-api-route beside other proxies, in turns, and prints medians and ratios.")

@@ -1,6 +1,6 @@
 /**
- * The events of paced streams: all of the same length, each with its number and the time when it was sent, so that
- * the client can tell delay, order and loss.
+ * The events of paced streams: all of the same length, each with its number and the time when it was sent, so
+ * that the client can detect delay, reordering and loss.
  */
 import { chatEvent } from "./payloads.ts";
 
@@ -16,7 +16,7 @@ export const EVENT_TEMPLATE = encoder.encode(
 const STAMP_AT = new TextDecoder().decode(EVENT_TEMPLATE).indexOf("0".repeat(STAMP_DIGITS));
 const NUMBER_AT = STAMP_AT + STAMP_DIGITS + 1;
 
-/** What comes after the events. */
+/** The end of the stream. */
 export const STREAM_END = encoder.encode(chatEvent("{}", `"stop"`) + "data: [DONE]\n\n");
 
 /** Microseconds since 1970, steady within a process and, on one machine, comparable between processes. */
@@ -30,7 +30,7 @@ export function stampEvent(buffer: Uint8Array, at: number, number: number): void
   writeDigits(buffer, at + STAMP_AT, STAMP_DIGITS, nowUs());
 }
 
-/** When it was sent. @throws {Error} when a byte of it is not what was sent, or it is not that number's turn */
+/** When it was sent. @throws {Error} when a byte differs from what was sent, or the event is out of order */
 export function readEvent(event: Uint8Array, number: number): number {
   for (let at = 0; at < EVENT_TEMPLATE.length; at++) {
     if (event[at] !== EVENT_TEMPLATE[at] && (at < STAMP_AT || at >= NUMBER_AT + NUMBER_DIGITS)) {

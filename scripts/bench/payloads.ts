@@ -1,5 +1,5 @@
 /**
- * What clients send and upstreams answer: requests and replies as the OpenAI API has them, of given sizes.
+ * Requests and replies of the OpenAI API, of given sizes.
  */
 
 export const MODEL = "gpt-4o-mini";
@@ -12,7 +12,7 @@ export interface RequestShape {
   readonly bytes: number;
   readonly isStream?: boolean;
   readonly model?: string;
-  /** For upstreams that read it: how many events to send. */
+  /** Number of events to send, for upstreams that read it. */
   readonly maxTokens?: number;
 }
 
@@ -41,7 +41,7 @@ export function replyBody(bytes: number): string {
   return start + prose(bytes - start.length - end.length) + end;
 }
 
-/** A chat stream: that many events of content, then the usual end. */
+/** A chat stream: that many events with content, then the usual end. */
 export function streamEvents(count: number): string[] {
   const events: string[] = [];
   for (let index = 0; index < count; index++) {
@@ -50,7 +50,7 @@ export function streamEvents(count: number): string[] {
   return [...events, chatEvent("{}", `"stop"`), "data: [DONE]\n\n"];
 }
 
-/** The text that a client of such a stream sees. */
+/** The text that a client gets from such a stream. */
 export function streamText(count: number): string {
   return Array.from({ length: count }, (_, index) => wordAt(index)).join("");
 }

@@ -1,5 +1,5 @@
 /**
- * The processes of a benchmark: starts them, keeps their output, and sees to it that each is gone at the end.
+ * The processes of a benchmark: starts them, keeps their output, and ends each of them.
  */
 import { childCpuMsOf, processTree } from "./measure/proc_stat.ts";
 
@@ -21,7 +21,7 @@ export interface Finished {
   readonly cpuMs: number;
 }
 
-/** A failure that the reader can do something about. */
+/** A failure that the user can do something about. */
 export class BenchError extends Error {
   override readonly name = "BenchError";
 }
@@ -45,12 +45,12 @@ export class Service {
     return this.#isOver;
   }
 
-  /** It and the processes that it has started. */
+  /** The process and its descendants. */
   get pids(): readonly number[] {
     return processTree(this.#child.pid);
   }
 
-  /** What it has printed. */
+  /** Its output. */
   async output(): Promise<string> {
     return await Deno.readTextFile(this.log).catch(() => "");
   }
@@ -82,7 +82,7 @@ export class Processes implements AsyncDisposable {
   /** Starts a process that runs until it is stopped; its output goes to a file. */
   start(launch: Launch): Service {
     const log = `${this.#directory}/${++this.#count}-${launch.name}.log`;
-    // The shell is replaced by the program, so that the process that is measured is the one that was started.
+    // `exec` replaces the shell by the program, so that the started process is the measured one.
     const child = this.#spawn(launch, `exec "$@" >"$BENCH_LOG" 2>&1`, { BENCH_LOG: log }, "null");
     const service = new Service(launch.name, log, child);
     this.#services.add(service);
@@ -134,7 +134,7 @@ export class Processes implements AsyncDisposable {
     if (this.#isClosed) throw new BenchError("the benchmark is over");
     const pinned = core === null ? [] : ["taskset", "-c", String(core)];
     return new Deno.Command("/bin/sh", {
-      // Thousands of streams need more descriptors than shells allow by default.
+      // Thousands of streams need more file descriptors than the default limit of shells.
       args: ["-c", `ulimit -n "$(ulimit -Hn)"; ${script}`, "bench", ...pinned, command, ...args],
       env: { ...cleanEnvironment(), ...env, ...extra },
       clearEnv: true,
@@ -145,7 +145,7 @@ export class Processes implements AsyncDisposable {
   }
 }
 
-/** Asks again and again until the answer is not null. @throws {BenchError} after the limit, or if `service` ends */
+/** Polls until the answer is not null. @throws {BenchError} after the limit, or if `service` ends */
 export async function untilReady<T>(
   service: Service,
   ask: () => Promise<T | null>,
@@ -200,7 +200,7 @@ function signalAll(pids: readonly number[], signal: Deno.Signal): void {
     try {
       Deno.kill(pid, signal);
     } catch {
-      // It has ended meanwhile.
+      // It has already ended.
     }
   }
 }

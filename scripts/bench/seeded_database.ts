@@ -1,5 +1,5 @@
 /**
- * A database that looks as after months of use: made once by the program, filled by SQL, indexed by the program's
+ * A database like one after months of use: created by the program, filled by SQL, indexed by the program's
  * own code, and kept for later runs.
  */
 import { DatabaseSync } from "node:sqlite";
@@ -17,11 +17,11 @@ const BODY_WORDS = 130;
 const REPLY_WORDS = 45;
 const VOCABULARY = 20_000;
 
-/** A word of every record, and one of a single record. */
+/** A word that occurs in every record, and one that occurs in a single record. */
 export const COMMON_WORD = "everywhere";
 export const RARE_WORD = "shibboleth";
 
-/** What the content depends on: a change of these makes a new database. */
+/** The parameters of the content: changing them makes a new database. */
 const SOURCES = [
   "../../src/store/database/migrations.ts",
   "../../src/store/search/text.ts",
@@ -45,7 +45,7 @@ export async function seededDatabase({ processes, program, records, say }: SeedO
   await makeDatabase(processes, program, unfinished);
   const db = new DatabaseSync(unfinished);
   try {
-    // What is lost in a crash is made again.
+    // No sync is needed: a database lost in a crash is made again.
     db.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144");
     fill(db, records, say);
     index(db, records, say);
@@ -103,7 +103,7 @@ function index(db: DatabaseSync, records: number, say: (text: string) => void): 
   }
 }
 
-/** Made-up words, some much more frequent than others, the same in every run. */
+/** Invented words, some much more frequent than others, the same in every run. */
 class Words {
   readonly #all = Array.from({ length: VOCABULARY }, (_, index) => wordOf(index));
   #state = 1;

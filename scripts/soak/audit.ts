@@ -1,25 +1,25 @@
 /**
- * Compares the database with what the clients sent: one settled record for each request, and the right one.
+ * Compares the database with what the clients sent: one settled, correct record for each request.
  */
 import { DatabaseSync } from "node:sqlite";
 import { type Books, Findings, type Sent } from "./clients.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
 
 export interface Audit {
-  /** `ok`, or what SQLite found. */
+  /** The result of `PRAGMA integrity_check`. */
   readonly integrity: string;
   readonly recordCount: number;
   readonly recordsOf: ReadonlyMap<Scenario, number>;
   /** Requests without a record, or with more than one; records of no request. */
   readonly unmatched: Findings;
-  /** Records that say something else than what happened. */
+  /** Records that differ from what happened. */
   readonly wrong: Findings;
   readonly unsettledCount: number;
-  /** Records whose attempts are not all there. */
+  /** Records with missing attempts. */
   readonly wrongAttemptsCount: number;
 }
 
-/** Reads the whole database; nothing may be writing to it. */
+/** Reads the whole database; it must not be written to meanwhile. */
 export function audit(path: string, books: Books): Audit {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
@@ -64,7 +64,7 @@ export function audit(path: string, books: Books): Audit {
   }
 }
 
-/** Records that have no end yet. */
+/** Number of records that are still in flight. */
 export function unsettledCount(path: string): number {
   const db = new DatabaseSync(path, { readOnly: true });
   try {

@@ -1,6 +1,6 @@
 /**
- * The clients of the soak: each asks, one request after the other, checks what it got, and keeps the books
- * that the audit compares the database with.
+ * The clients of the soak: each sends one request after another, checks the answers, and keeps the books that
+ * the audit compares with the database.
  */
 import { markerOf, type Scenario, SCENARIOS } from "./scenarios.ts";
 import { pause, type Upstreams } from "./upstreams.ts";
@@ -11,7 +11,7 @@ const DAWDLE_BYTES = 32 * 1024;
 const DAWDLE_MS = 30;
 const MAX_FINDINGS = 20;
 
-/** Something that was not as it should be; the first few are kept, all are counted. */
+/** Deviations; the first few are kept, all are counted. */
 export class Findings {
   readonly samples: string[] = [];
   #count = 0;
@@ -32,7 +32,7 @@ export interface Sent {
   requestId: string | null;
 }
 
-/** What was sent, by marker, and what came of it as the clients saw it. */
+/** What was sent, by marker, and the result as the client saw it. */
 export class Books {
   readonly sent = new Map<string, Sent>();
   readonly wrong = new Map<Scenario, Findings>(SCENARIOS.map((each) => [each, new Findings()]));
@@ -52,11 +52,11 @@ export interface LoadOptions {
   readonly choose: () => Scenario;
   readonly upstreams: Upstreams;
   readonly books: Books;
-  /** When it fires, each client finishes its request and stops. */
+  /** Makes each client stop after its current request. */
   readonly stop: AbortSignal;
 }
 
-/** Runs all clients until they are told to stop. */
+/** Runs all clients until the signal fires. */
 export async function runClients(options: LoadOptions): Promise<void> {
   using http = Deno.createHttpClient({ http1: true, http2: false, poolMaxIdlePerHost: options.clients });
   await Promise.all(Array.from({ length: options.clients }, async () => {
@@ -131,7 +131,7 @@ class Client {
     }
   }
 
-  /** Over a socket of its own: `fetch` cannot stop in the middle of a declared body. */
+  /** Over a raw socket: `fetch` cannot stop in the middle of a declared body. */
   async #leaveUploading(scenario: Scenario, marker: string): Promise<Seen> {
     const { port, token } = this.#options;
     const { path, body } = scenario.question(marker);
@@ -177,7 +177,7 @@ async function read(response: Response, departure: Scenario["departure"], leave:
   return { status: departure === "midway" ? null : status, isWhole, text: parts.join("") };
 }
 
-/** What is wrong with what the client saw; null when nothing is. */
+/** What is wrong with the result as the client saw it; null for nothing. */
 function judge(scenario: Scenario, marker: string, seen: Seen): string | null {
   const { expected } = scenario;
   if (seen.status !== expected.status) {

@@ -1,12 +1,12 @@
 /**
- * What the pretend upstreams of the soak can say: replies as plain data, so that clients and the audit know
- * every byte in advance.
+ * The replies of the soak's simulated upstreams, as plain data, so that clients and the audit know every byte
+ * in advance.
  */
 
 /** How a body ends after its last part. */
 export type ReplyEnd = "whole" | "cut" | "silent";
 
-/** A server that declares more than it has breaks the connection; an errored stream would, too, but is logged. */
+/** Declaring more than is sent breaks the connection; so does an errored stream, but it is logged. */
 const TOO_LONG = { "content-length": "1000000" };
 
 export interface Reply {
@@ -18,7 +18,7 @@ export interface Reply {
   readonly end: ReplyEnd;
 }
 
-/** The words that a request with this marker is answered with; no two markers share one. */
+/** The words of the reply to a request with this marker; no two markers share one. */
 export function wordsOf(marker: string, count: number): string[] {
   return Array.from({ length: count }, (_, at) => `${marker}:${at} `);
 }
@@ -48,7 +48,7 @@ export function events(
   return { status: 200, headers, parts, pauseMs, end };
 }
 
-/** JSON that breaks off. */
+/** Truncated JSON. */
 export function cutJson(text: string): Reply {
   return { ...json(200, {}, TOO_LONG), parts: [text], end: "cut" };
 }
@@ -92,7 +92,7 @@ function delta(fields: Record<string, unknown>, finishReason: string | null = nu
 
 export const CHAT_OPENING = delta({ role: "assistant", content: "" });
 
-/** The opening and the words of a chat stream that has not ended. */
+/** The beginning of a chat stream, without its end. */
 export function chatBeginning(words: readonly string[]): string[] {
   return [CHAT_OPENING, ...words.map((content) => delta({ content }))];
 }

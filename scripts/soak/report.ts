@@ -1,5 +1,5 @@
 /**
- * What a soak prints: the course of the run, the scenarios, and each check with its figures.
+ * Prints the timeline of a soak, its scenarios, and each check with its figures.
  */
 import type { Audit } from "./audit.ts";
 import type { Books } from "./clients.ts";
@@ -13,7 +13,7 @@ export interface Check {
   readonly isOk: boolean;
   /** What was seen. */
   readonly seen: string;
-  /** Some of what was wrong. */
+  /** Examples of what was wrong. */
   readonly details?: readonly string[];
 }
 

@@ -95,7 +95,7 @@ export class RouterProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   get ended(): Promise<unknown> {
     return this.#output;
   }
@@ -123,7 +123,7 @@ export class RouterProcess implements AsyncDisposable {
     return { sockets, others };
   }
 
-  /** The sum of a metric's samples, by its name without the prefix; null when the router cannot be asked. */
+  /** The sum of a metric's samples, by its name without the prefix; null when the router does not answer. */
   async metrics(): Promise<((name: string) => number) | null> {
     let text: string;
     try {
@@ -141,7 +141,7 @@ export class RouterProcess implements AsyncDisposable {
         .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
 
-  /** Asks it to stop, as a service manager does; resolves with the exit code, after a limit by SIGKILL. */
+  /** Stops it with SIGTERM, after a time limit with SIGKILL; resolves with the exit code. */
   async stop(): Promise<number> {
     if (this.#exitCode === null) this.#child.kill("SIGTERM");
     const limit = setTimeout(() => this.#child.kill("SIGKILL"), STOP_LIMIT_MS);
@@ -172,7 +172,7 @@ export class RouterProcess implements AsyncDisposable {
   }
 }
 
-/** Changes something harmless in the tables every few seconds, as a person would; ends with the signal. */
+/** Makes a harmless change to the tables every few seconds, as an operator would, until the signal fires. */
 export async function editTables(path: string, stop: AbortSignal): Promise<void> {
   for (let weight = 1; !stop.aborted; weight = weight % 9 + 1) {
     const db = new DatabaseSync(path);
@@ -186,7 +186,7 @@ export async function editTables(path: string, stop: AbortSignal): Promise<void>
   }
 }
 
-/** The program with none of the caller's settings. */
+/** The program, without the caller's settings. */
 function program(
   { executable, webhook }: Pick<RouterOptions, "executable" | "webhook">,
   args: readonly string[],
@@ -216,7 +216,10 @@ async function eachLine(
   if (rest !== "") take(rest);
 }
 
-/** A line at level error, or one that is not of the log at all; blank ones are Deno's, about broken responses. */
+/**
+ * Whether a line is at level error, or not a log line at all; blank ones come from Deno, about broken
+ * responses.
+ */
 function isAlarming(line: string): boolean {
   if (line === "") return false;
   try {

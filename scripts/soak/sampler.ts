@@ -1,5 +1,5 @@
 /**
- * Looks at the router at regular times and keeps what it saw.
+ * Samples the state of the router at regular intervals.
  */
 import type { Books } from "./clients.ts";
 import type { RouterProcess } from "./router_process.ts";
@@ -10,12 +10,12 @@ const SAMPLE_MS = 500;
 export interface Sample {
   /** Since the first sample. */
   readonly atS: number;
-  /** Resident memory, and the part of it that is not of files, in KiB. */
+  /** Resident memory, and its anonymous part, in KiB. */
   readonly rssKib: number;
   readonly anonKib: number;
   readonly sockets: number;
   readonly otherDescriptors: number;
-  /** By the router's own metric; null when it could not be asked. */
+  /** From the router's own metric; null when it did not answer. */
   readonly inFlight: number | null;
   /** Requests that the clients have sent so far. */
   readonly sent: number;

@@ -1,8 +1,8 @@
 /**
- * The traffic of the soak: what clients ask, what the upstream says, and what must come of it.
+ * The traffic of the soak: requests, upstream replies, and the expected results.
  *
  * Everything follows from a request's marker, which travels as its user agent. Faults that the client must
- * not notice are the upstreams' own and not listed here.
+ * not notice belong to the upstreams and are not listed here.
  */
 import {
   CHAT_ERROR,
@@ -20,7 +20,7 @@ import {
   wordsOf,
 } from "./replies.ts";
 
-/** Which upstreams a model is allowed on. */
+/** The upstreams that a model is allowed on. */
 export const MODELS = {
   /** Those that fail now and then, and the good one. */
   any: "soak-any",
@@ -37,12 +37,12 @@ export const MODELS = {
 } as const;
 
 /**
- * How the router is started, so that its timers play a part. The gate must outlast a stall of a busy machine:
- * what an upstream has said when it opens goes out, even if that upstream then turns out to be broken.
+ * Flags of the router that make its timers matter. The gate must be longer than a stall of a busy machine:
+ * when it opens, what the upstream has sent so far goes out, even if that upstream then fails.
  */
 export const ROUTER_FLAGS = ["--gate-ms", "2000", "--idle-timeout", "4", "--policy", "round_robin"] as const;
 
-/** When the client goes: after the whole reply, or before. */
+/** When the client leaves: after the whole reply, or before. */
 export type Departure =
   | "stays"
   /** Takes the reply slowly. */
@@ -64,7 +64,7 @@ export interface Question {
 export interface Expectation {
   /** What the client sees; null when it does not wait for it. */
   readonly status: number | null;
-  /** Whether the client can tell that it has everything. */
+  /** Whether the client can tell that the reply is complete. */
   readonly isWhole: boolean;
   readonly record:
     | {
@@ -150,7 +150,7 @@ function scenario(name: string, weight: number, options: Options): Scenario {
 const BIG_REQUEST_CHARACTERS = 1_500_000;
 const BIG_REPLY_WORDS = 80_000;
 const DRIP = { pauseMs: 80 } as const;
-/** A wait that is longer than the gate's. */
+/** A pause longer than the gate's limit. */
 const WAIT = { pauseMs: 250 } as const;
 const NEUTRAL = Array.from({ length: 10 }, (_, at) => `: thinking ${at}\n\n`);
 
@@ -274,8 +274,8 @@ export const SCENARIOS: readonly Scenario[] = [
     reply: () => null,
     expected: gone("unchecked"),
   }),
-  // Deno.serve (2.9.6) says nothing of a client that leaves after a body that did not come with its head, so
-  // the router works on for nobody. Until that is solved it runs only when it is asked for.
+  // Deno.serve (2.9.6) does not report a client that leaves after a body that arrived later than its head, so
+  // the router keeps working. Until that is solved, this scenario runs only on request.
   scenario("leaves after a big request", 0, {
     question: (marker) => bigQuestion(marker, MODELS.good),
     departure: "before_headers",
@@ -295,7 +295,7 @@ export const SCENARIOS: readonly Scenario[] = [
   }),
 ];
 
-/** One of the usual traffic, by weight. */
+/** A random scenario of the usual traffic, by weight. */
 export function usualScenario(): Scenario {
   let left = Math.random() * SCENARIOS.reduce((sum, { weight }) => sum + weight, 0);
   const found = SCENARIOS.find((scenario) => (left -= scenario.weight) < 0);
@@ -303,7 +303,7 @@ export function usualScenario(): Scenario {
   return found;
 }
 
-/** Names a request: its scenario's place in {@link SCENARIOS} and a number of its own. */
+/** The marker of a request: its scenario's index in {@link SCENARIOS} and a number. */
 export function markerOf(scenario: Scenario, number: number): string {
   return `soak-${SCENARIOS.indexOf(scenario)}-${number}`;
 }

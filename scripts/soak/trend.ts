@@ -14,11 +14,11 @@ export interface Trend {
   readonly slope: number;
   /** Of one sample around the line. */
   readonly deviation: number;
-  /** What the line gains from the first sample to the last. */
+  /** The increase along the line from the first sample to the last. */
   readonly growth: number;
 }
 
-/** The line of least squares through at least two points that differ in time. */
+/** The least-squares line through at least two points with different times. */
 export function trendOf(points: readonly Point[]): Trend {
   const count = points.length;
   const meanAtS = points.reduce((sum, { atS }) => sum + atS, 0) / count;

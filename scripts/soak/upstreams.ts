@@ -1,6 +1,6 @@
 /**
- * The pretend upstreams of the soak, on 127.0.0.1: each answers as the request's scenario says, some fail
- * first in a way of their own.
+ * The simulated upstreams of the soak, on 127.0.0.1: each answers according to the request's scenario; some
+ * fail first, each in its own way.
  */
 import {
   CHAT_ERROR,
@@ -31,7 +31,9 @@ const PATIENT_SECONDS = 60;
 const HASTY_SECONDS = 1;
 const RESTART_EVERY_MS = 5_000;
 const DOWN_MS = 1_000;
-/** Deno does not always tell a server that the other side has left; this bounds how long it is believed there. */
+/**
+ * Deno does not always report that the other side has left; this limits how long it is assumed to be there.
+ */
 const HANG_MS = 20_000;
 
 const none: Fault = () => null;
@@ -42,7 +44,7 @@ const throttled: Fault = (turn) => {
 };
 const hanging: Fault = (turn) => turn % 6 === 0 ? "hang" : null;
 
-/** Says 200 and breaks its word before any content. */
+/** Answers 200 and fails before any content. */
 const deceitful: Fault = (turn, { path, isStream }) => {
   if (!isStream) {
     if (turn % 6 === 0) return json(200, { error: { message: "scripted error in a 200" } });
@@ -73,7 +75,7 @@ const ROLES: readonly Role[] = [
   { name: "stuck", allow: MODELS.stuck, fault: none, timeoutSeconds: HASTY_SECONDS },
 ];
 
-/** All pretend upstreams, and the endpoint that alerts go to. */
+/** All simulated upstreams, and the endpoint that receives alerts. */
 export class Upstreams implements AsyncDisposable {
   readonly rows: readonly UpstreamRow[];
   readonly webhook: string;
@@ -103,12 +105,12 @@ export class Upstreams implements AsyncDisposable {
     this.webhook = `http://127.0.0.1:${webhook.port}/`;
   }
 
-  /** Alerts that came. */
+  /** Number of alerts received. */
   get alertCount(): number {
     return this.#alertCount;
   }
 
-  /** Requests that have neither been answered to the end nor been given up by the router. */
+  /** Requests that were neither answered to the end nor abandoned by the router. */
   get open(): readonly string[] {
     return [...this.#open];
   }
@@ -118,12 +120,12 @@ export class Upstreams implements AsyncDisposable {
     return this.#wrongBodies;
   }
 
-  /** Resolves when an upstream has the request; ask before it is sent. */
+  /** Resolves when an upstream has received the request; call before sending it. */
   arrived(marker: string): Promise<void> {
     return new Promise((resolve) => this.#arrivals.set(marker, resolve));
   }
 
-  /** Forgets a request that may never arrive. */
+  /** Stops waiting for a request that may never arrive. */
   forget(marker: string): void {
     this.#arrivals.delete(marker);
   }
@@ -167,7 +169,7 @@ function rowOf(role: Pick<Role, "name" | "allow" | "timeoutSeconds">, port: numb
   return { name, allow, timeoutSeconds, endpoint: `http://127.0.0.1:${port}/v1` };
 }
 
-/** Does not answer for longer than anybody should wait; ends when the router gives up. */
+/** Does not answer within any sensible time; ends when the router gives up. */
 async function hang(signal: AbortSignal): Promise<Response> {
   await pause(HANG_MS, signal);
   return new Response(null, { status: 503 });
@@ -235,7 +237,7 @@ class PretendServer {
     return this.#server.addr.port;
   }
 
-  /** Refuses connections for a second, every few seconds; what is under way is answered first. */
+  /** Refuses connections for a second, every few seconds, after answering the requests in flight. */
   restartAtTimes(): void {
     this.#restarts = this.#restart();
   }

@@ -7,26 +7,26 @@ import { type Check, mib } from "./report.ts";
 import type { Sample } from "./sampler.ts";
 import { noiseBound, trendOf } from "./trend.ts";
 
-/** Until this part of the run is over, and for so long, memory may grow: heaps and caches are being filled. */
+/** During this share of the run, and at least this long, memory may grow: heaps and caches are filling. */
 const WARM_UP = 0.3;
 const MIN_WARM_UP_S = 150;
-/** Less than this after the warm-up says nothing about memory. */
+/** With less time than this after the warm-up, memory is not judged. */
 const MIN_TREND_S = 180;
-/** Connections and files that may stay open when all is quiet, beyond those of the start. */
+/** Allowed increase of open connections and files between the start and the quiet end. */
 const SPARE_SOCKETS = 2;
 const SPARE_DESCRIPTORS = 8;
 
-/** What a run left to be judged. */
+/** The data of a run that is judged. */
 export interface Run {
   readonly books: Books;
   readonly samples: readonly Sample[];
-  /** Before the first request, and when all was quiet again. */
+  /** Before the first request, and after the last one. */
   readonly before: Sample;
   readonly after: Sample;
-  /** The router's metrics at the end: the sum of the samples of a name. */
+  /** The router's metrics at the end: the sum of the samples for each name. */
   readonly metrics: (name: string) => number;
   readonly upstreams: {
-    /** Requests that are open there though nothing should be. */
+    /** Requests that are still open at the upstreams at the end. */
     readonly open: readonly string[];
     readonly wrongBodies: number;
     readonly alertCount: number;

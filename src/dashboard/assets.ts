@@ -1,7 +1,8 @@
 /**
  * The style sheets and scripts of the page, embedded in the program, and the paths under which browsers get them.
  *
- * A path names the content's hash, so that browsers keep it for good and a new version never meets an old file.
+ * A path contains the content's hash, so that browsers cache it forever and a new version never uses an old
+ * file.
  */
 import { Hono } from "hono";
 import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
@@ -43,7 +44,7 @@ export type AssetName = keyof typeof SOURCES;
 interface Asset {
   readonly contentType: string;
   readonly text: string;
-  /** Strong, of the content. */
+  /** Strong entity tag of the content. */
   readonly etag: string;
   /** Below `/admin/assets/`. */
   readonly file: string;

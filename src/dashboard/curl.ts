@@ -1,9 +1,9 @@
 /**
- * A recorded request as a command that sends it again. Pure; the token is a placeholder.
+ * A recorded request as a curl command. Pure; the token is a placeholder.
  */
 import type { StoredRecord } from "../store/store.ts";
 
-/** Longer bodies come from a file: nobody pastes them, and shells have limits. */
+/** Longer bodies are read from a file: shells limit the length of an argument. */
 const LONGEST_INLINE = 16_000;
 
 const AUTHORIZATION = `-H "Authorization: Bearer $OPENAI_API_KEY"`;
@@ -34,7 +34,7 @@ export function curlCommand(record: StoredRecord, origin: string): CurlCommand |
   return { text: lines.join(" \\\n  "), isFromFile };
 }
 
-/** The first request that somebody could make. */
+/** An example request for a new installation. */
 export function firstRequest(origin: string): string {
   const body = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Say hello"}]}`;
   return [
@@ -45,12 +45,12 @@ export function firstRequest(origin: string): string {
   ].join(" \\\n  ");
 }
 
-/** Within single quotes a POSIX shell takes everything but the single quote as it is. */
+/** Quoted for a POSIX shell: within single quotes, only the single quote is special. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** In JSON, what could hide or reorder text on a screen may as well be written as an escape. */
+/** Writes characters that could hide or reorder text on a screen as JSON escapes. */
 function visible(json: string): string {
   return json.replace(
     /(?![\n\t\r])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

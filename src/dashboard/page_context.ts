@@ -1,23 +1,23 @@
 /**
- * What every view needs to know of the request that it answers.
+ * What every view needs to know about the request.
  */
 import type { Context } from "hono";
 import type { AdminEnv } from "../http/admin/auth.ts";
-import { chooseLanguage, type Formats } from "./language.ts";
-import type { Messages } from "./messages.ts";
+import { chooseLanguage, type Formats } from "./messages/language.ts";
+import type { Messages } from "./messages/en.ts";
 
 export interface PageContext {
   readonly m: Messages;
   readonly format: Formats;
-  /** For the forms' hidden field; null when nobody is logged in, or a script is. */
+  /** For the hidden field of forms; null without a session, which includes API clients. */
   readonly csrf: string | null;
   /** Wall clock, for countdowns. */
   readonly nowMs: number;
-  /** Scheme, host and port under which the browser knows the router. */
+  /** Scheme, host and port of the router as the browser sees it. */
   readonly origin: string;
-  /** What was just done, from the address; null when nothing was. */
+  /** The action that was just completed, from the URL; null for none. */
   readonly done: keyof Messages["done"] | null;
-  /** htmx asks for a part of the page. */
+  /** htmx requests a part of the page. */
   readonly isPartial: boolean;
 }
 

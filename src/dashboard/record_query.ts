@@ -1,14 +1,14 @@
 /**
- * The filters of the list of records, as the address of the page has them.
+ * The filters of the list of records, as parameters of the page's URL.
  *
  * Owns the names of the parameters. Pure.
  */
 import { parseMoment } from "../core/times.ts";
 import type { Outcome } from "../core/types.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { Messages } from "./messages.ts";
+import type { Messages } from "./messages/en.ts";
 
-/** What was typed, by the names that the address uses; empty where nothing was. */
+/** What was typed, by parameter name; empty when absent. */
 export type RecordQuery = Readonly<Record<QueryName, string>>;
 export type QueryName = "q" | "model" | "upstream" | "status" | "outcome" | "client" | "since" | "until";
 
@@ -26,7 +26,7 @@ export const QUERY_NAMES: readonly QueryName[] = [
 export interface ReadQuery {
   readonly query: RecordQuery;
   readonly filter: RecordFilter;
-  /** What was typed wrong, for people; it is no part of the filter. */
+  /** Messages about invalid values, which are left out of the filter. */
   readonly problems: readonly string[];
 }
 
@@ -67,13 +67,13 @@ export function readQuery(
   };
 }
 
-/** `429`; `4`, `4xx` for the class. */
+/** `429`; `4` or `4xx` for the class. */
 function statusOf(text: string): number | undefined {
   const [, digits] = /^([1-9]|[1-9]\d\d)(?:xx)?$/i.exec(text) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The list's address with this query, without what is empty. */
+/** The list's URL with this query; empty parameters are left out. */
 export function recordsPath(
   query: RecordQuery,
   changes: Partial<Record<QueryName | "before", string>> = {},

@@ -1,11 +1,11 @@
 /**
- * The texts of one record, each under a key by which a page can ask for the whole of it. Pure.
+ * The texts of one record, each under a key by which the page can request it whole. Pure.
  */
 import { type Conversation, type Piece, readConversation } from "../control/conversation.ts";
 import { prettyJson } from "../core/recorded_text.ts";
 import type { StoredRecord } from "../store/store.ts";
 
-/** Indenting larger JSON makes it larger still, and nobody reads it. */
+/** Larger JSON is not indented: that makes it larger, and nobody reads it. */
 const LONGEST_PRETTY = 500_000;
 
 export function pretty(json: string): string {
@@ -17,7 +17,7 @@ export function pieceKey(turn: number, piece: number): string {
   return `t${turn}p${piece}`;
 }
 
-/** A turn's pieces and the reply's are drawn alike. */
+/** The reply as pieces, rendered like those of a turn. */
 export function replyPieces({ reasoning, response, toolCalls }: {
   readonly reasoning: string | null;
   readonly response: string | null;
@@ -33,12 +33,12 @@ export function replyPieces({ reasoning, response, toolCalls }: {
   ];
 }
 
-/** What is shown of a piece. */
+/** The displayed text of a piece. */
 export function pieceText(piece: Piece): string {
   return piece.type === "tool_call" ? pretty(piece.arguments) : piece.text;
 }
 
-/** The request as turns; null when it is none (no JSON, or described instead of kept). */
+/** The request as turns; null when it is not a conversation (not JSON, or described instead of kept). */
 export function conversationOf({ body }: StoredRecord): Conversation | null {
   const conversation = body === null ? null : readConversation(body);
   return conversation === null || conversation.turns.length === 0 ? null : conversation;
@@ -55,7 +55,7 @@ export function findText(record: StoredRecord, key: string): string | null {
   return found === undefined ? null : pieceText(found);
 }
 
-/** The beginning of a text, not cut within a character. */
+/** The beginning of a text, never cut within a character. */
 export function beginning(text: string, length: number): string {
   if (text.length <= length) return text;
   const last = text.charCodeAt(length - 1);
@@ -63,8 +63,8 @@ export function beginning(text: string, length: number): string {
 }
 
 /**
- * A long text in parts that a browser can lay out one by one: cut after a line's end where there is one.
- * Together they are the text.
+ * Splits a long text into parts that a browser can lay out one by one, after a line break where possible.
+ * Joined, they are the text.
  */
 export function inParts(text: string, length: number): string[] {
   const parts: string[] = [];

@@ -1,19 +1,19 @@
 /**
- * The form of an upstream: from an upstream to what its fields show, and from what was typed to a change. Pure.
+ * The form of an upstream: converts an upstream to field values, and field values to a change. Pure.
  */
 import { AUTH_STYLES } from "../core/types.ts";
 import type { UpstreamInput, UpstreamView } from "../control/service.ts";
-import type { Messages } from "./messages.ts";
+import type { Messages } from "./messages/en.ts";
 
 export interface UpstreamForm {
   readonly endpoint: string;
-  /** Never filled in by us. */
+  /** Never filled in by the server. */
   readonly key: string;
   readonly name: string;
   readonly timeout: string;
   readonly allow: string;
   readonly deny: string;
-  /** One pair a line. */
+  /** One pair per line. */
   readonly modelMap: string;
   readonly authStyle: string;
   readonly weight: string;
@@ -63,7 +63,7 @@ export function readForm(fields: Readonly<Record<string, unknown>>): UpstreamFor
   };
 }
 
-/** What is asked of the service; or why the form cannot be understood. An empty key is left as it is. */
+/** The input for the service, or why the form is invalid. An empty key leaves the stored one unchanged. */
 export function toInput(form: UpstreamForm, m: Messages): UpstreamInput | { readonly problem: string } {
   const modelMap: Record<string, string> = {};
   for (const line of form.modelMap.split("\n").map((each) => each.trim()).filter(Boolean)) {

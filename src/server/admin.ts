@@ -11,7 +11,7 @@ import type { Hono } from "hono";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import { apiRoutes } from "../http/admin/api.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
-import { dashboardPage } from "../dashboard/routes.tsx";
+import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";

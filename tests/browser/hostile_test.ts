@@ -1,4 +1,4 @@
-/** Recorded text that means harm, or is merely enormous: it stays text, and the page stays usable. */
+/** Hostile or enormous recorded text: it stays text, and the page stays usable. */
 import assert from "node:assert/strict";
 import { eventually, Router } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
@@ -13,7 +13,7 @@ const HOSTILE = [
   `\u001B[31mred\u001B[0m \u001B]8;;https://evil.example\u0007link\u001B]8;;\u0007 \u0000 \u007F`,
 ].join("\n");
 
-/** Nothing of it became anything but text. */
+/** None of it was interpreted as markup or script. */
 async function assertInert({ page, origin }: Visitor): Promise<void> {
   const found = await page.evaluate(`({
     wasFooled: "wasFooled" in globalThis,
@@ -124,7 +124,7 @@ browserTest("two megabytes in one message and five hundred messages stay usable"
   const { page } = visitor;
   const pageLength = async () => (await page.content()).length;
 
-  await t.step("a long message is cut, and comes whole when it is asked for", async () => {
+  await t.step("a long message is cut, and shown whole on request", async () => {
     await visitor.go(`/records/${longId}`);
     assert.ok(await pageLength() < 200_000, `the page has ${await pageLength()} characters`);
     const user = page.locator(".turn-user");

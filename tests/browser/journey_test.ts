@@ -25,7 +25,7 @@ function withModels(chat: Script): Script {
   return (request, wire) => request.target.endsWith("/models") ? MODELS(request, wire) : chat(request, wire);
 }
 
-/** Streams words one by one, each when it is let go. */
+/** Streams words one by one, each when it is released. */
 class SlowWords {
   readonly #words: readonly string[];
   readonly #gates: PromiseWithResolvers<void>[];
@@ -35,7 +35,7 @@ class SlowWords {
     this.#gates = words.map(() => Promise.withResolvers<void>());
   }
 
-  /** The next words up to this one. */
+  /** Releases the words up to this one. */
   release(count: number): void {
     for (const gate of this.#gates.slice(0, count)) gate.resolve();
   }
@@ -65,7 +65,7 @@ browserTest("a day with the page, from the first login to the last", async (t) =
   await using router = await Router.start();
   await using visitor = await Visitor.open(router);
   const { page } = visitor;
-  // Each step needs what the one before it did.
+  // Each step builds on the one before.
   const step = async (name: string, fn: () => Promise<void>) => {
     if (!await t.step(name, fn)) throw new Error(`stopped after: ${name}`);
   };

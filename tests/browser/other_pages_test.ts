@@ -1,10 +1,10 @@
-/** Pages that are not ours, in a browser that is logged in: one of an upstream's, and one of another site. */
+/** Foreign pages in a logged-in browser: one from an upstream, and one from another site. */
 import assert from "node:assert/strict";
 import { Router } from "../support/router.ts";
 import { FakeUpstream, reply } from "../support/upstream.ts";
 import { browserTest, Visitor } from "./visitor.ts";
 
-/** A page that tells in its text whether its script ran, and what it could do. */
+/** A page whose text shows whether its script ran, and what it could do. */
 const page = (script: string) =>
   `<!doctype html><title>x</title><p id="said">nothing ran</p><script>(async () => {
     const said = document.getElementById("said");

@@ -1,5 +1,5 @@
 /**
- * A database with a month of traffic, most of it of the last minutes: something to look at.
+ * A database with a month of traffic, most of it from the last minutes.
  */
 import { DatabaseSync } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../src/core/types.ts";
@@ -117,7 +117,7 @@ function failedAttempt(createdAtMs: number): Attempt {
   };
 }
 
-/** The newest: it has everything that a conversation can have. */
+/** The newest record: a conversation with every kind of content. */
 function weatherRequest(createdAtMs: number): RequestRecord {
   const call = { name: "get_weather", arguments: '{"city":"Ulaanbaatar","units":"metric"}' };
   const picture = `data:image/png;base64,${"iVBORw0KGgo".repeat(4_000)}`;
@@ -174,7 +174,7 @@ function weatherRequest(createdAtMs: number): RequestRecord {
   });
 }
 
-/** The same numbers every time (https://en.wikipedia.org/wiki/Linear_congruential_generator). */
+/** The same numbers in every run (https://en.wikipedia.org/wiki/Linear_congruential_generator). */
 function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

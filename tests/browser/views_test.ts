@@ -19,7 +19,7 @@ const upstreamScript: Script = (request, wire) =>
     )
     : NEVER_ENDING(request, wire);
 
-/** A router with traffic of a month, and one request under way. */
+/** A router with a month of traffic and one request in flight. */
 class Scene implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   router!: Router;
@@ -47,9 +47,9 @@ class Scene implements AsyncDisposable {
 interface View {
   readonly name: string;
   readonly path: string;
-  /** What to do there before it is looked at. */
+  /** Actions before the check. */
   readonly prepare?: (visitor: Visitor) => Promise<unknown>;
-  /** The page is an error, and the browser says so. */
+  /** An error page, which the browser also logs. */
   readonly status?: number;
 }
 
@@ -106,7 +106,7 @@ async function show(visitor: Visitor, { path, prepare, status }: View): Promise<
   if (status !== undefined) assert.match(visitor.takeProblems().join(), new RegExp(String(status)));
 }
 
-/** What axe-core finds that is serious or critical. */
+/** Serious and critical findings of axe-core. */
 async function seriousViolations({ page }: Visitor): Promise<string[]> {
   const violations = await page.evaluate(`(async () => {
     ${axe.source}

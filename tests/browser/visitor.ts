@@ -1,5 +1,5 @@
 /**
- * A person with a browser: Debian's Chromium on the page of a router, watched for everything that a page must not do.
+ * A user with a browser: Chromium on the page of a router, watched for everything that a page must not do.
  *
  * Screenshots go to `dist/screenshots`, or to the folder that `OAR_SCREENSHOTS` names.
  */
@@ -21,14 +21,14 @@ const executable = EXECUTABLES.find((path) => {
   }
 });
 
-/** Whether to leave these tests out: there is no browser, and this is not where one must be. */
+/** Whether to skip these tests: there is no browser, and it is not required here. */
 export const isBrowserMissing = executable === undefined && Deno.env.get("CI") !== "true";
 
 if (isBrowserMissing) {
   console.log("no Chromium: install it for the tests of the page, by apt-get install chromium");
 }
 
-/** Nothing that the browser does by itself. */
+/** Disables the browser's background requests. */
 const FLAGS = [
   "--headless",
   "--no-sandbox",
@@ -45,7 +45,7 @@ export function browserTest(name: string, fn: (t: Deno.TestContext) => Promise<v
     try {
       await fn(t);
     } catch (error) {
-      // Otherwise the page's complaints hide what failed.
+      // Otherwise the page's errors hide the failure of the test.
       throw error instanceof SuppressedError
         ? new AggregateError([error.suppressed, error.error], name)
         : error;
@@ -58,7 +58,7 @@ export const PHONE = { width: 390, height: 844 };
 const DESK = { width: 1360, height: 900 };
 const HIGHEST = 2_600;
 
-/** Dispose it: it fails when the page complained, or asked another host. */
+/** Disposing fails when the page logged an error or contacted another host. */
 export class Visitor implements AsyncDisposable {
   readonly page: Page;
   readonly #browser: Browser;
@@ -88,14 +88,14 @@ export class Visitor implements AsyncDisposable {
   }
 
   static async open(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
-    // Playwright makes a new folder for the browser's profile, and removes it.
+    // Playwright creates and removes the folder of the browser's profile.
     const browser = await chromium.launch({ executablePath: executable ?? "chromium", args: FLAGS });
     const context = await browser.newContext({ viewport: DESK, locale: "en-US", ...options });
     context.setDefaultTimeout(20_000);
     return new Visitor(browser, { page: await context.newPage(), router });
   }
 
-  /** Opens it and logs in. */
+  /** Opens the page and logs in. */
   static async loggedIn(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
     const visitor = await Visitor.open(router, options);
     await visitor.go("/login");
@@ -119,25 +119,25 @@ export class Visitor implements AsyncDisposable {
     await this.page.goto(`${this.origin}/admin${path}`);
   }
 
-  /** Path and query of what is shown, below `/admin`. */
+  /** Path and query of the current page, below `/admin`. */
   get path(): string {
     const { pathname, search } = new URL(this.page.url());
     return (pathname + search).replace(/^\/admin/, "");
   }
 
-  /** The element that has this text, once it is there. */
+  /** The element with this text, once it exists. */
   async sees(text: string | RegExp): Promise<Locator> {
     const found = this.page.getByText(text).filter({ visible: true }).first();
     await found.waitFor();
     return found;
   }
 
-  /** What the page complained about so far, and forgets it. */
+  /** Returns and clears the page's errors so far. */
   takeProblems(): string[] {
     return this.#problems.splice(0);
   }
 
-  /** As `NAME.png`, of a window that is as high as the page (up to a bound: lists are long). */
+  /** Saves `NAME.png`, in a window as high as the page, up to a limit. */
   async screenshot(name: string): Promise<void> {
     await Deno.mkdir(SCREENSHOTS, { recursive: true });
     const { page } = this;

@@ -8,7 +8,7 @@ import { type ConfigStore, type NewUpstream, StoreError } from "../../src/store/
 
 interface Backend {
   readonly name: string;
-  /** Gives an empty store, and another one over the same data. */
+  /** Creates an empty store, and another one over the same data. */
   readonly withStores: (body: (store: ConfigStore, other: ConfigStore) => void) => Promise<void>;
 }
 

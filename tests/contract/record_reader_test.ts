@@ -1,6 +1,6 @@
 /**
  * What every RecordReader must do. The suite runs over each backend that is listed at the end: an answer must
- * not depend on how far the full-text index has come.
+ * not depend on the progress of the full-text index.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support
 
 interface Backend {
   readonly name: string;
-  /** Gives a reader over exactly these records, in this order, numbered from 1. */
+  /** Creates a reader over exactly these records, in this order, numbered from 1. */
   readonly withRecords: (
     records: readonly RequestRecord[],
     body: (reader: RecordReader) => void,
@@ -285,7 +285,7 @@ describeRecordReader(sqliteBackend("older than the index", (session, records, pa
   );
 }));
 
-/** As the Go program wrote its times, eight hours ahead. */
+/** In the Go program's time format, at UTC+8. */
 describeRecordReader(sqliteBackend("times with an offset", (session, records, path) => {
   session.write(records);
   byHand(

@@ -1,4 +1,4 @@
-/** What the build puts into the executable, what it lets it do, and what it says when it cannot build. */
+/** The contents and permissions of the executable, and the messages of a failed build. */
 import assert from "node:assert/strict";
 import manifest from "../../deno.json" with { type: "json" };
 import { compileFailure, PERMISSIONS, V8_FLAGS } from "../../scripts/build.ts";
@@ -35,7 +35,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the executable tells V8 what garbage a proxy makes, and so does the task that starts the source",
+  name: "the executable has the V8 flags for a proxy, and so does the task that starts the source",
   ignore: isExecutableMissing,
   fn: async () => {
     const text = await embedded();
@@ -45,12 +45,12 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the executable holds the packages of src, and none that only tests and scripts use",
+  name: "the executable contains the packages of src, and none that only tests and scripts use",
   ignore: isExecutableMissing,
   fn: async () => {
     const text = await embedded();
     const packages = Object.values(manifest.imports).map((specifier) => specifier.slice("npm:".length));
-    // After `npm:` or `/` it is a word of deno.json, which is embedded for the version.
+    // After `npm:` or `/` it is part of deno.json, which is embedded for the version.
     const held = packages.filter((name) => new RegExp(`(?<![\\w:/-])${name}`).test(text));
     console.log(`embedded packages: ${held.join(" ")}`);
     assert.ok(held.some((name) => name.startsWith("hono@")));
@@ -62,7 +62,7 @@ Deno.test({
   },
 });
 
-Deno.test("a build that cannot reach the release server names the way out, where there is one", () => {
+Deno.test("a build that cannot reach the release server names the alternative, if there is one", () => {
   const stderr = "error sending request for url (https://dl.deno.land/release/v2.9.6/denort-t.zip)";
   assert.match(compileFailure(stderr, "x86_64-unknown-linux-gnu"), /deno task build --denort npm$/);
   assert.match(compileFailure(stderr, "aarch64-apple-darwin"), /only for x86_64-unknown-linux-gnu/);

@@ -1,4 +1,4 @@
-/** The executable, as people have it after the download: a first day with it, and bad days. */
+/** The executable as downloaded: first use, and failures. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import OpenAI from "openai";
@@ -23,7 +23,7 @@ function test(name: string, fn: (t: Deno.TestContext) => Promise<void>, isIgnore
   Deno.test({ name, fn, ignore: isExecutableMissing || isIgnored });
 }
 
-/** Rows of a query on a database, through a connection of the test's own. */
+/** Rows of a query on a database, through a separate connection. */
 function query({ directory }: Installation, sql: string, file = "db.sqlite"): Record<string, unknown>[] {
   const db = new DatabaseSync(`${directory}/${file}`, { readOnly: true });
   try {
@@ -47,7 +47,7 @@ async function patiently<T>(ask: () => T | null, what: string): Promise<T> {
   return await eventually(ask, what);
 }
 
-/** Whether a tool is there and works here. */
+/** Whether a tool is installed and works. */
 async function works(command: string, ...args: readonly string[]): Promise<boolean> {
   try {
     const quiet = { stdin: "null", stdout: "null", stderr: "null" } as const;
@@ -135,7 +135,7 @@ test("a first day, from an empty folder to the first record", async (t) => {
     assert.match(metrics, /^openai_api_route_build_info\{/m);
   });
 
-  await t.step("a word that is no command exits with 2", async () => {
+  await t.step("an unknown command exits with 2", async () => {
     const { code, stderr } = await installation.run(["lits"]);
     assert.equal(code, 2);
     assert.match(stderr, /unknown command "lits".*list/s);
@@ -203,7 +203,7 @@ test("SIGKILL loses no reply: what was received is committed, what was under way
   await assert.rejects(unfinished.text());
 
   await using again = await installation.start();
-  // Where the dead process cannot be looked up, its missed heartbeat tells, after some seconds.
+  // Where the dead process cannot be looked up, its missing heartbeat shows it after some seconds.
   const kept = await patiently(() => {
     const rows = records(installation);
     return rows.length === 2 ? rows.map(({ outcome, response }) => ({ outcome, response })) : null;

@@ -1,6 +1,6 @@
 /**
- * The executable as somebody has it who downloaded it: alone in an empty folder, with an empty environment, no
- * home, no search path, and so neither Deno nor Node.
+ * The executable as downloaded: alone in an empty folder, with an empty environment, no home and no PATH, and
+ * thus neither Deno nor Node.
  */
 import assert from "node:assert/strict";
 
@@ -10,12 +10,12 @@ export const EXECUTABLE = Deno.env.get("OAR_EXECUTABLE") ?? `${root}dist/openai-
 
 const isThere = await Deno.stat(EXECUTABLE).then(({ isFile }) => isFile, () => false);
 
-/** Whether to leave these tests out: there is no executable, and this is not where one must be. */
+/** Whether to skip these tests: there is no executable, and it is not required here. */
 export const isExecutableMissing = !isThere && Deno.env.get("CI") !== "true";
 
 if (isExecutableMissing) console.log(`no executable at ${EXECUTABLE}: build it first, by deno task build`);
 
-/** What a command printed. */
+/** The output of a command. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
@@ -39,7 +39,7 @@ export class Installation implements AsyncDisposable {
     return `${this.directory}/openai-api-route`;
   }
 
-  /** Runs one command to its end. */
+  /** Runs one command until it exits. */
   async run(
     args: readonly string[],
     options: { readonly stdin?: string; readonly env?: Record<string, string> } = {},
@@ -65,7 +65,7 @@ export class Installation implements AsyncDisposable {
     return stdout;
   }
 
-  /** Starts the server on a free port and waits until it listens. `through` is a command that runs it. */
+  /** Starts the server on a free port and waits until it listens. `through` is a wrapper command. */
   async start(options: {
     readonly args?: readonly string[];
     readonly env?: Record<string, string>;
@@ -92,14 +92,14 @@ export class Installation implements AsyncDisposable {
   }
 }
 
-/** A running server. Dispose it: it ends by SIGTERM and must exit with 0. */
+/** A running server. Disposing sends SIGTERM and expects exit code 0. */
 export class Server implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #output: readonly Promise<void>[];
   readonly #listening = Promise.withResolvers<void>();
   #isOver = false;
   #port = 0;
-  /** Everything that it wrote to standard output and standard error so far. */
+  /** Its standard output and standard error so far. */
   text = "";
 
   constructor(child: Deno.ChildProcess) {

@@ -1,11 +1,12 @@
 /**
- * Everything that a client can do wrong, or just oddly; and that the others do not notice.
+ * Faulty and unusual clients, and that other clients do not notice them.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { FaultTable } from "../support/fault_table.ts";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
-import { RawUpstream, readRequest, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { RawUpstream, readRequest } from "../support/raw_upstream.ts";
 import { eventually, Router } from "../support/router.ts";
 import {
   chatEvent,
@@ -27,7 +28,7 @@ function statusOf(response: string): string {
   return /^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? "no status";
 }
 
-/** Whether a connection was released; far sooner than anything that would end it otherwise (the timeout of 300 s). */
+/** Whether a connection was released, long before the timeout (300 s) would end it. */
 async function isReleased(request: ReceivedRequest | undefined): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), 10_000);
@@ -38,7 +39,7 @@ async function isReleased(request: ReceivedRequest | undefined): Promise<boolean
   }
 }
 
-/** The most memory that a process ever had. */
+/** Peak resident memory of a process. */
 function peakMemoryMib(pid: number): number {
   const kib = /VmHWM:\s+(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))?.[1];
   return Math.round(Number(kib) / 1024);
@@ -48,10 +49,10 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Streams as long as the other side takes it, and knows how much that was. */
+/** Streams as long as the peer reads, and counts the bytes. */
 class Flood {
   sentBytes = 0;
-  /** Without the framing of the chunked encoding, which is each connection's own. */
+  /** Without the chunked framing, which differs per connection. */
   payloadBytes = 0;
   readonly #limitBytes: number;
 
@@ -194,7 +195,7 @@ Deno.test("faults of clients", async (t) => {
       try {
         await client.send(`GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\n${lines}\r\n`);
       } catch {
-        // It closed the connection before everything was sent.
+        // It closed the connection before the whole request was sent.
       }
       const status = statusOf(await client.readToEnd());
       const isRefused = /^4\d\d$/.test(status) || status === "no status";
@@ -271,7 +272,7 @@ Deno.test("clients that stall, with --client-timeout 1", async (t) => {
     };
     const pending = router.chat();
     await upstream.received(slow + 1);
-    // Another client's stall, as long as the limit, passes meanwhile.
+    // Meanwhile, another client stalls as long as the limit.
     using stalled = await RawClient.connect(router.port);
     await stalled.send(rawChat(router.token).slice(0, -10));
     await stalled.readUntil("}}");

@@ -1,7 +1,8 @@
 /**
- * SIGKILL at random moments under load: what a client received whole is recorded whole, and nothing twice.
+ * SIGKILL at random moments under load: a reply that a client received completely is recorded completely, and
+ * none twice.
  *
- * `OAR_KILLS` sets how often (default 15), `OAR_SEED` where the random moments begin.
+ * `OAR_KILLS` sets the number of kills (default 15), `OAR_SEED` the seed of the moments.
  */
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
@@ -49,7 +50,7 @@ function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** One client: asks again and again until the router is gone; keeps what it received whole. */
+/** One client: sends requests until the router is gone; keeps the replies that it received completely. */
 async function ask(router: Router, name: string, whole: Whole[]): Promise<number> {
   for (let turn = 0;; turn++) {
     const isStream = turn % 2 === 0;
@@ -75,7 +76,7 @@ Deno.test("SIGKILL at random moments under load", async (t) => {
   await using upstream = new FakeUpstream(async (request, wire) => {
     const name = /name=([^;]+);/.exec(request.text)?.[1] ?? "";
     const words = wordsOf(name);
-    // Long enough for a row of their own while they are in flight.
+    // Long enough to get a row while they are in flight.
     const mostMs = /client[01]-/.test(name) ? 100 : 4;
     if (!request.text.includes('"stream":true')) {
       return await reply(200, JSON.stringify(chatCompletion(words.join(""))))(request, wire);
@@ -101,7 +102,7 @@ Deno.test("SIGKILL at random moments under load", async (t) => {
         { length: CLIENTS },
         (_, at) => ask(router, `kill${kill}-client${at}`, whole),
       );
-      // However slow the machine is, there is something to lose.
+      // Even on a slow machine, there is something to lose.
       await eventually(() => whole.length > kill ? true : null, "a whole reply");
       await delay(random() * 400);
       router.signal("SIGKILL");
@@ -110,7 +111,7 @@ Deno.test("SIGKILL at random moments under load", async (t) => {
     }
 
     await using router = await Router.start({ directory });
-    // It turns what the dead ones left in flight into `crashed`, at once after its start.
+    // Right after its start, it turns the requests that dead routers left in flight into `crashed`.
     await router.chat({ messages: [{ role: "user", content: "name=last;" }] }).then((each) => each.text());
     const inFlight = "SELECT count(*) AS n FROM records WHERE outcome = 'in_flight'";
     await eventually(() => router.query(inFlight)[0]?.n === 0 ? true : null, "the rows to be closed");

@@ -1,5 +1,6 @@
 /**
- * A database that cannot take records: traffic goes on, the trouble is told, and writing resumes by itself.
+ * A database that cannot take records: traffic continues, the problem is reported, and writing resumes
+ * automatically.
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -8,7 +9,9 @@ import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts
 import { SmallDisk } from "../support/small_disk.ts";
 import { chatReply, FakeUpstream, reply } from "../support/upstream.ts";
 
-/** What a client may wait for a record that cannot be written (250 ms), with room for a busy machine. */
+/**
+ * How long a client may wait for a record that cannot be written (250 ms), with a margin for a busy machine.
+ */
 
 /** The types of the alerts that arrived, each with its reason. */
 function alertsAt(webhook: FakeUpstream): string[] {
@@ -22,7 +25,7 @@ async function alerted(webhook: FakeUpstream, alert: string): Promise<string> {
   return await eventually(() => alertsAt(webhook).find((each) => each === alert) ?? null, `alert ${alert}`);
 }
 
-/** Sends so many requests, some at a time; resolves with their ids and the longest wait. */
+/** Sends this many requests, some at a time; resolves with their ids and the longest wait. */
 async function traffic(
   router: Router,
   options: { readonly count: number; readonly width?: number; readonly text?: string },
@@ -57,7 +60,7 @@ async function allRecorded(router: Router, ids: readonly string[]): Promise<numb
   }, `${ids.length} records`);
 }
 
-/** The router keeps its database in this directory, and goes before the directory does. */
+/** The router keeps its database in this directory, and is stopped before the directory is removed. */
 async function prepare(directory: string, endpoint: string): Promise<void> {
   await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
   await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", endpoint], { cwd: directory });

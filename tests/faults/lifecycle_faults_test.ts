@@ -1,5 +1,5 @@
 /**
- * Starts that must be refused, stops that must lose nothing, and clocks that jump.
+ * Refused starts, stops without data loss, and clock jumps.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -39,9 +39,9 @@ type Undo = void | (() => void | Promise<void>);
 
 interface BadStart {
   readonly name: string;
-  /** What the one line must say. */
+  /** The expected error line. */
   readonly says: RegExp;
-  /** Makes the directory as it must be; returns what undoes it. */
+  /** Prepares the directory; returns the cleanup. */
   readonly prepare: (directory: string) => Undo | Promise<Undo>;
   readonly args?: readonly string[];
 }
@@ -102,7 +102,7 @@ const BAD_DATABASES: readonly BadStart[] = [
   },
 ];
 
-/** Starts the server where it must not start. */
+/** Starts the server under conditions in which it must refuse. */
 async function refusal(start: BadStart): Promise<string> {
   const directory = await Deno.makeTempDir({ prefix: "oar-start-" });
   let undo: Undo = undefined;
@@ -284,7 +284,7 @@ Deno.test("clocks that jump by an hour", async (t) => {
   table.print();
 });
 
-/** Streams during which the whole system's clock seems to jump there and back. */
+/** Streams during which the system clock appears to jump forward and back. */
 async function jumpingStreams(library: string, directory: string): Promise<string> {
   const offsets = ["+1h", "+0"];
   const setOffset = (offset: string) => Deno.writeTextFileSync(`${directory}/offset`, offset);
@@ -334,13 +334,13 @@ async function jumpingStreams(library: string, directory: string): Promise<strin
     for (const ms of durations) assert.ok(ms >= 0 && ms < 60_000, `a duration of ${ms} ms`);
     hoursApart.push(Math.round(Math.abs(Date.parse(String(record.created_at)) - Date.now()) / 3_600_000));
   }
-  // The second stream began while the clock was an hour ahead, or the jump was none.
+  // The second stream must begin while the clock is an hour ahead; otherwise there was no jump.
   assert.deepEqual(hoursApart, [0, 1]);
   const kept = cooling.requests.length === 1 ? "kept" : `broken by ${cooling.requests.length} tries`;
   return `${whole} of 2 whole, complete, durations right, cooling ${kept}`;
 }
 
-/** One request through the proxy itself, with a clock of ours; `onSent` runs in the middle of it. */
+/** One request through the proxy code, with a fake clock; `onSent` runs in the middle of it. */
 async function exchange(
   clock: Clock,
   onSent: () => void,

@@ -1,5 +1,5 @@
 /**
- * Faults under load, and what must stay bounded: latencies, labels, memory, requests at once.
+ * Faults under load, and what must stay bounded: latencies, labels, memory, concurrent requests.
  */
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
@@ -27,7 +27,7 @@ async function answering(router: Router): Promise<string> {
   return response.headers.get("x-oar-upstream") ?? `HTTP ${response.status}`;
 }
 
-/** Runs `work` for 0 … count - 1, so many at a time. */
+/** Runs `work` for 0 … count - 1, with limited concurrency. */
 async function atOnce(
   options: { readonly count: number; readonly width: number },
   work: (at: number) => Promise<void>,
@@ -38,7 +38,7 @@ async function atOnce(
   }));
 }
 
-Deno.test("a primary that is dead, and comes back", async (t) => {
+Deno.test("a dead primary that recovers", async (t) => {
   const table = new FaultTable("Dead and recovering primaries", t);
   await using primary = new FakeUpstream(hang);
   await using backup = new FakeUpstream(chatReply("backup"));
@@ -249,7 +249,7 @@ Deno.test("limits, labels and channels", async (t) => {
       assert.equal(response.status, 500);
     }
     await webhook.received(1);
-    // A stop would wait for the channel; it has nothing to do with traffic.
+    // Stopping would wait for the channel, which does not affect traffic.
     router.signal("SIGKILL");
     await router.exited();
     return `${latenciesMs.length} answers before it said anything: at most ${

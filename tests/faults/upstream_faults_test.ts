@@ -1,5 +1,5 @@
 /**
- * Everything that an upstream can do wrong, once with a good upstream behind it and once alone.
+ * Upstream faults, once with a working upstream behind it and once alone.
  *
  * The table's words: status, who answered (or the error code), whether the client got a whole or a cut
  * reply, the record's outcome, and each attempt's error class.
@@ -7,7 +7,8 @@
 import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import { FaultTable } from "../support/fault_table.ts";
-import { Blackhole, RawUpstream, resetAfter, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { Blackhole, RawUpstream, resetAfter } from "../support/raw_upstream.ts";
 import { Router } from "../support/router.ts";
 import { SELF_SIGNED } from "../support/self_signed.ts";
 import {
@@ -35,14 +36,14 @@ const WORD = chatEvent({ content: "half a " });
 const JSON_HEAD = { "content-type": "application/json" };
 const CHUNKED_JSON = { ...JSON_HEAD, "transfer-encoding": "chunked" };
 
-/** Where the fault happens: a script of an HTTP upstream, or an endpoint that is none. */
+/** The fault: a script of an HTTP upstream, or an endpoint that is not one. */
 type Fault = Script | { readonly endpoint: string };
 
 interface FaultCase {
   readonly name: string;
   readonly fault: Fault;
   readonly isStream?: boolean;
-  /** With a good upstream behind it; null: not asked. */
+  /** The result with a working upstream behind it; null: not tested. */
   readonly backed: string | null;
   readonly alone: string;
 }
@@ -135,7 +136,7 @@ const SCRIPTED: readonly FaultCase[] = [
     alone: `${CUT_OFF} [bad_reply]`,
   },
   {
-    name: "a chunk size that is none",
+    name: "an invalid chunk size",
     isStream: true,
     fault: raw(STREAM_HEAD + chunk(ROLE) + chunk(WORD) + "zz\r\nrest\r\n"),
     backed: "200 primary, cut, upstream_cut [upstream_cut]",
@@ -215,7 +216,7 @@ const SCRIPTED: readonly FaultCase[] = [
     alone: REDIRECT,
   })),
   {
-    name: "304 that nobody asked for",
+    name: "an unrequested 304",
     fault: raw("HTTP/1.1 304 Not Modified\r\n\r\n"),
     backed: MOVED_ON("redirect"),
     alone: REDIRECT,
@@ -256,7 +257,7 @@ const SCRIPTED: readonly FaultCase[] = [
   },
 ];
 
-/** What a client and the database saw of one request. */
+/** One request as seen by the client and in the database. */
 async function ask(router: Router, model: string, isStream: boolean): Promise<string> {
   const response = await router.chat({ model, stream: isStream });
   let body = "";
@@ -382,12 +383,12 @@ function endpointOf(fault: Fault, scripted: FakeUpstream): string {
   return typeof fault === "function" ? scripted.endpoint : fault.endpoint;
 }
 
-/** A stream that is sent in pieces, and the text that it says. */
+/** A stream in pieces, and its text. */
 interface OddStream {
   readonly name: string;
   readonly pieces: readonly (string | Uint8Array)[];
   readonly text: string;
-  /** Without `transfer-encoding`: the connection's end is the body's. */
+  /** Without `transfer-encoding`: the body ends with the connection. */
   readonly isCloseDelimited?: boolean;
 }
 
@@ -427,7 +428,7 @@ const ODD_STREAMS: readonly OddStream[] = [
   },
 ];
 
-Deno.test("streams that are odd, and right", async (t) => {
+Deno.test("unusual but valid streams", async (t) => {
   const table = new FaultTable("Odd streams", t);
   await using upstream = new FakeUpstream(hang);
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "primary" }] });

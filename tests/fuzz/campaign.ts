@@ -1,14 +1,14 @@
 /**
- * Which seeds a run of the fuzzers takes, and how many cases of each.
+ * The seeds of a fuzzing run, and the number of cases for each.
  *
  * Arguments after `--` win over variables: `--seed`, `--count`, `--seeds`, `--case` over FUZZ_SEED, FUZZ_COUNT,
- * FUZZ_SEEDS, FUZZ_CASE. `--full` is what the gate runs: 2,000 cases of a fixed seed and of the day's.
+ * FUZZ_SEEDS, FUZZ_CASE. `--full` is for CI: 2,000 cases of a fixed seed and of a seed from the date.
  */
 import { parseArgs } from "node:util";
 
 export interface Campaign {
   readonly seeds: readonly number[];
-  /** Of each seed, from 0 on. */
+  /** Case numbers for each seed, from 0. */
   readonly cases: readonly number[];
 }
 
@@ -16,7 +16,7 @@ const FIXED_SEED = 1;
 const QUICK_COUNT = 200;
 const FULL_COUNT = 2_000;
 
-/** @throws when a number is none */
+/** @throws when a number is invalid */
 export function campaign(args: readonly string[] = Deno.args, now = new Date()): Campaign {
   const { values } = parseArgs({
     args: [...args],
@@ -46,7 +46,7 @@ export function campaign(args: readonly string[] = Deno.args, now = new Date()):
   };
 }
 
-/** How to run one case again. */
+/** The command that runs one case again. */
 export function again(seed: number, caseNumber: number): string {
   return `deno task fuzz --seed ${seed} --case ${caseNumber}`;
 }

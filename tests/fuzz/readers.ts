@@ -1,8 +1,8 @@
 /**
- * Other programs that read HTTP/1.1: nginx, Node and Go. Starts those that this machine has.
+ * Other programs that read HTTP/1.1: nginx, Node and Go. Starts the installed ones.
  *
- * Each answers a request with `x-seen`, which says how it read it; nginx hands the request on to a strict upstream that
- * does. In the gate (`CI=true`) all three must be there.
+ * Each answers a request with `x-seen`, which tells how it read the request; nginx forwards to a strict
+ * upstream that does so. With `CI=true` all three are required.
  */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ import type { StrictRequest } from "../support/strict_messages.ts";
 import { StrictUpstream } from "../support/strict_upstream.ts";
 import { bytesOf } from "./random.ts";
 
-/** A request as some program read it. A long part is its length and digest. */
+/** A request as read by a program. Long parts are replaced by their length and digest. */
 export interface Seen {
   readonly method: string;
   readonly target: string;
@@ -26,7 +26,7 @@ export interface Reader extends AsyncDisposable {
 const HERE = new URL("./readers/", import.meta.url).pathname;
 const MAX_SHOWN_BYTES = 512;
 
-/** All that are there. @throws with `CI=true` when one is not */
+/** All installed readers. @throws with `CI=true` when one is missing */
 export async function startReaders(): Promise<Reader[]> {
   const readers: Reader[] = [];
   for (const [name, start] of [["nginx", startNginx], ["node", startNode], ["go", startGo]] as const) {
@@ -41,14 +41,14 @@ export async function startReaders(): Promise<Reader[]> {
   return readers;
 }
 
-/** The head of an answer that says how its request was read. */
+/** The head of an answer that tells how its request was read. */
 export function seenReply({ method, target, body }: StrictRequest): string {
   const parts = [Buffer.from(method, "latin1"), Buffer.from(target, "latin1"), body];
   return `HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-seen: ${parts.map(shown).join(".")}\r\n\r\n` +
     (method === "HEAD" ? "" : "ok");
 }
 
-/** What the answers on a connection say about the requests on it, in order. */
+/** How the requests on a connection were read, from the answers, in order. */
 export function seenIn(answers: string): Seen[] {
   return [...answers.matchAll(/^x-seen: ([\w.-]*)\r$/gim)].map(([, parts = ""]) => {
     const [method = "", target = "", body = ""] = parts.split(".").map(read);
@@ -56,7 +56,7 @@ export function seenIn(answers: string): Seen[] {
   });
 }
 
-/** What a strict reader saw, in the same form. */
+/** A request as read by the strict reader, in the same form. */
 export function seenOf(request: StrictRequest): Seen {
   const [seen] = seenIn(seenReply(request));
   if (seen === undefined) throw new Error("an answer that cannot be read");
@@ -73,8 +73,8 @@ function read(part: string): string {
 }
 
 /**
- * Sends these bytes in pieces, says that nothing more comes, and gives all that comes back.
- * @param beforeEnd waited for between the last byte and the end; called in any case
+ * Sends these bytes in pieces, ends the sending direction, and returns everything received.
+ * @param beforeEnd awaited between the last byte and the end; always called
  */
 export async function converse(
   port: number,
@@ -91,7 +91,7 @@ export async function converse(
       answers.push(Buffer.from(chunk.subarray(0, count)));
     }
   } catch {
-    // A reset is an end.
+    // A reset counts as the end.
   }
   await sending;
   connection.close();
@@ -109,13 +109,13 @@ async function send(
       for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
     }
   } catch {
-    // The other side has refused it already.
+    // The peer has already refused it.
   }
   await beforeEnd?.();
   await connection.closeWrite().catch(() => {});
 }
 
-/** A program that prints its port and ends when its input does. */
+/** A program that prints its port and exits at the end of its input. */
 class ReaderProcess implements Reader {
   private constructor(
     readonly name: string,
@@ -160,7 +160,7 @@ async function startGo(name: string): Promise<Reader> {
     if (!built.success) throw new Error("go cannot build its server");
     return await ReaderProcess.start(name, `${directory}/server`, []);
   } finally {
-    // A running program does not need its file.
+    // The file is not needed while the program runs.
     await Deno.remove(directory, { recursive: true });
   }
 }
@@ -204,7 +204,7 @@ class NginxReader implements Reader {
     await Deno.remove(this.directory, { recursive: true });
   }
 
-  /** Resolves when it takes connections. */
+  /** Resolves when it accepts connections. */
   async #listening(): Promise<void> {
     const ended = this.child.status.then(({ code }) => {
       throw new Error(`nginx ended with ${code}`);
@@ -238,7 +238,9 @@ function freePort(): number {
   return listener.addr.port;
 }
 
-/** Takes and hands on as much as it can; a client that has said everything may end its side. */
+/**
+ * Accepts and forwards as much as possible; a client may end its sending direction after the last request.
+ */
 function nginxConfig(
   { directory, port, upstream }: {
     readonly directory: string;

@@ -1,28 +1,28 @@
 /**
- * Plays bytes back to Node's HTTP client and tells how it read them: a second opinion on replies.
+ * Replays bytes to Node's HTTP client and reports how it read them: a second opinion on replies.
  */
 import { Buffer } from "node:buffer";
 import { within } from "../support/within.ts";
 import { TextLineStream } from "./lines.ts";
 
-/** A reply as bytes, and the method of the request that it answers. */
+/** A reply as bytes, and the method of its request. */
 export interface Recording {
   readonly method: string;
   readonly bytes: Buffer;
 }
 
-/** How a client read a reply; null: it refused it. */
+/** How a client read a reply; null when it refused it. */
 export interface ReadReply {
   readonly status: number;
   readonly body: Buffer;
-  /** It came to the end that its head promised. */
+  /** Whether it reached the end that its head declared. */
   readonly isWhole: boolean;
 }
 
 const SECONDS = 60;
 const SCRIPT = new URL("./readers/node_client.mjs", import.meta.url).pathname;
 
-/** @throws NotFound when there is no Node */
+/** @throws NotFound when Node is not installed */
 export async function readByNode(recordings: readonly Recording[]): Promise<(ReadReply | null)[]> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const playing = play(listener, recordings);
@@ -53,7 +53,7 @@ export async function readByNode(recordings: readonly Recording[]): Promise<(Rea
   return results;
 }
 
-/** Answers a request for `/n` with the recording n, and ends our side. */
+/** Answers a request for `/n` with recording n, and ends the sending direction. */
 async function play(listener: Deno.TcpListener, recordings: readonly Recording[]): Promise<void> {
   const tasks: Promise<void>[] = [];
   try {

@@ -1,5 +1,5 @@
 /**
- * Replies that are nearly right, from an upstream, as clients get them through the router.
+ * Almost valid replies from an upstream, as clients get them through the router.
  *
  * Whatever the upstream sends, the client gets one well-formed reply or a connection that ends before its reply does;
  * the next request on its connection and the requests of others get their own answers; Node's client reads the same.
@@ -17,7 +17,7 @@ import { shrink } from "./shrink.ts";
 import { POISON, type ReplyCase, replyCase } from "./reply_cases.ts";
 
 const LANES = 32;
-/** The router's own limits end everything long before; a busy machine must not count as a fault. */
+/** Far above the router's own limits, so that a busy machine is not a fault. */
 const CASE_SECONDS = 90;
 const MAX_REPORTED = 10;
 const MAX_SHRUNK = 3;
@@ -27,16 +27,16 @@ interface Finding {
   readonly what: string;
 }
 
-/** What a client got for one case. */
+/** The result of one case at the client. */
 interface Answer {
   readonly each: ReplyCase;
-  /** All that came until the reply was whole, or the connection ended. */
+  /** Bytes received until the reply was complete or the connection ended. */
   readonly bytes: Buffer;
-  /** Null: the connection ended before it was whole. */
+  /** Null: the connection ended before it was complete. */
   readonly reply: StrictReply | null;
 }
 
-Deno.test("whatever an upstream replies, clients get one well-formed reply each, and their own", async (t) => {
+Deno.test("whatever an upstream replies, each client gets one well-formed reply, its own", async (t) => {
   const { seeds, cases } = campaign();
   await using upstream = new ScriptedUpstream();
   await using router = await Router.start({
@@ -76,13 +76,13 @@ Deno.test("whatever an upstream replies, clients get one well-formed reply each,
   assert.doesNotMatch(router.text, /\bERROR\b/);
 });
 
-/** An upstream that replies to each case as it is written, and to all others as it should. */
+/** An upstream that replies to each case as scripted, and to other requests correctly. */
 class ScriptedUpstream extends StrictUpstream {
   #cases = new Map<number, ReplyCase>();
-  /** By connection: what the reply before left to be sent, and the cases that it served. */
+  /** By connection: the late bytes of the previous reply, and the cases served on it. */
   readonly #late = new Map<number, string>();
   readonly #served = new Map<number, number[]>();
-  /** By the number of a good request: the cases before it on its connection. */
+  /** By the number of a valid request: the earlier cases on its connection. */
   readonly #before = new Map<number, readonly number[]>();
 
   constructor() {
@@ -94,7 +94,7 @@ class ScriptedUpstream extends StrictUpstream {
     this.faults.length = 0;
   }
 
-  /** The cases on whose connection a good request came. */
+  /** The cases on whose connection a valid request arrived. */
   casesBefore(goodNumber: number): string {
     return this.#before.get(goodNumber)?.slice(-3).join(", ") ?? "none: it never came";
   }
@@ -123,7 +123,7 @@ class ScriptedUpstream extends StrictUpstream {
 
 let goodCount = 0;
 
-/** One case: its own request, one more on the same connection, one of somebody else. */
+/** One case: its request, another one on the same connection, and one of another client. */
 async function ask(router: Router, upstream: ScriptedUpstream, each: ReplyCase): Promise<Answer> {
   using client = await Client.connect(router.port);
   await client.send(requestOf(each));
@@ -170,7 +170,7 @@ function numberIn(target: string): number | null {
   return number === undefined ? null : Number(number);
 }
 
-/** A client that reads strictly. */
+/** A strict client. */
 class Client implements Disposable {
   #received: Buffer = Buffer.alloc(0);
 
@@ -185,7 +185,7 @@ class Client implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.connection.write(bytes.subarray(at));
   }
 
-  /** One reply, and nothing behind it. @throws Malformed */
+  /** One reply with nothing after it. @throws Malformed */
   async receive(method: string): Promise<{ bytes: Buffer; reply: StrictReply | null }> {
     const chunk = new Uint8Array(64 * 1024);
     for (;;) {
@@ -210,7 +210,9 @@ class Client implements Disposable {
   }
 }
 
-/** What Node's client reads of what clients got, and of what the upstream sent where it can be compared. */
+/**
+ * Compares how Node's client reads what clients got with how it reads what the upstream sent, where possible.
+ */
 async function secondOpinion(answers: readonly Answer[]): Promise<Finding[]> {
   const got: Recording[] = answers.map(({ each, bytes }) => ({ method: each.method, bytes }));
   const sent: Recording[] = answers.map(({ each }) => ({
@@ -235,9 +237,9 @@ async function secondOpinion(answers: readonly Answer[]): Promise<Finding[]> {
     const opinions: [name: string, opinion: typeof read[number]][] = [["what came", read[at] ?? null]];
     const ofSent = read[answers.length + at] ?? null;
     const isRelayed = reply.fields.some(([name]) => name === "x-oar-upstream") && reply.status < 500;
-    // An answer of our own says something else, and so does one that Node refuses or finds cut.
+    // Not comparable: an answer of the router itself, and a reply that Node refuses or finds truncated.
     if (isRelayed && ofSent?.isWhole) opinions.push(["what the upstream sent", ofSent]);
-    // A 205 has no content (RFC 9110 section 15.3.6); what an upstream sends all the same stays here.
+    // A 205 has no content (RFC 9110 section 15.3.6); the router drops what an upstream sends with it.
     for (const [name, opinion] of opinions) {
       const isSameBody = opinion?.body.equals(reply.body) ||
         (reply.status === 205 && reply.body.length === 0);
@@ -254,7 +256,7 @@ async function secondOpinion(answers: readonly Answer[]): Promise<Finding[]> {
   return findings;
 }
 
-/** Fails when there is a finding; shows each with what the upstream sent. */
+/** Fails on any finding; prints each with the bytes that the upstream sent. */
 async function report(
   { router, upstream }: { readonly router: Router; readonly upstream: ScriptedUpstream },
   seed: number,
@@ -270,7 +272,7 @@ async function report(
       const asking = within(CASE_SECONDS, () => "it", ask(router, upstream, shorter));
       return await asking.then(() => false, () => true);
     };
-    // What shows only beside other cases stays as it is.
+    // A finding that needs other cases is not shrunk.
     const isShrunk = shown.length < MAX_SHRUNK && await fails(pieces.join(""));
     const text = isShrunk ? await shrink(pieces.join(""), fails) : pieces.join("").slice(0, 2000);
     shown.push(

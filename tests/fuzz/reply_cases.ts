@@ -1,8 +1,9 @@
 /**
- * Replies that are nearly right: whole ones, into which a few quirks of the kinds that confuse clients are put.
+ * Almost valid replies: complete ones with a few quirks of kinds that confuse clients.
  *
- * Pure. Text is Latin-1, as on the wire.
+ * Pure. Text is Latin-1: one character per byte.
  */
+import { chunked, type ChunkOddities } from "./chunked.ts";
 import { Random, utf8 } from "./random.ts";
 
 export interface ReplyCase {
@@ -11,11 +12,11 @@ export interface ReplyCase {
   /** Below `/v1`, without a query. */
   readonly path: string;
   readonly isStream: boolean;
-  /** What the upstream sends, in the pieces in which it does. */
+  /** What the upstream sends, in pieces. */
   readonly pieces: readonly string[];
-  /** The upstream ends the connection then. */
+  /** Whether the upstream then ends the connection. */
   readonly ends: boolean;
-  /** What the upstream sends on the connection once the next request has come on it, before the answer to that. */
+  /** Bytes that the upstream sends after the next request on the connection, before its answer. */
   readonly late: string;
 }
 
@@ -44,7 +45,7 @@ const PATHS = [
   "audio/speech",
 ];
 
-/** In what stands where a second reply would; nobody may ever get it. */
+/** Marks smuggled second replies; no client may ever get it. */
 export const POISON = "POISON";
 
 export function replyCase(seed: number, number: number): ReplyCase {
@@ -58,7 +59,7 @@ export function replyCase(seed: number, number: number): ReplyCase {
     draft.fields.map(([name, value]) => `${name}: ${value}\r\n`).join("") + "\r\n";
   let text = head + draft.body + draft.after;
   let late = "";
-  // A broken upstream sends a body where there is none; the client decides when, by asking with HEAD.
+  // A broken upstream sends a body with a reply that has none; with HEAD, the client decides when.
   const isBodyless = method === "HEAD" || /^HTTP\/1\.1 (?:204|304)/.test(draft.statusLine);
   if (isBodyless && draft.body !== "" && random.isLucky(0.5)) {
     late = draft.body;
@@ -70,7 +71,8 @@ export function replyCase(seed: number, number: number): ReplyCase {
     method,
     path: random.pick(PATHS),
     isStream: random.isLucky(0.4),
-    // In the head only: what follows a reply must come with its last bytes, or it is the next reply.
+    // Split in the head only: bytes after a reply must arrive with its last bytes, or they are the next
+    // reply.
     pieces: random.isLucky(0.6) ? [text] : inTwo(text, 1 + random.below(head.length - 1)),
     ends: draft.ends,
     late,
@@ -95,7 +97,7 @@ function draftOf(random: Random, method: ReplyCase["method"]): Draft {
   if (framing === "length") draft.fields.push(["Content-Length", String(content.length)]);
   else if (framing === "chunked") {
     draft.fields.push(["Transfer-Encoding", "chunked"]);
-    draft.body = chunked(content, random, false);
+    draft.body = chunked(content, random, null);
   } else draft.ends = true;
   return draft;
 }
@@ -119,48 +121,36 @@ const CONTENTS: readonly ((random: Random) => [type: string, content: string])[]
   (random) => ["application/json", `{"data":"${"d".repeat(120_000 + random.below(30_000))}"}`],
 ];
 
-function chunked(content: string, random: Random, isOdd: boolean): string {
-  let text = "";
-  for (let at = 0; at < content.length;) {
-    const size = Math.min(content.length - at, 1 + random.below(content.length));
-    const hex = size.toString(16);
-    const isHere = isOdd && random.isLucky(0.5);
-    text += isHere ? random.pick(SIZE_LINES)(hex) : `${hex}\r\n`;
-    text += content.slice(at, at + size);
-    text += isHere && random.isLucky(0.3) ? random.pick(["\n", "", "X\r\n", "\r"]) : "\r\n";
-    at += size;
-  }
-  return text + (isOdd && random.isLucky(0.5) ? random.pick(LAST_CHUNKS) : "0\r\n\r\n");
-}
-
-const SIZE_LINES: readonly ((hex: string) => string)[] = [
-  (hex) => `0${hex}\r\n`,
-  (hex) => `${hex};name=value\r\n`,
-  (hex) => `${hex};name="a\x1b[2Jb"\r\n`,
-  (hex) => `${hex};\xe9\r\n`,
-  (hex) => `${hex};${"e".repeat(900)}\r\n`,
-  (hex) => `${hex} \r\n`,
-  (hex) => `0x${hex}\r\n`,
-  (hex) => `+${hex}\r\n`,
-  (hex) => `-${hex}\r\n`,
-  (hex) => `${hex}\n`,
-  (hex) => `${hex}0\r\n`,
-  () => "ffffffffffffffff\r\n",
-  () => "g\r\n",
-  () => "\r\n",
-];
-
-const LAST_CHUNKS = [
-  "0\r\n",
-  "00\r\n\r\n",
-  "0;x\r\n\r\n",
-  "0\r\nX-Trailer: t\r\n\r\n",
-  "0\r\nContent-Length: 3\r\n\r\n",
-  "0\r\nbad trailer\r\n\r\n",
-  "0\n\n",
-  "",
-  "x",
-];
+const ODDITIES: ChunkOddities = {
+  lineEnds: ["\n", "", "X\r\n", "\r"],
+  sizeLines: [
+    (hex) => `0${hex}\r\n`,
+    (hex) => `${hex};name=value\r\n`,
+    (hex) => `${hex};name="a\x1b[2Jb"\r\n`,
+    (hex) => `${hex};\xe9\r\n`,
+    (hex) => `${hex};${"e".repeat(900)}\r\n`,
+    (hex) => `${hex} \r\n`,
+    (hex) => `0x${hex}\r\n`,
+    (hex) => `+${hex}\r\n`,
+    (hex) => `-${hex}\r\n`,
+    (hex) => `${hex}\n`,
+    (hex) => `${hex}0\r\n`,
+    () => "ffffffffffffffff\r\n",
+    () => "g\r\n",
+    () => "\r\n",
+  ],
+  lastChunks: [
+    "0\r\n",
+    "00\r\n\r\n",
+    "0;x\r\n\r\n",
+    "0\r\nX-Trailer: t\r\n\r\n",
+    "0\r\nContent-Length: 3\r\n\r\n",
+    "0\r\nbad trailer\r\n\r\n",
+    "0\n\n",
+    "",
+    "x",
+  ],
+};
 
 const LENGTHS: readonly ((length: number) => string)[] = [
   (length) => String(length),
@@ -193,7 +183,7 @@ const FRAMING: readonly Quirk[] = [
   (draft, random) => draft.fields.push(["content-length", random.pick(LENGTHS)(draft.content.length)]),
   (draft, random) => draft.fields.unshift(["Content-Length", random.pick(LENGTHS)(draft.content.length)]),
   (draft, random) => {
-    draft.body = chunked(draft.content, random, true);
+    draft.body = chunked(draft.content, random, ODDITIES);
     draft.fields.push(["Transfer-Encoding", "chunked"]);
   },
   (draft, random) =>
@@ -210,7 +200,7 @@ const FRAMING: readonly Quirk[] = [
         "",
       ]),
     ]),
-  // A second reply within the first one's declared length, for whoever believes the other field.
+  // A second reply within the first one's declared length, for readers that trust the other field.
   (draft) => {
     const inner = `hello${secondReply()}`;
     draft.fields.push(["Content-Length", "5"], ["Transfer-Encoding", "chunked"]);

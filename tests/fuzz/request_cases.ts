@@ -1,30 +1,31 @@
 /**
- * Requests that are nearly right: whole ones, into which a few quirks of the kinds that readers disagree about are put.
+ * Almost valid requests: complete ones with a few quirks of kinds that readers disagree about.
  *
- * Pure. Text is Latin-1, as on the wire.
+ * Pure. Text is Latin-1: one character per byte.
  */
+import { chunked } from "./chunked.ts";
 import { Random, utf8 } from "./random.ts";
-import { chunked, type Draft, FAMILIES } from "./request_quirks.ts";
+import { type Draft, FAMILIES, ODDITIES } from "./request_quirks.ts";
 
 export interface RequestCase {
   readonly number: number;
-  /** All that is sent, in the pieces in which it is sent. */
+  /** All bytes, in pieces as sent. */
   readonly pieces: readonly string[];
 }
 
-/** Name of a request within a case, found again in its target. */
+/** The place of a request within its case, from its target. */
 export function placeOf(target: string): number | null {
   const place = /\/f-\d+-(\d+)/.exec(target)?.[1];
   return place === undefined ? null : Number(place);
 }
 
-/** The request in whose body this one was put; null: it was in none. */
+/** The place of the request whose body contains this one; null when it is not in a body. */
 export function containerOf(target: string): number | null {
   const place = /\/inner-\d+-(\d+)/.exec(target)?.[1];
   return place === undefined ? null : Number(place);
 }
 
-/** The case that a target belongs to. */
+/** The case number of a target. */
 export function caseOf(text: string): number | null {
   const number = /\/(?:f|inner)-(\d+)-/.exec(text)?.[1];
   return number === undefined ? null : Number(number);
@@ -62,7 +63,7 @@ function draftOf(
     if (framing === "length") draft.fields.push(["Content-Length", String(draft.content.length)]);
     else {
       draft.fields.push(["Transfer-Encoding", "chunked"]);
-      draft.body = chunked(draft.content, random, random.isLucky(0.4));
+      draft.body = chunked(draft.content, random, random.isLucky(0.4) ? ODDITIES : null);
     }
   }
   if (isLast && random.isLucky(0.5)) draft.fields.push(["Connection", "close"]);
@@ -77,7 +78,7 @@ function render({ method, target, version, fields, body, lineEnd }: Draft): stri
   return `${method} ${target} ${version}${lineEnd}${lines.join("")}${lineEnd}${body}`;
 }
 
-/** A body: short, empty, one that looks like a request, one with line ends, or one too large to go with its head. */
+/** A body: short, empty, like a request, with line ends, or too large to be sent with its head. */
 function contentOf(
   random: Random,
   { name, token }: { readonly name: string; readonly token: string },
@@ -94,7 +95,7 @@ function contentOf(
   return random.pick(['{"model":"m"}', "abcdefg", "0\r\n\r\n", "x"]);
 }
 
-/** One byte too many, too few, or another one. */
+/** Adds, removes or replaces one byte. */
 function withFlaw(text: string, random: Random): string {
   const at = random.below(text.length);
   const byte = random.pick([
@@ -119,7 +120,7 @@ function withFlaw(text: string, random: Random): string {
   return text.slice(0, at) + added + text.slice(isKept ? at : at + 1);
 }
 
-/** Readers must not care where a packet ends. */
+/** Splits the text: packet boundaries must not matter. */
 function inPieces(text: string, random: Random): string[] {
   if (random.isLucky(0.6)) return [text];
   const at = random.below(text.length);

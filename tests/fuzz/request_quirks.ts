@@ -1,8 +1,9 @@
 /**
- * What readers of HTTP requests disagree about, as changes to a request that is right.
+ * What readers of HTTP requests disagree about, as changes to a valid request.
  *
- * Pure. Text is Latin-1, as on the wire.
+ * Pure. Text is Latin-1: one character per byte.
  */
+import { chunked, type ChunkOddities } from "./chunked.ts";
 import { type Random, utf8 } from "./random.ts";
 
 /** A request under construction. */
@@ -12,77 +13,64 @@ export interface Draft {
   version: string;
   readonly fields: [name: string, value: string][];
   body: string;
-  /** The body's own bytes, before it was framed. */
+  /** The body before framing. */
   content: string;
   lineEnd: string;
 }
 
 type Quirk = (draft: Draft, random: Random) => void;
 
-/** A body in chunks; with oddities where that is asked for. */
-export function chunked(content: string, random: Random, isOdd: boolean): string {
-  let text = "";
-  for (let at = 0; at < content.length;) {
-    const size = Math.min(content.length - at, 1 + random.below(content.length));
-    const hex = size.toString(16);
-    const isHere = isOdd && random.isLucky(0.5);
-    text += isHere ? random.pick(SIZE_LINES)(hex) : `${hex}\r\n`;
-    text += content.slice(at, at + size);
-    text += isHere && random.isLucky(0.3) ? random.pick(["\n", "\r", "", "\r\n\r\n", " \r\n"]) : "\r\n";
-    at += size;
-  }
-  if (!isOdd || random.isLucky(0.5)) return `${text}0\r\n\r\n`;
-  return text + random.pick(LAST_CHUNKS);
-}
+/** Chunk syntax that readers may interpret differently. */
+export const ODDITIES: ChunkOddities = {
+  lineEnds: ["\n", "\r", "", "\r\n\r\n", " \r\n"],
+  sizeLines: [
+    (hex) => `00${hex}\r\n`,
+    (hex) => `${"0".repeat(20)}${hex}\r\n`,
+    (hex) => `0x${hex}\r\n`,
+    (hex) => `+${hex}\r\n`,
+    (hex) => `-${hex}\r\n`,
+    (hex) => `${hex}_\r\n`,
+    (hex) => ` ${hex}\r\n`,
+    (hex) => `${hex} \r\n`,
+    (hex) => `${hex}\t\r\n`,
+    (hex) => `${hex}\x0b\r\n`,
+    (hex) => `${hex}\n`,
+    (hex) => `${hex}\r`,
+    (hex) => `${hex};name\r\n`,
+    (hex) => `${hex};name=value;other="quoted"\r\n`,
+    (hex) => `${hex};name="\r\n`,
+    (hex) => `${hex};\n\r\n`,
+    (hex) => `${hex};a\nb\r\n`,
+    (hex) => `${hex};\x00\r\n`,
+    (hex) => `${hex};\xff\r\n`,
+    (hex) => `${hex};${"e".repeat(2000)}\r\n`,
+    (hex) => `${hex},\r\n`,
+    (hex) => `1${"0".repeat(15)}${hex}\r\n`,
+    (hex) => `${hex.toUpperCase()}\r\n`,
+    () => "\r\n",
+    () => "z\r\n",
+  ],
+  lastChunks: [
+    "000\r\n\r\n",
+    "0;name=value\r\n\r\n",
+    "0 \r\n\r\n",
+    "0x0\r\n\r\n",
+    "0\n\n",
+    "0\r\n",
+    "0\r\n\n",
+    "",
+    "0\r\nTrailer-Word: w\r\n\r\n",
+    "0\r\nContent-Length: 40\r\n\r\n",
+    "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "0\r\nHost: other.example\r\n\r\n",
+    "0\r\n folded: x\r\n\r\n",
+    "0\r\nno colon\r\n\r\n",
+    "0\r\nbad name : x\r\n\r\n",
+    `0\r\nTrailer-Word: ${"t".repeat(20_000)}\r\n\r\n`,
+  ],
+};
 
-const SIZE_LINES: readonly ((hex: string) => string)[] = [
-  (hex) => `00${hex}\r\n`,
-  (hex) => `${"0".repeat(20)}${hex}\r\n`,
-  (hex) => `0x${hex}\r\n`,
-  (hex) => `+${hex}\r\n`,
-  (hex) => `-${hex}\r\n`,
-  (hex) => `${hex}_\r\n`,
-  (hex) => ` ${hex}\r\n`,
-  (hex) => `${hex} \r\n`,
-  (hex) => `${hex}\t\r\n`,
-  (hex) => `${hex}\x0b\r\n`,
-  (hex) => `${hex}\n`,
-  (hex) => `${hex}\r`,
-  (hex) => `${hex};name\r\n`,
-  (hex) => `${hex};name=value;other="quoted"\r\n`,
-  (hex) => `${hex};name="\r\n`,
-  (hex) => `${hex};\n\r\n`,
-  (hex) => `${hex};a\nb\r\n`,
-  (hex) => `${hex};\x00\r\n`,
-  (hex) => `${hex};\xff\r\n`,
-  (hex) => `${hex};${"e".repeat(2000)}\r\n`,
-  (hex) => `${hex},\r\n`,
-  (hex) => `1${"0".repeat(15)}${hex}\r\n`,
-  (hex) => `${hex.toUpperCase()}\r\n`,
-  () => "\r\n",
-  () => "z\r\n",
-];
-
-const LAST_CHUNKS: readonly string[] = [
-  "000\r\n\r\n",
-  "0;name=value\r\n\r\n",
-  "0 \r\n\r\n",
-  "0x0\r\n\r\n",
-  "0\n\n",
-  "0\r\n",
-  "0\r\n\n",
-  "",
-  "0\r\nTrailer-Word: w\r\n\r\n",
-  "0\r\nContent-Length: 40\r\n\r\n",
-  "0\r\nTransfer-Encoding: chunked\r\n\r\n",
-  "0\r\nHost: other.example\r\n\r\n",
-  "0\r\n folded: x\r\n\r\n",
-  "0\r\nno colon\r\n\r\n",
-  "0\r\nbad name : x\r\n\r\n",
-  `0\r\nTrailer-Word: ${"t".repeat(20_000)}\r\n\r\n`,
-];
-
-/** A field of the framing, or a new one in its place. */
+/** The framing field, added when missing. */
 function framingField(draft: Draft): [name: string, value: string] {
   const found = draft.fields.find(([name]) => name === "Content-Length" || name === "Transfer-Encoding");
   if (found !== undefined) return found;
@@ -178,7 +166,7 @@ const FRAMING: readonly Quirk[] = [
   (draft, random) => draft.fields.push([random.pick(SPELLINGS)("Transfer-Encoding"), "chunked"]),
   (draft) => draft.fields.push(["Connection", "Content-Length, Transfer-Encoding"]),
   (draft, random) => {
-    draft.body = chunked(draft.content, random, true);
+    draft.body = chunked(draft.content, random, ODDITIES);
     const field = framingField(draft);
     field[0] = "Transfer-Encoding";
     field[1] = "chunked";
@@ -331,7 +319,7 @@ const START_LINE: readonly Quirk[] = [
   (draft, random) => draft.target = random.pick(["*", "/", "", "/v1", "http://a", "?", "#"]),
 ];
 
-/** More than once where they are more likely. */
+/** Repeated entries are more likely. */
 export const FAMILIES: readonly (readonly Quirk[])[] = [
   FRAMING,
   FRAMING,

@@ -1,9 +1,9 @@
 /**
- * Requests that are nearly right, sent to the router and to nginx, Node and Go.
+ * Almost valid requests, sent to the router and to nginx, Node and Go.
  *
- * Whatever the router sends on is read by all of them as the router read it: the same requests, with the same method,
- * target and body, and what it sends is well-formed. A request that it refuses is no divergence: being the strictest is
- * its aim. One that all others refuse it must not take.
+ * Everything that the router forwards is well-formed, and all others read it as the router did: the same
+ * requests, with the same method, target and body. Refusing a request is not a divergence: the router aims to
+ * be the strictest. It must not accept a request that all others refuse.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -23,7 +23,7 @@ const MAX_SHRUNK = 3;
 const READER_COUNT = 3;
 
 interface Finding {
-  /** Null: it cannot be told. */
+  /** Null when unknown. */
   readonly caseNumber: number | null;
   readonly what: string;
 }
@@ -31,12 +31,12 @@ interface Finding {
 interface Stage {
   readonly router: Router;
   readonly upstream: StrictUpstream;
-  /** What reached the upstream since it was last emptied. */
+  /** Requests that reached the upstream since the list was last cleared. */
   readonly sentOn: KeptRequest[];
   readonly readers: readonly Reader[];
 }
 
-Deno.test("what is sent on is read by everybody as the router read it, and is well-formed", async (t) => {
+Deno.test("forwarded requests are well-formed, and every reader reads them as the router did", async (t) => {
   const { seeds, cases } = campaign();
   await using stack = new AsyncDisposableStack();
   const readers = await startReaders();
@@ -64,14 +64,14 @@ Deno.test("what is sent on is read by everybody as the router read it, and is we
       }
       console.log(`  seed ${seed}: ${cases.length} cases, ${acceptedCount} requests sent on`);
       await report(stage, seed, findings);
-      // Otherwise nothing was compared.
+      // Otherwise too little was compared.
       if (cases.length >= 100) assert.ok(acceptedCount > cases.length / 4, `${acceptedCount} were sent on`);
     });
   }
   assert.doesNotMatch(router.text, /\bERROR\b/);
 });
 
-/** Sends all cases of a batch at once, to all, and compares. */
+/** Sends all cases of a batch to all readers at once, and compares. */
 async function examine(
   stage: Stage,
   cases: readonly RequestCase[],
@@ -80,7 +80,7 @@ async function examine(
   sentOn.length = 0;
   upstream.faults.length = 0;
   const fence = new Fence(cases.length, async () => {
-    // What was sent before has been answered when these have: the router serves in the order of arrival.
+    // When these are answered, so is everything sent before: the router serves in order of arrival.
     for (let turn = 0; turn < 3; turn++) await (await router.fetch("/fence")).body?.cancel();
   });
   const unfinished = new Set<string>();
@@ -95,7 +95,7 @@ async function examine(
     Promise.all(cases.map((each) => ask(reader, each)));
   const all = Promise.all([{ name: "the router", port: router.port }, ...readers].map(askAll));
   const [ours = [], ...theirs] = await within(BATCH_SECONDS, () => [...unfinished].join(", "), all);
-  // What the router broke off has been noticed when this has been answered.
+  // When this is answered, the upstream has noticed connections that the router broke off.
   await (await router.fetch("/fence")).body?.cancel();
   const findings: Finding[] = upstream.faults.map((what) => ({
     caseNumber: caseOf(what),
@@ -118,7 +118,7 @@ async function examine(
   });
   if (readers.length === READER_COUNT) {
     cases.forEach(({ number }, at) => {
-      // Of a later one they may know nothing because they refused the one before.
+      // They may not have seen a later one because they refused the one before.
       const first = (ours[at] ?? []).find(({ method, target }) =>
         placeOf(target) === 1 && COMMON_METHODS.has(method)
       );
@@ -131,7 +131,10 @@ async function examine(
   return { findings, acceptedCount: ours.reduce((sum, seen) => sum + seen.length, 0) };
 }
 
-/** What a server may take (RFC 9112 sections 2.2 and 3.2, RFC 9110 sections 8.6 and 10.1.1), and some of them do not. */
+/**
+ * Leniencies that the standard permits (RFC 9112 sections 2.2 and 3.2, RFC 9110 sections 8.6 and 10.1.1) and
+ * some readers do not have.
+ */
 const MATTERS_OF_TASTE: readonly RegExp[] = [
   /^\r\n/,
   /\r\nhost:[ \t]*\r\n/i,
@@ -139,12 +142,12 @@ const MATTERS_OF_TASTE: readonly RegExp[] = [
   /\r\nexpect:(?![ \t]*100-continue[ \t]*\r)/i,
 ];
 
-/** With two of them in one request, each of the others may refuse it for another one. */
+/** With two of them in one request, each reader may refuse it for a different one. */
 function isRefusedByTurns(text: string): boolean {
   return MATTERS_OF_TASTE.filter((pattern) => pattern.test(text)).length > 1;
 }
 
-/** Lets those who have arrived go when all have, and a last thing has been done. */
+/** A barrier: releases all when the last has arrived and a final action is done. */
 class Fence {
   readonly #open = Promise.withResolvers<void>();
   #missingCount: number;
@@ -160,8 +163,8 @@ class Fence {
 }
 
 /**
- * What two readers of the same bytes disagree about; null when one of them only refuses earlier.
- * @param ours what the router sent on
+ * What two readers of the same bytes disagree about; null when one of them merely refuses earlier.
+ * @param ours what the router forwarded
  */
 function divergence(ours: readonly Seen[], theirs: readonly Seen[]): string | null {
   const lastPlace = Math.max(0, ...theirs.map(({ target }) => placeOf(target) ?? 0));
@@ -180,9 +183,9 @@ function divergence(ours: readonly Seen[], theirs: readonly Seen[]): string | nu
 }
 
 function isSame(mine: Seen, other: Seen): boolean {
-  // The absolute form's host counts for nothing, and a query that is empty need not be marked.
+  // The host of the absolute form is ignored, and so is the `?` of an empty query.
   const origin = other.target.replace(/^https?:\/\/[^/?#]*/i, "").replace(/\?$/, "");
-  // It has no meaning (RFC 9110 section 9.3.1): the router reads it and does not send it on.
+  // Without meaning (RFC 9110 section 9.3.1): the router reads it and does not forward it.
   const isBodyDropped = mine.body === "" && (mine.method === "GET" || mine.method === "HEAD");
   return mine.method === other.method && mine.target === origin &&
     (isBodyDropped || mine.body === other.body);
@@ -191,7 +194,10 @@ function isSame(mine: Seen, other: Seen): boolean {
 /** Methods that every reader knows. */
 const COMMON_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
 
-/** What a reader makes of the bytes that went to the upstream, one request after the other on one connection. */
+/**
+ * How a reader interprets the bytes that went to the upstream, sent one request after another on one
+ * connection.
+ */
 async function replayed(reader: Reader, sentOn: readonly KeptRequest[]): Promise<Finding[]> {
   const known = sentOn.filter(({ method }) => COMMON_METHODS.has(method));
   if (known.length === 0) return [];
@@ -216,7 +222,7 @@ async function replayed(reader: Reader, sentOn: readonly KeptRequest[]): Promise
   }];
 }
 
-/** Fails when there is a finding; shows each with the bytes that make it. */
+/** Fails on any finding; prints each with the bytes that cause it. */
 async function report(stage: Stage, seed: number, findings: readonly Finding[]): Promise<void> {
   const shown: string[] = [];
   const seen = new Set<number | null>();

@@ -1,8 +1,8 @@
-/** Makes a failing input smaller while it goes on failing. */
+/** Shrinks a failing input while it keeps failing. */
 
 /**
- * Cuts ever smaller parts out of a text. The attempts are bounded, so that the result need not be the smallest.
- * @param fails whether what is left still shows the fault
+ * Removes ever smaller parts of a text. The number of attempts is limited, so the result may not be minimal.
+ * @param fails whether the remaining text still shows the fault
  */
 export async function shrink(text: string, fails: (text: string) => Promise<boolean>): Promise<string> {
   let attempts = 0;

@@ -56,14 +56,14 @@ Deno.test("upstreams are added, edited, moved, disabled and removed, and used at
     await response.text();
     assert.equal(upstream.requests[0]?.headers.get("authorization"), "Bearer sk-abcdefghijklwxyz");
   });
-  await t.step("what is shown masked and comes back is no change", async () => {
+  await t.step("a masked key that is sent back changes nothing", async () => {
     const shown = await askApi<Upstream>(router, `/upstreams/${id}`);
     const changes = { key: shown.key, endpoint: shown.endpoint, timeoutSeconds: 7 };
     const edited = await askApi<Upstream>(router, `/upstreams/${id}`, posted(changes, "PATCH"));
     assert.equal(edited.timeoutSeconds, 7);
     assert.equal(router.query("SELECT sk FROM openai_upstreams")[0]?.["sk"], "sk-abcdefghijklwxyz");
   });
-  await t.step("what is not given stays, null and empty clear", async () => {
+  await t.step("omitted fields stay; null and empty values clear", async () => {
     const first = { modelMap: { "gpt-4o": "mine" }, isEnabled: true };
     await askApi(router, `/upstreams/${id}`, posted(first, "PATCH"));
     const cleared = await askApi<Upstream>(
@@ -112,7 +112,7 @@ Deno.test("an upstream's breaker shows while it is open", async () => {
   assert.equal(view?.lastError?.errorClass, "http_status");
 });
 
-Deno.test("a row that somebody mistyped by hand is shown with what is wrong", async () => {
+Deno.test("a mistyped row of the table is shown with its problem", async () => {
   await using router = await Router.start();
   router.execute("INSERT INTO openai_upstreams(sk, endpoint) VALUES('sk-0123456789abcdef', 'not a url')");
   const [view] = await askApi<Upstream[]>(router, "/upstreams");
@@ -121,7 +121,7 @@ Deno.test("a row that somebody mistyped by hand is shown with what is wrong", as
   assert.equal(status, 400);
 });
 
-Deno.test("a test asks the upstream for its models with its key", async () => {
+Deno.test("a test requests the upstream's models with its key", async () => {
   await using upstream = new FakeUpstream(reply(200, '{"data":[{"id":"model-a"},{"id":"model-b"},{}]}'));
   await using router = await Router.start({
     upstreams: [
@@ -174,7 +174,7 @@ Deno.test("tokens are made, used, listed masked and revoked", async () => {
   assert.match(message, /only token/);
 });
 
-Deno.test("bad input is refused in the API's own words, without what was typed", async (t) => {
+Deno.test("bad input is refused in the API's own words, without repeating the input", async (t) => {
   await using router = await Router.start();
   const bodies: [string, RequestInit, RegExp][] = [
     ["/upstreams", { method: "POST", body: "{" }, /not JSON/],
@@ -233,7 +233,7 @@ Deno.test("bad input is refused in the API's own words, without what was typed",
   }
 });
 
-Deno.test("a taken name and a twin are conflicts", async () => {
+Deno.test("a taken name and a duplicate upstream are conflicts", async () => {
   await using router = await Router.start();
   const first = { endpoint: "https://x.example/v1", key: "sk-0123456789abcdef", name: "one" };
   await askApi(router, "/upstreams", { ...posted(first), status: 201 });
@@ -289,7 +289,7 @@ Deno.test("records are listed, filtered, searched, paged, read, exported", async
     assert.equal(await count("?until=2020-01-01"), 0);
     assert.equal(await count(`?since=${encodeURIComponent("2020-01-01T00:00:00+02:00")}`), 4);
   });
-  await t.step("by words, with the passage", async () => {
+  await t.step("by words, with the matching passage", async () => {
     const { records } = await list("?q=bro%20%22lazy%20dog%22");
     assert.equal(records.length, 3);
     assert.deepEqual(records[0]?.hit, [
@@ -398,7 +398,7 @@ Deno.test("a replay goes through the router, is recorded, and shows what differs
   });
 });
 
-Deno.test("the settings are shown as people type them", async () => {
+Deno.test("the settings are shown as they are typed", async () => {
   await using router = await Router.start({ args: ["--keep-days", "30"] });
   const settings = await askApi<{ name: string; value: string }[]>(router, "/settings");
   const value = (name: string) => settings.find((each) => each.name === name)?.value;
@@ -428,7 +428,7 @@ Deno.test("the Go program's /admin/upstreams lists, adds and deletes", async () 
   assert.deepEqual(await askApi(router, "/upstreams"), []);
 });
 
-Deno.test("every route that the API's description names is there", async () => {
+Deno.test("every route in the API's description exists", async () => {
   await using router = await Router.start();
   interface Document {
     readonly openapi: string;

@@ -19,7 +19,7 @@ interface Live {
   readonly replyBytes: number;
 }
 
-/** An upstream that sends the next event of a chat stream when it is told to. */
+/** An upstream that sends the next event of a chat stream on request. */
 function steppedUpstream(events: readonly string[]): { upstream: FakeUpstream; step: () => void } {
   let go: () => void = () => {};
   let isDue = 0;
@@ -44,7 +44,7 @@ function steppedUpstream(events: readonly string[]): { upstream: FakeUpstream; s
   };
 }
 
-Deno.test("a request shows while it is under way, its reply can be watched, and its end is told", async () => {
+Deno.test("a request in flight is shown, its reply can be watched, and its end is reported", async () => {
   const words = chatEvents(["Hello", " world", "!"]);
   const { upstream, step } = steppedUpstream(words);
   await using _upstream = upstream;
@@ -92,7 +92,7 @@ Deno.test("a request shows while it is under way, its reply can be watched, and 
   await events.find(({ event, data }) => event === "in_flight" && (data as Live[]).length === 0);
 });
 
-Deno.test("what is watched is masked like the record", async () => {
+Deno.test("a watched reply is masked like its record", async () => {
   const key = "sk-watched-secret-0123456789";
   const { upstream, step } = steppedUpstream([
     chatEvent({ content: `key ${key.slice(0, 14)}` }),
@@ -137,7 +137,7 @@ Deno.test("a finished request cannot be watched", async () => {
   assert.equal((await watched.json()).error.code, "not_found");
 });
 
-Deno.test("a server that stops ends the streams of those who look", async () => {
+Deno.test("a server that stops ends the streams of watchers", async () => {
   await using router = await Router.start();
   const live = await callApi(router, "/live");
   assert.equal(live.headers.get("content-type"), "text/event-stream");
@@ -148,7 +148,7 @@ Deno.test("a server that stops ends the streams of those who look", async () => 
   assert.equal(await router.exited(), 0);
 });
 
-Deno.test("streams of readers that left are given back; more than 64 are refused", async () => {
+Deno.test("streams of readers that left are released; more than 64 are refused", async () => {
   await using router = await Router.start();
   const headers = { authorization: `Bearer ${adminTokenOf(router)}` };
   const controllers = Array.from({ length: 64 }, () => new AbortController());

@@ -38,7 +38,7 @@ function statsOf(router: Router, range = "15m"): Promise<Stats> {
   return askApi<Stats>(router, `/stats?range=${range}`);
 }
 
-Deno.test("statistics are right a moment after traffic, and after a restart", async () => {
+Deno.test("statistics are correct shortly after traffic, and after a restart", async () => {
   await using upstream = new FakeUpstream(
     inTurn(chatReply("one"), stream(chatEvents(["a", "b"])), reply(500, '{"error":{"message":"no"}}')),
   );
@@ -79,7 +79,7 @@ Deno.test("statistics are right a moment after traffic, and after a restart", as
   await check(second);
 });
 
-Deno.test("an old database's records are counted by themselves, and stay counted when they are deleted", async () => {
+Deno.test("an old database's records are counted in the background, and stay counted when they are deleted", async () => {
   const directory = await Deno.makeTempDir({ prefix: "oar-go-stats-" });
   try {
     const path = `${directory}/db.sqlite`;
@@ -111,7 +111,7 @@ Deno.test("an old database's records are counted by themselves, and stay counted
   }
 });
 
-Deno.test("a request that a crash cut off counts as an error after the restart", async () => {
+Deno.test("a request interrupted by a crash counts as an error after the restart", async () => {
   await using upstream = new FakeUpstream(async (request) => await request.closed);
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   const asked = router.chat().catch(() => null);

@@ -1,4 +1,4 @@
-/** Who may pass, and what a hostile request can reach: DESIGN section 9. */
+/** Authentication, and what a hostile request can reach: docs/architecture.md, "Tokens". */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { RawClient, rawRequest } from "../support/raw_client.ts";
@@ -59,7 +59,7 @@ Deno.test("a client needs one of the tokens", async (t) => {
     });
   }
 
-  await t.step("refused requests are counted, not recorded, and reach nobody", async () => {
+  await t.step("refused requests are counted, not recorded, and reach no upstream", async () => {
     assert.equal(s.upstream.requests.length, 0);
     assert.deepEqual(s.router.query("SELECT id FROM records"), []);
     const sample = 'requests_refused_total{status="403",reason="invalid_authorization"}';
@@ -90,7 +90,7 @@ Deno.test("a client needs one of the tokens", async (t) => {
     assert.equal(s.router.text.includes(TEST_TOKEN), false);
   });
 
-  await t.step("the metrics are open, and hold no secret", async () => {
+  await t.step("the metrics are open and contain no secret", async () => {
     const response = await ask(s.router, {}, "/metrics");
     assert.equal(response.status, 200);
     const text = await response.text();
@@ -98,7 +98,7 @@ Deno.test("a client needs one of the tokens", async (t) => {
     assert.equal(text.includes(TEST_TOKEN), false);
   });
 
-  await t.step("nothing is outside /v1", async () => {
+  await t.step("paths outside /v1 do not exist", async () => {
     for (const path of ["", "/", "/v2/models", "/metrics", "/v1models"]) {
       const response = await fetch(`http://127.0.0.1:${s.router.port}${path}`, {
         headers: { authorization: `Bearer ${TEST_TOKEN}` },
@@ -119,7 +119,7 @@ Deno.test("--metrics-auth asks for a token on the metrics too", async () => {
   await response.body?.cancel();
 });
 
-Deno.test("--noauth lets everybody in, and says so", async () => {
+Deno.test("--noauth lets everybody in, with a warning", async () => {
   await using s = await stage(["--noauth"]);
   for (const headers of [{}, { authorization: "Bearer anything" }]) {
     const response = await ask(s.router, headers);
@@ -130,7 +130,7 @@ Deno.test("--noauth lets everybody in, and says so", async () => {
   assert.equal((await s.router.recorded(2))[0]?.authorization, null);
 });
 
-Deno.test("an empty token never means anyone: the server refuses to start", async (t) => {
+Deno.test("an empty token matches nobody: the server refuses to start", async (t) => {
   const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
   try {
     await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
@@ -163,7 +163,7 @@ Deno.test("the published default token works, with a warning", async () => {
   assert.equal((await again.chat()).status, 200);
 });
 
-Deno.test("tokens that were changed by hand count at once", async () => {
+Deno.test("tokens changed by hand take effect at once", async () => {
   await using s = await stage();
   const status = async (token: string) => {
     const response = await ask(s.router, { authorization: `Bearer ${token}` });
@@ -174,7 +174,7 @@ Deno.test("tokens that were changed by hand count at once", async () => {
   s.router.execute("UPDATE config_kvs SET value = 'brand-new-token' WHERE key = 'authorization'");
   await eventually(async () => await status("brand-new-token") === 200 ? true : null, "the new token");
   assert.equal(await status(TEST_TOKEN), 403);
-  // Emptied while running, it lets nobody in.
+  // An empty table while running lets nobody in.
   s.router.execute("UPDATE config_kvs SET value = ' , ' WHERE key = 'authorization'");
   await eventually(async () => await status("brand-new-token") === 403 ? true : null, "the empty token");
   assert.equal(await status(""), 403);
@@ -243,7 +243,7 @@ Deno.test("hostile targets reach neither an upstream nor anything beside /v1", a
     assert.equal(s.upstream.requests.length, before);
   });
 
-  await t.step("the server goes on", async () => {
+  await t.step("the server keeps working", async () => {
     const response = await s.router.fetch("/models");
     assert.equal(response.status, 200);
     await response.body?.cancel();

@@ -1,4 +1,6 @@
-/** A reader that stops must not make the router grow, and must still get every byte when it goes on. */
+/**
+ * A stalled reader must not make the router's memory grow, and must still get every byte when it continues.
+ */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { rawChat } from "../support/raw_client.ts";
@@ -17,7 +19,7 @@ async function residentBytes(pid: number): Promise<number> {
 function* pieces(bytes: number): Generator<string> {
   const [role = "", , ...end] = chatEvents(["x"]);
   yield role;
-  // Little text in many bytes: the text is kept for the record, and that is not what this is about.
+  // Little text in many bytes: the text is kept for the record, which is not tested here.
   const piece = chatEvent({ content: "ab", padding: "0123456789abcdef".repeat(60) }).repeat(16);
   for (let sent = 0; sent < bytes; sent += piece.length) yield piece;
   yield end.join("");
@@ -28,7 +30,7 @@ interface Flow {
   hash: ReturnType<typeof createHash>;
 }
 
-/** Streams so many bytes with a declared length for each request, and keeps account of the last one. */
+/** Streams this many bytes with a declared length for each request, and tracks the last one. */
 function flood(bytes: number, flow: Flow): Script {
   const total = [...pieces(bytes)].reduce((sum, piece) => sum + piece.length, 0);
   return async (_request, wire) => {
@@ -46,7 +48,7 @@ function flood(bytes: number, flow: Flow): Script {
 const WARM_UP_ROUNDS = 3;
 const WARM_UP_BYTES = 32 * MIB;
 
-/** Lets the router work until its heap has its size: what it grows by afterwards is what it holds. */
+/** Warms the router up until its heap has its final size: later growth is buffered data. */
 async function warmUp(router: Router, upstream: FakeUpstream, flow: Flow): Promise<void> {
   upstream.script = flood(WARM_UP_BYTES, flow);
   for (let round = 0; round < WARM_UP_ROUNDS; round++) {
@@ -57,7 +59,7 @@ async function warmUp(router: Router, upstream: FakeUpstream, flow: Flow): Promi
 }
 
 for (const sizeMib of [4, 64]) {
-  Deno.test(`${sizeMib} MiB of stream to a reader that stopped reading: less than 16 MB of memory`, async () => {
+  Deno.test(`${sizeMib} MiB of stream to a stalled reader take less than 16 MB of memory`, async () => {
     const flow: Flow = { sentBytes: 0, hash: createHash("sha256") };
     await using upstream = new FakeUpstream(hang);
     await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
@@ -90,7 +92,7 @@ for (const sizeMib of [4, 64]) {
   });
 }
 
-/** Waits until the upstream gets no more bytes rid of. */
+/** Waits until the upstream can send no more bytes. */
 async function haltOf(flow: Flow): Promise<void> {
   let last = -1;
   let still = 0;

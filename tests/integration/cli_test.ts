@@ -1,5 +1,5 @@
 /**
- * The program as people run it: a process with arguments, streams and an exit code.
+ * The program as a process: arguments, streams and exit code.
  */
 import assert from "node:assert/strict";
 
@@ -59,7 +59,7 @@ Deno.test("the Go spellings add and list an upstream in ./db.sqlite, private to 
     assert.deepEqual([listed.err, listed.exitCode], ["", 0]);
   }));
 
-Deno.test("a key comes through a pipe, and goes nowhere else", () =>
+Deno.test("a key is read from a pipe and shown nowhere", () =>
   inTempDir(async (cwd) => {
     const env = { OAR_DATABASE: "other.sqlite" };
     const added = await run(["add", "--sk", "-"], { cwd, env, input: `${KEY}\n` });
@@ -69,7 +69,7 @@ Deno.test("a key comes through a pipe, and goes nowhere else", () =>
     assert.doesNotMatch(added.out + added.err + listed.out + listed.err, /HIDEME/);
   }));
 
-Deno.test("mistakes end with 2, failures with 1, each with one line and no stack", () =>
+Deno.test("usage errors exit with 2, failures with 1, each with one line and no stack trace", () =>
   inTempDir(async (cwd) => {
     await Deno.writeTextFile(`${cwd}/notes.txt`, "these are my notes, not a database\n".repeat(10));
     const cases: readonly (readonly [args: readonly string[], exitCode: number, expected: RegExp])[] = [
@@ -97,7 +97,7 @@ Deno.test("mistakes end with 2, failures with 1, each with one line and no stack
     }
   }));
 
-Deno.test("a broken setting stops the server before it listens, and its secret is not shown", () =>
+Deno.test("an invalid setting stops the server before it listens, and its secret is not shown", () =>
   inTempDir(async (cwd) => {
     const [bySetting, byAlert] = await Promise.all([
       run(["serve"], { cwd, env: { OAR_MAX_BODY: "lots" } }),

@@ -1,4 +1,7 @@
-/** A client that leaves: its upstream is released at once, the record says so, and nobody is blamed. */
+/**
+ * A client that leaves: its upstream is released at once, the record shows it, and it does not count as a
+ * failure.
+ */
 import assert from "node:assert/strict";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router } from "../support/router.ts";
@@ -59,7 +62,7 @@ Deno.test("a client that leaves releases its upstream within a second", async (t
     assert.equal(router.attempts(record.id)[0]?.error_class, "client_gone");
   });
 
-  await t.step("in the middle of a stream that keeps coming", async () => {
+  await t.step("in the middle of a stream that continues", async () => {
     let isGone = false;
     upstream.script = async (request, wire) => {
       void request.closed.then(() => isGone = true);
@@ -67,7 +70,7 @@ Deno.test("a client that leaves releases its upstream within a second", async (t
       try {
         while (!isGone) await wire.write(chunk(chatEvent({ content: "more " })));
       } catch {
-        // The router broke the connection, as it should.
+        // The router broke the connection, as expected.
       }
     };
     using client = await RawClient.connect(router.port);
@@ -78,7 +81,7 @@ Deno.test("a client that leaves releases its upstream within a second", async (t
     assert.match(String((await goneRecord(router, ++count)).response), /^more more /);
   });
 
-  await t.step("in the middle of a reply that is no stream", async () => {
+  await t.step("in the middle of a reply that is not a stream", async () => {
     upstream.script = async (request, wire) => {
       await wire.write(
         head(200, { "content-type": "text/plain", "content-length": "1000" }) + "the first words",
@@ -117,7 +120,7 @@ Deno.test("a client that leaves releases its upstream within a second", async (t
     });
   }
 
-  await t.step("after neutral bytes, while the choice is open", async () => {
+  await t.step("after neutral bytes, while the choice of upstream is open", async () => {
     upstream.script = silentAfter([": still here\n\n"]);
     using client = await RawClient.connect(router.port);
     await client.send(rawChat(router.token, { stream: true }));
@@ -127,7 +130,7 @@ Deno.test("a client that leaves releases its upstream within a second", async (t
     await goneRecord(router, ++count);
   });
 
-  await t.step("during its upload: no upstream hears of it", async () => {
+  await t.step("during its upload: no upstream gets the request", async () => {
     const before = upstream.requests.length;
     using client = await RawClient.connect(router.port);
     const whole = rawRequest("/v1/chat/completions", {
@@ -175,7 +178,7 @@ Deno.test("a client that leaves does not make the router go on to the next upstr
   assert.equal(second.requests.length, 0);
 });
 
-Deno.test("a client that takes its whole reply and closes is not gone", async () => {
+Deno.test("a client that closes after its whole reply is not recorded as gone", async () => {
   await using upstream = new FakeUpstream(async (_request, wire) => {
     await wire.write(STREAM_HEAD);
     for (const event of chatEvents(["whole"])) await wire.write(chunk(event));
@@ -192,13 +195,13 @@ Deno.test("a client that takes its whole reply and closes is not gone", async ()
   assert.deepEqual(new Set(records.map((record) => record.outcome)), new Set(["complete"]));
 });
 
-Deno.test("a client that goes away while half its stream is unread leaves nothing running", async () => {
+Deno.test("a client that leaves with half its stream unread leaves nothing running", async () => {
   await using upstream = new FakeUpstream(async (request, wire) => {
     await wire.write(STREAM_HEAD);
     try {
       for (let at = 0; at < 1_000; at++) await wire.write(chunk(chatEvent({ content: "x".repeat(8_000) })));
     } catch {
-      // The router broke the connection, as it should.
+      // The router broke the connection, as expected.
     }
     await request.closed;
   });

@@ -1,4 +1,4 @@
-/** The clients that people use, unchanged, with the router as their base URL. */
+/** Popular client libraries, unchanged, with the router as their base URL. */
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
 import { createOpenAI } from "@ai-sdk/openai";
@@ -166,8 +166,8 @@ Deno.test("the openai client works unchanged", async (t) => {
   });
 });
 
-Deno.test("errors of the last upstream arrive as the openai client's own classes", async (t) => {
-  // Alone, so that it is the last one whatever its breaker says.
+Deno.test("errors of the last upstream arrive as the error classes of the openai client", async (t) => {
+  // The only upstream, so that it is the last candidate in any state of its breaker.
   await using s = await stage(hang, []);
   const client = new OpenAI({ baseURL: s.router.url, apiKey: TEST_TOKEN, maxRetries: 0 });
   const request = { model: "test-model", messages: [{ role: "user" as const, content: "hi" }] };
@@ -208,7 +208,7 @@ Deno.test("errors of the last upstream arrive as the openai client's own classes
     });
   });
 
-  await t.step("a stream that is cut throws", async () => {
+  await t.step("a truncated stream throws", async () => {
     s.upstream.script = async (_request, wire) => {
       for (const part of chatEvents(WORDS).slice(0, 3)) {
         await wire.write(
@@ -364,7 +364,7 @@ Deno.test("curl: preflight, upload, DELETE and a stream", async (t) => {
   await using s = await stage(reply(200, '{"id":"file-1","object":"file"}', { "x-request-id": "up" }));
   const auth = ["--header", `authorization: Bearer ${TEST_TOKEN}`];
 
-  await t.step("OPTIONS is answered here, without a token", async () => {
+  await t.step("the router answers OPTIONS, without a token", async () => {
     const output = await curl([
       "--request",
       "OPTIONS",
@@ -445,7 +445,7 @@ Deno.test("curl: preflight, upload, DELETE and a stream", async (t) => {
     assert.equal(s.upstream.requests.at(-1)?.text, body);
   });
 
-  await t.step("an Expect: 100-continue is answered here", async () => {
+  await t.step("the router answers Expect: 100-continue", async () => {
     s.upstream.script = raw("HTTP/1.1 204 No Content\r\n\r\n");
     const output = await curl([
       ...auth,

@@ -1,11 +1,11 @@
 /**
- * The completion scripts in the shells that they are for.
+ * The completion scripts in their shells.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
-/** Where the project is built, every shell must be there. */
+/** In CI, every shell must be installed. */
 const isBuilding = Deno.env.get("CI") === "true";
 
 const hasShell = (name: string): boolean => spawnSync(name, ["--version"]).status === 0;
@@ -20,7 +20,7 @@ function scriptFor(shell: string): string {
   return stdout;
 }
 
-/** Runs one script in a folder that holds `notes.txt`. Returns the lines that it printed. */
+/** Runs one script in a folder with `notes.txt`. Returns the lines of its output. */
 async function runShell(command: string, args: readonly string[], script: string): Promise<string[]> {
   const cwd = await Deno.makeTempDir({ prefix: "oar-completion-" });
   try {
@@ -37,7 +37,9 @@ async function runShell(command: string, args: readonly string[], script: string
   }
 }
 
-/** What is typed, the last word being incomplete; offered words that must be there, and all of them if exact. */
+/**
+ * The typed words, the last one incomplete; words that must be offered, or with `exact` all offered words.
+ */
 interface Case {
   readonly typed: readonly string[];
   readonly offered: readonly string[];
@@ -90,7 +92,7 @@ Deno.test("bash completes commands, flags, values and files", async () => {
         '_openai_api_route\nprintf "%s\\n" "${COMPREPLY[@]}"',
     );
   for (const each of CASES) check(await complete(each.typed), each);
-  // bash makes three words of --flag=value, unless a person has configured otherwise.
+  // bash splits --flag=value into three words by default.
   assert.deepEqual(await complete(["--noauth", "="]), ["yes", "no"]);
   assert.deepEqual(await complete(["--policy", "=", "le"]), ["least_latency"]);
   assert.deepEqual(await complete(["--policy=le"]), ["--policy=least_latency"]);
@@ -98,7 +100,7 @@ Deno.test("bash completes commands, flags, values and files", async () => {
   assert.deepEqual(await complete(["-polic"]), ["--policy"]);
 });
 
-Deno.test("bash loads the script without a word and ties it to the program's name", async () => {
+Deno.test("bash loads the script silently and binds it to the program's name", async () => {
   const lines = await runShell("bash", ["--norc"], `${scriptFor("bash")}\ncomplete -p openai-api-route`);
   assert.deepEqual(lines, ["complete -F _openai_api_route openai-api-route"]);
 });
@@ -107,8 +109,8 @@ Deno.test({
   name: "zsh completes commands, flags, values and files",
   ignore: !hasShell("zsh") && !isBuilding,
   fn: async () => {
-    // The completion system works in an interactive line only: its three functions are replaced by ones that
-    // print what they are given, as far as it begins like the word.
+    // The completion system works on interactive lines only: its three functions are replaced by ones that
+    // print their arguments, filtered by the prefix.
     const standIns = [
       "compdef() { }",
       'compset() { PREFIX="${PREFIX#*=}" }',
@@ -134,7 +136,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "zsh's own completion system takes the script",
+  name: "zsh's own completion system accepts the script",
   ignore: !hasShell("zsh") && !isBuilding,
   fn: async () => {
     const lines = await runShell(

@@ -1,6 +1,7 @@
-/** Connections to upstreams: kept, used again, and what happens when one closes just as it is used again. */
+/** Connections to upstreams: keep-alive, reuse, and a close that races with reuse. */
 import assert from "node:assert/strict";
-import { type ConnectionScript, RawUpstream, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { type ConnectionScript, RawUpstream } from "../support/raw_upstream.ts";
 import { eventually, Router } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, hang, type Script, stream } from "../support/upstream.ts";
 
@@ -44,7 +45,7 @@ async function askFor(router: Router, id: number): Promise<void> {
   await router.recordOf(response);
 }
 
-Deno.test("streams that come in one piece leave their connection to the next one, and each client gets its own", async () => {
+Deno.test("streams that arrive in one piece leave their connection to the next one, and each client gets its own", async () => {
   await using upstream = new RawUpstream(streamsInOnePiece(manyEvents));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   for (let id = 0; id < 4; id++) await askFor(router, id);
@@ -56,7 +57,7 @@ Deno.test("streams that come in one piece leave their connection to the next one
   assert.ok(upstream.acceptedCount <= 20, `${upstream.acceptedCount} connections`);
 });
 
-Deno.test("a stream that is an error leaves its connection to the next one, too", async () => {
+Deno.test("an error stream also leaves its connection to the next request", async () => {
   const error = `data: {"error":{"message":"overloaded","type":"server_error"}}\n\n`;
   await using failing = new RawUpstream(streamsInOnePiece(() => error));
   await using upstream = new RawUpstream(streamsInOnePiece(manyEvents));
@@ -67,7 +68,7 @@ Deno.test("a stream that is an error leaves its connection to the next one, too"
   assert.equal(failing.acceptedCount, 1);
 });
 
-Deno.test("requests at the same time get a connection each, however many there are", async () => {
+Deno.test("concurrent requests get a connection each, whatever their number", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using upstream = new FakeUpstream(async (request, wire) => {
     await released;
@@ -82,7 +83,7 @@ Deno.test("requests at the same time get a connection each, however many there a
   assert.equal((await router.recorded(100)).length, 100);
 });
 
-// A fact about Deno, measured on 2.9.6 and told in the README: the runtime, not the router, sends again.
+// Measured on Deno 2.9.6 and documented: the runtime, not the router, repeats the request.
 Deno.test("a request may be sent twice when a kept connection closes before it is answered", async () => {
   const closeOnce = (then: Script): Script => {
     let isClosed = false;
@@ -104,7 +105,7 @@ Deno.test("a request may be sent twice when a kept connection closes before it i
   assert.equal((await router.recordOf(response)).attempts, 1);
 });
 
-Deno.test("a new connection that closes before the answer is not sent over again", async () => {
+Deno.test("a request on a new connection that closes before the answer is not repeated", async () => {
   await using upstream = new FakeUpstream((_request, wire) => wire.close());
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   const response = await router.chat();
@@ -113,7 +114,7 @@ Deno.test("a new connection that closes before the answer is not sent over again
   assert.equal(upstream.requests.length, 1);
 });
 
-Deno.test("a reply that was abandoned does not leave its connection open", async () => {
+Deno.test("an abandoned reply does not leave its connection open", async () => {
   await using upstream = new FakeUpstream(hang);
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, timeout: 1 }] });
   assert.equal((await router.chat()).status, 502);

@@ -1,5 +1,5 @@
 /**
- * `deno task demo` shows what it promises, ends by itself, and leaves nothing behind.
+ * `deno task demo` shows what it promises, exits by itself, and cleans up.
  */
 import assert from "node:assert/strict";
 
@@ -7,11 +7,11 @@ const script = new URL("../../scripts/demo.ts", import.meta.url).pathname;
 const REPLY =
   "I ask the next one, and you only notice that the answer came. Every word of it is in the database.";
 
-/** Starts the demo with a temporary folder of the test's own, so that what it leaves can be seen. */
+/** Starts the demo with a separate temporary folder, so that leftovers can be found. */
 function startDemo(directory: string, args: readonly string[] = []): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, ...args],
-    // A setting of the caller's must not reach the demo's router.
+    // The caller's settings must not reach the demo's router.
     env: { TMPDIR: directory, OAR_ADDR: "nonsense", OAR_DATABASE: "/nonexistent/db.sqlite" },
     stdin: "null",
     stdout: "piped",
@@ -50,7 +50,7 @@ Deno.test("the demo shows reply, record, attempts and metrics, and ends with 0",
   });
 });
 
-Deno.test("the demo with --keep stays, can be asked as its curl line says, and stops on a signal", async () => {
+Deno.test("the demo with --keep keeps running, answers its own curl line, and stops on a signal", async () => {
   await withDirectory(async (directory) => {
     const child = startDemo(directory, ["--keep"]);
     const errors = new Response(child.stderr).text();

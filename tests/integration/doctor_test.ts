@@ -1,5 +1,5 @@
 /**
- * `doctor` as people run it: a folder with a database, and upstreams that are well or not.
+ * `doctor` as a process: a folder with a database, and healthy and broken upstreams.
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -22,7 +22,7 @@ interface Bench {
   ): Promise<{ code: number; stdout: string; stderr: string }>;
 }
 
-/** A test in a folder with a new database. */
+/** Defines a test in a folder with a new database. */
 function test(name: string, body: (bench: Bench) => Promise<void>): void {
   Deno.test(name, async () => {
     const cwd = await Deno.makeTempDir();
@@ -56,7 +56,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
   });
 }
 
-/** A list of models from an upstream whose clock differs by so many seconds. */
+/** A list of models from an upstream whose clock differs by this many seconds. */
 function models(clockSeconds = 0): Script {
   return (request, wire) =>
     reply(200, MODELS, { date: new Date(Date.now() + clockSeconds * 1000).toUTCString() })(request, wire);
@@ -115,12 +115,12 @@ test("doctor reads the certificate of an upstream that nobody vouches for", asyn
   const accepting = (async () => {
     try {
       for await (const connection of listener) {
-        // The other side leaves as soon as it has seen the certificate.
+        // The peer leaves as soon as it has seen the certificate.
         await connection.handshake().catch(() => {});
         connection.close();
       }
     } catch {
-      // A failed handshake ends the loop of the listener, too, as does its closing.
+      // A failed handshake ends the accept loop, as does closing the listener.
     }
   })();
   bench.sql(`UPDATE openai_upstreams SET endpoint = 'https://127.0.0.1:${listener.addr.port}/v1'`);

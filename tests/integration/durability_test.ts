@@ -1,4 +1,7 @@
-/** Promise 2 of DESIGN section 1: what a client received to its end is recorded, whatever happens next. */
+/**
+ * A reply that a client received to its end is recorded, whatever happens next: docs/architecture.md, "The
+ * life of a request".
+ */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
@@ -79,10 +82,10 @@ for (const [name, { script, request, last, response }] of Object.entries(REPLIES
   });
 }
 
-/** A connection of another program that holds the write lock. */
+/** A connection of another program, which holds the write lock. */
 function lockedBy(router: Router): DatabaseSync {
   const other = new DatabaseSync(`${router.directory}/db.sqlite`);
-  // The router writes by itself, too: heartbeats, the search index.
+  // The router also writes in the background: heartbeats, the search index.
   other.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
   return other;
 }
@@ -117,7 +120,7 @@ Deno.test("the end of a reply waits for its record, but for 250 ms at most", asy
   }
 });
 
-Deno.test("a stream's words go out while the database is locked", async () => {
+Deno.test("a stream is relayed while the database is locked", async () => {
   await using upstream = new FakeUpstream(silentAfter(chatEvents(["word"]).slice(0, 2)));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   const other = lockedBy(router);
@@ -132,7 +135,7 @@ Deno.test("a stream's words go out while the database is locked", async () => {
   assert.equal((await router.recorded(1))[0]?.outcome, "client_gone");
 });
 
-Deno.test("requests in flight when the router is killed become crashed, with what had arrived", async () => {
+Deno.test("requests in flight when the router is killed are recorded as crashed, with the text so far", async () => {
   const ordinals = "first second third fourth fifth sixth seventh eighth ninth tenth";
   const texts = ordinals.split(" ").map((word) => `${word} `);
   await using upstream = new FakeUpstream((request, wire) => {

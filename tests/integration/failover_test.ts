@@ -1,4 +1,7 @@
-/** The failover table of DESIGN section 5, from outside: real sockets, the real program, real records. */
+/**
+ * The failover table of docs/architecture.md ("Failover"), from outside: real sockets, the real program, real
+ * records.
+ */
 import assert from "node:assert/strict";
 import { Router } from "../support/router.ts";
 import {

@@ -1,4 +1,7 @@
-/** What the client gets from the last candidate: every row of the right column of DESIGN section 5. */
+/**
+ * What the client gets from the last candidate: the right column of the table in docs/architecture.md,
+ * "Failover".
+ */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
@@ -26,7 +29,7 @@ import {
 const KEY = "sk-last-0123456789abcdef";
 const MASKED_KEY = `sk-${"*".repeat(KEY.length - 3)}`;
 
-/** One router before one upstream, which is always the last candidate. */
+/** A router in front of one upstream, which is always the last candidate. */
 class Stage implements AsyncDisposable {
   constructor(readonly upstream: FakeUpstream, readonly router: Router) {}
 
@@ -36,13 +39,13 @@ class Stage implements AsyncDisposable {
     return new Stage(upstream, await Router.start({ upstreams, ...options }));
   }
 
-  /** Asks once with the upstream following this script. */
+  /** Sends one request while the upstream follows this script. */
   async ask(script: Script, body: Record<string, unknown> = {}): Promise<Response> {
     this.upstream.script = script;
     return await this.router.chat(body);
   }
 
-  /** The same over a raw socket: what came is everything until the connection's end. */
+  /** The same over a raw socket, read until the connection's end. */
   async askRaw(script: Script, body: Record<string, unknown> = {}): Promise<RawClient> {
     this.upstream.script = script;
     const client = await RawClient.connect(this.router.port);
@@ -126,10 +129,10 @@ Deno.test("the last upstream's error reaches the client as it is", async (t) => 
   });
 });
 
-Deno.test("the upstream's own key is masked in what its error says, and nowhere else", async (t) => {
+Deno.test("the upstream's own key is masked in its errors, and nowhere else", async (t) => {
   await using stage = await Stage.set();
 
-  await t.step("in an error body, whose length stays true", async () => {
+  await t.step("in an error body, whose declared length is adjusted", async () => {
     const body = `{"error":{"message":"Incorrect API key provided: ${KEY}, ${KEY}"}}`;
     const response = await stage.ask(reply(401, body));
     assert.equal(response.headers.get("content-length"), String(body.length));
@@ -151,14 +154,14 @@ Deno.test("the upstream's own key is masked in what its error says, and nowhere 
     assert.equal(await response.text(), `${filler}${MASKED_KEY}${filler}${KEY.slice(0, 5)}`);
   });
 
-  await t.step("in an error that is labelled a success", async () => {
+  await t.step("in an error with a success status", async () => {
     const body = `{"error":{"message":"bad key ${KEY}"}}`;
     const response = await stage.ask(reply(200, body));
     assert.equal(response.status, 200);
     assert.equal(await response.text(), body.replaceAll(KEY, MASKED_KEY));
   });
 
-  await t.step("not in an answer", async () => {
+  await t.step("not in a successful answer", async () => {
     const response = await stage.ask(chatReply(`you said ${KEY}`));
     assert.equal((await response.json()).choices[0].message.content, `you said ${KEY}`);
   });
@@ -268,7 +271,7 @@ Deno.test("no upstream: 503 no_upstream that names the command to use", async ()
   }, "the disabled upstream");
 });
 
-Deno.test("answers without a body, and odd heads, keep their form", async (t) => {
+Deno.test("answers without a body and unusual heads are relayed unchanged", async (t) => {
   await using stage = await Stage.set();
 
   await t.step("204", async () => {
@@ -320,7 +323,7 @@ Deno.test("answers without a body, and odd heads, keep their form", async (t) =>
     assert.equal((await response.json()).choices[0].message.content, "after the hints");
   });
 
-  await t.step("an unasked-for gzip is relayed raw, and read for the record", async () => {
+  await t.step("an unrequested gzip body is relayed raw, and decoded for the record", async () => {
     const zipped = gzipSync(JSON.stringify(chatCompletion("unzipped")));
     const client = await stage.askRaw(async (_request, wire) => {
       await wire.write(head(200, {
@@ -345,7 +348,7 @@ Deno.test("answers without a body, and odd heads, keep their form", async (t) =>
   });
 });
 
-Deno.test("a success that is none is relayed by the last upstream, and recorded for what it is", async (t) => {
+Deno.test("a failure with a success status is relayed from the last upstream, and recorded as a failure", async (t) => {
   await using stage = await Stage.set({ args: ["--idle-timeout", "1"] });
   const partial = [chatEvent({ role: "assistant", content: "" }), chatEvent({ content: "half a " })];
 
@@ -429,16 +432,21 @@ Deno.test("a success that is none is relayed by the last upstream, and recorded 
     },
   );
 
-  await t.step("a cut chunked body that is no stream: upstream_cut, and the client can tell", async () => {
-    stage.upstream.script = raw(
-      head(200, { "content-type": "audio/mpeg", "transfer-encoding": "chunked" }) + chunk("ID3"),
-    );
-    using client = await RawClient.connect(stage.router.port);
-    await client.send(rawRequest("/v1/audio/speech", { token: stage.router.token, body: '{"model":"tts"}' }));
-    await client.readToEnd();
-    assert.equal(isTerminated(client.text), false);
-    assert.equal((await stage.recordOf(client)).outcome, "upstream_cut");
-  });
+  await t.step(
+    "a truncated chunked body that is not a stream: upstream_cut, and the client can tell",
+    async () => {
+      stage.upstream.script = raw(
+        head(200, { "content-type": "audio/mpeg", "transfer-encoding": "chunked" }) + chunk("ID3"),
+      );
+      using client = await RawClient.connect(stage.router.port);
+      await client.send(
+        rawRequest("/v1/audio/speech", { token: stage.router.token, body: '{"model":"tts"}' }),
+      );
+      await client.readToEnd();
+      assert.equal(isTerminated(client.text), false);
+      assert.equal((await stage.recordOf(client)).outcome, "upstream_cut");
+    },
+  );
 });
 
 Deno.test("a stream is recorded complete at its end marker, even when its connection lingers", async () => {
@@ -457,7 +465,7 @@ Deno.test("a stream is recorded complete at its end marker, even when its connec
   assert.equal(record?.response, "all");
 });
 
-Deno.test("a request that is too large: 413, and no upstream hears of it", async (t) => {
+Deno.test("a request that is too large: 413, and no upstream gets it", async (t) => {
   await using stage = await Stage.set({ args: ["--max-body", "64KiB"] });
   stage.upstream.script = chatReply("fits");
   const large = "x".repeat(70 * 1024);
@@ -468,7 +476,7 @@ Deno.test("a request that is too large: 413, and no upstream hears of it", async
     assert.equal(await errorCode(response), "request_too_large");
   });
 
-  await t.step("by what arrives, when it declares none", async () => {
+  await t.step("by the received bytes, when it declares none", async () => {
     const body = new ReadableStream({
       start(controller) {
         for (let at = 0; at < 10; at++) controller.enqueue(new TextEncoder().encode("x".repeat(8 * 1024)));
@@ -492,7 +500,7 @@ Deno.test("--deadline spans all attempts: 504 deadline_exceeded", async (t) => {
     args: ["--deadline", "2"],
   });
 
-  await t.step("while headers are awaited", async () => {
+  await t.step("while waiting for headers", async () => {
     const response = await router.chat();
     assert.equal(response.status, 504);
     assert.equal(await errorCode(response), "deadline_exceeded");
@@ -522,14 +530,14 @@ Deno.test("--deadline spans all attempts: 504 deadline_exceeded", async (t) => {
       await wire.write(LAST_CHUNK);
     };
     const response = await router.chat({ stream: true });
-    // A request that began later has reached its deadline, so the first one's has passed.
+    // A later request has reached its deadline, so the first one's has passed.
     assert.equal((await router.chat({ model: "other-model" })).status, 504);
     release();
     assert.equal(await response.text(), events.join(""));
   });
 });
 
-Deno.test("--retry-on connect moves on only while no byte was answered", async (t) => {
+Deno.test("--retry-on connect moves on only before the first byte of an answer", async (t) => {
   await using first = new FakeUpstream(hang);
   await using second = new FakeUpstream(chatReply("second"));
   await using router = await Router.start({
@@ -557,7 +565,7 @@ Deno.test("--retry-on connect moves on only while no byte was answered", async (
     assert.equal(second.requests.length, 0);
   });
 
-  await t.step("no connection and no headers still move on", async () => {
+  await t.step("a failed connection and missing headers still move on", async () => {
     first.script = hang;
     const response = await router.chat();
     assert.equal(response.headers.get("x-oar-upstream"), "second");
@@ -566,7 +574,7 @@ Deno.test("--retry-on connect moves on only while no byte was answered", async (
   });
 });
 
-Deno.test("a failed attempt's body is cancelled, so that its connection is given up", async () => {
+Deno.test("a failed attempt's body is cancelled, and its connection closed", async () => {
   await using bad = new FakeUpstream(async (request, wire) => {
     await wire.write(head(500, { "content-type": "text/plain", "transfer-encoding": "chunked" }));
     await wire.write(chunk("going on and on"));

@@ -1,4 +1,7 @@
-/** The commit gate of DESIGN section 5, from outside: what is held, what goes out, and when a choice is final. */
+/**
+ * The gate of docs/architecture.md ("The gate"), from outside: what is held, what is sent, and when a choice
+ * is final.
+ */
 import assert from "node:assert/strict";
 import { isTerminated, rawChat, RawClient } from "../support/raw_client.ts";
 import { Router } from "../support/router.ts";
@@ -23,7 +26,7 @@ import {
 const ROLE = chatEvent({ role: "assistant", content: "" });
 const PING = ": OPENROUTER PROCESSING\n\n";
 
-/** Sends these, then waits to be told; then follows the second script without a head of its own. */
+/** Sends these events, waits for the signal, then follows the second script, which sends no head. */
 function heldUntil(
   released: Promise<void>,
   events: readonly string[],
@@ -42,7 +45,7 @@ async function writeAll(wire: Wire, events: readonly string[]): Promise<void> {
   await wire.write(LAST_CHUNK);
 }
 
-/** Lets the upstream answer well once, so that the breaker does not reorder what a test is about. */
+/** Lets the upstream answer correctly once, so that the breaker does not reorder the upstreams. */
 async function heal(upstream: FakeUpstream, router: Router): Promise<void> {
   upstream.script = stream(chatEvents(["well"]));
   await (await router.chat({ stream: true })).text();
@@ -100,7 +103,7 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
     assert.equal(record?.attempts, 1);
   });
 
-  await t.step("even the head alone goes out when nothing at all has come", async () => {
+  await t.step("the head alone is sent when nothing else has arrived", async () => {
     const events = chatEvents(["at last"]);
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     first.script = heldUntil(released, [], (wire) => writeAll(wire, events));
@@ -142,7 +145,7 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
   });
 });
 
-Deno.test("content makes the choice final, and what came before it goes out byte for byte", async () => {
+Deno.test("content makes the choice final, and earlier bytes are sent unchanged", async () => {
   const before = [PING, ROLE, "event: ping\ndata: {}\n\n", ROLE];
   await using first = new FakeUpstream(cutAfter([...before, chatEvent({ content: "word" })]));
   await using second = new FakeUpstream(stream(chatEvents(["never seen"])));
@@ -238,7 +241,7 @@ Deno.test("a stream without content for --first-token-timeout has failed", async
   }
 });
 
-/** Streams of the other kinds: what is no content, what fails, and what is content. */
+/** Streams of the other APIs: events without content, failures, and content. */
 const KINDS = {
   "/responses": {
     preamble: event("response.created", { response: { id: "r", status: "in_progress" } }),
@@ -306,7 +309,7 @@ Deno.test("streams of every kind fail over after an error before content", async
   }
 });
 
-Deno.test("an answer to stream: true that begins like a stream is one, whatever its label", async (t) => {
+Deno.test("an answer to stream: true that begins like a stream is one, whatever its content type", async (t) => {
   await using bad = new FakeUpstream(hang);
   await using good = new FakeUpstream(stream(chatEvents(["good"])));
   await using router = await Router.start({
@@ -344,7 +347,7 @@ Deno.test("an answer to stream: true that begins like a stream is one, whatever 
   }
 });
 
-/** The body of a chunked response, as far as it came. */
+/** The received part of a chunked body, decoded. */
 function decodeChunked(client: RawClient): string {
   const { body } = client;
   let text = "";

@@ -21,7 +21,7 @@ const TAKEN: readonly string[] = [
   'multipart/form-data; boundary="a b"',
 ];
 
-Deno.test("what is not for an upstream is refused by its head before anything looks at it", async (t) => {
+Deno.test("requests that are not for an upstream are refused by their head, before routing", async (t) => {
   await using upstream = new FakeUpstream(reply(200, `{"object":"list","data":[]}`));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   const login = (contentType: string, body = "token=x") =>
@@ -62,7 +62,7 @@ Deno.test("what is not for an upstream is refused by its head before anything lo
     assert.equal(relayed.status, 200);
     await relayed.body?.cancel();
   });
-  await t.step("the page goes on working", async () => {
+  await t.step("the page keeps working", async () => {
     await askApi(router, "/records");
     const response = await login("application/x-www-form-urlencoded", `token=${adminTokenOf(router)}`);
     await response.body?.cancel();
@@ -87,7 +87,7 @@ Deno.test("a path, a user agent and an unknown path are bounded in the record an
   assert.ok(router.text.split("\n").every((line) => line.length < 20_000));
 });
 
-Deno.test("lists and pages show what rows of older versions hold, cut", async () => {
+Deno.test("lists and pages cut long values in rows of older versions", async () => {
   await using router = await Router.start();
   const long = "m".repeat(1_000_000);
   router.execute(

@@ -1,4 +1,7 @@
-/** Which headers cross the router in each direction, and where a request goes: DESIGN section 6. */
+/**
+ * The headers that the router forwards in each direction, and the target of a request: docs/architecture.md,
+ * "Headers".
+ */
 import assert from "node:assert/strict";
 import { RawClient, rawRequest } from "../support/raw_client.ts";
 import { Router, TEST_TOKEN } from "../support/router.ts";
@@ -75,12 +78,12 @@ Deno.test("headers of the client reach the upstream, except those that must not"
     assert.equal(headers.get("content-length"), "13");
   });
 
-  await t.step("no compression is asked for", async () => {
+  await t.step("no compression is requested", async () => {
     const { headers } = await send({ "accept-encoding": "gzip, br, zstd" });
     assert.equal(headers.get("accept-encoding"), "identity");
   });
 
-  await t.step("nothing that the client did not send is invented", async () => {
+  await t.step("no header is added that the client did not send", async () => {
     const { headers } = await send({});
     assert.deepEqual(
       [...headers.keys()].filter((name) => !["accept", "accept-language", "user-agent"].includes(name))
@@ -143,7 +146,7 @@ Deno.test("asis forwards the client's own credential and never the router's toke
     assert.equal(headers?.has("authorization"), false);
   });
 
-  await t.step("nothing but the token: that upstream is skipped, as no_credential", async () => {
+  await t.step("only the token: that upstream is skipped, as no_credential", async () => {
     const before = asis.requests.length;
     const response = await router.chat();
     assert.equal(response.headers.get("x-oar-upstream"), "other");
@@ -197,7 +200,7 @@ Deno.test("headers of the upstream reach the client, except those that must not"
     "server": "upstream/1",
   };
 
-  await t.step("end-to-end headers pass, those that come twice each on its own", async () => {
+  await t.step("end-to-end headers pass, repeated ones as separate fields", async () => {
     const body = '{"choices":[]}';
     const lines = Object.entries(answered).map(([name, value]) => `${name}: ${value}\r\n`).join("");
     upstream.script = raw(
@@ -228,7 +231,7 @@ Deno.test("headers of the upstream reach the client, except those that must not"
     assert.equal(headers.has("access-control-allow-credentials"), false);
   });
 
-  await t.step("ours are added, and a stream has them too", async () => {
+  await t.step("the router's own are added, to streams too", async () => {
     for (const script of [chatReply("ok"), stream(chatEvents(["ok"]))]) {
       upstream.script = script;
       const response = await router.chat({ stream: true });
@@ -248,7 +251,7 @@ Deno.test("headers of the upstream reach the client, except those that must not"
   });
 });
 
-Deno.test("a request goes to the endpoint's path and the request's path without /v1", async (t) => {
+Deno.test("the target is the endpoint's path plus the request's path without /v1", async (t) => {
   await using upstream = new FakeUpstream(reply(200, "{}"));
   const origin = `http://127.0.0.1:${upstream.port}`;
   const cases: [name: string, endpoint: string, path: string, target: string][] = [
@@ -286,7 +289,7 @@ Deno.test("a redirect is not followed, and its target never gets a key", async (
   assert.equal(thief.requests.length, 0);
 });
 
-Deno.test("the request's body arrives as it was sent, at every upstream that is tried", async () => {
+Deno.test("the request's body arrives unchanged at every upstream that is tried", async () => {
   await using first = new FakeUpstream(reply(500, "{}"));
   await using second = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({

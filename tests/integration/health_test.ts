@@ -46,7 +46,7 @@ Deno.test("/healthz and /readyz answer without a token, and are neither recorded
   assert.equal(upstream.requests.length, 1);
 });
 
-Deno.test("/readyz says 503 while no upstream is enabled, and /healthz does not mind", async () => {
+Deno.test("/readyz answers 503 while no upstream is enabled, and /healthz 200", async () => {
   await using router = await Router.start({
     upstreams: [{ endpoint: refusingEndpoint(), name: "secretive" }],
   });
@@ -57,12 +57,12 @@ Deno.test("/readyz says 503 while no upstream is enabled, and /healthz does not 
   await eventually(async () => await readyCodes(router) === "200" || null, "ready again");
 });
 
-Deno.test("/readyz says 503 while records wait for a database that is out of reach, and recovers", async () => {
+Deno.test("/readyz answers 503 while records wait for an unreachable database, and recovers", async () => {
   await using upstream = new FakeUpstream(chatReply("hi"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   await (await router.chat()).text();
   await router.recorded(1);
-  // As when a disk is not mounted.
+  // Like an unmounted disk.
   const away = `${router.directory}.away`;
   await Deno.rename(router.directory, away);
   try {
@@ -76,7 +76,7 @@ Deno.test("/readyz says 503 while records wait for a database that is out of rea
   assert.equal((await router.recorded(2)).length, 2);
 });
 
-Deno.test("a server that is stopping is ready for nobody, while a reply goes on to its end", async () => {
+Deno.test("a stopping server is not ready, while a reply continues to its end", async () => {
   const release = Promise.withResolvers<void>();
   await using upstream = new FakeUpstream(async (_request, wire) => {
     const [first = "", ...rest] = chatEvents(["hello", " there"]);
@@ -113,7 +113,7 @@ Deno.test("/readyz gives every reason at once to a connection that outlasts the 
   ]);
 });
 
-Deno.test("health ends with 0 only when the server answers, wherever the address is given", async () => {
+Deno.test("health exits with 0 only when the server answers, however the address is given", async () => {
   await using router = await Router.start();
   await using other = new FakeUpstream(reply(500, "{}"));
   const cwd = router.directory;

@@ -31,8 +31,8 @@ function statuses(text: string): string[] {
   return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status ?? "");
 }
 
-// Deno's own server never tells of it when the body came in a later packet than the head.
-Deno.test("a client that leaves before the reply is noticed, although its body came after its head", async () => {
+// Deno's own server does not report it when the body arrived in a later packet than the head.
+Deno.test("a client that leaves before the reply is noticed, although its body arrived after its head", async () => {
   await using s = await stage();
   s.upstream.script = hang;
   const client = await RawClient.connect(s.router.port);
@@ -67,7 +67,7 @@ Deno.test("requests on one connection are answered one after the other, in order
   ]);
 });
 
-Deno.test("HTTP/1.0 gets a reply that ends with its connection, or keeps it when it asks for that", async () => {
+Deno.test("HTTP/1.0 gets a reply that ends with its connection, or keep-alive on request", async () => {
   await using s = await stage();
   s.upstream.script = stream(chatEvents(["old"]));
   const request = rawChat(s.router.token, { stream: true }).replace("HTTP/1.1", "HTTP/1.0");
@@ -89,7 +89,7 @@ Deno.test("HTTP/1.0 gets a reply that ends with its connection, or keeps it when
   assert.deepEqual(statuses(await kept.readToEnd()), ["200", "200"]);
 });
 
-Deno.test("a client that waits for leave to send its body gets it", async () => {
+Deno.test("a client that sends Expect: 100-continue gets a 100", async () => {
   await using s = await stage();
   using client = await RawClient.connect(s.router.port);
   const body = '{"model":"m"}';
@@ -118,7 +118,7 @@ Deno.test("a chunked request with extensions and trailers arrives whole", async 
   assert.equal(s.upstream.requests[0]?.text, '{"model":"m"}');
 });
 
-Deno.test("a stop ends connections that wait for a request, and lets the others finish", async () => {
+Deno.test("a stop closes idle connections, and lets the others finish", async () => {
   await using s = await stage();
   using idle = await RawClient.connect(s.router.port);
   await idle.send(rawRequest("/v1/one", { token: s.router.token, body: "{}", ...KEEP }));
@@ -151,7 +151,7 @@ function serving(options: Partial<ServerOptions>): { port: number; server: HttpS
   return { port: listener.addr.port, server };
 }
 
-Deno.test("a head that does not end, and a connection that stays silent, are given up after their time", async () => {
+Deno.test("an unfinished head and an idle connection are closed after their timeouts", async () => {
   const { port, server } = serving({ headTimeoutMs: 1, idleTimeoutMs: 1 });
   using slow = await RawClient.connect(port);
   await slow.send("GET / HTTP/1.1\r\nhost: ");
@@ -162,7 +162,7 @@ Deno.test("a head that does not end, and a connection that stays silent, are giv
   await server.finished;
 });
 
-Deno.test("a connection ends by itself soon after a refusal, whatever its client does", async () => {
+Deno.test("a connection is closed soon after a refusal, whatever its client does", async () => {
   const { port, server } = serving({});
   const clients = await Promise.all(["GET / HTTP/3.0\r\n\r\n", "\0\r\n\r\n"].map(async (bytes) => {
     const client = await RawClient.connect(port);
@@ -197,10 +197,10 @@ Deno.test("a handler that fails breaks its connection only", async () => {
   await eventually(() => seen.length === 1 ? true : null, "one report");
 });
 
-/** More than the system's buffers of a connection hold. */
+/** More than the socket buffers of a connection. */
 const LARGE_ANSWER = new Uint8Array(32 * 1024 * 1024);
 
-Deno.test("a client that takes nothing of an answer is given up after its time", async () => {
+Deno.test("a client that does not read its answer is disconnected after the timeout", async () => {
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   const { port, server } = serving({
     writeTimeoutMs: 1,
@@ -213,7 +213,7 @@ Deno.test("a client that takes nothing of an answer is given up after its time",
   await server.finished;
 });
 
-Deno.test("an answer that is cut off ends, although its client takes nothing", async () => {
+Deno.test("an aborted answer ends, although its client does not read", async () => {
   const { promise: ended, resolve } = Promise.withResolvers<void>();
   const { port, server } = serving({
     handle: async (exchange) => {
@@ -230,7 +230,7 @@ Deno.test("an answer that is cut off ends, although its client takes nothing", a
   await server.finished;
 });
 
-Deno.test("connections beyond the limit are closed, and told about once; a place that is given back is taken", async () => {
+Deno.test("connections beyond the limit are closed and logged once; a released slot is used again", async () => {
   const told: number[] = [];
   const { port, server } = serving({
     limits: new ConnectionLimits({ max: 2, isShared: () => false }),
@@ -259,7 +259,7 @@ Deno.test("connections beyond the limit are closed, and told about once; a place
   await server.finished;
 });
 
-Deno.test("a body that is awaited and does not come is given up after its time", async () => {
+Deno.test("a missing body is given up after its timeout", async () => {
   const { promise: broken, resolve } = Promise.withResolvers<unknown>();
   const { port, server } = serving({
     bodyTimeoutMs: 1,
@@ -275,7 +275,7 @@ Deno.test("a body that is awaited and does not come is given up after its time",
   await server.finished;
 });
 
-Deno.test("an answer never exceeds the length that was told, and one that falls short ends the connection", async () => {
+Deno.test("an answer never exceeds its declared length, and a shorter one ends the connection", async () => {
   const bytes = (text: string) => new TextEncoder().encode(text);
   const { port, server } = serving({
     handle: async (exchange) => {
@@ -305,7 +305,7 @@ Deno.test("an answer never exceeds the length that was told, and one that falls 
   await server.finished;
 });
 
-Deno.test("an answer with bytes above ASCII is whole, however it is written", async () => {
+Deno.test("an answer with non-ASCII bytes is complete, however it is written", async () => {
   const headers: [string, string][] = [["x-city", "Z\u00fcrich".repeat(20)]];
   const size = 200 * 1024;
   const body = new Uint8Array(size).fill(0x62);

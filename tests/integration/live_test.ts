@@ -1,4 +1,6 @@
-/** Changes made while the router runs, and the breaker: DESIGN sections 5 and 8. */
+/**
+ * Changes made while the router runs, and the breaker: docs/architecture.md, "Live changes" and "Breaker".
+ */
 import assert from "node:assert/strict";
 import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import {
@@ -19,7 +21,7 @@ async function answering(router: Router): Promise<string | null> {
   return response.headers.get("x-oar-upstream");
 }
 
-/** Runs SQL with the sqlite3 command line, as a person would. */
+/** Runs SQL with the sqlite3 command line, as an operator would. */
 async function sqlite3(router: Router, sql: string): Promise<void> {
   const { code, stderr } = await new Deno.Command("sqlite3", {
     args: ["-cmd", ".timeout 5000", `${router.directory}/db.sqlite`, sql],
@@ -36,14 +38,16 @@ async function hasSqlite3(): Promise<boolean> {
   }
 }
 
-Deno.test("a row typed by hand is used soon, without a restart", async (t) => {
+Deno.test("a row added by hand is used soon, without a restart", async (t) => {
   await using first = new FakeUpstream(chatReply("first"));
   await using second = new FakeUpstream(chatReply("second"));
   await using router = await Router.start();
   const isSqlite3There = await hasSqlite3();
   const execute = (sql: string) =>
     isSqlite3There ? sqlite3(router, sql) : Promise.resolve(router.execute(sql));
-  /** Waits for the change to show. That the database is read twice a second is shown with a clock of its own (registry_test). */
+  /**
+   * Waits until the change takes effect. The polling interval is tested with a fake clock (registry_test).
+   */
   const soonAfter = async (change: string, isSeen: (response: Response) => boolean) => {
     await execute(change);
     await eventually(async () => {
@@ -82,19 +86,19 @@ Deno.test("a row typed by hand is used soon, without a restart", async (t) => {
     );
   });
 
-  await t.step("deleted as the Go program did", async () => {
+  await t.step("deleted as by the Go program", async () => {
     await soonAfter(
       "UPDATE openai_upstreams SET deleted_at = '2026-01-02 03:04:05.678901+08:00' WHERE name = 'before'",
       (response) => response.headers.get("x-oar-upstream") === "renamed",
     );
   });
 
-  await t.step("deleted for good", async () => {
+  await t.step("deleted permanently", async () => {
     await soonAfter("DELETE FROM openai_upstreams", (response) => response.status === 503);
   });
 });
 
-Deno.test("a bad row is reported and skipped, and the others go on", async () => {
+Deno.test("a bad row is reported and skipped, and the others keep working", async () => {
   await using upstream = new FakeUpstream(chatReply("good"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "good" }] });
   router.execute("INSERT INTO openai_upstreams(sk, endpoint, position) VALUES('sk-bad', 'not a url', -1)");
@@ -103,7 +107,7 @@ Deno.test("a bad row is reported and skipped, and the others go on", async () =>
   assert.equal(router.text.includes("sk-bad"), false);
 });
 
-Deno.test("a request in flight finishes on the upstreams that it started with", async () => {
+Deno.test("a request in flight keeps the upstreams that it started with", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using first = new FakeUpstream(async (request, wire) => {
     await released;
@@ -182,7 +186,7 @@ Deno.test("an upstream that failed three times in a row is tried last", async (t
   });
 });
 
-Deno.test("list shows that a running server holds an upstream back, until the server stops", async () => {
+Deno.test("list shows the open breaker of a running server, until the server stops", async () => {
   await using primary = new FakeUpstream(reply(503, "{}", { "retry-after": "60" }));
   await using backup = new FakeUpstream(chatReply("backup"));
   const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
@@ -241,7 +245,7 @@ Deno.test("a 429 with retry-after-ms opens at once for that long; a success rest
   assert.equal(await answering(router), "primary");
 });
 
-Deno.test("half open admits one request; the others go elsewhere", async () => {
+Deno.test("a half-open breaker admits one request; the others go elsewhere", async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   await using primary = new FakeUpstream(
     inTurn(reply(503, "{}", { "retry-after-ms": "1" }), async (request, wire) => {
@@ -266,7 +270,7 @@ Deno.test("half open admits one request; the others go elsewhere", async () => {
   assert.equal(await trial, "primary");
 });
 
-Deno.test("a client's mistake is answered by the upstream that said so, although a dead one was tried after it", async () => {
+Deno.test("a client error of one upstream is relayed, although a dead one was tried after it", async () => {
   await using good = new FakeUpstream(reply(400, '{"error":{"message":"max_tokens is too large"}}'));
   await using router = await Router.start({
     upstreams: [{ endpoint: refusingEndpoint(), name: "dead" }, { endpoint: good.endpoint, name: "good" }],

@@ -10,7 +10,7 @@ const hasPromtool = spawnSync("promtool", ["--version"]).status === 0;
 
 Deno.test({
   name: "promtool accepts /v1/metrics after mixed traffic",
-  // Where the project is built, the tool must be there.
+  // In CI, the tool must be installed.
   ignore: !hasPromtool && Deno.env.get("CI") !== "true",
   fn: async () => {
     await using broken = new FakeUpstream(reply(503, '{"error":{"message":"busy"}}'));

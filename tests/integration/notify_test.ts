@@ -28,7 +28,7 @@ class FakeServer implements AsyncDisposable {
   readonly #released = Promise.withResolvers<void>();
   readonly #arrivals: (() => void)[] = [];
 
-  /** Replies in order, the last one again and again; `hang` never answers. */
+  /** Replies in order, repeating the last one; `hang` never answers. */
   constructor(...replies: (Response | "hang")[]) {
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
       const url = new URL(request.url);
@@ -197,7 +197,7 @@ for (const status of [429, 500, 503]) {
   });
 }
 
-Deno.test("a redirect is a failure: what the URL and headers hold goes nowhere else", async () => {
+Deno.test("a redirect is a failure: the secrets in URL and headers go nowhere else", async () => {
   await using other = new FakeServer();
   await using server = new FakeServer(
     new Response(null, { status: 307, headers: { location: other.origin } }),
@@ -231,7 +231,7 @@ Deno.test("an unreachable channel is tried twice, and no error shows its URL", a
   }
 });
 
-Deno.test("a URL that is not one fails without showing itself", async () => {
+Deno.test("an invalid URL fails without being shown", async () => {
   const { clock, ...rest } = dependencies();
   const backoff = clock.timerSet(1000);
   const failure = webhookChannel("not a url with hunter22", { clock, ...rest }).send(MESSAGE, NEVER)

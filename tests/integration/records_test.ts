@@ -1,12 +1,12 @@
 /**
- * The `records` commands as people use them: beside a running router, as processes of their own.
+ * The `records` commands as processes next to a running router.
  */
 import assert from "node:assert/strict";
 import { programCommand, Router, runProgram } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, reply, stream } from "../support/upstream.ts";
 import { makeRecord, makeWriter, withDirectory } from "../unit/store/support.ts";
 
-Deno.test("what clients asked is listed, shown, exported and replayed beside the running server", async () => {
+Deno.test("records are listed, shown, exported and replayed next to the running server", async () => {
   await using broken = new FakeUpstream(reply(503, '{"error":{"message":"busy"}}'));
   await using upstream = new FakeUpstream(stream(chatEvents(["The ", "pelican ", "flies."])));
   await using second = new FakeUpstream(chatReply("The heron flies."));
@@ -84,7 +84,7 @@ Deno.test("tail -f prints each request as it ends, and Ctrl-C ends it with 0", a
   await output.cancel();
 });
 
-Deno.test("an export of many records takes the memory of a few", () =>
+Deno.test("an export of many records uses the memory of a few", () =>
   withDirectory(async (path, directory) => {
     const { writer } = makeWriter(path);
     const text = "x".repeat(20_000);
@@ -117,7 +117,7 @@ Deno.test("an export of many records takes the memory of a few", () =>
     assert.ok(peakBytes < 350_000_000, `${peakBytes} bytes`);
   }));
 
-/** 0 where there is no /proc, and once the process has ended. */
+/** 0 without /proc, and after the process has ended. */
 function residentBytes(pid: number): number {
   try {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);

@@ -1,6 +1,6 @@
 /**
  * Every recorded reply of a real provider, through the real router: whole, byte by byte and at random cuts.
- * The client's bytes are the provider's, and the record says what the official SDKs read in them.
+ * The client gets the provider's bytes, and the record equals what the official SDKs read in them.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -17,7 +17,7 @@ import { FakeUpstream, hang, head, type Script } from "../support/upstream.ts";
 
 const samples = readSamples();
 
-/** The path of a sample at a router, which has no deployments. */
+/** The router's path for a sample, without Azure deployments. */
 function pathOf({ path }: Sample): string {
   const known =
     /\/(chat\/completions|completions|responses|messages|embeddings|images\/\w+|audio\/\w+)(\?.*)?$/;
@@ -40,7 +40,7 @@ function inPieces(sample: Sample, bytes: Uint8Array, cuts: readonly number[]): S
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 Deno.test({
-  name: "every sample of a real provider passes unaltered and is recorded as the SDKs read it",
+  name: "every sample of a real provider passes unchanged and is recorded as the SDKs read it",
   ignore: samples === null,
   fn: async (test) => {
     await using upstream = new FakeUpstream(hang);

@@ -13,7 +13,7 @@ async function inTempDir(body: (cwd: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("selftest shows what was tried, expected and happened, and leaves nothing behind", () =>
+Deno.test("selftest shows each case with expectation and result, and cleans up", () =>
   inTempDir(async (cwd) => {
     await Deno.mkdir(`${cwd}/tmp`);
     const { code, stdout, stderr } = await runProgram(["selftest"], { cwd, env: { TMPDIR: `${cwd}/tmp` } });
@@ -42,7 +42,7 @@ Deno.test("selftest shows what was tried, expected and happened, and leaves noth
     assert.deepEqual([...Deno.readDirSync(`${cwd}/tmp`)], []);
   }));
 
-Deno.test("selftest --json tells programs the same, and the settings of the environment do not take part", () =>
+Deno.test("selftest --json reports the same, and ignores the settings of the environment", () =>
   inTempDir(async (cwd) => {
     const env = { OAR_DATABASE: `${cwd}/mine.sqlite`, OAR_MAX_BODY: "nonsense", ALERT_WEBHOOK: "nonsense" };
     const { code, stdout } = await runProgram(["selftest", "--json"], { cwd, env });
@@ -59,9 +59,9 @@ Deno.test("selftest --json tells programs the same, and the settings of the envi
     assert.deepEqual([...Deno.readDirSync(cwd)], []);
   }));
 
-Deno.test("selftest ends with 1 and says what happened where the router cannot be reached", () =>
+Deno.test("selftest exits with 1 and says why when the router cannot be reached", () =>
   inTempDir(async (cwd) => {
-    // Port 1 is nobody's, so whatever goes through this proxy fails.
+    // Nothing listens on port 1, so every request through this proxy fails.
     const env = { HTTP_PROXY: "http://127.0.0.1:1", NO_PROXY: "" };
     const { code, stdout, stderr } = await runProgram(["selftest"], { cwd, env });
     assert.equal(code, 1);

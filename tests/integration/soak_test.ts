@@ -1,19 +1,19 @@
 /**
- * `deno task soak` does what it says, in a run that is far too short to say anything about memory.
+ * `deno task soak` works, in a run that is too short to judge memory.
  */
 import assert from "node:assert/strict";
 import { noiseBound, trendOf } from "../../scripts/soak/trend.ts";
 
 const script = new URL("../../scripts/soak.ts", import.meta.url).pathname;
 
-/** Runs the soak with a temporary folder of the test's own, so that what it leaves can be seen. */
+/** Runs the soak with a separate temporary folder, so that leftovers can be found. */
 async function runSoak(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   const directory = await Deno.makeTempDir({ prefix: "oar-soak-test-" });
   try {
     const executable = Deno.env.get("OAR_EXECUTABLE");
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", script, ...args, ...(executable ? ["--executable", executable] : [])],
-      // A setting of the caller's must not reach the soak's router.
+      // The caller's settings must not reach the soak's router.
       env: { TMPDIR: directory, NO_COLOR: "1", OAR_ADDR: "nonsense" },
       stdin: "null",
       stdout: "piped",
@@ -27,7 +27,7 @@ async function runSoak(args: readonly string[]): Promise<{ code: number; stdout:
 }
 
 Deno.test({
-  name: "ten seconds of mixed traffic leave a record for each request, no socket and no trouble",
+  name: "ten seconds of mixed traffic leave one record per request, no open socket and no error",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     const { code, stdout, stderr } = await runSoak(["--minutes", "0.17", "--clients", "20"]);
@@ -50,7 +50,7 @@ Deno.test("the soak refuses what it does not understand", async () => {
   assert.match(noScenario.stderr, /the scenarios are: plain/);
 });
 
-Deno.test("trendOf() tells growth from noise", () => {
+Deno.test("trendOf() distinguishes growth from noise", () => {
   const seconds = Array.from({ length: 600 }, (_, atS) => atS);
   const jitter = (atS: number) => 20 * Math.sin(atS * 12.9898);
   const flat = trendOf(seconds.map((atS) => ({ atS, value: 1000 + jitter(atS) })));

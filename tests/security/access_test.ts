@@ -1,4 +1,7 @@
-/** Who gets in, and who may read the files: DESIGN section 9. Prints a table: case, expected, seen. */
+/**
+ * Who gets in, and who may read the files: docs/architecture.md, "Tokens". Prints a table: case, expected,
+ * seen.
+ */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { TokenChecker } from "../../src/http/auth.ts";
@@ -160,7 +163,7 @@ async function emptied(table: FaultTable): Promise<void> {
 async function comparing(table: FaultTable): Promise<void> {
   const source = await Deno.readTextFile(new URL("../../src/http/auth.ts", import.meta.url));
   await table.case("comparison of tokens", "timingSafeEqual over digests, every token", () => {
-    // The last of two equal tokens is found: the first hit does not end the comparison.
+    // The last of two equal tokens wins: the comparison does not stop at the first match.
     const twins = new TokenChecker([{ secret: "same", name: "first" }, { secret: "same", name: "last" }]);
     assert.equal(twins.find("same")?.name, "last");
     assert.equal(twins.find("other"), null);

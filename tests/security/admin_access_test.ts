@@ -23,7 +23,7 @@ async function errorCode(response: Response): Promise<string> {
   return (await response.json()).error.code;
 }
 
-Deno.test("the admin page opens to its own token only", async (t) => {
+Deno.test("only the admin token opens the admin page", async (t) => {
   await using router = await Router.start();
   const token = adminTokenOf(router);
 
@@ -34,7 +34,7 @@ Deno.test("the admin page opens to its own token only", async (t) => {
       assert.equal(await errorCode(response), "login_required");
     }
   });
-  await t.step("a person is led to the login page, and back afterwards", async () => {
+  await t.step("a browser is redirected to the login page, and back afterwards", async () => {
     const response = await fetch(adminUrl(router, "/records?q=word"), {
       headers: { accept: "text/html" },
       redirect: "manual",
@@ -47,7 +47,7 @@ Deno.test("the admin page opens to its own token only", async (t) => {
     assert.equal(await statusOf(login), 303);
     assert.equal(login.headers.get("location"), "/admin/records?q=word");
   });
-  await t.step("a client's token opens nothing, as bearer or in the form", async () => {
+  await t.step("a client's token gives no access, as bearer or in the form", async () => {
     const response = await fetch(adminUrl(router, "/api/upstreams"), {
       headers: { authorization: `Bearer ${TEST_TOKEN}` },
     });
@@ -57,35 +57,35 @@ Deno.test("the admin page opens to its own token only", async (t) => {
     assert.equal(await statusOf(login), 403);
     assert.equal(login.headers.get("set-cookie"), null);
   });
-  await t.step("nor does the admin token open /v1", async () => {
+  await t.step("the admin token does not open /v1", async () => {
     const response = await router.fetch("/models", { headers: { authorization: `Bearer ${token}` } });
     assert.equal(await statusOf(response), 403);
   });
-  await t.step("a token that is both opens /v1 only", async () => {
+  await t.step("a token that is both client and admin token opens /v1 only", async () => {
     router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", TEST_TOKEN);
     assert.equal(await statusOf(await callApi(router, "/tokens")), 401);
     router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
     assert.equal(await statusOf(await callApi(router, "/tokens")), 200);
   });
-  await t.step("an empty admin token opens to nobody", async () => {
+  await t.step("an empty admin token gives access to nobody", async () => {
     router.execute("UPDATE config_kvs SET value = ' ' WHERE key = 'admin'");
     assert.equal(await statusOf(await postLogin(router, { token: "" })), 403);
     assert.equal(await statusOf(await postLogin(router, { token: " " })), 403);
     router.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", token);
   });
-  await t.step("a proxy's own Authorization is not in the way of a login", async () => {
+  await t.step("a proxy's own Authorization does not prevent a login", async () => {
     const browser = await Browser.login(router);
     const headers = { authorization: "Basic dXNlcjpwYXNz" };
     assert.equal(await statusOf(await browser.fetch("/api/tokens", { headers })), 200);
     assert.equal(await statusOf(await fetch(adminUrl(router, "/api/tokens"), { headers })), 401);
   });
-  await t.step("with a slash at the end it is the same page", async () => {
+  await t.step("a trailing slash leads to the same page", async () => {
     const browser = await Browser.login(router);
     const response = await browser.fetch("/", { headers: { accept: "text/html" } });
     assert.equal(`${await statusOf(response)} ${response.headers.get("location")}`, "303 /admin");
     assert.equal(response.headers.get("location"), "/admin");
   });
-  await t.step("next leads nowhere else", async () => {
+  await t.step("next leads to no other site", async () => {
     for (
       const next of [
         "https://evil.example",
@@ -105,7 +105,7 @@ Deno.test("the admin page opens to its own token only", async (t) => {
   });
 });
 
-Deno.test("--noauth opens /v1, and not /admin", async () => {
+Deno.test("--noauth opens /v1 but not /admin", async () => {
   await using router = await Router.start({ args: ["--noauth"] });
   assert.equal(await statusOf(await fetch(adminUrl(router, "/api/upstreams"))), 401);
 });
@@ -133,14 +133,14 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
     }
     assert.doesNotMatch(cookie, /Secure/);
   });
-  await t.step("X-Forwarded-Proto of anybody is not believed", async () => {
+  await t.step("X-Forwarded-Proto is ignored from untrusted peers", async () => {
     const headers = { ...SAME_ORIGIN, "x-forwarded-proto": "https" };
     assert.doesNotMatch(
       (await postLogin(router, { token, headers })).headers.get("set-cookie") ?? "",
       /Secure/,
     );
   });
-  await t.step("a change needs the session's token, in header or form", async () => {
+  await t.step("a change needs the session's CSRF token, in header or form", async () => {
     const browser = await Browser.login(router);
     assert.notEqual(browser.csrfToken, "");
     const create = (headers: Record<string, string>) =>
@@ -155,7 +155,7 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
     const other = await Browser.login(router);
     assert.equal(await statusOf(await create({ "x-csrf-token": other.csrfToken })), 403);
   });
-  await t.step("a change from another site is refused, whatever it carries", async () => {
+  await t.step("a change from another site is refused, whatever credentials it carries", async () => {
     const browser = await Browser.login(router);
     const refused: Record<string, string>[] = [
       { "sec-fetch-site": "cross-site" },
@@ -214,7 +214,7 @@ Deno.test("behind a trusted proxy that speaks https the cookie is Secure, and an
   assert.match(login.headers.get("set-cookie") ?? "", /; Secure/);
 });
 
-Deno.test("wrong tokens have to wait, longer each time, and the right one never does", async (t) => {
+Deno.test("wrong tokens are delayed, longer each time, and the right one never", async (t) => {
   await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
   const token = adminTokenOf(router);
   const bearer = async (secret: string, ip: string): Promise<[status: number, retryAfter: number]> => {
@@ -234,7 +234,7 @@ Deno.test("wrong tokens have to wait, longer each time, and the right one never 
   };
   const ways = [["form", form, 403, 303], ["bearer", bearer, 401, 200]] as const;
   for (const [at, [name, ask, wrong, right]] of ways.entries()) {
-    await t.step(`by ${name}: ten from one /64, whatever its addresses, then 429`, async () => {
+    await t.step(`by ${name}: ten from one /64, from any of its addresses, then 429`, async () => {
       const address = (n: number) => `2001:db8:${at}:1:${(n * 977).toString(16)}::${n}`;
       for (let n = 0; n < 10; n++) assert.deepEqual(await ask(`wrong-${n}`, address(n)), [wrong, 0]);
       let waited = 0;
@@ -249,7 +249,7 @@ Deno.test("wrong tokens have to wait, longer each time, and the right one never 
       assert.deepEqual(await ask("wrong", `2001:db8:${at}:2::1`), [wrong, 0]);
     });
   }
-  await t.step("an IPv4 address is the same in either form, and another one is another", async () => {
+  await t.step("an IPv4 address counts the same in both notations, and another one separately", async () => {
     for (let n = 0; n < 10; n++) {
       assert.equal((await bearer("wrong", n % 2 === 0 ? "192.0.2.1" : "::ffff:192.0.2.1"))[0], 401);
     }
@@ -268,12 +268,12 @@ Deno.test("wrong tokens have to wait, longer each time, and the right one never 
       assert.equal((await form(token, "198.51.100.1"))[0], 303);
     },
   );
-  await t.step("/v1 knows nothing of it", async () => {
+  await t.step("/v1 is not affected", async () => {
     assert.equal(await statusOf(await router.fetch("/metrics")), 200);
   });
 });
 
-Deno.test("bound to loopback, only the names of this machine lead to the page", async () => {
+Deno.test("bound to loopback, the page answers to names of this machine only", async () => {
   await using router = await Router.start();
   const ask = async (host: string): Promise<string> => {
     using client = await RawClient.connect(router.port);
@@ -320,7 +320,7 @@ Deno.test("no path of /v1 leads to /admin", async () => {
   }
 });
 
-Deno.test("every answer below /admin has its headers, and none lets another origin in", async () => {
+Deno.test("every answer below /admin has the security headers, and none allows another origin", async () => {
   await using router = await Router.start();
   const headers = { authorization: `Bearer ${adminTokenOf(router)}`, origin: "https://evil.example" };
   const answers = [
@@ -359,7 +359,7 @@ Deno.test("a request of more than 1 MiB is refused", async () => {
   assert.equal(await errorCode(response), "request_too_large");
 });
 
-Deno.test("no secret is in anything that the API says", async () => {
+Deno.test("no answer of the API contains a secret", async () => {
   await using upstream = new FakeUpstream(chatReply(`the key is ${KEY}`));
   const secondKey = "sk-second-secret-9876543210";
   await using router = await Router.start({
@@ -373,7 +373,7 @@ Deno.test("no secret is in anything that the API says", async () => {
   await response.text();
   await (await router.chat()).text();
   await router.recorded(2);
-  // A record of before: a secret that was none then.
+  // An older record with text that became a secret later.
   router.execute("UPDATE records SET response = response || ?", ` and ${secondKey} and ${TEST_TOKEN}`);
   const said: string[] = [];
   for (
@@ -427,7 +427,7 @@ Deno.test("the admin token is never forwarded to an upstream that takes the clie
   assert.equal(upstream.requests.length, 0);
 });
 
-Deno.test("the command line keeps the admin token apart from the clients'", async () => {
+Deno.test("the command line keeps the admin token separate from client tokens", async () => {
   await using router = await Router.start();
   const cwd = router.directory;
   const same = await runProgram(["token", "set", "--admin", TEST_TOKEN], { cwd });
@@ -444,7 +444,7 @@ Deno.test("the command line keeps the admin token apart from the clients'", asyn
   assert.equal(tokens.length, 1);
 });
 
-Deno.test("a server says so when its admin token is short enough to be guessed", async () => {
+Deno.test("a server warns when its admin token is short enough to be guessed", async () => {
   await using router = await Router.start();
   assert.ok(!router.text.includes("could be guessed"));
   router.execute("UPDATE config_kvs SET value = 'fifteen-letters' WHERE key = 'admin'");

@@ -1,4 +1,4 @@
-/** What anybody may send below `/admin` without having logged in: little, and soon; and it is never this program's fault. */
+/** Requests below `/admin` without a login: limited in size and time, and never an internal error. */
 import assert from "node:assert/strict";
 import { adminTokenOf, adminUrl, Browser, SAME_ORIGIN } from "../support/admin.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -11,14 +11,14 @@ function head(router: Router, path: string, fields: string): string {
   return `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${router.port}\r\n${FROM_PAGE}${fields}\r\n`;
 }
 
-/** Sends it and waits for the end of the connection, however long that takes. */
+/** Sends it and waits for the end of the connection without a limit. */
 async function answerTo(router: Router, text: string): Promise<string> {
   using client = await RawClient.connect(router.port);
   await client.send(text);
   return await client.readToEnd();
 }
 
-Deno.test("a body below /admin that does not come ends its connection, whoever sent it", async (t) => {
+Deno.test("a missing body below /admin ends its connection, with or without a login", async (t) => {
   await using router = await Router.start({ args: ["--client-timeout", "0.2"] });
   const { cookie, csrfToken } = await Browser.login(router);
   const loggedIn = `cookie: ${cookie}\r\n`;
@@ -61,7 +61,7 @@ Deno.test("a body below /admin that does not come ends its connection, whoever s
   assert.ok(!/\b(ERROR|ERR)\b/.test(router.text), router.text);
 });
 
-Deno.test("a login that is no form is refused as such, without a word in the log", async (t) => {
+Deno.test("an invalid login form is refused as such, without a log line", async (t) => {
   await using router = await Router.start();
   const sized = (fields: string, body: string) =>
     head(router, "/admin/login", `${fields}connection: close\r\ncontent-length: ${body.length}\r\n`) + body;
@@ -114,12 +114,12 @@ Deno.test("a login that is no form is refused as such, without a word in the log
       assert.match(await answerTo(router, text), /^HTTP\/1\.1 [24]\d\d /);
     }
   });
-  await t.step("nor one that broke off", async () => {
+  await t.step("a truncated one", async () => {
     using client = await RawClient.connect(router.port);
     await client.send(head(router, "/admin/login", `${FORM}content-length: 100\r\n`) + "token=");
     client.close();
   });
-  await t.step("the right one still comes in, by either kind of form", async () => {
+  await t.step("the right token still logs in, with both kinds of form", async () => {
     const form = new FormData();
     form.set("token", adminTokenOf(router));
     for (const body of [form, new URLSearchParams({ token: adminTokenOf(router) })]) {
@@ -132,7 +132,7 @@ Deno.test("a login that is no form is refused as such, without a word in the log
   assert.ok(!/\b(ERROR|ERR|WARN|WRN)\b/.test(router.text.replace(/.*no upstream yet.*/, "")), router.text);
 });
 
-Deno.test("a form behind the login that is none is refused as such, too", async () => {
+Deno.test("an invalid form after the login is refused as such, too", async () => {
   await using router = await Router.start();
   const browser = await Browser.login(router);
   const headers = {

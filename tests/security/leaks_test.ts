@@ -32,10 +32,10 @@ const OWN = "own-CANARYOWN-0123456789-abcdefghijklmnop";
 /** In an endpoint's query, and as it is written there. */
 const QUERY_KEY = "CANARYQUERY/0123456789";
 const QUERY_KEY_WRITTEN = encodeURIComponent(QUERY_KEY);
-/** The beginnings: a mask shows three characters, a key that was cut shows more. */
+/** Prefixes: a mask shows three characters, a truncated key more. */
 const CANARIES = ["CANARYKEY", "CANARYTOKEN", "CANARYOWN", "CANARYHOOK", "CANARYQUERY", "CANARYADMIN"];
 
-/** Where a client may put a token that is none of its business there. */
+/** Places where a client may misplace a token. */
 const FIELDS: readonly ((token: string) => Record<string, string>)[] = [
   (token) => ({ "x-custom": token }),
   (token) => ({ "x-custom": `Basic ${btoa(`user:${token}`)}` }),
@@ -63,7 +63,7 @@ function splitInTwo(text: string, at: number): string[] {
 const middle = errorEvent.indexOf(KEY) + 9;
 const after = errorEvent.indexOf(KEY) + KEY.length + 2;
 
-/** What an upstream that has our key could do with it. */
+/** How an upstream could echo the key that it received. */
 const ECHOES: readonly [name: string, script: Script, isStream?: boolean][] = [
   ["a 401 that quotes the key", reply(401, echo(`Incorrect API key provided: ${KEY}`))],
   ["a 400 with the key split across chunks", pieces(splitInTwo(echo(KEY), 30), 400)],
@@ -85,7 +85,7 @@ const ECHOES: readonly [name: string, script: Script, isStream?: boolean][] = [
   ["an error event before content, key split", pieces(splitInTwo(errorEvent, middle)), true],
   ["an error event after content", pieces([...content, errorEvent]), true],
   ["the same in one chunk with content", pieces([content.join("") + errorEvent]), true],
-  // Once the choice is final no byte is held back, so that a key which comes in pieces is not looked for.
+  // Once the choice is final, no byte is held back, so a key in several pieces is not detected.
   ["an error event with a long message", pieces([`data: ${echo("x".repeat(460) + KEY)}\n\n`]), true],
   ["an event: error", pieces([...content, `event: error\ndata: {"message":"${KEY}"}\n\n`]), true],
   [
@@ -107,9 +107,9 @@ const ECHOES: readonly [name: string, script: Script, isStream?: boolean][] = [
   ["a status line with the key", raw(`HTTP/1.1 999 ${KEY}\r\ncontent-length: 0\r\n\r\n`)],
 ];
 
-/** An error with a text that is JSON's already. */
+/** An error whose text is already JSON-escaped. */
 const quote = (text: string) => `{"error":{"message":"bad key ${text}","type":"invalid_request_error"}}`;
-/** What an upstream could do with the key in its endpoint's query, which it sees in every request. */
+/** How an upstream could echo the key in its endpoint's query, which it sees in every request. */
 const QUERY_ECHOES: readonly [name: string, script: (key: string) => Script, isStream?: boolean][] = [
   ["a 401", (key) => reply(401, quote(key))],
   ["a 404 that quotes the target", () => (request, wire) => reply(404, echo(request.target))(request, wire)],
@@ -120,7 +120,7 @@ const QUERY_ECHOES: readonly [name: string, script: (key: string) => Script, isS
   ["an error event after content", (key) => pieces([...content, `data: ${quote(key)}\n\n`]), true],
   ["junk instead of HTTP", (key) => raw(`${key}\r\n\r\n`)],
 ];
-/** How it could write it. */
+/** Spellings of it. */
 const QUERY_FORMS: Readonly<Record<string, string>> = {
   "decoded": QUERY_KEY,
   "as in the URL": QUERY_KEY_WRITTEN,
@@ -169,7 +169,7 @@ for (const format of ["text", "json"] as const) {
       },
     });
     let answered = 0;
-    /** Asks, and looks at all that the client gets. */
+    /** Sends a request and checks everything that the client gets. */
     const ask = async (script: Script, body: Record<string, unknown>, init: RequestInit = {}) => {
       upstream.script = script;
       const response = await router.chat(body, init);
@@ -181,7 +181,7 @@ for (const format of ["text", "json"] as const) {
     for (const [name, script, isStream = false] of ECHOES) {
       await table.case(`${name}: client`, "nothing", async () => {
         const seen = leaksIn(await ask(script, { stream: isStream }));
-        // Again as an attempt that is followed by another.
+        // Again as an attempt that is followed by another one.
         return leaksIn(`${seen}${await ask(script, { stream: isStream, model: "twice" })}`);
       });
     }

@@ -31,24 +31,24 @@ Deno.test("redactSecrets() masks a key that was cut at the end of a text", () =>
   assert.equal(redactSecrets("sk-secret-012, sk-secret-012 x", [KEY]), "sk-secret-012, sk-secret-012 x");
 });
 
-Deno.test("redactSecrets() takes a secret literally, with the marks of patterns and replacements", () => {
+Deno.test("redactSecrets() takes a secret literally, including characters of patterns and replacements", () => {
   const secret = "$&-$&-secret-$&$&";
   assert.equal(redactSecrets(`a ${secret} b`, [secret]), "a $&-…$&$& b");
 });
 
-Deno.test("redactKept() leaves keys that are words alone: a record keeps what was said", () => {
+Deno.test("redactKept() does not mask keys that are words: a record keeps its text", () => {
   assert.equal(redactKept("run ollama with EMPTY", ["ollama", "EMPTY", "asis"]), "run ollama with EMPTY");
   assert.equal(redactKept(`my key is ${KEY}`, [KEY]), "my key is sk-…6789");
 });
 
-Deno.test("formatJson() means the same and drives no terminal", () => {
+Deno.test("formatJson() keeps the meaning and controls no terminal", () => {
   const value = { name: "a\x1b[2J\u009b31m\u202eb\u2028\ufeff\u{e0001}ü" };
   const text = formatJson(value);
   assert.deepEqual(JSON.parse(text), value);
   assert.match(text, /^[\n\x20-\x7eü]+$/);
 });
 
-Deno.test("no header of a client names the credential of an upstream that has its own", () => {
+Deno.test("no header of a client becomes the credential of an upstream that has its own", () => {
   const headers = new Headers({
     "authorization": "Bearer own",
     "x-api-key": "own",

@@ -1,4 +1,6 @@
-/** Whoever logs in may change where an upstream is, and may not see its key: a key does not move along by itself. */
+/**
+ * An admin may change an upstream's endpoint but not see its key: a key is not carried over to another host.
+ */
 import assert from "node:assert/strict";
 import { adminTokenOf, adminUrl, askApi, Browser, callApi, posted, SAME_ORIGIN } from "../support/admin.ts";
 import { eventually, Router } from "../support/router.ts";
@@ -10,7 +12,7 @@ function storedOf(router: Router): Record<string, unknown> {
   return { ...router.query("SELECT sk, endpoint FROM openai_upstreams WHERE id = 1")[0] };
 }
 
-Deno.test("a change of scheme, host or port needs the key again, one of the path does not", async (t) => {
+Deno.test("a change of scheme, host or port requires the key again, one of the path does not", async (t) => {
   await using router = await Router.start({ upstreams: [{ endpoint: "https://x.example/v1", sk: KEY }] });
   const cases: readonly [from: string, to: string, isAllowed: boolean][] = [
     ["https://api.example.com/v1", "https://api.example.com/other/v1", true],
@@ -47,7 +49,7 @@ Deno.test("a change of scheme, host or port needs the key again, one of the path
   }
 });
 
-Deno.test("the refusal names the key, the masked key is none, and one that is typed goes along", async () => {
+Deno.test("the refusal names the key, a masked key is not accepted, and a typed one is used", async () => {
   await using good = new FakeUpstream(reply(200, '{"data":[]}'));
   await using thief = new FakeUpstream(reply(200, '{"data":[]}'));
   await using router = await Router.start({
@@ -82,7 +84,7 @@ Deno.test("an upstream that has no key of its own moves freely", async () => {
   assert.deepEqual(storedOf(router), { endpoint: "https://d.example/v1", sk: "asis" });
 });
 
-Deno.test("the page's form asks for the key, and so does the older program's way to add one", async () => {
+Deno.test("the page's form requires the key, and so does the Go program's API", async () => {
   await using router = await Router.start({ upstreams: [{ endpoint: "https://a.example/v1", sk: KEY }] });
   const browser = await Browser.login(router);
   const edit = async (fields: Record<string, string>): Promise<[number, string]> => {

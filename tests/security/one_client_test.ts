@@ -1,6 +1,6 @@
 /**
- * What one client does with its own requests moves nobody else to another upstream; what an upstream does, does.
- * Seen from outside: which upstream answers the next request.
+ * A client's own failures do not move other clients to another upstream; an upstream's failures do. Tested by
+ * which upstream answers the next request.
  */
 import assert from "node:assert/strict";
 import { Router, TEST_TOKEN } from "../support/router.ts";
@@ -76,7 +76,7 @@ Deno.test("one client's failures do not move the others", async (t) => {
   }
 });
 
-Deno.test("an only client's refusals do not close a key that has worked", async (t) => {
+Deno.test("refusals for a single client do not stop the use of a key that has worked", async (t) => {
   for (const name of ["asis: 401", "asis: 403", "asis: 429 with Retry-After", "401", "403"]) {
     await t.step(name, async () => {
       const { script, sk } = POISON[name] ?? assert.fail(name);
@@ -88,7 +88,7 @@ Deno.test("an only client's refusals do not close a key that has worked", async 
   }
 });
 
-Deno.test("an upstream that fails is left alone, with one client and with several", async (t) => {
+Deno.test("a failing upstream is avoided, with one client and with several", async (t) => {
   for (const name of ["500", "429", "a connection that breaks", "a 200 that is an error"]) {
     await t.step(`${name}: an only client`, async () => {
       const { script } = POISON[name] ?? assert.fail(name);
@@ -120,7 +120,7 @@ Deno.test("an upstream that fails is left alone, with one client and with severa
   });
 });
 
-Deno.test("one client's failures are a few alerts, and none holds a link or a mention of its making", async () => {
+Deno.test("one client's failures cause few alerts, and none contains a link or mention made by the client", async () => {
   await using upstream = new FakeUpstream(reply(500, error("boom")));
   await using hook = new FakeUpstream(reply(200, "{}"));
   await using router = await Router.start({
@@ -132,7 +132,7 @@ Deno.test("one client's failures are a few alerts, and none holds a link or a me
     const response = await router.chat({ model });
     await response.body?.cancel();
   }
-  // At its end the router sends what is left.
+  // On shutdown, the router sends the rest.
   router.signal("SIGTERM");
   await router.exited();
   const texts = hook.requests.map(({ text }) => String(JSON.parse(text).text));

@@ -1,4 +1,4 @@
-/** With `--noauth`, a browser is the way in for every page that its user opens; programs are not disturbed. */
+/** With `--noauth`, every page in the user's browser could reach the router; programs are not restricted. */
 import assert from "node:assert/strict";
 import { RawClient } from "../support/raw_client.ts";
 import { Router } from "../support/router.ts";
@@ -28,7 +28,7 @@ async function send(
 
 const HOST = { host: "127.0.0.1:@" };
 
-Deno.test("with --noauth, requests of other sites' pages are refused, before anything is asked or paid", async (t) => {
+Deno.test("with --noauth, requests from pages of other sites are refused before they reach an upstream", async (t) => {
   await using upstream = new FakeUpstream(chatReply("paid for"));
   await using router = await Router.start({
     upstreams: [{ endpoint: upstream.endpoint, name: "a" }],
@@ -92,7 +92,7 @@ Deno.test("with --noauth, requests of other sites' pages are refused, before any
   }
 });
 
-Deno.test("--allow-origin names pages that may, in the answers too; more than once, or between commas", async (t) => {
+Deno.test("--allow-origin allows pages, also in the CORS headers; repeated or comma-separated", async (t) => {
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({
     upstreams: [{ endpoint: upstream.endpoint, name: "a" }],
@@ -174,7 +174,7 @@ Deno.test("with --noauth, a server on loopback answers to this machine's names o
   });
 });
 
-Deno.test("a trusted proxy may use any name, and browsers behind it the page's own", async () => {
+Deno.test("a trusted proxy may use any host name, and browsers behind it the page's own", async () => {
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({
     upstreams: [{ endpoint: upstream.endpoint, name: "a" }],
@@ -188,7 +188,7 @@ Deno.test("a trusted proxy may use any name, and browsers behind it the page's o
   assert.equal((await send(router, { ...own, origin: "https://evil.example" })).status, 403);
 });
 
-Deno.test("with tokens, any page may ask, for the token is what counts; metrics are nobody else's", async () => {
+Deno.test("with tokens, any page may send requests, because the token decides; metrics stay private", async () => {
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "a" }] });
   const page = { host: "router.example", origin: "https://chat.example", "sec-fetch-site": "cross-site" };

@@ -1,6 +1,6 @@
 /**
- * Every field that comes to the admin page, and every one that an operator's hand writes into the database, in every
- * language, at 0, 1 and 64 KiB, and with every control character. Prints a table: field, expected, statuses seen.
+ * Every input field of the admin page and every column that an operator edits, in every language, at 0, 1 and
+ * 64 KiB, and with every control character. Prints a table: field, expected, statuses seen.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -16,7 +16,7 @@ const CLOSE = "connection: close\r\n";
 interface Visitor {
   /** Fields of a script with the admin token. */
   readonly script: string;
-  /** Fields of a browser that is logged in. */
+  /** Fields of a logged-in browser. */
   readonly browser: string;
   readonly csrfToken: string;
   readonly host: string;
@@ -120,7 +120,7 @@ function adminFields({ script, browser, csrfToken, host }: Visitor): OutsideFiel
     { name: "range", request: (bytes) => get(`/admin?range=${asPercent(bytes)}`, browser) },
     { name: "range, API", request: (bytes) => get(`/admin/api/stats?range=${asPercent(bytes)}`, script) },
     {
-      name: "a parameter that is none",
+      name: "an unknown parameter",
       request: (bytes) => get(`/admin/api/records?${asPercent(bytes)}=1`, script),
     },
     ...filters.map(ofRecords),
@@ -162,7 +162,7 @@ function adminFields({ script, browser, csrfToken, host }: Visitor): OutsideFiel
       request: (bytes) => upstream(`"modelMap":{${asJson(bytes)}:${asJson(bytes)}}`),
     },
     { name: "upstream's auth style, API", request: (bytes) => upstream(`"authStyle":${asJson(bytes)}`) },
-    { name: "a member that is none, API", request: (bytes) => upstream(`${asJson(bytes)}:1`) },
+    { name: "an unknown member, API", request: (bytes) => upstream(`${asJson(bytes)}:1`) },
     {
       name: "upstream's form",
       request: (bytes) => {
@@ -173,7 +173,7 @@ function adminFields({ script, browser, csrfToken, host }: Visitor): OutsideFiel
         );
       },
     },
-    { name: "a body that is no JSON", request: (bytes) => api("POST", "/tokens", bytes) },
+    { name: "a body that is not JSON", request: (bytes) => api("POST", "/tokens", bytes) },
     {
       name: "content-type, API",
       request: (bytes) =>
@@ -194,7 +194,7 @@ function adminFields({ script, browser, csrfToken, host }: Visitor): OutsideFiel
         ),
     },
     {
-      name: "a form that is none",
+      name: "an invalid form",
       request: (bytes) => send("POST", "/admin/tokens", browser + FORM_TYPE, bytes),
     },
     {
@@ -234,7 +234,7 @@ type Row = Readonly<
   Record<"name" | "endpoint" | "sk" | "allow" | "model_map" | "auth_style" | "timeout", string | null>
 >;
 
-/** A column that a person typed wrong, and a model that leads to the row if it is used. */
+/** A mistyped column, and a model that selects the row if it is used. */
 function rowsOf(endpoint: string): [column: string, row: (bytes: string, model: string) => Row][] {
   const row = (changes: Partial<Row>, model: string): Row => ({
     name: "by hand",
@@ -264,7 +264,7 @@ function insert(router: Router, rows: readonly Row[]): void {
   const db = new DatabaseSync(`${router.directory}/db.sqlite`);
   try {
     db.exec("PRAGMA busy_timeout = 5000; BEGIN");
-    // The bytes as they are, UTF-8 or not, as another program could write them.
+    // The raw bytes, UTF-8 or not, as another program could write them.
     const statement = db.prepare(
       "INSERT INTO openai_upstreams(name, endpoint, sk, allow, model_map, auth_style, timeout) VALUES(" +
         Array.from({ length: 7 }, () => "CAST(? AS TEXT)").join(", ") + ")",
@@ -284,7 +284,7 @@ Deno.test("no value of an operator's row breaks, forges or leaks anything", asyn
   await using stage = await OutsideStage.start("text");
   const { router, upstream } = stage;
   const columns = rowsOf(upstream.endpoint);
-  // The endpoint and the key must be different pairs.
+  // The pairs of endpoint and key must differ.
   const modelOf = (column: number, place: number) => `m-${column}-${place}-m`;
   const rows = columns.flatMap(([name, row], column) =>
     OUTSIDE_VALUES.map(({ bytes }, place) => {
@@ -292,7 +292,7 @@ Deno.test("no value of an operator's row breaks, forges or leaks anything", asyn
       return name === "sk" ? made : { ...made, sk: `${made.sk}-${column}-${place}` };
     })
   );
-  // A row that leads nowhere must not be led to by the first one.
+  // The first row must not answer for a row with an unusable endpoint.
   router.execute("UPDATE openai_upstreams SET allow = 'test-model'");
   insert(router, rows);
   const last = modelOf(0, 0);

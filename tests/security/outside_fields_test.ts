@@ -2,8 +2,8 @@
  * Every field that a client or an upstream sets, in every language, at 0, 1 and 64 KiB, and with every control character.
  * Prints a table: field, expected, statuses seen.
  *
- * Only what must always hold is asserted, see outside_stage.ts: a status of the right class, and nothing broken, leaked
- * or forged by it.
+ * Asserts only what must always hold, see outside_stage.ts: a status of the right class, and nothing broken,
+ * leaked or forged.
  */
 import { FaultTable } from "../support/fault_table.ts";
 import { type OutsideField, OutsideStage } from "../support/outside_stage.ts";
@@ -13,7 +13,7 @@ import { TEST_TOKEN } from "../support/router.ts";
 const AUTHORIZATION = `authorization: Bearer ${TEST_TOKEN}\r\n`;
 const CLOSE = "connection: close\r\n";
 
-/** A request without a body; `line` and `fields` hold what is tried. */
+/** A request without a body; `line` and `fields` contain the tested value. */
 function get(target: string, fields: string, method = "GET"): string {
   return `${method} ${target} HTTP/1.1\r\n${fields}${CLOSE}\r\n`;
 }
@@ -126,7 +126,7 @@ const CLIENT_FIELDS: readonly OutsideField[] = [
       chat(`"model":"m",${MESSAGES},"tools":[{"type":"function","function":{"name":${asJson(bytes)}}}]`),
   },
   {
-    name: "a body that is no JSON",
+    name: "a body that is not JSON",
     request: (bytes) => post("/v1/chat/completions", "application/json", bytes),
   },
   { name: "a body of plain text", request: (bytes) => post("/v1/things", "text/plain", bytes) },
@@ -142,7 +142,7 @@ const CLIENT_FIELDS: readonly OutsideField[] = [
   },
 ];
 
-/** The upstream answers every request with a 200: whatever else comes is a refusal of ours. */
+/** The upstream answers every request with a 200: any other status is a refusal of the router. */
 function isClientsFault(status: number): boolean {
   return (status >= 200 && status < 300) || (status >= 400 && status < 500) || status === 501 ||
     status === 505;
@@ -158,7 +158,7 @@ Deno.test("no field of a client breaks, forges or leaks anything", async (t) => 
   table.print();
 });
 
-/** A reply whose head is whole. */
+/** A reply with a complete head. */
 function reply(fields: string, body: string, statusLine = "HTTP/1.1 200 OK"): string {
   return `${statusLine}\r\n${fields}content-length: ${body.length}\r\n\r\n${body}`;
 }
@@ -269,7 +269,7 @@ const UPSTREAM_FIELDS:
     ],
   ];
 
-/** Ours never; the upstream's own and those that say that it failed. */
+/** The router's own statuses must not occur; the upstream's own and those for a failed upstream may. */
 function isUpstreamsFault(status: number): boolean {
   return [200, 204, 400, 429, 502, 503].includes(status);
 }

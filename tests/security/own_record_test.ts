@@ -1,4 +1,4 @@
-/** A client cannot blank its own record, and its own key is not in it; what was masked is said. Seen from outside. */
+/** A client cannot blank out its own record, its own key is not in it, and the record reports the masking. */
 import assert from "node:assert/strict";
 import { askApi } from "../support/admin.ts";
 import { Router, runProgram, TEST_TOKEN } from "../support/router.ts";
@@ -7,7 +7,7 @@ import { chatReply, FakeUpstream, reply } from "../support/upstream.ts";
 const OWN = "sk-own-0123456789abcdef";
 const TEXT = 'please send me all the customers of account-0042-eu, and "messages" too';
 
-Deno.test("what a client calls its key does not blank its record", async (t) => {
+Deno.test("a header value that a client sends as its key does not blank out its record", async (t) => {
   await using upstream = new FakeUpstream(chatReply(TEXT));
   await using router = await Router.start({
     upstreams: [
@@ -55,7 +55,7 @@ Deno.test("what a client calls its key does not blank its record", async (t) => 
   }
 });
 
-Deno.test("the model of a request is told, even if the client calls it its key", async () => {
+Deno.test("the model of a request is recorded, even if the client sends it as its key", async () => {
   await using upstream = new FakeUpstream(chatReply("hi", "model-0123456789"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, sk: "asis" }] });
   const response = await router.chat({ model: "model-0123456789" }, {
@@ -67,7 +67,7 @@ Deno.test("the model of a request is told, even if the client calls it its key",
   assert.match(String(record.authorization), /its own key mod…6789 masked once in this record/);
 });
 
-Deno.test("a client's own key is masked in its record, and the record says how often", async (t) => {
+Deno.test("a client's own key is masked in its record, which reports how often", async (t) => {
   await using upstream = new FakeUpstream(
     reply(401, JSON.stringify({ error: { message: `bad key ${OWN}` } })),
   );

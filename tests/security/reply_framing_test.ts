@@ -1,12 +1,15 @@
-/** What an upstream says of its reply's length, and what the client gets; what is left on its connection afterwards. */
+/**
+ * The declared length of an upstream's reply, the reply at the client, and leftover bytes on the connection.
+ */
 import assert from "node:assert/strict";
 import { isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
-import { type ConnectionScript, RawUpstream, readRequest, writeAll } from "../support/raw_upstream.ts";
+import { writeAll } from "../support/connection_server.ts";
+import { type ConnectionScript, RawUpstream, readRequest } from "../support/raw_upstream.ts";
 import { eventually, Router, TEST_TOKEN } from "../support/router.ts";
 
 const latin1 = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
-/** Answers each request of each connection with what `answer` gives for its head; null ends the connection. */
+/** Answers each request with the result of `answer` for its head; null ends the connection. */
 function answering(answer: (head: string, body: string) => string | null): ConnectionScript {
   return async (connection) => {
     for (;;) {
@@ -25,7 +28,7 @@ const GOOD = `HTTP/1.1 200 OK\r\n${JSON_TYPE}content-length: 15\r\n\r\n{"backup"
   ": 16",
 );
 
-/** A router with an upstream that answers by script, and one behind it that always answers well. */
+/** A router with a scripted upstream, and one behind it that always answers correctly. */
 async function backed(script: ConnectionScript) {
   const first = new RawUpstream(script);
   const backup = new RawUpstream(answering(() => GOOD));
@@ -50,7 +53,7 @@ interface Answer {
   readonly fields: (name: string) => string[];
 }
 
-/** The answer of a connection that ends with it; the body as it is on the wire. */
+/** An answer that ends with its connection; the body as on the wire. */
 async function ask(
   port: number,
   target: string,
@@ -76,7 +79,10 @@ async function ask(
 const CHUNKS = "5\r\nhello\r\n0\r\n\r\n";
 const BOTH = "transfer-encoding: chunked\r\n";
 
-/** A reply, and what the client gets: the length that is told (null: chunks) and the body, or the backup's answer. */
+/**
+ * A reply, and what the client gets: the declared length (null: chunked) and the body, or the backup's
+ * answer.
+ */
 const REPLIES: [name: string, method: string, reply: string, expected: [string | null, string] | "backup"][] =
   [
     ["a length", "GET", "200 OK\r\ncontent-length: 5\r\n\r\nhello", ["5", "hello"]],
@@ -134,7 +140,7 @@ const REPLIES: [name: string, method: string, reply: string, expected: [string |
     ],
   ];
 
-Deno.test("a client is told the length that was read, and a reply whose length is not clear is another upstream's turn", async (t) => {
+Deno.test("a client gets the length as the router read it, and a reply with an ambiguous length fails over", async (t) => {
   let reply = "";
   await using s = await backed(answering(() => reply));
   for (const [name, method, text, expected] of REPLIES) {
@@ -144,7 +150,7 @@ Deno.test("a client is told the length that was read, and a reply whose length i
       const upstream = fields("x-oar-upstream");
       if (expected === "backup") {
         assert.deepEqual(upstream, ["backup"], head);
-        // A success, so that the failures do not add up to an upstream that is left alone.
+        // A success in between, so that the failures do not open the breaker.
         reply = GOOD;
         await ask(s.router.port, "/v1/things");
         return;
@@ -156,12 +162,12 @@ Deno.test("a client is told the length that was read, and a reply whose length i
       assert.equal(body, wire);
     });
   }
-  // Each of them is the upstream's fault, and is recorded as a reply that could not be used.
+  // Each of them is the upstream's fault, recorded as an unusable reply.
   const [refused] = s.router.query("SELECT count(*) AS n FROM attempts WHERE error_class = 'bad_reply'");
   assert.equal(refused?.n, REPLIES.filter(([, , , expected]) => expected === "backup").length);
 });
 
-Deno.test("a connection serves another request only when its last reply has ended beyond doubt", async (t) => {
+Deno.test("a connection is reused only when its last reply has definitely ended", async (t) => {
   let reply = "";
   await using s = await backed(
     answering((head) => head.includes("/own") ? "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nown" : reply),
@@ -197,7 +203,7 @@ Deno.test("a connection serves another request only when its last reply has ende
   }
 });
 
-Deno.test("a connection that was challenged to authenticate itself serves no other request", async (t) => {
+Deno.test("a connection with an authentication challenge is not reused", async (t) => {
   let reply = "";
   await using upstream = new RawUpstream(answering(() => reply));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
@@ -214,7 +220,7 @@ Deno.test("a connection that was challenged to authenticate itself serves no oth
   }
 });
 
-Deno.test("what a server sends unasked, later than its reply, answers nobody", async () => {
+Deno.test("unsolicited bytes after a reply answer no request", async () => {
   const { promise: sendMore, resolve: send } = Promise.withResolvers<void>();
   const { promise: closed, resolve: seeClosed } = Promise.withResolvers<void>();
   let isFirst = true;
@@ -225,7 +231,7 @@ Deno.test("what a server sends unasked, later than its reply, answers nobody", a
     await writeAll(connection, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
     await sendMore;
     await writeAll(connection, "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil");
-    // The router ends the connection, which nobody has asked for anything since.
+    // The router closes the idle connection.
     while (await connection.read(new Uint8Array(1024)).catch(() => null) !== null);
     seeClosed();
   });
@@ -236,7 +242,7 @@ Deno.test("what a server sends unasked, later than its reply, answers nobody", a
   assert.equal(s.first.acceptedCount, 2);
 });
 
-Deno.test("heads with bytes above ASCII arrive whole, both ways, whatever their body", async (t) => {
+Deno.test("heads with non-ASCII bytes arrive complete in both directions, with any body", async (t) => {
   const seen: { head: string; body: string }[] = [];
   let reply = "";
   await using s = await backed(answering((head, body) => {
@@ -294,7 +300,7 @@ Deno.test("heads with bytes above ASCII arrive whole, both ways, whatever their 
   await eventually(() => s.router.text.includes("ERROR") ? null : true, "a log without errors");
 });
 
-Deno.test("a stream of a told length whose beginning went out early is chunked, and whole", async () => {
+Deno.test("a stream with a declared length whose beginning was sent early is chunked and complete", async () => {
   const { promise: seen, resolve: see } = Promise.withResolvers<void>();
   const events =
     'data: {"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';

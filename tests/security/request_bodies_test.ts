@@ -1,5 +1,5 @@
 /**
- * Request bodies that mean harm: such that upstreams read otherwise than the router, and such that are to fill its
+ * Hostile request bodies: ones that upstreams read differently from the router, and ones that fill its
  * memory. Prints a table: case, expected, seen.
  */
 import assert from "node:assert/strict";
@@ -37,7 +37,7 @@ function form(name: string, value: string): string {
   return `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n--b--\r\n`;
 }
 
-Deno.test("a model that is denied cannot be had by hiding its name", async (t) => {
+Deno.test("a denied model cannot be reached by hiding its name", async (t) => {
   const table = new FaultTable("hidden models", t);
   await using upstream = new FakeUpstream(chatReply("hi"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, deny: "dear*" }] });
@@ -56,7 +56,7 @@ Deno.test("a model that is denied cannot be had by hiding its name", async (t) =
     await table.case(name, REFUSED, () => ask(contentType, body));
   }
   await table.case("compressed", REFUSED, () => ask(JSON_TYPE, "x", { "content-encoding": "zstd" }));
-  // In several pieces, which are scanned as they come.
+  // In several pieces, which are scanned as they arrive.
   const large = `{"input":"${"x".repeat(300_000)}","model":"dear","user":NaN}`;
   await table.case("NaN behind 300 KB", REFUSED, () => ask(JSON_TYPE, large));
   await table.case("plainly", "404, none sent on, recorded", () => ask(JSON_TYPE, '{"model":"dear"}'));
@@ -72,7 +72,7 @@ Deno.test("a model that is denied cannot be had by hiding its name", async (t) =
   table.print();
 });
 
-Deno.test("without rules about models, every body goes on as it came", async () => {
+Deno.test("without model rules, every body is forwarded unchanged", async () => {
   await using upstream = new FakeUpstream(chatReply("hi"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   for (const [name, contentType, body] of HIDDEN) {
@@ -84,7 +84,7 @@ Deno.test("without rules about models, every body goes on as it came", async () 
   }
 });
 
-Deno.test("an alias is put where the model stands, in a body of several pieces and other letters, too", async () => {
+Deno.test("an alias replaces the model in place, also in a body of several pieces and with non-ASCII text", async () => {
   await using upstream = new FakeUpstream(chatReply("hi"));
   const modelMap = JSON.stringify({ "short": "org/long-name" });
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, modelMap }] });
@@ -100,7 +100,7 @@ Deno.test("an alias is put where the model stands, in a body of several pieces a
 
 const MIB = 1024 * 1024;
 
-Deno.test("request bodies share a budget, of which no client takes all, and which comes back", async () => {
+Deno.test("request bodies share a budget, of which one client gets only a part, and which is released", async () => {
   await using upstream = new FakeUpstream(chatReply("hi"));
   await using router = await Router.start({
     upstreams: [{ endpoint: upstream.endpoint }],
@@ -120,7 +120,8 @@ Deno.test("request bodies share a budget, of which no client takes all, and whic
   await tooLarge.send(blanks(5 * MIB)).catch(() => {});
   assert.match(await tooLarge.readToEnd(), /^HTTP\/1.1 413 [^]*--max-receiving/);
 
-  // One body may take more than a half; a second one of the same client gets none of the rest, another client does.
+  // One body may take more than half; a second one of the same client gets nothing of the rest, another
+  // client does.
   using first = await upload("test-token-0123456789", 3 * MIB);
   await first.send(blanks(3 * MIB - 1));
   const refused = await eventually(async () => {
@@ -133,14 +134,14 @@ Deno.test("request bodies share a budget, of which no client takes all, and whic
   using other = await upload("second-token-0123456789", MIB / 2);
   await other.send(blanks(MIB / 2));
   assert.match(await other.readToEnd(), /^HTTP\/1.1 200/);
-  // Small ones are always taken.
+  // Small ones are always accepted.
   using small = await upload("test-token-0123456789", 1000);
   await small.send(blanks(1000));
   assert.match(await small.readToEnd(), /^HTTP\/1.1 200/);
 
   await first.send(blanks(1));
   assert.match(await first.readToEnd(), /^HTTP\/1.1 200/);
-  // Whoever leaves amid a body gives its memory back, too.
+  // A client that leaves in the middle of a body releases its memory, too.
   const left = await upload("test-token-0123456789", 3 * MIB);
   await left.send(blanks(3 * MIB - 1));
   left.close();

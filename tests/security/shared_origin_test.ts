@@ -1,4 +1,4 @@
-/** `/v1` and `/admin` are one origin to a browser: what an upstream says must not speak for the other room. */
+/** `/v1` and `/admin` are one origin to a browser: an upstream's reply must not affect `/admin`. */
 import assert from "node:assert/strict";
 import { APART, SITE_WIDE } from "../../src/proxy/answer_headers.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -11,7 +11,7 @@ function assertApart(headers: Headers, what: string): void {
   for (const [name, value] of APART) assert.equal(headers.get(name), value, `${what}: ${name}`);
 }
 
-Deno.test("every answer below /v1 is a page of its own that runs nothing, whoever made it", async (t) => {
+Deno.test("every answer below /v1 is sandboxed and runs no script, whether from an upstream or the router", async (t) => {
   await using upstream = new FakeUpstream(chatReply("ok"));
   for (const args of [[], ["--noauth"], ["--noauth", "--allow-origin", "http://localhost:3000"]]) {
     await using router = await Router.start({
@@ -60,7 +60,7 @@ Deno.test("every answer below /v1 is a page of its own that runs nothing, whoeve
       const text = await client.readToEnd();
       for (const [name, value] of APART) assert.ok(text.includes(`\r\n${name}: ${value}\r\n`), text);
     });
-    // Whoever leaves the endpoint unreachable makes us answer.
+    // With an unreachable endpoint, the router itself answers.
     await t.step(`when no upstream answers ${args.join(" ")}`, async () => {
       router.execute("UPDATE openai_upstreams SET endpoint = 'http://127.0.0.1:1/v1'");
       let response = await ask("/v1/models");
@@ -74,7 +74,7 @@ Deno.test("every answer below /v1 is a page of its own that runs nothing, whoeve
   }
 });
 
-Deno.test("what an upstream says about its whole site stays here, in any spelling", async (t) => {
+Deno.test("headers of an upstream about its whole site are dropped, in any spelling", async (t) => {
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "a" }] });
   const said = Object.fromEntries(SITE_WIDE.map((name) => [name.toUpperCase(), "said-by-the-upstream"]));
@@ -99,7 +99,7 @@ Deno.test("what an upstream says about its whole site stays here, in any spellin
   }
 });
 
-Deno.test("the fields that browsers keep for a host are among those that stay here", () => {
+Deno.test("headers that browsers store per host are among the dropped ones", () => {
   for (
     const name of [
       "set-cookie",

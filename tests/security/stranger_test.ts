@@ -1,4 +1,4 @@
-/** What anybody may send who has no token: it is answered for what it is, and writes nothing into the log of errors. */
+/** Requests without a token: they get the appropriate answer, and write no error into the log. */
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -25,7 +25,7 @@ const FORM =
   "host: localhost:PORT\r\nsec-fetch-site: same-origin\r\ncontent-type: application/x-www-form-urlencoded\r\n";
 const LOGIN = `POST /admin/login HTTP/1.1\r\n${FORM}`;
 
-/** Requests, and whether the client ends its side after them. */
+/** Requests, and whether the client ends its sending direction after them. */
 const BODIES: [name: string, request: string, isEnded: boolean][] = [
   ["a body that breaks off", `${LOGIN}content-length: 10\r\n\r\ntok`, true],
   ["a chunk that breaks off", `${LOGIN}transfer-encoding: chunked\r\n\r\n5\r\ntok`, true],
@@ -44,7 +44,7 @@ const BODIES: [name: string, request: string, isEnded: boolean][] = [
   ["HTTP/1.0 without a host, to the login", "GET /admin/login HTTP/1.0\r\n\r\n", false],
 ];
 
-Deno.test("a stranger provokes neither a 500 nor an ERROR line", async (t) => {
+Deno.test("a client without a token causes neither a 500 nor an ERROR line", async (t) => {
   const table = new FaultTable("strangers", t);
   await using router = await Router.start({ upstreams: [] });
   const ask = async (bytes: string, isEnded = false): Promise<string> => {

@@ -27,14 +27,14 @@ async function stage(): Promise<Stage> {
   };
 }
 
-/** Sends bytes, gives the status line's code (or `closed`) and how many requests went on. */
+/** Sends bytes; returns the status code (or `closed`) and the number of forwarded requests. */
 async function exchange({ router, upstream }: Stage, bytes: string | Uint8Array) {
   const before = upstream.requests.length;
   using client = await RawClient.connect(router.port);
   try {
     await client.send(bytes);
   } catch {
-    // Refused before everything was sent.
+    // Refused before the whole request was sent.
   }
   const text = await client.readToEnd();
   const statuses = [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status);

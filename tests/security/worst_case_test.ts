@@ -1,6 +1,6 @@
 /**
- * Every parser and pattern that sees what others wrote takes time linear in it, whatever it is: 64 KiB of what heads and
- * names can hold, 1 MiB of what bodies can.
+ * Every parser and regular expression that sees outside text takes linear time: 64 KiB for heads and names, 1
+ * MiB for bodies.
  */
 import assert from "node:assert/strict";
 import { parse as parseCookies } from "hono/utils/cookie";
@@ -28,8 +28,8 @@ import { SecretSet } from "../../src/core/secret_set.ts";
 import { redactSecrets } from "../../src/core/secrets.ts";
 import { parseMoment } from "../../src/core/times.ts";
 import { curlCommand } from "../../src/dashboard/curl.ts";
-import { chooseLanguage } from "../../src/dashboard/language.ts";
-import { en } from "../../src/dashboard/messages.ts";
+import { chooseLanguage } from "../../src/dashboard/messages/language.ts";
+import { en } from "../../src/dashboard/messages/en.ts";
 import { QUERY_NAMES, readQuery } from "../../src/dashboard/record_query.ts";
 import { refuseContentType } from "../../src/http/head_guard.ts";
 import { readTarget } from "../../src/http/target.ts";
@@ -63,7 +63,7 @@ const FORM_TYPE = "multipart/form-data; boundary=boundary";
 const GUARD = new TokenGuard(SECRETS);
 const redact = redactor(() => ["known-secret-0123456789"]);
 
-/** Heads, names, addresses: at most 64 KiB reach us. */
+/** Heads, names, addresses: at most 64 KiB reach the program. */
 const NAMES: readonly Case[] = [
   ["a request's head: the target", (text) => parseRequestHead(`GET /${text} HTTP/1.1\r\nhost: x`)],
   ["a request's head: a field", (text) => parseRequestHead(`GET / HTTP/1.1\r\nhost: x\r\nx: ${text}`)],
@@ -114,7 +114,7 @@ const NAMES: readonly Case[] = [
   ["a filter of records", (text) => QUERY_NAMES.map((name) => readQuery(queryOf(name, text), QUERY_OPTIONS))],
 ];
 
-/** Bodies, and what is recorded of them. */
+/** Bodies, and the recorded parts of them. */
 const TEXTS: readonly Case[] = [
   [
     "a JSON body",
@@ -180,7 +180,7 @@ for (const [cases, length] of LENGTHS) {
         try {
           run(text);
         } catch {
-          // A refusal is an answer, too.
+          // A refusal is also an answer.
         }
       };
       const plain = plainMs(quietly, plainText, length);
@@ -193,7 +193,7 @@ for (const [cases, length] of LENGTHS) {
   }
 }
 
-Deno.test("worst case: a search for many equal words in a text of nothing else", () => {
+Deno.test("worst case: a search for many equal words in a text that consists of them", () => {
   const query = `"${"a ".repeat(450)}b"`;
   const pattern = termPattern(parseSearch(query));
   assert.ok(pattern !== null);
@@ -260,7 +260,7 @@ function formOf(text: string): string {
   return `--boundary\r\n${head}\r\n\r\nx\r\n`.repeat(text.length / 8_100) + "--boundary--";
 }
 
-/** As restrictively as it can be looked at. */
+/** With the most restrictive filter. */
 function jsonBody(text: string): Parameters<typeof classify>[1] {
   return { contentType: "application/json", bytes: encoder.encode(text), text, isStrict: true };
 }

@@ -1,5 +1,5 @@
 /**
- * Talks to a router's admin API from outside: as a script with the token, or as a browser with a cookie.
+ * A client of a router's admin API: as a script with the token, or as a browser with a cookie.
  */
 import type { Router } from "./router.ts";
 
@@ -22,7 +22,7 @@ export function callApi(router: Router, path: string, init: RequestInit = {}): P
   return fetch(adminUrl(router, `/api${path}`), { ...init, headers });
 }
 
-/** The answer's JSON; fails when the status is another one. */
+/** The answer's JSON; fails on another status. */
 export async function askApi<T>(
   router: Router,
   path: string,
@@ -38,7 +38,7 @@ export function posted(value: unknown, method = "POST"): RequestInit {
   return { method, body: JSON.stringify(value) };
 }
 
-/** What a browser sends with a form of the page. */
+/** Headers that a browser sends with a form of the page. */
 export const SAME_ORIGIN = { "sec-fetch-site": "same-origin" };
 
 /** Posts the login form. */
@@ -58,7 +58,7 @@ export function postLogin(
   });
 }
 
-/** A browser that is logged in. */
+/** A logged-in browser. */
 export class Browser {
   readonly #router: Router;
   readonly cookie: string;
@@ -79,7 +79,7 @@ export class Browser {
     return new Browser(router, cookie, csrfToken);
   }
 
-  /** Only the cookie goes along by itself. */
+  /** Sends the cookie only. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set("cookie", this.cookie);
@@ -92,7 +92,7 @@ export interface ServerEvent {
   readonly data: unknown;
 }
 
-/** Reads the events of a stream, one after the other. */
+/** Reads the events of a stream one by one. */
 export class EventReader implements AsyncDisposable {
   readonly #reader: ReadableStreamDefaultReader<string>;
   #text = "";
@@ -102,7 +102,7 @@ export class EventReader implements AsyncDisposable {
     this.#reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** null at the stream's end. Comments are passed over. */
+  /** null at the stream's end. Skips comments. */
   async next(): Promise<ServerEvent | null> {
     for (;;) {
       const end = this.#text.indexOf("\n\n");
@@ -119,7 +119,7 @@ export class EventReader implements AsyncDisposable {
     }
   }
 
-  /** The first event that this is true of. */
+  /** The first event for which the predicate is true. */
   async find(isWanted: (event: ServerEvent) => boolean): Promise<ServerEvent> {
     for (;;) {
       const event = await this.next();

@@ -1,5 +1,5 @@
 /**
- * A clock that only moves when a test says so.
+ * A clock that a test advances by hand.
  */
 import type { Clock, TimerId } from "../../src/core/clock.ts";
 
@@ -41,14 +41,14 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Resolves when a timer of exactly this delay is set from now on. */
+  /** Resolves when a timer with exactly this delay is set after this call. */
   timerSet(delayMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ delayMs, resolve });
     return promise;
   }
 
-  /** Moves time, firing timers in order. */
+  /** Advances time, firing timers in order. */
   advance(ms: number): void {
     const end = this.#elapsedMs + ms;
     for (;;) {

@@ -1,5 +1,5 @@
 /**
- * A table of faults: each case is a test step, and its row says what was expected and what was seen.
+ * A table of faults: each case is a test step, and its row shows the expected and the actual result.
  */
 import assert from "node:assert/strict";
 
@@ -20,8 +20,8 @@ export class FaultTable {
   }
 
   /**
-   * Runs one case. What was seen must be what is expected; details may follow after a colon.
-   * A case that fails lets the others run.
+   * Runs one case. The result must equal the expected one; details may follow after a colon. Later cases run
+   * even if this one fails.
    */
   async case(name: string, expected: string, look: () => Promise<string>): Promise<void> {
     await this.#t.step(name, async () => {
@@ -41,7 +41,9 @@ export class FaultTable {
     });
   }
 
-  /** A row for a case that cannot run here. With `CI=true` a case that must run there fails. */
+  /**
+   * A row for a case that cannot run on this machine. With `CI=true` such a case fails if it must run there.
+   */
   async skip(
     { name, expected, isNeededInCi }: { name: string; expected: string; isNeededInCi: boolean },
     reason: string,

@@ -1,6 +1,7 @@
 /**
- * A router in front of a strict upstream, and what must hold whatever is sent to it: every request is answered, nothing
- * malformed goes on, the next request works, the log and the records stay readable, and no secret comes out.
+ * A router in front of a strict upstream, and what must hold for every input: each request is answered,
+ * nothing malformed is forwarded, the next request works, the log and the records stay readable, and no
+ * secret leaks.
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -15,16 +16,16 @@ const KEY = "sk-outside-CANARY-0123456789abcdef";
 const SECONDS = 20;
 const LANES = 16;
 const INJECTED = "\r\nx-injected: 1\r\n";
-/** What drives a terminal, reorders text or ends a line. */
+/** Characters that control a terminal, reorder text or end a line. */
 const DRIVES_TERMINAL = /(?!\n)[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/u;
 const LOG_LINE = /^\d{4}-\d\d-\d\dT[\d:.]+Z (?:DEBUG|INFO|WARNING) +[\w.]+: /;
 
-/** A field that somebody outside sets. */
+/** A field that is set from outside. */
 export interface OutsideField {
   readonly name: string;
-  /** A whole request with this in the field, as bytes. `connection: close` is part of it. */
+  /** A whole request with this value in the field, as bytes, including `connection: close`. */
   readonly request: (bytes: string, place: number) => string;
-  /** Null: GET. Whose reply has no body, a strict reader must know. */
+  /** Null: GET. A strict reader must know the method to know whether the reply has a body. */
   readonly method?: string;
 }
 
@@ -44,7 +45,7 @@ export class OutsideStage implements AsyncDisposable {
       const place = /[?&]place=(\d+)/.exec(target)?.[1];
       const reply = this.replies.get(Number(place ?? -1));
       await wire.write(Buffer.from(reply ?? GOOD_REPLY, "latin1"));
-      // What it said may not tell where it ends.
+      // Its reply may not show where it ends.
       if (reply !== undefined) wire.close();
     };
   }
@@ -58,7 +59,7 @@ export class OutsideStage implements AsyncDisposable {
       args: ["--log-format", logFormat, "--log-level", "debug", ...options.args ?? []],
     });
     stage = new OutsideStage(router, upstream, logFormat);
-    // Its first lines are for people, in either format.
+    // Its first lines are plain text, in either log format.
     await (await router.chat()).body?.cancel();
     stage.#seenLog = router.text.length;
     return stage;
@@ -69,7 +70,7 @@ export class OutsideStage implements AsyncDisposable {
     this.#sentOnCount++;
   }
 
-  /** Sends the field with every value; all that must hold is checked, and the statuses are counted. */
+  /** Sends the field with every value, checks everything that must hold, and counts the statuses. */
   async check(field: OutsideField, isExpected: (status: number) => boolean): Promise<string> {
     const counts = new Map<number, number>();
     const waiting = [...OUTSIDE_VALUES.entries()];
@@ -82,14 +83,14 @@ export class OutsideStage implements AsyncDisposable {
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
-    // A line end that nothing escapes begins another field, as it should.
+    // An unescaped line end begins another field, as expected.
     await this.#checkAfterwards(
       OUTSIDE_VALUES.some(({ bytes }) => field.request(bytes, 0).includes(INJECTED)),
     );
     return [...counts].sort(([a], [b]) => a - b).map(([status, count]) => `${count} x ${status}`).join(", ");
   }
 
-  /** Every request that went on has a record, and all of them can be read in every way. */
+  /** Every forwarded request has a record, and all of them can be read in every way. */
   async checkRecords(): Promise<string> {
     const { router } = this;
     const records = await router.recorded(this.#sentOnCount);
@@ -205,7 +206,7 @@ const GOOD_BODY = JSON.stringify({
 const GOOD_REPLY =
   `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${GOOD_BODY.length}\r\n\r\n${GOOD_BODY}`;
 
-/** Sends these bytes and gives all that comes back until the router ends the connection. */
+/** Sends these bytes and returns everything received until the router ends the connection. */
 async function exchange(port: number, text: string): Promise<Buffer> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const bytes = Buffer.from(text, "latin1");
@@ -213,7 +214,7 @@ async function exchange(port: number, text: string): Promise<Buffer> {
     try {
       for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
     } catch {
-      // Refused before everything was sent.
+      // Refused before the whole request was sent.
     }
   })();
   const pieces: Buffer[] = [];
@@ -227,7 +228,7 @@ async function exchange(port: number, text: string): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** So many at most, from everywhere. */
+/** At most this many of them, spread evenly. */
 function sample(ids: readonly string[], count: number): string[] {
   const step = Math.ceil(ids.length / count);
   return ids.filter((_, at) => at % step === 0);

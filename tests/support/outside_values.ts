@@ -1,6 +1,6 @@
 /**
- * What people and programs outside may put into a field: languages, sizes, and every character that means something to
- * a parser, a terminal or an editor. Text is Latin-1: one character for each byte of the wire.
+ * Values that clients may put into a field: languages, sizes, and every character with a meaning for a
+ * parser, a terminal or an editor. Text is Latin-1: one character per byte on the wire.
  */
 import { Buffer } from "node:buffer";
 
@@ -44,7 +44,7 @@ const CONTROLS: readonly OutsideValue[] = [
   0x7f,
 ].map((code) => ({ name: codePoint(code), bytes: `a${String.fromCharCode(code)}b` }));
 
-/** C1, separators of lines, marks that reorder text or cannot be seen, tags. */
+/** C1, line separators, characters that reorder text or are invisible, tags. */
 const HIDDEN: readonly OutsideValue[] = [
   ...[0x80, 0x85, 0x9b, 0x9d, 0x9f, 0xad, 0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029],
   ...[0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, 0xfeff, 0xfffe, 0xe0041],
@@ -67,12 +67,12 @@ export const OUTSIDE_VALUES: readonly OutsideValue[] = [
   ...HIDDEN,
 ];
 
-/** The text that these bytes are as UTF-8, as a string of JSON. */
+/** The bytes decoded as UTF-8, as a JSON string. */
 export function asJson(bytes: string): string {
   return utf8(JSON.stringify(Buffer.from(bytes, "latin1").toString("utf8")));
 }
 
-/** Percent-encoded, every byte that is no letter or digit. */
+/** Percent-encodes every byte that is not a letter or digit. */
 export function asPercent(bytes: string): string {
   return bytes.replace(/[^A-Za-z0-9]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

@@ -1,20 +1,21 @@
 /**
- * How much processor time something takes, in relation to something else: what a clock says depends on the machine and
- * on who else uses it.
+ * Measures processor time relative to a reference: wall-clock time depends on the machine and its load.
  */
 import process from "node:process";
 
-/** Some systems count by ticks of this length. */
+/** Some systems count in ticks of this length. */
 const TICK_MS = 10;
-/** What any text may cost of a plain text's time: it may have to be escaped or replaced character by character. */
+/**
+ * Allowed factor over a plain text's time: a text may have to be escaped or replaced character by character.
+ */
 const MAX_FACTOR = 20;
-/** More is too much, even where it grows with the length: a part of the text is looked at again and again. */
+/** More than this factor fails even when the time is linear: part of the text is scanned repeatedly. */
 const MAX_SLOWDOWN = 100;
-/** Four times the length; sorting, caches and the collector's work included. Quadratic time grows by 16. */
+/** Allowed growth for four times the length; includes sorting, caches and GC. Quadratic time grows by 16. */
 const MAX_GROWTH = 9;
 const TRIALS = 3;
 
-/** The calling thread's, in milliseconds. */
+/** Processor time of the calling thread, in milliseconds. */
 export function processorMs(action: () => void): number {
   const before = process.threadCpuUsage();
   action();
@@ -25,7 +26,7 @@ export function processorMs(action: () => void): number {
 /** A text of a length. */
 export type MakeText = (length: number) => string;
 
-/** What a plain text of a length costs; the first run, which has to compile the code, does not count. */
+/** The time of a plain text of a length, without the first run, which compiles the code. */
 export function plainMs(run: (text: string) => void, plain: MakeText, length: number): number {
   run(plain(1000));
   const text = plain(length);
@@ -33,8 +34,8 @@ export function plainMs(run: (text: string) => void, plain: MakeText, length: nu
 }
 
 /**
- * null when `run` takes time linear in the text: it takes not much more than for a plain text of the length, or within
- * reason more and four times the length takes about four times as long. Otherwise what was measured.
+ * null when `run` takes linear time: either little more than for a plain text of the same length, or
+ * moderately more and about four times as long for four times the length. Otherwise the measurements.
  */
 export function superlinear(
   run: (text: string) => void,

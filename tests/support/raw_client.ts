@@ -16,7 +16,7 @@ export class RawClient implements Disposable {
     return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
-  /** Everything received so far. */
+  /** All text received so far. */
   get text(): string {
     return this.#received.toString("utf8");
   }
@@ -32,12 +32,12 @@ export class RawClient implements Disposable {
     for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
   }
 
-  /** Ends our direction. */
+  /** Ends the sending direction. */
   async end(): Promise<void> {
     await this.#connection.closeWrite();
   }
 
-  /** Reads until this text has come, and returns everything received; fails when the connection ends first. */
+  /** Reads until this text was received, and returns all text; fails when the connection ends first. */
   async readUntil(text: string): Promise<string> {
     while (this.#received.indexOf(text) < 0) {
       if (!await this.#read()) throw new Error(`the connection ended before ${JSON.stringify(text)} came`);
@@ -45,13 +45,13 @@ export class RawClient implements Disposable {
     return this.text;
   }
 
-  /** Reads until the other side ends or breaks the connection. */
+  /** Reads until the peer ends or breaks the connection. */
   async readToEnd(): Promise<string> {
     while (await this.#read());
     return this.text;
   }
 
-  /** Reads to the end without keeping anything; returns how many bytes came. */
+  /** Reads to the end without keeping anything; returns the number of bytes. */
   async drain(): Promise<number> {
     const chunk = new Uint8Array(256 * 1024);
     let bytes = this.#received.length;
@@ -91,7 +91,7 @@ export class RawClient implements Disposable {
   }
 }
 
-/** A request as it goes over the wire; `connection: close` unless `headers` say otherwise. */
+/** A request as sent on the wire; `connection: close` unless `headers` say otherwise. */
 export function rawRequest(
   target: string,
   options: { method?: string; headers?: Record<string, string>; body?: string; token?: string } = {},
@@ -108,7 +108,7 @@ export function rawRequest(
   return `${method} ${target} HTTP/1.1\r\n${lines}\r\n${body}`;
 }
 
-/** A chat request over the wire. */
+/** A chat request as sent on the wire. */
 export function rawChat(token: string, body: Record<string, unknown> = {}): string {
   return rawRequest("/v1/chat/completions", {
     token,
@@ -117,7 +117,7 @@ export function rawChat(token: string, body: Record<string, unknown> = {}): stri
   });
 }
 
-/** Whether a chunked response ended as HTTP says it must (RFC 9112 section 7.1). */
+/** Whether a chunked response ended with its last chunk (RFC 9112 section 7.1). */
 export function isTerminated(response: string): boolean {
   return response.endsWith("0\r\n\r\n");
 }

@@ -1,70 +1,42 @@
 /**
- * An upstream below HTTP: each connection is handled by hand, for faults that a server of requests cannot have.
+ * An upstream at the TCP level: a script handles each connection, for faults that an HTTP server cannot
+ * produce.
  */
 import { Buffer } from "node:buffer";
+import { ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
 
 export type ConnectionScript = (connection: Deno.Conn) => Promise<void>;
 
 export class RawUpstream implements AsyncDisposable {
-  readonly #listener: Deno.Listener<Deno.Conn>;
-  readonly #script: ConnectionScript;
+  readonly #server: ConnectionServer<Deno.Conn>;
   readonly #scheme: "http" | "https";
-  readonly #connections = new Set<Deno.Conn>();
-  readonly #tasks = new Set<Promise<void>>();
-  readonly #accepting: Promise<void>;
-  acceptedCount = 0;
 
   constructor(script: ConnectionScript, tls?: { readonly cert: string; readonly key: string }) {
-    this.#script = script;
-    const address = { hostname: "127.0.0.1", port: 0 };
-    this.#listener = tls === undefined ? Deno.listen(address) : Deno.listenTls({ ...address, ...tls });
+    const listener: Deno.Listener<Deno.Conn> = tls === undefined
+      ? Deno.listen(LOOPBACK)
+      : Deno.listenTls({ ...LOOPBACK, ...tls });
+    // The router may break the connection; tests check its reaction elsewhere.
+    this.#server = new ConnectionServer(listener, (connection) => script(connection).catch(() => {}));
     this.#scheme = tls === undefined ? "http" : "https";
-    this.#accepting = this.#accept();
+  }
+
+  /** Number of connections accepted so far. */
+  get acceptedCount(): number {
+    return this.#server.acceptedCount;
   }
 
   get endpoint(): string {
-    return `${this.#scheme}://127.0.0.1:${(this.#listener.addr as Deno.NetAddr).port}/v1`;
+    return `${this.#scheme}://127.0.0.1:${this.#server.port}/v1`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const connection of this.#connections) closeQuietly(connection);
-    await Promise.all(this.#tasks);
-  }
-
-  async #accept(): Promise<void> {
-    for (;;) {
-      let connection: Deno.Conn;
-      try {
-        connection = await this.#listener.accept();
-      } catch (error) {
-        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
-        continue;
-      }
-      this.acceptedCount++;
-      this.#connections.add(connection);
-      const task = this.#serve(connection).finally(() => {
-        closeQuietly(connection);
-        this.#connections.delete(connection);
-        this.#tasks.delete(task);
-      });
-      this.#tasks.add(task);
-    }
-  }
-
-  async #serve(connection: Deno.Conn): Promise<void> {
-    try {
-      await this.#script(connection);
-    } catch {
-      // The other side broke the connection; what it made of the fault is what tests look at.
-    }
+    await this.#server[Symbol.asyncDispose]();
   }
 }
 
 /**
- * Writes this while most of the request is unread, and closes: the kernel then sends a reset instead of an
- * orderly end (RFC 2525 section 2.17).
+ * Writes this while most of the request is unread, and closes: the kernel then sends RST instead of FIN (RFC
+ * 2525 section 2.17).
  */
 export function resetAfter(data: string): ConnectionScript {
   return async (connection) => {
@@ -73,12 +45,7 @@ export function resetAfter(data: string): ConnectionScript {
   };
 }
 
-export async function writeAll(connection: Deno.Conn, data: string | Uint8Array): Promise<void> {
-  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-}
-
-/** Reads a request's head, and shows its body as it comes. Returns the head. */
+/** Reads a request, passing on its body as it arrives. Returns the head. */
 export async function readRequest(
   connection: Deno.Conn,
   onBody: (bytes: Uint8Array) => void,
@@ -104,7 +71,7 @@ export async function readRequest(
   }
 }
 
-/** A listener that nobody serves: its queue is full, so that further connects get no answer at all. */
+/** A listener that never accepts: its backlog is full, so that further connects get no answer. */
 export class Blackhole implements Disposable {
   readonly #listener: Deno.TcpListener;
   readonly #connections: Deno.TcpConn[] = [];
@@ -138,13 +105,5 @@ export class Blackhole implements Disposable {
   [Symbol.dispose](): void {
     for (const connection of this.#connections) connection.close();
     this.#listener.close();
-  }
-}
-
-function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }

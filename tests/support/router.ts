@@ -7,14 +7,14 @@ import { DatabaseSync } from "node:sqlite";
 
 const root = new URL("../../", import.meta.url).pathname;
 
-/** How to start the program: command and leading arguments. */
+/** The command and leading arguments that start the program. */
 export function programCommand(): { command: string; args: string[] } {
   const executable = Deno.env.get("OAR_EXECUTABLE");
   if (executable) return { command: executable, args: [] };
   return { command: Deno.execPath(), args: ["run", "-A", "--no-check", `${root}main.ts`] };
 }
 
-/** Runs one command to its end. */
+/** Runs one command until it exits. */
 export async function runProgram(
   args: readonly string[],
   options: { cwd: string; env?: Record<string, string>; stdin?: string },
@@ -54,7 +54,7 @@ export interface RouterOptions {
   readonly env?: Record<string, string>;
   /** Default: `test-token-0123456789`. */
   readonly token?: string;
-  /** The value of `authorization` as a person might write it; default: the token. */
+  /** The value of the `authorization` column as a person might write it; default: the token. */
   readonly authorization?: string;
   /** An existing folder with a database; default: a new one. */
   readonly directory?: string;
@@ -62,14 +62,14 @@ export interface RouterOptions {
 
 export const TEST_TOKEN = "test-token-0123456789";
 
-/** A running router. Dispose it: it ends by SIGTERM and must exit with 0. */
+/** A running router. Disposing sends SIGTERM and expects exit code 0. */
 export class Router implements AsyncDisposable {
   readonly directory: string;
   readonly token: string;
   readonly #child: Deno.ChildProcess;
   readonly #isOwnDirectory: boolean;
   readonly #output: Promise<void>[];
-  /** Everything that it wrote to standard output and standard error so far. */
+  /** Its standard output and standard error so far. */
   text = "";
   #port = 0;
   #listening = Promise.withResolvers<void>();
@@ -161,7 +161,7 @@ export class Router implements AsyncDisposable {
     });
   }
 
-  /** Rows of a query on the router's database, through a connection of the test's own. */
+  /** Rows of a query on the router's database, through a separate connection. */
   query(sql: string, ...params: (string | number)[]): Record<string, unknown>[] {
     const db = new DatabaseSync(`${this.directory}/db.sqlite`, { readOnly: true });
     try {
@@ -190,7 +190,7 @@ export class Router implements AsyncDisposable {
     return this.query("SELECT * FROM attempts WHERE record_id = ? ORDER BY n", Number(recordId));
   }
 
-  /** Waits for so many settled records. */
+  /** Waits for this number of settled records. */
   async recorded(count: number): Promise<Record<string, unknown>[]> {
     return await eventually(() => {
       const records = this.records();
@@ -252,7 +252,7 @@ export class Router implements AsyncDisposable {
   }
 }
 
-/** Asks until the answer is not null; fails after ten seconds. */
+/** Polls until the answer is not null; fails after ten seconds. */
 export async function eventually<T>(ask: () => T | null | Promise<T | null>, what: string): Promise<T> {
   const deadline = performance.now() + 10_000;
   for (;;) {

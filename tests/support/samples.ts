@@ -1,6 +1,6 @@
 /**
  * The recorded replies of real providers, and independent readers of them: the official SDKs run on the same
- * bytes, and for formats that these only pass through, the document itself.
+ * bytes, and for formats that these only pass through, a direct reading of the document.
  */
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
@@ -16,7 +16,7 @@ export interface Sample {
   readonly response: string;
 }
 
-/** What an independent reader finds; undefined where it has no notion of it. */
+/** The result of an independent reader; undefined for what it does not report. */
 export interface Reading {
   readonly text: string;
   readonly reasoning?: string;
@@ -44,7 +44,7 @@ export function kindOf(target: string): EndpointKind {
   return path.includes("/audio/") ? "audio" : "other";
 }
 
-/** Options of an SDK's client for which every answer is this sample. */
+/** Client options of an SDK that make every answer this sample. */
 function clientOptions(sample: Sample, bytes: Uint8Array<ArrayBuffer>) {
   const headers = { "content-type": sample.content_type };
   return {
@@ -111,7 +111,7 @@ async function readResponses(client: OpenAI): Promise<Reading> {
   stream.on("response.output_text.delta", (event) => deltas += event.delta);
   const response = await stream.finalResponse();
   return {
-    // OpenRouter's final response has an `output_text` of its own, which is empty.
+    // OpenRouter's final response contains an empty `output_text`.
     text: response.output_text || deltas,
     reasoning: response.output.flatMap((item) =>
       item.type === "reasoning" ? [...item.summary, ...item.content ?? []].map((part) => part.text) : []
@@ -146,7 +146,7 @@ async function readMessages(client: Anthropic, isStream: boolean): Promise<Readi
   };
 }
 
-/** Embeddings, images, audio: what the document itself says. */
+/** Embeddings, images, audio: read from the document directly. */
 function readOther(kind: EndpointKind, body: string): Reading {
   const document = JSON.parse(body) as {
     text?: string;
@@ -173,7 +173,7 @@ function readOther(kind: EndpointKind, body: string): Reading {
   };
 }
 
-/** What the official SDKs, or a direct reading of the document, make of the same bytes. */
+/** The result of the official SDKs, or of a direct reading of the document, for the same bytes. */
 export async function readIndependently(sample: Sample, bytes: Uint8Array<ArrayBuffer>): Promise<Reading> {
   const body = new TextDecoder().decode(bytes);
   if (sample.status >= 400) return { text: body };
@@ -195,7 +195,7 @@ export async function readIndependently(sample: Sample, bytes: Uint8Array<ArrayB
   }
 }
 
-/** Offsets of cuts that repeat from run to run, some of them within characters and line ends. */
+/** Reproducible offsets of cuts, some of them within characters and line ends. */
 export function pseudoRandomCuts(length: number, seed: number): number[] {
   const cuts: number[] = [];
   for (let at = 0, state = seed; at < length;) {
@@ -206,7 +206,7 @@ export function pseudoRandomCuts(length: number, seed: number): number[] {
   return cuts;
 }
 
-/** A call with its arguments as a value: some SDKs print them anew. */
+/** A call with its arguments as a value: some SDKs reformat them. */
 export function comparableCall(call: ToolCall): unknown {
   return { ...call, arguments: call.arguments === "" ? "" : JSON.parse(call.arguments) };
 }

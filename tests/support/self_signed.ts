@@ -1,5 +1,5 @@
 /**
- * A certificate for 127.0.0.1 that nobody vouches for, and its key: made for these tests, used nowhere else.
+ * A self-signed certificate for 127.0.0.1 and its key, for these tests only.
  */
 export const SELF_SIGNED = {
   key: `-----BEGIN PRIVATE KEY-----

@@ -1,5 +1,5 @@
 /**
- * A small file system in memory: one that fills up, or that can be made read-only even for root.
+ * A small in-memory file system that can be filled up, or made read-only even for root.
  */
 
 export class SmallDisk implements AsyncDisposable {
@@ -9,7 +9,7 @@ export class SmallDisk implements AsyncDisposable {
     this.directory = directory;
   }
 
-  /** null where this user may not mount. */
+  /** null when this user may not mount. */
   static async mount(sizeKib: number): Promise<SmallDisk | null> {
     const directory = await Deno.makeTempDir({ prefix: "oar-small-" });
     if (await run("mount", "-t", "tmpfs", "-o", `size=${sizeKib}k`, "tmpfs", directory)) {
@@ -19,7 +19,7 @@ export class SmallDisk implements AsyncDisposable {
     return null;
   }
 
-  /** Writes a file until only so much is left. */
+  /** Writes a file until only this much space is left. */
   async fill(name: string, leftBytes: number): Promise<void> {
     using file = await Deno.open(`${this.directory}/${name}`, { write: true, create: true });
     const piece = new Uint8Array(64 * 1024);

@@ -1,14 +1,14 @@
 /**
- * HTTP/1.1 messages read as strictly as the standard allows, so that a test notices every byte that another reader
- * could take otherwise.
+ * A reader of HTTP/1.1 messages as strict as the standard allows, to detect every byte that another reader could
+ * interpret differently. Shares no code with the program's own reader.
  *
- * Shares nothing with the program's own reader. Text is Latin-1: one character for each byte.
+ * Text is Latin-1: one character per byte.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
 import { Buffer } from "node:buffer";
 
-/** What no well-formed message has. */
+/** A violation of the message syntax. */
 export class Malformed extends Error {
   override readonly name = "Malformed";
 }
@@ -16,7 +16,7 @@ export class Malformed extends Error {
 export interface StrictRequest {
   readonly method: string;
   readonly target: string;
-  /** Names in lower case, in the order of the wire. */
+  /** Names in lower case, in wire order. */
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
 }
@@ -25,7 +25,7 @@ export interface StrictReply {
   readonly status: number;
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
-  /** The sender ends the connection after it. */
+  /** Whether the sender ends the connection after it. */
   readonly isLast: boolean;
 }
 
@@ -36,7 +36,7 @@ const FIELD_LINE = new RegExp(`^(${TOKEN}): ?([\\t\\x20-\\x7e\\x80-\\xff]*)$`);
 const LENGTH = /^(?:0|[1-9]\d{0,14})$/;
 
 /**
- * The first request of these bytes and how many it takes; null when it is not whole.
+ * The first request in these bytes and its length; null when it is incomplete.
  * @throws Malformed
  */
 export function takeRequest(
@@ -55,8 +55,8 @@ export function takeRequest(
 }
 
 /**
- * The first reply of these bytes and how many it takes; null when it is not whole. Interim replies are malformed: only
- * a client that waits for leave to send gets one.
+ * The first reply in these bytes and its length; null when it is incomplete. Interim replies are malformed:
+ * only a client that sent `Expect: 100-continue` gets one.
  * @param method of the request that it answers
  * @throws Malformed
  */
@@ -78,7 +78,7 @@ export function takeReply(
   return { reply: { status, fields: head.fields, body: body.data, isLast }, size: head.size + body.size };
 }
 
-/** Every value of one field. */
+/** All values of one field. */
 export function valuesOf(fields: StrictRequest["fields"], name: string): string[] {
   return fields.filter(([each]) => each === name).map(([, value]) => value);
 }
@@ -101,7 +101,7 @@ function takeHead(bytes: Buffer): Head | null {
   return { startLine, fields, size: end + 4 };
 }
 
-/** The declared length in bytes, "chunked", or null when the head says nothing. */
+/** The declared length in bytes, "chunked", or null when the head declares neither. */
 function framingOf(fields: Head["fields"]): number | "chunked" | null {
   const lengths = valuesOf(fields, "content-length");
   const encodings = valuesOf(fields, "transfer-encoding");
@@ -141,7 +141,7 @@ function takeChunks(bytes: Buffer): { data: Buffer; size: number } | null {
   }
 }
 
-/** A line as a message can quote it. */
+/** A line, quoted for a message. */
 function show(line: string): string {
   return JSON.stringify(line.length <= 200 ? line : `${line.slice(0, 200)}…`);
 }

@@ -1,13 +1,13 @@
 /**
- * An upstream that reads requests strictly, keeps their bytes, and notes everything that is not well-formed.
+ * An upstream that reads requests strictly, keeps their bytes, and records everything malformed.
  */
 import { Buffer } from "node:buffer";
-import { writeAll } from "./raw_upstream.ts";
+import { closeQuietly, ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
 import { type StrictRequest, takeRequest } from "./strict_messages.ts";
 
-/** What a script can do with the connection on which its request came. */
+/** The connection of a request, for its script. */
 export interface StrictWire {
-  /** Counts up from 1, in the order of accepting. */
+  /** From 1, in the order of accepting. */
   readonly connectionId: number;
   write(data: string | Uint8Array): Promise<void>;
   close(): void;
@@ -15,31 +15,30 @@ export interface StrictWire {
 
 export type StrictScript = (request: StrictRequest, wire: StrictWire) => Promise<void> | void;
 
-/** A request with the bytes that it came in. */
+/** A request with its raw bytes. */
 export interface KeptRequest extends StrictRequest {
   readonly raw: Buffer;
 }
 
 export class StrictUpstream implements AsyncDisposable {
-  /** What was malformed, or ended in the middle. */
+  /** Descriptions of malformed or truncated requests. */
   readonly faults: string[] = [];
   script: StrictScript;
-  readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  readonly #connections = new Set<Deno.TcpConn>();
-  readonly #tasks = new Set<Promise<void>>();
-  readonly #accepting: Promise<void>;
+  readonly #server: ConnectionServer<Deno.TcpConn>;
   readonly #onRequest: (request: KeptRequest) => void;
-  #acceptedCount = 0;
 
   /** @param onRequest sees each request before it is answered */
   constructor(script: StrictScript, onRequest: (request: KeptRequest) => void = () => {}) {
     this.script = script;
     this.#onRequest = onRequest;
-    this.#accepting = this.#accept();
+    this.#server = new ConnectionServer(
+      Deno.listen(LOOPBACK),
+      (connection, id) => this.#serve(connection, id),
+    );
   }
 
   get port(): number {
-    return this.#listener.addr.port;
+    return this.#server.port;
   }
 
   /** Base URL for an upstream's row. */
@@ -48,32 +47,11 @@ export class StrictUpstream implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const connection of this.#connections) closeQuietly(connection);
-    await Promise.all(this.#tasks);
-  }
-
-  async #accept(): Promise<void> {
-    for (;;) {
-      let connection: Deno.TcpConn;
-      try {
-        connection = await this.#listener.accept();
-      } catch {
-        return;
-      }
-      connection.setNoDelay(true);
-      this.#connections.add(connection);
-      const task = this.#serve(connection, ++this.#acceptedCount).finally(() => {
-        closeQuietly(connection);
-        this.#connections.delete(connection);
-        this.#tasks.delete(task);
-      });
-      this.#tasks.add(task);
-    }
+    await this.#server[Symbol.asyncDispose]();
   }
 
   async #serve(connection: Deno.TcpConn, connectionId: number): Promise<void> {
+    connection.setNoDelay(true);
     let received = Buffer.alloc(0);
     let isClosed = false;
     const wire: StrictWire = {
@@ -97,7 +75,7 @@ export class StrictUpstream implements AsyncDisposable {
         const raw = received.subarray(0, taken.size);
         received = received.subarray(taken.size);
         this.#onRequest({ ...taken.request, raw });
-        // The other side may leave while it is answered; what comes next tells.
+        // The router may leave during the answer; the next read shows it.
         await Promise.resolve(this.script(taken.request, wire)).catch(() => {});
       }
       if (received.length > 0 && !isClosed) this.#fault("it ended within a request", received);
@@ -108,13 +86,5 @@ export class StrictUpstream implements AsyncDisposable {
 
   #fault(what: string, received: Buffer): void {
     this.faults.push(`${what}: ${JSON.stringify(received.toString("latin1", 0, 2000))}`);
-  }
-}
-
-function closeQuietly(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }

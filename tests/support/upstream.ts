@@ -1,9 +1,10 @@
 /**
- * A scripted upstream over raw sockets on 127.0.0.1: it can do everything right, and everything wrong.
+ * A scripted upstream over raw sockets on 127.0.0.1, for correct and faulty behaviour.
  */
 import { Buffer } from "node:buffer";
+import { closeQuietly, ConnectionServer, LOOPBACK, writeAll } from "./connection_server.ts";
 
-/** One request as it arrived on the wire. */
+/** One request as received. */
 export interface ReceivedRequest {
   readonly method: string;
   readonly target: string;
@@ -11,38 +12,33 @@ export interface ReceivedRequest {
   readonly body: Uint8Array;
   /** Body as text. */
   readonly text: string;
-  /** Resolves when the other side closes the connection or breaks it. */
+  /** Resolves when the peer closes or breaks the connection. */
   readonly closed: Promise<void>;
 }
 
-/** What a script can do with the connection. */
+/** The connection, for a script. */
 export interface Wire {
   write(data: string | Uint8Array): Promise<void>;
   /** Orderly end of the connection. */
   close(): void;
 }
 
-/** Answers one request. When it returns, the connection is kept for the next one unless it was closed. */
+/** Answers one request. When it returns, the connection is kept for the next request unless it was closed. */
 export type Script = (request: ReceivedRequest, wire: Wire) => Promise<void> | void;
 
 export class FakeUpstream implements AsyncDisposable {
   readonly requests: ReceivedRequest[] = [];
-  readonly #listener: Deno.TcpListener;
-  readonly #connections = new Set<Deno.TcpConn>();
-  readonly #tasks = new Set<Promise<void>>();
-  readonly #accepting: Promise<void>;
+  readonly #server: ConnectionServer<Deno.TcpConn>;
   #script: Script;
-  #acceptedCount = 0;
   #waiters: { count: number; resolve: () => void }[] = [];
 
   constructor(script: Script) {
     this.#script = script;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    this.#accepting = this.#accept();
+    this.#server = new ConnectionServer(Deno.listen(LOOPBACK), (connection) => this.#serve(connection));
   }
 
   get port(): number {
-    return this.#listener.addr.port;
+    return this.#server.port;
   }
 
   /** Base URL for `add --endpoint`. */
@@ -50,48 +46,28 @@ export class FakeUpstream implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}/v1`;
   }
 
-  /** Connections that are open now. */
+  /** Number of open connections. */
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#server.connectionCount;
   }
 
-  /** Connections that were ever made. */
+  /** Number of connections accepted so far. */
   get acceptedCount(): number {
-    return this.#acceptedCount;
+    return this.#server.acceptedCount;
   }
 
   set script(script: Script) {
     this.#script = script;
   }
 
-  /** Resolves when so many requests have arrived. */
+  /** Resolves when this number of requests has arrived. */
   received(count: number): Promise<void> {
     if (this.requests.length >= count) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push({ count, resolve }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#listener.close();
-    await this.#accepting;
-    for (const connection of this.#connections) closeQuietly(connection);
-    await Promise.allSettled(this.#tasks);
-  }
-
-  async #accept(): Promise<void> {
-    try {
-      for await (const connection of this.#listener) {
-        this.#connections.add(connection);
-        this.#acceptedCount++;
-        const task = this.#serve(connection).finally(() => {
-          closeQuietly(connection);
-          this.#connections.delete(connection);
-          this.#tasks.delete(task);
-        });
-        this.#tasks.add(task);
-      }
-    } catch {
-      // The listener was closed.
-    }
+    await this.#server[Symbol.asyncDispose]();
   }
 
   async #serve(connection: Deno.TcpConn): Promise<void> {
@@ -118,10 +94,7 @@ export class FakeUpstream implements AsyncDisposable {
       });
       let isClosed = false;
       const running = this.#script(request, {
-        write: async (data) => {
-          const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
-          for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
-        },
+        write: (data) => writeAll(connection, data),
         close: () => {
           isClosed = true;
           closeQuietly(connection);
@@ -130,20 +103,12 @@ export class FakeUpstream implements AsyncDisposable {
       try {
         await running;
       } catch (error) {
-        // The other side left while the script was writing.
+        // The peer left while the script was writing.
         if (error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset) return;
         throw error;
       }
       if (isClosed) return;
     }
-  }
-}
-
-function closeQuietly(connection: Deno.TcpConn): void {
-  try {
-    connection.close();
-  } catch {
-    // It is closed already.
   }
 }
 
@@ -173,7 +138,7 @@ class WireReader {
     return await this.#take(Number(headers.get("content-length") ?? 0));
   }
 
-  /** Resolves at the end of the connection; bytes of a further request count as staying. */
+  /** Resolves at the end of the connection; bytes of another request do not count as the end. */
   async waitForMore(): Promise<void> {
     while (await this.#more());
   }
@@ -202,7 +167,7 @@ class WireReader {
     return taken;
   }
 
-  /** One read at a time, shared by whoever waits; false at the end. */
+  /** One read at a time, shared by all waiters; false at the end. */
   #more(): Promise<boolean> {
     this.#pending ??= this.#read().finally(() => this.#pending = null);
     return this.#pending;
@@ -233,7 +198,7 @@ export function reply(status: number, body: string, headers: Record<string, stri
   return (_request, wire) => wire.write(head(status, all) + body);
 }
 
-/** An answer in the shape of a chat completion. */
+/** A chat completion with this text. */
 export function chatReply(text: string, model = "test-model"): Script {
   return reply(200, JSON.stringify(chatCompletion(text, model)));
 }
@@ -279,7 +244,7 @@ export function chatEvent(delta: Record<string, unknown>, finishReason: string |
   return `data: ${JSON.stringify(event)}\n\n`;
 }
 
-/** The events of a whole chat stream that says these words. */
+/** The events of a whole chat stream with these words. */
 export function chatEvents(words: readonly string[]): string[] {
   const usage = { prompt_tokens: 5, completion_tokens: words.length, total_tokens: 5 + words.length };
   return [
@@ -300,7 +265,7 @@ export function chatEvents(words: readonly string[]): string[] {
   ];
 }
 
-/** Sends these HTTP chunks, each on its own once the client has been heard of. */
+/** Sends these HTTP chunks one by one, with a turn of the event loop in between. */
 export function pieces(parts: readonly string[], status = 200): Script {
   return async (_request, wire) => {
     const type = status === 200 ? "text/event-stream" : "application/json";
@@ -345,7 +310,7 @@ export function raw(data: string | Uint8Array): Script {
   };
 }
 
-/** Sends a stream's head and some events, then stays silent until the other side leaves. */
+/** Sends a stream's head and some events, then stays silent until the peer leaves. */
 export function silentAfter(events: readonly string[]): Script {
   return async (request, wire) => {
     await wire.write(STREAM_HEAD);
@@ -354,12 +319,12 @@ export function silentAfter(events: readonly string[]): Script {
   };
 }
 
-/** Reads the request and never answers; ends when the other side gives up. */
+/** Reads the request and never answers; ends when the peer gives up. */
 export function hang(request: ReceivedRequest): Promise<void> {
   return request.closed;
 }
 
-/** A loopback endpoint on which nobody listens. */
+/** A loopback endpoint that refuses connections. */
 export function refusingEndpoint(): string {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;

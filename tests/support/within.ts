@@ -1,6 +1,6 @@
-/** A limit on how long a test waits for what must come: it fails instead of hanging. */
+/** A time limit for a promise, so that a test fails instead of hanging. */
 
-/** @throws when it takes longer; what was waited for goes on unseen */
+/** @throws when it takes longer; the promise itself is not cancelled */
 export async function within<T>(seconds: number, what: () => string, promise: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`hangs: ${what()}`)), seconds * 1000);

@@ -1,14 +1,14 @@
 /**
- * Texts on which a parser or a pattern of ours could take more than linear time.
+ * Texts on which a parser or a regular expression could take more than linear time.
  */
 import type { MakeText } from "./processor_time.ts";
 
-/** Words, as anybody writes them. */
+/** Ordinary words. */
 export function plainText(length: number): string {
   return of("The quick brown fox jumps over the lazy dog. ", length);
 }
 
-/** What each of them repeats. */
+/** The repeated part of each text. */
 const UNITS: readonly string[] = [
   " ",
   "\t",
@@ -73,7 +73,7 @@ const UNITS: readonly string[] = [
   "\ud800",
 ];
 
-/** Blanks and the like between two letters: what ends a run is what makes a pattern look for another beginning. */
+/** Runs of blanks and the like between two letters: the end of a run makes a pattern try another start. */
 const INNER: readonly string[] = [" ", "\t", ";", ",", "\r", "\n", "0", "-", "\u0301\u0316", "\uff9e\u0316"];
 
 export const WORST_TEXTS: ReadonlyMap<string, MakeText> = new Map([

@@ -1,7 +1,7 @@
 /**
- * Fills a database with records as a busy month would have, through the router's own row code.
+ * Fills a database with the records of a busy month, through the router's own row code.
  *
- * Deterministic: the same number gives the same records, apart from the time that they end at.
+ * Deterministic: the same number gives the same records, apart from the end of the period.
  */
 import { thisProcess } from "../../../src/store/database/processes.ts";
 import { ulid } from "ulid";
@@ -35,9 +35,9 @@ const MODELS = [
 const CLIENTS = ["alice", "bob", "carol", "ci", "phone"];
 export const UPSTREAM_NAMES = ["first", "second", "third", "fourth"];
 
-/** Said once among all of them. */
+/** A word that occurs in one record only. */
 export const RARE_WORD = "shibboleth";
-/** Said by one in a thousand. */
+/** A word that occurs in one record of a thousand. */
 export const SELDOM_WORD = "seldomword";
 
 /** Writes and indexes the records. */
@@ -193,7 +193,7 @@ class Random {
     return item;
   }
 
-  /** Words of which some are frequent and most are rare, as in any language. */
+  /** Words with the frequencies of natural language: a few frequent, most rare. */
   sentence(words: number): string {
     return Array.from({ length: words }, () => wordOf(Math.floor(WORDS ** (this.below(10_000) / 10_000))))
       .join(" ");

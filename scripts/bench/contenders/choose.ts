@@ -32,9 +32,9 @@ export interface Wanted {
 
 export interface Chosen {
   readonly contenders: readonly Contender[];
-  /** How to run ours, for scenarios that set it up in their own way. */
+  /** How to run openai-api-route, for scenarios that set it up themselves. */
   readonly ours: OursBuild;
-  /** Who is missing, and why. */
+  /** Which contenders are missing, and why. */
   readonly missing: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export async function chooseContenders(
   }
   contenders.push(oursContender(program, version));
   return {
-    // Without it, nothing could be said about what the others add.
+    // Needed to compute what the others add.
     contenders: contenders.filter(({ name }) => name === "direct" || only.includes(name)),
     ours: { program, version, executable },
     missing,

@@ -1,5 +1,5 @@
 /**
- * What the benchmark needs of each thing that it compares.
+ * The interface of everything that the benchmark compares.
  */
 import type { ContenderName } from "../measure/result.ts";
 import type { Processes, Service } from "../processes.ts";
@@ -12,33 +12,36 @@ export interface Place {
   readonly core: number | null;
 }
 
-/** What a load generator did to a contender. */
+/** The result of one run of a load generator. */
 export interface Answered {
-  /** Requests with a complete, successful answer. */
+  /** Requests that got a complete, successful answer. */
   readonly answered: number;
   /** Requests that may have been on their way when the load ended. */
   readonly unfinished: number;
 }
 
-/** One that runs. */
+/** A running contender. */
 export interface Endpoint {
   readonly name: ContenderName;
   readonly port: number;
-  /** What requests need on top of the usual. */
+  /** Additional header fields of requests. */
   readonly headers: Readonly<Record<string, string>>;
   /** null: there is no process between client and upstream. */
   readonly service: Service | null;
-  /** Where it keeps its records. */
+  /** The folder of its records. */
   readonly database?: string;
-  /** Whether work that was put off is still waiting, as far as the contender can tell. */
+  /** Whether deferred work is pending, as far as the contender can tell. */
   isBehind?(): boolean;
-  /** Checks its records of what was answered since the last time. @throws {BenchError} when they are not right */
+  /**
+   * Checks its records of the requests answered since the last check. @throws {BenchError} when they are not
+   * right
+   */
   audit?(since: Answered): Promise<void>;
 }
 
 export interface Contender {
   readonly name: ContenderName;
-  /** What it is and how it is set up, for the report. */
+  /** Name and configuration, for the report. */
   readonly note: string;
   start(place: Place): Promise<Endpoint>;
 }

@@ -1,5 +1,5 @@
 /**
- * No proxy at all: what client and upstream cost by themselves.
+ * No proxy: the cost of client and upstream alone.
  */
 import type { Contender } from "./contender.ts";
 

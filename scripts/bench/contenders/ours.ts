@@ -12,7 +12,7 @@ const AUDIT_LIMIT_MS = 20_000;
 const SETUP_LIMIT_MS = 30_000;
 const POLL_MS = 50;
 
-/** What to run: the program and what comes before its own arguments. */
+/** The program to run and its leading arguments. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -35,9 +35,9 @@ export function oursProgram(executable: string | null): Program {
 }
 
 export interface OursOptions {
-  /** Default: the upstream of the place, for all models. */
+  /** Default: the upstream of the scenario, for all models. */
   readonly upstreams?: (upstreamPort: number) => readonly UpstreamRow[];
-  /** A database to start from a copy of; default: none, so that it begins with no record. */
+  /** A database whose copy to start from; default: an empty one. */
   readonly template?: string;
 }
 
@@ -117,7 +117,10 @@ class Books {
     );
   }
 
-  /** As many complete records as answers, and no more others than requests that were cut off. */
+  /**
+   * Expects one complete record for each answer, and at most one other record for each request that was cut
+   * off.
+   */
   async audit({ answered, unfinished }: Answered): Promise<void> {
     const deadlineMs = performance.now() + AUDIT_LIMIT_MS;
     for (;;) {

@@ -12,7 +12,7 @@ const PACKAGE = {
   overrides: { "@hono/node-server": "1.14.0" },
 };
 
-/** Installs it if need be. @throws {BenchError} when it cannot be installed */
+/** Installs it when it is missing. @throws {BenchError} when it cannot be installed */
 export async function portkeyContender(node: string, npm: string): Promise<Contender> {
   const program = `${await installedPackage(npm, PACKAGE)}/build/start-server.js`;
   return {

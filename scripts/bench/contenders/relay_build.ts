@@ -1,5 +1,5 @@
 /**
- * The bare relay for the runtime that our executable carries, when that is another one than ours of today.
+ * Compiles the bare relay for the runtime of the tested executable when that differs from the current one.
  */
 import { NPM_RUNTIME } from "../../build.ts";
 import { cacheFolder, isFile } from "../npm_cache.ts";
@@ -15,7 +15,7 @@ export interface Relay {
 }
 
 /**
- * @param deno the version that ours runs on
+ * @param deno the version that the tested executable contains
  * @throws {BenchError} when the relay cannot be compiled
  */
 export async function relayFor(deno: string): Promise<Relay> {

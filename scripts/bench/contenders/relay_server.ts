@@ -1,5 +1,5 @@
 /**
- * A relay with nothing but `Deno.serve` and `fetch`, which records nothing: the ceiling of the runtime.
+ * A relay made of `Deno.serve` and `fetch` only, without recording: the upper limit of the runtime.
  *
  * Its arguments are the port to listen on and the port of the upstream.
  */

@@ -1,5 +1,6 @@
 /**
- * Full load by `autocannon` from npm, for machines without `wrk`; on Node where there is one, which it is faster on.
+ * Full load by `autocannon` from npm, for machines without `wrk`; runs on Node when available, where it is
+ * faster.
  */
 import { installedPackage } from "../npm_cache.ts";
 import { PATH } from "../payloads.ts";

@@ -1,5 +1,6 @@
 /**
- * A client of large bodies as a process of its own: some connections, each asking again when it has its answer.
+ * A client of large bodies as a process of its own: several connections, each of which sends the next request
+ * after an answer.
  *
  * Its one argument is the JSON of a `BigOrder`; it prints the JSON of a `BigFindings`.
  */

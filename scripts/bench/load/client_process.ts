@@ -1,5 +1,5 @@
 /**
- * Runs one of our own load clients, which take their order as JSON and print their findings as JSON.
+ * Runs one of the project's load clients, which take a JSON argument and print a JSON result.
  */
 import type { BigFindings, BigOrder } from "./big_client.ts";
 import { BenchError } from "../processes.ts";
@@ -46,7 +46,7 @@ export async function runStreams(tools: LoadTools, run: ClientRun<StreamOrder>):
   };
 }
 
-/** Requests at a fixed rate. @throws {BenchError} when one was not answered rightly */
+/** Requests at a fixed rate. @throws {BenchError} when an answer was wrong */
 export async function runRate(tools: LoadTools, run: ClientRun<RateOrder>): Promise<LoadReport> {
   const { findings, cpuMs } = await runClient<RateFindings>("rate_client.ts", tools, run);
   const { count } = run.order;
@@ -76,7 +76,7 @@ export async function runRate(tools: LoadTools, run: ClientRun<RateOrder>): Prom
   };
 }
 
-/** Large bodies. @throws {BenchError} when one was not answered rightly */
+/** Large bodies. @throws {BenchError} when an answer was wrong */
 export async function runBig(tools: LoadTools, run: ClientRun<BigOrder>): Promise<LoadReport> {
   const { findings, cpuMs } = await runClient<BigFindings>("big_client.ts", tools, run);
   const { answered, seconds, bytes, failures } = findings;

@@ -1,5 +1,5 @@
 /**
- * One raw connection that asks again and again for the same, and compares every byte of the answers.
+ * One raw connection that repeats the same request and compares every byte of the answers.
  */
 import { Buffer } from "node:buffer";
 import { MessageReader, writeAll } from "../http1.ts";
@@ -34,13 +34,13 @@ export class KeepAlive {
     return new KeepAlive(await Deno.connect({ hostname: "127.0.0.1", port }), expected);
   }
 
-  /** Resolves when the answer has come. @throws {Error} when it is not the expected one */
+  /** Resolves with the answer. @throws {Error} when it is not the expected one */
   async ask(request: Uint8Array): Promise<void> {
     this.#reader.reset();
     this.#at = 0;
-    // An answer may begin before the whole request is sent, and stop its sender when nobody reads it.
+    // An answer may begin before the request is sent; unless it is read, both sides may block on writing.
     const sent = writeAll(this.#connection, request);
-    // Where reading fails, it is reading that tells.
+    // A failure shows on the reading side.
     sent.catch(() => {});
     for (;;) {
       const count = await this.#connection.read(this.#buffer);

@@ -11,7 +11,7 @@ export interface LoadTools {
   readonly core: number | null;
 }
 
-/** As many requests as a number of connections takes, for some seconds. */
+/** As many requests as possible over a number of connections, for some seconds. */
 export interface FullLoad {
   readonly endpoint: Endpoint;
   readonly body: string;
@@ -20,10 +20,10 @@ export interface FullLoad {
 }
 
 export interface LoadReport extends Answered {
-  /** Answers that were none, or not a success. */
+  /** Requests without a successful answer. */
   readonly errors: number;
   readonly seconds: number;
-  /** Received, heads included. */
+  /** Bytes received, heads included. */
   readonly bytes: number;
   /** Of the load generator. */
   readonly cpuMs: number;

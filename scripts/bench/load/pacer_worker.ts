@@ -1,6 +1,6 @@
 /// <reference lib="deno.worker" />
 /**
- * Says when a request is due: timers of the event loop are only good to a millisecond, a thread that sleeps is better.
+ * Signals when a request is due: a sleeping thread is more precise than the event loop's timers (1 ms).
  */
 import { nowUs } from "../paced_events.ts";
 

@@ -1,5 +1,6 @@
 /**
- * A client that sends requests at a fixed rate, whatever happens to earlier ones, as a process of its own.
+ * A client that sends requests at a fixed rate, independent of earlier answers (open loop), as a process of
+ * its own.
  *
  * Latency counts from the time when a request was due, not from when it was sent, so that a server that stalls
  * cannot hide it. Its one argument is the JSON of a `RateOrder`; it prints the JSON of a `RateFindings`.
@@ -28,7 +29,7 @@ export interface RateFindings {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly maxUs: number;
-  /** How late the client itself was with sending. */
+  /** How late the client itself sent them. */
   readonly lagP50Us: number;
   readonly lagP99Us: number;
   readonly connections: number;
@@ -65,7 +66,7 @@ class RateClient {
     return this.#findings(seconds);
   }
 
-  /** Each time at which a request is due, when it has come. */
+  /** Yields the due time of each request once it is reached. */
   async *#dueTimes(): AsyncGenerator<number> {
     const pacer = new Worker(new URL("pacer_worker.ts", import.meta.url), { type: "module" });
     const waiting: number[] = [];

@@ -1,9 +1,9 @@
 /**
  * A client of many paced streams as a process of its own: checks every byte, and measures the delay of events.
  *
- * It must not use the processor that the proxy needs. So it reads at once only the streams that it measures, and
- * the others now and then, which is nothing that a proxy can see: the kernel takes the bytes either way.
- * Its one argument is the JSON of a `StreamOrder`; it prints the JSON of a `StreamFindings`.
+ * It must not use the processor that the proxy needs. So it reads only the measured streams at once, and the
+ * others now and then. A proxy does not see the difference: the kernel takes the bytes either way. Its one
+ * argument is the JSON of a `StreamOrder`; it prints the JSON of a `StreamFindings`.
  */
 import { chatRequest, MessageReader, writeAll } from "../http1.ts";
 import { quantile } from "../measure/statistics.ts";
@@ -14,19 +14,19 @@ export interface StreamOrder {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly streams: number;
-  /** How many of them are measured; they are spread over all. */
+  /** Number of measured streams, spread evenly over all. */
   readonly measured: number;
   /** Of each stream. */
   readonly events: number;
-  /** Streams start evenly over this time. */
+  /** The starts are spread evenly over this time. */
   readonly spreadMs: number;
-  /** How long a stream may take. */
+  /** Time limit of a stream. */
   readonly limitMs: number;
 }
 
 export interface StreamFindings {
   readonly completed: number;
-  /** The first few reasons why streams failed. */
+  /** The first few failures. */
   readonly failures: readonly string[];
   /** Events received. */
   readonly received: number;
@@ -41,7 +41,7 @@ export interface StreamFindings {
 }
 
 const READ_BYTES = 16_384;
-/** Much less than what fills a socket's buffer. */
+/** Far below the size of a socket buffer. */
 const UNMEASURED_READ_MS = 400;
 const MAX_FAILURES = 5;
 
@@ -94,7 +94,7 @@ class StreamClient {
       try {
         connection?.close();
       } catch {
-        // The time limit has closed it.
+        // Closed by the time limit.
       }
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Full load by `wrk`: as many requests as a number of connections takes.
+ * Full load by `wrk`: as many requests as possible over a number of connections.
  */
 import { PATH } from "../payloads.ts";
 import { BenchError } from "../processes.ts";
@@ -56,7 +56,7 @@ export function toReport(stdout: string, cpuMs: number, connections: number): Lo
   };
 }
 
-/** All strings are ASCII, for which JSON's quoting is also Lua's. */
+/** All strings are ASCII, for which JSON string literals are valid in Lua. */
 function luaScript({ endpoint, body }: FullLoad): string {
   const headers = { "content-type": "application/json", ...endpoint.headers };
   return `

@@ -1,5 +1,5 @@
 /**
- * What a proxy adds: its figures less those without a proxy, round by round.
+ * What a proxy adds: its figures minus those without a proxy, for each round.
  */
 import type { Endpoint } from "../contenders/contender.ts";
 import type { Figures } from "./statistics.ts";

@@ -1,10 +1,10 @@
 /**
- * Lets contenders take turns, so that what changes on the machine meanwhile meets all of them.
+ * Alternates between contenders, so that changes of the machine affect all of them.
  */
 import type { Figures } from "./statistics.ts";
 import { undisturbed } from "./undisturbed.ts";
 
-/** Each of them once a round, in an order that begins with another one each time. */
+/** Each of them once per round; each round begins with a different one. */
 export async function alternate<T>(
   contenders: readonly T[],
   rounds: number,

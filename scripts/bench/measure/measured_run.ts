@@ -1,5 +1,6 @@
 /**
- * One run of load against one contender, with what it cost each process, and the contender's books checked.
+ * One run of load against one contender, with the cost of each process and a check of the contender's
+ * records.
  */
 import type { Endpoint } from "../contenders/contender.ts";
 import type { LoadReport } from "../load/load.ts";
@@ -21,8 +22,9 @@ export interface MeasuredRun {
 
 /**
  * The load's figures, and of the CPU time: `proxyUs`, `upstreamUs`, `loadUs` for each answer, `proxyCores` while the
- * load ran, and `otherCores` of processes that have nothing to do with it. What the proxy put off counts as its own: the time goes on until it is idle (`settleMs`).
- * @throws {BenchError} when an answer was an error, or the contender's books do not agree
+ * load ran, and `otherCores` of processes that have nothing to do with it. Deferred work of the proxy counts
+ * too: the measurement ends when it is idle (`settleMs`).
+ * @throws {BenchError} when an answer was an error, or the contender's records do not agree
  */
 export async function measuredRun({ endpoint, upstream, load }: MeasuredRun): Promise<Figures> {
   const proxyPids = endpoint.service?.pids ?? [];
@@ -50,14 +52,14 @@ export async function measuredRun({ endpoint, upstream, load }: MeasuredRun): Pr
     proxyCores: proxyLoadedMs / 1_000 / report.seconds,
     upstreamCores: upstreamMs / 1_000 / report.seconds,
     loadCores: report.cpuMs / 1_000 / report.seconds,
-    // The start of the load generator is in the one but not in the other, so that small values mean nothing.
+    // Only one of the two includes the start of the load generator, so small values mean nothing.
     otherCores: Math.max(0, machineMs - proxyLoadedMs - upstreamMs - report.cpuMs) / 1_000 / report.seconds,
     rssMib: rssKib(proxyPids) / 1_024,
     settleMs: performance.now() - startMs,
   };
 }
 
-/** Waits until nothing is left that would disturb whoever is measured next. */
+/** Waits until nothing is left that would disturb the next measurement. */
 async function settle(endpoint: Endpoint, pids: readonly number[]): Promise<void> {
   const deadlineMs = performance.now() + SETTLE_LIMIT_MS;
   let before = cpuMs(pids);

@@ -23,7 +23,7 @@ export class PeakMemory implements Disposable {
     return this.#peakKib;
   }
 
-  /** Over what it was at the start. */
+  /** Above the value at the start. */
   get growthKib(): number {
     return this.peakKib - this.#startKib;
   }

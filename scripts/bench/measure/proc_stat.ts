@@ -12,7 +12,7 @@ export function cpuMsOf(stat: string): number {
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
-/** CPU time in ms of the whole machine, from the text of /proc/stat: all that was neither idle nor waiting for disks. */
+/** CPU time in ms of the whole machine, from the text of /proc/stat: everything except idle and disk wait. */
 export function busyMsOf(stat: string): number {
   // user nice system idle iowait irq softirq steal; the time of guests is part of user and nice.
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
@@ -41,7 +41,7 @@ export function processTree(pid: number): number[] {
   return [...children.flatMap((child) => processTree(Number(child))), pid];
 }
 
-/** CPU time in ms of live processes together; those that have gone count nothing. */
+/** Total CPU time in ms of live processes; ended ones are not counted. */
 export function cpuMs(pids: readonly number[]): number {
   return sumOver(pids, "stat", cpuMsOf);
 }
@@ -51,7 +51,7 @@ export function machineBusyMs(): number {
   return busyMsOf(readOrEmpty("/proc/stat"));
 }
 
-/** Resident memory in KiB of live processes together. */
+/** Total resident memory in KiB of live processes. */
 export function rssKib(pids: readonly number[]): number {
   return sumOver(pids, "status", rssKibOf);
 }

@@ -1,5 +1,5 @@
 /**
- * What a scenario hands to the report.
+ * The results of a scenario, for the report.
  */
 import type { Figures } from "./statistics.ts";
 
@@ -9,7 +9,7 @@ export type ContenderName = typeof CONTENDER_NAMES[number];
 /** All rounds of one contender in one variant of a scenario. */
 export interface Result {
   readonly scenario: string;
-  /** Such as `64 connections`. */
+  /** For example `64 connections`. */
   readonly variant: string;
   readonly contender: ContenderName;
   readonly rounds: readonly Figures[];
@@ -23,13 +23,13 @@ export interface Column {
   readonly digits: number;
 }
 
-/** How a scenario's results are to be shown. */
+/** How to present a scenario's results. */
 export interface Layout {
   readonly scenario: string;
   readonly title: string;
   readonly columns: readonly Column[];
-  /** The figure that ratios are made of; null when none makes sense. */
+  /** The figure to compute ratios from; null for none. */
   readonly ratioOf: string | null;
-  /** What a reader must know to judge the figures. */
+  /** Notes needed to judge the figures. */
   readonly notes: readonly string[];
 }

@@ -1,5 +1,5 @@
 /**
- * Medians, quantiles and ratios of what was measured.
+ * Medians, quantiles and ratios of measurements.
  */
 
 /** Named numbers of one run; the unit is in the name. */
@@ -14,7 +14,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The value that the given part of all values does not exceed, by nearest rank; NaN for no values.
+ * The quantile of the given share, by nearest rank; NaN for no values.
  * @param sorted ascending
  */
 export function quantile(sorted: ArrayLike<number>, part: number): number {

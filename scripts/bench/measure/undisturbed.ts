@@ -1,13 +1,13 @@
 /**
- * Repeats a run that other processes of the machine have disturbed.
+ * Repeats a run that was disturbed by other processes of the machine.
  */
 import type { Figures } from "./statistics.ts";
 
-/** More than this of a core is more than housekeeping. */
+/** Share of a core; more than this is more than housekeeping. */
 export const DISTURBING_CORES = 0.25;
 const MAX_RUNS = 2;
 
-/** The first run that nothing disturbed; else the less disturbed of two. */
+/** The first undisturbed run, or the less disturbed of two. */
 export async function undisturbed(run: () => Promise<Figures>): Promise<Figures> {
   const tried: Figures[] = [];
   while (tried.length < MAX_RUNS) {

@@ -1,5 +1,5 @@
 /**
- * On what the figures were measured.
+ * Describes the machine that the figures were measured on.
  */
 import { type Bench } from "../bench.ts";
 
@@ -15,7 +15,7 @@ export interface Environment {
   readonly rounds: number;
   readonly isQuick: boolean;
   readonly isPinned: boolean;
-  /** Who loads and who answers. */
+  /** Names of the load generator and the upstream. */
   readonly load: string;
   readonly contenders: Readonly<Record<string, string>>;
 }

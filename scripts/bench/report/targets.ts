@@ -1,5 +1,5 @@
 /**
- * The project's targets, and whether a run has met them.
+ * The project's performance targets, and whether a run meets them.
  */
 import type { ContenderName, Result } from "../measure/result.ts";
 import { medians } from "../measure/statistics.ts";
@@ -10,7 +10,7 @@ interface Target {
   /** undefined when it was not measured. */
   readonly value: number | undefined;
   readonly limit: number;
-  /** Whether the limit is the least or the most. */
+  /** Whether the limit is a minimum or a maximum. */
   readonly is: "at least" | "at most";
   readonly digits: number;
 }

@@ -1,5 +1,5 @@
 /**
- * Streams that come all at once: what relaying and capturing cost by themselves.
+ * Streams whose events arrive all at once: the cost of relaying and capturing alone.
  */
 import { type Bench, type Scenario, upstreamPlace } from "../bench.ts";
 import type { Result } from "../measure/result.ts";

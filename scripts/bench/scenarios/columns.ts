@@ -1,9 +1,9 @@
 /**
- * Columns that several scenarios have.
+ * Columns shared by several scenarios.
  */
 import type { Column } from "../measure/result.ts";
 
-/** CPU time per answer of each process, and how many cores each kept busy. */
+/** CPU time per answer of each process, and the number of cores that it used. */
 export const CPU_COLUMNS: readonly Column[] = [
   { title: "CPU us: proxy", figure: "proxyUs", digits: 0 },
   { title: "upstream", figure: "upstreamUs", digits: 0 },

@@ -1,9 +1,9 @@
 /**
- * What an answered request costs more when the first upstream fails.
+ * The additional cost of a request when the first upstream fails.
  *
- * A breaker opens after three failures in a row. So that there are enough samples from before it opens, there are
- * many broken upstreams, each for one model of its own and with a breaker of its own, and one upstream that works,
- * for all models. Failing requests take turns with plain ones, which only the working upstream serves.
+ * A breaker opens after three failures in a row. To get enough samples before it opens, there are many broken
+ * upstreams, each with its own model and its own breaker, and one working upstream for all models. Failing
+ * requests alternate with plain ones, which only the working upstream serves.
  */
 import { type Bench, type Scenario, upstreamPlace, withEndpoints } from "../bench.ts";
 import type { Endpoint } from "../contenders/contender.ts";
@@ -18,7 +18,7 @@ import { startPlainUpstream, startUpstream, type Upstream } from "../upstreams/u
 
 const BROKEN = 100;
 const WARM_UP_BROKEN = 20;
-/** One fewer than what opens a breaker. */
+/** One fewer than the failures that open a breaker. */
 const BEFORE_OPEN = 2;
 const OPEN_SAMPLES_EACH = 5;
 const WARM_UP_REQUESTS = 1_000;

@@ -1,5 +1,5 @@
 /**
- * What a contender takes by being there: time to start, memory at rest and for each open stream, size on disk.
+ * The footprint of a contender: time to start, memory at rest and per open stream, size on disk.
  */
 import {
   type Bench,

@@ -9,7 +9,7 @@ import type { Result } from "../measure/result.ts";
 import type { Figures } from "../measure/statistics.ts";
 import type { Upstream } from "../upstreams/upstream.ts";
 
-/** What runs for months is compiled and optimised by then, which takes its first tens of thousands of requests. */
+/** A long-running program is compiled and optimised, which takes the first tens of thousands of requests. */
 export function warmUpSeconds(bench: Bench): number {
   return bench.isQuick ? 4 : 12;
 }
@@ -25,7 +25,7 @@ export interface FullLoadScenario {
   readonly nameOf: (connections: number) => string;
 }
 
-/** What is measured in a run of its own has seen its share of requests before. */
+/** Warms a contender up before the measured runs. */
 export async function warmUp(
   bench: Bench,
   { endpoint, upstream, body }: {

@@ -1,6 +1,6 @@
 /**
- * The same load on an empty database, on one that has grown for months, and with many upstreams, and how long reading
- * takes in each.
+ * The same load on an empty database, on one of several months, and with many upstreams, and the time of
+ * reading in each.
  */
 import { type Bench, loadTools, probe, type Scenario, upstreamPlace, withEndpoints } from "../bench.ts";
 import { openDatabase } from "../../../src/store/database/open.ts";
@@ -62,7 +62,8 @@ export const growth: Scenario = {
         contender: oursContender(program, version, { upstreams: manyUpstreams }),
       },
     ];
-    // Two processes of one program differ more than what is measured here: each run has one of its own, and is alone.
+    // Two processes of one program differ more than the effect measured here: each run gets its own, and runs
+    // alone.
     const run = async ({ variant, upstreams, contender }: typeof kinds[number]): Promise<Figures> => {
       bench.say(`growth, ${variant}`);
       const upstream = await startPlainUpstream(upstreamPlace(bench), 400);
@@ -90,7 +91,7 @@ export const growth: Scenario = {
   },
 };
 
-/** The last one takes what the load asks for; the others have keys to be masked and models to be compared. */
+/** The last one serves the load; the others add keys to mask and models to match. */
 function manyUpstreams(upstreamPort: number): UpstreamRow[] {
   const endpoint = `http://127.0.0.1:${upstreamPort}/v1`;
   return Array.from({ length: UPSTREAMS }, (_, index) => {

@@ -1,5 +1,5 @@
 /**
- * Many streams at once, each at the pace of a model that writes: what a proxy adds to the delay of each event.
+ * Many streams at once, each at the pace of a model: what a proxy adds to the delay of each event.
  */
 import { type Bench, loadTools, type Scenario, toResults, upstreamPlace, withEndpoints } from "../bench.ts";
 import type { Contender, Endpoint } from "../contenders/contender.ts";
@@ -14,10 +14,13 @@ import { requestBody } from "../payloads.ts";
 import { BenchError } from "../processes.ts";
 import { startUpstream } from "../upstreams/upstream.ts";
 
-/** Opening more at once measures how connections are made, not how events are relayed. */
+/** Opening more at once would measure connecting, not relaying. */
 const STARTS_PER_S = 1_000;
 const MAX_MEASURED_STREAMS = 200;
-/** What runs for months is compiled and optimised; the code that begins a stream needs a thousand of them for that. */
+/**
+ * A long-running program is compiled and optimised; for the code that begins a stream, that takes a thousand
+ * streams.
+ */
 const WARM_UP = { rounds: 6, streams: 250, events: 20 };
 
 export interface Pace {
@@ -36,7 +39,7 @@ export function paceName({ streams, eventsPerS }: Pace): string {
   return `${streams} x ${eventsPerS}/s`;
 }
 
-/** The npm gateway is not asked for more: it falls behind, and the run would take minutes. */
+/** The npm gateway gets no larger load: it falls behind, and the run would take minutes. */
 const MAX_PORTKEY_STREAMS = 1_000;
 
 export const paced: Scenario = {
@@ -91,7 +94,7 @@ async function measurePace(bench: Bench, pace: Pace): Promise<Result[]> {
       seen.set(contender, endpoint);
       return figures;
     } catch (error) {
-      // It may not be able to take this many; the others must.
+      // Only this one may fail at this load.
       if (contender.name !== "portkey" || !(error instanceof BenchError)) throw error;
       overwhelmed.add(contender);
       bench.say(error.message);
@@ -111,7 +114,7 @@ async function measurePace(bench: Bench, pace: Pace): Promise<Result[]> {
   );
 }
 
-/** In processes of their own each time, so that the growth of memory is that of this round. */
+/** A new process each time, so that the memory growth is that of this round. */
 async function measureFresh(
   bench: Bench,
   contender: Contender,

@@ -1,5 +1,5 @@
 /**
- * Streams of an upstream that come at a steady pace: one write for each event of each stream.
+ * Sends streams at a steady pace: one write for each event of each stream.
  */
 import { concatenated, writeAll } from "../http1.ts";
 import { EVENT_TEMPLATE, stampEvent, STREAM_END } from "../paced_events.ts";
@@ -18,7 +18,7 @@ const LAST_CHUNKS = concatenated(
 
 export interface PacedStream {
   readonly connection: Deno.Conn;
-  /** What goes before the first event. */
+  /** Sent before the first event. */
   readonly head: Uint8Array;
   readonly events: number;
 }
@@ -29,7 +29,7 @@ interface Sending extends PacedStream {
   buffer: Uint8Array;
   /** Writes that the kernel has not taken yet. */
   waiting: number;
-  /** No event is due any more. */
+  /** No further event is due. */
   readonly leave: () => void;
   readonly finish: (error?: unknown) => void;
 }
@@ -37,7 +37,7 @@ interface Sending extends PacedStream {
 /** Sends the events of all streams; each stream's first one at once, then one every `periodMs`. */
 export class PacedStreams {
   readonly #periodMs: number;
-  /** The streams whose events are due at that millisecond of the period. */
+  /** Streams by the millisecond of the period at which their events are due. */
   readonly #slots: Set<Sending>[];
   #lastTick = 0;
   #isTicking = false;
@@ -94,7 +94,7 @@ export class PacedStreams {
       writeAll(sending.connection, LAST_CHUNKS).then(() => sending.finish(), sending.finish);
       return;
     }
-    // The kernel may still be reading from the old one.
+    // The kernel may still read from the old one.
     if (sending.waiting > 0) sending.buffer = CHUNK.slice();
     stampEvent(sending.buffer, at + CHUNK_HEAD.length, sending.sent++);
     sending.waiting++;

@@ -1,6 +1,6 @@
 /**
- * Starts pretend upstreams: nginx for fixed replies where it is installed, else, and for streams, one in Deno that
- * writes prepared bytes to raw connections.
+ * Starts simulated upstreams: nginx for fixed replies when it is installed; otherwise, and for streams, one
+ * in Deno that writes prepared bytes to raw connections.
  */
 import { replyBody } from "../payloads.ts";
 import { isListening, type Processes, type Service, untilReady } from "../processes.ts";

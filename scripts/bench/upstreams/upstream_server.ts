@@ -1,5 +1,6 @@
 /**
- * A pretend upstream as a process of its own: reads requests from raw connections and answers with prepared bytes.
+ * A simulated upstream as a process of its own: reads requests from raw connections and answers with prepared
+ * bytes.
  *
  * Its one argument is the JSON of an `UpstreamMode`; it prints `port N` when it listens.
  */
@@ -12,7 +13,7 @@ export type UpstreamMode =
   | { readonly kind: "plain"; readonly replyBytes: number }
   /** A whole stream in one write: in a single chunk, or with a chunk for each event. */
   | { readonly kind: "burst"; readonly events: number; readonly isChunkPerEvent: boolean }
-  /** Streams of as many events as the request's `max_tokens`, each stream's one every `periodMs`. */
+  /** Streams of `max_tokens` events (taken from the request), one event every `periodMs`. */
   | { readonly kind: "paced"; readonly periodMs: number }
   /** An error with that status. */
   | { readonly kind: "status"; readonly status: number };

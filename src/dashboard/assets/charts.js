@@ -1,7 +1,7 @@
 /**
  * Draws the plots of the overview with uPlot, from the figures that the page carries.
  *
- * Owns nothing but the canvases: the same figures are in the page's table.
+ * Owns only the canvases: the same figures are in the page's table.
  */
 (() => {
   "use strict";
@@ -99,7 +99,7 @@
     return new uPlot(options, [times, ...series.map(({ values }) => values)], area);
   }
 
-  /** Values without a neighbour make no line: they get a point, or would be invisible. */
+  /** Values without a neighbour form no line: they are drawn as points, or they would be invisible. */
   function loneIndexes(values) {
     const isThere = (at) => (values[at] ?? null) !== null;
     return [...values.keys()].filter((at) => isThere(at) && !isThere(at - 1) && !isThere(at + 1));
@@ -131,7 +131,7 @@
     });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  // Nobody looks, or somebody reads the table: it must not close under their eyes.
+  // The page is hidden, or the table is open and must not close while it is read.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id !== "figures") return;
     if (document.hidden || event.target.querySelector("details[open]") !== null) event.preventDefault();

@@ -1,7 +1,7 @@
 /**
- * Follows what happens: requests under way, those that finish, and one reply as it arrives.
+ * Follows live traffic: requests in flight, finished requests, and one reply as it arrives.
  *
- * Owns the event streams. Everything that comes is shown as text, through the page's templates.
+ * Owns the event streams. Everything received is shown as text, through the page's templates.
  */
 (() => {
   "use strict";
@@ -10,12 +10,12 @@
   const list = document.querySelector("[data-live]");
   if (list === null) return;
 
-  // Requests under way
+  // Requests in flight
 
   const rows = list.querySelector("[data-live-list]");
   const none = list.querySelector("[data-live-none]");
   const shape = list.querySelector("template[data-live-row]");
-  /** By request id: the row, and when its request started by this page's clock. */
+  /** By request id: the row, and the start of its request by this page's clock. */
   const shown = new Map();
   const pane = document.querySelector("[data-watch]");
   let watched = pane?.dataset.watch || null;
@@ -71,7 +71,7 @@
   }
   setInterval(tick, matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100);
 
-  // Requests that finish
+  // Finished requests
 
   const MOST_FINISHED = 50;
   const finished = document.querySelector("[data-finished]");
@@ -109,7 +109,7 @@
   const reasoning = pane.querySelector("[data-slot=reasoning]");
   const calls = pane.querySelector("[data-slot=tool-calls]");
   const callShape = pane.querySelector("template[data-tool-call]");
-  /** More than this is read on the record's page. */
+  /** Longer replies are read on the record's page. */
   const MOST_CHARACTERS = 400_000;
   let stream = null;
 
@@ -159,7 +159,8 @@
     };
     stream.addEventListener("ended", () => end(["ended"]));
     stream.addEventListener("error", () => {
-      // A closed stream is a refusal: the request is not under way (any more). Otherwise the browser connects again.
+      // A closed stream is a refusal: the request is no longer in flight. Otherwise the browser reconnects by
+      // itself.
       if (stream.readyState === EventSource.CLOSED) end([hasBegun ? "ended" : "gone"]);
     });
   }

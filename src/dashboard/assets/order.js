@@ -1,5 +1,6 @@
 /**
- * Dragging an upstream to another place, with a mouse, a pen or a finger. The arrows do the same without it.
+ * Dragging an upstream to another place, with a mouse, a pen or a finger. The arrow buttons do the same
+ * without JavaScript.
  */
 (() => {
   "use strict";
@@ -47,7 +48,7 @@
       select: "#upstreams",
       swap: "outerHTML",
       values: { place },
-      // Otherwise the redirect leads a program to the JSON that the same address has.
+      // Otherwise the redirect answers with the JSON of the same address.
       headers: { accept: "text/html" },
     });
   }

@@ -1,5 +1,6 @@
 /**
- * What every view has: times in the browser's zone, countdowns, copy buttons, and a word when the server is silent.
+ * What every view has: times in the browser's zone, countdowns, copy buttons, and a notice when the server
+ * does not answer.
  *
  * Offers the other scripts a few functions as `oar`. Writes recorded text by `textContent` only.
  */
@@ -8,7 +9,7 @@
 
   const HARMFUL = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-  /** The same signs as the server's: see core/recorded_text.ts. */
+  /** The same characters as on the server: see core/recorded_text.ts. */
   function harmless(text) {
     return text.replace(/\r\n/g, "\n").replaceAll("\t", "    ").replace(HARMFUL, (character) => {
       if (character === "\n") return character;
@@ -18,7 +19,7 @@
     });
   }
 
-  /** A copy of a template's element, its slots filled with text. */
+  /** A copy of a template's element with its slots filled with text. */
   function fill(template, texts) {
     const element = template.content.firstElementChild.cloneNode(true);
     for (const [name, text] of Object.entries(texts)) setSlot(element, name, text);
@@ -81,7 +82,7 @@
       await navigator.clipboard.writeText(source.textContent);
       button.textContent = button.dataset.copied;
     } catch {
-      // Without the permission, or on plain HTTP: the text is selected, and the person copies it.
+      // Without the permission, or on plain HTTP: select the text for the user to copy.
       getSelection().selectAllChildren(source);
     }
   });

@@ -18,7 +18,7 @@
     next?.closest("tr").scrollIntoView({ block: "nearest" });
   }
 
-  // A list that is drawn anew keeps the place where one was.
+  // A list that is drawn again keeps the selected row.
   let focused = null;
   document.addEventListener("htmx:beforeSwap", () => {
     focused = document.activeElement?.closest(".record")?.dataset.record ?? null;
@@ -31,7 +31,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && event.target === search) {
-      // Otherwise the browser empties the field, and what was found is gone.
+      // Otherwise the browser clears the field and the results disappear.
       event.preventDefault();
       search.blur();
       return;

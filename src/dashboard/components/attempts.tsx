@@ -1,5 +1,5 @@
 /**
- * The attempts of a request as bars on one time line.
+ * The attempts of a request as bars on one timeline.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { RecordDetail } from "../../control/service.ts";

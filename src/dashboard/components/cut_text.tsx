@@ -1,5 +1,5 @@
 /**
- * A recorded text of any length: its beginning, and a link that brings the rest.
+ * A recorded text of any length: its beginning, and a link that loads the rest.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
@@ -15,11 +15,11 @@ export interface CutTextProps {
   /** Characters that are shown at first. */
   readonly limit: number;
   readonly isMono?: boolean;
-  /** Everything is shown. */
+  /** The whole text is shown. */
   readonly isWhole?: boolean;
 }
 
-/** A few more are no reason to cut. */
+/** A text that is only slightly longer is not cut. */
 const TOLERANCE = 1.25;
 const PART_LENGTH = 16_000;
 
@@ -59,7 +59,7 @@ export function CutText(
   );
 }
 
-/** The line's end between two parts is the end of the block itself. */
+/** The line break between two parts is the end of the block. */
 function shown(part: string): string {
   return harmless(part.endsWith("\n") ? part.slice(0, -1) : part);
 }

@@ -1,5 +1,5 @@
 /**
- * The requests under way as a list that the page's script keeps current, and the shape of one that it copies.
+ * The requests in flight, as a list that the page's script keeps up to date, and the template of one row.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LiveRequest } from "../../control/service.ts";
@@ -9,7 +9,7 @@ import { Recorded } from "./parts.tsx";
 interface InFlightProps {
   readonly page: PageContext;
   readonly requests: readonly LiveRequest[];
-  /** The one that is being watched. */
+  /** Request id of the reply that is being watched. */
   readonly watched?: string | null;
 }
 
@@ -30,7 +30,7 @@ export function InFlightList({ page, requests, watched = null }: InFlightProps):
   );
 }
 
-/** Without a request: the empty shape. The script finds the places by `data-slot`. */
+/** Without a request: the empty template. The script finds its slots by `data-slot`. */
 function InFlightRow({ page, request, isWatched }: {
   page: PageContext;
   request: LiveRequest | null;

@@ -1,12 +1,12 @@
 /**
- * The frame of every view: head, navigation, notices, the place for content.
+ * The frame of every view: header, navigation, notices, content.
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
 import { CSRF_HEADER } from "../../http/admin/auth.ts";
 import { type AssetName, assetPath } from "../assets.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { Icon } from "./icons.tsx";
 import { CsrfField, Notice, Recorded } from "./parts.tsx";
@@ -22,7 +22,7 @@ const VIEWS: readonly { readonly name: ViewName; readonly href: string; readonly
   { name: "settings", href: "/admin/settings", label: "navSettings" },
 ];
 
-/** Keeps htmx within the content security policy, and what was recorded out of the browser's storage. */
+/** Keeps htmx within the content security policy, and recorded data out of the browser's storage. */
 const HTMX_SETTINGS = {
   allowEval: false,
   allowScriptTags: false,

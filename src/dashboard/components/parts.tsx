@@ -7,10 +7,10 @@ import { harmless } from "../../core/recorded_text.ts";
 import { formatTime } from "../../core/times.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
 import type { UpstreamView } from "../../control/service.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 
-/** Text that others wrote: control characters become visible, and its direction stays its own. */
+/** Text from outside: control characters become visible, and its direction is isolated. */
 export function Recorded({ text }: { text: string }): JSX.Element {
   return <bdi>{harmless(text)}</bdi>;
 }
@@ -32,7 +32,7 @@ export function Chip({ tone, children }: { tone: Tone; children: Child }): JSX.E
   return <span class={`chip chip-${tone}`}>{children}</span>;
 }
 
-/** How a request ended: its status, and in words what went wrong. */
+/** How a request ended: its status, and what went wrong in words. */
 export function OutcomeChip({ page, status, outcome }: {
   page: PageContext;
   status: number | null;
@@ -57,7 +57,7 @@ function toneOf(status: number | null, outcome: string | null): Tone {
   return "bad";
 }
 
-/** What an upstream's state is called, and how bad it is. */
+/** The label and the tone of an upstream's state. */
 export function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; readonly text: string } {
   if (upstream.problem !== null) return { tone: "bad", text: m.stateProblem };
   if (!upstream.isEnabled) return { tone: "quiet", text: m.stateDisabled };
@@ -95,7 +95,7 @@ export function Notice({ tone, children }: { tone: Tone; children: Child }): JSX
   return <div class={`notice notice-${tone}`} role={tone === "bad" ? "alert" : "status"}>{children}</div>;
 }
 
-/** Nothing is here yet, and what to do about it. */
+/** An empty list, and what to do about it. */
 export function Empty({ title, children }: { title: string; children?: Child }): JSX.Element {
   return (
     <div class="empty">
@@ -109,12 +109,12 @@ export function CsrfField({ page }: { page: PageContext }): JSX.Element | null {
   return page.csrf === null ? null : <input type="hidden" name={CSRF_FIELD} value={page.csrf} />;
 }
 
-/** A labelled input with its hint; further attributes go to the input. */
+/** An input with its label and hint; other attributes go to the input. */
 export function Field({ label, hint, name, isMono, isWide, ...rest }: {
   label: string;
   hint?: string;
   name: string;
-  /** The value is code: no proportional type. */
+  /** The value is code, shown in a monospaced font. */
   isMono?: boolean;
   isWide?: boolean;
   [attribute: string]: unknown;
@@ -159,7 +159,7 @@ export function Select({ label, name, value, choices }: {
   );
 }
 
-/** Shown by the page's script, because it needs one. */
+/** Hidden until the page's script shows it: it does not work without one. */
 export function CopyButton({ page, target }: { page: PageContext; target: string }): JSX.Element {
   return (
     <button type="button" class="button button-small" data-copy={target} data-copied={page.m.copied} hidden>

@@ -1,21 +1,21 @@
 /**
  * The statistics as places for plots, and the same figures as a table.
  *
- * The script draws on the canvas; who has none, or cannot see it, has the table.
+ * The script draws on the canvas; the table is for users without a script or who cannot see it.
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Stats, StatsRange } from "../../control/service.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { Moment, Recorded } from "./parts.tsx";
 
 type Unit = "rate" | "percent" | "duration" | "count";
 
-/** One line of a plot; its values are steps in order. */
+/** One line of a plot; one value for each step, in order. */
 interface Series {
   readonly label: string;
-  /** Name of a colour of the style sheet. */
+  /** Name of a colour in the style sheet. */
   readonly colour: "accent" | "bad" | "second";
   readonly values: readonly (number | null)[];
 }
@@ -26,7 +26,7 @@ interface Plot {
   readonly series: readonly Series[];
 }
 
-/** `children` fill the grid's last place. */
+/** `children` fill the last cell of the grid. */
 export function Plots({ page, stats, children }: {
   page: PageContext;
   stats: Stats;
@@ -59,7 +59,7 @@ export function Plots({ page, stats, children }: {
   );
 }
 
-/** In what requests are counted: over a month, nobody has a feeling for seconds. */
+/** The unit of request rates: per second says little over a month. */
 const RATE_UNITS = {
   "15m": { title: "plotRequestsPerSecond", unitMs: 1_000 },
   "24h": { title: "plotRequestsPerMinute", unitMs: 60_000 },
@@ -160,7 +160,7 @@ export function Figures({ page, stats }: { page: PageContext; stats: Stats }): J
   );
 }
 
-/** Who answered how much: one bar for each upstream. */
+/** How many requests each upstream answered, as bars. */
 export function UpstreamShare({ page, stats }: { page: PageContext; stats: Stats }): JSX.Element {
   const { m, format } = page;
   const answered = stats.upstreams.reduce((sum, { requests }) => sum + requests, 0);

@@ -13,11 +13,11 @@ export interface DiffRow {
   readonly isSame: boolean;
 }
 
-/** More lines than anybody compares by eye. */
+/** More lines than anyone compares by eye. */
 const MOST_ROWS = 2_000;
 const LONGEST_LINE = 20_000;
 
-/** Puts what was added beside what was removed right before it. */
+/** Pairs added lines with the removed lines right before them. */
 export function diffRows(diff: ReplayResult["diff"]): DiffRow[] {
   const rows: DiffRow[] = [];
   let removed: string[] = [];

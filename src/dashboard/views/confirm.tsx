@@ -1,5 +1,5 @@
 /**
- * Asks before something is taken away: a page of its own, so that it works without JavaScript.
+ * Asks before something is removed, on a page of its own, so that it works without JavaScript.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout, type ViewName } from "../components/layout.tsx";
@@ -11,9 +11,9 @@ export interface ConfirmProps {
   readonly current: ViewName;
   readonly title: string;
   readonly text: string;
-  /** A reason to think twice. */
+  /** A consequence to consider. */
   readonly warning?: string | null;
-  /** Where the form is sent, and what it says. */
+  /** Where the form is sent, and its fields. */
   readonly action: string;
   readonly fields?: Readonly<Record<string, string>>;
   readonly button: string;

@@ -1,5 +1,5 @@
 /**
- * What is shown where there is nothing to show.
+ * The error page.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";

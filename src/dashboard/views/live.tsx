@@ -1,5 +1,5 @@
 /**
- * What happens right now: requests under way, one reply as it arrives, and what has just finished.
+ * Live traffic: requests in flight, one reply as it arrives, and requests that have just finished.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LiveRequest, RecordSummary } from "../../control/service.ts";
@@ -80,7 +80,7 @@ function Finished(
   );
 }
 
-/** One for each way to end: the script only fills in what differs. */
+/** One template for each way to end: the script only fills in the rest. */
 function FinishedShapes({ page }: { page: PageContext }): JSX.Element {
   const outcomes = Object.entries(page.m.outcomes);
   return (

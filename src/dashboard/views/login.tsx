@@ -1,5 +1,5 @@
 /**
- * The login page: one field, and where its value is found.
+ * The login page: one field, and where to find its value.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LoginView } from "../../http/admin/auth.ts";

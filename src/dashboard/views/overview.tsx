@@ -1,5 +1,5 @@
 /**
- * The overview: is it healthy, what is being asked, what went wrong, at a glance.
+ * The overview: health, traffic and errors at a glance.
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
@@ -17,7 +17,7 @@ export interface OverviewProps {
   readonly live: readonly LiveRequest[];
 }
 
-/** How often the figures are fetched again, by what changes in them. */
+/** How often the figures are fetched again, by time range. */
 const REFRESH: Readonly<Record<StatsRange, string>> = {
   "15m": "every 10s",
   "24h": "every 60s",
@@ -75,7 +75,7 @@ function RangeChoice({ page: { m }, current }: { page: PageContext; current: Sta
   );
 }
 
-/** Above this share of failures something is wrong, whatever the upstreams' states say. */
+/** Above this error rate something is wrong, even when all upstreams are healthy. */
 const TOO_MANY_ERRORS = 0.05;
 
 function Verdict({ page, stats, upstreams }: Omit<OverviewProps, "live">): JSX.Element {
@@ -143,7 +143,7 @@ function Tiles({ page, stats, inFlight }: {
   );
 }
 
-/** In the unit in which the number is no tiny fraction. */
+/** In the smallest unit of time in which the rate is not a tiny fraction. */
 function rateText({ m, format }: PageContext, perSecond: number): string {
   if (perSecond >= 0.1) return m.perSecond(format.rate(perSecond));
   return perSecond * 60 >= 0.1
@@ -155,7 +155,7 @@ function Tile({ label, value, isBad, slot, children }: {
   label: string;
   value: string;
   isBad?: boolean;
-  /** Kept current by the script. */
+  /** Kept up to date by the script. */
   slot?: string;
   children: Child;
 }): JSX.Element {

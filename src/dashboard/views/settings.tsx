@@ -1,5 +1,5 @@
 /**
- * The settings of the running server, to be read only.
+ * The settings of the running server, read-only.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { AdminService } from "../../control/service.ts";

@@ -10,10 +10,10 @@ import type { PageContext } from "../page_context.ts";
 export interface TokensProps {
   readonly page: PageContext;
   readonly tokens: readonly TokenView[];
-  /** The one that was just made. */
+  /** The token that was just made. */
   readonly made: { readonly name: string; readonly secret: string } | null;
   readonly problem: string | null;
-  /** What was typed, when it was refused. */
+  /** The rejected input, to be shown again. */
   readonly name: string;
 }
 
@@ -27,55 +27,8 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
           <p class="muted">{m.tokensIntro}</p>
         </div>
       </div>
-      {made === null ? null : (
-        <section class="card made" role="status">
-          <h2>
-            <Recorded text={m.tokenMade(made.name)} />
-          </h2>
-          <p>{m.tokenOnce}</p>
-          <div class="secret">
-            <code id="secret">{made.secret}</code>
-            <CopyButton page={page} target="#secret" />
-          </div>
-        </section>
-      )}
-      {tokens.length === 0 ? <Empty title={m.tokensEmpty} /> : (
-        <table class="plain card">
-          <thead>
-            <tr>
-              <th scope="col">{m.tokenName}</th>
-              <th scope="col">{m.tokenMasked}</th>
-              <th scope="col">
-                <span class="visually-hidden">{m.revoke}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {tokens.map((token) => (
-              <tr>
-                <th scope="row">
-                  <Recorded text={token.name} />
-                </th>
-                <td class="mono muted">
-                  <Recorded text={token.token} />
-                </td>
-                <td class="actions">
-                  <a
-                    class="button button-small"
-                    href={`/admin/tokens/revoke?name=${encodeURIComponent(token.name)}`}
-                  >
-                    {m.revoke}
-                    <span class="visually-hidden">
-                      {" "}
-                      <Recorded text={token.name} />
-                    </span>
-                  </a>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      {made === null ? null : <MadeToken page={page} made={made} />}
+      {tokens.length === 0 ? <Empty title={m.tokensEmpty} /> : <TokenTable page={page} tokens={tokens} />}
       <section class="card" aria-labelledby="make-title">
         <h2 id="make-title">{m.tokenMake}</h2>
         <form method="post" action="/admin/tokens" class="line-form">
@@ -93,5 +46,65 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
         </form>
       </section>
     </Layout>
+  );
+}
+
+/** Shows the secret; this happens only once. */
+function MadeToken({ page, made }: {
+  page: PageContext;
+  made: NonNullable<TokensProps["made"]>;
+}): JSX.Element {
+  const { m } = page;
+  return (
+    <section class="card made" role="status">
+      <h2>
+        <Recorded text={m.tokenMade(made.name)} />
+      </h2>
+      <p>{m.tokenOnce}</p>
+      <div class="secret">
+        <code id="secret">{made.secret}</code>
+        <CopyButton page={page} target="#secret" />
+      </div>
+    </section>
+  );
+}
+
+function TokenTable({ page: { m }, tokens }: Pick<TokensProps, "page" | "tokens">): JSX.Element {
+  return (
+    <table class="plain card">
+      <thead>
+        <tr>
+          <th scope="col">{m.tokenName}</th>
+          <th scope="col">{m.tokenMasked}</th>
+          <th scope="col">
+            <span class="visually-hidden">{m.revoke}</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {tokens.map((token) => (
+          <tr>
+            <th scope="row">
+              <Recorded text={token.name} />
+            </th>
+            <td class="mono muted">
+              <Recorded text={token.token} />
+            </td>
+            <td class="actions">
+              <a
+                class="button button-small"
+                href={`/admin/tokens/revoke?name=${encodeURIComponent(token.name)}`}
+              >
+                {m.revoke}
+                <span class="visually-hidden">
+                  {" "}
+                  <Recorded text={token.name} />
+                </span>
+              </a>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }

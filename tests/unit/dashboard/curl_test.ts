@@ -4,7 +4,7 @@ import { record } from "./fake_service.ts";
 
 const ORIGIN = "http://127.0.0.1:8888";
 
-/** What a shell makes of the command: its arguments. */
+/** The arguments of the command as a shell parses them. */
 async function argumentsOf(command: string): Promise<string[]> {
   const script = `curl() { printf '%s\\0' "$@"; }\n${command}`;
   const { stdout, success } = await new Deno.Command("sh", {
@@ -15,7 +15,7 @@ async function argumentsOf(command: string): Promise<string[]> {
   return new TextDecoder().decode(stdout).split("\0").slice(0, -1);
 }
 
-Deno.test("curlCommand() survives a shell, whatever the body says", async () => {
+Deno.test("curlCommand() quotes any body for a shell", async () => {
   const content = 'it\'s $HOME `id` $(id) \\n "quoted" \u202Eright to left\u0007 !! \u{E0001} 你好';
   const body = JSON.stringify({ messages: [{ role: "user", content }] });
   const curl = curlCommand(record(1, { body }), ORIGIN);
@@ -43,7 +43,7 @@ Deno.test("curlCommand() reads a long body from a file, and knows other methods"
   ]);
 });
 
-Deno.test("curlCommand() gives nothing for a request that was only described, or has no path of the API", () => {
+Deno.test("curlCommand() gives null for a described request and for a path outside the API", () => {
   const description = '{"content_type":"image/png","bytes":12345}';
   assert.equal(curlCommand(record(1, { body: description, isTruncated: true }), ORIGIN), null);
   assert.equal(curlCommand(record(1, { path: "/v1/x'; rm -rf ~" }), ORIGIN), null);

@@ -1,5 +1,5 @@
 /**
- * An admin service without a server: what it shows is given, what it is asked to do is remembered.
+ * A fake admin service: returns given data and records the calls.
  */
 import { Hono } from "hono";
 import type { AdminEnv } from "../../../src/http/admin/auth.ts";
@@ -18,7 +18,7 @@ import type {
   UpstreamTest,
   UpstreamView,
 } from "../../../src/control/service.ts";
-import { dashboardPage } from "../../../src/dashboard/routes.tsx";
+import { dashboardPage } from "../../../src/dashboard/routes/page.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
 
 export const NOW = Date.UTC(2026, 10, 26, 12, 0, 0);
@@ -28,7 +28,7 @@ export interface FakeState {
   readonly tokens?: readonly TokenView[];
   /** Newest first. */
   readonly records?: readonly StoredRecord[];
-  /** Instead of a page of the records. */
+  /** Replaces the page made from `records`. */
   readonly recordPage?: RecordPage;
   readonly attempts?: RecordDetail["attempts"];
   readonly hit?: RecordSummary["hit"];
@@ -37,11 +37,11 @@ export interface FakeState {
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
   readonly settings?: ReturnType<AdminService["settings"]>;
-  /** Thrown by everything that changes something. */
+  /** Thrown by every operation that changes something. */
   readonly refusal?: Error;
 }
 
-/** What was called, with its arguments. */
+/** A call with its arguments. */
 export type Call = readonly [name: string, ...args: unknown[]];
 
 export class FakeService implements AdminService {
@@ -98,7 +98,7 @@ export class FakeService implements AdminService {
   }
 }
 
-/** The page's routes as they are mounted, behind a login that everybody has. */
+/** The page's routes, mounted behind a login that always succeeds. */
 export function mounted(service: AdminService): Hono<AdminEnv> {
   const page: AdminPage = dashboardPage({ service, now: () => NOW });
   const app = new Hono<AdminEnv>();
@@ -180,7 +180,7 @@ export function quietStats(range: StatsRange): Stats {
   return statsOf(range, () => ({}));
 }
 
-/** The points of a range, each with what the function says of it. */
+/** The points of a range, each with the values that the function returns. */
 export function statsOf(range: StatsRange, pointOf: (index: number) => Partial<StatsPoint>): Stats {
   const [count, stepMs] = { "15m": [60, 15_000], "24h": [144, 600_000], "30d": [180, 14_400_000] }[range] as [
     number,

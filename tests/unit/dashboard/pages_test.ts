@@ -18,7 +18,7 @@ interface Asked {
   readonly calls: readonly Call[];
 }
 
-/** One request to a page with this behind it. */
+/** One request to the page with this state behind it. */
 async function ask(state: FakeState, path: string, init: RequestInit = {}): Promise<Asked> {
   const service = new FakeService(state);
   const headers = new Headers(init.headers);
@@ -161,7 +161,8 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
       const where = `${language} ${path}`;
       assert.ok(text.length > 100, where);
       assert.ok(!text.includes("<script>alert"), where);
-      // Between tags nothing reorders or colours; a field's value is what was typed, and a browser's to draw.
+      // Text between tags must not reorder or colour; the value of an input is raw, because browsers render
+      // it safely.
       const shown = text.replace(/<textarea[^]*?<\/textarea>|<[^>]*>/g, "");
       assert.ok(!/(?!\n)[\p{Cc}\u202A-\u202E\u2066-\u2069]/u.test(shown), where);
     }
@@ -195,7 +196,7 @@ Deno.test("nothing in a page is inline, so that the strictest policy holds", asy
   }
 });
 
-Deno.test("an asset has a strong etag of its content, and is kept for good", async () => {
+Deno.test("an asset has a strong etag of its content, and is cached forever", async () => {
   const { text } = await ask({}, "");
   const path = /href="\/admin(\/assets\/page-\w+\.css)"/.exec(text)?.[1] ?? "";
   const asset = await ask({}, path);
@@ -254,7 +255,7 @@ Deno.test("the list asks for one page, and links to the next", async () => {
   assert.match(second.text, /data-record="70"/);
 });
 
-Deno.test("a page that found nothing yet leads on to older ones", async () => {
+Deno.test("a page without matches links to older records", async () => {
   const { text } = await ask({ recordPage: { records: [], nextBeforeId: 4_000 } }, "/records?q=rare");
   assert.match(text, /href="\/admin\/records\?q=rare&amp;before=4000"/);
   assert.ok(!text.includes("No record matches"));
@@ -316,7 +317,7 @@ for (const [api, body, texts] of BODIES) {
   });
 }
 
-Deno.test("a request that is no conversation is shown as it was recorded", async () => {
+Deno.test("a request that is not a conversation is shown as recorded", async () => {
   const { text } = await ask({ records: [record(1, { body: "not <json>" })] }, "/records/1");
   assert.match(text, /not &lt;json&gt;/);
 });
@@ -331,7 +332,7 @@ Deno.test("a record is found by its number and by its request id; else the page 
   assert.equal((await ask({ records }, "/nowhere")).status, 404);
 });
 
-Deno.test("the page's actions ask the service, and say what they did", async () => {
+Deno.test("the page's actions call the service, and report the result", async () => {
   const state = {
     upstreams: [upstream(1), upstream(2)],
     records: [record(5)],
@@ -368,7 +369,7 @@ Deno.test("the page's actions ask the service, and say what they did", async () 
   assert.match(made.text, /sk-fresh-secret/);
 });
 
-Deno.test("a refusal is shown where it was asked for, with what was typed", async () => {
+Deno.test("a refusal is shown in the form, with the input", async () => {
   const state = {
     upstreams: [upstream(1)],
     records: [record(5)],
@@ -396,7 +397,7 @@ Deno.test("a refusal is shown where it was asked for, with what was typed", asyn
   }
 });
 
-Deno.test("what is no refusal is not hidden", async () => {
+Deno.test("other errors are not hidden", async () => {
   const state = { upstreams: [upstream(1)], refusal: new TypeError("a bug") };
   assert.equal((await ask(state, "/upstreams/1/remove", form({}))).status, 500);
 });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { en } from "../../../src/dashboard/messages.ts";
+import { en } from "../../../src/dashboard/messages/en.ts";
 import { readQuery, recordsPath } from "../../../src/dashboard/record_query.ts";
 import { NOW } from "./fake_service.ts";
 
 const read = (query: string) => readQuery(new URLSearchParams(query), { m: en, nowMs: NOW });
 
-Deno.test("readQuery() makes a filter of what the address says", () => {
+Deno.test("readQuery() makes a filter from the URL", () => {
   const { filter, problems } = read(
     "q=two+words&model=gpt*&upstream=3&status=4xx&outcome=client_gone&client=bot&since=24h&until=2026-11-26T10:00Z",
   );
@@ -22,11 +22,11 @@ Deno.test("readQuery() makes a filter of what the address says", () => {
   });
 });
 
-Deno.test("readQuery() has no condition for what is empty or unknown", () => {
+Deno.test("readQuery() ignores empty and unknown values", () => {
   assert.deepEqual(read("q=++&model=&upstream=x&outcome=great&status=").filter, {});
 });
 
-Deno.test("readQuery() says what is no time and no status, and filters by the rest", () => {
+Deno.test("readQuery() reports invalid times and statuses, and filters by the rest", () => {
   const { filter, problems, query } = read("since=soon&status=4000&model=o3");
   assert.deepEqual(filter, { model: "o3" });
   assert.equal(problems.length, 2);
@@ -34,7 +34,7 @@ Deno.test("readQuery() says what is no time and no status, and filters by the re
   assert.equal(query.since, "soon");
 });
 
-Deno.test("recordsPath() leads back to the same filter, without what is empty", () => {
+Deno.test("recordsPath() leads back to the same filter, without empty parameters", () => {
   const { query } = read("q=a%26b&status=5&before=12");
   assert.equal(recordsPath(query), "/admin/records?q=a%26b&status=5");
   assert.equal(recordsPath(query, { q: "", before: "7" }), "/admin/records?status=5&before=7");

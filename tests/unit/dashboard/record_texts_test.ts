@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beginning, findText, inParts } from "../../../src/dashboard/record_texts.ts";
 import { record } from "./fake_service.ts";
 
-Deno.test("inParts() loses nothing, cuts at line ends where it can, and never within a character", () => {
+Deno.test("inParts() loses nothing, cuts at line ends if possible, and never within a character", () => {
   for (
     const text of [
       "",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { diffRows } from "../../../src/dashboard/components/reply_diff.tsx";
 
-Deno.test("diffRows() puts new lines beside the old ones that they replace", () => {
+Deno.test("diffRows() puts new lines next to the old ones that they replace", () => {
   assert.deepEqual(
     diffRows([
       { type: "same", text: "a\nb" },

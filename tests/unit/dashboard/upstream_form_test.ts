@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { en } from "../../../src/dashboard/messages.ts";
+import { en } from "../../../src/dashboard/messages/en.ts";
 import { EMPTY_FORM, formOf, readForm, toInput } from "../../../src/dashboard/upstream_form.ts";
 import { upstream } from "./fake_service.ts";
 
-Deno.test("an upstream that is only looked at comes out of its form as it went in", () => {
+Deno.test("an unchanged form gives back the upstream unchanged", () => {
   const before = upstream(1, {
     name: "azure",
     timeoutSeconds: 2.5,
@@ -27,7 +27,7 @@ Deno.test("an upstream that is only looked at comes out of its form as it went i
   });
 });
 
-Deno.test("the key is never filled in, and stays as it is when it is left empty", () => {
+Deno.test("the key is never filled in, and an empty field keeps it", () => {
   assert.equal(formOf(upstream(1)).key, "");
   assert.ok(!("key" in toInput({ ...EMPTY_FORM, endpoint: "https://a.example/v1" }, en)));
   assert.deepEqual({ ...toInput({ ...EMPTY_FORM, key: "sk-1" }, en) }, {
@@ -43,7 +43,7 @@ Deno.test("the key is never filled in, and stays as it is when it is left empty"
   });
 });
 
-Deno.test("what cannot be understood is named", () => {
+Deno.test("invalid values are named", () => {
   for (
     const [changes, message] of [
       [{ modelMap: "gpt-4o=\n" }, /"gpt-4o=" names no two models/],
@@ -59,6 +59,6 @@ Deno.test("what cannot be understood is named", () => {
   }
 });
 
-Deno.test("fields of a foreign kind are empty", () => {
+Deno.test("fields of other types are empty", () => {
   assert.deepEqual(readForm({ endpoint: new File([], "x"), name: ["a"], key: 1 }), EMPTY_FORM);
 });

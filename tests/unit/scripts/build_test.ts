@@ -4,7 +4,7 @@ import { systemTrust } from "../../../scripts/build.ts";
 const DEBIAN = "/etc/ssl/certs/ca-certificates.crt";
 const FEDORA = "/etc/pki/tls/certs/ca-bundle.crt";
 
-Deno.test("the build trusts the system's certificates, and leaves what somebody set", () => {
+Deno.test("the build trusts the system's certificates, and keeps variables that are set", () => {
   const cases: readonly [env: Record<string, string>, files: string[], expected: Record<string, string>][] = [
     [{}, [], { DENO_TLS_CA_STORE: "system,mozilla" }],
     [{}, [FEDORA], { DENO_TLS_CA_STORE: "system,mozilla", NODE_EXTRA_CA_CERTS: FEDORA }],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { patternsOf, problemOf, problemsOf } from "../../../scripts/check_regexes.ts";
 
-/** Patterns that once stood here, and took seconds on 60 KB. */
+/** Former patterns of this project, which took seconds on 60 KB. */
 const QUADRATIC: readonly RegExp[] = [
   /\s*;\s*/,
   /^content-type:\s*(.*?)\s*$/im,
@@ -30,11 +30,11 @@ for (const pattern of LINEAR) {
   Deno.test(`the check of patterns proves ${pattern}`, () => assert.equal(problemOf(pattern), null));
 }
 
-Deno.test("the check of patterns does not take trying for a proof", () => {
+Deno.test("the check of patterns does not accept fuzzing as a proof", () => {
   assert.match(problemOf(/(?<!a)a+$/) ?? "", /not proved linear/);
 });
 
-Deno.test("the check of patterns finds literals in every kind of file, and what is made while running", () => {
+Deno.test("the check of patterns finds literals in every kind of file, and patterns built at run time", () => {
   const text = (pattern: string) =>
     `const a = 4 / 2 / 1;\nconst b = c.replace(${pattern}, "/x/"); // no /pattern/\n`;
   for (const path of ["src/a.ts", "src/a.tsx", "src/a.js"]) {
@@ -46,7 +46,7 @@ Deno.test("the check of patterns finds literals in every kind of file, and what 
   }
 });
 
-Deno.test("the check of patterns wants a reason for what it cannot prove, and no reason that is left over", () => {
+Deno.test("the check of patterns requires a reason for each unproved pattern, and no unused reason", () => {
   const check = () => "is bad";
   const patterns = patternsOf("src/a.ts", "const a = [/x/, new RegExp(y)];");
   assert.deepEqual(problemsOf(patterns, { exceptions: {}, check }), [

@@ -1,6 +1,5 @@
 /**
- * What `scripts/deploy` holds for running it for months: each file against the tool that reads it, and against
- * the program that it speaks of.
+ * The files of `scripts/deploy`: each is checked by the tool that reads it, and against the program.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -13,7 +12,7 @@ import { record } from "../observe/fixtures.ts";
 const root = new URL("../../../", import.meta.url).pathname;
 const deploy = `${root}scripts/deploy/`;
 const PROGRAM = "/usr/local/bin/openai-api-route";
-/** Where the project is built, a missing tool is a failure. */
+/** In CI, a missing tool is a failure. */
 const isBuilding = Deno.env.get("CI") === "true";
 
 const read = (name: string): string => Deno.readTextFileSync(deploy + name);
@@ -72,7 +71,7 @@ function parseUnit(text: string): Map<string, string[]> {
   return settings;
 }
 
-Deno.test("the unit keeps its database, gives requests time to end, and lets V8 compile", async () => {
+Deno.test("the unit keeps its database, gives requests time to finish, and lets V8 compile", async () => {
   const unit = parseUnit(read("openai-api-route.service"));
   const get = (name: string) => unit.get(name) ?? [];
   assert.deepEqual(get("Service.ExecStart"), [`${PROGRAM} serve`]);
@@ -97,10 +96,10 @@ Deno.test("the unit keeps its database, gives requests time to end, and lets V8 
 });
 
 Deno.test({
-  name: "systemd-analyze verifies the unit and finds it well confined",
+  name: "systemd-analyze verifies the unit and its sandboxing",
   ignore: !hasTool("systemd-analyze") && !isBuilding,
   fn: async () => {
-    // The executable need not be installed where this runs.
+    // The executable need not be installed on this machine.
     const text = read("openai-api-route.service").replaceAll(PROGRAM, "/bin/true");
     await withFiles({ "openai-api-route.service": text }, (directory) => {
       const unit = `${directory}/openai-api-route.service`;
@@ -114,7 +113,7 @@ Deno.test({
 interface Instruction {
   readonly name: string;
   readonly flags: readonly string[];
-  /** What follows the flags. */
+  /** The arguments after the flags. */
   readonly rest: string;
 }
 
@@ -130,7 +129,7 @@ function parseDockerfile(text: string): Instruction[] {
   });
 }
 
-Deno.test("the Dockerfile copies what the build makes, and runs it without root or a shell", async () => {
+Deno.test("the Dockerfile copies the built executable, and runs it without root or a shell", async () => {
   const instructions = parseDockerfile(read("Dockerfile"));
   const all = (name: string) => instructions.filter((each) => each.name === name);
   const one = (name: string): Instruction => {
@@ -163,7 +162,7 @@ Deno.test("the Dockerfile copies what the build makes, and runs it without root 
   const [, check = ""] = /^CMD (.+)$/.exec(one("HEALTHCHECK").rest) ?? [];
   assert.deepEqual(JSON.parse(check), [PROGRAM, "health"]);
   assert.match(await helpOf(), /^ {2}health /m);
-  // A retry must not begin before the one before it has ended.
+  // A retry must not begin before the previous one has ended.
   const seconds = (name: string) =>
     Number(
       one("HEALTHCHECK").flags.map((flag) => new RegExp(`^--${name}=(\\d+)s$`).exec(flag)?.[1]).find(Boolean),
@@ -171,7 +170,7 @@ Deno.test("the Dockerfile copies what the build makes, and runs it without root 
   assert.ok(seconds("timeout") < seconds("interval"));
 });
 
-/** Label names of each sample in a real render after one of everything. */
+/** Label names of each sample, from a real exposition after one event of each kind. */
 async function renderedLabels(): Promise<Map<string, Set<string>>> {
   const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 1 });
   const usage = { inputTokens: 1, outputTokens: 1, cachedTokens: 1, reasoningTokens: 1 };
@@ -211,7 +210,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
 /** Prometheus adds these to every sample. */
 const SCRAPE_LABELS = ["job", "instance"];
 
-/** What a query names: metrics with the labels that select among them, and the labels that it groups by. */
+/** The names in a query: metrics with their selecting labels, and the labels to group by. */
 function namesIn(query: string): { metrics: [name: string, labels: string[]][]; groups: string[] } {
   const bare = query.replace(/"(?:[^"\\]|\\.)*"/g, '""');
   const groups: string[] = [];
@@ -231,7 +230,7 @@ function namesIn(query: string): { metrics: [name: string, labels: string[]][]; 
   return { metrics, groups };
 }
 
-/** Whether a place is between braces or brackets: a label, a range. */
+/** Whether a position is between braces or brackets: a label or a range. */
 function isInside(query: string, place: number): boolean {
   const before = query.slice(0, place);
   const count = (pattern: RegExp) => before.match(pattern)?.length ?? 0;
@@ -263,7 +262,7 @@ Deno.test("namesIn() finds metrics, selected labels and groups", () => {
   );
 });
 
-/** Each alert's expression; in this file every one is on a line of its own. */
+/** Each alert's expression; in this file each is on its own line. */
 function alertQueries(): string[] {
   const text = read("alerts.yml");
   const queries = [...text.matchAll(/^ {8}expr: (.+)$/gm)].map(([, query = ""]) => query);
@@ -289,7 +288,7 @@ Deno.test({
 
 const INSTANCE = 'job="openai-api-route",instance="r:8888"';
 
-/** Series over 40 minutes, the alert that they must raise, and when; promtool's notation. */
+/** Series over 40 minutes, the alert that they must raise, and when, in promtool's notation. */
 const SITUATIONS:
   readonly (readonly [alert: string, at: string, series: Readonly<Record<string, string>>])[] = [
     ["OpenAiApiRouteDown", "5m", { [`up{${INSTANCE}}`]: "1 1 0x40" }],
@@ -310,7 +309,7 @@ const SITUATIONS:
       [`openai_api_route_requests_total{${INSTANCE},status="200",outcome="complete"}`]: "0+10x40",
       [`openai_api_route_requests_total{${INSTANCE},status="200",outcome="upstream_cut"}`]: "0+2x40",
     }],
-    // One record is lost, once, and the series did not exist before.
+    // One record is lost once, and the series did not exist before.
     ["OpenAiApiRouteRecordsDropped", "15m", {
       [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "_x11 1x28",
     }],
@@ -331,7 +330,7 @@ const SITUATIONS:
     }],
   ];
 
-/** All is well: traffic, and no trouble. */
+/** Normal operation: traffic without problems. */
 const QUIET: Readonly<Record<string, string>> = {
   [`up{${INSTANCE}}`]: "1x200",
   [`process_start_time_seconds{${INSTANCE}}`]: "1x200",
@@ -347,14 +346,14 @@ const QUIET: Readonly<Record<string, string>> = {
 };
 
 Deno.test({
-  name: "each alert is raised by its trouble, and none when all is well",
+  name: "each alert fires for its problem, and none in normal operation",
   ignore: !hasTool("promtool") && !isBuilding,
   fn: async () => {
     const names = [...read("alerts.yml").matchAll(/- alert: (\w+)/g)].map(([, name = ""]) => name);
     assert.deepEqual(SITUATIONS.map(([alert]) => alert).toSorted(), names.toSorted());
     const inputOf = (series: Readonly<Record<string, string>>) =>
       Object.entries(series).map(([name, values]) => ({ series: name, values }));
-    // An expression says whether an alert fires; its texts and values are not the point here.
+    // Only the expressions are tested, not the texts and values.
     const count = (alert: string, value: number) => ({
       expr: `count(ALERTS{alertname="${alert}",alertstate="firing"}) or vector(0)`,
       exp_samples: [{ labels: "{}", value }],
@@ -456,7 +455,7 @@ Deno.test({
         expr: expr.replaceAll("$__rate_interval", "1m"),
       }))
     );
-    // Each in a group of its own: promtool refuses equal rules in one.
+    // Each in its own group: promtool refuses equal rules in one.
     const groups = rules.map((rule, at) => ({ name: `g${at}`, rules: [rule] }));
     await withFiles({ "rules.yml": JSON.stringify({ groups }) }, (directory) => {
       demandSuccess("promtool", ["check", "rules", "--lint=none", `${directory}/rules.yml`]);

@@ -30,7 +30,7 @@ Deno.test("medians() takes each figure over the rounds that have it", () => {
   assert.deepEqual(medians([{ a: 1, b: 5 }, { a: 3 }, { a: 2 }]), { a: 2, b: 5 });
 });
 
-Deno.test("contenders take turns, and another one begins each round", async () => {
+Deno.test("contenders alternate, and each round begins with a different one", async () => {
   assert.deepEqual(rotated(["a", "b", "c"], 4), ["b", "c", "a"]);
   const order: string[] = [];
   const measured = await alternate(["a", "b"], 2, (name, round) => {
@@ -41,7 +41,7 @@ Deno.test("contenders take turns, and another one begins each round", async () =
   assert.deepEqual(measured.get("a"), [{ round: 0 }, { round: 1 }]);
 });
 
-Deno.test("a run that others disturbed is repeated once, and the less disturbed one counts", async () => {
+Deno.test("a disturbed run is repeated once, and the less disturbed one counts", async () => {
   const runs = (...cores: number[]) => {
     const left = [...cores];
     return (): Promise<Figures> =>
@@ -53,7 +53,7 @@ Deno.test("a run that others disturbed is repeated once, and the less disturbed 
   assert.deepEqual(await undisturbed(runs(0.9, 1.5)), { otherCores: 0.9 });
 });
 
-Deno.test("CPU time and memory are read from what the kernel says", () => {
+Deno.test("CPU time and memory are read from /proc", () => {
   const stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 500 0 0 0 123 45 7 8 20 0 11 0 1000 99 88";
   assert.equal(cpuMsOf(stat), 1_680);
   assert.equal(busyMsOf("cpu  10 20 30 4000 50 6 7 8 0 0\ncpu0 1 2 3 4 5 6 7 8 0 0\n"), 810);

@@ -34,7 +34,7 @@ function plainResult(contender: ContenderName, ...perS: number[]): Result {
   return { scenario: "plain", variant: "64 connections", contender, rounds };
 }
 
-Deno.test("a scenario's table shows medians, and ours in relation to each other contender", () => {
+Deno.test("a scenario's table shows medians, and ratios to each other contender", () => {
   const results = [plainResult("relay", 100, 300, 200), plainResult("ours", 150, 160, 10)];
   const text = scenarioTable(LAYOUT, [...results, { ...plainResult("nginx", 9), scenario: "other" }]);
   assert.deepEqual(text.split("\n").map((line) => line.trim().split(/\s{2,}/)), [

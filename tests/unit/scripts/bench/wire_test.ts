@@ -54,7 +54,7 @@ Deno.test("MessageReader refuses what is not a message", () => {
   );
 });
 
-Deno.test("payloads have exactly the size that was asked for, and are what clients and upstreams say", () => {
+Deno.test("payloads have exactly the requested size, and are valid requests and replies", () => {
   const request = requestBody({ bytes: 1_024, isStream: true, maxTokens: 7 });
   assert.equal(encoder.encode(request).length, 1_024);
   const { stream, max_tokens } = JSON.parse(request);
@@ -76,7 +76,7 @@ Deno.test("a request and a chunked stream survive the wire", () => {
   assert.equal(readInParts(whole, 11).body, events.join(""));
 });
 
-Deno.test("an event tells when it was sent, and a changed or missing one is noticed", () => {
+Deno.test("an event contains its send time, and a changed or missing one is detected", () => {
   const event = EVENT_TEMPLATE.slice();
   const beforeUs = nowUs();
   stampEvent(event, 0, 123);

@@ -1,10 +1,10 @@
 /**
- * A conversation as one reads it: who said what, reasoning folded, tool calls with their arguments.
+ * A conversation for reading: the role of each turn, reasoning folded, tool calls with their arguments.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Piece, Turn } from "../../control/conversation.ts";
 import type { StoredRecord } from "../../store/store.ts";
-import type { Messages } from "../messages.ts";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { pieceKey, pieceText, replyPieces } from "../record_texts.ts";
 import { CutText } from "./cut_text.tsx";
@@ -18,22 +18,22 @@ interface TurnsProps {
   readonly wholeKey: string | null;
 }
 
-/** Longer conversations are folded between their beginning and their end. */
+/** The middle of longer conversations is folded. */
 const FOLDED_FROM = 40;
 const SHOWN_FIRST = 3;
 const SHOWN_LAST = 20;
 
 const SYSTEM_LIMIT = 1_200;
 const TEXT_LIMIT = 8_000;
-/** When there are many. */
+/** In a long conversation. */
 const SHORT_LIMIT = 2_000;
 
-/** It is folded, and its texts are cut shorter. */
+/** Whether its middle is folded and its texts are cut shorter. */
 export function isLong(turns: readonly Turn[]): boolean {
   return turns.length >= FOLDED_FROM;
 }
 
-/** Which turns are folded away: from, to (excluded); null for none. */
+/** The folded turns, `to` excluded; null when none is folded. */
 export function foldedTurns(count: number): readonly [from: number, to: number] | null {
   return count < FOLDED_FROM ? null : [SHOWN_FIRST, count - SHOWN_LAST];
 }

@@ -1,7 +1,7 @@
 /**
  * Every text of the page in Chinese (simplified).
  */
-import type { Messages } from "./messages.ts";
+import type { Messages } from "./en.ts";
 
 export const zh: Messages = {
   language: "zh-Hans",

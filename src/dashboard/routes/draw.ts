@@ -1,10 +1,10 @@
 /**
- * How every route of the page answers.
+ * How every route of the page responds.
  */
 import type { Context } from "hono";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import type { AdminService } from "../control/service.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import type { AdminService } from "../../control/service.ts";
 
 /** What the routes share. */
 export interface ViewDeps {
@@ -12,7 +12,7 @@ export interface ViewDeps {
   readonly now: () => number;
 }
 
-/** Answers with a whole document; its status is the context's. */
+/** Responds with a whole document and the status set on the context. */
 export function draw(c: Context<AdminEnv>, view: JSX.Element): Response | Promise<Response> {
   return c.html(`<!doctype html>${view}`);
 }

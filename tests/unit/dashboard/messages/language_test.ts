@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { chooseLanguage } from "../../../src/dashboard/language.ts";
-import { en } from "../../../src/dashboard/messages.ts";
-import { zh } from "../../../src/dashboard/messages_zh.ts";
+import { chooseLanguage } from "../../../../src/dashboard/messages/language.ts";
+import { en } from "../../../../src/dashboard/messages/en.ts";
+import { zh } from "../../../../src/dashboard/messages/zh.ts";
 
 for (
   const [header, language] of [
@@ -23,11 +23,11 @@ for (
   });
 }
 
-Deno.test("no text of a language is empty, and both have the same ones", () => {
+Deno.test("no text of a language is empty, and both languages have the same texts", () => {
   assert.deepEqual(shape(zh), shape(en));
 });
 
-/** Names, and whether each is a text or makes one. */
+/** Names, and whether each is a text or a function. */
 function shape(messages: object): unknown {
   return Object.fromEntries(
     Object.entries(messages).map(([name, value]) => {
@@ -38,7 +38,7 @@ function shape(messages: object): unknown {
   );
 }
 
-Deno.test("numbers are written as people of the language write them", () => {
+Deno.test("numbers are formatted by the rules of the language", () => {
   const { format } = chooseLanguage("en");
   const chinese = chooseLanguage("zh").format;
   assert.deepEqual([null, 999, 9_999, 12_345, 3_456_789].map(format.short), [

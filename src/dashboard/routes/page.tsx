@@ -1,26 +1,26 @@
 /**
  * The page: every view below `/admin`, drawn on the server.
  *
- * Owns which address shows what. Asks the service for everything, and knows nothing of login and guards.
+ * Owns which URL shows which view. Gets all data from the service; must not handle login or access checks.
  */
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
-import type { AdminPage } from "../http/admin/routes.ts";
-import type { AdminService, StatsRange } from "../control/service.ts";
-import { assetRoutes } from "./assets.ts";
-import type { ViewName } from "./components/layout.tsx";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
+import type { AdminPage } from "../../http/admin/routes.ts";
+import type { AdminService, StatsRange } from "../../control/service.ts";
+import { assetRoutes } from "../assets.ts";
+import type { ViewName } from "../components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
-import { pageContext } from "./page_context.ts";
-import { recordRoutes } from "./record_routes.tsx";
-import { tokenRoutes } from "./token_routes.tsx";
-import { upstreamRoutes } from "./upstream_routes.tsx";
-import { Failure } from "./views/failure.tsx";
-import { Live } from "./views/live.tsx";
-import { Login } from "./views/login.tsx";
-import { Overview } from "./views/overview.tsx";
-import { Settings } from "./views/settings.tsx";
+import { pageContext } from "../page_context.ts";
+import { recordRoutes } from "./records.tsx";
+import { tokenRoutes } from "./tokens.tsx";
+import { upstreamRoutes } from "./upstreams.tsx";
+import { Failure } from "../views/failure.tsx";
+import { Live } from "../views/live.tsx";
+import { Login } from "../views/login.tsx";
+import { Overview } from "../views/overview.tsx";
+import { Settings } from "../views/settings.tsx";
 
 export interface DashboardDeps {
   readonly service: AdminService;
@@ -72,7 +72,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   };
 }
 
-/** A person looks; programs and htmx get the error as JSON. */
+/** A browser navigates; programs and htmx get the error as JSON. */
 function wantsPage(c: Context<AdminEnv>): boolean {
   return !c.req.path.startsWith("/admin/api") && (c.req.header("accept") ?? "").includes("text/html");
 }

@@ -1,15 +1,15 @@
 /**
- * A refusal of the service as a text in the page that asked for it.
+ * An error of the service as a message on the page that caused it.
  */
 import type { Context } from "hono";
 import type { StatusCode } from "hono/utils/http-status";
-import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import { RouterError } from "../../core/errors.ts";
+import type { AdminEnv } from "../../http/admin/auth.ts";
 
 /**
- * What to show, with the status set on the context. htmx draws only successes, so it gets one: the text is in it.
+ * The message; sets the status on the context. htmx renders only successful responses, so it gets a 200.
  *
- * @throws what is no refusal
+ * @throws any other error unchanged
  */
 export function problemOf(c: Context<AdminEnv>, error: unknown): string {
   if (!(error instanceof RouterError)) throw error;

@@ -1,7 +1,7 @@
 /**
- * Every text of the page in English, and the type that another language must fill completely.
+ * Every text of the page in English, and the type that other languages must implement.
  *
- * Texts are plain; what is put into them is escaped where they are drawn.
+ * Texts are plain; values put into them are escaped when they are rendered.
  */
 const THIN = "\u2009";
 
@@ -51,9 +51,9 @@ export const en = {
     upstreams === 1 ? "The upstream is in order." : `All ${upstreams} upstreams are in order.`,
   degraded: "Answering, with failovers",
   degradedDetail: (down: number, upstreams: number) =>
-    `${down} of ${upstreams} upstreams ${down === 1 ? "is" : "are"} not well; the others answer.`,
+    `${down} of ${upstreams} upstreams ${down === 1 ? "is" : "are"} failing; the others answer.`,
   failing: "No upstream is well",
-  failingDetail: "Every request is still tried everywhere. Look at the errors below.",
+  failingDetail: "Every request is still tried on all of them. Look at the errors below.",
   errorsRising: "Many requests fail",
   errorsRisingDetail: (percent: string) => `${percent} of the requests in this range ended in an error.`,
   idle: "Ready",
@@ -235,7 +235,7 @@ export const en = {
 
   liveTitle: "Live",
   liveIntro: "Requests under way, and replies as they arrive.",
-  liveNeedsScript: "Without JavaScript this shows the state when the page was loaded.",
+  liveNeedsScript: "Without JavaScript, this shows the state at the time the page was loaded.",
   liveFinished: "Just finished",
   liveFinishedNone: "Nothing has finished yet.",
   liveReply: "Reply",
@@ -266,7 +266,7 @@ export const en = {
   fieldDeny: "Models denied",
   fieldGlobsHint: "Globs with commas, such as gpt-*, o3",
   fieldModelMap: "Model names",
-  fieldModelMapHint: "One a line, requested=sent",
+  fieldModelMapHint: "One per line: requested=sent",
   badModelMap: (line: string) => `"${line}" names no two models: write requested=sent.`,
   badNumber: (text: string) => `"${text}" is no number above 0.`,
   fieldAuthStyle: "Sends its key as",
@@ -331,5 +331,5 @@ type Widened<T> = T extends string ? string
   : T extends (...args: infer Args) => string ? (...args: Args) => string
   : { readonly [Key in keyof T]: Widened<T[Key]> };
 
-/** A language is complete, or does not compile. */
+/** An incomplete language does not compile. */
 export type Messages = Widened<typeof en>;

@@ -1,12 +1,12 @@
 /**
- * The form of one upstream that exists.
+ * The form of an existing upstream.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import { Layout } from "../components/layout.tsx";
-import { CsrfField, Recorded } from "../components/parts.tsx";
-import { UpstreamFields } from "../components/upstream_fields.tsx";
-import type { PageContext } from "../page_context.ts";
-import type { UpstreamForm } from "../upstream_form.ts";
+import { Layout } from "../../components/layout.tsx";
+import { CsrfField, Recorded } from "../../components/parts.tsx";
+import { UpstreamFields } from "./fields.tsx";
+import type { PageContext } from "../../page_context.ts";
+import type { UpstreamForm } from "../../upstream_form.ts";
 
 export function UpstreamEdit({ page, id, name, form, problem, isKeyRequired }: {
   page: PageContext;
@@ -14,7 +14,7 @@ export function UpstreamEdit({ page, id, name, form, problem, isKeyRequired }: {
   name: string;
   form: UpstreamForm;
   problem: string | null;
-  /** The key was left out, and is needed. */
+  /** The key was left empty but is required. */
   isKeyRequired: boolean;
 }): JSX.Element {
   const { m } = page;

@@ -1,15 +1,15 @@
 /**
- * Which language a browser wants, and how that language writes numbers.
+ * Chooses the page's language, and formats numbers in it.
  */
-import { en, type Messages } from "./messages.ts";
-import { zh } from "./messages_zh.ts";
+import { en, type Messages } from "./en.ts";
+import { zh } from "./zh.ts";
 
 export interface Language {
   readonly messages: Messages;
   readonly format: Formats;
 }
 
-/** Numbers as people read them. `null` is a dash. */
+/** Formats numbers for people; null becomes a dash. */
 export interface Formats {
   /** `12,345` */
   count(value: number | null): string;
@@ -30,10 +30,10 @@ const DASH = "–";
 const ENGLISH: Language = { messages: en, format: formatsOf("en", { minutes: " min ", seconds: " s" }) };
 const CHINESE: Language = { messages: zh, format: formatsOf("zh-Hans", { minutes: " 分 ", seconds: " 秒" }) };
 
-/** More of the header is not looked at. */
+/** The rest of a longer header is ignored. */
 const MAX_HEADER_LENGTH = 1024;
 
-/** The first of the browser's languages that the page has, by weight (RFC 9110, 12.5.4); English otherwise. */
+/** The supported language with the highest weight (RFC 9110 section 12.5.4); English otherwise. */
 export function chooseLanguage(acceptLanguage: string | undefined): Language {
   const wanted = (acceptLanguage ?? "").slice(0, MAX_HEADER_LENGTH).split(",", 20).map((part) => {
     const [tag = "", ...parameters] = part.toLowerCase().split(";").map((each) => each.trim());

@@ -1,0 +1,134 @@
+/**
+ * Everything about a record except its texts, as a description list.
+ */
+import type { Child } from "hono/jsx";
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { StoredRecord } from "../../../store/store.ts";
+import type { RecordDetail } from "../../../control/service.ts";
+import { Moment, Recorded } from "../../components/parts.tsx";
+import type { PageContext } from "../../page_context.ts";
+
+interface FactsProps {
+  readonly page: PageContext;
+  readonly record: StoredRecord;
+}
+
+export function Facts({ page, detail: { record, upstreamName } }: {
+  page: PageContext;
+  detail: RecordDetail;
+}): JSX.Element {
+  const { m } = page;
+  return (
+    <dl class="facts">
+      <RequestFacts page={page} record={record} />
+      <Fact label={m.factUpstream}>{upstreamName === null ? null : <Recorded text={upstreamName} />}</Fact>
+      <TimeFacts page={page} record={record} />
+      <TokenFacts page={page} record={record} />
+      <Fact label={m.factFinish}>
+        {record.finishReason === null ? null : <Recorded text={record.finishReason} />}
+      </Fact>
+      <Fact label={m.factSizes}>
+        {m.factSizesText(page.format.bytes(record.requestBytes), page.format.bytes(record.responseBytes))}
+      </Fact>
+      <ClientFacts page={page} record={record} />
+    </dl>
+  );
+}
+
+function RequestFacts({ page: { m }, record }: FactsProps): JSX.Element {
+  const isOtherModel = record.responseModel !== null && record.responseModel !== record.model;
+  return (
+    <>
+      <Fact label={m.factTime}>
+        <Moment atMs={record.createdAtMs} />
+      </Fact>
+      <Fact label={m.factRequest}>
+        <span class="mono">
+          <Recorded text={[record.method, record.path].filter(Boolean).join(" ")} />
+        </span>
+        {record.isStream ? <span class="muted">{m.factStream}</span> : null}
+      </Fact>
+      <Fact label={m.factModel}>
+        {record.model === null ? null : <Recorded text={record.model} />}
+        {isOtherModel
+          ? (
+            <span class="muted">
+              <Recorded text={m.factAnsweredAs(record.responseModel ?? "")} />
+            </span>
+          )
+          : null}
+      </Fact>
+    </>
+  );
+}
+
+function TimeFacts({ page: { m, format }, record }: FactsProps): JSX.Element {
+  return (
+    <>
+      <Fact label={m.factTook}>{format.duration(record.elapsedMs)}</Fact>
+      <Fact label={m.factFirstByte}>
+        {record.firstByteMs === null ? null : format.duration(record.firstByteMs)}
+      </Fact>
+      <Fact label={m.factFirstToken}>
+        {record.firstTokenMs === null ? null : format.duration(record.firstTokenMs)}
+      </Fact>
+    </>
+  );
+}
+
+function TokenFacts({ page: { m, format }, record: { usage } }: FactsProps): JSX.Element {
+  return (
+    <>
+      <Fact label={m.factTokensIn}>
+        {usage.inputTokens === null ? null : format.count(usage.inputTokens)}
+        {usage.cachedTokens
+          ? <span class="muted">{m.factCached(format.count(usage.cachedTokens))}</span>
+          : null}
+      </Fact>
+      <Fact label={m.factTokensOut}>
+        {usage.outputTokens === null ? null : format.count(usage.outputTokens)}
+        {usage.reasoningTokens
+          ? <span class="muted">{m.factReasoning(format.count(usage.reasoningTokens))}</span>
+          : null}
+      </Fact>
+    </>
+  );
+}
+
+function ClientFacts({ page: { m }, record }: FactsProps): JSX.Element {
+  return (
+    <>
+      <Fact label={m.factClient}>{record.client ? <Recorded text={record.client} /> : null}</Fact>
+      <Fact label={m.factAuthorization}>
+        {record.authorization
+          ? (
+            <span class="mono">
+              <Recorded text={record.authorization} />
+            </span>
+          )
+          : null}
+      </Fact>
+      <Fact label={m.factAddress}>{record.ip ? <Recorded text={record.ip} /> : null}</Fact>
+      <Fact label={m.factAgent}>{record.userAgent ? <Recorded text={record.userAgent} /> : null}</Fact>
+      <Fact label={m.factRequestId}>
+        {record.requestId === null ? null : (
+          <span class="mono">
+            <Recorded text={record.requestId} />
+          </span>
+        )}
+      </Fact>
+    </>
+  );
+}
+
+/** Renders nothing when the value is unknown. */
+function Fact({ label, children }: { label: string; children: Child }): JSX.Element | null {
+  const parts = [children].flat().filter((each) => each !== null && each !== undefined);
+  if (parts.length === 0) return null;
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

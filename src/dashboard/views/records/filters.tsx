@@ -1,0 +1,146 @@
+/**
+ * Searching and filtering the list: the form, and the active filters.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { TokenView } from "../../../control/service.ts";
+import { Icon } from "../../components/icons.tsx";
+import { type Choice, Field, outcomeText, Recorded, Select } from "../../components/parts.tsx";
+import { QUERY_NAMES, type QueryName, type RecordQuery, recordsPath } from "../../record_query.ts";
+import type { RecordsProps } from "./props.ts";
+
+export function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX.Element {
+  const { m } = page;
+  const { query } = read;
+  const hasMore = QUERY_NAMES.some((name) => name !== "q" && query[name] !== "");
+  return (
+    <form
+      class="filters"
+      method="get"
+      action="/admin/records"
+      role="search"
+      hx-get="/admin/records"
+      hx-target="#list"
+      hx-select="#list"
+      hx-swap="outerHTML"
+      hx-trigger="input changed delay:250ms from:#search, change from:find .more-filters, submit"
+      hx-sync="this:replace"
+    >
+      <div class="search">
+        <label for="search" class="visually-hidden">{m.searchLabel}</label>
+        <Icon name="search" />
+        <input
+          id="search"
+          type="search"
+          name="q"
+          value={query.q}
+          placeholder={m.searchPlaceholder}
+          autocomplete="off"
+          spellcheck={false}
+        />
+        <button type="submit" class="button button-main">{m.search}</button>
+      </div>
+      <details class="more-filters" open={hasMore}>
+        <summary>{m.filters}</summary>
+        <FilterFields page={page} query={query} upstreams={upstreams} tokens={tokens} />
+      </details>
+    </form>
+  );
+}
+
+/** The statuses that people look for; others can be typed into the URL. */
+const STATUSES = ["2", "4", "5", "400", "401", "403", "404", "429", "499", "500", "502", "503", "504"];
+
+function FilterFields(
+  { page: { m }, query, upstreams, tokens }: Pick<RecordsProps, "page" | "upstreams" | "tokens"> & {
+    query: RecordQuery;
+  },
+): JSX.Element {
+  const any: Choice = { value: "", text: m.any };
+  const statuses = [
+    ...STATUSES,
+    ...(query.status === "" || STATUSES.includes(query.status) ? [] : [query.status]),
+  ];
+  return (
+    <div class="fields">
+      <Field label={m.filterModel} name="model" value={query.model} placeholder={m.filterModelHint} />
+      <Select
+        label={m.filterUpstream}
+        name="upstream"
+        value={query.upstream}
+        choices={[any, ...upstreams.map(({ id, name }) => ({ value: String(id), text: name }))]}
+      />
+      <Select
+        label={m.filterStatus}
+        name="status"
+        value={query.status}
+        choices={[
+          any,
+          ...statuses.map((value) => ({ value, text: value.length === 1 ? `${value}xx` : value })),
+        ]}
+      />
+      <Select
+        label={m.filterOutcome}
+        name="outcome"
+        value={query.outcome}
+        choices={[any, ...Object.entries(m.outcomes).map(([value, text]) => ({ value, text }))]}
+      />
+      <Select
+        label={m.filterClient}
+        name="client"
+        value={query.client}
+        choices={[any, ...clientNames(tokens, query.client).map((name) => ({ value: name, text: name }))]}
+      />
+      <Field label={m.filterSince} name="since" value={query.since} placeholder={m.filterTimeHint} />
+      <Field label={m.filterUntil} name="until" value={query.until} placeholder={m.filterTimeHint} />
+    </div>
+  );
+}
+
+/** Includes the selected client even when its token was revoked. */
+function clientNames(tokens: readonly TokenView[], wanted: string): string[] {
+  const names = tokens.map(({ name }) => name);
+  return wanted === "" || names.includes(wanted) ? names : [...names, wanted];
+}
+
+export function ActiveFilters({ page, read, upstreams }: RecordsProps): JSX.Element | null {
+  const { m } = page;
+  const active = QUERY_NAMES.filter((name) => read.query[name] !== "");
+  if (active.length === 0) return null;
+  const labels: Readonly<Record<QueryName, string>> = {
+    q: m.search,
+    model: m.filterModel,
+    upstream: m.filterUpstream,
+    status: m.filterStatus,
+    outcome: m.filterOutcome,
+    client: m.filterClient,
+    since: m.filterSince,
+    until: m.filterUntil,
+  };
+  return (
+    <ul class="active-filters">
+      {active.map((name) => (
+        <li>
+          <a class="filter-chip" href={recordsPath(read.query, { [name]: "" })}>
+            <span class="muted">{labels[name]}</span>{" "}
+            <Recorded text={shownValue(name, { page, read, upstreams })} />
+            <span class="visually-hidden">{m.removeFilter(labels[name])}</span>
+            <Icon name="close" />
+          </a>
+        </li>
+      ))}
+      <li>
+        <a href="/admin/records">{m.clearAll}</a>
+      </li>
+    </ul>
+  );
+}
+
+function shownValue(
+  name: QueryName,
+  { page, read, upstreams }: Pick<RecordsProps, "page" | "read" | "upstreams">,
+): string {
+  const value = read.query[name];
+  if (name === "upstream") return upstreams.find(({ id }) => String(id) === value)?.name ?? `#${value}`;
+  if (name === "outcome") return outcomeText(page.m, value);
+  return name === "status" && value.length === 1 ? `${value}xx` : value;
+}

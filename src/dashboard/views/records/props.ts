@@ -1,0 +1,16 @@
+/**
+ * The data that the parts of the list of records show.
+ */
+import type { RecordPage, TokenView, UpstreamView } from "../../../control/service.ts";
+import type { PageContext } from "../../page_context.ts";
+import type { ReadQuery } from "../../record_query.ts";
+
+export interface RecordsProps {
+  readonly page: PageContext;
+  readonly read: ReadQuery;
+  readonly records: RecordPage;
+  readonly upstreams: readonly UpstreamView[];
+  readonly tokens: readonly TokenView[];
+  /** Not the first page. */
+  readonly isContinued: boolean;
+}

@@ -1,0 +1,108 @@
+/**
+ * The fields of an upstream, for adding and for editing.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { PageContext } from "../../page_context.ts";
+import { AUTH_STYLES } from "../../../core/types.ts";
+import { EMPTY_FORM, type UpstreamForm } from "../../upstream_form.ts";
+import { Field, Select } from "../../components/parts.tsx";
+
+interface FieldsProps {
+  readonly page: PageContext;
+  readonly form: UpstreamForm;
+  /** `new`: required; `kept`: an empty field keeps the current key; `again`: must be typed again. */
+  readonly keyNeed: "new" | "kept" | "again";
+}
+
+export function UpstreamFields(props: FieldsProps): JSX.Element {
+  const { page, form } = props;
+  const { endpoint: _endpoint, key: _key, name: _name, ...more } = form;
+  const hasMore = Object.entries(more).some(([name, value]) =>
+    value !== EMPTY_FORM[name as keyof UpstreamForm]
+  );
+  return (
+    <>
+      <MainFields {...props} />
+      <details class="more-fields" open={hasMore}>
+        <summary>{page.m.moreFields}</summary>
+        <MoreFields page={page} form={form} />
+      </details>
+    </>
+  );
+}
+
+function MainFields({ page: { m }, form, keyNeed }: FieldsProps): JSX.Element {
+  return (
+    <div class="fields">
+      <Field
+        label={m.fieldEndpoint}
+        hint={m.fieldEndpointHint}
+        name="endpoint"
+        type="url"
+        value={form.endpoint}
+        required
+        isMono
+        isWide
+        autocomplete="off"
+      />
+      <Field
+        label={m.fieldKey}
+        hint={{ new: m.fieldKeyHint, kept: m.fieldKeyKeep, again: m.fieldKeyAgain }[keyNeed]}
+        name="key"
+        type="password"
+        value={form.key}
+        required={keyNeed !== "kept"}
+        aria-invalid={keyNeed === "again" ? "true" : undefined}
+        autofocus={keyNeed === "again"}
+        isMono
+        autocomplete="off"
+      />
+      <Field label={m.fieldName} hint={m.fieldNameHint} name="name" value={form.name} autocomplete="off" />
+    </div>
+  );
+}
+
+function MoreFields({ page: { m }, form }: Pick<FieldsProps, "page" | "form">): JSX.Element {
+  return (
+    <div class="fields">
+      <Field label={m.fieldAllow} hint={m.fieldGlobsHint} name="allow" value={form.allow} isMono />
+      <Field label={m.fieldDeny} hint={m.fieldGlobsHint} name="deny" value={form.deny} isMono />
+      <div class="field">
+        <label for="field-modelMap">{m.fieldModelMap}</label>
+        <textarea
+          id="field-modelMap"
+          name="modelMap"
+          rows={3}
+          class="mono"
+          aria-describedby="field-modelMap-hint"
+        >
+          {form.modelMap}
+        </textarea>
+        <p class="hint" id="field-modelMap-hint">{m.fieldModelMapHint}</p>
+      </div>
+      <Field
+        label={m.fieldTimeout}
+        hint={m.fieldTimeoutHint}
+        name="timeout"
+        value={form.timeout}
+        inputmode="decimal"
+      />
+      <Select
+        label={m.fieldAuthStyle}
+        name="authStyle"
+        value={form.authStyle}
+        choices={[
+          { value: "", text: m.authGuessed },
+          ...AUTH_STYLES.map((value) => ({ value, text: value })),
+        ]}
+      />
+      <Field
+        label={m.fieldWeight}
+        hint={m.fieldWeightHint}
+        name="weight"
+        value={form.weight}
+        inputmode="decimal"
+      />
+    </div>
+  );
+}

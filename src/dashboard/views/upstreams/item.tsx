@@ -1,0 +1,238 @@
+/**
+ * One upstream of the list: its place, its state, and the actions on it.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
+import { Icon } from "../../components/icons.tsx";
+import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../../components/parts.tsx";
+import type { PageContext } from "../../page_context.ts";
+import type { UpstreamsProps } from "./props.ts";
+
+interface UpstreamProps {
+  readonly page: PageContext;
+  readonly upstream: UpstreamView;
+}
+
+export function UpstreamItem({ page, upstream, upstreams, stats, tested }: UpstreamsProps & {
+  upstream: UpstreamView;
+}): JSX.Element {
+  const { id, place, lastError, problem } = upstream;
+  return (
+    <li class="card upstream" id={`upstream-${id}`} data-upstream={id} data-place={place}>
+      <Order page={page} upstream={upstream} count={upstreams.length} />
+      <div class="upstream-text">
+        <Head page={page} upstream={upstream} />
+        <p class="mono wrap">
+          <Recorded text={upstream.endpoint} />
+        </p>
+        <p class="muted">{optionsOf(page, upstream)}</p>
+        <AnswerCount page={page} stats={stats} id={id} />
+        {problem === null ? null : (
+          <p class="bad">
+            <Recorded text={problem} />
+          </p>
+        )}
+        {lastError === null ? null : <LastError page={page} error={lastError} />}
+        <div id={`test-${id}`} class="test-result" aria-live="polite">
+          {tested?.id === id ? <TestResult page={page} result={tested.result} /> : null}
+        </div>
+      </div>
+      <Actions page={page} upstream={upstream} />
+    </li>
+  );
+}
+
+/** The drag handle, the place, and the buttons to move up and down. */
+function Order(
+  { page, upstream: { id, name, place }, count }: UpstreamProps & { count: number },
+): JSX.Element {
+  const { m } = page;
+  return (
+    <div class="upstream-order">
+      <button
+        type="button"
+        class="button-plain grip"
+        data-grip
+        hidden
+        aria-label={m.drag(name)}
+        tabindex={-1}
+      >
+        <Icon name="grip" />
+      </button>
+      <span class="place number">{place}</span>
+      <form method="post" action={`/admin/upstreams/${id}/move`} class="move">
+        <CsrfField page={page} />
+        <button
+          type="submit"
+          name="place"
+          value={place - 1}
+          class="button-plain"
+          aria-label={m.moveUp(name)}
+          disabled={place <= 1}
+        >
+          <Icon name="up" />
+        </button>
+        <button
+          type="submit"
+          name="place"
+          value={place + 1}
+          class="button-plain"
+          aria-label={m.moveDown(name)}
+          disabled={place >= count}
+        >
+          <Icon name="down" />
+        </button>
+      </form>
+    </div>
+  );
+}
+
+function Head({ page, upstream }: UpstreamProps): JSX.Element {
+  const { name, reason, state } = upstream;
+  return (
+    <div class="upstream-head">
+      <h2>
+        <Recorded text={name} />
+      </h2>
+      <StateChip page={page} upstream={upstream} />
+      {state === "open"
+        ? (
+          <span class="muted">
+            {reason === null ? null : (
+              <>
+                <Recorded text={reason} />
+                {" · "}
+              </>
+            )}
+            <Countdown page={page} untilMs={upstream.openUntilMs} />
+          </span>
+        )
+        : null}
+    </div>
+  );
+}
+
+function LastError(
+  { page, error }: { page: PageContext; error: NonNullable<UpstreamView["lastError"]> },
+): JSX.Element {
+  return (
+    <p class="last-error">
+      <span class="muted">
+        {page.m.lastError} <Moment atMs={error.atMs} />
+      </span>
+      <span class="clamp">
+        <Recorded text={error.message} />
+      </span>
+    </p>
+  );
+}
+
+function Actions({ page, upstream }: UpstreamProps): JSX.Element {
+  const { m } = page;
+  const { id, name } = upstream;
+  return (
+    <div class="upstream-actions">
+      <form
+        method="post"
+        action={`/admin/upstreams/${id}/test#upstream-${id}`}
+        hx-post={`/admin/upstreams/${id}/test`}
+        hx-target={`#test-${id}`}
+        hx-select={`#test-${id}`}
+        hx-swap="outerHTML"
+        hx-disabled-elt="find button"
+      >
+        <CsrfField page={page} />
+        <button type="submit" class="button button-small">
+          {m.test}
+          <OfUpstream name={name} />
+        </button>
+      </form>
+      <a class="button button-small" href={`/admin/upstreams/${id}`}>
+        {m.edit}
+        <OfUpstream name={name} />
+      </a>
+      <form method="post" action={`/admin/upstreams/${id}/${upstream.isEnabled ? "disable" : "enable"}`}>
+        <CsrfField page={page} />
+        <button type="submit" class="button button-small">
+          {upstream.isEnabled ? m.disable : m.enable}
+          <OfUpstream name={name} />
+        </button>
+      </form>
+      <a class="button button-small" href={`/admin/upstreams/${id}/remove`}>
+        {m.remove}
+        <OfUpstream name={name} />
+      </a>
+    </div>
+  );
+}
+
+/** The upstream that a button is about, for screen readers. */
+function OfUpstream({ name }: { name: string }): JSX.Element {
+  return (
+    <span class="visually-hidden">
+      {" "}
+      <Recorded text={name} />
+    </span>
+  );
+}
+
+function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
+  const { timeoutSeconds, allow, deny, modelMap, authStyle, weight } = upstream;
+  const mapped = Object.keys(modelMap).length;
+  const options = [
+    ...(authStyle === null ? [] : [authStyle]),
+    ...(timeoutSeconds === null ? [] : [m.timeoutIs(timeoutSeconds)]),
+    ...(allow.length === 0 ? [] : [m.allowIs(allow.join(", "))]),
+    ...(deny.length === 0 ? [] : [m.denyIs(deny.join(", "))]),
+    ...(mapped === 0 ? [] : [m.mapsModels(mapped)]),
+    ...(weight === 1 ? [] : [m.weightIs(weight)]),
+  ];
+  return (
+    <>
+      {m.keyIs}{" "}
+      <span class="mono">
+        <Recorded text={upstream.key} />
+      </span>
+      {options.map((option) => (
+        <>
+          {" · "}
+          <Recorded text={option} />
+        </>
+      ))}
+    </>
+  );
+}
+
+function AnswerCount(
+  { page, stats, id }: { page: PageContext; stats: Stats; id: number },
+): JSX.Element | null {
+  const share = stats.upstreams.find((each) => each.id === id);
+  if (share === undefined) return null;
+  const { m, format } = page;
+  return <p class="muted">{m.answers24h(format.count(share.requests), format.count(share.failures))}</p>;
+}
+
+function TestResult({ page, result }: { page: PageContext; result: UpstreamTest }): JSX.Element {
+  const { m, format } = page;
+  const took = format.duration(result.durationMs);
+  return (
+    <Notice tone={result.isOk ? "good" : "bad"}>
+      <p>
+        <strong>{result.isOk ? m.testOk(result.models.length, took) : m.testFailed(took)}</strong>{" "}
+        {result.isOk ? null : <Recorded text={result.message} />}
+      </p>
+      {result.models.length === 0 ? null : (
+        <details>
+          <summary>{m.testModels}</summary>
+          <ul class="words">
+            {result.models.map((model) => (
+              <li class="mono">
+                <Recorded text={model} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </Notice>
+  );
+}

@@ -1,0 +1,18 @@
+/**
+ * The data that the list of upstreams shows.
+ */
+import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
+import type { PageContext } from "../../page_context.ts";
+import type { UpstreamForm } from "../../upstream_form.ts";
+
+export interface UpstreamsProps {
+  readonly page: PageContext;
+  readonly upstreams: readonly UpstreamView[];
+  /** Of the last 24 hours. */
+  readonly stats: Stats;
+  /** The result of a test that was just made. */
+  readonly tested: { readonly id: number; readonly result: UpstreamTest } | null;
+  readonly problem: string | null;
+  /** The current input of the form for a new one. */
+  readonly form: UpstreamForm;
+}
