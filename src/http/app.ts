@@ -20,7 +20,7 @@ import { preflight } from "./cors.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
-import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
+import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./hono_bridge.ts";
 
 export interface AppDeps {
   readonly proxy: { handle(exchange: InboundExchange, context: RequestContext): Promise<void> };

@@ -25,7 +25,7 @@ import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
-import { adminService } from "../control/admin_service.ts";
+import { adminService } from "../control/create_admin_service.ts";
 import { viewSettings } from "../control/settings_view.ts";
 import { TokenAdmin } from "../control/tokens.ts";
 import { UpstreamAdmin } from "../control/upstreams.ts";
