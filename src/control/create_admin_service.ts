@@ -2,7 +2,7 @@
  * Everything that the admin API and the page can do, put together from its parts.
  */
 import { RouterError } from "../core/errors.ts";
-import type { AdminService } from "./service.ts";
+import type { AdminService } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import type { RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";

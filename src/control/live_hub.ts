@@ -6,7 +6,7 @@
 import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
 import type { RequestRecord } from "../core/types.ts";
-import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "./service.ts";
+import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "./admin_service.ts";
 import type { RequestLedger } from "../proxy/ledger/request_ledger.ts";
 
 export interface LiveHubDeps {

@@ -12,7 +12,7 @@ import {
 } from "../core/cut_text.ts";
 import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
-import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./service.ts";
+import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./admin_service.ts";
 import type { RecordQueryThread } from "../store/read/query_thread.ts";
 import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";

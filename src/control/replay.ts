@@ -6,7 +6,7 @@
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
 import { ASIS, type Inbound, type RequestRecord, type Upstream } from "../core/types.ts";
-import type { ReplayResult } from "./service.ts";
+import type { ReplayResult } from "./admin_service.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";

@@ -4,7 +4,7 @@
 import { chooseName, findToken } from "./token_names.ts";
 import { RouterError } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
-import type { TokenView } from "./service.ts";
+import type { TokenView } from "./admin_service.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";

@@ -9,7 +9,7 @@ import { RouterError } from "../core/errors.ts";
 import { keysOf, maskSecret, redactSecrets } from "../core/secrets.ts";
 import type { Clock } from "../core/clock.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
-import type { UpstreamInput, UpstreamTest, UpstreamView } from "./service.ts";
+import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { UpstreamClient } from "../proxy/attempt/transport.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { Registry } from "../store/config/registry.ts";

@@ -4,7 +4,7 @@
 import type { Context } from "hono";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { AdminEnv } from "../http/admin/auth.ts";
-import type { AdminService } from "../control/service.ts";
+import type { AdminService } from "../control/admin_service.ts";
 
 /** What the routes share. */
 export interface ViewDeps {

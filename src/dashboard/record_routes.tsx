@@ -5,7 +5,7 @@ import { type Context, Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import { formFieldsOf } from "../http/admin/input.ts";
-import type { RecordDetail } from "../control/service.ts";
+import type { RecordDetail } from "../control/admin_service.ts";
 import { foldedTurns, TurnRange } from "./components/conversation.tsx";
 import { CutText } from "./components/cut_text.tsx";
 import { draw, type ViewDeps } from "./draw.ts";

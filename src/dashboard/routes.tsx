@@ -8,7 +8,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../core/errors.ts";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import type { AdminPage } from "../http/admin/routes.ts";
-import type { AdminService, StatsRange } from "../control/service.ts";
+import type { AdminService, StatsRange } from "../control/admin_service.ts";
 import { assetRoutes } from "./assets.ts";
 import type { ViewName } from "./components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";

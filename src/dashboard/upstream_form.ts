@@ -2,7 +2,7 @@
  * The form of an upstream: from an upstream to what its fields show, and from what was typed to a change. Pure.
  */
 import { AUTH_STYLES } from "../core/types.ts";
-import type { UpstreamInput, UpstreamView } from "../control/service.ts";
+import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";
 import type { Messages } from "./messages.ts";
 
 export interface UpstreamForm {

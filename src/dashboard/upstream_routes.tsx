@@ -5,7 +5,7 @@ import { type Context, Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import { formFieldsOf } from "../http/admin/input.ts";
-import type { UpstreamInput, UpstreamView } from "../control/service.ts";
+import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";
 import { problemOf } from "./problem.ts";

@@ -3,7 +3,7 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordDetail, ReplayResult, UpstreamView } from "../../control/service.ts";
+import type { RecordDetail, ReplayResult, UpstreamView } from "../../control/admin_service.ts";
 import { Attempts } from "../components/attempts.tsx";
 import { isLong, Reply, Turns } from "../components/conversation.tsx";
 import { CutText } from "../components/cut_text.tsx";

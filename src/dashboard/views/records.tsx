@@ -2,7 +2,7 @@
  * The list of records: search, filters, and pages that are fetched as one scrolls.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordPage, RecordSummary, TokenView, UpstreamView } from "../../control/service.ts";
+import type { RecordPage, RecordSummary, TokenView, UpstreamView } from "../../control/admin_service.ts";
 import { Icon } from "../components/icons.tsx";
 import { Layout } from "../components/layout.tsx";
 import {

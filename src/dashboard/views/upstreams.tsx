@@ -2,7 +2,7 @@
  * The upstreams in order of trial: state, test, order, and the form for one more.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, UpstreamTest, UpstreamView } from "../../control/service.ts";
+import type { Stats, UpstreamTest, UpstreamView } from "../../control/admin_service.ts";
 import { Icon } from "../components/icons.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../components/parts.tsx";

@@ -13,7 +13,7 @@ import { goRoutes } from "./go_alias.ts";
 import { bodyOf, optionalBodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "../../control/service.ts";
+import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {

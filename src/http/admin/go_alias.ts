@@ -8,7 +8,7 @@ import { type Context, Hono } from "hono";
 import type { AdminEnv } from "./auth.ts";
 import { checked, isJson, jsonOf, parameterOf } from "./input.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, UpstreamView } from "../../control/service.ts";
+import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
 
 export function goRoutes(service: AdminService): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();

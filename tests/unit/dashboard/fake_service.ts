@@ -17,7 +17,7 @@ import type {
   TokenView,
   UpstreamTest,
   UpstreamView,
-} from "../../../src/control/service.ts";
+} from "../../../src/control/admin_service.ts";
 import { dashboardPage } from "../../../src/dashboard/routes.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
 
