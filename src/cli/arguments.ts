@@ -4,7 +4,7 @@
  * Pure. Owns one dash or two, `-flag=value`, switches with a value, the modes `-add` and `-list`, and commands
  * that come after flags. Must not judge values or unknown flags: commander and the settings do.
  */
-import { UsageError } from "../control/errors.ts";
+import { UsageError } from "./errors.ts";
 import type { Command } from "commander";
 
 type FlagKind = "value" | "switch" | "optional";

@@ -4,7 +4,7 @@
  * Owns the scripts, which are made from the commander tree and hold everything that they offer: completing
  * starts no process and writes no file, so it is instant. What only the database knows is not offered.
  */
-import { UsageError } from "../control/errors.ts";
+import { UsageError } from "./errors.ts";
 import { Argument, type Command, type Option } from "commander";
 import type { CommandContext } from "./context.ts";
 

@@ -7,6 +7,8 @@ import { Option } from "commander";
 import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
 import { type Environment, parseDatabasePath, settingChoices } from "../config/settings.ts";
 import { ensureToken } from "../store/config/initial_tokens.ts";
+import { Registry } from "../store/config/registry.ts";
+import { systemClock } from "../server/clock.ts";
 import { openDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
@@ -61,6 +63,13 @@ export function upgradeNote(path: string, note: (line: string) => void): (bytes:
   return (bytes) => {
     if (bytes >= LARGE_BYTES) note(`upgrading ${path} (${formatBytes(bytes)}), copying it aside first...`);
   };
+}
+
+/** The upstreams and tokens as a server reads them; what it would warn of is for the command to say. */
+export function quietRegistry(config: ConfigStore): Registry {
+  const registry = new Registry({ store: config, clock: systemClock, onProblem: () => {} });
+  registry.reloadNow();
+  return registry;
 }
 
 /** What it takes to open the database for one command. */

@@ -3,7 +3,7 @@
  *
  * Speaks HTTP by hand: `fetch` would send a request to this machine through the proxy of the environment.
  */
-import { CommandError, UsageError } from "../control/errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import type { Command } from "commander";
 import { SETTING_FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";

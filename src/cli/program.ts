@@ -3,20 +3,18 @@
  *
  * Owns exit codes and the one line that a failure prints. The commands themselves are in the other files.
  */
-import { UsageError } from "../control/errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import { Command, CommanderError } from "commander";
 import { ALERT_VARIABLES } from "../config/alerts.ts";
 import { SETTING_FLAGS } from "../config/flags.ts";
 import { readEnvironment } from "../config/environment.ts";
 import { type Environment, parseSettings } from "../config/settings.ts";
-import { messageOf } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
-import { EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { EXIT, type ExitCode, exitCodeOf, textOf, UsageError } from "./errors.ts";
 import { defineHealthCommand } from "./health.ts";
 import { defineRecordCommands } from "./records.ts";
 import { defineSelftestCommand } from "./selftest.ts";
@@ -168,7 +166,7 @@ function commandsWith(flag: string, command: Command): string[] {
 }
 
 function reportFailure(error: unknown, { terminal, env }: CommandContext): ExitCode {
-  terminal.note(`${NAME}: ${cleanText(messageOf(error))}`);
+  terminal.note(`${NAME}: ${cleanText(textOf(error))}`);
   if (env["OAR_DEBUG"] === "1" && error instanceof Error) terminal.note(error.stack ?? "");
   return exitCodeOf(error);
 }

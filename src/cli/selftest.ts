@@ -3,7 +3,7 @@
  *
  * Owns what is printed; selftest/run.ts owns what is done.
  */
-import { CommandError } from "../control/errors.ts";
+import { CommandError } from "./errors.ts";
 import type { Command } from "commander";
 import type { CommandContext } from "./context.ts";
 import { formatJson, formatTable } from "./output.ts";

@@ -1,7 +1,7 @@
 /**
  * `serve`: from the settings to the end of the process, with what a person is told on the way.
  */
-import { CommandError } from "../control/errors.ts";
+import { CommandError } from "./errors.ts";
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";

@@ -4,6 +4,7 @@
  * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
  * Unix epoch, durations milliseconds.
  */
+import type { BreakerState } from "../core/breaker.ts";
 import type { Attempt, AuthStyle, EndpointKind, ToolCall, Usage } from "../core/types.ts";
 import type { RecordFilter, StoredRecord } from "../store/store.ts";
 
@@ -23,7 +24,7 @@ export interface UpstreamView {
   readonly modelMap: Readonly<Record<string, string>>;
   readonly authStyle: AuthStyle | null;
   readonly weight: number;
-  readonly state: "closed" | "open" | "half_open";
+  readonly state: BreakerState["type"];
   /** When an open one may be tried again. */
   readonly openUntilMs: number | null;
   /** Why it is not well, such as `HTTP 503`; null when it is. */
@@ -198,7 +199,7 @@ export interface UpstreamInput {
   readonly weight?: number;
 }
 
-/** Everything that the admin API and the page can do. Failures are `RouterError`s, whose message is for people. */
+/** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
   /** `endpoint` and `key` are required here. */

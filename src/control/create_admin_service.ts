@@ -1,24 +1,26 @@
 /**
- * Everything that the admin API and the page can do, put together from its parts.
+ * Makes the admin service of its parts.
  */
-import { RouterError } from "../core/errors.ts";
+import { maskSecret } from "../core/secrets.ts";
+import { randomToken } from "../store/config/initial_tokens.ts";
 import type { AdminService } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
-import type { RecordAdmin } from "./records.ts";
+import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
-import type { TokenAdmin } from "./tokens.ts";
-import type { UpstreamAdmin } from "./upstreams.ts";
+import { withControlErrors } from "./store_failure.ts";
+import type { Tokens } from "./tokens.ts";
+import type { UpstreamAdmin } from "./upstream_admin.ts";
 
 export interface ServiceParts {
   readonly upstreams: UpstreamAdmin;
-  readonly tokens: TokenAdmin;
+  readonly tokens: Tokens;
   readonly records: RecordAdmin;
   readonly hub: LiveHub;
   readonly replay: ReplayDeps;
   readonly settings: ReturnType<AdminService["settings"]>;
 }
 
-export function adminService(parts: ServiceParts): AdminService {
+export function createAdminService(parts: ServiceParts): AdminService {
   const { upstreams, tokens, records, hub } = parts;
   return {
     upstreams: () => upstreams.list(),
@@ -27,14 +29,15 @@ export function adminService(parts: ServiceParts): AdminService {
     moveUpstream: (id, place) => upstreams.move(id, place),
     removeUpstream: (id) => upstreams.remove(id),
     testUpstream: (id) => upstreams.test(id),
-    tokens: () => tokens.list(),
-    addToken: (name) => tokens.add(name),
-    removeToken: (name) => tokens.remove(name),
+    tokens: () =>
+      withControlErrors(() => tokens.list().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))),
+    addToken: (name) => withControlErrors(() => tokens.add({ name, secret: randomToken() })),
+    removeToken: (name) => withControlErrors(() => void tokens.remove(name)),
     records: (page) => records.list(page),
     record: (id) => records.detail(id),
     replay: async (id, upstreamId) => {
       const record = await records.toReplay(id);
-      if (record === null) throw new RouterError(404, "not_found", "No record has that number or request id");
+      if (record === null) throw noSuchRecord();
       return await replay(parts.replay, record, upstreamId);
     },
     stats: (range) => records.stats(range),

@@ -17,7 +17,9 @@ import type { RecordQueryThread } from "../store/read/query_thread.ts";
 import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { StoredRecord } from "../store/store.ts";
-import { answering } from "./failure.ts";
+import { ControlError } from "./errors.ts";
+import { withControlErrors } from "./store_failure.ts";
+import { upstreamName } from "./upstream_names.ts";
 
 export interface RecordAdminDeps {
   readonly reader: Pick<RecordQueryThread, "ask">;
@@ -34,7 +36,9 @@ export class RecordAdmin {
   }
 
   async list(query: SummaryQuery): Promise<RecordPage> {
-    const { records, nextBeforeId } = await answering(() => this.#deps.reader.ask("summaries", query));
+    const { records, nextBeforeId } = await withControlErrors(() =>
+      this.#deps.reader.ask("summaries", query)
+    );
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
     return {
@@ -68,7 +72,7 @@ export class RecordAdmin {
   }
 
   async stats(range: StatsRange): Promise<Stats> {
-    const stats = await answering(() => this.#deps.reader.ask("stats", range));
+    const stats = await withControlErrors(() => this.#deps.reader.ask("stats", range));
     const nameOf = this.#names();
     return {
       ...stats,
@@ -81,14 +85,17 @@ export class RecordAdmin {
   }
 
   async #read(id: string | number): Promise<RecordWithAttempts | null> {
-    return await answering(() => this.#deps.reader.ask("record", id));
+    return await withControlErrors(() => this.#deps.reader.ask("record", id));
   }
 
-  /** `#3` for an upstream that was removed; null when there was none. */
   #names(): (id: number | null) => string | null {
     const names = this.#deps.upstreamNames();
-    return (id) => id === null ? null : names.get(id) ?? `#${id}`;
+    return (id) => upstreamName(names, id);
   }
+}
+
+export function noSuchRecord(): ControlError {
+  return new ControlError("not_found", "no record has that number or request id", { field: "record" });
 }
 
 function withName(summary: StoredSummary, upstreamName: string | null): RecordSummary {

@@ -5,6 +5,7 @@ import { type Context, Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
 import type { AdminEnv } from "../http/admin/auth.ts";
 import { formFieldsOf } from "../http/admin/input.ts";
+import { refusalOf } from "../http/admin/refusal.ts";
 import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";
@@ -53,7 +54,7 @@ export function upstreamRoutes({ service, now }: ViewDeps): Hono<AdminEnv> {
         name={name}
         form={form}
         problem={error === null ? null : problemOf(c, error)}
-        isKeyRequired={error instanceof RouterError && error.code === "key_required"}
+        isKeyRequired={refusalOf(error)?.code === "key_required"}
       />,
     );
   /** Understands a form, or says why not. */

@@ -3,13 +3,12 @@
  *
  * Owns that looking at records never makes a database: a mistyped path is an error, not a new empty file.
  */
-import { CommandError } from "../../control/errors.ts";
+import { CommandError } from "../errors.ts";
 import { UpstreamNames } from "../../control/upstream_names.ts";
 import { parseDatabasePath } from "../../config/settings.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { ConfigStore } from "../../store/store.ts";
-import { systemClock } from "../../server/clock.ts";
-import { type CommandContext, type DatabaseFlags, upgradeNote } from "../context.ts";
+import { type CommandContext, type DatabaseFlags, quietRegistry, upgradeNote } from "../context.ts";
 
 export interface RecordsAccess extends CommandContext {
   readonly flags: DatabaseFlags;
@@ -58,5 +57,5 @@ function requireDatabase(path: string): void {
 
 /** The upstreams of this database under the names that a server uses. */
 export function upstreamNames(config: ConfigStore): UpstreamNames {
-  return new UpstreamNames(config, systemClock);
+  return new UpstreamNames({ config, registry: quietRegistry(config) });
 }

@@ -4,7 +4,7 @@
  * Owns the formats' framing and the file that is written. Writing is synchronous: a slow reader of the output
  * slows the reading of the database, and memory stays at one page.
  */
-import { CommandError, UsageError } from "../../control/errors.ts";
+import { CommandError, UsageError } from "../errors.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";

@@ -3,7 +3,7 @@
  *
  * Owns what a filter may be typed as. Values are judged before any database is opened.
  */
-import { UsageError } from "../../control/errors.ts";
+import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Command } from "commander";
 import { type Outcome, OUTCOMES } from "../../core/types.ts";

@@ -3,7 +3,7 @@
  *
  * Owns what was shown already and what is still in flight. Time comes in as {@link FollowOptions.wait}.
  */
-import { UsageError } from "../../control/errors.ts";
+import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";

@@ -4,7 +4,7 @@
  *
  * Leaves nothing behind: the database is in a temporary directory.
  */
-import { CommandError } from "../../control/errors.ts";
+import { CommandError } from "../errors.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
 import { parseSettings, type Settings } from "../../config/settings.ts";
 import { messageOf } from "../../core/errors.ts";

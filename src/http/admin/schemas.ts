@@ -77,7 +77,6 @@ export const recordQuery = z.strictObject({
 });
 
 export const statsQuery = z.strictObject({ range: z.enum(["15m", "24h", "30d"]).default("15m") });
-export const noQuery = z.strictObject({});
 
 const count = z.number();
 const maybe = z.number().nullable();
