@@ -3,7 +3,7 @@
  */
 import type { Context } from "hono";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import type { AdminService } from "../control/admin_service.ts";
 
 /** What the routes share. */

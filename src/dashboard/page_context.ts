@@ -2,7 +2,7 @@
  * What every view needs to know of the request that it answers.
  */
 import type { Context } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { chooseLanguage, type Formats } from "./language.ts";
 import type { Messages } from "./messages.ts";
 

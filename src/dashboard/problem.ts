@@ -3,7 +3,7 @@
  */
 import type { Context } from "hono";
 import type { StatusCode } from "hono/utils/http-status";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { refusalOf } from "../http/admin/refusal.ts";
 
 /**

@@ -6,7 +6,7 @@
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { refusalOf } from "../http/admin/refusal.ts";
 import type { AdminPage } from "../http/admin/routes.ts";
 import type { AdminService, StatsRange } from "../control/admin_service.ts";

@@ -2,7 +2,7 @@
  * The addresses below `/admin/tokens`.
  */
 import { type Context, Hono } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { formFieldsOf } from "../http/admin/input.ts";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "./page_context.ts";

@@ -3,7 +3,7 @@
  */
 import { type Context, Hono } from "hono";
 import { RouterError } from "../core/errors.ts";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { formFieldsOf } from "../http/admin/input.ts";
 import { refusalOf } from "../http/admin/refusal.ts";
 import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";

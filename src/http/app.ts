@@ -12,7 +12,7 @@ import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
 import { requireSingleCredentials } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
-import type { AdminEnv } from "./admin/auth.ts";
+import type { AdminEnv } from "./admin/env.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import type { BrowserGuard } from "./browser_guard.ts";

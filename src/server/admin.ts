@@ -8,7 +8,7 @@ import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
 import type { Hono } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { apiRoutes } from "../http/admin/api.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../dashboard/routes.tsx";

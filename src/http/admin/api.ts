@@ -8,7 +8,7 @@ import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import type { z } from "zod";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
 import { bodyOf, optionalBodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";

@@ -9,17 +9,11 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
-import type { InboundExchange } from "../../wire/exchange.ts";
+import { type AdminEnv, peerOf } from "./env.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
 import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
-
-/** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
-export interface AdminEnv {
-  Bindings: { readonly exchange: Pick<InboundExchange, "remoteAddress"> };
-  Variables: { admin: AdminSession };
-}
 
 /** Name of the hidden field that every form of the page needs. */
 export const CSRF_FIELD = "csrf";
@@ -175,11 +169,6 @@ export class AdminAuth {
     return this.#deps.trustedProxies.trusts(peerOf(c)) &&
       c.req.header("x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase() === "https";
   }
-}
-
-/** The address of the connection; empty for one that has none. */
-export function peerOf(c: Context<AdminEnv>): string {
-  return c.env.exchange.remoteAddress;
 }
 
 /** People are led to the login page, programs are told. */

@@ -5,7 +5,7 @@
  * a browser asks for here is the page's, and goes on to it.
  */
 import { type Context, Hono } from "hono";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 import { checked, isJson, jsonOf, parameterOf } from "./input.ts";
 import * as schemas from "./schemas.ts";
 import type { AdminService, UpstreamView } from "../../control/admin_service.ts";

@@ -5,7 +5,7 @@ import type { MiddlewareHandler } from "hono";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import { isLoopback, splitHost } from "../../core/loopback.ts";
-import { type AdminEnv, peerOf } from "./auth.ts";
+import { type AdminEnv, peerOf } from "./env.ts";
 
 /** https://www.w3.org/TR/CSP3/ ; nothing inline, nothing from anywhere else. */
 const CONTENT_SECURITY_POLICY = [

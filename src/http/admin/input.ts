@@ -4,7 +4,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 
 /** @throws RouterError 400 naming the first thing that is wrong, never what was typed there */
 export async function bodyOf<Schema extends z.ZodType>(

@@ -8,7 +8,8 @@ import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
 import { refuseContentType } from "../head_guard.ts";
-import { AdminAuth, type AdminAuthDeps, type AdminEnv, type RenderLogin } from "./auth.ts";
+import { AdminAuth, type AdminAuthDeps, type RenderLogin } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 import { refusalOf } from "./refusal.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 

@@ -2,7 +2,7 @@
  * An admin service without a server: what it shows is given, what it is asked to do is remembered.
  */
 import { Hono } from "hono";
-import type { AdminEnv } from "../../../src/http/admin/auth.ts";
+import type { AdminEnv } from "../../../src/http/admin/env.ts";
 import type { AdminPage } from "../../../src/http/admin/routes.ts";
 import type {
   AdminService,
