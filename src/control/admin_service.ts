@@ -5,8 +5,12 @@
  * Unix epoch, durations milliseconds.
  */
 import type { BreakerState } from "../core/breaker.ts";
-import type { Attempt, AuthStyle, EndpointKind, ToolCall, Usage } from "../core/types.ts";
-import type { RecordFilter, StoredRecord } from "../store/store.ts";
+import type { Attempt, AuthStyle, EndpointKind, ToolCall } from "../core/types.ts";
+import type { SummaryQuery } from "../store/read/messages.ts";
+import type { StoredSummary } from "../store/read/record_summary.ts";
+import type { RequestStats, StatsSpan } from "../store/stats/reader.ts";
+import type { StoredRecord } from "../store/store.ts";
+import type { DiffPart } from "./reply_diff.ts";
 
 /** One upstream as it is shown. */
 export interface UpstreamView {
@@ -53,25 +57,8 @@ export interface TokenView {
 }
 
 /** A record as a list shows it: no bodies. */
-export interface RecordSummary {
-  readonly id: number;
-  readonly requestId: string | null;
-  readonly createdAtMs: number | null;
-  readonly model: string | null;
-  readonly status: number | null;
-  readonly outcome: string | null;
-  readonly upstreamId: number | null;
+export interface RecordSummary extends StoredSummary {
   readonly upstreamName: string | null;
-  readonly attemptCount: number | null;
-  readonly isStream: boolean | null;
-  readonly elapsedMs: number | null;
-  readonly firstTokenMs: number | null;
-  readonly usage: Usage;
-  readonly client: string | null;
-  /** The beginning of the reply, one line, at most 200 characters. */
-  readonly reply: string;
-  /** With a search: the passage around the first hit, as pieces; empty without one. */
-  readonly hit: readonly { readonly text: string; readonly isHit: boolean }[];
 }
 
 export interface RecordPage {
@@ -87,40 +74,19 @@ export interface RecordDetail {
   readonly upstreamName: string | null;
 }
 
-export type StatsRange = "15m" | "24h" | "30d";
+/** Length of a time series, up to now. */
+export type StatsRange = StatsSpan;
 
-/** One step of a time series; null where nothing was measured. */
-export interface StatsPoint {
-  readonly atMs: number;
-  readonly requests: number;
-  /** Requests that did not end well, client's own mistakes and departures left out. */
-  readonly errors: number;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-  readonly firstTokenP50Ms: number | null;
-  readonly firstTokenP95Ms: number | null;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
+/**
+ * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without the
+ * client's own mistakes and departures.
+ */
+export type StatsPoint = RequestStats["points"][number];
 
-export interface Stats {
+export interface Stats extends Omit<RequestStats, "upstreams"> {
   readonly range: StatsRange;
-  readonly fromMs: number;
-  readonly toMs: number;
-  /** Length of one step. */
-  readonly stepMs: number;
-  /** Every step of the range, oldest first, empty ones included. */
-  readonly points: readonly StatsPoint[];
-  /** The whole range at once. */
-  readonly total: Omit<StatsPoint, "atMs">;
-  /** Answered requests by upstream over the range, most first. */
-  readonly upstreams: readonly {
-    readonly id: number;
-    readonly name: string;
-    readonly requests: number;
-    /** Attempts that failed there. */
-    readonly failures: number;
-  }[];
+  /** Answered requests by upstream over the range, most first; `failures` are attempts that failed there. */
+  readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
 }
 
 /** A request that is under way. */
@@ -180,10 +146,7 @@ export interface ReplayResult {
   readonly toolCalls: readonly ToolCall[];
   readonly elapsedMs: number;
   /** Lines of the recorded and the new reply, side by side. */
-  readonly diff: readonly {
-    readonly type: "same" | "removed" | "added";
-    readonly text: string;
-  }[];
+  readonly diff: readonly DiffPart[];
 }
 
 export interface UpstreamInput {
@@ -215,11 +178,7 @@ export interface AdminService {
   addToken(name: string): Promise<{ readonly name: string; readonly secret: string }>;
   removeToken(name: string): Promise<void>;
 
-  records(page: {
-    readonly limit: number;
-    readonly beforeId?: number;
-    readonly filter?: RecordFilter;
-  }): Promise<RecordPage>;
+  records(page: SummaryQuery): Promise<RecordPage>;
   /** By `request_id` or row number; null when there is none. */
   record(id: string | number): Promise<RecordDetail | null>;
   /** Sends the recorded request again, to one upstream or (null) through the usual order. */

@@ -83,6 +83,6 @@ function replaced(before: string, after: string): DiffPart[] {
   return [{ type: "removed", text: before }, { type: "added", text: after }];
 }
 
-function toLines({ type, text }: DiffPart): { readonly type: DiffPart["type"]; readonly text: string }[] {
+function toLines({ type, text }: DiffPart): DiffPart[] {
   return text.split("\n").map((line) => ({ type, text: line }));
 }
