@@ -6,8 +6,6 @@ import { operandCases, quote, spellings, stepTo, valueCases, valueFlags } from "
 
 export function zshScript(name: string, places: readonly Place[]): string[] {
   const run = `_${name}`;
-  const list = (words: readonly Described[]) =>
-    words.map((word) => quote(`${word.name.replaceAll(":", "\\:")}:${word.description}`)).join(" ");
   return [
     `#compdef ${name}`,
     `# zsh completion for ${name}, made by \`${name} completion zsh\``,
@@ -15,21 +13,7 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
     "  local place='' flag='' word",
     "  local -a offered subcommands flags",
     "  integer position=0 i",
-    "  for ((i = 2; i < CURRENT; i++)); do",
-    '    word="${words[i]}"',
-    "    if [[ -n $flag ]]; then flag=''; continue; fi",
-    '    case "$word" in',
-    "      (-*=*) ;;",
-    `      (${valueFlags(places).join("|")}) flag="$word" ;;`,
-    "      (-*) ;;",
-    '      (*) case "$place $word" in',
-    `        (${
-      places.slice(1).map(({ path }) => stepTo(path)).join("|")
-    }) place="\${place:+$place }$word" position=0 ;;`,
-    "        (*) position=$((position + 1)) ;;",
-    "      esac ;;",
-    "    esac",
-    "  done",
+    ...placeLines(places),
     "  if [[ -z $flag && $PREFIX == -*=* ]]; then",
     "    flag=\"${PREFIX%%=*}\"; compset -P '*='",
     "  fi",
@@ -45,6 +29,42 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
     "    esac",
     "    _describe value offered; return",
     "  fi",
+    ...offerLines(places),
+    "  ((position == 0)) && offered+=($subcommands)",
+    "  if [[ $PREFIX != -* ]] && (($#offered)); then",
+    "    _describe command offered; return",
+    "  fi",
+    '  [[ $PREFIX == -[^-]?* ]] && PREFIX="-$PREFIX"',
+    "  _describe -o flag flags",
+    "}",
+    `if [[ "\${funcstack[1]}" == ${run} ]]; then ${run} "$@"; else compdef ${run} ${name}; fi`,
+  ];
+}
+
+/** Finds the command that the words before the cursor lead to, and the operand's number. */
+function placeLines(places: readonly Place[]): string[] {
+  return [
+    "  for ((i = 2; i < CURRENT; i++)); do",
+    '    word="${words[i]}"',
+    "    if [[ -n $flag ]]; then flag=''; continue; fi",
+    '    case "$word" in',
+    "      (-*=*) ;;",
+    `      (${valueFlags(places).join("|")}) flag="$word" ;;`,
+    "      (-*) ;;",
+    '      (*) case "$place $word" in',
+    `        (${
+      places.slice(1).map(({ path }) => stepTo(path)).join("|")
+    }) place="\${place:+$place }$word" position=0 ;;`,
+    "        (*) position=$((position + 1)) ;;",
+    "      esac ;;",
+    "    esac",
+    "  done",
+  ];
+}
+
+/** Chooses what that command offers. */
+function offerLines(places: readonly Place[]): string[] {
+  return [
     '  case "$place" in',
     ...places.map(({ path, commands, flags }) =>
       `    (${quote(path)}) subcommands=(${list(commands)}) flags=(${
@@ -57,13 +77,9 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
       `    (${key}) offered=(${words.map(quote).join(" ")}) ;;`
     ),
     "  esac",
-    "  ((position == 0)) && offered+=($subcommands)",
-    "  if [[ $PREFIX != -* ]] && (($#offered)); then",
-    "    _describe command offered; return",
-    "  fi",
-    '  [[ $PREFIX == -[^-]?* ]] && PREFIX="-$PREFIX"',
-    "  _describe -o flag flags",
-    "}",
-    `if [[ "\${funcstack[1]}" == ${run} ]]; then ${run} "$@"; else compdef ${run} ${name}; fi`,
   ];
+}
+
+function list(words: readonly Described[]): string {
+  return words.map((word) => quote(`${word.name.replaceAll(":", "\\:")}:${word.description}`)).join(" ");
 }
