@@ -83,6 +83,7 @@ export class Tokens {
     requireAdminToken(secret);
     if (this.list().some((token) => token.secret === secret)) {
       throw new ControlError("conflict", "clients send this token, and it must not open the admin page", {
+        field: "adminToken",
         hint: "choose another",
       });
     }
@@ -110,7 +111,7 @@ export function requireAdminToken(secret: string): void {
   throw new ControlError(
     "invalid",
     `the admin token must be at least ${MIN_ADMIN_TOKEN_LENGTH} visible ASCII characters without spaces`,
-    { hint: "give none to get a random one" },
+    { field: "adminToken", hint: "give none to get a random one" },
   );
 }
 
