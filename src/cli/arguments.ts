@@ -76,7 +76,7 @@ function scan(args: readonly string[], kinds: ReadonlyMap<string, FlagKind>): Sc
       if (hasValue) at++;
       flags.push({ name, text: hasValue ? `--${name}=${next}` : `--${name}` });
     } else {
-      // Its value goes: nothing takes it, and without it the flag that was meant is found more easily.
+      // Its value is dropped: nothing takes it, and the intended flag is easier to suggest without it.
       hasUnknown = true;
       flags.push({ name, text: `--${name}` });
     }

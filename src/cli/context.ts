@@ -58,7 +58,7 @@ export function databaseOption(): Option {
 
 const LARGE_BYTES = 50_000_000;
 
-/** Says that an upgrade begins, when it will take a while: until it is done, nothing else can be said. */
+/** Announces an upgrade that takes a while: it blocks the program until it is done. */
 export function upgradeNote(path: string, note: (line: string) => void): (bytes: number) => void {
   return (bytes) => {
     if (bytes >= LARGE_BYTES) note(`upgrading ${path} (${formatBytes(bytes)}), copying it aside first...`);

@@ -1,5 +1,5 @@
 /**
- * `doctor`: looks at everything that an installation depends on, and says what to do about each trouble.
+ * `doctor`: checks everything that an installation depends on, and says how to fix each problem.
  *
  * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
  */
@@ -152,7 +152,7 @@ async function checkUpstreams(
   }
 }
 
-/** A name or a host may hold by mistake what must not be shown. */
+/** A name or a host may contain a secret by mistake. */
 function withoutSecrets(finding: Finding, { upstreams, tokens }: RegistrySnapshot): Finding {
   const secrets = [...upstreams.flatMap(keysOf), ...tokens.map(({ secret }) => secret)];
   const clean = (text: string) => redactKept(text, secrets);

@@ -85,7 +85,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
-      // What commander would say arrives as an error, and is said once, in our words.
+      // Commander's messages arrive as errors too, and are printed once, in our words.
       writeErr: () => {},
       getOutHelpWidth: () => Math.min(terminal.columns ?? DEFAULT_HELP_WIDTH, DEFAULT_HELP_WIDTH),
     });

@@ -1,5 +1,5 @@
 /**
- * `records list`, `show`, `tail`, `export`, `replay`: what was asked and answered.
+ * `records list`, `show`, `tail`, `export`, `replay`: the recorded requests.
  *
  * Owns the flags and what help says about them; each command is in a file of `records/`.
  */

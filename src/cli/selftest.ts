@@ -1,7 +1,7 @@
 /**
  * `selftest`: proves that this installation works, without a key and without touching its database.
  *
- * Owns what is printed; selftest/run.ts owns what is done.
+ * Owns what is printed; selftest/run.ts owns the cases' execution.
  */
 import { CommandError } from "./errors.ts";
 import type { Command } from "commander";
@@ -24,7 +24,7 @@ export function defineSelftestCommand(program: Command, context: CommandContext)
     .action((flags: SelftestFlags) => selftest(context, flags));
 }
 
-/** @throws CommandError when a case did not end as it must */
+/** @throws CommandError when a case did not end as expected */
 async function selftest({ terminal }: CommandContext, flags: SelftestFlags): Promise<void> {
   const startedAt = performance.now();
   // The other commands start faster without the server.

@@ -31,22 +31,22 @@ export interface UpstreamView {
   readonly state: BreakerState["type"];
   /** When an open one may be tried again. */
   readonly openUntilMs: number | null;
-  /** Why it is not well, such as `HTTP 503`; null when it is. */
+  /** Why it is not closed, such as `HTTP 503`; null when it is. */
   readonly reason: string | null;
   /** Its last failed attempt on record; null when there is none. */
   readonly lastError: { readonly atMs: number; readonly errorClass: string; readonly message: string } | null;
-  /** Why its row is not used, as a person must mend it; null when it is fine. */
+  /** Why its row cannot be used; null when it can. */
   readonly problem: string | null;
 }
 
-/** What a test of an upstream (`GET` of its models with its key) said. */
+/** The result of testing an upstream: `GET` of its models with its key. */
 export interface UpstreamTest {
   readonly isOk: boolean;
   readonly status: number | null;
   readonly durationMs: number;
   /** For people. */
   readonly message: string;
-  /** Names of models, as far as it lists them; at most 200. */
+  /** Names of the models that it lists; at most 200. */
   readonly models: readonly string[];
 }
 
@@ -62,7 +62,7 @@ export interface RecordSummary extends StoredSummary {
 }
 
 export interface RecordPage {
-  /** May be fewer than asked for, or none, and older ones match all the same: one page takes so much time only. */
+  /** May be fewer than asked for, or none, although older ones match: the time for one page is limited. */
   readonly records: readonly RecordSummary[];
   /** Pass as `beforeId` for the next (older) page; null on the last. */
   readonly nextBeforeId: number | null;
@@ -78,8 +78,8 @@ export interface RecordDetail {
 export type StatsRange = StatsSpan;
 
 /**
- * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without the
- * client's own mistakes and departures.
+ * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without
+ * the client's own mistakes and departures.
  */
 export type StatsPoint = RequestStats["points"][number];
 
@@ -89,7 +89,7 @@ export interface Stats extends Omit<RequestStats, "upstreams"> {
   readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
 }
 
-/** A request that is under way. */
+/** A request in flight. */
 export interface LiveRequest {
   readonly requestId: string;
   readonly startedAtMs: number;
@@ -106,7 +106,7 @@ export interface LiveRequest {
   readonly replyBytes: number;
 }
 
-/** What happens, as it happens. */
+/** Events of the live page. */
 export type LiveEvent =
   | { readonly type: "in_flight"; readonly requests: readonly LiveRequest[] }
   | { readonly type: "finished"; readonly record: FinishedRequest };
@@ -124,11 +124,11 @@ export interface FinishedRequest {
   readonly client: string | null;
 }
 
-/** A reply while it arrives. `text` and `reasoning` are what has come since the last one. */
+/** A reply while it arrives. `text` and `reasoning` hold what has arrived since the last event. */
 export type WatchEvent =
   | {
     readonly type: "delta";
-    /** What came before counts no longer: this is all of it. Now and then a reply is laid out anew. */
+    /** Replaces everything sent before: a reply is sometimes laid out anew. */
     readonly isReset: boolean;
     readonly text: string;
     readonly reasoning: string;

@@ -1,8 +1,8 @@
 /**
  * The records and statistics as the admin page shows them.
  *
- * Owns the names of upstreams in them, and that no secret of now shows in a text of then. The reading itself is
- * done by the reading thread.
+ * Owns the upstreams' names in them, and that current secrets are masked in stored texts. The reading thread does the
+ * reading.
  */
 import {
   MAX_PATH_LENGTH,
@@ -23,7 +23,7 @@ import { upstreamName } from "./upstream_names.ts";
 
 export interface RecordAdminDeps {
   readonly reader: Pick<RecordQueryThread, "ask">;
-  /** Of upstreams that are configured now. */
+  /** Names of the upstreams that are configured now, by id. */
   readonly upstreamNames: () => ReadonlyMap<number, string>;
   readonly secrets: () => readonly string[];
 }
@@ -47,7 +47,7 @@ export class RecordAdmin {
     };
   }
 
-  /** For a replay: the request as it is stored, and its reply as it may be shown. */
+  /** For a replay: the stored request, unmasked, and its reply, masked. */
   async toReplay(id: string | number): Promise<StoredRecord | null> {
     const found = await this.#read(id);
     if (found === null) return null;
@@ -133,7 +133,7 @@ function masked(text: string | null, secrets: readonly string[]): string | null 
   return text === null ? null : redactKept(text, secrets);
 }
 
-/** Rows of older versions hold them whole. */
+/** Rows of older versions hold these texts at full length. */
 function cutMasked(text: string | null, maxLength: number, secrets: readonly string[]): string | null {
   return text === null ? null : redactedStart(text, maxLength, (start) => redactKept(start, secrets));
 }

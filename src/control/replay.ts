@@ -1,5 +1,5 @@
 /**
- * A recorded request once more, through the router itself: it is relayed, recorded and counted like any other.
+ * Sends a recorded request again, through the router itself: it is relayed, recorded and counted like any other.
  *
  * Owns the request that is made of a record, and the comparison of the two replies.
  */
@@ -54,7 +54,7 @@ export async function replay(
   };
 }
 
-/** Relays it to its end, and gives its record. */
+/** Relays it to its end and returns its record. */
 async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapshot): Promise<RequestRecord> {
   const records = new Map<string, RequestRecord>();
   const stop = deps.hub.onSettled((record) => {

@@ -1,7 +1,7 @@
 /**
- * A recorded request as one that can be sent again, and where to.
+ * Makes a recorded request into one that can be sent again, and chooses its upstream.
  *
- * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
+ * Owns the refusals: requests that were not kept whole, or would go to another path or with another key. Pure.
  */
 import { NAME, VERSION } from "../config/version.ts";
 import type { Clock } from "../core/clock.ts";
@@ -14,7 +14,7 @@ import { pathProblem } from "../core/request_path.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { StoredRecord } from "../store/store.ts";
 
-/** The Go program recorded neither method nor path; chat was what it was for. */
+/** The Go program recorded neither method nor path, and served chat completions. */
 const GO_PATH = "/v1/chat/completions";
 const METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE"];
 
@@ -88,7 +88,7 @@ export function isDescription({ isTruncated, body }: Pick<StoredRecord, "isTrunc
 }
 
 /**
- * The upstream that was asked for, else the one that answered, else the first that may be asked.
+ * The upstream that was named, else the one that answered, else the first enabled one.
  *
  * @throws ControlError when there is none, or it has no key of its own
  */

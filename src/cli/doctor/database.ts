@@ -1,5 +1,5 @@
 /**
- * The doctor's look at the database's file and its disk.
+ * The doctor's checks of the database's file and its disk.
  */
 import { statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -27,7 +27,7 @@ export interface DatabaseCheck {
 /**
  * Never makes a database. One of an older version is upgraded, as by every command.
  *
- * @param note says beforehand that something takes a while
+ * @param note announces a slow check
  */
 export function checkDatabase(path: string, note: (line: string) => void): DatabaseCheck {
   const problem = missingDatabase(path);

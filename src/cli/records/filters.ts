@@ -1,7 +1,7 @@
 /**
  * The flags that choose records, the same for every command that shows several.
  *
- * Owns what a filter may be typed as. Values are judged before any database is opened.
+ * Owns how a filter is typed. Values are checked before any database is opened.
  */
 import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";

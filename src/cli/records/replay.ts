@@ -1,5 +1,5 @@
 /**
- * `records replay`: a recorded request once more, and how the replies differ.
+ * `records replay`: sends a recorded request again, and shows how the replies differ.
  *
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */

@@ -1,7 +1,7 @@
 /**
  * `records show`: one record, whole: the conversation, the reply, the attempts.
  *
- * Owns the layout. What was recorded is indented, so that no text can pass for a heading.
+ * Owns the layout. Recorded texts are indented, so that none can look like a heading.
  */
 import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";

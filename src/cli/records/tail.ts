@@ -65,7 +65,7 @@ export interface TailOptions {
 /** What was shown, and what is in flight. */
 export class Tail {
   readonly #options: TailOptions;
-  /** Of the filter, what a request in flight shows already. */
+  /** The conditions of the filter that a request in flight can meet already. */
   readonly #lasting: RecordFilter;
   /** Rows that were in flight when they were first seen. */
   readonly #inFlight = new Set<number>();

@@ -1,8 +1,8 @@
 /**
  * `/admin/upstreams` as the older Go program had it: list, add, delete; fields named as its ORM named them.
  *
- * Differs where that program gave secrets away: keys are masked, and the admin token opens it, not a client's. What
- * a browser asks for here is the page's, and goes on to it.
+ * Differs where that program gave secrets away: keys are masked, and the admin token opens it, not a client's. A
+ * browser's requests for these paths go on to the page.
  */
 import { type Context, Hono } from "hono";
 import type { AdminEnv } from "./env.ts";

@@ -1,5 +1,5 @@
 /**
- * What holds for every answer below `/admin`: the headers, and which host names lead there.
+ * The headers of every answer below `/admin`, and the host names under which it may be opened.
  */
 import type { MiddlewareHandler } from "hono";
 import type { TrustedProxies } from "../../core/client_ip.ts";

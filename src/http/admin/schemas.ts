@@ -1,7 +1,7 @@
 /**
  * What the admin API takes and gives: one schema for each, which checks requests and describes both.
  *
- * Owns the bounds of every input. Answers are described, not checked: the service's types are what makes them.
+ * Owns the bounds of every input. Answers are described, not checked: the service's types determine them.
  */
 import { z } from "zod";
 import type { ReplayResult, StatsRange, UpstreamView } from "../../control/admin_service.ts";
