@@ -21,7 +21,7 @@ const MAX_STATUS_LINE_BYTES = 1024;
 /** Adds the command to the program. */
 export function defineHealthCommand(program: Command, context: CommandContext): void {
   program.command("health")
-    .description("ask the server on this machine whether it answers; for the health checks of containers")
+    .description("check that the server on this machine answers; for the health checks of containers")
     .helpGroup("Server:")
     .addOption(
       settingOption({

@@ -73,11 +73,12 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
     .description(`${INTRODUCTION}\n${EXAMPLES}`)
     .optionsGroup("Help:")
     .version(versionText(), "-v, --version", "print the version of this program and of Deno")
-    .helpOption("-h, --help", "explain the program, or one command")
+    .helpOption("-h, --help", "show help for the program or for one command")
     .addHelpCommand(
-      new Command("help").argument("[command]").description("explain the program, or one command").helpGroup(
-        "Help:",
-      ),
+      new Command("help").argument("[command]").description("show help for the program or for one command")
+        .helpGroup(
+          "Help:",
+        ),
     )
     .usage("[command] [flags]")
     // Descriptions name choices and defaults where they help.
@@ -105,7 +106,7 @@ function defineServe(
   { context, onServed }: { context: CommandContext; onServed: (exitCode: number) => void },
 ): Command {
   const command = program.command("serve")
-    .description("answer requests; this is what happens when no command is given")
+    .description("answer requests; the default when no command is given")
     .helpGroup("Server:");
   for (const setting of SETTING_FLAGS) command.addOption(settingOption(setting));
   return command

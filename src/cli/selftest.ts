@@ -18,7 +18,7 @@ interface SelftestFlags {
 /** Adds the command to the program. */
 export function defineSelftestCommand(program: Command, context: CommandContext): void {
   program.command("selftest")
-    .description("prove in seconds, without any key, that failover and recording work on this machine")
+    .description("check in seconds, without a key, that failover and recording work on this machine")
     .option("--json", "print JSON")
     .helpGroup("Server:")
     .action((flags: SelftestFlags) => selftest(context, flags));

@@ -27,15 +27,15 @@ interface ShowFlags extends DatabaseFlags {
 }
 
 const NAME_TEXT = "shown in records and logs instead of the token";
-const TOKEN_TEXT = "the token; - reads it from standard input, none makes a random one";
+const TOKEN_TEXT = "the token; - reads it from standard input (default: a random one)";
 
 /** Adds the `token` command and its subcommands to the program. */
 export function defineTokenCommands(program: Command, context: CommandContext): void {
   const token = program.command("token").description("show, add, set or remove the tokens that clients send")
     .helpGroup("Tokens:");
   token.command("show")
-    .description("print the tokens; bare, one a line, when the output is not a terminal")
-    .argument("[name]", "print only this token, bare, for scripts")
+    .description("print the tokens; without names, one per line, when the output is not a terminal")
+    .argument("[name]", "print only the token of this name, for scripts")
     .option("--masked", "print masked tokens")
     .option("--json", "print JSON")
     .option("--admin", "print the token of the admin page instead")
@@ -44,13 +44,13 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
       flags.admin ? showAdminToken(context, { name, flags }) : showTokens(context, { name, flags })
     );
   token.command("add")
-    .description("accept one more token")
+    .description("accept another token")
     .argument("[token]", TOKEN_TEXT)
     .option("--name <name>", NAME_TEXT)
     .addOption(databaseOption())
     .action((given: string | undefined, flags: NameFlags) => addToken(context, { given, flags }));
   token.command("set")
-    .description("accept this token and no other")
+    .description("accept only this token")
     .argument("[token]", TOKEN_TEXT)
     .option("--name <name>", NAME_TEXT)
     .option(
@@ -62,7 +62,7 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
       flags.admin ? replaceAdminToken(context, { given, flags }) : setToken(context, { given, flags })
     );
   token.command("remove")
-    .description("no longer accept a token")
+    .description("stop accepting a token")
     .argument("<token>", "its name, its masked form or the token itself")
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeToken(context, { which, flags }));

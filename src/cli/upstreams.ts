@@ -33,10 +33,10 @@ interface UpstreamFlags extends DatabaseFlags {
   readonly weight?: string;
 }
 
-const ALLOW_TEXT = "models that it is used for, such as 'gpt-4*,o3'";
-const DENY_TEXT = "models that it is not used for";
-const MODEL_MAP_TEXT = "models that it knows by other names, such as gpt-4o=my-deployment, or a JSON object";
-const WEIGHT_TEXT = "its share with the policy random";
+const ALLOW_TEXT = "use it for these models only, such as 'gpt-4*,o3'";
+const DENY_TEXT = "do not use it for these models";
+const MODEL_MAP_TEXT = "its own names for models, such as gpt-4o=my-deployment, or a JSON object";
+const WEIGHT_TEXT = "its share of the requests with the policy random";
 const WHICH = "its id or its name";
 
 /** Adds the commands that manage upstreams to the program. */
@@ -44,11 +44,11 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
   const define = (nameAndArguments: string, description: string): Command =>
     program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
 
-  define("add", "add an upstream; it is used within a second, also by a running server")
+  define("add", "add an upstream; a running server uses it within a second")
     .option("--sk <key>", `its API key; - reads it from standard input, ${ASIS} forwards the client's own`)
     .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
-    .option("--name <name>", "what to call it (default: the endpoint's host)")
-    .option("--timeout <seconds>", "time allowed until its response headers (default: by the request)")
+    .option("--name <name>", "its name (default: the endpoint's host)")
+    .option("--timeout <seconds>", "time limit for its response headers (default: depends on the request)")
     .addOption(authStyleOption())
     .option("--allow <models>", ALLOW_TEXT)
     .option("--deny <models>", DENY_TEXT)
@@ -60,12 +60,12 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .option("--json", "print JSON")
     .addOption(databaseOption())
     .action((flags: DatabaseFlags & { readonly json?: boolean }) => listUpstreams(context, flags));
-  define("edit", "change an upstream; what is not given stays")
+  define("edit", "change an upstream; what is not given stays as it is")
     .argument("<upstream>", WHICH)
     .option("--sk <key>", "its new API key; - reads it from standard input")
     .option("--endpoint <url>", "its new base URL")
     .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
-    .option("--timeout <seconds>", "time allowed until its response headers; none goes back to the rules")
+    .option("--timeout <seconds>", "time limit for its response headers; none: depends on the request")
     .addOption(authStyleOption())
     .option("--allow <models>", `${ALLOW_TEXT}; "" for every model`)
     .option("--deny <models>", `${DENY_TEXT}; "" for none`)
@@ -77,7 +77,7 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .argument("<upstream>", WHICH)
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: true }));
-  define("disable", "stop using an upstream, and keep it")
+  define("disable", "stop using an upstream without removing it")
     .argument("<upstream>", WHICH)
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: false }));
@@ -88,7 +88,7 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .action((which: string, place: string, flags: DatabaseFlags) =>
       moveUpstream(context, { which, place, flags })
     );
-  define("remove", "remove an upstream; records keep pointing to it")
+  define("remove", "remove an upstream; its records are kept")
     .argument("<upstream>", WHICH)
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));

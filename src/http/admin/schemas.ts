@@ -82,7 +82,7 @@ export const recordQuery = z.strictObject({
     .optional().describe("502, or a class such as 5xx"),
   outcome: z.enum(OUTCOMES).optional(),
   client: z.string().min(1).max(200).optional().describe("name of the client's token"),
-  q: z.string().max(1_000).optional().describe('words, each whole or its beginning; "..." for a phrase'),
+  q: z.string().max(1_000).optional().describe('words or their beginnings; "..." for a phrase'),
 });
 
 export const statsQuery = z.strictObject({ range: z.enum(STATS_RANGES).default("15m") });
