@@ -4,7 +4,7 @@
  * Pure. Owns one dash or two, `-flag=value`, switches with a value, the modes `-add` and `-list`, and commands
  * that come after flags. Must not judge values or unknown flags: commander and the settings do.
  */
-import { UsageError } from "../control/errors.ts";
+import { UsageError } from "./errors.ts";
 import type { Command } from "commander";
 
 type FlagKind = "value" | "switch" | "optional";
@@ -76,7 +76,7 @@ function scan(args: readonly string[], kinds: ReadonlyMap<string, FlagKind>): Sc
       if (hasValue) at++;
       flags.push({ name, text: hasValue ? `--${name}=${next}` : `--${name}` });
     } else {
-      // Its value goes: nothing takes it, and without it the flag that was meant is found more easily.
+      // Its value is dropped: nothing takes it, and the intended flag is easier to suggest without it.
       hasUnknown = true;
       flags.push({ name, text: `--${name}` });
     }

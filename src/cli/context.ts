@@ -8,6 +8,8 @@ import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
 import type { Environment } from "../config/environment.ts";
 import { parseDatabasePath, settingChoices } from "../config/settings.ts";
 import { ensureToken } from "../store/config/initial_tokens.ts";
+import { Registry } from "../store/config/registry.ts";
+import { systemClock } from "../server/clock.ts";
 import { openDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
@@ -57,11 +59,18 @@ export function databaseOption(): Option {
 
 const LARGE_BYTES = 50_000_000;
 
-/** Says that an upgrade begins, when it will take a while: until it is done, nothing else can be said. */
+/** Announces an upgrade that takes a while: it blocks the program until it is done. */
 export function upgradeNote(path: string, note: (line: string) => void): (bytes: number) => void {
   return (bytes) => {
     if (bytes >= LARGE_BYTES) note(`upgrading ${path} (${formatBytes(bytes)}), copying it aside first...`);
   };
+}
+
+/** The upstreams and tokens as a server reads them; what it would warn of is for the command to say. */
+export function quietRegistry(config: ConfigStore): Registry {
+  const registry = new Registry({ store: config, clock: systemClock, onProblem: () => {} });
+  registry.reloadNow();
+  return registry;
 }
 
 /** What it takes to open the database for one command. */

@@ -1,19 +1,18 @@
 /**
- * `doctor`: looks at everything that an installation depends on, and says what to do about each trouble.
+ * `doctor`: checks everything that an installation depends on, and says how to fix each problem.
  *
  * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
  */
-import { CommandError, UsageError } from "../control/errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
 import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
-import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { upstreamClient } from "../server/upstream_client.ts";
-import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
+import { type CommandContext, type DatabaseFlags, databaseOption, quietRegistry } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { type Finding, found } from "../control/finding.ts";
@@ -66,9 +65,7 @@ async function examine(
   const alerts = checkAlerts(env, flags.send ?? false);
   if (database === null) return [finding, ...findings, disk, ...await alerts];
   try {
-    const registry = new Registry({ store: database.config, clock: systemClock, onProblem: () => {} });
-    registry.reloadNow();
-    const snapshot = registry.snapshot();
+    const snapshot = quietRegistry(database.config).snapshot();
     const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
     const upstreams = await checkUpstreams(snapshot, limitMs);
     const all = [finding, ...findings, disk, tokens, ...upstreams, ...await alerts];
@@ -149,7 +146,7 @@ async function checkUpstreams(
   }
 }
 
-/** A name or a host may hold by mistake what must not be shown. */
+/** A name or a host may contain a secret by mistake. */
 function withoutSecrets(finding: Finding, { upstreams, tokens }: RegistrySnapshot): Finding {
   const secrets = [...upstreams.flatMap(keysOf), ...tokens.map(({ secret }) => secret)];
   const clean = (text: string) => redactKept(text, secrets);

@@ -3,7 +3,7 @@
  *
  * Speaks HTTP by hand: `fetch` would send a request to this machine through the proxy of the environment.
  */
-import { CommandError, UsageError } from "../control/errors.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import type { Command } from "commander";
 import { SETTING_FLAGS } from "../config/flags.ts";
 import { parseSettings } from "../config/settings.ts";
@@ -21,7 +21,7 @@ const MAX_STATUS_LINE_BYTES = 1024;
 /** Adds the command to the program. */
 export function defineHealthCommand(program: Command, context: CommandContext): void {
   program.command("health")
-    .description("ask the server on this machine whether it answers; for the health checks of containers")
+    .description("check that the server on this machine answers; for the health checks of containers")
     .helpGroup("Server:")
     .addOption(
       settingOption({

@@ -1,9 +1,9 @@
-import { cleanText } from "../core/clean_text.ts";
 /**
- * What people and programs see: the terminal's streams, tables, JSON.
+ * Output for people and programs: the terminal's streams, tables, JSON.
  *
  * Owns layout and the cleaning of text that people edited by hand. Knows nothing about the commands.
  */
+import { cleanText } from "../core/clean_text.ts";
 
 /** A screen on which text can be replaced. */
 export interface Screen {
@@ -20,11 +20,11 @@ export interface Terminal {
   note(line: string): void;
   /** All of standard input, as text. */
   readInput(): Promise<string>;
-  /** The reader of the result has closed its pipe (`list | head -1`): printing more is in vain. */
+  /** The reader of the result has closed its pipe (`list | head -1`): printing more is pointless. */
   readonly isReaderGone: boolean;
   /** Width in columns; null when the output is not a screen, and nothing needs to fit. */
   readonly columns: number | null;
-  /** Where notes go, when that is a screen: what moves, such as progress, is for screens only. */
+  /** Standard error, when it is a screen; for progress lines. */
   readonly noteScreen?: Screen;
 }
 
@@ -61,12 +61,12 @@ export function errorScreen(): Screen | null {
   };
 }
 
-/** Some terminals do not say how wide they are; the size is 0 then. */
+/** Some terminals report a width of 0. */
 function screenColumns(): number {
   return Deno.consoleSize().columns || DEFAULT_COLUMNS;
 }
 
-/** Returns whether there is still somebody who reads. */
+/** Returns false when the reader has closed the stream. */
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, line: string): boolean {
   let rest = new TextEncoder().encode(`${line}\n`);
   try {
@@ -153,7 +153,7 @@ export function displayWidth(text: string): number {
 }
 
 /**
- * JSON as programs read it and people can; what could drive a terminal is escaped.
+ * JSON for programs and people; characters that could control a terminal are escaped.
  * @param indent spaces; 0: all on one line
  */
 export function formatJson(value: unknown, indent = 2): string {

@@ -3,19 +3,17 @@
  *
  * Owns exit codes and the one line that a failure prints. The commands themselves are in the other files.
  */
-import { UsageError } from "../control/errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import { Command, CommanderError } from "commander";
 import { SETTING_FLAGS } from "../config/flags.ts";
 import { ALERT_VARIABLES, type Environment, readEnvironment } from "../config/environment.ts";
 import { parseSettings } from "../config/settings.ts";
-import { messageOf } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
-import { EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { EXIT, type ExitCode, exitCodeOf, textOf, UsageError } from "./errors.ts";
 import { defineHealthCommand } from "./health.ts";
 import { defineRecordCommands } from "./records.ts";
 import { defineSelftestCommand } from "./selftest.ts";
@@ -74,11 +72,12 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
     .description(`${INTRODUCTION}\n${EXAMPLES}`)
     .optionsGroup("Help:")
     .version(versionText(), "-v, --version", "print the version of this program and of Deno")
-    .helpOption("-h, --help", "explain the program, or one command")
+    .helpOption("-h, --help", "show help for the program or for one command")
     .addHelpCommand(
-      new Command("help").argument("[command]").description("explain the program, or one command").helpGroup(
-        "Help:",
-      ),
+      new Command("help").argument("[command]").description("show help for the program or for one command")
+        .helpGroup(
+          "Help:",
+        ),
     )
     .usage("[command] [flags]")
     // Descriptions name choices and defaults where they help.
@@ -86,7 +85,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
-      // What commander would say arrives as an error, and is said once, in our words.
+      // Commander's messages arrive as errors too, and are printed once, in our words.
       writeErr: () => {},
       getOutHelpWidth: () => Math.min(terminal.columns ?? DEFAULT_HELP_WIDTH, DEFAULT_HELP_WIDTH),
     });
@@ -106,7 +105,7 @@ function defineServe(
   { context, onServed }: { context: CommandContext; onServed: (exitCode: number) => void },
 ): Command {
   const command = program.command("serve")
-    .description("answer requests; this is what happens when no command is given")
+    .description("answer requests; the default when no command is given")
     .helpGroup("Server:");
   for (const setting of SETTING_FLAGS) command.addOption(settingOption(setting));
   return command
@@ -167,7 +166,7 @@ function commandsWith(flag: string, command: Command): string[] {
 }
 
 function reportFailure(error: unknown, { terminal, env }: CommandContext): ExitCode {
-  terminal.note(`${NAME}: ${cleanText(messageOf(error))}`);
+  terminal.note(`${NAME}: ${cleanText(textOf(error))}`);
   if (env["OAR_DEBUG"] === "1" && error instanceof Error) terminal.note(error.stack ?? "");
   return exitCodeOf(error);
 }

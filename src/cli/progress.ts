@@ -1,13 +1,13 @@
 /**
- * A line on the screen that says how far a long task has come.
+ * A progress line for long tasks.
  *
- * Owns when it is worth showing: not within the first second, not often, and never where no person looks. The
- * caller's work may block the thread; the line moves when it is told of progress. Must not end up in a file.
+ * Owns when it is shown: after the first second, not often, and only on a screen, never in a file. The caller's work
+ * may block the thread; the line changes only when progress is reported.
  */
 import { displayWidth, type Screen } from "./output.ts";
 
 export interface ProgressOptions {
-  /** null: nobody looks, and nothing is shown. */
+  /** null: there is no screen, and nothing is shown. */
   readonly screen: Screen | null;
   /** Milliseconds of any steady clock. */
   readonly now: () => number;
@@ -28,7 +28,7 @@ export class Progress {
     this.#startedMs = options.now();
   }
 
-  /** Says where the task is; `describe` is called only when the line is due. */
+  /** Reports progress; `describe` is called only when the line is due. */
   step(describe: (elapsedSeconds: number) => string): void {
     if (this.#options.screen === null) return;
     const nowMs = this.#options.now();
@@ -38,7 +38,7 @@ export class Progress {
     this.#show(describe(Math.floor(elapsedMs / 1000)));
   }
 
-  /** Takes the line away; to be called before anything else is written, and at the end. */
+  /** Removes the line; call it before anything else is written, and at the end. */
   clear(): void {
     if (this.#width > 0) this.#show("");
   }
@@ -47,7 +47,7 @@ export class Progress {
   #show(text: string): void {
     const screen = this.#options.screen;
     if (screen === null) return;
-    // A line that wraps could not be taken away.
+    // A wrapped line could not be removed.
     const line = cut(text, screen.columns() - 1);
     const width = displayWidth(line);
     const rest = Math.max(0, this.#width - width);

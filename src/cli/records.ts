@@ -1,5 +1,5 @@
 /**
- * `records list`, `show`, `tail`, `export`, `replay`: what was asked and answered.
+ * `records list`, `show`, `tail`, `export`, `replay`: the recorded requests.
  *
  * Owns the flags and what help says about them; each command is in a file of `records/`.
  */
@@ -17,7 +17,7 @@ const WHICH = "its number, or its request id (the header x-oar-request-id)";
 /** Adds the `records` command and its subcommands to the program. */
 export function defineRecordCommands(program: Command, context: CommandContext): void {
   const records = program.command("records")
-    .description("look at what was asked and answered, export it, ask it again")
+    .description("look at recorded requests, export them, send them again")
     .helpGroup("Records:");
 
   addFilterOptions(
@@ -32,7 +32,7 @@ export function defineRecordCommands(program: Command, context: CommandContext):
     .description("show one record: the conversation, the reply, the attempts")
     .argument("<id>", WHICH)
     .option("--json", "print JSON, with everything that was recorded")
-    .option("--raw", "print the request's text and the reply's text, unaltered")
+    .option("--raw", "print the request's text and the reply's text, unchanged")
     .addOption(databaseOption())
     .action((which: string, flags: ShowFlags) => showRecord(context, { which, flags }));
 
@@ -40,15 +40,15 @@ export function defineRecordCommands(program: Command, context: CommandContext):
     records.command("tail")
       .description("show the newest records, oldest first; with -f, further ones as they end")
       .usage("[-f] [-n 10] [flags]")
-      .argument("[count]", "with how many to begin, as in -n 10 (default 10)")
-      .option("-f, --follow", "go on with every further record, until Ctrl-C")
+      .argument("[count]", "how many records to show first, as in -n 10 (default 10)")
+      .option("-f, --follow", "keep showing new records, until Ctrl-C")
       .option("-n", "the count follows")
       .option("--json", "print JSON, one record a line"),
   ).action((count: string | undefined, flags) => tailRecords(context, { count, flags }));
 
   addFilterOptions(
     records.command("export")
-      .description("write records, oldest first; any number of them takes little memory")
+      .description("write records, oldest first; memory use does not grow with their number")
       .addOption(choiceOption("--format <format>", {
         description: `${FORMATS.join(", ")}: JSON lines with everything but the attempts, a table for ` +
           "spreadsheets, or chat examples for fine-tuning",

@@ -1,7 +1,7 @@
 /**
  * Secrets on their way in: from the command line, or from standard input so that no shell history keeps them.
  */
-import { UsageError } from "../control/errors.ts";
+import { UsageError } from "./errors.ts";
 import type { Terminal } from "./output.ts";
 
 /** Means "read it from standard input" where a secret is asked for. */

@@ -1,9 +1,9 @@
 /**
  * `selftest`: proves that this installation works, without a key and without touching its database.
  *
- * Owns what is printed; selftest/run.ts owns what is done.
+ * Owns what is printed; selftest/run.ts owns the cases' execution.
  */
-import { CommandError } from "../control/errors.ts";
+import { CommandError } from "./errors.ts";
 import type { Command } from "commander";
 import type { CommandContext } from "./context.ts";
 import { formatJson, formatTable } from "./output.ts";
@@ -18,13 +18,13 @@ interface SelftestFlags {
 /** Adds the command to the program. */
 export function defineSelftestCommand(program: Command, context: CommandContext): void {
   program.command("selftest")
-    .description("prove in seconds, without any key, that failover and recording work on this machine")
+    .description("check in seconds, without a key, that failover and recording work on this machine")
     .option("--json", "print JSON")
     .helpGroup("Server:")
     .action((flags: SelftestFlags) => selftest(context, flags));
 }
 
-/** @throws CommandError when a case did not end as it must */
+/** @throws CommandError when a case did not end as expected */
 async function selftest({ terminal }: CommandContext, flags: SelftestFlags): Promise<void> {
   const startedAt = performance.now();
   // The other commands start faster without the server.

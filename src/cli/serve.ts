@@ -1,7 +1,7 @@
 /**
- * `serve`: from the settings to the end of the process, with what a person is told on the way.
+ * `serve`: from the settings to the end of the process, and what it prints on the way.
  */
-import { CommandError } from "../control/errors.ts";
+import { CommandError } from "./errors.ts";
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
@@ -60,7 +60,7 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
 }
 
 /**
- * Waits for a signal, then lets what is under way finish, until the time for that or a second signal ends it.
+ * Waits for a signal, then lets open requests finish until the drain timeout or a second signal.
  */
 async function untilSignalled(settings: Settings, server: Serving): Promise<void> {
   const log = getLog("server");
@@ -86,7 +86,7 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
 }
 
 /**
- * Looks before the database is opened, so that a start that cannot succeed leaves no file and no token behind.
+ * Runs before the database is opened, so that a failed start leaves no file and no token behind.
  * @throws CommandError
  */
 function requireFreeAddress(settings: Settings): void {
@@ -107,7 +107,7 @@ function announceDatabase(settings: Settings, database: OpenDatabase): void {
   console.log(`clients must send this token, which \`token show\` prints again: ${token}`);
 }
 
-/** @throws CommandError when nobody could be told apart from anybody */
+/** @throws CommandError when no client token is set and --noauth was not given */
 function requireToken(settings: Settings, database: OpenDatabase): void {
   if (settings.isNoAuth || database.config.listTokens().length > 0) return;
   throw new CommandError(
@@ -116,7 +116,7 @@ function requireToken(settings: Settings, database: OpenDatabase): void {
   );
 }
 
-/** Somebody wrote it into the database by hand, or an older version took it. */
+/** A short one was written into the database by hand, or set with an older version. */
 function warnOfShortToken(config: OpenDatabase["config"]): void {
   const length = adminTokenOf(config)?.length ?? MIN_ADMIN_TOKEN_LENGTH;
   if (length >= MIN_ADMIN_TOKEN_LENGTH) return;

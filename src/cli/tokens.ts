@@ -1,21 +1,14 @@
 /**
  * `token show`, `set`, `add`, `remove`: what clients must send.
  *
- * Owns what a token may look like and that one always remains: without any, the server refuses to start.
+ * Owns the flags, and which tokens are printed in full.
  */
-import { CommandError, UsageError } from "../control/errors.ts";
-import { chooseName, findToken, noSuchToken } from "../control/token_names.ts";
+import { requireAdminToken, requireClientToken, requireTokenName, Tokens } from "../control/tokens.ts";
 import type { Command } from "commander";
 import { maskSecret } from "../core/secrets.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
-import type { ConfigStore } from "../store/store.ts";
-import {
-  adminTokenOf,
-  MIN_ADMIN_TOKEN_LENGTH,
-  randomAdminToken,
-  randomToken,
-  setAdminToken,
-} from "../store/config/initial_tokens.ts";
+import { adminTokenOf, randomAdminToken, randomToken } from "../store/config/initial_tokens.ts";
+import { CommandError, UsageError } from "./errors.ts";
 import { formatJson, formatTable } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
 
@@ -34,15 +27,15 @@ interface ShowFlags extends DatabaseFlags {
 }
 
 const NAME_TEXT = "shown in records and logs instead of the token";
-const TOKEN_TEXT = "the token; - reads it from standard input, none makes a random one";
+const TOKEN_TEXT = "the token; - reads it from standard input (default: a random one)";
 
 /** Adds the `token` command and its subcommands to the program. */
 export function defineTokenCommands(program: Command, context: CommandContext): void {
   const token = program.command("token").description("show, add, set or remove the tokens that clients send")
     .helpGroup("Tokens:");
   token.command("show")
-    .description("print the tokens; bare, one a line, when the output is not a terminal")
-    .argument("[name]", "print only this token, bare, for scripts")
+    .description("print the tokens; without names, one per line, when the output is not a terminal")
+    .argument("[name]", "print only the token of this name, for scripts")
     .option("--masked", "print masked tokens")
     .option("--json", "print JSON")
     .option("--admin", "print the token of the admin page instead")
@@ -51,13 +44,13 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
       flags.admin ? showAdminToken(context, { name, flags }) : showTokens(context, { name, flags })
     );
   token.command("add")
-    .description("accept one more token")
+    .description("accept another token")
     .argument("[token]", TOKEN_TEXT)
     .option("--name <name>", NAME_TEXT)
     .addOption(databaseOption())
     .action((given: string | undefined, flags: NameFlags) => addToken(context, { given, flags }));
   token.command("set")
-    .description("accept this token and no other")
+    .description("accept only this token")
     .argument("[token]", TOKEN_TEXT)
     .option("--name <name>", NAME_TEXT)
     .option(
@@ -69,7 +62,7 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
       flags.admin ? replaceAdminToken(context, { given, flags }) : setToken(context, { given, flags })
     );
   token.command("remove")
-    .description("no longer accept a token")
+    .description("stop accepting a token")
     .argument("<token>", "its name, its masked form or the token itself")
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeToken(context, { which, flags }));
@@ -81,14 +74,11 @@ function showTokens(
 ): void {
   const { terminal } = context;
   withConfig({ ...context, flags }, (config) => {
-    const tokens = config.listTokens().map((token) => ({
-      name: token.name,
-      token: flags.masked ? maskSecret(token.secret) : token.secret,
-    }));
+    const known = new Tokens({ config });
+    const show = (secret: string) => flags.masked ? maskSecret(secret) : secret;
+    const tokens = known.list().map((token) => ({ name: token.name, token: show(token.secret) }));
     if (name !== undefined) {
-      const token = tokens.find((each) => each.name === name);
-      if (token === undefined) throw noSuchToken("that name");
-      terminal.print(token.token);
+      terminal.print(show(known.named(name).secret));
     } else if (flags.json) {
       terminal.print(formatJson(tokens));
     } else if (tokens.length === 0) {
@@ -112,22 +102,17 @@ interface GivenToken {
 }
 
 async function addToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
-  const secret = await readToken(context, given);
+  const token = await readToken(context, { given, flags });
   withConfig({ ...context, flags }, (config) => {
-    const tokens = config.listTokens();
-    const twin = tokens.find((token) => token.secret === secret);
-    if (twin !== undefined) throw new CommandError(`this token is accepted already, as ${twin.name}`);
-    const name = chooseName(flags.name, tokens);
-    config.setTokens([...tokens, { name, secret }]);
+    const { name, secret } = new Tokens({ config }).add(token);
     report(context, { verb: "added", name, secret, isRandom: given === undefined });
   });
 }
 
 async function setToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
-  const secret = await readToken(context, given);
-  const name = chooseName(flags.name, []);
+  const token = await readToken(context, { given, flags });
   withConfig({ ...context, flags, isSettingTokens: true }, (config) => {
-    config.setTokens([{ name, secret }]);
+    const { name, secret } = new Tokens({ config }).replaceAll(token);
     report(context, { verb: "set", name, secret, isRandom: given === undefined });
   });
 }
@@ -154,23 +139,12 @@ async function replaceAdminToken(
   { given, flags }: { readonly given: string | undefined; readonly flags: SetFlags },
 ): Promise<void> {
   if (flags.name !== undefined) throw new UsageError("the admin token has no name: leave --name out");
-  const secret = given === undefined ? randomAdminToken() : await readToken(context, given);
-  if (secret.length < MIN_ADMIN_TOKEN_LENGTH || !/^[\x21-\x7e]+$/.test(secret)) {
-    throw new UsageError(
-      `the admin token must be at least ${MIN_ADMIN_TOKEN_LENGTH} visible ASCII characters without spaces: ` +
-        "give none to get a random one",
-    );
-  }
+  const secret = given === undefined ? randomAdminToken() : await readSecretToken(context, given);
+  requireAdminToken(secret);
   withConfig({ ...context, flags }, (config) => {
-    refuseClientToken(config, secret);
-    setAdminToken(config, secret);
+    new Tokens({ config }).setAdmin(secret);
     report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
   });
-}
-
-function refuseClientToken(config: ConfigStore, secret: string): void {
-  if (config.listTokens().every((token) => token.secret !== secret)) return;
-  throw new CommandError("clients send this token, and it must not open the admin page: choose another");
 }
 
 function removeToken(
@@ -178,22 +152,22 @@ function removeToken(
   { which, flags }: { readonly which: string; readonly flags: DatabaseFlags },
 ): void {
   withConfig({ ...context, flags }, (config) => {
-    const tokens = config.listTokens();
-    const token = findToken(tokens, which);
-    const rest = tokens.filter((each) => each !== token);
-    if (rest.length === 0) {
-      throw new CommandError(
-        `${token.name} is the only token, and without one the server refuses to start: ` +
-          `add another first (token add), or replace it (token set)`,
-      );
-    }
-    config.setTokens(rest);
-    context.terminal.print(`removed token ${token.name}`);
+    const { name } = new Tokens({ config }).remove(which);
+    context.terminal.print(`removed token ${name}`);
   });
 }
 
-async function readToken({ terminal }: CommandContext, given: string | undefined): Promise<string> {
-  if (given === undefined) return randomToken();
+/** Checked before any database is opened. */
+async function readToken(
+  context: CommandContext,
+  { given, flags: { name } }: GivenToken,
+): Promise<{ readonly name: string | undefined; readonly secret: string }> {
+  const secret = given === undefined ? randomToken() : await readSecretToken(context, given);
+  if (name !== undefined) requireTokenName(name.trim());
+  return { name, secret };
+}
+
+async function readSecretToken({ terminal }: CommandContext, given: string): Promise<string> {
   if (given.trim() === "") {
     throw new UsageError(
       "an empty token would leave the server without any, and it refuses to start: " +
@@ -201,9 +175,7 @@ async function readToken({ terminal }: CommandContext, given: string | undefined
     );
   }
   const secret = await readSecret(given, { what: "the token", terminal });
-  if (secret.includes(",")) {
-    throw new UsageError("a token must not contain commas: run `token add` once for each token");
-  }
+  requireClientToken(secret);
   return secret;
 }
 

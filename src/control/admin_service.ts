@@ -1,46 +1,198 @@
 /**
- * Everything that the admin API and the page can do, put together from its parts.
+ * What the admin API and the page may ask and do: interfaces and shapes only, shared by both.
+ *
+ * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
+ * Unix epoch, durations milliseconds.
  */
-import { RouterError } from "../core/errors.ts";
-import type { AdminService } from "./service.ts";
-import type { LiveHub } from "./live_hub.ts";
-import type { RecordAdmin } from "./records.ts";
-import { replay, type ReplayDeps } from "./replay.ts";
-import type { TokenAdmin } from "./tokens.ts";
-import type { UpstreamAdmin } from "./upstreams.ts";
+import type { BreakerState } from "../core/breaker.ts";
+import type { AuthStyle, EndpointKind, ToolCall } from "../core/types.ts";
+import type { SummaryQuery } from "../store/read/messages.ts";
+import type { StoredSummary } from "../store/read/record_summary.ts";
+import type { RequestStats, StatsSpan } from "../store/stats/reader.ts";
+import type { StoredAttempt, StoredRecord } from "../store/store.ts";
+import type { DiffPart } from "./reply_diff.ts";
 
-export interface ServiceParts {
-  readonly upstreams: UpstreamAdmin;
-  readonly tokens: TokenAdmin;
-  readonly records: RecordAdmin;
-  readonly hub: LiveHub;
-  readonly replay: ReplayDeps;
-  readonly settings: ReturnType<AdminService["settings"]>;
+/** One upstream as it is shown. */
+export interface UpstreamView {
+  readonly id: number;
+  /** 1-based place in the order of trial. */
+  readonly place: number;
+  readonly name: string;
+  readonly endpoint: string;
+  /** Masked; `asis` as it is. */
+  readonly key: string;
+  readonly isEnabled: boolean;
+  readonly timeoutSeconds: number | null;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly modelMap: Readonly<Record<string, string>>;
+  readonly authStyle: AuthStyle | null;
+  readonly weight: number;
+  readonly state: BreakerState["type"];
+  /** When an open one may be tried again. */
+  readonly openUntilMs: number | null;
+  /** Why it is not closed, such as `HTTP 503`; null when it is. */
+  readonly reason: string | null;
+  /** Its last failed attempt on record; null when there is none. */
+  readonly lastError: { readonly atMs: number; readonly errorClass: string; readonly message: string } | null;
+  /** Why its row cannot be used; null when it can. */
+  readonly problem: string | null;
 }
 
-export function adminService(parts: ServiceParts): AdminService {
-  const { upstreams, tokens, records, hub } = parts;
-  return {
-    upstreams: () => upstreams.list(),
-    addUpstream: (input) => upstreams.add(input),
-    editUpstream: (id, changes) => upstreams.edit(id, changes),
-    moveUpstream: (id, place) => upstreams.move(id, place),
-    removeUpstream: (id) => upstreams.remove(id),
-    testUpstream: (id) => upstreams.test(id),
-    tokens: () => tokens.list(),
-    addToken: (name) => tokens.add(name),
-    removeToken: (name) => tokens.remove(name),
-    records: (page) => records.list(page),
-    record: (id) => records.detail(id),
-    replay: async (id, upstreamId) => {
-      const record = await records.toReplay(id);
-      if (record === null) throw new RouterError(404, "not_found", "No record has that number or request id");
-      return await replay(parts.replay, record, upstreamId);
-    },
-    stats: (range) => records.stats(range),
-    live: () => hub.live(),
-    subscribe: (listener) => hub.subscribe(listener),
-    watch: (requestId, listener) => hub.watch(requestId, listener),
-    settings: () => parts.settings,
-  };
+/** The result of testing an upstream: `GET` of its models with its key. */
+export interface UpstreamTest {
+  readonly isOk: boolean;
+  readonly status: number | null;
+  readonly durationMs: number;
+  /** For people. */
+  readonly message: string;
+  /** Names of the models that it lists; at most 200. */
+  readonly models: readonly string[];
+}
+
+export interface TokenView {
+  readonly name: string;
+  /** Masked. */
+  readonly token: string;
+}
+
+/** A record as a list shows it: no bodies. */
+export interface RecordSummary extends StoredSummary {
+  readonly upstreamName: string | null;
+}
+
+export interface RecordPage {
+  /** May be fewer than asked for, or none, although older ones match: the time for one page is limited. */
+  readonly records: readonly RecordSummary[];
+  /** Pass as `beforeId` for the next (older) page; null on the last. */
+  readonly nextBeforeId: number | null;
+}
+
+export interface RecordDetail {
+  readonly record: StoredRecord;
+  readonly attempts: readonly StoredAttempt[];
+  readonly upstreamName: string | null;
+}
+
+/** Length of a time series, up to now. */
+export type StatsRange = StatsSpan;
+
+/**
+ * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without
+ * the client's own mistakes and departures.
+ */
+export type StatsPoint = RequestStats["points"][number];
+
+export interface Stats extends Omit<RequestStats, "upstreams"> {
+  readonly range: StatsRange;
+  /** Answered requests by upstream over the range, most first; `failures` are attempts that failed there. */
+  readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
+}
+
+/** A request in flight. */
+export interface LiveRequest {
+  readonly requestId: string;
+  readonly startedAtMs: number;
+  readonly elapsedMs: number;
+  readonly kind: EndpointKind;
+  readonly method: string;
+  readonly path: string;
+  readonly model: string | null;
+  readonly isStream: boolean;
+  readonly client: string | null;
+  /** null until an upstream's answer was chosen. */
+  readonly upstreamName: string | null;
+  readonly attemptCount: number;
+  readonly replyBytes: number;
+}
+
+/** Events of the live page. */
+export type LiveEvent =
+  | { readonly type: "in_flight"; readonly requests: readonly LiveRequest[] }
+  | { readonly type: "finished"; readonly record: FinishedRequest };
+
+export interface FinishedRequest {
+  readonly requestId: string;
+  readonly createdAtMs: number;
+  readonly model: string | null;
+  readonly status: number;
+  readonly outcome: string;
+  readonly upstreamName: string | null;
+  readonly attemptCount: number;
+  readonly elapsedMs: number;
+  readonly isStream: boolean;
+  readonly client: string | null;
+}
+
+/** A reply while it arrives. `text` and `reasoning` hold what has arrived since the last event. */
+export type WatchEvent =
+  | {
+    readonly type: "delta";
+    /** Replaces everything sent before: a reply is sometimes laid out anew. */
+    readonly isReset: boolean;
+    readonly text: string;
+    readonly reasoning: string;
+    readonly toolCalls: readonly ToolCall[];
+    readonly replyBytes: number;
+  }
+  | { readonly type: "ended"; readonly requestId: string };
+
+export interface ReplayResult {
+  /** The new record. */
+  readonly requestId: string | null;
+  readonly status: number;
+  readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly elapsedMs: number;
+  /** Lines of the recorded and the new reply, side by side. */
+  readonly diff: readonly DiffPart[];
+}
+
+export interface UpstreamInput {
+  readonly endpoint?: string;
+  readonly key?: string;
+  readonly name?: string | null;
+  readonly timeoutSeconds?: number | null;
+  readonly isEnabled?: boolean;
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly modelMap?: Readonly<Record<string, string>>;
+  readonly authStyle?: AuthStyle | null;
+  readonly weight?: number;
+}
+
+/** Everything that the admin API and the page can do. Failures are `ControlError`s. */
+export interface AdminService {
+  upstreams(): Promise<readonly UpstreamView[]>;
+  /** `endpoint` and `key` are required here. */
+  addUpstream(input: UpstreamInput): Promise<UpstreamView>;
+  editUpstream(id: number, changes: UpstreamInput): Promise<UpstreamView>;
+  /** To a 1-based place. */
+  moveUpstream(id: number, place: number): Promise<void>;
+  removeUpstream(id: number): Promise<void>;
+  testUpstream(id: number): Promise<UpstreamTest>;
+
+  tokens(): Promise<readonly TokenView[]>;
+  /** The secret is shown this once. */
+  addToken(name: string): Promise<{ readonly name: string; readonly secret: string }>;
+  removeToken(name: string): Promise<void>;
+
+  records(page: SummaryQuery): Promise<RecordPage>;
+  /** By `request_id` or row number; null when there is none. */
+  record(id: string | number): Promise<RecordDetail | null>;
+  /** Sends the recorded request again, to one upstream or (null) through the usual order. */
+  replay(id: string | number, upstreamId: number | null): Promise<ReplayResult>;
+
+  stats(range: StatsRange): Promise<Stats>;
+
+  /** Oldest first; at most 200. */
+  live(): readonly LiveRequest[];
+  /** Returns the function that ends it. */
+  subscribe(listener: (event: LiveEvent) => void): () => void;
+  /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
+  watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null;
+
+  /** Settings of the running server, secrets masked; name, value, and where it came from. */
+  settings(): readonly { readonly name: string; readonly value: string }[];
 }

@@ -1,7 +1,7 @@
 /**
  * Until when an upstream's TLS certificate is valid.
  *
- * `fetch` and `Deno.connectTls` do not tell, so this makes a handshake of its own, over which nothing is sent.
+ * `fetch` and `Deno.connectTls` do not expose it, so this makes a TLS handshake of its own and sends nothing over it.
  */
 import { connect } from "node:tls";
 import { isIP } from "node:net";
@@ -9,8 +9,8 @@ import { isIP } from "node:net";
 const HTTPS_PORT = 443;
 
 /**
- * The end of its validity, whether or not anybody vouches for it. null: not an https endpoint, or it cannot be
- * told (no direct connection, as behind an HTTP proxy).
+ * When the certificate expires, trusted or not. null: not an https endpoint, or unknown (no direct connection, for
+ * example behind an HTTP proxy).
  */
 export function certificateEnd(endpoint: string, limitMs: number): Promise<Date | null> {
   const url = new URL(endpoint);
@@ -27,7 +27,7 @@ export function certificateEnd(endpoint: string, limitMs: number): Promise<Date 
       host,
       port: Number(url.port || HTTPS_PORT),
       ...(isIP(host) === 0 ? { servername: host } : {}),
-      // An expired certificate is what this is for; no request goes over this connection.
+      // Expired certificates must be readable too; no request is sent over this connection.
       rejectUnauthorized: false,
     }, () => settle(readEnd(socket.getPeerCertificate().valid_to)));
     socket.on("error", () => settle(null));

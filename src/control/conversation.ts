@@ -187,7 +187,7 @@ const DATA_SCHEME = "data:";
 const LONGEST_DATA_HEAD = 300;
 const LONGEST_ADDRESS = 300;
 
-/** Says what it is, and its size or where it lies; never the data itself. */
+/** Says what it is, and its size or address; never the data itself. */
 function mediaPiece(what: string, data: unknown): Piece {
   const text = asText(data);
   if (text === null) return { type: "placeholder", text: `[${what}]` };

@@ -1,12 +1,12 @@
 /**
- * What the doctor says: one finding a check.
+ * Findings of the doctor: one per check.
  */
 
 export type Level = "ok" | "warn" | "fail";
 
 export interface Finding {
   readonly check: "settings" | "database" | "disk" | "tokens" | "upstream" | "clock" | "alerts";
-  /** Which upstream or channel; null where there is only one. */
+  /** The upstream or channel; null for a check that has only one subject. */
   readonly subject: string | null;
   readonly level: Level;
   /** What was found. */
@@ -15,7 +15,7 @@ export interface Finding {
   readonly advice: string | null;
 }
 
-/** A finding about something of which there is one. */
+/** The finding of a check that has no subject. */
 export function found(
   check: Finding["check"],
   { level, message, advice = null }: { level: Level; message: string; advice?: string | null },

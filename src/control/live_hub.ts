@@ -1,27 +1,27 @@
 /**
- * What happens right now, for those who look: requests under way, finished ones, and replies as they arrive.
+ * Live events for the admin page: requests in flight, finished ones, and replies as they arrive.
  *
- * Costs nothing while nobody looks: it keeps no list of its own, and its timers run only for listeners.
+ * Costs nothing without listeners: it keeps no list of its own, and its timers run only for listeners.
  */
 import { cutText, MAX_SHOWN_NAME_LENGTH, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
 import type { RequestRecord } from "../core/types.ts";
-import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "./service.ts";
+import type { FinishedRequest, LiveEvent, LiveRequest, WatchEvent } from "./admin_service.ts";
 import type { RequestLedger } from "../proxy/ledger/request_ledger.ts";
 
 export interface LiveHubDeps {
-  /** The requests under way. */
+  /** The requests in flight. */
   readonly ledgers: () => Iterable<RequestLedger>;
   readonly clock: Clock;
-  /** Masks every secret of ours in a short text. */
+  /** Masks every secret of this program in a short text. */
   readonly redact: (text: string) => string;
 }
 
 /** How often the list of requests under way is sent. */
 const LIST_MS = 500;
-/** More are not listed: nobody reads them all, and each list costs. */
+/** Nobody reads a longer list, and each one costs. */
 const MAX_LISTED = 200;
-/** How often a watched reply is looked at; a long one less often, because each look copies its text. */
+/** How often a watched reply is read; a long one less often, because each read copies its text. */
 const WATCH_MS = 100;
 const LONG_WATCH_MS = 1_000;
 const LONG_LENGTH = 256 * 1024;
@@ -60,7 +60,7 @@ export class LiveHub {
     };
   }
 
-  /** Whole records, as they are settled; for what a replay came to. */
+  /** Called with every settled record; a replay finds its own this way. Returns the function that ends it. */
   onSettled(listener: Settled): () => void {
     this.#settledListeners.add(listener);
     return () => this.#settledListeners.delete(listener);
@@ -74,9 +74,9 @@ export class LiveHub {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
+  /** Follows one reply; null when the request is not in flight. Returns the function that ends it. */
   watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null {
-    const ledger = this.#sessionOf(requestId);
+    const ledger = this.#ledgerOf(requestId);
     if (ledger === null) return null;
     const watch = new Watch(ledger, {
       clock: this.#deps.clock,
@@ -95,7 +95,7 @@ export class LiveHub {
     for (const watch of [...this.#watches]) watch.stop();
   }
 
-  #sessionOf(requestId: string): RequestLedger | null {
+  #ledgerOf(requestId: string): RequestLedger | null {
     for (const ledger of this.#deps.ledgers()) {
       if (ledger.inbound.id === requestId) return ledger.isSettled ? null : ledger;
     }
@@ -145,7 +145,7 @@ interface WatchDeps {
   readonly onEnd: () => void;
 }
 
-/** Looks at one ledger's capture now and then, and sends what has come since. */
+/** Polls one ledger's capture and sends what is new. */
 class Watch {
   readonly #ledger: RequestLedger;
   readonly #deps: WatchDeps;
@@ -161,7 +161,7 @@ class Watch {
   }
 
   start(): void {
-    // Never from within the call that begins it: the caller has not taken the result yet.
+    // Not from within `watch()`: its caller does not have the result yet.
     this.#timer = this.#deps.clock.setTimer(() => this.#look(), 0);
   }
 
@@ -186,7 +186,7 @@ class Watch {
   #sendNews(): void {
     if (this.#ledger.capture === null) return;
     this.#seenBytes = this.#ledger.bytesSeen;
-    // The record's form of it: every secret is masked there.
+    // As the record will have it: every secret is masked.
     const { response, reasoning, toolCalls } = this.#ledger.snapshot();
     const calls = JSON.stringify(toolCalls);
     if (response === this.#text && reasoning === this.#reasoning && calls === this.#toolCalls) return;

@@ -1,5 +1,5 @@
 /**
- * An exchange without a client: puts a request to the proxy, and lets the reply go.
+ * An exchange without a client: hands a request to the proxy and discards the reply.
  */
 import type { HeaderView } from "../core/header_fields.ts";
 import type { AnswerHead, InboundExchange, RequestBody } from "../wire/exchange.ts";
@@ -62,7 +62,7 @@ export class LoopbackExchange implements InboundExchange {
   cut(): void {}
 }
 
-/** A body that is there already. */
+/** A body that is in memory already. */
 class HeldBody implements RequestBody {
   readonly declaredBytes: number;
   #bytes: Uint8Array<ArrayBuffer> | null;

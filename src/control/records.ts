@@ -1,8 +1,8 @@
 /**
  * The records and statistics as the admin page shows them.
  *
- * Owns the names of upstreams in them, and that no secret of now shows in a text of then. The reading itself is
- * done by the reading thread.
+ * Owns the upstreams' names in them, and that current secrets are masked in stored texts. The reading thread does the
+ * reading.
  */
 import {
   MAX_PATH_LENGTH,
@@ -12,16 +12,18 @@ import {
 } from "../core/cut_text.ts";
 import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
-import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./service.ts";
+import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./admin_service.ts";
 import type { QueryThread } from "../store/read/query_thread.ts";
 import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { StoredRecord } from "../store/store.ts";
-import { answering } from "./failure.ts";
+import { ControlError } from "./errors.ts";
+import { withControlErrors } from "./store_failure.ts";
+import { upstreamName } from "./upstream_names.ts";
 
 export interface RecordAdminDeps {
   readonly reader: Pick<QueryThread, "ask">;
-  /** Of upstreams that are configured now. */
+  /** Names of the upstreams that are configured now, by id. */
   readonly upstreamNames: () => ReadonlyMap<number, string>;
   readonly secrets: () => readonly string[];
 }
@@ -34,7 +36,9 @@ export class RecordAdmin {
   }
 
   async list(query: SummaryQuery): Promise<RecordPage> {
-    const { records, nextBeforeId } = await answering(() => this.#deps.reader.ask("summaries", query));
+    const { records, nextBeforeId } = await withControlErrors(() =>
+      this.#deps.reader.ask("summaries", query)
+    );
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
     return {
@@ -43,7 +47,7 @@ export class RecordAdmin {
     };
   }
 
-  /** For a replay: the request as it is stored, and its reply as it may be shown. */
+  /** For a replay: the stored request, unmasked, and its reply, masked. */
   async toReplay(id: string | number): Promise<StoredRecord | null> {
     const found = await this.#read(id);
     if (found === null) return null;
@@ -68,7 +72,7 @@ export class RecordAdmin {
   }
 
   async stats(range: StatsRange): Promise<Stats> {
-    const stats = await answering(() => this.#deps.reader.ask("stats", range));
+    const stats = await withControlErrors(() => this.#deps.reader.ask("stats", range));
     const nameOf = this.#names();
     return {
       ...stats,
@@ -81,14 +85,17 @@ export class RecordAdmin {
   }
 
   async #read(id: string | number): Promise<RecordWithAttempts | null> {
-    return await answering(() => this.#deps.reader.ask("record", id));
+    return await withControlErrors(() => this.#deps.reader.ask("record", id));
   }
 
-  /** `#3` for an upstream that was removed; null when there was none. */
   #names(): (id: number | null) => string | null {
     const names = this.#deps.upstreamNames();
-    return (id) => id === null ? null : names.get(id) ?? `#${id}`;
+    return (id) => upstreamName(names, id);
   }
+}
+
+export function noSuchRecord(): ControlError {
+  return new ControlError("not_found", "no record has that number or request id", { field: "record" });
 }
 
 function withName(summary: StoredSummary, upstreamName: string | null): RecordSummary {
@@ -126,7 +133,7 @@ function masked(text: string | null, secrets: readonly string[]): string | null 
   return text === null ? null : redactKept(text, secrets);
 }
 
-/** Rows of older versions hold them whole. */
+/** Rows of older versions hold these texts at full length. */
 function cutMasked(text: string | null, maxLength: number, secrets: readonly string[]): string | null {
   return text === null ? null : redactedStart(text, maxLength, (start) => redactKept(start, secrets));
 }

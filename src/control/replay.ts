@@ -1,19 +1,17 @@
 /**
- * A recorded request once more, through the router itself: it is relayed, recorded and counted like any other.
+ * Sends a recorded request again, through the router itself: it is relayed, recorded and counted like any other.
  *
  * Owns the request that is made of a record, and the comparison of the two replies.
  */
-import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
-import { ASIS, type Inbound, type RequestRecord, type Upstream } from "../core/types.ts";
-import type { ReplayResult } from "./service.ts";
+import type { Inbound, RequestRecord } from "../core/types.ts";
+import type { ReplayResult } from "./admin_service.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { toInbound } from "./replay_request.ts";
+import { toInbound, usableForReplay } from "./replay_request.ts";
 import { type DiffPart, diffRepliesInSteps } from "./reply_diff.ts";
-import { NAME, VERSION } from "../config/version.ts";
-import { answering } from "./failure.ts";
+import { ControlError } from "./errors.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { LoopbackExchange } from "./loopback_exchange.ts";
 
@@ -29,7 +27,7 @@ export const REPLAY_CLIENT = "admin";
 
 /**
  * @param upstreamId null: any, in the usual order
- * @throws RouterError when the request was not kept whole, or the upstream has no key of its own
+ * @throws ControlError when the request was not kept whole, or the upstream has no key of its own
  */
 export async function replay(
   deps: ReplayDeps,
@@ -37,13 +35,11 @@ export async function replay(
   upstreamId: number | null,
 ): Promise<ReplayResult> {
   const snapshot = deps.snapshot();
-  const upstreams = upstreamId === null ? snapshot.upstreams : [chosen(snapshot.upstreams, upstreamId)];
-  const inbound = await answering(() =>
-    toInbound(record, {
-      nowMs: deps.clock.now(),
-      monotonicMs: deps.clock.monotonic(),
-      userAgent: `${NAME}/${VERSION}`,
-    }), [409, "not_replayable"]);
+  // A person may choose a disabled one, and one that does not allow the model.
+  const upstreams = upstreamId === null
+    ? snapshot.upstreams
+    : [{ ...usableForReplay(snapshot.upstreams, upstreamId), isEnabled: true, allow: [], deny: [] }];
+  const inbound = toInbound(record, deps.clock);
   const settled = await send(deps, inbound, { ...snapshot, upstreams });
   const { requestId, status, response, reasoning, toolCalls, elapsedMs } = settled;
   const diff = await diffRepliesInSteps(record, { response, toolCalls });
@@ -58,7 +54,7 @@ export async function replay(
   };
 }
 
-/** Relays it to its end, and gives its record. */
+/** Relays it to its end and returns its record. */
 async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapshot): Promise<RequestRecord> {
   const records = new Map<string, RequestRecord>();
   const stop = deps.hub.onSettled((record) => {
@@ -76,26 +72,10 @@ async function send(deps: ReplayDeps, inbound: Inbound, snapshot: RegistrySnapsh
     });
     const record = records.get(exchange.requestId ?? "");
     if (record !== undefined) return record;
-    throw new RouterError(500, "internal_error", "The replay left no record; the log says why");
+    throw new ControlError("failed", "the replay left no record", { hint: "the log says why" });
   } finally {
     stop();
   }
-}
-
-function chosen(upstreams: readonly Upstream[], id: number): Upstream {
-  const upstream = upstreams.find((each) => each.id === id);
-  if (upstream === undefined) {
-    throw new RouterError(404, "not_found", `There is no upstream ${id} that can be used`);
-  }
-  if (upstream.sk === ASIS) {
-    throw new RouterError(
-      409,
-      "not_replayable",
-      `Upstream ${upstream.name} forwards the client's own key (${ASIS}), which is never recorded; choose another`,
-    );
-  }
-  // A person may ask a disabled one, and whether it allows the model.
-  return { ...upstream, isEnabled: true, allow: [], deny: [] };
 }
 
 /** For replies that are too different to be compared in time. */
@@ -103,6 +83,6 @@ function replaced(before: string, after: string): DiffPart[] {
   return [{ type: "removed", text: before }, { type: "added", text: after }];
 }
 
-function toLines({ type, text }: DiffPart): { readonly type: DiffPart["type"]; readonly text: string }[] {
+function toLines({ type, text }: DiffPart): DiffPart[] {
   return text.split("\n").map((line) => ({ type, text: line }));
 }

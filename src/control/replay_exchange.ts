@@ -1,7 +1,7 @@
 /**
  * One request to one upstream, read to its end: what a replay does on the wire.
  *
- * Owns how the reply is read and what it came to. Holds the upstream's key back from everything it returns.
+ * Owns how the reply is read and how it ended. Masks the upstream's key in everything it returns.
  */
 import { Cancellation } from "../core/cancellation.ts";
 import type { Capture } from "../capture/capture.ts";
@@ -40,7 +40,7 @@ export async function exchange(
   { inbound, upstream }: { readonly inbound: Inbound; readonly upstream: Upstream },
 ): Promise<ReplayedReply> {
   const result = await send(deps, { inbound, upstream }, {
-    // Nothing waits behind this upstream, so it gets the time of an only one.
+    // No other upstream can take over, so it gets the timeout of a single one.
     headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
     cancellation: new Cancellation(),
     guard: NO_TOKENS,

@@ -1,9 +1,11 @@
 /**
- * A recorded request as one that can be sent again, and where to.
+ * Makes a recorded request into one that can be sent again, and chooses its upstream.
  *
- * Owns the refusals: what was not kept whole, what would go to another path or with another key. Pure.
+ * Owns the refusals: requests that were not kept whole, or would go to another path or with another key. Pure.
  */
-import { CommandError } from "./errors.ts";
+import { NAME, VERSION } from "../config/version.ts";
+import type { Clock } from "../core/clock.ts";
+import { ControlError } from "./errors.ts";
 import type { UpstreamNames } from "./upstream_names.ts";
 import { asObject, parseJson } from "../capture/json.ts";
 import { classify } from "../core/endpoint.ts";
@@ -12,33 +14,24 @@ import { pathProblem } from "../core/request_path.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { StoredRecord } from "../store/store.ts";
 
-/** The Go program recorded neither method nor path; chat was what it was for. */
+/** The Go program recorded neither method nor path, and served chat completions. */
 const GO_PATH = "/v1/chat/completions";
 const METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE"];
 
 /** Anthropic's API refuses requests without a version, and the client's header was not recorded. */
 const ANTHROPIC_VERSION = "2023-06-01";
 
-export interface ReplayMoment {
-  readonly nowMs: number;
-  readonly monotonicMs: number;
-  readonly userAgent: string;
-}
-
-/** @throws CommandError when it cannot be sent as it was */
-export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
-  const { nowMs, monotonicMs, userAgent } = moment;
+/** @throws ControlError `not_replayable` when it cannot be sent as it was */
+export function toInbound(record: StoredRecord, clock: Pick<Clock, "now" | "monotonic">): Inbound {
   const method = record.method ?? "POST";
   const path = record.path ?? goPath(record);
   // A path changed by hand could lead the key to another host.
   const isCut = path.endsWith("…");
   if (isCut || !/^\/v1(\/|$)/.test(path) || pathProblem(path) !== null || !METHODS.includes(method)) {
-    throw new CommandError(
-      `record ${record.id} cannot be replayed: its method or path is not one of the API, or was too long to be recorded`,
-    );
+    throw notReplayable(record, "its method or path is not one of the API, or was too long to be recorded");
   }
   const body = bodyOf(record, method);
-  const headers = new Headers({ "accept": "*/*", "user-agent": userAgent });
+  const headers = new Headers({ "accept": "*/*", "user-agent": `${NAME}/${VERSION}` });
   const contentType = "application/json";
   if (body !== null) headers.set("content-type", contentType);
   const { problem: _, ...classified } = classify(path, { contentType, bytes: body });
@@ -54,44 +47,50 @@ export function toInbound(record: StoredRecord, moment: ReplayMoment): Inbound {
     clientIp: "",
     clientName: null,
     clientToken: null,
-    startedAtMs: nowMs,
-    startedMonoMs: monotonicMs,
+    startedAtMs: clock.now(),
+    startedMonoMs: clock.monotonic(),
   };
 }
 
 function goPath(record: StoredRecord): string {
   const isChat = Array.isArray(asObject(parseJson(record.body ?? ""))?.messages);
   if (isChat) return GO_PATH;
-  throw new CommandError(`record ${record.id} cannot be replayed: its path was not recorded`);
+  throw notReplayable(record, "its path was not recorded");
 }
 
 function bodyOf(record: StoredRecord, method: string): Uint8Array<ArrayBuffer> | null {
-  const { id, body, requestBytes } = record;
+  const { body, requestBytes } = record;
   if (method === "GET" || method === "HEAD") return null;
   const bytes = new TextEncoder().encode(body ?? "");
   if (isDescription(record)) {
-    throw new CommandError(
-      `record ${id} cannot be replayed: its request was described, not kept (a form, not text, or too large; ` +
-        "see --record-body-limit)",
+    throw notReplayable(
+      record,
+      "its request was described, not kept (a form, not text, or too large)",
+      "the setting record-body-limit says how much is kept",
     );
   }
   if (requestBytes !== null && requestBytes !== bytes.length) {
-    throw new CommandError(`record ${id} cannot be replayed: its request was not kept as it was sent`);
+    throw notReplayable(record, "its request was not kept as it was sent");
   }
   return bytes.length === 0 ? null : bytes;
 }
 
-/** `{"content_type":...,"bytes":...}`, which the record has in place of a body that it could not keep. */
-function isDescription({ isTruncated, body }: StoredRecord): boolean {
+function notReplayable({ id }: StoredRecord, reason: string, hint?: string): ControlError {
+  const message = `record ${id} cannot be replayed: ${reason}`;
+  return new ControlError("not_replayable", message, hint === undefined ? {} : { hint });
+}
+
+/** Whether the record has `{"content_type":...,"bytes":...}` in place of a body that it could not keep. */
+export function isDescription({ isTruncated, body }: Pick<StoredRecord, "isTruncated" | "body">): boolean {
   if (!isTruncated) return false;
   const description = asObject(parseJson(body ?? ""));
   return description !== null && typeof description.bytes === "number" && "content_type" in description;
 }
 
 /**
- * The upstream that was asked for, else the one that answered, else the first that may be asked.
+ * The upstream that was named, else the one that answered, else the first enabled one.
  *
- * @throws CommandError when there is none, or it has no key of its own
+ * @throws ControlError when there is none, or it has no key of its own
  */
 export function chooseUpstream(
   record: StoredRecord,
@@ -101,22 +100,27 @@ export function chooseUpstream(
     readonly inbound: Inbound;
   },
 ): Upstream {
-  const upstream = which === undefined
-    ? defaultUpstream(record, { names, inbound })
-    : namedUpstream(which, names);
-  if (upstream.sk !== ASIS) return upstream;
-  throw new CommandError(
-    `upstream ${upstream.id} forwards the client's own key (${ASIS}), which is never recorded: ` +
-      "choose another with --upstream",
-  );
+  return which === undefined
+    ? withOwnKey(defaultUpstream(record, { names, inbound }))
+    : usableForReplay(names.upstreams, names.idOf(which));
 }
 
-function namedUpstream(which: string, names: UpstreamNames): Upstream {
-  const id = names.idOf(which);
-  const upstream = names.upstreams.find((each) => each.id === id);
-  if (upstream !== undefined) return upstream;
-  throw new CommandError(
-    "no upstream that can be used has that id or name: see them with `openai-api-route list`",
+/** @throws ControlError when it cannot be used, or has no key of its own */
+export function usableForReplay(upstreams: readonly Upstream[], id: number): Upstream {
+  const upstream = upstreams.find((each) => each.id === id);
+  if (upstream !== undefined) return withOwnKey(upstream);
+  throw new ControlError("not_found", "no upstream that can be used has that id or name", {
+    field: "upstream",
+    hint: "the list shows those that there are",
+  });
+}
+
+function withOwnKey(upstream: Upstream): Upstream {
+  if (upstream.sk !== ASIS) return upstream;
+  throw new ControlError(
+    "not_replayable",
+    `upstream ${upstream.id} forwards the client's own key (${ASIS}), which is never recorded`,
+    { field: "upstreamId", hint: "choose another" },
   );
 }
 
@@ -134,7 +138,8 @@ function defaultUpstream(
   });
   const upstream = [first, ...more].find((each) => each?.sk !== ASIS) ?? first;
   if (upstream !== undefined) return upstream;
-  throw new CommandError(
-    "no upstream is enabled for this request: add one with `openai-api-route add`, or name one with --upstream",
-  );
+  throw new ControlError("not_found", "no upstream is enabled for this request", {
+    field: "upstreamId",
+    hint: "add one, or name one",
+  });
 }

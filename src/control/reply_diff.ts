@@ -16,7 +16,7 @@ export interface ComparedReply {
   readonly toolCalls: readonly ToolCall[];
 }
 
-/** Two replies that share next to nothing could take minutes. */
+/** Two replies with almost nothing in common could take minutes. */
 const LIMIT_MS = 2_000;
 
 /** From the first to the second; null when they are too different to be compared in time. */
@@ -25,7 +25,7 @@ export function diffReplies(before: ComparedReply, after: ComparedReply): DiffPa
   return changes === undefined ? null : toParts(changes);
 }
 
-/** The same, a little at a time, so that a server goes on meanwhile. */
+/** The same in small steps, so that it does not block a server. */
 export function diffRepliesInSteps(
   before: ComparedReply,
   after: ComparedReply,
@@ -49,6 +49,6 @@ function toParts(changes: readonly Change[]): DiffPart[] {
 function comparedText({ response, toolCalls }: ComparedReply): string {
   const calls = toolCalls.map((call) => `calls ${call.name}\n${prettyJson(call.arguments)}`);
   const text = [...(response ? [response] : []), ...calls].join("\n").replace(/\r\n/g, "\n");
-  // Without it, a last line differs from the same line in the middle.
+  // Without the line break, a last line differs from the same line in the middle.
   return text === "" || text.endsWith("\n") ? text : `${text}\n`;
 }

@@ -41,7 +41,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   logLevel: ({ log }) => log.level,
 };
 
-/** In the order of the help; then the alert channels, of which only is said whether they are on. */
+/** In the order of the help; then the alert channels, shown only as on or off. */
 export function viewSettings(settings: Settings): { readonly name: string; readonly value: string }[] {
   const { feishu, matrix, matrixApi, webhook } = settings.alerts;
   return [

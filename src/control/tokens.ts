@@ -1,55 +1,158 @@
 /**
- * The clients' tokens as the admin page shows and changes them. The admin token is none of them.
+ * The tokens that clients send, and the one that opens the admin page, which is none of them.
+ *
+ * Owns what a token and its name may look like, how tokens are found, and that one always remains: without any, the
+ * server refuses to start.
  */
-import { chooseName, findToken } from "./token_names.ts";
-import { RouterError } from "../core/errors.ts";
 import { maskSecret } from "../core/secrets.ts";
-import type { TokenView } from "./service.ts";
-import { randomToken } from "../store/config/initial_tokens.ts";
-import type { Registry } from "../store/config/registry.ts";
+import type { ClientToken } from "../core/types.ts";
+import { MIN_ADMIN_TOKEN_LENGTH, setAdminToken } from "../store/config/initial_tokens.ts";
 import type { ConfigStore } from "../store/store.ts";
-import { answering } from "./failure.ts";
+import { ControlError, invalidValue } from "./errors.ts";
 
-export class TokenAdmin {
+/** Without a name it gets one. */
+export interface NewToken {
+  readonly name?: string | undefined;
+  readonly secret: string;
+}
+
+export class Tokens {
   readonly #config: ConfigStore;
-  readonly #registry: Registry;
+  readonly #onChange: () => void;
 
-  constructor({ config, registry }: { readonly config: ConfigStore; readonly registry: Registry }) {
+  /** @param onChange called after every change */
+  constructor(
+    { config, onChange = () => {} }: { readonly config: ConfigStore; readonly onChange?: () => void },
+  ) {
     this.#config = config;
-    this.#registry = registry;
+    this.#onChange = onChange;
   }
 
-  async list(): Promise<TokenView[]> {
-    return await answering(() =>
-      this.#config.listTokens().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))
-    );
+  list(): ClientToken[] {
+    return this.#config.listTokens();
   }
 
-  /** The secret is random, and given this once. */
-  async add(wanted: string): Promise<{ readonly name: string; readonly secret: string }> {
-    return await answering(() => {
-      const tokens = this.#config.listTokens();
-      const token = { name: chooseName(wanted, tokens), secret: randomToken() };
-      this.#config.setTokens([...tokens, token]);
-      this.#registry.reloadNow();
-      return token;
-    });
+  /** By its name alone. @throws ControlError `not_found` */
+  named(name: string): ClientToken {
+    const token = this.list().find((each) => each.name === name);
+    if (token === undefined) throw noSuchToken("that name");
+    return token;
   }
 
-  async remove(which: string): Promise<void> {
-    await answering(() => {
-      const tokens = this.#config.listTokens();
-      const token = findToken(tokens, which);
-      const rest = tokens.filter((each) => each !== token);
-      if (rest.length === 0) {
-        throw new RouterError(
-          409,
-          "invalid_request",
-          `${token.name} is the only token, and without one the server refuses to start: make another first`,
-        );
-      }
-      this.#config.setTokens(rest);
-      this.#registry.reloadNow();
-    }, [404, "not_found"]);
+  /** One more. @throws ControlError `invalid`, `token_exists` */
+  add({ name: wanted, secret }: NewToken): ClientToken {
+    const tokens = this.list();
+    const twin = tokens.find((token) => token.secret === secret);
+    if (twin !== undefined) {
+      throw new ControlError("token_exists", `this token is accepted already, as ${twin.name}`);
+    }
+    const token = { name: chooseName(wanted, tokens), secret };
+    this.#write([...tokens, token]);
+    return token;
   }
+
+  /** This one and no other. @throws ControlError `invalid` */
+  replaceAll({ name, secret }: NewToken): ClientToken {
+    const token = { name: chooseName(name, []), secret };
+    this.#write([token]);
+    return token;
+  }
+
+  /**
+   * By the token itself, else by name or masked form.
+   *
+   * @throws ControlError `not_found`, `ambiguous`, or `conflict` when it is the only one
+   */
+  remove(which: string): ClientToken {
+    const tokens = this.list();
+    const token = findToken(tokens, which);
+    const rest = tokens.filter((each) => each !== token);
+    if (rest.length === 0) {
+      throw new ControlError(
+        "conflict",
+        `token ${token.name} is the only token, and without one the server refuses to start`,
+        { field: "token", hint: "make another first" },
+      );
+    }
+    this.#write(rest);
+    return token;
+  }
+
+  /** Ends every login to the admin page. @throws ControlError `invalid`, `conflict` when clients send the same */
+  setAdmin(secret: string): void {
+    requireAdminToken(secret);
+    if (this.list().some((token) => token.secret === secret)) {
+      throw new ControlError("conflict", "clients send this token, and it must not open the admin page", {
+        field: "adminToken",
+        hint: "choose another",
+      });
+    }
+    setAdminToken(this.#config, secret);
+  }
+
+  #write(tokens: readonly ClientToken[]): void {
+    this.#config.setTokens(tokens);
+    this.#onChange();
+  }
+}
+
+/** @throws ControlError `invalid` */
+export function requireClientToken(secret: string): void {
+  if (!secret.includes(",")) return;
+  throw new ControlError("invalid", "a token must not contain commas", {
+    field: "token",
+    hint: "add each token by itself",
+  });
+}
+
+/** @throws ControlError `invalid` */
+export function requireAdminToken(secret: string): void {
+  if (secret.length >= MIN_ADMIN_TOKEN_LENGTH && /^[\x21-\x7e]+$/.test(secret)) return;
+  throw new ControlError(
+    "invalid",
+    `the admin token must be at least ${MIN_ADMIN_TOKEN_LENGTH} visible ASCII characters without spaces`,
+    { field: "adminToken", hint: "give none to get a random one" },
+  );
+}
+
+/** @throws ControlError `invalid` */
+export function requireTokenName(name: string): void {
+  if (/^[^\s,=:\p{C}]{1,64}$/u.test(name)) return;
+  throw invalidValue("name", "must be one word of at most 64 characters, without commas, = or :");
+}
+
+function chooseName(given: string | undefined, tokens: readonly ClientToken[]): string {
+  const taken = new Set(tokens.map((token) => token.name));
+  if (given === undefined) {
+    let number = tokens.length + 1;
+    while (taken.has(`token-${number}`)) number++;
+    return `token-${number}`;
+  }
+  const name = given.trim();
+  requireTokenName(name);
+  if (!taken.has(name)) return name;
+  throw new ControlError("token_exists", `a token named ${name} exists already`, {
+    field: "name",
+    hint: "choose another name",
+  });
+}
+
+function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
+  const exact = tokens.find((token) => token.secret === which);
+  if (exact !== undefined) return exact;
+  const [found, ...more] = tokens.filter((token) => [token.name, maskSecret(token.secret)].includes(which));
+  if (found === undefined) throw noSuchToken("that name, masked form or text");
+  if (more.length === 0) return found;
+  throw new ControlError("ambiguous", "several tokens look like that", {
+    field: "token",
+    hint: "give the token itself",
+  });
+}
+
+/** Does not repeat what was typed: it may be a secret with a typing mistake. */
+function noSuchToken(what: string): ControlError {
+  return new ControlError("not_found", `no token has ${what}`, {
+    field: "token",
+    hint: "the list shows those that there are",
+  });
 }

@@ -1,9 +1,9 @@
 /**
- * How an endpoint is shown: never with what may be a credential.
+ * How an endpoint is shown: without anything that may be a credential.
  */
 import { maskSecret, SECRET_PARAMETER } from "../core/secrets.ts";
 
-/** The endpoint without what may be a credential: user and password, query values, or all of a non-URL. */
+/** The endpoint with credentials masked: user and password, secret query values, or all of a text that is no URL. */
 export function showEndpoint(endpoint: string): string {
   const url = URL.parse(endpoint.trim());
   if (url === null || url.host === "") return endpoint === "" ? "" : maskSecret(endpoint.trim());

@@ -1,5 +1,5 @@
 /**
- * The doctor's question to each upstream: `GET /models`, with its key, over the server's own transport.
+ * The doctor's request to each upstream: `GET /models`, with its key, over the server's own transport.
  */
 import { DAY_MS } from "../core/units.ts";
 import { Cancellation } from "../core/cancellation.ts";
@@ -21,7 +21,7 @@ export interface Probe {
   readonly clockOffsetMs: number | null;
 }
 
-/** The key that an upstream gets which only forwards the client's own. */
+/** Sent as the key to an upstream that only forwards the client's own. */
 const NO_KEY = "openai-api-route-doctor";
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 const EXPIRY_WARNING_DAYS = 14;
@@ -37,7 +37,7 @@ export interface Answer {
   readonly ms: number;
   /** null: it was not read, or is no list. */
   readonly modelCount: number | null;
-  /** As far as the list names them. */
+  /** Those that the list names. */
   readonly models: readonly string[];
 }
 
@@ -177,7 +177,7 @@ function namesOf(list: readonly unknown[]): string[] {
   return list.map((each) => asObject(each)?.id).filter((id): id is string => typeof id === "string");
 }
 
-/** What a status says about the row of the upstream. */
+/** What the answer says about the configuration of the upstream. */
 export function judgeAnswer(
   { status, headers, ms, modelCount }: Omit<Answer, "models">,
   upstream: Pick<Upstream, "id" | "sk">,
@@ -262,7 +262,7 @@ export function judgeCertificate(end: Date | null, nowMs: number): Verdict | nul
 
 const RANK = { ok: 0, warn: 1, fail: 2 } as const;
 
-/** Both in one line, with the worse level and the advice of the worse. */
+/** Both in one line, with the level and the advice of the worse one. */
 function withCertificate(verdict: Verdict, certificate: Verdict | null): Verdict {
   if (certificate === null) return verdict;
   const worse = RANK[certificate.level] > RANK[verdict.level] ? certificate : verdict;
@@ -278,7 +278,7 @@ function clockOffset(headers: HeaderView, nowMs: number): number | null {
   return Number.isNaN(dateMs) ? null : nowMs - (dateMs + DATE_LATENESS_MS);
 }
 
-/** @param offsetsMs of the upstreams that sent a date; the one that agrees most counts */
+/** @param offsetsMs of the upstreams that sent a date; the smallest one counts */
 export function judgeClock(nowMs: number, offsetsMs: readonly number[]): Finding {
   const advice = "set the clock, best by NTP: times in records would be wrong";
   const now = new Date(nowMs).toISOString();

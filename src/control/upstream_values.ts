@@ -1,76 +1,136 @@
 /**
- * What the flags of `add` and `edit` may say about an upstream: each value as typed, checked.
+ * The values of an upstream: what each may be, and how it is typed.
  *
- * Pure. Messages name the flag and what it takes; keys and endpoints are not read here.
+ * Owns the bounds of every value and the reading of texts. Pure; knows no database.
  */
-import { UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
-import { AUTH_STYLES, type AuthStyle } from "../core/types.ts";
+import { ASIS, AUTH_STYLES, type AuthStyle } from "../core/types.ts";
+import { EMPTY_ROW, parseUpstreamRow } from "../store/config/upstream_row.ts";
+import type { UpstreamChanges } from "../store/store.ts";
+import type { UpstreamInput } from "./admin_service.ts";
+import { type ControlError, invalidValue } from "./errors.ts";
 
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
+export const DEFAULT_ENDPOINT = "https://api.openai.com/v1";
 const MAX_NAME_LENGTH = 64;
 const MAX_TIMEOUT_SECONDS = 86_400;
 const MAX_WEIGHT = 1_000_000;
 
+/** An upstream's fields as they are typed on a command line. */
+export type UpstreamTexts = {
+  readonly [Field in Exclude<keyof UpstreamInput, "isEnabled">]?: string | undefined;
+};
+
+/**
+ * The input that these texts stand for.
+ *
+ * @throws ControlError `invalid`
+ */
+export function readTexts(texts: UpstreamTexts): UpstreamInput {
+  const { endpoint, key, name, timeoutSeconds, allow, deny, modelMap, authStyle, weight } = texts;
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(key === undefined ? {} : { key }),
+    ...(name === undefined ? {} : { name }),
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds: readTimeout(timeoutSeconds) }),
+    ...(authStyle === undefined ? {} : { authStyle: readAuthStyle(authStyle) }),
+    ...(allow === undefined ? {} : { allow: readPatterns(allow, "allow") }),
+    ...(deny === undefined ? {} : { deny: readPatterns(deny, "deny") }),
+    ...(modelMap === undefined ? {} : { modelMap: readModelMap(modelMap) }),
+    ...(weight === undefined ? {} : { weight: readWeight(weight) }),
+  };
+}
+
+/**
+ * What to write for an input; fields that are not given stay as they are.
+ *
+ * @throws ControlError `invalid`, never with the key
+ */
+export function toChanges(input: UpstreamInput): UpstreamChanges {
+  const { endpoint, key, name, timeoutSeconds, isEnabled, authStyle, allow, deny, modelMap, weight } = input;
+  if (key !== undefined) requireUsable("key", { sk: key });
+  if (endpoint !== undefined) requireUsable("endpoint", { endpoint });
+  return {
+    ...(key === undefined ? {} : { sk: key.trim() }),
+    ...(endpoint === undefined ? {} : { endpoint: endpoint.trim() }),
+    ...(name === undefined ? {} : { name: name === null ? null : readName(name) }),
+    ...(timeoutSeconds === undefined
+      ? {}
+      : { timeout: timeoutSeconds === null ? null : readTimeout(String(timeoutSeconds)) }),
+    ...(isEnabled === undefined ? {} : { enabled: isEnabled }),
+    ...(authStyle === undefined ? {} : { authStyle }),
+    ...(allow === undefined ? {} : { allow: readPatterns(allow.join(","), "allow") }),
+    ...(deny === undefined ? {} : { deny: readPatterns(deny.join(","), "deny") }),
+    ...(modelMap === undefined ? {} : { modelMap }),
+    ...(weight === undefined ? {} : { weight: readWeight(String(weight)) }),
+  };
+}
+
+/** Whether a model may be called so. */
+export function isModelName(name: unknown): name is string {
+  return typeof name === "string" && name !== "" && name === cleanText(name);
+}
+
+function requireUsable(
+  field: "key" | "endpoint",
+  value: { readonly sk?: string; readonly endpoint?: string },
+) {
+  const result = parseUpstreamRow({ ...EMPTY_ROW, sk: ASIS, endpoint: DEFAULT_ENDPOINT, ...value });
+  if (result.isValid) return;
+  // It begins with the name of the column.
+  throw invalidValue(field, result.problem.replace(/^\w+ /, ""));
+}
+
 /** null: back to the endpoint's host. */
-export function readName(text: string): string | null {
+function readName(text: string): string | null {
   const name = text.trim();
   if (name === "") return null;
   if (name.length > MAX_NAME_LENGTH || name !== cleanText(name)) {
-    throw new UsageError(`--name must be one line of at most ${MAX_NAME_LENGTH} characters`);
+    throw invalidValue("name", `must be one line of at most ${MAX_NAME_LENGTH} characters`);
   }
-  if (/^\d+$/.test(name)) throw new UsageError("--name must not be a number: it would look like an id");
+  if (/^\d+$/.test(name)) throw invalidValue("name", "must not be a number: it would look like an id");
   return name;
 }
 
 /** null: back to the program's rules. */
-export function readTimeout(text: string): number | null {
+function readTimeout(text: string): number | null {
   if (text === "none") return null;
   const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (seconds < 1 || seconds > MAX_TIMEOUT_SECONDS) {
-    throw new UsageError(
-      `--timeout cannot be ${JSON.stringify(text)}: expected a whole number of seconds from 1 to ` +
-        `${MAX_TIMEOUT_SECONDS}, or none`,
-    );
-  }
-  return seconds;
+  if (seconds >= 1 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
+  throw unexpected(
+    "timeoutSeconds",
+    text,
+    `a whole number of seconds from 1 to ${MAX_TIMEOUT_SECONDS}, or none`,
+  );
 }
 
 /** null: guessed from the endpoint's host. */
-export function readAuthStyle(text: string): AuthStyle | null {
+function readAuthStyle(text: string): AuthStyle | null {
   if (text === AUTO) return null;
   const style = AUTH_STYLES.find((each) => each === text);
   if (style !== undefined) return style;
-  throw new UsageError(
-    `--auth-style cannot be ${JSON.stringify(text)}: expected ${AUTH_STYLES.join(", ")} or ${AUTO}`,
-  );
+  throw unexpected("authStyle", text, `${AUTH_STYLES.join(", ")} or ${AUTO}`);
 }
 
-/** null: no patterns. */
-export function readPatterns(text: string, flag: string): string[] | null {
-  if (text.trim() === "") return null;
+/** Empty: no patterns. */
+function readPatterns(text: string, field: "allow" | "deny"): string[] {
+  if (text.trim() === "") return [];
   const patterns = text.split(",").map((part) => part.trim());
   if (patterns.every((pattern) => pattern !== "" && pattern === cleanText(pattern))) return patterns;
-  throw new UsageError(
-    `${flag} cannot be ${JSON.stringify(text)}: expected models separated by commas, such as gpt-4*,o3`,
-  );
+  throw unexpected(field, text, "models separated by commas, such as gpt-4*,o3");
 }
 
-/** null: no aliases. */
-export function readModelMap(text: string): Record<string, string> | null {
-  if (text.trim() === "") return null;
+/** Empty: no aliases. */
+function readModelMap(text: string): Record<string, string> {
+  if (text.trim() === "") return {};
   const pairs = text.trim().startsWith("{") ? jsonPairs(text) : textPairs(text);
-  const isGood = (name: unknown): boolean =>
-    typeof name === "string" && name !== "" && name === cleanText(name);
-  if (pairs !== null && pairs.length > 0 && pairs.every(([from, to]) => isGood(from) && isGood(to))) {
-    return Object.fromEntries(pairs as [string, string][]);
-  }
-  throw new UsageError(
-    `--model-map cannot be ${
-      JSON.stringify(text)
-    }: expected from=to,from2=to2 or a JSON object such as {"from":"to"}`,
-  );
+  if (pairs !== null && pairs.length > 0 && pairs.every(isModelPair)) return Object.fromEntries(pairs);
+  throw unexpected("modelMap", text, 'from=to,from2=to2 or a JSON object such as {"from":"to"}');
+}
+
+function isModelPair(pair: [string, unknown]): pair is [string, string] {
+  return pair.every(isModelName);
 }
 
 function jsonPairs(text: string): [string, unknown][] | null {
@@ -81,16 +141,18 @@ function jsonPairs(text: string): [string, unknown][] | null {
   }
 }
 
-/** A model's name may have an `=` only in JSON. */
-function textPairs(text: string): [string, unknown][] | null {
+/** A model's name may hold an `=` only in JSON. */
+function textPairs(text: string): [string, string][] | null {
   const pairs = text.split(",").map((pair) => pair.split("=").map((part) => part.trim()));
   return pairs.every((pair): pair is [string, string] => pair.length === 2) ? pairs : null;
 }
 
-export function readWeight(text: string): number {
+function readWeight(text: string): number {
   const weight = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
   if (weight > 0 && weight <= MAX_WEIGHT) return weight;
-  throw new UsageError(
-    `--weight cannot be ${JSON.stringify(text)}: expected a number above 0, up to ${MAX_WEIGHT}`,
-  );
+  throw unexpected("weight", text, `a number above 0, up to ${MAX_WEIGHT}`);
+}
+
+function unexpected(field: string, text: string, expected: string): ControlError {
+  return invalidValue(field, `cannot be ${JSON.stringify(text)}: expected ${expected}`);
 }

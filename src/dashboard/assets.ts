@@ -9,7 +9,7 @@ import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
 import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import { createHash } from "node:crypto";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import base from "./assets/base.css" with { type: "text" };
 import charts from "./assets/charts.js" with { type: "text" };
 import controls from "./assets/controls.css" with { type: "text" };

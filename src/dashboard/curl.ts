@@ -1,6 +1,7 @@
 /**
  * A recorded request as a curl command. Pure; the token is a placeholder.
  */
+import { isDescription } from "../control/replay_request.ts";
 import type { StoredRecord } from "../store/store.ts";
 
 /** Longer bodies are read from a file: shells limit the length of an argument. */
@@ -16,11 +17,11 @@ export interface CurlCommand {
 
 /** `origin` is the router's. Null when only a description of the request was kept. */
 export function curlCommand(record: StoredRecord, origin: string): CurlCommand | null {
-  const { body, isTruncated } = record;
+  const { body } = record;
   const method = record.method ?? "POST";
   const path = record.path ?? "/v1/chat/completions";
   const isPlain = /^[A-Z]+$/.test(method) && /^\/v1[\w\-./~%:@]*$/.test(path);
-  if (!isPlain || (isTruncated && isDescription(body))) return null;
+  if (!isPlain || isDescription(record)) return null;
   const lines = [
     `curl${method === "POST" || method === "GET" ? "" : ` -X ${method}`} ${quoted(origin + path)}`,
     AUTHORIZATION,
@@ -59,8 +60,4 @@ function visible(json: string): string {
         .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
         .join(""),
   );
-}
-
-function isDescription(body: string | null): boolean {
-  return body?.startsWith('{"content_type":') ?? false;
 }

@@ -2,7 +2,7 @@
  * What every view needs to know about the request.
  */
 import type { Context } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { chooseLanguage, type Formats } from "./messages/language.ts";
 import type { Messages } from "./messages/en.ts";
 

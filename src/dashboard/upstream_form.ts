@@ -1,8 +1,9 @@
 /**
  * The form of an upstream: converts an upstream to field values, and field values to a change. Pure.
  */
+import { isModelName } from "../control/upstream_values.ts";
 import { AUTH_STYLES } from "../core/types.ts";
-import type { UpstreamInput, UpstreamView } from "../control/service.ts";
+import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";
 import type { Messages } from "./messages/en.ts";
 
 export interface UpstreamForm {
@@ -69,7 +70,7 @@ export function toInput(form: UpstreamForm, m: Messages): UpstreamInput | { read
   for (const line of form.modelMap.split("\n").map((each) => each.trim()).filter(Boolean)) {
     const at = line.indexOf("=");
     const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    if (at < 0 || from === "" || to === "") return { problem: m.badModelMap(line) };
+    if (at < 0 || !isModelName(from) || !isModelName(to)) return { problem: m.badModelMap(line) };
     modelMap[from] = to;
   }
   for (const text of [form.timeout, form.weight]) {

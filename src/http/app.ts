@@ -12,7 +12,7 @@ import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
 import { requireSingleCredentials } from "../proxy/headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
-import type { AdminEnv } from "./admin/auth.ts";
+import type { AdminEnv } from "./admin/env.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import type { BrowserGuard } from "./browser_guard.ts";
@@ -20,7 +20,7 @@ import { preflight } from "./cors.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
-import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./web_request.ts";
+import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./hono_bridge.ts";
 
 export interface AppDeps {
   readonly proxy: { handle(exchange: InboundExchange, context: RequestContext): Promise<void> };
@@ -41,13 +41,13 @@ export interface AppDeps {
   readonly onUnexpected: (error: unknown) => void;
 }
 
-/** The way to the admin page. */
+/** Access to the admin page. */
 export interface AdminEntry {
-  /** What is mounted at `/admin`; asked for once, at the first request to it, and again only when that failed. */
+  /** The routes at `/admin`; called once, at the first request, and again only when that failed. */
   routes(): Promise<Hono<AdminEnv>>;
 }
 
-/** Where anybody may send a body: it is small, and must come soon. */
+/** Anybody may send a body here, so it must be small and arrive soon. */
 const LOGIN_PATH = "/admin/login";
 const LOGIN_BODY_MS = 30_000;
 
@@ -69,7 +69,7 @@ export function createHandler(deps: AppDeps): AppHandler {
       const request = webRequest(exchange, target.path === LOGIN_PATH ? loginTimes : times);
       response = await app.fetch(request, { exchange, target });
     } catch (error) {
-      // A target that is refused never gets as far as the application's own handling of errors.
+      // A refused target never reaches the application's own error handling.
       response = answerFailure(deps, error, exchange);
     }
     if (response !== ALREADY_ANSWERED) await sendResponse(exchange, response);
@@ -93,7 +93,7 @@ function createApp(deps: AppDeps): Hono<Env> {
       checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers);
     }
     const { contentType, body } = await deps.metrics.render();
-    // Open to programs without a token, and so to no other site's page.
+    // Needs no token, so no other site's page may read it.
     return new Response(body, {
       headers: [["content-type", contentType], ["cache-control", "no-store"], ...fields(APART)],
     });
@@ -134,13 +134,13 @@ function createApp(deps: AppDeps): Hono<Env> {
   return app;
 }
 
-/** Not the URL's: that is normalised. */
+/** Not the URL's path, which is normalised. */
 function getPath(_request: Request, options?: { readonly env?: unknown }): string {
-  // Hono types what it hands over as anything.
+  // Hono types it as unknown.
   return (options?.env as Env["Bindings"]).target.path;
 }
 
-/** Hands requests on to the page, which is made when the first one comes. */
+/** Passes requests to the page, which is made at the first one. */
 function adminHandler(admin: AdminEntry): Handler<Env> {
   let page: Promise<Hono<AdminEnv>> | null = null;
   const open = async (): Promise<Hono<AdminEnv>> => {
@@ -189,7 +189,7 @@ function refuseUnsupported(request: Pick<InboundExchange, "headers">): void {
   }
 }
 
-/** What a client is told to wait when the router has enough to do. */
+/** The `retry-after` of a router that is at one of its limits. */
 const RETRY_AFTER_SECONDS = "1";
 
 function answerError(error: RouterError, fixed: FixedHeaders): Response {
@@ -198,7 +198,7 @@ function answerError(error: RouterError, fixed: FixedHeaders): Response {
 }
 
 /**
- * What a client is told whose request is refused.
+ * The answer to a request that is refused.
  * @param fixed what every answer to it has, such as who may read it
  */
 export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<typeof errorAnswer> {

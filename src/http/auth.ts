@@ -11,15 +11,15 @@ import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
 import { clientCredentials } from "../proxy/headers.ts";
 
-/** Credentials that are remembered; beyond this the memory starts anew. */
+/** Size of the cache of credentials, which is emptied when it is full. */
 const MAX_KNOWN = 1024;
 
 /** The configured tokens, ready for comparison. */
 export class TokenChecker {
   readonly #tokens: readonly { readonly token: ClientToken; readonly digest: Buffer }[];
   /**
-   * Credentials that were found to be tokens: a digest costs more than routing a request. Of what is not in it, a look
-   * into a map tells nothing: the hash that decides where to look is seeded at random.
+   * Cache of credentials that are tokens: a digest costs more than routing a request. The time of a lookup reveals
+   * nothing about what is not in it, because a map's hash is seeded at random.
    */
   readonly #known = new Map<string, ClientToken>();
 

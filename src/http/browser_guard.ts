@@ -1,8 +1,8 @@
 /**
- * Which requests of web pages may pass where no token is asked for: a browser sends what any page tells it to, from
- * inside the network that it is in.
+ * Which requests of web pages may pass when no token is required: a browser sends whatever any page tells it to, from
+ * inside its own network.
  *
- * Owns what is believed of `Origin`, `Sec-Fetch-Site` and `Host`, and who may read an answer. Programs send neither of
+ * Owns how `Origin`, `Sec-Fetch-Site` and `Host` are judged, and who may read an answer. Programs send neither of
  * the first two.
  */
 import type { TrustedProxies } from "../core/client_ip.ts";
@@ -17,7 +17,7 @@ export interface BrowserGuard {
    * @throws RouterError 403 for another site's page, 421 for another machine's name
    */
   check(request: GuardedRequest, path: string): void;
-  /** What every answer has; null: to a request that could not be read. */
+  /** Headers of every answer; null: to a request that could not be read. */
   headersFor(request: GuardedRequest | null): FixedHeaders;
 }
 
@@ -37,7 +37,7 @@ export interface OpenGuardDeps {
   readonly boundTo: () => { readonly hostname: string } | null;
 }
 
-/** An origin that may be shown: nothing that somebody made up at length. */
+/** An origin that is short enough to be shown. */
 const SHOWABLE = /^[\x21-\x7e]{1,200}$/;
 
 /** Without tokens: only programs, pages of this host itself, and the origins that were allowed. */
@@ -65,7 +65,9 @@ export class OpenGuard implements BrowserGuard {
     return origin === null ? this.#headers : this.#headersByOrigin.get(origin) ?? this.#headers;
   }
 
-  /** As below `/admin`, but for the port, which a tunnel may have changed. HTTP/1.0 needs no Host, and browsers send one. */
+  /**
+   * As below `/admin`, except the port, which a tunnel may have changed. HTTP/1.0 needs no Host; browsers send one.
+   */
   #checkHost({ headers, remoteAddress }: GuardedRequest): void {
     const host = headers.get("host");
     const bound = this.#deps.boundTo();
@@ -98,7 +100,7 @@ export class OpenGuard implements BrowserGuard {
   }
 }
 
-/** Whether an `Origin` is the host's that was asked, with whatever scheme: a proxy in front may have added TLS. */
+/** Whether an `Origin` names the requested host, with any scheme: a proxy in front may have added TLS. */
 function isOriginOf(origin: string, host: string | null): boolean {
   const own = URL.parse(origin);
   if (own === null || own.origin !== origin || host === null) return false;

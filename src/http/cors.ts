@@ -1,5 +1,5 @@
 /**
- * Answers to preflights. Who may read what follows is the guard's to say (./browser_guard.ts).
+ * Answers to preflights. ./browser_guard.ts decides who may read the answers.
  *
  * https://fetch.spec.whatwg.org/#http-cors-protocol
  */

@@ -1,13 +1,13 @@
 /**
- * What is refused of a request's head before the web layer, or one of the runtime's own parsers, looks at it.
+ * Refuses bad request heads before the web layer or the runtime's own parsers read them.
  *
- * Below `/v1` requests are relayed and their heads hardly looked at; everywhere else, who sends one needs no token.
+ * Below `/v1` heads are relayed mostly unread; everywhere else their sender needs no token.
  */
 import { RouterError } from "../core/errors.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import type { Target } from "./target.ts";
 
-/** nginx's default, too; names, values and the target. */
+/** Names, values and the target together; also nginx's default. */
 const MAX_HEAD_LENGTH = 8 * 1024;
 const MAX_CONTENT_TYPE_LENGTH = 256;
 
@@ -32,7 +32,7 @@ export function refuseLargeHead(exchange: Pick<InboundExchange, "target" | "head
 }
 
 /**
- * To be asked before a body is read: what the runtime does with a Content-Type takes quadratic time.
+ * Must be called before a body is read: the runtime parses a Content-Type in quadratic time.
  * @throws RouterError 415 for a Content-Type that no form and no JSON has
  */
 export function refuseContentType(contentType: string | undefined): void {

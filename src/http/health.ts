@@ -11,7 +11,7 @@ import type { RegistryView } from "../store/store.ts";
 export interface Readiness {
   /** The server has been told to stop. */
   readonly isDraining: () => boolean;
-  /** Records wait, and the database does not take them. */
+  /** Records are queued and cannot be written. */
   readonly isDatabaseStuck: () => boolean;
 }
 
@@ -30,7 +30,7 @@ const HEADERS = { "cache-control": "no-store", ...Object.fromEntries(APART) };
 
 /**
  * `/healthz` answers 200 while the process can answer at all. `/readyz` answers 200 when it should get
- * requests, else 503 with the reasons: a cooling upstream is none, for it is tried all the same.
+ * requests, else 503 with the reasons: a cooling upstream is no reason, because it may still be tried.
  */
 export function healthRoutes(deps: HealthDeps): Hono {
   const routes = new Hono();

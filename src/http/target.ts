@@ -1,8 +1,8 @@
 /**
  * The request target as it was sent.
  *
- * URL parsers would normalise what an upstream might not, and a hostile Host can pose as a path in a URL that is put
- * together from both. Routing is on this raw path.
+ * URL parsers would normalise what an upstream might not, and in a URL built from both, a hostile Host can pose as a
+ * path. Routing is on this raw path.
  */
 import { RouterError } from "../core/errors.ts";
 import { MAX_PATH_LENGTH, pathProblem } from "../core/request_path.ts";
@@ -20,13 +20,13 @@ const HOST =
   /^(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}){0,255})(?::(\d{0,5}))?$/;
 const MAX_PORT = 65_535;
 
-/** What is no request for anything here, and what the web's `Request` cannot hold, in any case. */
+/** Methods that mean nothing here and that the web's `Request` cannot hold. */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
-/** The absolute form, as proxies get it (RFC 9112 section 3.2.2): what it says of the host counts for nothing here. */
+/** The absolute form, as proxies get it (RFC 9112 section 3.2.2); its host is ignored. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i;
 
-/** @throws RouterError 400, 405 or 414 when method, host or path are not what a well-meant request has. */
+/** @throws RouterError 400, 405 or 414 when method, host or path are not valid. */
 export function readTarget(
   { method, headers, target }: Pick<InboundExchange, "method" | "headers" | "target">,
 ): Target {

@@ -8,7 +8,7 @@ import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
 import type { Hono } from "hono";
-import type { AdminEnv } from "../http/admin/auth.ts";
+import type { AdminEnv } from "../http/admin/env.ts";
 import { apiRoutes } from "../http/admin/api.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../dashboard/routes/page.tsx";
@@ -25,10 +25,10 @@ import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
-import { adminService } from "../control/admin_service.ts";
+import { createAdminService } from "../control/create_admin_service.ts";
 import { viewSettings } from "../control/settings_view.ts";
-import { TokenAdmin } from "../control/tokens.ts";
-import { UpstreamAdmin } from "../control/upstreams.ts";
+import { Tokens } from "../control/tokens.ts";
+import { UpstreamAdmin } from "../control/upstream_admin.ts";
 import { systemClock } from "./clock.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
 import { VERSION } from "../config/version.ts";
@@ -71,14 +71,14 @@ export function createAdmin(deps: AdminDeps): Admin {
       spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), settings.database),
     path: settings.database,
   });
-  const service = adminService({
+  const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
       clock,
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new TokenAdmin(deps),
+    tokens: new Tokens({ config, onChange: () => registry.reloadNow() }),
     records: new RecordAdmin({
       reader,
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),

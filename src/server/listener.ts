@@ -2,7 +2,7 @@
  * The address of a server: listens on it, and keeps the limits of connections.
  */
 import type { Settings } from "../config/settings.ts";
-import { CommandError } from "../control/errors.ts";
+import { StartError } from "../control/errors.ts";
 import { messageOf } from "../core/errors.ts";
 import { type AppDeps, createHandler, refusal } from "../http/app.ts";
 import { getLog } from "../observe/log.ts";
@@ -16,7 +16,7 @@ const STALL_MARGIN_MS = 10_000;
 /** Connections that wait to be accepted; the system may allow fewer. */
 const BACKLOG = 4096;
 
-/** @throws CommandError */
+/** @throws StartError */
 export function listen(
   settings: Settings,
   deps: AppDeps,
@@ -70,7 +70,7 @@ function connectionLimit(configured: number | null): number | null {
 }
 
 /** Why an address cannot be listened on, and what to do. */
-export function cannotListen({ listen: { hostname, port } }: Settings, error: unknown): CommandError {
+export function cannotListen({ listen: { hostname, port } }: Settings, error: unknown): StartError {
   const reason = error instanceof Deno.errors.AddrInUse ? "the address is in use" : messageOf(error);
-  return new CommandError(`Cannot listen on ${hostname}:${port}: ${reason}; choose another with --addr`);
+  return new StartError(`Cannot listen on ${hostname}:${port}: ${reason}; choose another with --addr`);
 }

@@ -61,7 +61,7 @@ interface ServerState {
 /**
  * Runs the whole server until `use` resolves; what is under way then is ended.
  *
- * @throws CommandError when it cannot listen
+ * @throws StartError when it cannot listen
  */
 export async function withServer(
   settings: Settings,

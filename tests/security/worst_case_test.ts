@@ -164,7 +164,7 @@ const TEXTS: readonly Case[] = [
   ["a conversation", (text) => readConversation(messageOf(text))],
   ["a conversation of images", (text) => readConversation(imageOf(`data:${text}`))],
   ["a command that repeats a request", (text) => curlCommand(recordOf(text), "http://x")],
-  ["a replay", (text) => toInbound({ ...recordOf(text), requestBytes: text.length }, MOMENT)],
+  ["a replay", (text) => toInbound({ ...recordOf(text), requestBytes: text.length }, CLOCK)],
   ["a line of CSV", (text) => csvLine(viewRecord(recordOf(text), { nameOf: () => text }))],
   ["an example for fine-tuning", (text) => toFinetuneExample(recordOf(messageOf(text)))],
   ["a table", (text) => formatTable([text + "wide".repeat(40)], { columns: [COLUMN], width: 80 })],
@@ -225,7 +225,7 @@ const ROUTER = { requestId: "x", upstreamName: null, attempts: 1 };
 const QUERY_OPTIONS = { m: en, nowMs: 0 };
 const SEARCHED = { body: null, response: null, reasoning: null, toolCalls: [] };
 const STREAM = { kind: "chat", isEventStream: true } as const;
-const MOMENT = { nowMs: 0, monotonicMs: 0, userAgent: "x" };
+const CLOCK = { now: () => 0, monotonic: () => 0 };
 const COLUMN = { title: "x", cell: (text: string) => text, isFlexible: true };
 const manySecrets = new SecretSet([...SECRETS, ..."cdefghij".split("").map((letter) => letter.repeat(20))]);
 const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 0 });

@@ -1,5 +1,5 @@
 /**
- * The doctor's look at the alert channels.
+ * The doctor's check of the alert channels.
  *
  * Shows their names only: their URLs and tokens are secrets.
  */

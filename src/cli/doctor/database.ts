@@ -1,5 +1,5 @@
 /**
- * The doctor's look at the database's file and its disk.
+ * The doctor's checks of the database's file and its disk.
  */
 import { statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -8,6 +8,7 @@ import { inspectDatabase } from "../../store/database/inspection.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import { StoreError } from "../../store/store.ts";
 import { formatBytes } from "../../core/recorded_text.ts";
+import { MISSING_DATABASE_HINT, missingDatabase } from "../database_file.ts";
 import { type Finding, found } from "../../control/finding.ts";
 
 /** Bits of a file's mode that let anybody but its owner in. */
@@ -26,11 +27,14 @@ export interface DatabaseCheck {
 /**
  * Never makes a database. One of an older version is upgraded, as by every command.
  *
- * @param note says beforehand that something takes a while
+ * @param note announces a slow check
  */
 export function checkDatabase(path: string, note: (line: string) => void): DatabaseCheck {
-  const problem = missing(path);
-  if (problem !== null) return { findings: [problem], database: null };
+  const problem = missingDatabase(path);
+  if (problem !== null) {
+    const finding = found("database", { level: "fail", message: problem, advice: MISSING_DATABASE_HINT });
+    return { findings: [finding], database: null };
+  }
   let database: OpenDatabase;
   try {
     database = openDatabase(path);
@@ -41,20 +45,6 @@ export function checkDatabase(path: string, note: (line: string) => void): Datab
     return { findings: [...inspect(path, { database, note }), ...privacy(path)], database };
   } catch (error) {
     return { findings: [failure(error)], database };
-  }
-}
-
-function missing(path: string): Finding | null {
-  const advice = "name it with --database, or start the server first";
-  try {
-    const { isFile, size } = Deno.statSync(path);
-    return isFile && size === 0
-      ? found("database", { level: "fail", message: `the file ${path} is empty`, advice })
-      : null;
-  } catch (error) {
-    // Whatever else is wrong is said better by the store.
-    if (!(error instanceof Deno.errors.NotFound)) return null;
-    return found("database", { level: "fail", message: `there is no database at ${path}`, advice });
   }
 }
 

@@ -3,13 +3,13 @@
  *
  * Owns that looking at records never makes a database: a mistyped path is an error, not a new empty file.
  */
-import { CommandError } from "../../control/errors.ts";
+import { MISSING_DATABASE_HINT, missingDatabase } from "../database_file.ts";
+import { CommandError } from "../errors.ts";
 import { UpstreamNames } from "../../control/upstream_names.ts";
 import { parseDatabasePath } from "../../config/settings.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { ConfigStore } from "../../store/store.ts";
-import { systemClock } from "../../server/clock.ts";
-import { type CommandContext, type DatabaseFlags, upgradeNote } from "../context.ts";
+import { type CommandContext, type DatabaseFlags, quietRegistry, upgradeNote } from "../context.ts";
 
 export interface RecordsAccess extends CommandContext {
   readonly flags: DatabaseFlags;
@@ -25,7 +25,8 @@ export async function withRecords<Result>(
   use: (database: OpenDatabase) => Result | Promise<Result>,
 ): Promise<Result> {
   const path = parseDatabasePath({ flags: { database: flags.database }, env });
-  requireDatabase(path);
+  const problem = missingDatabase(path);
+  if (problem !== null) throw new CommandError(`${problem}: ${MISSING_DATABASE_HINT}`);
   // No server waits for these commands: a search may read as much as there is.
   const database = openDatabase(path, {
     maxScannedLength: Number.POSITIVE_INFINITY,
@@ -41,22 +42,7 @@ export async function withRecords<Result>(
   }
 }
 
-/** Only asks for the file's size: what is there is judged by the store, which never opens it twice. */
-function requireDatabase(path: string): void {
-  const advice = "name it with --database, or start the server first";
-  try {
-    const { isFile, size } = Deno.statSync(path);
-    if (isFile && size === 0) throw new CommandError(`the file ${path} is empty: ${advice}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      if (error instanceof CommandError) throw error;
-      return;
-    }
-    throw new CommandError(`there is no database at ${path}: ${advice}`);
-  }
-}
-
 /** The upstreams of this database under the names that a server uses. */
 export function upstreamNames(config: ConfigStore): UpstreamNames {
-  return new UpstreamNames(config, systemClock);
+  return new UpstreamNames({ config, registry: quietRegistry(config) });
 }

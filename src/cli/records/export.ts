@@ -4,7 +4,7 @@
  * Owns the formats' framing and the file that is written. Writing is synchronous: a slow reader of the output
  * slows the reading of the database, and memory stays at one page.
  */
-import { CommandError, UsageError } from "../../control/errors.ts";
+import { CommandError, UsageError } from "../errors.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";
@@ -35,7 +35,7 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
   }
   await withRecords({ ...context, flags }, ({ records, config }) => {
     const names = upstreamNames(config);
-    // When the lines themselves run over a screen, they are progress enough.
+    // Lines that are printed to a screen are progress enough.
     const screen = flags.output === undefined && terminal.columns !== null
       ? null
       : terminal.noteScreen ?? null;
@@ -145,7 +145,7 @@ function writeLines(
   }
 }
 
-/** JSON is harmless by its escapes; CSV has none, so a screen gets a tamed copy of it. */
+/** JSON escapes control characters; CSV cannot, so a screen gets a cleaned copy. */
 function terminalOutput(terminal: Terminal, format: Format): LineOutput {
   const isTaming = format === "csv" && terminal.columns !== null;
   return {
@@ -192,7 +192,7 @@ class NewFile implements LineOutput {
     this.#file.close();
   }
 
-  /** Removes what was written: half an export would pass for a whole one. */
+  /** Removes what was written: half an export could be mistaken for a whole one. */
   discard(): void {
     try {
       this.#file.close();

@@ -1,9 +1,9 @@
 /**
  * The flags that choose records, the same for every command that shows several.
  *
- * Owns what a filter may be typed as. Values are judged before any database is opened.
+ * Owns how a filter is typed. Values are checked before any database is opened.
  */
-import { UsageError } from "../../control/errors.ts";
+import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Command } from "commander";
 import { type Outcome, OUTCOMES } from "../../core/types.ts";
@@ -34,8 +34,8 @@ const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01
 /** Adds the filters, and `--database`, to a command. */
 export function addFilterOptions(command: Command): Command {
   return command
-    .option("--since <when>", "from then on: a duration back (90s 15m 24h 7d 3w), a date or an ISO time")
-    .option("--until <when>", "up to then; a date means to its end")
+    .option("--since <when>", "not before: a duration ago (90s 15m 24h 7d 3w), a date or an ISO time")
+    .option("--until <when>", "not after; a date includes that whole day")
     .option("--model <glob>", "the requested model, with * and ?")
     .option("--upstream <upstream>", "the one that answered, by its id or its name")
     .option("--status <status>", "what the client got: 502, or a class such as 5xx")
@@ -44,7 +44,7 @@ export function addFilterOptions(command: Command): Command {
       choices: OUTCOMES,
     }))
     .option("--client <name>", "the name of the client's token")
-    .option("--text <words>", 'words of request or reply, each whole or its beginning; "..." for a phrase')
+    .option("--text <words>", 'words in the request or the reply, or their beginnings; "..." for a phrase')
     .addOption(databaseOption());
 }
 

@@ -86,7 +86,7 @@ function replyMessage(
   return { role: "assistant", content, tool_calls: calls };
 }
 
-/** Some providers give their calls no id, and an example needs one that no other call has. */
+/** Some providers give calls no id; an example needs a unique one for each. */
 function withIds(
   toolCalls: readonly ToolCall[],
   history: readonly JsonObject[],

@@ -54,7 +54,7 @@ function printJson(records: Iterable<StoredRecord>, { names, terminal }: PrintOp
   terminal.print("]");
 }
 
-/** What a line of the table needs of a record; without its texts, so that many fit into memory. */
+/** The cells of one record; without its texts, so that many rows fit in memory. */
 interface Row {
   readonly id: string;
   readonly time: string;

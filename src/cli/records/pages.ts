@@ -1,7 +1,7 @@
 /**
  * Walks through records page by page, so that any number of them takes the memory of one page.
  *
- * Owns the size of a page: rows differ from bytes to megabytes, so it follows what the last page weighed.
+ * Owns the size of a page: rows range from bytes to megabytes, so it follows the size of the last page.
  */
 import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
 

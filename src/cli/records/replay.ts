@@ -1,18 +1,17 @@
 /**
- * `records replay`: a recorded request once more, and how the replies differ.
+ * `records replay`: sends a recorded request again, and shows how the replies differ.
  *
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */
-import { CommandError } from "../../control/errors.ts";
+import { CommandError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
-import { UpstreamNames } from "../../control/upstream_names.ts";
+import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Inbound, Upstream } from "../../core/types.ts";
 import type { StoredAttempt, StoredRecord } from "../../store/store.ts";
 import { systemClock } from "../../server/clock.ts";
 import { upstreamClient } from "../../server/upstream_client.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { formatJson } from "../output.ts";
-import { NAME, VERSION } from "../../config/version.ts";
 import { upstreamNames, withRecords } from "./access.ts";
 import { exchange, type ReplayedReply } from "../../control/replay_exchange.ts";
 import { chooseUpstream, toInbound } from "../../control/replay_request.ts";
@@ -43,11 +42,7 @@ export async function replayRecord(
   const plan = await withRecords({ ...context, flags }, ({ records, config }): ReplayPlan => {
     const record = findRecord(records, which);
     const names = upstreamNames(config);
-    const inbound = toInbound(record, {
-      nowMs: systemClock.now(),
-      monotonicMs: systemClock.monotonic(),
-      userAgent: `${NAME}/${VERSION}`,
-    });
+    const inbound = toInbound(record, systemClock);
     const upstream = chooseUpstream(record, { which: flags.upstream, names, inbound });
     return { record, attempts: records.attempts(record.id), names, inbound, upstream };
   });

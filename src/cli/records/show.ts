@@ -1,14 +1,15 @@
 /**
  * `records show`: one record, whole: the conversation, the reply, the attempts.
  *
- * Owns the layout. What was recorded is indented, so that no text can pass for a heading.
+ * Owns the layout. Recorded texts are indented, so that none can look like a heading.
  */
-import { CommandError, UsageError } from "../../control/errors.ts";
+import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import type { RecordReader, StoredAttempt, StoredRecord } from "../../store/store.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { type Column, formatJson, formatTable, type Terminal } from "../output.ts";
 import { upstreamNames, withRecords } from "./access.ts";
+import { noSuchRecord } from "../../control/records.ts";
 import { type Piece, readConversation } from "../../control/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
@@ -39,13 +40,11 @@ export async function showRecord(
   });
 }
 
-/** @throws CommandError that does not repeat what was typed */
+/** @throws ControlError `not_found`; does not repeat what was typed */
 export function findRecord(records: RecordReader, which: string): StoredRecord {
   const record = records.get(which.trim());
-  if (record !== null) return record;
-  throw new CommandError(
-    "no record has that number or request id: see them with `openai-api-route records list`",
-  );
+  if (record === null) throw noSuchRecord();
+  return record;
 }
 
 export function viewInDetail(

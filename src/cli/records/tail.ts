@@ -3,7 +3,7 @@
  *
  * Owns what was shown already and what is still in flight. Time comes in as {@link FollowOptions.wait}.
  */
-import { UsageError } from "../../control/errors.ts";
+import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
@@ -65,7 +65,7 @@ export interface TailOptions {
 /** What was shown, and what is in flight. */
 export class Tail {
   readonly #options: TailOptions;
-  /** Of the filter, what a request in flight shows already. */
+  /** The conditions of the filter that a request in flight can meet already. */
   readonly #lasting: RecordFilter;
   /** Rows that were in flight when they were first seen. */
   readonly #inFlight = new Set<number>();

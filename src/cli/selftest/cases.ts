@@ -1,5 +1,5 @@
 /**
- * What the self-test tries, and what must come of it.
+ * The cases of the self-test, and their expected results.
  */
 import type { ErrorClass } from "../../core/types.ts";
 import {
@@ -33,13 +33,13 @@ export interface Result {
 
 export interface Case {
   readonly name: string;
-  /** In order of trial; `same`: those of the case before, as they are by now. */
+  /** In order of trial; `same`: those of the case before, in their current state. */
   readonly upstreams: readonly (Script | "refuse")[] | "same";
   /** Seconds until an upstream's headers; default: the router's rules. */
   readonly timeout?: number;
   readonly isStream: boolean;
   readonly hasWrongToken?: boolean;
-  /** What the upstream that is relayed sends; null: the answer is the router's own. */
+  /** What the relayed upstream sends; null: the answer is the router's own. */
   readonly reply: string | null;
   readonly expected: Result;
 }

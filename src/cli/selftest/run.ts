@@ -4,7 +4,7 @@
  *
  * Leaves nothing behind: the database is in a temporary directory.
  */
-import { CommandError } from "../../control/errors.ts";
+import { CommandError } from "../errors.ts";
 import { asObject, parseJson } from "../../capture/json.ts";
 import { parseSettings, type Settings } from "../../config/settings.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -15,14 +15,14 @@ import { liveRegistry, type Serving, withServer } from "../../server/server.ts";
 import { type Case, CASES, type Result } from "./cases.ts";
 import { refusingEndpoint, ScriptedUpstream } from "./upstream.ts";
 
-/** One case with what came of it. */
+/** One case with its result. */
 export interface Tried {
   readonly name: string;
   readonly isOk: boolean;
   readonly expected: Result;
   readonly happened: Result;
   readonly ms: number;
-  /** Why there was no answer, or no whole one; null when there was. */
+  /** Why there was no complete answer; null when there was one. */
   readonly error: string | null;
 }
 
@@ -33,7 +33,7 @@ const RECORD_LIMIT_MS = 2_000;
 const RECORD_POLL_MS = 10;
 const DRAIN_LIMIT_MS = 1_000;
 
-/** Short enough that failures of patience are seen within seconds. */
+/** Short enough that timeouts are seen within seconds. */
 const FLAGS = { addr: "127.0.0.1:0", gateMs: "300", firstTokenTimeout: "1", idleTimeout: "3" };
 
 /** @throws CommandError, StoreError when the router cannot be started at all */

@@ -1,5 +1,5 @@
 /**
- * What the self-test's upstreams say on the wire, and the replies that they give when they mean well.
+ * What the self-test's upstreams send: good replies and faults.
  */
 import type { Script, Wire } from "./upstream.ts";
 
@@ -76,7 +76,7 @@ export const goodStream: Script = async (wire: Wire): Promise<void> => {
   await wire.write(LAST_CHUNK);
 };
 
-/** Says the rest only after the client has got the beginning, so that a router that collects it never ends. */
+/** Sends the rest only after the client has the beginning: with a router that buffers, it never ends. */
 export const dripStream: Script = async (wire: Wire): Promise<void> => {
   const [role = "", first = "", ...rest] = STREAM_EVENTS;
   await wire.write(STREAM_HEAD + chunk(role) + chunk(first));
@@ -102,7 +102,7 @@ export const errorEvent: Script = (wire: Wire): Promise<void> =>
 export const cutBeforeContent: Script = (wire: Wire): Promise<void> =>
   wire.write(STREAM_HEAD + chunk(ROLE_EVENT));
 
-/** Cuts when the client has got some, so that nothing but the cut is under test. */
+/** Cuts once the client has some of it, so that nothing but the cut is tested. */
 export const cutAfterContent: Script = async (wire: Wire): Promise<void> => {
   await wire.write(STREAM_HEAD + STREAM_EVENTS.slice(0, 3).map(chunk).join(""));
   await wire.clientGotBytes;

@@ -1,5 +1,5 @@
 /**
- * The upstreams of the self-test: a server on 127.0.0.1 that does what it is told, right or wrong.
+ * The upstreams of the self-test: a server on 127.0.0.1 that follows a script, right or wrong.
  *
  * Speaks HTTP/1.1 by hand, one request a connection, because a real server would not misbehave.
  */
@@ -51,7 +51,7 @@ export class ScriptedUpstream implements AsyncDisposable {
     try {
       for await (const connection of this.#listener) {
         this.#connections.add(connection);
-        // A router that leaves breaks the connection under the script.
+        // A router that disconnects breaks the connection while the script runs.
         void this.#answer(connection).catch(() => {}).finally(() => {
           this.#connections.delete(connection);
           closeQuietly(connection);

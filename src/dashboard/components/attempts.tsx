@@ -2,7 +2,7 @@
  * The attempts of a request as bars on one timeline.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordDetail } from "../../control/service.ts";
+import type { RecordDetail } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 import { Chip, Recorded } from "./parts.tsx";
 

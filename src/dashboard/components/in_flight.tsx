@@ -2,7 +2,7 @@
  * The requests in flight, as a list that the page's script keeps up to date, and the template of one row.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest } from "../../control/service.ts";
+import type { LiveRequest } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 import { Recorded } from "./parts.tsx";
 

@@ -6,7 +6,7 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
 import { formatTime } from "../../core/times.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
-import type { UpstreamView } from "../../control/service.ts";
+import type { UpstreamView } from "../../control/admin_service.ts";
 import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, StatsRange } from "../../control/service.ts";
+import type { Stats, StatsRange } from "../../control/admin_service.ts";
 import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { Moment, Recorded } from "./parts.tsx";

@@ -3,7 +3,7 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
-import type { ReplayResult } from "../../control/service.ts";
+import type { ReplayResult } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 
 /** One line of each side; null where that side has none. */

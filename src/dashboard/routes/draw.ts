@@ -3,8 +3,8 @@
  */
 import type { Context } from "hono";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { AdminEnv } from "../../http/admin/auth.ts";
-import type { AdminService } from "../../control/service.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
+import type { AdminService } from "../../control/admin_service.ts";
 
 /** What the routes share. */
 export interface ViewDeps {

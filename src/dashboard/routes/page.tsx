@@ -6,9 +6,10 @@
 import { type Context, Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "../../http/admin/auth.ts";
+import { refusalOf } from "../../http/admin/refusal.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
 import type { AdminPage } from "../../http/admin/routes.ts";
-import type { AdminService, StatsRange } from "../../control/service.ts";
+import type { AdminService, StatsRange } from "../../control/admin_service.ts";
 import { assetRoutes } from "../assets.ts";
 import type { ViewName } from "../components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
@@ -58,7 +59,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     return await next();
   });
   views.onError((error, c) => {
-    const answer = error instanceof RouterError ? error : null;
+    const answer = refusalOf(error);
     if (answer === null || !wantsPage(c)) throw error;
     const page = pageContext(c, now());
     const title = answer.status === 404 ? page.m.notFoundTitle : page.m.errorTitle;

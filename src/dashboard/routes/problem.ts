@@ -3,8 +3,8 @@
  */
 import type { Context } from "hono";
 import type { StatusCode } from "hono/utils/http-status";
-import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "../../http/admin/auth.ts";
+import { refusalOf } from "../../http/admin/refusal.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
 
 /**
  * The message; sets the status on the context. htmx renders only successful responses, so it gets a 200.
@@ -12,7 +12,8 @@ import type { AdminEnv } from "../../http/admin/auth.ts";
  * @throws any other error unchanged
  */
 export function problemOf(c: Context<AdminEnv>, error: unknown): string {
-  if (!(error instanceof RouterError)) throw error;
-  c.status((c.req.header("hx-request") === "true" ? 200 : error.status) as StatusCode);
-  return error.message;
+  const refusal = refusalOf(error);
+  if (refusal === null) throw error;
+  c.status((c.req.header("hx-request") === "true" ? 200 : refusal.status) as StatusCode);
+  return refusal.message;
 }

@@ -2,9 +2,9 @@
  * The routes below `/admin/records`.
  */
 import { type Context, Hono } from "hono";
-import type { RecordDetail } from "../../control/service.ts";
+import type { RecordDetail } from "../../control/admin_service.ts";
 import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "../../http/admin/auth.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { CutText } from "../components/cut_text.tsx";
 import { foldedTurns, TurnRange } from "../components/turns.tsx";

@@ -2,7 +2,7 @@
  * The routes below `/admin/tokens`.
  */
 import { type Context, Hono } from "hono";
-import type { AdminEnv } from "../../http/admin/auth.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { pageContext } from "../page_context.ts";
 import { Confirm } from "../views/confirm.tsx";

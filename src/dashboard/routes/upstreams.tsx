@@ -2,9 +2,10 @@
  * The routes below `/admin/upstreams`.
  */
 import { type Context, Hono } from "hono";
-import type { UpstreamInput, UpstreamView } from "../../control/service.ts";
+import type { UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
 import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "../../http/admin/auth.ts";
+import { refusalOf } from "../../http/admin/refusal.ts";
+import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { pageContext } from "../page_context.ts";
 import { EMPTY_FORM, formOf, readForm, toInput, type UpstreamForm } from "../upstream_form.ts";
@@ -81,7 +82,7 @@ function editView(
       name={upstream.name}
       form={form}
       problem={error === null ? null : problemOf(c, error)}
-      isKeyRequired={error instanceof RouterError && error.code === "key_required"}
+      isKeyRequired={refusalOf(error)?.code === "key_required"}
     />,
   );
 }

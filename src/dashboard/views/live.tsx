@@ -2,7 +2,7 @@
  * Live traffic: requests in flight, one reply as it arrives, and requests that have just finished.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, RecordSummary } from "../../control/service.ts";
+import type { LiveRequest, RecordSummary } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Chip, Moment, OutcomeChip, Recorded, type Tone } from "../components/parts.tsx";

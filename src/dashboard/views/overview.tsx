@@ -3,7 +3,7 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, Stats, StatsRange, UpstreamView } from "../../control/service.ts";
+import type { LiveRequest, Stats, StatsRange, UpstreamView } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";

@@ -2,7 +2,7 @@
  * The settings of the running server, read-only.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { AdminService } from "../../control/service.ts";
+import type { AdminService } from "../../control/admin_service.ts";
 import { Layout } from "../components/layout.tsx";
 import { Recorded } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";

@@ -2,7 +2,7 @@
  * The clients' tokens: make one (its secret is shown once), see who has one, revoke.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { TokenView } from "../../control/service.ts";
+import type { TokenView } from "../../control/admin_service.ts";
 import { Layout } from "../components/layout.tsx";
 import { CopyButton, CsrfField, Empty, Field, Recorded } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";

@@ -8,12 +8,14 @@ import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import type { z } from "zod";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
 import { bodyOf, optionalBodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "../../control/service.ts";
+import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
+import { noSuchRecord } from "../../control/records.ts";
+import { noSuchUpstream } from "../../control/upstreams.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {
@@ -83,8 +85,8 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
 
 async function oneOf(service: AdminService, id: number): Promise<UpstreamView> {
   const found = (await service.upstreams()).find((each) => each.id === id);
-  if (found !== undefined) return found;
-  throw new RouterError(404, "not_found", `There is no upstream ${id}; the list shows those that there are`);
+  if (found === undefined) throw noSuchUpstream(id);
+  return found;
 }
 
 function recordRoutes(api: Hono<AdminEnv>, service: AdminService): void {
@@ -109,8 +111,8 @@ function recordRoutes(api: Hono<AdminEnv>, service: AdminService): void {
 
 async function detailOf(c: Context<AdminEnv>, service: AdminService): Promise<RecordDetail> {
   const detail = await service.record(parameterOf(c, "id", schemas.recordId));
-  if (detail !== null) return detail;
-  throw new RouterError(404, "not_found", "No record has that number or request id");
+  if (detail === null) throw noSuchRecord();
+  return detail;
 }
 
 function streamRoutes(api: Hono<AdminEnv>, { service, clock, ending }: ApiDeps): void {

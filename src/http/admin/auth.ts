@@ -1,25 +1,19 @@
 /**
  * Who may see `/admin`: a person who logged in, or a script that sends the admin token.
  *
- * Owns login, logout, the cookie, and the checks that a browser was not made to send a request by another site. A
- * client token never passes.
+ * Owns login, logout, the cookie, and the checks that no other site made a browser send a request. A client token
+ * never passes.
  */
 import type { Context, MiddlewareHandler } from "hono";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
-import type { InboundExchange } from "../../wire/exchange.ts";
+import { type AdminEnv, peerOf } from "./env.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
 import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
-
-/** What handlers below `/admin` find in their context; `admin` is there behind {@link AdminAuth.required}. */
-export interface AdminEnv {
-  Bindings: { readonly exchange: Pick<InboundExchange, "remoteAddress"> };
-  Variables: { admin: AdminSession };
-}
 
 /** Name of the hidden field that every form of the page needs. */
 export const CSRF_FIELD = "csrf";
@@ -28,7 +22,7 @@ export const CSRF_HEADER = "x-csrf-token";
 export const SESSION_COOKIE = "oar_admin";
 export const LOGIN_PATH = "/admin/login";
 
-/** What the login page has to say. */
+/** What the login page shows. */
 export interface LoginView {
   /** Local path to go to afterwards, checked. */
   readonly next: string;
@@ -67,7 +61,7 @@ export class AdminAuth {
     this.#limiter = new LoginLimiter(deps.monotonic);
   }
 
-  /** Lets nobody pass who has not logged in. Reads nothing of the body, which may be anybody's. */
+  /** Refuses everybody who has not logged in. Does not read the body, which anybody may have sent. */
   required(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
       const session = this.#bySecret(c) ?? this.#byCookie(c);
@@ -77,7 +71,7 @@ export class AdminAuth {
     };
   }
 
-  /** Behind {@link required}: lets nothing unsafe pass that the page itself did not send. */
+  /** Behind {@link required}: refuses unsafe requests that the page itself did not send. */
   intended(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
       const { csrfToken } = c.get("admin");
@@ -139,7 +133,7 @@ export class AdminAuth {
 
   /** @throws RouterError when the request carries a credential that is not the admin token */
   #bySecret(c: Context<AdminEnv>): AdminSession | null {
-    // Any other scheme is a proxy's in front, whose credential the browser sends on.
+    // Another scheme belongs to a proxy in front, whose credential the browser repeats.
     const secret = /^bearer\s+(\S+)\s*$/i.exec(c.req.header("authorization") ?? "")?.[1];
     if (secret === undefined) return null;
     if (this.#isAdmin(secret)) return { csrfToken: null };
@@ -159,7 +153,7 @@ export class AdminAuth {
     );
   }
 
-  /** A token that clients have does not open the page, even when somebody made both the same. */
+  /** A client's token does not open the page, even when it equals the admin token. */
   #isAdmin(credential: string): boolean {
     const isClients = this.#deps.registry.snapshot().tokens.some(({ secret }) =>
       isSameSecret(secret, credential)
@@ -177,12 +171,7 @@ export class AdminAuth {
   }
 }
 
-/** The address of the connection; empty for one that has none. */
-export function peerOf(c: Context<AdminEnv>): string {
-  return c.env.exchange.remoteAddress;
-}
-
-/** People are led to the login page, programs are told. */
+/** Redirects people to the login page; programs get an error. */
 function loginFirst(c: Context<AdminEnv>): Response {
   const path = c.req.path;
   const isPage = (c.req.method === "GET" || c.req.method === "HEAD") && !path.startsWith("/admin/api") &&
@@ -205,14 +194,14 @@ function loginFirst(c: Context<AdminEnv>): Response {
 /** A path of the page; anything else could lead to another site. */
 function safeNext(wanted: string | undefined): string {
   if (wanted === undefined || !/^\/admin(?:[/?][\x21-\x5b\x5d-\x7e]*)?$/.test(wanted)) return "/admin";
-  // As a browser reads it, dots and all.
+  // As a browser resolves it, with `.` and `..`.
   const path = URL.parse(wanted, "http://localhost")?.pathname ?? "";
   return /^\/admin(?:\/|$)/.test(path) && path !== LOGIN_PATH ? wanted : "/admin";
 }
 
 /**
  * What the browser says about where a request comes from (https://www.w3.org/TR/fetch-metadata/), or else its
- * `Origin`. A request that has neither is no browser's of the last years, and is refused.
+ * `Origin`. Every current browser sends one of them; a request with neither is refused.
  */
 function requireSameOrigin(c: Context<AdminEnv>): void {
   const site = c.req.header("sec-fetch-site");

@@ -1,14 +1,14 @@
 /**
  * `/admin/upstreams` as the older Go program had it: list, add, delete; fields named as its ORM named them.
  *
- * Differs where that program gave secrets away: keys are masked, and the admin token opens it, not a client's. What
- * a browser asks for here is the page's, and goes on to it.
+ * Differs where that program gave secrets away: keys are masked, and the admin token opens it, not a client's. A
+ * browser's requests for these paths go on to the page.
  */
 import { type Context, Hono } from "hono";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 import { checked, isJson, jsonOf, parameterOf } from "./input.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, UpstreamView } from "../../control/service.ts";
+import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
 
 export function goRoutes(service: AdminService): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();

@@ -1,11 +1,11 @@
 /**
- * What holds for every answer below `/admin`: the headers, and which host names lead there.
+ * The headers of every answer below `/admin`, and the host names under which it may be opened.
  */
 import type { MiddlewareHandler } from "hono";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import { isLoopback, splitHost } from "../../core/loopback.ts";
-import { type AdminEnv, peerOf } from "./auth.ts";
+import { type AdminEnv, peerOf } from "./env.ts";
 
 /** https://www.w3.org/TR/CSP3/ ; nothing inline, nothing from anywhere else. */
 const CONTENT_SECURITY_POLICY = [

@@ -1,12 +1,12 @@
 /**
- * Reads what a request to the admin API says, checked against a schema.
+ * Reads requests to the admin API, checked against a schema.
  */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { RouterError } from "../../core/errors.ts";
-import type { AdminEnv } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
 
-/** @throws RouterError 400 naming the first thing that is wrong, never what was typed there */
+/** @throws RouterError 400 naming the first wrong field, never its value */
 export async function bodyOf<Schema extends z.ZodType>(
   c: Context<AdminEnv>,
   schema: Schema,
@@ -34,7 +34,7 @@ export async function formFieldsOf(c: Context<AdminEnv>): Promise<Record<string,
   try {
     return await c.req.parseBody();
   } catch (error) {
-    // It came too late, or broke off: that is said already.
+    // It came too late or broke off; the error says so already.
     if (error instanceof RouterError) throw error;
     throw invalid("The body is no form of the kind that its content-type says");
   }

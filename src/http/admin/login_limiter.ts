@@ -1,8 +1,8 @@
 /**
- * How often wrong admin tokens are answered as such.
+ * Makes those wait who send wrong admin tokens.
  *
- * Owns the counts, always bounded. The right token is compared first and never waits, so that nobody can lock its
- * holder out; against guessing, it is long (see `token set --admin`). What waits here is whoever sends wrong ones.
+ * Owns the counts, always bounded. The right token is compared first and never waits, so nobody can lock its holder
+ * out; its length protects it from guessing (see `token set --admin`).
  */
 import { networkOf } from "../../core/client_ip.ts";
 
@@ -14,14 +14,14 @@ interface Allowance {
 
 const PER_NETWORK: Allowance = { free: 10, maxWaitSeconds: 300 };
 const OVERALL: Allowance = { free: 200, maxWaitSeconds: 60 };
-/** Without a wrong token for so long, the count begins anew. */
+/** After this long without a wrong token, the count starts again. */
 const FORGET_MS = 5 * 60_000;
 const MAX_NETWORKS = 1_000;
 
 interface Failures {
   readonly count: number;
   readonly lastMs: number;
-  /** Until then, a wrong token is one too many. */
+  /** A wrong token before this moment must wait. */
   readonly untilMs: number;
 }
 
@@ -29,7 +29,7 @@ const NONE: Failures = { count: 0, lastMs: -Infinity, untilMs: -Infinity };
 
 export class LoginLimiter {
   readonly #monotonic: () => number;
-  /** By {@link networkOf}; those that failed last are at the end. */
+  /** By {@link networkOf}, in the order of their last failure. */
   readonly #byNetwork = new Map<string, Failures>();
   #all = NONE;
 
@@ -39,8 +39,8 @@ export class LoginLimiter {
   }
 
   /**
-   * Counts a wrong token. The wait doubles with each that is one too many.
-   * @returns seconds to wait before the next one; 0: it is not one too many
+   * Counts a wrong token. The wait doubles with each one that comes too early.
+   * @returns seconds to wait before the next one; 0: none
    */
   failed(address: string): number {
     const nowMs = this.#monotonic();

@@ -33,12 +33,12 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "patch",
     path: "/upstreams/{id}",
-    summary: "Change an upstream; what is not given stays",
+    summary: "Change an upstream; what is not given stays as it is",
     body: schemas.upstreamChanges,
     answer: schemas.upstreamView,
     status: 200,
   },
-  remove("/upstreams/{id}", "Remove an upstream; records keep pointing to it"),
+  remove("/upstreams/{id}", "Remove an upstream; its records are kept"),
   {
     ...post("/upstreams/{id}/move", "Move an upstream to a place in the order", {
       body: schemas.place,

@@ -8,7 +8,9 @@ import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { RouterError } from "../../core/errors.ts";
 import { refuseContentType } from "../head_guard.ts";
-import { AdminAuth, type AdminAuthDeps, type AdminEnv, type RenderLogin } from "./auth.ts";
+import { AdminAuth, type AdminAuthDeps, type RenderLogin } from "./auth.ts";
+import type { AdminEnv } from "./env.ts";
+import { refusalOf } from "./refusal.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 
 /** What draws HTML (see ../dashboard). */
@@ -20,7 +22,7 @@ export interface AdminPage {
   readonly views: Hono<AdminEnv>;
 }
 
-export interface AdminDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefused">, HostCheckDeps {
+export interface AdminRoutesDeps extends Omit<AdminAuthDeps, "renderLogin" | "onRefused">, HostCheckDeps {
   readonly page: AdminPage;
   /** The JSON API, behind the login; mounted at `/admin`, with paths that begin with `/api` or are the Go program's. */
   readonly api: Hono<AdminEnv>;
@@ -35,14 +37,14 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const MAX_LOGIN_BYTES = 16 * 1024;
 
 /** To be mounted at `/admin`. */
-export function adminRoutes(deps: AdminDeps): Hono<AdminEnv> {
+export function adminRoutes(deps: AdminRoutesDeps): Hono<AdminEnv> {
   const auth = new AdminAuth({ ...deps, renderLogin: deps.page.renderLogin });
   const routes = new Hono<AdminEnv>();
   routes.onError((error, c) => {
-    if (!(error instanceof RouterError)) deps.onUnexpected(error);
-    const answer = error instanceof RouterError
-      ? error
-      : new RouterError(500, "internal_error", "The admin page failed; the log says why");
+    const refusal = refusalOf(error);
+    if (refusal === null) deps.onUnexpected(error);
+    const answer = refusal ??
+      new RouterError(500, "internal_error", "The admin page failed; the log says why");
     deps.onRefused(answer.status, answer.code);
     return c.json(answer.toEnvelope(), answer.status as ContentfulStatusCode);
   });

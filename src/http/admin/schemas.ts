@@ -1,10 +1,19 @@
 /**
  * What the admin API takes and gives: one schema for each, which checks requests and describes both.
  *
- * Owns the bounds of every input. Answers are described, not checked: the service's types are what makes them.
+ * Owns the bounds of every input. Answers are described, not checked: the service's types determine them.
  */
 import { z } from "zod";
+import type { ReplayResult, StatsRange, UpstreamView } from "../../control/admin_service.ts";
 import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
+
+const STATS_RANGES = ["15m", "24h", "30d"] as const satisfies readonly StatsRange[];
+const STATES = ["closed", "open", "half_open"] as const satisfies readonly UpstreamView["state"][];
+const DIFF_TYPES = [
+  "same",
+  "removed",
+  "added",
+] as const satisfies readonly ReplayResult["diff"][number]["type"][];
 
 const MAX_TEXT_LENGTH = 4_096;
 const MAX_PATTERNS = 200;
@@ -73,11 +82,10 @@ export const recordQuery = z.strictObject({
     .optional().describe("502, or a class such as 5xx"),
   outcome: z.enum(OUTCOMES).optional(),
   client: z.string().min(1).max(200).optional().describe("name of the client's token"),
-  q: z.string().max(1_000).optional().describe('words, each whole or its beginning; "..." for a phrase'),
+  q: z.string().max(1_000).optional().describe('words or their beginnings; "..." for a phrase'),
 });
 
-export const statsQuery = z.strictObject({ range: z.enum(["15m", "24h", "30d"]).default("15m") });
-export const noQuery = z.strictObject({});
+export const statsQuery = z.strictObject({ range: z.enum(STATS_RANGES).default("15m") });
 
 const count = z.number();
 const maybe = z.number().nullable();
@@ -95,7 +103,7 @@ export const upstreamView = z.object({
   modelMap: z.record(z.string(), z.string()),
   authStyle: authStyle.nullable(),
   weight: count,
-  state: z.enum(["closed", "open", "half_open"]),
+  state: z.enum(STATES),
   openUntilMs: milliseconds.nullable(),
   reason: text.nullable(),
   lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),
@@ -195,7 +203,7 @@ export const replayResult = z.object({
   reasoning: z.string(),
   toolCalls: z.array(toolCall),
   elapsedMs: count,
-  diff: z.array(z.object({ type: z.enum(["same", "removed", "added"]), text: z.string() })),
+  diff: z.array(z.object({ type: z.enum(DIFF_TYPES), text: z.string() })),
 });
 
 const sums = {
@@ -210,7 +218,7 @@ const sums = {
 };
 
 export const stats = z.object({
-  range: z.enum(["15m", "24h", "30d"]),
+  range: z.enum(STATS_RANGES),
   fromMs: milliseconds,
   toMs: milliseconds,
   stepMs: count,

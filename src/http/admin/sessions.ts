@@ -1,14 +1,13 @@
 /**
  * Who has logged in: the admin token, and the sessions that it opened.
  *
- * Owns what is kept in memory of all that, always bounded. Session ids are kept as digests only. Knows nothing of
- * HTTP.
+ * Owns the sessions in memory: a bounded number, with ids kept as digests only. Knows nothing of HTTP.
  */
 import { isSameSecret, sha256 } from "../../core/digest.ts";
 
-/** What a request that may pass was let in by. */
+/** How a request was authenticated. */
 export interface AdminSession {
-  /** A page sends it back with everything that changes something; null for a script, which has no cookie. */
+  /** The page sends it with every change; null for a script, which has no cookie. */
   readonly csrfToken: string | null;
 }
 
@@ -20,7 +19,7 @@ export interface SessionsDeps {
 }
 
 export const SESSION_MS = 12 * 3_600_000;
-/** Over it, the oldest session ends. */
+/** Beyond this, the oldest session ends. */
 const MAX_SESSIONS = 256;
 const ID_BYTES = 32;
 
@@ -79,7 +78,10 @@ export class AdminSessions {
   }
 }
 
-/** Whether a credential is the admin token; null: there is none, and nothing is. */
+/**
+ * Whether a credential is the admin token.
+ * @param adminToken null: there is none
+ */
 export function opensAdmin(credential: string, adminToken: string | null): boolean {
   return adminToken !== null && isSameSecret(credential, adminToken);
 }

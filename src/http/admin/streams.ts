@@ -1,14 +1,15 @@
 /**
- * Event streams of the admin API: what happens now, and one reply as it arrives.
+ * Event streams of the admin API: live events, and one reply as it arrives.
  *
- * Owns the bound of what waits for a slow reader, and that a stream ends when its reader leaves or the server stops.
+ * Owns the limit of what is queued for a slow reader, and that a stream ends when its reader leaves or the server
+ * stops.
  * https://html.spec.whatwg.org/multipage/server-sent-events.html
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 import { RouterError } from "../../core/errors.ts";
 
 const HEARTBEAT_MS = 15_000;
-/** In UTF-16 units. A reader that is slower than that is let go; its browser comes back by itself. */
+/** In UTF-16 units. A slower reader is disconnected; its browser reconnects. */
 const MAX_WAITING_LENGTH = 4 * 1024 * 1024;
 const MAX_STREAMS = 64;
 
@@ -18,14 +19,14 @@ export interface EventStreamsDeps {
   readonly ending: AbortSignal;
 }
 
-/** What a source of events gets. */
+/** Where a source sends its events. */
 export interface EventSink {
   send(event: string, data: unknown): void;
   /** After this one, nothing more is sent. */
   end(): void;
 }
 
-/** Every open stream, so that there are not too many. */
+/** All open streams; limits their number. */
 export class EventStreams {
   readonly #deps: EventStreamsDeps;
   #count = 0;

@@ -1,7 +1,7 @@
 /**
  * The spellings of the Go program and ours, as one.
  */
-import { UsageError } from "../../../src/control/errors.ts";
+import { UsageError } from "../../../src/cli/errors.ts";
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { normaliseArguments } from "../../../src/cli/arguments.ts";

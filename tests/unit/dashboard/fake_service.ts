@@ -2,7 +2,7 @@
  * A fake admin service: returns given data and records the calls.
  */
 import { Hono } from "hono";
-import type { AdminEnv } from "../../../src/http/admin/auth.ts";
+import type { AdminEnv } from "../../../src/http/admin/env.ts";
 import type { AdminPage } from "../../../src/http/admin/routes.ts";
 import type {
   AdminService,
@@ -17,7 +17,7 @@ import type {
   TokenView,
   UpstreamTest,
   UpstreamView,
-} from "../../../src/control/service.ts";
+} from "../../../src/control/admin_service.ts";
 import { dashboardPage } from "../../../src/dashboard/routes/page.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { apiRoutes } from "../../../src/http/admin/api.ts";
 import { OPERATIONS } from "../../../src/http/admin/operations.ts";
 import { openApiDocument } from "../../../src/http/admin/openapi.ts";
-import type { AdminService } from "../../../src/control/service.ts";
+import type { AdminService } from "../../../src/control/admin_service.ts";
 import { systemClock } from "../../../src/server/clock.ts";
 
 Deno.test("the description and the routes name the same operations", () => {

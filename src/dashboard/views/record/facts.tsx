@@ -4,7 +4,7 @@
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { StoredRecord } from "../../../store/store.ts";
-import type { RecordDetail } from "../../../control/service.ts";
+import type { RecordDetail } from "../../../control/admin_service.ts";
 import { Moment, Recorded } from "../../components/parts.tsx";
 import type { PageContext } from "../../page_context.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The data that the sections of a record show.
  */
-import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/service.ts";
+import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/admin_service.ts";
 import type { PageContext } from "../../page_context.ts";
 
 export interface RecordProps {

@@ -2,7 +2,7 @@
  * Searching and filtering the list: the form, and the active filters.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { TokenView } from "../../../control/service.ts";
+import type { TokenView } from "../../../control/admin_service.ts";
 import { Icon } from "../../components/icons.tsx";
 import { type Choice, Field, outcomeText, Recorded, Select } from "../../components/parts.tsx";
 import { QUERY_NAMES, type QueryName, type RecordQuery, recordsPath } from "../../record_query.ts";

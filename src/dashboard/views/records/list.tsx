@@ -2,7 +2,7 @@
  * The rows of the list, and the link that loads older ones on scrolling.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { RecordSummary } from "../../../control/service.ts";
+import type { RecordSummary } from "../../../control/admin_service.ts";
 import { Empty, Moment, OutcomeChip, Recorded } from "../../components/parts.tsx";
 import { firstRequest } from "../../curl.ts";
 import type { PageContext } from "../../page_context.ts";

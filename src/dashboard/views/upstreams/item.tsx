@@ -2,7 +2,7 @@
  * One upstream of the list: its place, its state, and the actions on it.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
+import type { Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
 import { Icon } from "../../components/icons.tsx";
 import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../../components/parts.tsx";
 import type { PageContext } from "../../page_context.ts";

@@ -1,7 +1,7 @@
 /**
  * The data that the list of upstreams shows.
  */
-import type { Stats, UpstreamTest, UpstreamView } from "../../../control/service.ts";
+import type { Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
 import type { PageContext } from "../../page_context.ts";
 import type { UpstreamForm } from "../../upstream_form.ts";
 

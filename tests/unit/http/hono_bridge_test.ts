@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
-import { webRequest } from "../../../src/http/web_request.ts";
+import { webRequest } from "../../../src/http/hono_bridge.ts";
 import type { InboundExchange } from "../../../src/wire/exchange.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 

@@ -1,8 +1,8 @@
 /**
  * The bridge between an exchange and the web's `Request` and `Response`, which Hono speaks.
  *
- * A `Request` costs more than routing it, so it is made only when something asks for more than its method: what is
- * relayed never does.
+ * Making a `Request` costs more than routing it, so it is made only when something needs more than its method;
+ * relaying never does.
  */
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
@@ -10,7 +10,7 @@ import { TimedReader } from "../proxy/assess/timed_reader.ts";
 import type { InboundExchange, RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 
-/** What a handler gives back that has answered through the exchange itself. */
+/** Returned by a handler that has answered through the exchange itself. */
 export const ALREADY_ANSWERED: Response = new Response(null, { status: 204 });
 
 const EXCHANGE = Symbol("exchange");
@@ -19,9 +19,9 @@ const REQUEST = Symbol("request");
 /** How long a body may take. */
 export interface BodyTimes {
   readonly clock: Clock;
-  /** Without any of it coming. */
+  /** Between two of its pieces. */
   readonly idleMs: number;
-  /** All of it, from the first look at it on; null: no limit. */
+  /** For all of it, from the first read; null: no limit. */
   readonly totalMs: number | null;
 }
 
@@ -38,8 +38,8 @@ const NOTHING = new Uint8Array(0);
 const OWN_ORIGIN = "http://localhost";
 
 /**
- * The exchange as a `Request`: what is to be relayed gets one that is made only when it is asked. Its URL names a host of
- * our own: what the client calls us is in the `host` header, and need not be one that URLs can have.
+ * The exchange as a `Request`, which is made lazily for what is to be relayed. Its URL has a host of our own: the
+ * client's `host` header need not be valid in a URL.
  */
 export function webRequest(exchange: InboundExchange, times: BodyTimes): Request {
   if (!exchange.target.startsWith("/v1/")) return makeRequest(exchange, times);
@@ -79,7 +79,7 @@ for (const name of ["arrayBuffer", "blob", "bytes", "clone", "formData", "json",
 function makeRequest(exchange: InboundExchange, times: BodyTimes): Request {
   const { method, target, headers, body } = exchange;
   const path = target.startsWith("/") ? target : `/${target.replace(/^[a-z]+:\/\/[^/]*\/?/i, "")}`;
-  // Such a request can have none, in whatever case its method was sent (https://fetch.spec.whatwg.org/#dom-request).
+  // `Request` allows no body with these methods, in upper or lower case (https://fetch.spec.whatwg.org/#dom-request).
   const hasBody = body !== null && !/^(?:get|head)$/i.test(method);
   return new Request(`${OWN_ORIGIN}${path}`, {
     method,
@@ -88,7 +88,9 @@ function makeRequest(exchange: InboundExchange, times: BodyTimes): Request {
   } as RequestInit);
 }
 
-/** Errors with a RouterError 408 when the body comes too late, and 400 when it is broken: no fault of this program. */
+/**
+ * Errors with a RouterError 408 when the body comes too late, and 400 when it is broken: no fault of this program.
+ */
 function streamOf(body: RequestBody, { clock, idleMs, totalMs }: BodyTimes): ReadableStream<Uint8Array> {
   const reader = new TimedReader(body, clock);
   let endMs: number | null = null;
@@ -152,7 +154,7 @@ async function sendBody(
     if (!isEventStream) {
       const first = await reader.read();
       const second = first.done ? first : await reader.read();
-      // Nearly every page and document is one piece, whose length can then be told.
+      // Nearly every page and document is one piece, so its length is known.
       if (second.done) return await exchange.reply(head, first.value ?? null);
       exchange.begin(head);
       await exchange.write(first.value ?? NOTHING);

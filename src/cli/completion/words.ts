@@ -1,0 +1,54 @@
+/**
+ * The words of the scripts: which flags take a value, which values are known, and how a word is quoted.
+ */
+import type { Flag, Place } from "./places.ts";
+
+/** Every flag that takes the next word, with one dash and two; a name means the same for every command. */
+export function valueFlags(places: readonly Place[]): string[] {
+  const names = places.flatMap(({ flags }) =>
+    flags.filter(({ hasValue }) => hasValue).map(({ name }) => name)
+  );
+  return [...new Set(names)].flatMap((name) => [name, name.slice(1)]);
+}
+
+/** Commands and flags whose values are known, as quoted `place:--flag`; those with the same values together. */
+export function valueCases(
+  places: readonly Place[],
+): { readonly keys: readonly string[]; readonly flag: Flag }[] {
+  const cases = new Map<string, { keys: string[]; flag: Flag }>();
+  for (const { path, flags } of places) {
+    for (const flag of flags.filter(({ isFile, values }) => isFile || values.length > 0)) {
+      const same = flag.isFile ? "" : flag.values.join(" ");
+      const found = cases.get(same) ?? { keys: [], flag };
+      found.keys.push(quote(`${path}:${flag.name}`));
+      cases.set(same, found);
+    }
+  }
+  return [...cases.values()];
+}
+
+export function operandCases(
+  places: readonly Place[],
+): { readonly key: string; readonly words: readonly string[] }[] {
+  return places.flatMap(({ path, operands }) =>
+    operands.flatMap((words, at) => words.length === 0 ? [] : [{ key: quote(`${path}:${at}`), words }])
+  );
+}
+
+/** The place before, a space, the next word. */
+export function stepTo(path: string): string {
+  return quote(path.includes(" ") ? path : ` ${path}`);
+}
+
+export function spellings({ name, short }: Flag): string[] {
+  return short === null ? [name] : [name, short];
+}
+
+export function functionName(name: string): string {
+  return `_${name.replaceAll("-", "_")}`;
+}
+
+/** One word of any of the shells. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,85 @@
+/**
+ * The completion script for zsh.
+ */
+import type { Described, Place } from "./places.ts";
+import { operandCases, quote, spellings, stepTo, valueCases, valueFlags } from "./words.ts";
+
+export function zshScript(name: string, places: readonly Place[]): string[] {
+  const run = `_${name}`;
+  return [
+    `#compdef ${name}`,
+    `# zsh completion for ${name}, made by \`${name} completion zsh\``,
+    `${run}() {`,
+    "  local place='' flag='' word",
+    "  local -a offered subcommands flags",
+    "  integer position=0 i",
+    ...placeLines(places),
+    "  if [[ -z $flag && $PREFIX == -*=* ]]; then",
+    "    flag=\"${PREFIX%%=*}\"; compset -P '*='",
+    "  fi",
+    "  if [[ -n $flag ]]; then",
+    '    [[ $flag == --* ]] || flag="-$flag"',
+    '    case "$place:$flag" in',
+    ...valueCases(places).map(({ keys, flag }) =>
+      flag.isFile
+        ? `      (${keys.join("|")}) _files; return ;;`
+        : `      (${keys.join("|")}) offered=(${flag.values.map(quote).join(" ")}) ;;`
+    ),
+    "      (*) return 1 ;;",
+    "    esac",
+    "    _describe value offered; return",
+    "  fi",
+    ...offerLines(places),
+    "  ((position == 0)) && offered+=($subcommands)",
+    "  if [[ $PREFIX != -* ]] && (($#offered)); then",
+    "    _describe command offered; return",
+    "  fi",
+    '  [[ $PREFIX == -[^-]?* ]] && PREFIX="-$PREFIX"',
+    "  _describe -o flag flags",
+    "}",
+    `if [[ "\${funcstack[1]}" == ${run} ]]; then ${run} "$@"; else compdef ${run} ${name}; fi`,
+  ];
+}
+
+/** Finds the command that the words before the cursor lead to, and the operand's number. */
+function placeLines(places: readonly Place[]): string[] {
+  return [
+    "  for ((i = 2; i < CURRENT; i++)); do",
+    '    word="${words[i]}"',
+    "    if [[ -n $flag ]]; then flag=''; continue; fi",
+    '    case "$word" in',
+    "      (-*=*) ;;",
+    `      (${valueFlags(places).join("|")}) flag="$word" ;;`,
+    "      (-*) ;;",
+    '      (*) case "$place $word" in',
+    `        (${
+      places.slice(1).map(({ path }) => stepTo(path)).join("|")
+    }) place="\${place:+$place }$word" position=0 ;;`,
+    "        (*) position=$((position + 1)) ;;",
+    "      esac ;;",
+    "    esac",
+    "  done",
+  ];
+}
+
+/** Chooses what that command offers. */
+function offerLines(places: readonly Place[]): string[] {
+  return [
+    '  case "$place" in',
+    ...places.map(({ path, commands, flags }) =>
+      `    (${quote(path)}) subcommands=(${list(commands)}) flags=(${
+        list(flags.flatMap((flag) => spellings(flag).map((spelling) => ({ ...flag, name: spelling }))))
+      }) ;;`
+    ),
+    "  esac",
+    '  case "$place:$position" in',
+    ...operandCases(places).map(({ key, words }) =>
+      `    (${key}) offered=(${words.map(quote).join(" ")}) ;;`
+    ),
+    "  esac",
+  ];
+}
+
+function list(words: readonly Described[]): string {
+  return words.map((word) => quote(`${word.name.replaceAll(":", "\\:")}:${word.description}`)).join(" ");
+}

@@ -1,0 +1,143 @@
+/**
+ * `list`: the upstreams as a table for people and as JSON for programs.
+ *
+ * Owns the columns, and the names and values of `list --json`.
+ */
+import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
+import type { UpstreamStateNote } from "../store/store.ts";
+import { systemClock } from "../server/clock.ts";
+import { type CommandContext, type DatabaseFlags, quietRegistry, withConfig } from "./context.ts";
+import { type Column, formatJson, formatTable } from "./output.ts";
+
+interface ListFlags extends DatabaseFlags {
+  readonly json?: boolean;
+}
+
+export function listUpstreams(context: CommandContext, flags: ListFlags): void {
+  const { terminal } = context;
+  withConfig({ ...context, flags }, (config) => {
+    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list().map(toListed);
+    if (flags.json) {
+      terminal.print(formatJson(upstreams));
+    } else if (upstreams.length === 0) {
+      terminal.note("no upstreams yet: add one with: openai-api-route add --sk KEY --endpoint URL");
+    } else {
+      const columns = [...COLUMNS, ...RARE_COLUMNS.filter(({ isSet }) => upstreams.some(isSet))];
+      formatTable(upstreams, { columns, width: terminal.columns }).forEach(terminal.print);
+      for (const { id, problem } of upstreams) {
+        if (problem !== null) {
+          terminal.print(`upstream ${id} is skipped: ${problem} (correct it with: edit ${id})`);
+        }
+      }
+    }
+  });
+}
+
+/** An upstream as it is shown; the names are the keys of `list --json`. */
+interface ListedUpstream {
+  readonly id: number;
+  readonly name: string;
+  readonly endpoint: string;
+  /** Masked. */
+  readonly key: string;
+  readonly enabled: boolean;
+  /** Seconds. */
+  readonly timeout: number | null;
+  /** 1 is tried first. */
+  readonly place: number;
+  readonly authStyle: string | null;
+  /** Globs on the model; empty: every model. */
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  readonly modelMap: Readonly<Record<string, string>>;
+  readonly weight: number | null;
+  /** `open` and `half_open`: a running server holds it back, because it failed. */
+  readonly state: "enabled" | "disabled" | "skipped" | UpstreamStateNote["state"];
+  /** When an open one may be tried again, as ISO 8601. */
+  readonly until: string | null;
+  /** Why it is held back. */
+  readonly reason: string | null;
+  /** Why the server skips it; null when it does not. */
+  readonly problem: string | null;
+}
+
+const COLUMNS: readonly Column<ListedUpstream>[] = [
+  { title: "PLACE", cell: ({ place }) => String(place) },
+  { title: "ID", cell: ({ id }) => String(id) },
+  { title: "NAME", cell: ({ name }) => name, isFlexible: true },
+  { title: "STATE", cell: showState },
+  { title: "KEY", cell: ({ key }) => key },
+  { title: "TIMEOUT", cell: ({ timeout }) => timeout === null ? "-" : `${timeout} s` },
+  { title: "ENDPOINT", cell: ({ endpoint }) => endpoint, isFlexible: true },
+];
+
+/** Shown only when one of the upstreams has it. */
+const RARE_COLUMNS:
+  readonly (Column<ListedUpstream> & { readonly isSet: (upstream: ListedUpstream) => boolean })[] = [
+    {
+      title: "ALLOW",
+      cell: ({ allow }) => allow.join(",") || "-",
+      isFlexible: true,
+      isSet: ({ allow }) => allow.length > 0,
+    },
+    {
+      title: "DENY",
+      cell: ({ deny }) => deny.join(",") || "-",
+      isFlexible: true,
+      isSet: ({ deny }) => deny.length > 0,
+    },
+    {
+      title: "MODEL MAP",
+      cell: ({ modelMap }) => Object.entries(modelMap).map(([from, to]) => `${from}=${to}`).join(",") || "-",
+      isFlexible: true,
+      isSet: ({ modelMap }) => Object.keys(modelMap).length > 0,
+    },
+    {
+      title: "WEIGHT",
+      cell: ({ weight }) => String(weight ?? "-"),
+      isSet: ({ weight }) => weight !== 1,
+    },
+  ];
+
+/** `open until 12:03:05 (HTTP 503)`, in local time. */
+function showState({ state, until, reason }: ListedUpstream): string {
+  if (state !== "open" && state !== "half_open") return state;
+  const untilMs = until === null ? null : Date.parse(until);
+  const time = state === "half_open" || untilMs === null
+    ? ""
+    : untilMs > systemClock.now()
+    ? ` until ${clockTime(untilMs)}`
+    : ", to be tried again";
+  return `${state}${time}${reason ? ` (${reason})` : ""}`;
+}
+
+function clockTime(ms: number): string {
+  const at = new Date(ms);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(
+    ":",
+  );
+}
+
+function toListed(facts: UpstreamFacts): ListedUpstream {
+  const { id, endpoint, key, isEnabled, problem } = facts;
+  const isUsed = problem === null && isEnabled;
+  const note = isUsed ? facts.note : null;
+  return {
+    id,
+    name: facts.name ?? "",
+    endpoint,
+    key,
+    enabled: isEnabled,
+    timeout: facts.timeoutSeconds,
+    place: facts.place,
+    authStyle: facts.storedAuthStyle,
+    allow: facts.allow,
+    deny: facts.deny,
+    modelMap: facts.modelMap,
+    weight: Number.isFinite(facts.storedWeight) ? facts.storedWeight : null,
+    state: problem !== null ? "skipped" : !isEnabled ? "disabled" : note?.state ?? "enabled",
+    until: note === null || note.untilMs === null ? null : new Date(note.untilMs).toISOString(),
+    reason: note?.reason ?? null,
+    problem,
+  };
+}
