@@ -166,7 +166,7 @@ export interface StoredAttempt extends Omit<Attempt, "errorClass"> {
   readonly errorClass: string | null;
 }
 
-/** Which records are wanted; every given condition must hold. */
+/** Conditions on records; every given one must hold. */
 export interface RecordFilter {
   /** When the request came, both ends included. */
   readonly sinceMs?: number;
@@ -180,9 +180,9 @@ export interface RecordFilter {
   /** Name of the client's token. */
   readonly client?: string;
   /**
-   * Words that request or reply must contain, each as a whole word or its beginning; `"..."` for a phrase.
-   * Case, accents and punctuation do not count; a blank text is no condition, one without a word finds nothing.
-   * A beginning of one or two letters that more than 256 words share is taken as a whole word.
+   * Words that request or reply must contain, each as a whole word or a prefix; `"..."` for a phrase. Case, accents and
+   * punctuation do not count; a blank text is no condition, one without a word finds nothing.
+   * A prefix of one or two letters that more than 256 words share is taken as a whole word.
    */
   readonly text?: string;
 }

@@ -1,8 +1,8 @@
 /**
  * The random tokens of a database: the clients', and the one that opens the admin page.
  *
- * Owns when they are made. The clients' once, and only for a database that this program created and nobody
- * configured; the admin token whenever there is none, for the page is new to every older database.
+ * Owns when they are made: the clients' once, and only in a database that this program created and nobody configured; the
+ * admin token whenever there is none, because older databases lack it.
  */
 import type { OpenDatabase } from "../database/open.ts";
 import type { ConfigStore } from "../store.ts";
@@ -26,7 +26,7 @@ function randomText(): string {
 
 const ADMIN_KEY = "admin";
 
-/** A shorter one could be guessed: nothing but its length keeps guessers out, for its holder is never kept waiting. */
+/** A shorter one could be guessed: logins are not slowed down, so only the length protects. */
 export const MIN_ADMIN_TOKEN_LENGTH = 16;
 
 /** What opens the admin page; null: nobody can log in. */

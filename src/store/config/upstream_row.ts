@@ -58,7 +58,7 @@ function endpointProblem(endpoint: string): string | null {
     return "endpoint is not an http(s) URL such as https://api.openai.com/v1";
   }
   if (url.username !== "" || url.password !== "") {
-    return "endpoint carries a user name or password; the key belongs into sk";
+    return "endpoint carries a user name or password; the key belongs in sk";
   }
   return null;
 }

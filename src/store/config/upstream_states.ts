@@ -1,5 +1,5 @@
 /**
- * What running servers think of their upstreams, for other processes to see.
+ * What the breakers of running servers say of upstreams, for other processes to see.
  *
  * Owns the table `upstream_states`: a row for each upstream that a server's breaker holds back, none for those
  * that are well. It is a display only; no server reads its own state back.
@@ -11,7 +11,7 @@ import { asBlobs, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
 import type { UpstreamStateNote } from "../store.ts";
 
-/** Replaces what an instance noted before. What a dead one noted is removed with it (instances.ts). */
+/** Replaces what an instance noted before. The notes of a dead one are removed with it (instances.ts). */
 export function putUpstreamStates(
   db: DatabaseSync,
   instance: string,

@@ -53,7 +53,7 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
     const db = new DatabaseSync(file);
     try {
       db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-      // Lets the file shrink (retention.ts). SQLite takes it only before anything else is done to a new file.
+      // Lets the file shrink (write/retention.ts). SQLite takes it only before anything else is done to a new file.
       if (isEmpty) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
       requireWritable(db, { version, action });
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT_BYTES}`);
@@ -206,9 +206,9 @@ function requireWritable(db: DatabaseSync, { version, action }: { version: numbe
 /**
  * A consistent copy beside the file, mode 0600; never overwrites an earlier one. Returns its path.
  *
- * Not `VACUUM INTO`: without `--allow-all` Deno lets SQLite attach no second database. The write lock holds
- * others off while the bytes are read. Reading them drops the process's locks in the end (see hasContent),
- * which is why this connection is given up at once, and why it comes before any other of this process.
+ * Not `VACUUM INTO`: without `--allow-all` Deno lets SQLite attach no second database. The write lock keeps other
+ * writers out while the bytes are read. Closing the file drops the process's locks (see hasContent), so this connection
+ * is closed right after, and is the first one of this process.
  */
 function copyAside(
   file: string,
@@ -222,7 +222,7 @@ function copyAside(
   try {
     db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     requireWritable(db, { version, action });
-    // What a program that crashed left in its journal belongs into the copy.
+    // What a program that crashed left in its journal belongs in the copy.
     const checkpoint = db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
     db.exec("BEGIN IMMEDIATE");
     const copy = reserveName(`${file}.before-upgrade`);

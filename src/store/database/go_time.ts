@@ -7,7 +7,7 @@
 
 const GO_TIME = /^(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s*(Z|[+-]\d{2}:?\d{2})?$/;
 
-/** The last second that was written, since the epoch: times come close together. */
+/** The last second that was written, since the epoch; kept with its text, because times come close together. */
 let lastSecond = Number.NaN;
 let lastSecondText = "";
 
@@ -22,7 +22,7 @@ export function toGoTime(ms: number): string {
   return `${lastSecondText}.${String(millis).padStart(3, "0")}000+00:00`;
 }
 
-/** Milliseconds since the Unix epoch; null for anything else than a time. No offset means UTC. */
+/** Milliseconds since the Unix epoch; null for anything but a time. No offset means UTC. */
 export function fromGoTime(text: string): number | null {
   const match = GO_TIME.exec(text.trim());
   if (match === null) return null;

@@ -1,5 +1,5 @@
 /**
- * How a database file is doing, for people who look after it.
+ * The health of a database file, for operators.
  *
  * Reads only: opens the file through a connection of its own that cannot write, and closes it again.
  */

@@ -1,9 +1,9 @@
 /**
  * Which processes write to this database, and what dead ones left behind.
  *
- * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of what the gone
- * noted of upstreams. A process on the same kernel and pid namespace is known at once to be dead (processes.ts);
- * any other by its heartbeat's age.
+ * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of dead processes' notes on
+ * upstreams. The death of a process on the same kernel and pid namespace is known at once (processes.ts), that of any
+ * other by the age of its heartbeat.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
@@ -16,14 +16,14 @@ import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../sta
 export const HEARTBEAT_MS = 5_000;
 
 /**
- * A beat missed, and some: dead. Where /proc tells nothing this is all there is. A mistake mends itself: the
- * next row that the living process writes for its request replaces `crashed`.
+ * One missed beat and a margin; decides where /proc says nothing. A mistake corrects itself: the next row that the living
+ * process writes for its request replaces `crashed`.
  */
 const DEAD_AFTER_MS = 7_000;
 
 const CRASH_MESSAGE = "the router stopped while this request was in flight";
 
-const DELETE_NOTES_OF_THE_GONE =
+const DELETE_NOTES_OF_THE_DEAD =
   "DELETE FROM upstream_states WHERE instance NOT IN (SELECT id FROM instances)";
 
 export interface InstanceIdentity {
@@ -60,7 +60,7 @@ export class Instances {
   }
 
   /**
-   * Tells others that this process lives, and closes the rows of those that do not, keeping what had arrived.
+   * Writes this process's heartbeat, and closes the rows of dead processes, keeping what had arrived.
    * @returns how many rows became `crashed`
    */
   beat(): number {
@@ -77,7 +77,7 @@ export class Instances {
       for (const other of listInstances(this.#db)) {
         if (other.id !== id && !this.#isAlive(other, nowMs)) remove.run(other.id);
       }
-      prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
+      prepared(this.#db, DELETE_NOTES_OF_THE_DEAD).run();
       return this.#closeRowsOfTheDead();
     });
   }
@@ -109,7 +109,7 @@ export class Instances {
     );
   }
 
-  /** Pids of the others in this process's place: of them {@link Processes} may know more than their heartbeats. */
+  /** Pids of other processes in the same boot and pid namespace, which {@link Processes} can look up. */
   otherPids(): number[] {
     const { id, process } = this.#self;
     return listInstances(this.#db)
@@ -121,10 +121,10 @@ export class Instances {
     return isAlive(other, { nowMs, place: this.#self.process.place, processes: this.#processes });
   }
 
-  /** Says good-bye, so that nobody waits for this process. */
+  /** Removes this process, so that nobody has to wait for its heartbeat to grow old. */
   leave(): void {
     prepared(this.#db, "DELETE FROM instances WHERE id = ?").run(this.#self.id);
-    prepared(this.#db, DELETE_NOTES_OF_THE_GONE).run();
+    prepared(this.#db, DELETE_NOTES_OF_THE_DEAD).run();
   }
 }
 

@@ -1,20 +1,20 @@
 /**
- * Which processes of this machine live, as /proc tells (proc(5)).
+ * Which processes of this machine are alive, from /proc (proc(5)).
  *
- * Owns how a process is known again: by its pid, its start, and the boot and pid namespace within which a pid means it.
- * The database's thread may not read /proc (src/server/database_worker.ts), so that it is told.
+ * Owns how a process is identified: by its pid, its start, and the boot and pid namespace in which the pid is valid. The
+ * database thread may not read /proc (src/server/database_worker.ts); the main thread looks for it.
  */
 
-/** What tells one process from any other, before and after it. */
+/** Tells a process from every other, also from earlier and later ones with its pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** The boot and pid namespace within which the pid means this process; null where there is no /proc. */
+  /** The boot and pid namespace in which the pid is valid; null where there is no /proc. */
   readonly place: string | null;
   /** Clock ticks since boot; null where there is no /proc. */
   readonly startedAt: string | null;
 }
 
-/** When processes have started. */
+/** When processes started. */
 export interface Processes {
   /** Null: there is no such process. Undefined: not known. */
   startOf(pid: number): string | null | undefined;
@@ -28,7 +28,7 @@ export function thisProcess(): ProcessIdentity {
   return { pid: Deno.pid, place: placeOfThisProcess(), startedAt: processStart(Deno.pid) };
 }
 
-/** Processes that somebody else looks up. */
+/** Processes that another thread looks up. */
 export class ReportedProcesses implements Processes {
   #starts: ReadonlyMap<number, string | null> = new Map();
 
@@ -36,7 +36,7 @@ export class ReportedProcesses implements Processes {
     return this.#starts.get(pid);
   }
 
-  /** Takes the place of all that was told before. */
+  /** Replaces what was set before. */
   set(starts: ReadonlyMap<number, string | null>): void {
     this.#starts = starts;
   }

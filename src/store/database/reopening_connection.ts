@@ -1,8 +1,8 @@
 /**
- * A connection that stays with its path.
+ * A connection that reopens when the file at its path was removed or replaced.
  *
- * Owns noticing that the file was removed or replaced: SQLite goes on "succeeding" on an unlinked file, and
- * what is written there is lost. Must not decide when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
+ * Owns noticing it: SQLite goes on "succeeding" on an unlinked file, and what is written there is lost. Must not decide
+ * when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
  */
 import { resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
@@ -45,14 +45,14 @@ export class ReopeningConnection {
   }
 
   /**
-   * Looks whether the path still leads to the open file, and if not, opens what is there.
+   * Checks whether the path still leads to the open file, and if not, opens what is there.
    * @returns true when the connection is another one now
    * @throws StoreError `unreadable` when the file has gone, or as {@link openConnection} for its replacement;
    *   the old connection stays open then
    */
   reopenIfReplaced(): boolean {
     if (inodeOf(this.#path) === this.#identity.file) {
-      // There is one from the first use on, and it stays the same.
+      // The WAL exists from the first use on, and stays the same.
       if (this.#identity.wal === null) this.#identity = identify(this.#path);
       return false;
     }
@@ -80,7 +80,7 @@ export class ReopeningConnection {
     return true;
   }
 
-  /** Size of the journal beside the file (`-wal`); 0 when there is none. */
+  /** Size of the WAL beside the file; 0 when there is none. */
   walBytes(): number {
     try {
       return Deno.statSync(`${this.#path}-wal`).size;
@@ -95,7 +95,7 @@ export class ReopeningConnection {
   }
 
   /**
-   * A `-wal` that is left of the old file would be replayed into the new one
+   * A `-wal` that is left from the old file would be replayed into the new one
    * (https://www.sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use).
    */
   #detachSidecars(found: FileIdentity): void {

@@ -1,13 +1,13 @@
 /**
  * Prepared statements, kept for as long as their connection.
  *
- * Owns reuse: Deno's node:sqlite gives a statement's native memory back only when the garbage collector comes
- * by, so that a program that prepares at every call grows. A statement is shared by all who use its text: set
- * its reading mode before each use, and do not leave one half read.
+ * Owns reuse: Deno's node:sqlite frees a statement's native memory only on garbage collection, so a program that prepares
+ * at every call grows. A statement is shared by all who use its text: set its reading mode before each use, and do not
+ * leave one half read.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** Filters make texts of many shapes; the least recently used one goes. */
+/** Filters produce many texts; the least recently used statement is dropped. */
 const MAX_STATEMENTS = 200;
 
 const statementsOf = new WeakMap<DatabaseSync, Map<string, StatementSync>>();

@@ -1,5 +1,5 @@
 /**
- * What the reader and its worker thread say to each other.
+ * The messages between QueryThread and the reading thread.
  */
 import type { RequestStats, StatsSpan } from "../stats/reader.ts";
 import type { StoredSummary } from "./record_summary.ts";
@@ -49,7 +49,7 @@ export type FromReader =
   | {
     readonly type: "failed";
     readonly call: number;
-    /** null: not a failure of the store's. */
+    /** null: not a StoreError. */
     readonly code: StoreError["code"] | null;
     readonly message: string;
   };

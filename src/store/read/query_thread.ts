@@ -1,5 +1,5 @@
 /**
- * Asks the reading thread: lists, searches and statistics, off the thread that relays requests.
+ * Runs lists, searches and statistics in the reading thread, off the thread that relays requests.
  *
  * Owns the thread's life: it begins with the first question. Never touches SQLite.
  */
@@ -16,7 +16,7 @@ export interface QueryThreadOptions {
 type Argument<Name extends QueryName> = Parameters<RecordQueries[Name]>[0];
 type Answer<Name extends QueryName> = ReturnType<RecordQueries[Name]>;
 
-/** Over it, the page asks faster than the disk reads. */
+/** More than this means that the page asks faster than the disk reads. */
 const MAX_OPEN_CALLS = 64;
 
 interface OpenCall {

@@ -24,7 +24,7 @@ function columnsOfType(type: "text" | "number"): string[] {
 }
 
 const SEARCHED = ["request_id", "body", "response", "reasoning", "tool_calls"];
-/** More of a text than this is not looked at. */
+/** Text beyond this is not searched. */
 const MAX_SEARCHED_BYTES = 8 * 1024 * 1024;
 
 /** The select list of {@link toSearchSource}, with texts up to some size. */
@@ -32,7 +32,7 @@ export function searchColumns(maxBytes: number): string {
   return SEARCHED.map((name) => `substr(CAST(${name} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(", ");
 }
 
-/** How many bytes of texts {@link SEARCH_COLUMNS} has to look at; reads none of them. */
+/** Size in bytes of the texts in {@link SEARCH_COLUMNS}; computed without reading them. */
 export const SEARCH_SIZE = SEARCHED.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ");
 
 export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);

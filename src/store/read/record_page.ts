@@ -1,5 +1,5 @@
 /**
- * Which records a page of a list has, by everything but their words.
+ * Which records are on a page of a list, by every filter but the text.
  *
  * Owns the walk over `idx_records_list`, the narrow index of all that is filtered by, in the order of ids.
  */
@@ -35,7 +35,7 @@ export function pageOf(
 }
 
 /**
- * The page cut to its first `maxIds` ids, so that a filter that next to nothing meets is answered in time.
+ * The page cut to its first `maxIds` ids, so that a filter that matches almost nothing is answered in time.
  *
  * @returns the page, and where the next one begins when rows were cut off; null when none were
  */
@@ -44,7 +44,7 @@ export function firstIds(
   page: Page,
   maxIds: number,
 ): { readonly page: Page; readonly nextStartId: number | null } {
-  // In one list, SQLite would walk the table for the two of them.
+  // As min() and max() of one SELECT, SQLite would walk the table.
   const ends = "SELECT (SELECT min(id) FROM records) AS low, (SELECT max(id) FROM records) AS high";
   const row = prepared(db, ends).get();
   const endId = Math.min(page.startId, Number(row?.["high"] ?? 0) + 1) - maxIds - 1;
@@ -77,7 +77,7 @@ export function betweenEnds(
   return { sql: `${column} ${before} ${end} AND ${column} ${after} ${end}`, params: [startId, endId] };
 }
 
-/** The sign keeps SQLite from walking the table by id until it meets such a day. */
+/** `+id` keeps SQLite from walking the table by id until it finds such a day. */
 function firstIdSince(db: DatabaseSync, day: string): number {
   const row = prepared(db, "SELECT min(+id) AS id FROM records WHERE created_at >= ?").get(day);
   return Number(row?.["id"] ?? Number.MAX_SAFE_INTEGER);

@@ -1,8 +1,8 @@
 /**
  * Reads `records` and `attempts`.
  *
- * Owns the statements: which rows a page has is decided on narrow indexes (record_page.ts, record_search.ts),
- * and only the rows of the page itself are read whole. Never writes.
+ * Owns the statements: narrow indexes decide which rows are on a page (record_page.ts, search/record_search.ts), and only
+ * those rows are read whole. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
@@ -15,7 +15,7 @@ import { prepared } from "../database/statements.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
-/** After this long, a page of {@link SqliteRecordReader.summaries} is given as it is. */
+/** After this long, a page of {@link SqliteRecordReader.summaries} is returned as it is. */
 const WALK_MS = 40;
 const FIRST_PART_IDS = 16_384;
 const QUICK_PART_MS = 8;
@@ -62,8 +62,8 @@ export class SqliteRecordReader implements RecordReader {
   }
 
   /**
-   * A page like {@link list}, without the texts, newest first. Only so much time is spent on one page; it may be short,
-   * or empty, and older records match all the same: `nextBeforeId` tells, null means that there are none.
+   * A page like {@link list}, newest first, without the texts. Its time is limited, so it may be short or empty although
+   * older records match; `nextBeforeId` is null only when there are none.
    */
   summaries({ limit, beforeId, filter = {} }: SummaryQuery): SummaryPage {
     return this.#reading((db) => {
@@ -82,7 +82,7 @@ export class SqliteRecordReader implements RecordReader {
     });
   }
 
-  /** Looks for the page's ids in parts, small ones first, until there are enough, no more, or time is up. */
+  /** Searches parts of the table, small ones first, until the page is full, the table has ended, or time is up. */
   #walk(
     db: DatabaseSync,
     whole: Page,

@@ -1,5 +1,5 @@
 /**
- * Records as a list shows them: without their texts, but for the beginning of the reply.
+ * Records as a list shows them: without their texts, except the beginning of the reply.
  *
  * Owns the translation of such rows. Never writes.
  */
@@ -45,7 +45,7 @@ export interface StoredSummary {
 const REPLY_LENGTH = 200;
 /** UTF-8 needs up to four bytes a character. */
 const REPLY_BYTES = 4 * REPLY_LENGTH;
-/** A hit beyond this is not shown, though found. */
+/** A hit beyond this is found, but not shown. */
 const HIT_TEXT_BYTES = 128 * 1024;
 /** Rows of older versions may hold longer names; they are shown cut. */
 const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);

@@ -18,7 +18,7 @@ import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
 
-/** Nobody waits for this thread but the one who searches. */
+/** Only the one who searches waits for this thread. */
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024;
 
 export class ReaderSession implements RecordQueries {
@@ -31,7 +31,7 @@ export class ReaderSession implements RecordQueries {
     this.#records = new SqliteRecordReader(this.#connection, { maxScannedLength: MAX_SCANNED_LENGTH });
   }
 
-  /** To be called before each query: stays with the path. */
+  /** Call it before each query: when the file was replaced, opens the one that is at the path now. */
   reopenIfReplaced(): void {
     this.#connection.reopenIfReplaced();
   }

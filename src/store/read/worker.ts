@@ -3,7 +3,7 @@
 /**
  * The thread in which the admin page's questions are answered, so that no search holds up a request.
  *
- * Owns the message loop. Never lets an error out: whoever asked gets it as a message.
+ * Owns the message loop. Never throws: whoever asked gets the error as a message.
  */
 import { messageOf } from "../../core/errors.ts";
 import type { FromReader, QueryName, ToReader } from "./messages.ts";
@@ -15,13 +15,13 @@ let session: ReaderSession | null = null;
 
 /** Opens when needed, and again after the database could not be opened. */
 function currentSession(): ReaderSession {
-  if (path === null) throw new Error("the reader's worker got a question before it was told to open");
+  if (path === null) throw new Error("a question came before the message that opens the database");
   if (session === null) session = new ReaderSession(path);
   else session.reopenIfReplaced();
   return session;
 }
 
-/** The sender's types pair each name with its argument (see reader.ts). */
+/** The sender's types pair each name with its argument (see query_thread.ts). */
 function answer(name: QueryName, argument: unknown): unknown {
   const ask = currentSession()[name] as (argument: unknown) => unknown;
   return ask.call(session, argument);

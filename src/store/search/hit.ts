@@ -1,8 +1,8 @@
 /**
  * The passage of a record in which a search was found.
  *
- * Owns how much around a hit is shown. Pure. The index folds accents and packs, so that now and then there is no
- * passage although the record was found.
+ * Owns how much around a hit is shown. Pure. The index folds accents, so a record may be found without a passage to
+ * show.
  */
 import type { SearchText } from "./text.ts";
 

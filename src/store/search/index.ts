@@ -6,10 +6,9 @@
  * raise `high`; rows that were there before the index lower `low`. Every step is one small transaction, so
  * that a crash at any point leaves the three tables in agreement. Runs on the writer's connection.
  *
- * A large row is claimed first: its place in the queue says by which process (a negative `is_gone`, see
- * {@link claimOf}). Then its text is made ready, which no transaction waits for, and indexed if nobody has changed the
- * row, and with it the queue, meanwhile. What a process that has died had claimed may be what it died of: such a row is
- * left out of the index.
+ * A large row is claimed first: its entry in the queue names the process (a negative `is_gone`, see {@link claimOf}).
+ * Then its text is prepared outside a transaction, and indexed unless the row, and with it the entry, has changed since.
+ * A row that was claimed by a process that died may be the cause, and is left out of the index.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SEARCH_COLUMNS, SEARCH_SIZE, toSearchSource } from "../read/record_decoding.ts";
@@ -130,17 +129,17 @@ export class SearchIndex {
     this.#claimedId = claimedId;
   }
 
-  /** Should it fail, the next step tries again. */
+  /** When it fails, the next step tries again. */
   #indexClaimed(id: number): void {
     const text = this.#textOf(id);
     inTransaction(this.#db, () => {
-      // A change of the row meanwhile has put it into the queue anew.
+      // A change of the row since then has put it into the queue again.
       if (this.#release.run(id, this.#claim).changes > 0) this.#index(id, text);
     });
     this.#claimedId = null;
   }
 
-  /** What other processes that are alive have claimed is theirs. */
+  /** Claims of other living processes stay. */
   #skipLeftClaims(): void {
     inTransaction(this.#db, () => {
       const left = this.#rows(

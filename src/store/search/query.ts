@@ -14,12 +14,12 @@ export interface SearchTerm {
   readonly isPrefix: boolean;
 }
 
-/** What the index takes for a word, nearly. */
+/** Approximately what the index takes for a word. */
 const WORD = /[\p{L}\p{N}\p{M}]+/gu;
 
 const MAX_QUERY_LENGTH = 1_000;
 const MAX_TERMS = 32;
-/** Of all terms together: a text of nothing but the words of a phrase is compared with all of them at each of its words. */
+/** Of all terms together: in a text that repeats the words of a phrase, each word is compared with the whole phrase. */
 const MAX_WORDS = 32;
 
 /** The terms, all of which must be found; empty for an empty query. What is beyond 32 terms or words is left out. */
@@ -52,7 +52,7 @@ export function termPattern(terms: readonly SearchTerm[]): RegExp | null {
     const words = text.match(WORD) ?? [];
     if (words.length === 0) return [];
     const phrase = words.join(String.raw`[^\p{L}\p{N}]{1,8}`);
-    // Characters that are words by themselves stand in no spaces.
+    // Characters that are words by themselves are written without spaces.
     const source = words.every((word) => endsUnspaced(word))
       ? words.join(String.raw`[^\p{L}\p{N}]{0,8}`)
       : String.raw`(?<![\p{L}\p{N}])${phrase}${

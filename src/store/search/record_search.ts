@@ -19,13 +19,13 @@ export interface RecordSearchOptions {
 }
 
 const MAX_EXPANSIONS = 256;
-/** Shorter beginnings that begin too many words are taken as whole words. */
+/** Shorter prefixes of too many words are taken as whole words. */
 const MIN_PREFIX_LENGTH = 3;
 const SCAN_CHUNK_ROWS = 100;
-/** What reading a row costs at least, in units of text. */
+/** Least cost of reading a row, in units of text. */
 const MIN_SCAN_LENGTH = 4 * 1024;
 
-/** Greater than every character of the index's words but the one that no word has. */
+/** Appended to a word, it sorts after the word and before every longer one. */
 const AFTER_WORD = "\u0001";
 
 export class RecordSearch {
@@ -58,7 +58,7 @@ export class RecordSearch {
     return this.#openIndex;
   }
 
-  /** Terms without a word (`%`, `--`) ask for nothing. */
+  /** Terms without a word (`%`, `--`) are ignored. */
   #plan(db: DatabaseSync, terms: readonly SearchTerm[]): PlannedTerm[] {
     const planned: PlannedTerm[] = [];
     for (const term of terms) {
@@ -92,7 +92,7 @@ export class RecordSearch {
     return found;
   }
 
-  /** Matches the rows one by one, as far as the budget goes. */
+  /** Matches the rows one by one until the budget is used up. */
   #scan(
     db: DatabaseSync,
     ids: readonly number[],
@@ -139,7 +139,7 @@ function planTerm(
   return { indexed: expansions.length === 0 ? null : anyOf(expansions), direct: prefix };
 }
 
-/** The words of the index that begin so; null when they are too many. */
+/** The words of the index with this prefix; null when there are too many. */
 function wordsBeginningWith(db: DatabaseSync, beginning: string): string[] | null {
   db.exec(
     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.search_words USING fts5vocab(main, records_search, instance)",

@@ -26,7 +26,7 @@ const MAX_COLUMN_LENGTH = 512 * 1024;
 const MAX_JSON_LENGTH = 8 * 1024 * 1024;
 const MAX_DEPTH = 64;
 
-/** Members that hold no text of anybody's. */
+/** Members that hold no text that people or models wrote. */
 const SKIPPED_KEYS: ReadonlySet<string> = new Set([
   "role",
   "type",
@@ -39,7 +39,7 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
   "signature",
 ]);
 
-/** base64 with or without `data:` before it, and other runs that no word has; the lookbehind keeps it linear. */
+/** base64, with or without `data:`, and other runs longer than any word; the lookbehind keeps it linear. */
 const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
 const MIN_PACKED_LENGTH = 200;
 /** By character code. */
@@ -54,14 +54,14 @@ const UNSPACED =
   /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}]/gu;
 
 /**
- * What normalization sorts within a run, by insertion: a run of n takes n² steps. So runs are cut to the length that the
- * stream-safe format allows (UAX #15, section 13): no language writes more on one letter. The halfwidth voicing marks are
- * letters that become marks.
+ * Combining marks: normalization sorts a run of n in n² steps. So runs are cut to the length that the stream-safe format
+ * allows (UAX #15, section 13), which is more than any language uses. The halfwidth voicing marks are letters that
+ * become marks.
  */
 const RUN = /[\p{M}\uff9e\uff9f]+/gu;
 const MAX_MARKS = 30;
 const FIRST_MARK_CODE = 0x300;
-/** A code unit of one, perhaps. */
+/** A code unit that may be part of a run. */
 const MARK_UNIT = /[\p{M}\uff9e\uff9f\ud800-\udfff]/u;
 
 /** Never throws. */
@@ -70,7 +70,7 @@ export function searchText(source: SearchSource): SearchText {
   return { request: normalizeForSearch(request), reply: normalizeForSearch(reply) };
 }
 
-/** What {@link searchText} normalizes, as it was written. */
+/** The same text before it is normalized. */
 export function plainText({ body, response, reasoning, toolCalls }: SearchSource): SearchText {
   const request = new Collector();
   request.addEnvelope(body ?? "");
@@ -84,14 +84,13 @@ export function plainText({ body, response, reasoning, toolCalls }: SearchSource
   return { request: request.text, reply: reply.text };
 }
 
-/** Makes what looks the same the same, and puts spaces around characters that are words. */
+/** Normalizes (NFKC), and puts spaces around characters that are words by themselves. */
 export function normalizeForSearch(text: string): string {
   return normalized(text).replace(UNSPACED, " $& ");
 }
 
 /**
- * Normalization form NFKC of the text, in linear time, and not longer than what is indexed of one: a character may become
- * eighteen.
+ * NFKC of the text, in linear time, cut to the length that is indexed: one character may become eighteen.
  */
 export function normalized(text: string): string {
   const wellFormed = text.toWellFormed();
@@ -107,7 +106,7 @@ export function endsUnspaced(text: string): boolean {
   return last.search(UNSPACED) >= 0;
 }
 
-/** Whose words a JSON document holds: an API's around people's texts, or people's throughout. */
+/** What a JSON document holds: an API's envelope around people's texts, or people's text throughout. */
 type Style = "envelope" | "text";
 
 /** Gathers texts, JSON unpacked, until the bound is reached. */
@@ -181,8 +180,8 @@ function isMarkUnit(code: number): boolean {
 }
 
 /**
- * Whether the text holds a run of so many code units. Looks at one in so many, and around it where it could be of a run:
- * each run that is long enough has one of them.
+ * Whether the text holds a run of `length` code units. Tests every `length`-th unit, which each such run contains, and
+ * extends from there.
  */
 function mayHold(text: string, length: number, isOfRun: (code: number) => boolean): boolean {
   for (let at = length - 1; at < text.length; at += length) {

@@ -1,5 +1,5 @@
 /**
- * Durations counted in buckets that grow by a tenth each, so that a percentile is right to 5 %.
+ * Durations counted in buckets that grow by a tenth each, so that a percentile is accurate to 5 %.
  *
  * Owns the buckets and their text form in the database: a JSON object from bucket to count. Pure.
  */

@@ -24,7 +24,7 @@ export const RESOLUTIONS = [
   { stepSeconds: 6 * HOUR, keepSeconds: 31 * DAY },
 ] as const satisfies readonly Resolution[];
 
-/** What of a settled request is counted. */
+/** The parts of a settled request that are counted. */
 export interface CountedRequest {
   readonly createdAtMs: number;
   /** One of `OUTCOMES`, or whatever somebody typed; null: a row of the Go program. */
@@ -92,7 +92,7 @@ export class StatsTally {
 
   #isKept({ createdAtMs }: CountedRequest, { keepSeconds, stepSeconds }: Resolution): boolean {
     const ageSeconds = this.#nowSeconds - createdAtMs / 1000;
-    // A clock that was set back leaves rows of the future; a step of margin keeps the present one.
+    // A clock that was set back leaves rows in the future; one step of margin keeps the current one.
     return ageSeconds <= keepSeconds && ageSeconds >= -stepSeconds;
   }
 

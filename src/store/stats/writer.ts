@@ -1,12 +1,11 @@
 /**
  * Keeps the table `request_stats` in step with `records`.
  *
- * Owns which rows have been counted. A request counts once, when its row is settled. What was counted is added to
- * the table a moment later, by {@link StatsWriter.step}: within each commit it would make a small one twice as
- * long. A process that is killed takes that moment's counts with it, never a record. Rows that were there before
- * the table are counted by the same steps, newest first: those above `request_stats_progress.low` have been, those
- * up to it have not, and are left alone by {@link StatsWriter.shouldCount} until then. Runs on the writer's
- * connection.
+ * Owns which rows have been counted. A request counts once, when its row is settled. Counts are added to the table a
+ * moment later, by {@link StatsWriter.step}, because within each commit they would double a small one; a killed process
+ * loses that moment's counts, never a record. Rows older than the table are counted by the same steps, newest first:
+ * those above `request_stats_progress.low` have been; {@link StatsWriter.shouldCount} leaves the others to the steps.
+ * Runs on the writer's connection.
  */
 import { DAY_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
@@ -21,7 +20,7 @@ import { type Row, toElapsedMs } from "../read/record_decoding.ts";
 const MAX_STEP_ROWS = 256;
 const MAX_STEP_MS = 2;
 const PRUNE_MS = 60_000;
-/** Before any row that is looked at; 31 days, with margin for the offsets of local times. */
+/** Rows older than this are not looked at: 31 days, with a margin for the offsets of local times. */
 const OLDEST_DAYS = 33;
 /** The columns that {@link toCounted} reads. */
 export const COUNTED_COLUMNS =
@@ -45,7 +44,7 @@ export class StatsWriter {
     return new StatsTally(this.#now());
   }
 
-  /** Whether the request's row is not settled yet; to be asked before it is. */
+  /** Whether the request's row is not settled yet; call it before settling the row. */
   isUnsettled(requestId: string): boolean {
     const row = prepared(
       this.#db,
@@ -128,7 +127,7 @@ export class StatsWriter {
         }
       }
       this.write(tally);
-      // Ids follow time, nearly: before so many rows that are too old, none is not.
+      // Ids nearly follow time: below a whole step of rows that are too old, all are.
       newLow = isAllOld ? 0 : Math.max(reached, 0);
       prepared(this.#db, "UPDATE request_stats_progress SET low = ?").run(newLow);
     });

@@ -1,8 +1,8 @@
 /**
  * Finds the records that are older than some days, oldest first, a few at a time.
  *
- * Owns the walk over `idx_records_created_at` and what the times in it mean. Never writes. The walk is made in
- * passes: within one it only goes on, and after one it rests, so that looking for nothing costs nothing.
+ * Owns the walk over `idx_records_created_at` and what the times in it mean. Never writes. It walks in passes and
+ * rests after each, so that there is no cost while nothing is due.
  */
 import { DAY_MS } from "../../core/units.ts";
 import type { DatabaseSync } from "node:sqlite";
@@ -13,17 +13,17 @@ export interface AgeScanOptions {
   readonly days: number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
-  /** How often a pass begins at the oldest row again, whatever earlier ones went by. */
+  /** How often a pass begins at the oldest row again, and visits rows that earlier ones went past. */
   readonly fullPassMs: number;
 }
 
-/** A row at the walk's next place. */
+/** A row of the walk. */
 export interface AgedRow {
   readonly id: number;
   readonly createdAt: string;
   /**
-   * `due`: older than the limit. `not_yet`: it only reads as if it were, because its time has another offset.
-   * `timeless`: what is written there is no time.
+   * `due`: older than the limit. `not_yet`: only its text sorts as older, because of its time zone.
+   * `timeless`: its text is not a time.
    */
   readonly age: "due" | "not_yet" | "timeless";
 }
@@ -36,14 +36,14 @@ const MAX_OFFSET_MS = 14 * 3_600_000;
 
 type Place = Pick<AgedRow, "id" | "createdAt">;
 
-/** Before every text; what is no text sorts before that, and is no time. */
+/** Sorts before every text; values that are not text sort before it, and are no times. */
 const START: Place = { createdAt: "", id: Number.MIN_SAFE_INTEGER };
 
 export class AgeScan {
   readonly #db: DatabaseSync;
   readonly #options: AgeScanOptions;
   #place = START;
-  /** Where the next pass begins, because something there could not be dealt with. */
+  /** Where the next pass begins: the row there could not be dealt with yet. */
   #leftAt: Place | null = null;
   #passEndedAtMs = Number.NEGATIVE_INFINITY;
   #fullPassAtMs: number;
@@ -76,14 +76,14 @@ export class AgeScan {
   }
 
   /**
-   * The rows up to and with `row` are dealt with. `isLeft`: all but this one, which the next pass looks at again.
+   * Marks the rows up to and including `row` as done. `isLeft`: except this one, which the next pass visits again.
    */
   pass(row: AgedRow, { isLeft }: { readonly isLeft: boolean }): void {
     if (isLeft) this.#leftAt ??= this.#place;
     this.#place = row;
   }
 
-  /** Our own times sort as text; what the Go program wrote last may be due although it reads as if it were not. */
+  /** Our own times sort as text; a row of the Go program may be due although its text sorts later. */
   #end(limitMs: number): string {
     const end = toGoTime(Math.max(limitMs, 0));
     const [row] = prepared(

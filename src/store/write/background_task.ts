@@ -1,8 +1,8 @@
 /**
- * Work of the writing thread that can wait: it is done in small steps, so that batches come in between.
+ * Work of the database thread that can wait, done in small steps between batches.
  *
- * Owns how much of the thread's time it takes: after each step it rests for a multiple of what the step took, a large one
- * while records are being written, because each step makes those wait that come meanwhile.
+ * Owns its share of the thread's time: after each step it rests for a multiple of the step's duration, a larger one while
+ * records are being written, because a batch that arrives during a step waits for its end.
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 
@@ -12,7 +12,7 @@ export interface BackgroundTaskOptions {
   readonly step: () => boolean;
   /** Records have been written just now. */
   readonly isBusy: () => boolean;
-  /** Length of the rest after a step, in lengths of the step. */
+  /** The rest after a step, as a multiple of its duration. */
   readonly rest: { readonly busy: number; readonly idle: number };
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the writer and its worker thread say to each other.
+ * The messages between WorkerLink and the database thread.
  */
 import type { PackedRecord } from "./packed_record.ts";
 import type { ProcessIdentity } from "../database/processes.ts";
@@ -22,9 +22,9 @@ export interface OpenMessage {
 export type ToWorker =
   | OpenMessage
   | { readonly type: "batch"; readonly batch: number; readonly records: readonly PackedRecord[] }
-  /** All upstreams that are not well; ignored while the database could not be opened, see `opened`. */
+  /** All upstreams that are not well; ignored before `opened`. */
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
-  /** The answer to `processes`: by pid, when each has started; null for one that is none. */
+  /** The answer to `processes`: when each process started, by pid; null: there is no such process. */
   | { readonly type: "processes"; readonly starts: ReadonlyMap<number, string | null> }
   | { readonly type: "close" };
 
@@ -43,12 +43,12 @@ export type FromWorker =
     readonly reason: TroubleReason;
     readonly message: string;
   }
-  /** A session with the database has begun; it knows nothing of what earlier ones were told of upstreams. */
+  /** The database was opened; notes on upstreams that were sent before were ignored. */
   | { readonly type: "opened" }
   /** The file had gone or was replaced; what is at its path now is in use. */
   | { readonly type: "reopened" }
   | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }
   | { readonly type: "bodies_deleted"; readonly count: number }
-  /** Asks which of these live: other processes have the database open, or had. */
+  /** Asks which of these processes are alive; they have the database open, or had. */
   | { readonly type: "processes"; readonly pids: readonly number[] }
   | { readonly type: "closed" };

@@ -1,9 +1,9 @@
 /**
- * The queue between the proxy and the writing thread.
+ * The queue between the proxy and the database thread.
  *
- * Owns ordering, the bound in bytes, group commit and retries: a few batches may be at the worker, so that it writes while
- * this thread goes on; what arrives meanwhile waits, and the next batch is all of it. A record leaves the queue only
- * after its commit, or when it is dropped and counted. Never touches SQLite.
+ * Owns ordering, the bound in bytes, group commit and retries: a few batches may be at the database thread, so that it
+ * writes while this one goes on; records that arrive in the meantime wait and form the next batch. A record leaves the
+ * queue only after its commit, or when it is dropped and counted. Never touches SQLite.
  */
 import { setImmediate } from "node:timers";
 import { messageOf } from "../../core/errors.ts";
@@ -52,16 +52,16 @@ export interface RecordQueueOptions {
 const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 const DEFAULT_CLOSE_LIMIT_MS = 5_000;
 const MAX_BATCH_RECORDS = 512;
-/** So many records go to the worker at once; fewer wait for the end of the event loop's turn. */
+/** A batch this large is sent at once; a smaller one waits for the end of the event loop's turn. */
 const FULL_BATCH_RECORDS = 8;
-/** Batches at the worker: enough that it need not wait for this thread, and few enough that they grow under load. */
+/** Batches at the thread: enough to keep it busy, few enough that batches grow under load. */
 const MAX_SENT_BATCHES = 4;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
-/** What a batch shrinks to while the disk is full, so that a little space is enough to go on. */
+/** Smallest limit of a batch while the disk is full, so that a little free space is enough to go on. */
 const MIN_BATCH_BYTES = 64 * 1024;
 const MIN_BACKOFF_MS = 250;
 const MAX_BACKOFF_MS = 5_000;
-/** After this many crashes of the thread in a row, the record that it was given is held to be the cause. */
+/** After this many crashes of the thread in a row, the record that it was given is assumed to be the cause. */
 const MAX_CRASHES = 3;
 
 interface SentBatch {
@@ -75,7 +75,7 @@ export class RecordQueue implements RecordSink {
   readonly #maxQueueBytes: number;
   readonly #link: WorkerLink;
   readonly #waiting = new WaitingRecords();
-  /** At the worker, which answers them in this order. */
+  /** At the thread, which answers them in this order. */
   #sent: SentBatch[] = [];
   #queuedBytes = 0;
   #batchNumber = 0;
@@ -123,7 +123,7 @@ export class RecordQueue implements RecordSink {
         previous.bytes = bytes;
         previous.waiters.push(resolve);
       }
-      // Nobody waits for a request that is under way: its row goes with others.
+      // Nobody waits for the row of a request in flight: it goes with others.
       if (record.outcome === "in_flight") this.#pumpLater();
       else this.#pumpSoon();
     });
@@ -163,7 +163,7 @@ export class RecordQueue implements RecordSink {
     return new Promise((resolve) => this.#onIdle = resolve);
   }
 
-  /** At once when the worker has nothing to do; else what is settled in this turn of the event loop goes together. */
+  /** Sends at once when the thread is idle; otherwise what is settled in this turn of the event loop goes together. */
   #pumpSoon(): void {
     if (this.#sent.length === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) this.#pump();
     else this.#pumpLater();
@@ -178,7 +178,7 @@ export class RecordQueue implements RecordSink {
     });
   }
 
-  /** Sends what waits, unless the worker has enough to do or a retry is due later. */
+  /** Sends what waits, unless the thread has enough to do or a retry is due later. */
   #pump(): void {
     // After trouble, one batch shows whether it is over.
     const maxSent = this.#isInTrouble || this.#crashes > 0 ? 1 : MAX_SENT_BATCHES;
@@ -202,7 +202,7 @@ export class RecordQueue implements RecordSink {
 
   #takeBatch(): Pending[] {
     return this.#waiting.take({
-      // A crash names no culprit: records go one by one until one of them gets through.
+      // A crash does not say which record caused it: they go one by one until one gets through.
       maxRecords: this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS,
       maxBytes: this.#batchBytes,
       // An older version of it must not be tried again after a newer one was written.
@@ -270,7 +270,7 @@ export class RecordQueue implements RecordSink {
     this.#retryLater(pendings, { reason: "other", message: `the writing thread stopped: ${message}` });
   }
 
-  /** The batch that the worker has answered, no longer counted as sent. */
+  /** Removes the oldest sent batch, which the thread has answered. */
   #takeSent(): readonly Pending[] {
     return this.#sent.shift()?.pendings ?? [];
   }

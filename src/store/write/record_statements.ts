@@ -75,8 +75,8 @@ const PROGRESS_VALUES: readonly ValueOf[] = PROGRESS_COLUMNS.map((name) => VALUE
 export const UPSERT_RECORD = upsert("NULL");
 
 /**
- * The same for a row that is there already, as far as is known: without its id SQLite takes a new one before it finds
- * the row, and the gap in the numbers looks like a record that was lost. For a new row it costs a tenth more.
+ * The same for a row that probably exists: without its id SQLite takes a new one before it finds the row, and the gap
+ * in the numbers looks like a lost record. For a new row it costs a tenth more.
  */
 export const UPSERT_OPEN_RECORD = upsert("(SELECT id FROM records WHERE request_id = ?1)");
 
@@ -89,8 +89,8 @@ function upsert(id: string): string {
 }
 
 /**
- * Says more of a reply that is under way. Touches no column that an index has: a stream is written once a second, and
- * its row's places in five indexes need not be written with it. Changes nothing when the row says otherwise by now.
+ * Updates a reply that is under way. Touches no indexed column: a stream is written once a second, and five indexes need
+ * not be written with it. Changes nothing when the row is no longer in flight.
  */
 export const UPDATE_PROGRESS = `UPDATE records SET ${PROGRESS_COLUMNS.map((name) => `${name} = ?`).join(", ")}
   WHERE request_id = ? AND outcome = 'in_flight'`;

@@ -1,9 +1,9 @@
 /**
  * Deletes what is too old or too much, in steps of a few milliseconds.
  *
- * Owns what goes, in which order, and that the file shrinks. Runs on the writer's connection; when a step is
- * due is its caller's business. Rows in flight are never touched. The search index follows by its triggers.
- * What is left to do is found out from the tables, so that a restart simply goes on.
+ * Owns what is deleted, in which order, and that the file shrinks. Runs on the writer's connection; the caller decides
+ * when a step is due. Rows in flight are never touched. The search index follows by its triggers. What is left to do is
+ * derived from the tables, so a restart simply continues.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { type AgedRow, AgeScan } from "./age_scan.ts";
@@ -17,7 +17,7 @@ export interface RetentionLimits {
   readonly keepDays: number | null;
   /** The texts of records that are older are deleted; the rest of the record stays. */
   readonly keepBodiesDays: number | null;
-  /** For what the database needs, see {@link Retention}. */
+  /** Limit of the database's size, see {@link Retention}. */
   readonly maxDbSizeBytes: number | null;
 }
 
@@ -40,7 +40,7 @@ export type RetentionStep =
 
 export interface RetentionOptions {
   readonly limits: RetentionLimits;
-  /** Size of the journal file (`-wal`). */
+  /** Size of the WAL file. */
   readonly walBytes: () => number;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
@@ -54,8 +54,8 @@ const VACUUM_PAGES = 16;
 /** Free pages that stay for the next records, so that the file does not shrink and grow in turns. */
 const SPARE_SHARE = 1 / 32;
 const MIN_SPARE_PAGES = 64;
-/** The journal is reused, not shortened; it must not push all records out from under a small limit. */
-const MAX_JOURNAL_SHARE = 1 / 4;
+/** The WAL is reused, not shortened; it must not use up a small limit by itself. */
+const MAX_WAL_SHARE = 1 / 4;
 const FULL_PASS_MS = 3_600_000;
 
 /** `PRAGMA auto_vacuum` of databases that this program made. */
@@ -71,10 +71,10 @@ const DELETE_BODIES = `UPDATE records SET body = NULL, response = NULL, reasonin
     OR coalesce(reasoning, '') <> '' OR coalesce(tool_calls, '') <> '' THEN 1 ELSE is_truncated END
   WHERE id = ? AND outcome IS NOT 'in_flight'`;
 
-/** What is done to rows of some age. */
+/** What is done to rows above some age. */
 interface AgeJob {
   readonly scan: AgeScan;
-  /** Those of the rows that need it. */
+  /** The rows among these that need it. */
   readonly select: (ids: readonly number[]) => ReadonlySet<number>;
   /** Returns whether it was done; rows in flight stay as they are. */
   readonly apply: (id: number) => boolean;
@@ -82,8 +82,8 @@ interface AgeJob {
 }
 
 /**
- * The limit in bytes is for the pages in use and the journal (which counts up to a quarter of the limit). The
- * file follows when it was made with `auto_vacuum`; in one that was not, free pages are used for new records.
+ * The limit in bytes is for the pages in use and the WAL (which counts up to a quarter of the limit). The file
+ * shrinks when it was made with `auto_vacuum`; in one that was not, free pages are used for new records.
  */
 export class Retention {
   readonly #db: DatabaseSync;
@@ -91,7 +91,7 @@ export class Retention {
   readonly #ageJobs: readonly AgeJob[];
   readonly #pageBytes: number;
   readonly #isShrinkable: boolean;
-  /** Pages were given back that the file still has, until the journal is written into it. */
+  /** Pages were freed, and the file keeps them until the next checkpoint. */
   #isCheckpointDue = false;
 
   constructor(db: DatabaseSync, options: RetentionOptions) {
@@ -109,7 +109,7 @@ export class Retention {
   step(): RetentionStep {
     const { keepDays, keepBodiesDays, maxDbSizeBytes } = this.#options.limits;
     if (keepDays === null && keepBodiesDays === null && maxDbSizeBytes === null) return { type: "rest" };
-    // Pages first: SQLite searches the list of free ones for each that it gives back, so it should be short.
+    // Pages first: SQLite searches the list of free pages for each page that it frees, so it should be short.
     const done = this.#shrink() ?? this.#deleteBySize();
     if (done !== null) return done;
     for (const job of this.#ageJobs) {
@@ -142,7 +142,7 @@ export class Retention {
     return jobs;
   }
 
-  /** null: the job has nothing to look at. */
+  /** null: the job has no row to look at. */
   #doSome({ scan, select, apply, report }: AgeJob): RetentionStep | null {
     const isTimeLeft = stepTimer();
     const rows = scan.next();
@@ -189,7 +189,7 @@ export class Retention {
     if (maxDbSizeBytes === null) return false;
     const free = this.#pragma("freelist_count");
     const usedPages = this.#pragma("page_count") - free + Math.min(free, this.#sparePages());
-    return usedPages * this.#pageBytes + Math.min(walBytes(), maxDbSizeBytes * MAX_JOURNAL_SHARE) >
+    return usedPages * this.#pageBytes + Math.min(walBytes(), maxDbSizeBytes * MAX_WAL_SHARE) >
       maxDbSizeBytes;
   }
 

@@ -67,19 +67,19 @@ export class WriterSession {
   }
 
   /**
-   * Commits the records, the later of two with one `requestId` winning.
-   * @returns the places of records that could not be stored whatever the database's state
+   * Commits the records; of two with one `requestId` the later wins.
+   * @returns the places of records that no database could store
    * @throws what SQLite throws, with nothing of the batch committed
    */
   write(records: readonly RequestRecord[]): { invalid: readonly number[]; isReopened: boolean } {
     let invalid = this.#commit(records);
-    // Looking after the commit makes the answer true: a commit into an unlinked file is lost.
+    // Checked after the commit, because a commit into an unlinked file is lost.
     const isReopened = this.reopenIfReplaced();
     if (isReopened) invalid = this.#commit(records);
     return { invalid, isReopened };
   }
 
-  /** Stays with the path; true when the connection is another one now. */
+  /** When the file was replaced, opens the one that is at the path now and returns true. */
   reopenIfReplaced(): boolean {
     if (!this.#connection.reopenIfReplaced()) return false;
     this.#statements = prepare(this.#connection.db);
@@ -92,14 +92,14 @@ export class WriterSession {
     return true;
   }
 
-  /** Due at once after opening and every `HEARTBEAT_MS`. */
+  /** Due after opening and then every `HEARTBEAT_MS`. */
   beat(): void {
     this.#instances.beat();
     // Another process may have taken this one for dead, or a write may have failed.
     this.#writeUpstreamStates();
   }
 
-  /** Closes what a process that has died meanwhile left behind; cheap when none has. */
+  /** Closes the rows of processes that have died since the last beat; cheap when none has. */
   reap(): void {
     if (this.#instances.hasDeadOther()) this.#instances.beat();
   }
@@ -109,13 +109,13 @@ export class WriterSession {
     return this.#instances.otherPids();
   }
 
-  /** Says when they have started, null for one that is none, and closes what the dead left behind. */
+  /** Sets when each of them started (null: there is no such process), and closes the rows of dead ones. */
   setProcessStarts(starts: ReadonlyMap<number, string | null>): void {
     this.#processes.set(starts);
     this.reap();
   }
 
-  /** Keeps for other processes to see which upstreams are not well. */
+  /** Replaces this process's notes on upstreams, which others read. Kept, because heartbeats write them again. */
   noteUpstreamStates(notes: readonly UpstreamStateNote[]): void {
     this.#upstreamStates = notes;
     this.#writeUpstreamStates();
@@ -201,13 +201,13 @@ export class WriterSession {
     }
   }
 
-  /** Returns whether the request is settled by it, and to be counted now. */
+  /** Returns whether the request is settled now and has to be counted. */
   #put(record: RequestRecord): boolean {
     const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#statements;
     const { requestId } = record;
     if (this.#rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) return false;
     const isOpen = record.outcome === "in_flight";
-    // Another process may have settled it meanwhile.
+    // Another process may have settled it in the meantime.
     const isKnown = this.#rows.isOpen(requestId);
     const wasOpen = isKnown && this.#stats.isUnsettled(requestId);
     const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));

@@ -1,16 +1,16 @@
 /**
- * Brings the journal to the disk while records go on being written.
+ * Syncs the WAL to the disk while records are being written.
  *
- * Left alone, SQLite syncs its journal (`-wal`) at a checkpoint, megabytes at once, and everybody waits for it. Synced bit
- * by bit beforehand, by a thread of the runtime, there is hardly anything left to wait for then; and a power cut takes the
- * last moments with it instead of all since the last checkpoint.
+ * By itself SQLite syncs the WAL at a checkpoint: megabytes at once, while every write waits. Synced in small parts
+ * before that, by a thread of the runtime, little is left to wait for; and a power cut loses the last moments instead of
+ * everything since the last checkpoint.
  *
- * A descriptor of one's own does no harm here: SQLite's locks are on the database and its `-shm`, not on the journal
+ * A second descriptor does no harm here: SQLite's locks are on the database and its `-shm`, not on the WAL
  * (https://www.sqlite.org/walformat.html).
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 
-/** Commits gather this long, so that a sync is worth its flush of the disk's cache. */
+/** Commits within this time share one sync. */
 const GATHER_MS = 20;
 
 /** The part of `Deno.FsFile` that is needed. */
@@ -21,14 +21,14 @@ export interface SyncedFile {
 }
 
 export interface WalSyncOptions {
-  /** Of the database. Its journal is there from the first commit on. */
+  /** Of the database. Its WAL exists from the first commit on. */
   readonly path: string;
   readonly clock: Pick<Clock, "setTimer" | "clearTimer">;
-  /** Opens the journal of the database at a path; default: the one beside it. */
+  /** Opens the WAL of the database at a path; default: the file beside it. */
   readonly open?: (database: string) => SyncedFile;
 }
 
-/** One journal; when another takes its place, so must another of these. */
+/** For one WAL file; when it is replaced, make a new one. */
 export class WalSync {
   readonly #options: WalSyncOptions;
   #file: SyncedFile | null = null;
@@ -73,7 +73,7 @@ export class WalSync {
   }
 }
 
-/** SQLite follows symbolic links before it names the journal. */
+/** SQLite follows symbolic links before it names the WAL. */
 function openWal(database: string): SyncedFile {
   return Deno.openSync(`${Deno.realPathSync(database)}-wal`, { read: true });
 }

@@ -3,7 +3,7 @@
 /**
  * The thread in which records are written.
  *
- * Owns the message loop and the timers. Never lets an error out: the writer learns of trouble by message.
+ * Owns the message loop and the timers. Never throws: trouble is reported by message.
  */
 import { messageOf } from "../../core/errors.ts";
 import { BackgroundTask } from "./background_task.ts";
@@ -14,7 +14,7 @@ import { unpackRecord } from "./packed_record.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
 
-/** An idle database is looked after this often; a busy one at every batch. */
+/** How often the file of an idle database is checked; that of a busy one is checked at every batch. */
 const WATCH_MS = 1_000;
 
 /** Without a batch for this long, the thread has time for background tasks. */
@@ -34,15 +34,15 @@ const clock = {
 };
 const isBusy = () => performance.now() - lastBatchAtMs < IDLE_AFTER_MS;
 
-/** The full-text index and the statistics: what they lag behind, searches and the overview find in the records. */
+/** The full-text index and the statistics, which may lag behind the records. */
 const catchingUp = new BackgroundTask({ clock, isBusy, step: catchUp, rest: { busy: 49, idle: 1 } });
-/** The limits of the database hold under load, too. */
+/** Runs under load, too, so that the limits of the database hold. */
 const retention = new BackgroundTask({ clock, isBusy, step: retain, rest: { busy: 19, idle: 1 } });
 
-/** Opens when needed, so that a database that was not there at the start is used when it comes. */
+/** Opens when needed: a database that was missing at the start is used once it exists. */
 function currentSession(): WriterSession {
   if (session !== null) return session;
-  if (settings === null) throw new Error("the writer's worker got a batch before it was told to open");
+  if (settings === null) throw new Error("a batch came before the message that opens the database");
   session = new WriterSession(settings);
   beat();
   reply({ type: "opened" });
@@ -54,7 +54,7 @@ function reply(message: FromWorker): void {
   self.postMessage(message);
 }
 
-/** Heartbeats and looks after the file fail when the database is in trouble; batches report that. */
+/** Heartbeats and checks of the file fail while the database is in trouble; batches report it. */
 function quietly(action: () => void): void {
   try {
     action();
@@ -76,13 +76,13 @@ function watch(): void {
   });
 }
 
-/** This thread may not look for itself. Nearly always there are no others, and nothing is asked. */
+/** This thread may not read /proc. Usually there are no other processes, and nothing is asked. */
 function askForProcesses(): void {
   const pids = session?.otherPids() ?? [];
   if (pids.length > 0) reply({ type: "processes", pids });
 }
 
-/** What is at the path now has a journal of its own. */
+/** The file that is at the path now has its own WAL. */
 function reopened(): void {
   closeWal();
   reply({ type: "reopened" });
@@ -105,7 +105,7 @@ function beginTasks(delayMs: number): void {
   retention.begin(delayMs);
 }
 
-/** Follows what was written: each does one step, and returns whether there may be more. */
+/** Each does one step and returns whether there may be more. */
 const CATCH_UP_STEPS: (() => boolean)[] = [count, index];
 
 /** One step of one of them; the other comes first the next time. Returns whether there may be more. */

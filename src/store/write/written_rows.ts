@@ -1,13 +1,13 @@
 /**
- * What a writing session knows of the rows that it writes without asking the database: most records are written once, and
- * need none of what a record needs that replaces another.
+ * What the writing session knows of its rows without a query: most records are written once, and need no look at an
+ * older row.
  *
- * Told of each write, and then that the transaction was committed or rolled back.
+ * Has to be told of each write, and then that the transaction was committed or rolled back.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../core/types.ts";
 
-/** What of a row in flight is known to be stored. */
+/** What is known to be stored of a row in flight. */
 interface OpenRow {
   readonly attempts: number;
   readonly upstreamId: number | null;
@@ -17,7 +17,7 @@ interface OpenRow {
 const UNKNOWN: OpenRow = { attempts: -1, upstreamId: null };
 
 export class WrittenRows {
-  /** Rows up to it may have been there before; ids only grow. */
+  /** Rows up to this id may have been there before; ids only grow. */
   #lastId: number;
   /** Requests whose row says that they are in flight. */
   readonly #open: Map<string, OpenRow>;
@@ -25,7 +25,7 @@ export class WrittenRows {
   /** null: settled. */
   readonly #staged = new Map<string, OpenRow | null>();
 
-  /** Rows in flight may be of a session before this one. */
+  /** Reads which rows earlier sessions left in flight. */
   constructor(db: DatabaseSync) {
     this.#lastId = this.#stagedLastId = Number(
       db.prepare("SELECT coalesce(max(id), 0) AS id FROM records").get()?.["id"] ?? 0,
@@ -34,12 +34,12 @@ export class WrittenRows {
     this.#open = new Map(open.map((row) => [String(row["request_id"]), UNKNOWN]));
   }
 
-  /** Its row says that it is in flight, or may do so. */
+  /** Whether its row says, or may say, that it is in flight. */
   isOpen(requestId: string): boolean {
     return this.#open.has(requestId) || this.#staged.has(requestId);
   }
 
-  /** The record says more of a reply than its row, and nothing else: no further attempt, no other upstream. */
+  /** Whether the record only continues the reply in its row: same attempts, same upstream. */
   isProgress({ requestId, outcome, attempts, upstreamId }: RequestRecord): boolean {
     const row = this.#staged.get(requestId) ?? this.#open.get(requestId);
     return outcome === "in_flight" && row?.attempts === attempts.length && row.upstreamId === upstreamId;
