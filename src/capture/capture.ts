@@ -1,9 +1,9 @@
 /**
  * The interface of a capture: bytes of a reply in, what the reply said out.
  *
- * A capture is pure, incremental and bounded; it never throws, does no I/O, and never alters the bytes that it
- * reads. The same object serves the commit gate (through {@link CaptureProgress}) and the record (through
- * {@link Capture.finish}), so that nothing is parsed twice.
+ * Owns the contract: a capture is pure, incremental and bounded; it never throws, does no I/O, and never alters
+ * the bytes that it reads. The same object serves the commit gate (through {@link CaptureProgress}) and the record
+ * (through {@link Capture.finish}), so that nothing is parsed twice.
  */
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
 

@@ -59,7 +59,7 @@ export class MessagesReader implements ReplyReader {
 
   readDocument(document: JsonObject): boolean {
     if (!Array.isArray(document.content)) {
-      // The answer of count_tokens is a usage object by itself.
+      // The answer of count_tokens is a bare usage object.
       this.#draft.addUsage(document);
       return false;
     }
