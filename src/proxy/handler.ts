@@ -13,7 +13,7 @@ import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import { candidates } from "../core/policy.ts";
-import { LinkedList, type ListNode } from "../core/linked_list.ts";
+import type { ListNode } from "../core/linked_list.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import { ASIS, type CapturedReply, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
@@ -32,7 +32,8 @@ import {
 import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
 import { clientCredentials, clientHeaders } from "./headers.ts";
 import { hasNoBody } from "./assess/gate.ts";
-import type { InFlightRow, InFlightRows } from "./ledger/in_flight.ts";
+import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
+import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";
 import { maskFor } from "./relay/masking.ts";
 import { FairReadScheduler } from "./relay/fair_reads.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
@@ -54,7 +55,8 @@ export interface ProxyLimits {
 
 export interface ProxyDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
-  readonly inFlight: InFlightRows;
+  readonly inFlight: InFlight;
+  readonly progressRows: ProgressRows;
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
   /** null: the database's policy, or `order`. */
@@ -79,7 +81,6 @@ export interface RequestContext {
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
   readonly #deps: ProxyDeps;
-  readonly #open = new LinkedList<RequestRun>();
   #turn = 0;
   #index: SnapshotIndex | null = null;
   readonly #pace: FairReadScheduler;
@@ -96,8 +97,8 @@ export class Proxy {
   handle(client: InboundExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
     const startedMonoMs = this.#deps.clock.monotonic();
-    const { limits } = this.#deps;
-    if (limits.maxConcurrent !== null && this.#deps.inFlight.count >= limits.maxConcurrent) {
+    const { limits, inFlight } = this.#deps;
+    if (limits.maxConcurrent !== null && inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
     const index = this.#indexOf(context.snapshot);
@@ -114,8 +115,16 @@ export class Proxy {
         return { account, pieces: new JsonPieces({ isStrict: index.isRestricted }) };
       },
     });
+    if (!(read instanceof Promise)) return answer(read);
+    inFlight.beginReceiving();
     // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
-    return read instanceof Promise ? read.then(answer) : answer(read);
+    return read.then((body) => {
+      inFlight.endReceiving();
+      return answer(body);
+    }, (error) => {
+      inFlight.endReceiving();
+      throw error;
+    });
   }
 
   #answer(
@@ -176,9 +185,7 @@ export class Proxy {
       pace: this.#pace,
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
-      onSettled: () => this.#open.remove(place),
     });
-    const place = this.#open.add(exchange);
     return exchange.answer({
       context,
       candidates,
@@ -191,7 +198,7 @@ export class Proxy {
 
   /** Ends what is still under way; its records keep what had arrived. */
   async stop(): Promise<void> {
-    await Promise.all(this.#open.toArray().map((exchange) => exchange.stop()));
+    await this.#deps.inFlight.stop();
   }
 
   #indexOf(snapshot: RegistrySnapshot): SnapshotIndex {
@@ -210,39 +217,38 @@ export class Proxy {
 }
 
 /** The exchange of one request with its client. */
-class RequestRun implements Stop {
+class RequestRun implements Stop, RequestUnderWay {
   readonly #deps: ProxyDeps;
   readonly #client: InboundExchange;
-  readonly #ledger: RequestLedger;
+  readonly ledger: RequestLedger;
   readonly #pace: FairReadScheduler;
   readonly cancellation = new Cancellation();
   readonly #releaseBody: () => void;
   readonly #fixedHeaders: FixedHeaders;
-  readonly #onSettled: () => void;
-  readonly #row: ListNode<InFlightRow>;
+  readonly #node: ListNode<RequestUnderWay>;
+  readonly #row: ListNode<ProgressRow>;
   #cause: "client" | "deadline" | null = null;
   readonly #early: EarlyReply;
   #relayed: Relay | null = null;
 
   constructor(
     deps: ProxyDeps,
-    { client, ledger, pace, releaseBody, fixedHeaders, onSettled }: {
+    { client, ledger, pace, releaseBody, fixedHeaders }: {
       readonly client: InboundExchange;
       readonly ledger: RequestLedger;
       readonly pace: FairReadScheduler;
       readonly releaseBody: () => void;
       readonly fixedHeaders: FixedHeaders;
-      readonly onSettled: () => void;
     },
   ) {
     this.#deps = deps;
     this.#client = client;
-    this.#ledger = ledger;
+    this.ledger = ledger;
     this.#pace = pace;
     this.#releaseBody = releaseBody;
     this.#fixedHeaders = fixedHeaders;
-    this.#onSettled = onSettled;
-    this.#row = deps.inFlight.add(ledger);
+    this.#node = deps.inFlight.add(this);
+    this.#row = deps.progressRows.add(ledger);
     this.#early = new EarlyReply(client, () => this.#cancel("client"));
   }
 
@@ -266,17 +272,17 @@ class RequestRun implements Stop {
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
     const { snapshot } = plan.context;
     if (plan.candidates.length === 0) {
-      return await this.#failed(noUpstreamError(snapshot, this.#ledger.inbound));
+      return await this.#failed(noUpstreamError(snapshot, this.ledger.inbound));
     }
 
     const forgetClient = this.#client.onGone(() => this.#clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
       ? null
-      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.#ledger.elapsedMs());
+      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.ledger.elapsedMs());
     try {
       const choice = await failover(this.#deps, {
-        ledger: this.#ledger,
+        ledger: this.ledger,
         candidates: plan.candidates,
         upstreamCount: plan.upstreamCount,
         stop: this,
@@ -334,12 +340,12 @@ class RequestRun implements Stop {
     if (this.#early.isBegun) {
       return await this.#failed(new RouterError(502, "upstream_invalid", "The reply is not a stream"));
     }
-    this.#ledger.chosen(choice.upstream, null);
+    this.ledger.chosen(choice.upstream, null);
     const { errorClass, ...verdict } = verdictOnWhole(choice.status, choice.captured, choice.problem);
     const head = this.#head(choice);
     this.#endAttempt(errorClass, verdict.error);
     await this.#settle({ ...verdict, captured: choice.captured });
-    const { method } = this.#ledger.inbound;
+    const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(choice.status, method) ? null : choice.bytes);
   }
 
@@ -352,7 +358,7 @@ class RequestRun implements Stop {
 
   /** The pump of an open reply, wired to the settlement. */
   async #relay(choice: Extract<FinalChoice, { type: "open" }>): Promise<void> {
-    const ledger = this.#ledger;
+    const ledger = this.ledger;
     const { capture, status, isEventStream } = choice;
     ledger.chosen(choice.upstream, capture);
     ledger.releaseBody();
@@ -401,7 +407,7 @@ class RequestRun implements Stop {
   /** The head goes out before the choice is final. */
   async #sendEarly({ head, bytes }: EarlyStep): Promise<void> {
     if (!this.#early.isBegun) {
-      this.#ledger.chosen(head.upstream, null);
+      this.ledger.chosen(head.upstream, null);
       this.#early.begin(this.#head({ ...head, contentLength: null }));
     }
     await this.#early.send(bytes);
@@ -415,7 +421,7 @@ class RequestRun implements Stop {
   }
 
   #settleFailure(error: RouterError): Promise<void> {
-    const { attempts } = this.#ledger;
+    const { attempts } = this.ledger;
     const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
     return this.#settle({
       outcome: isUntried ? "no_upstream" : "upstream_error",
@@ -427,7 +433,7 @@ class RequestRun implements Stop {
   }
 
   #settleClientGone(): Promise<void> {
-    const captured: CapturedReply | null = this.#ledger.capture?.partial() ?? null;
+    const captured: CapturedReply | null = this.ledger.capture?.partial() ?? null;
     return this.#settle({
       outcome: "client_gone",
       status: CLIENT_GONE_STATUS,
@@ -437,15 +443,15 @@ class RequestRun implements Stop {
   }
 
   #endAttempt(...[errorClass, message]: Parameters<RequestLedger["endAttempt"]>): void {
-    const attempt = this.#ledger.endAttempt(errorClass, message);
+    const attempt = this.ledger.endAttempt(errorClass, message);
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
   }
 
   #settle(ending: Parameters<typeof settle>[2]): Promise<void> {
-    this.#deps.inFlight.remove(this.#row);
+    this.#deps.inFlight.remove(this.#node);
+    this.#deps.progressRows.remove(this.#row);
     this.#releaseBody();
-    this.#onSettled();
-    return settle(this.#deps, this.#ledger, ending);
+    return settle(this.#deps, this.ledger, ending);
   }
 
   #head(
@@ -458,10 +464,10 @@ class RequestRun implements Stop {
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
-      requestId: this.#ledger.inbound.id,
+      requestId: this.ledger.inbound.id,
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen),
-      attempts: this.#ledger.attemptCount,
+      attempts: this.ledger.attemptCount,
       fixed: this.#fixedHeaders,
     });
   }

@@ -23,7 +23,8 @@ import { redactor } from "../observe/redact.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import { Proxy } from "../proxy/handler.ts";
-import { InFlightRows } from "../proxy/ledger/in_flight.ts";
+import { InFlight } from "../proxy/ledger/in_flight.ts";
+import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -139,7 +140,8 @@ export async function withServer(
     const ids = new Set(upstreams.map(({ id }) => id));
     writer.clearUpstreamStates((id) => !ids.has(id));
   });
-  const inFlight = new InFlightRows(writer, systemClock);
+  const inFlight = new InFlight();
+  const progressRows = new ProgressRows(writer, systemClock);
   const upstreams = upstreamClient();
   const proxy = new Proxy({
     client: upstreams,
@@ -149,6 +151,7 @@ export async function withServer(
     notifier,
     sink: writer,
     inFlight,
+    progressRows,
     logRequest: (record, upstreamName) => {
       logRequest(record, upstreamName);
       admin?.finished(record, upstreamName);
@@ -224,7 +227,7 @@ export async function withServer(
     admin?.close();
     await proxy.stop();
     listening?.stop();
-    inFlight.stop();
+    progressRows.stop();
     registry.stop();
     await writer.close();
     await notifier.close(CLOSE_LIMIT_MS);

@@ -14,7 +14,8 @@ import { FetchClient } from "../../src/proxy/fetch_client.ts";
 import { UpstreamHealth } from "../../src/proxy/attempt/upstream_health.ts";
 import { HeldBudget } from "../../src/proxy/assess/held_budget.ts";
 import { ReceivingBudget } from "../../src/proxy/receiving_budget.ts";
-import { InFlightRows } from "../../src/proxy/ledger/in_flight.ts";
+import { InFlight } from "../../src/proxy/ledger/in_flight.ts";
+import { ProgressRows } from "../../src/proxy/ledger/progress_rows.ts";
 import { HttpServer } from "../../src/wire/server.ts";
 import { FaultTable } from "../support/fault_table.ts";
 import { eventually, Router, type RouterOptions, runProgram, TEST_TOKEN } from "../support/router.ts";
@@ -369,7 +370,7 @@ async function exchange(
     authStyle: null,
     weight: 1,
   };
-  const inFlight = new InFlightRows(sink, clock);
+  const progressRows = new ProgressRows(sink, clock);
   const upstreams = new FetchClient(fetch);
   const proxy = new Proxy({
     client: {
@@ -383,7 +384,8 @@ async function exchange(
     observer: new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 }),
     notifier: { raise: () => {}, served: () => {}, close: () => Promise.resolve() },
     sink,
-    inFlight,
+    inFlight: new InFlight(),
+    progressRows,
     logRequest: () => {},
     createCapture: ({ headers, ...options }) =>
       createCapture({ ...options, contentType: headers.get("content-type") }),
@@ -431,7 +433,7 @@ async function exchange(
   await response.text();
   front.stop();
   await front.finished;
-  inFlight.stop();
+  progressRows.stop();
   const [record] = records;
   assert.ok(record !== undefined);
   return { status: response.status, record };
