@@ -12,7 +12,7 @@ import { NO_TOKENS } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
 import { isEventStreamType } from "../proxy/assess/gate.ts";
 import { TimedReader } from "../proxy/assess/timed_reader.ts";
-import { send, type SendResult, type TransportDeps, type UpstreamReply } from "../proxy/attempt/transport.ts";
+import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
 
 /** How a replay ended. */
 export interface ReplayedReply {
@@ -58,7 +58,7 @@ interface ReadContext {
 }
 
 async function readReply(
-  { status, headers, body }: UpstreamReply,
+  { status, headers, body }: AttemptReply,
   { inbound, deps, elapsedMs }: ReadContext,
 ): Promise<ReplayedReply> {
   const reader = new TimedReader(body, deps.clock);
@@ -142,7 +142,7 @@ function unanswered(error: string, elapsedMs: number): ReplayedReply {
   };
 }
 
-function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
+function problemOf(result: Exclude<SendResult, AttemptReply>): string {
   switch (result.type) {
     case "connect_error":
     case "bad_reply":

@@ -10,7 +10,7 @@ import { keysOf, maskSecret, redactSecrets } from "../core/secrets.ts";
 import type { Clock } from "../core/clock.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./service.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore, UpstreamChanges, UpstreamRow } from "../store/store.ts";

@@ -17,7 +17,7 @@ import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { adminTokenOf } from "../store/config/initial_tokens.ts";
 import { RecordQueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";

@@ -3,7 +3,7 @@
  */
 import { PROXY_VARIABLES } from "../config/environment.ts";
 import { FetchClient } from "../proxy/fetch_client.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { systemClock } from "./clock.ts";

@@ -5,7 +5,6 @@
  * redirect, decodes nothing, adds no header but those of the framing.
  */
 import type { Cancellation } from "../core/cancellation.ts";
-import type { HeaderView } from "../core/header_fields.ts";
 import type { TimerId } from "../core/clock.ts";
 import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
@@ -13,6 +12,7 @@ import { isPersistent, ReplyError, replyFraming } from "./framing.ts";
 import { fieldLine, isTarget, parseReplyHead, type ReplyHead } from "./head.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
+import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** Where a connection goes. */
 export interface Origin {
@@ -25,31 +25,7 @@ export interface Origin {
 /** Opens connections; rejects when it cannot. */
 export type Connect = (origin: Origin, cancellation: Cancellation) => Promise<ByteConnection>;
 
-export interface ClientRequest {
-  /** Absolute, `http:` or `https:`. */
-  readonly url: string;
-  readonly method: string;
-  /** End-to-end headers, names in lower case; `host` and `content-length` are set here. */
-  readonly headers: HeaderView;
-  readonly body: Uint8Array<ArrayBuffer> | null;
-  /** Ends the exchange, whatever it is at; the upstream sees its connection close. */
-  readonly cancellation: Cancellation;
-}
-
-export interface ClientReply {
-  readonly status: number;
-  /** As they came; what they say of the length counts for nothing: see {@link contentLength}. */
-  readonly headers: HeaderView;
-  /**
-   * Length of the body in bytes as its framing says; of an answer to HEAD, or a 304, the length that it would have.
-   * Null when that is not known beforehand.
-   */
-  readonly contentLength: number | null;
-  /** Cancelling it ends the exchange: the upstream sees its connection close. */
-  readonly body: LendingSource;
-}
-
-export interface ClientOptions extends PoolOptions {
+export interface HttpClientOptions extends PoolOptions {
   readonly connect: Connect;
   /** How long an idle connection is kept. */
   readonly idleTimeoutMs: number;
@@ -63,14 +39,14 @@ const MAX_INTERIM_REPLIES = 5;
 /** Enough of a credential to hold the name of its scheme. */
 const SCHEME_LENGTH = 16;
 
-export class HttpClient {
-  readonly #options: ClientOptions;
+export class HttpClient implements UpstreamClient {
+  readonly #options: HttpClientOptions;
   readonly #pools = new Map<string, Pool>();
   readonly #targets = new Map<string, Target>();
   #sweep: TimerId | null = null;
   #isClosed = false;
 
-  constructor(options: ClientOptions) {
+  constructor(options: HttpClientOptions) {
     this.#options = options;
   }
 
@@ -80,7 +56,7 @@ export class HttpClient {
    * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed; ReplyError
    * when the head is well-formed, and where the reply ends is not clear
    */
-  async send(request: ClientRequest): Promise<ClientReply> {
+  async send(request: UpstreamRequest): Promise<UpstreamReply> {
     throwIfCancelled(request.cancellation);
     const target = this.#target(request.url);
     const pool = this.#pool(target);
@@ -174,7 +150,7 @@ interface OutgoingMessage {
   readonly body: Uint8Array | undefined;
 }
 
-function outgoing({ method, headers, body }: ClientRequest, { host, path }: Target): OutgoingMessage {
+function outgoing({ method, headers, body }: UpstreamRequest, { host, path }: Target): OutgoingMessage {
   let head = `${method} ${path} HTTP/1.1\r\n${fieldLine("host", host)}`;
   for (const [name, value] of headers) head += fieldLine(name, value);
   const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
@@ -216,7 +192,7 @@ class OutboundExchange implements LendingSource {
   #isEndLent = false;
   #error: unknown = null;
 
-  constructor(connection: PooledConnection, request: ClientRequest, pool: Pool) {
+  constructor(connection: PooledConnection, request: UpstreamRequest, pool: Pool) {
     this.#connection = connection;
     // Not the request: its body need not stay while the reply is read.
     this.#method = request.method;
@@ -230,7 +206,7 @@ class OutboundExchange implements LendingSource {
   }
 
   /** Null when a connection ended before a byte of the reply. */
-  async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<ClientReply | null> {
+  async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<UpstreamReply | null> {
     try {
       // What goes wrong shows in the reply, or in its absence: the server may answer before it has everything.
       const upload = this.#connection.output.write(message.head, message.body).then(

@@ -62,7 +62,7 @@ export interface AnswerHead {
   readonly contentLength?: number | null;
 }
 
-export interface ExchangeContext {
+export interface InboundExchangeContext {
   readonly output: ConnectionOutput;
   readonly input: ConnectionInput;
   readonly remoteAddress: string;
@@ -76,13 +76,13 @@ export interface ExchangeContext {
 
 const NOTHING = new Uint8Array(0);
 
-export class HttpExchange implements InboundExchange {
+export class HttpInboundExchange implements InboundExchange {
   readonly method: string;
   readonly target: string;
   readonly headers: HeaderFields;
   readonly body: IncomingBody | null;
   readonly #head: RequestHead;
-  readonly #context: ExchangeContext;
+  readonly #context: InboundExchangeContext;
   readonly #message: MessageBody;
   #isContinueDue: boolean;
   #onGone: (() => void) | null = null;
@@ -104,7 +104,7 @@ export class HttpExchange implements InboundExchange {
   };
 
   /** @throws MessageError when the body's framing is ambiguous */
-  constructor(head: RequestHead, context: ExchangeContext) {
+  constructor(head: RequestHead, context: InboundExchangeContext) {
     this.method = head.method;
     this.target = head.target;
     this.headers = head.headers;

@@ -13,7 +13,7 @@ import type { AttemptOutcome, CapturedReply, Inbound } from "../../core/types.ts
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
 import type { SecretMask } from "../relay/masking.ts";
 import { TimedReader } from "./timed_reader.ts";
-import type { ReplyBody, UpstreamReply } from "../attempt/transport.ts";
+import type { AttemptReply, ReplyBody } from "../attempt/transport.ts";
 import { WholeReply } from "./whole_reply.ts";
 
 /** A stream that has shown no content after this many bytes is relayed as it is. */
@@ -67,7 +67,7 @@ export type Proof =
  * The proof at once when the whole reply has come with its head, as small ones do; else a promise of it, which resolves
  * when the reply has proved itself, or failed to. Cancels nothing: the caller does.
  */
-export function prove(reply: UpstreamReply, context: ProofContext): Proof | Promise<Proof> {
+export function prove(reply: AttemptReply, context: ProofContext): Proof | Promise<Proof> {
   const account = context.budget.open();
   let proof: Proof | Promise<Proof> | null = null;
   try {
@@ -79,7 +79,7 @@ export function prove(reply: UpstreamReply, context: ProofContext): Proof | Prom
 }
 
 /** The way of proving that fits the reply. */
-function proveWith(reply: UpstreamReply, context: Proving): Proof | Promise<Proof> {
+function proveWith(reply: AttemptReply, context: Proving): Proof | Promise<Proof> {
   if (hasNoBody(reply.status, context.inbound.method)) {
     reply.body.cancel();
     const captured = context.capture(false).finish(true);
@@ -96,7 +96,7 @@ function proveWith(reply: UpstreamReply, context: Proving): Proof | Promise<Proo
 }
 
 /** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
-async function proveUnlabelled(reply: UpstreamReply, reader: TimedReader, context: Proving): Promise<Proof> {
+async function proveUnlabelled(reply: AttemptReply, reader: TimedReader, context: Proving): Promise<Proof> {
   const { isEventStream, chunks } = await sniff(reader, context);
   if (isEventStream) return await new StreamGate(reader, context).run(chunks);
   return isJsonType(reply.headers.get("content-type"))

@@ -10,7 +10,7 @@ import type { CapturedReply, EndpointKind } from "../../core/types.ts";
 import { isDecodable } from "./encoding.ts";
 import type { Proof, Proving, ReplyProblem } from "./gate.ts";
 import type { TimedRead, TimedReader } from "./timed_reader.ts";
-import type { UpstreamReply } from "../attempt/transport.ts";
+import type { AttemptReply } from "../attempt/transport.ts";
 
 /** JSON up to this size is read whole before anything of it is relayed. */
 export const WHOLE_LIMIT_BYTES = 1024 * 1024;
@@ -21,7 +21,7 @@ const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
 );
 
 export class WholeReply {
-  readonly #reply: UpstreamReply;
+  readonly #reply: AttemptReply;
   readonly #reader: TimedReader;
   readonly #context: Proving;
   readonly #chunks: Uint8Array<ArrayBuffer>[];
@@ -29,7 +29,7 @@ export class WholeReply {
 
   /** @param chunks what was read of it before */
   constructor(
-    reply: UpstreamReply,
+    reply: AttemptReply,
     reader: TimedReader,
     context: Proving,
     chunks: Uint8Array<ArrayBuffer>[] = [],

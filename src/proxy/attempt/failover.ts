@@ -32,13 +32,8 @@ import type { UpstreamHealth } from "./upstream_health.ts";
 import { maskFor, type SecretMask } from "../relay/masking.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
 import { TimedReader } from "../assess/timed_reader.ts";
-import {
-  type ReplyBody,
-  send,
-  type SendResult,
-  type UpstreamClient,
-  type UpstreamReply,
-} from "./transport.ts";
+import { type AttemptReply, type ReplyBody, send, type SendResult } from "./transport.ts";
+import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { onlyError } from "../assess/whole_reply.ts";
 
 /** Makes the capture of one reply. */
@@ -90,7 +85,7 @@ export type FinalChoice =
     readonly upstream: Upstream;
     readonly status: number;
     readonly headers: HeaderView;
-    /** See {@link UpstreamReply.contentLength}. */
+    /** See {@link AttemptReply.contentLength}. */
     readonly contentLength: number | null;
     readonly bytes: Uint8Array<ArrayBuffer>;
     readonly captured: CapturedReply;
@@ -201,7 +196,7 @@ class FailoverLoop {
   /** One reply: a final choice, or the outcome because of which the loop goes on. */
   #judge(
     upstream: Upstream,
-    reply: UpstreamReply,
+    reply: AttemptReply,
     isLast: boolean,
   ): FinalChoice | FailedOutcome | Promise<FinalChoice | FailedOutcome> {
     const { clock, health } = this.#deps;
@@ -223,7 +218,7 @@ class FailoverLoop {
   /** A reply whose status says that it is not to be relayed. */
   async #refuse(
     upstream: Upstream,
-    reply: UpstreamReply,
+    reply: AttemptReply,
     { isNext }: { readonly isNext: boolean },
   ): Promise<FinalChoice | FailedOutcome> {
     const { text, bytes } = await this.#readError(reply);
@@ -239,7 +234,7 @@ class FailoverLoop {
     shown: Proof,
     { upstream, reply, isLast, mask }: {
       readonly upstream: Upstream;
-      readonly reply: UpstreamReply;
+      readonly reply: AttemptReply;
       readonly isLast: boolean;
       readonly mask: SecretMask | null;
     },
@@ -266,7 +261,7 @@ class FailoverLoop {
     return { ...head, ...proof, held, mask, errorEventMask };
   }
 
-  #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Proof | Promise<Proof> {
+  #prove(upstream: Upstream, reply: AttemptReply, mask: SecretMask | null): Proof | Promise<Proof> {
     const { inbound } = this.#ledger;
     const head = { upstream, status: reply.status, headers: reply.headers };
     return prove(reply, {
@@ -345,7 +340,7 @@ class FailoverLoop {
     this.#deps.health.report(upstream, healthReportOf(outcome, this.#ledger.client), describe(outcome));
   }
 
-  #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
+  #noteStatus(upstream: Upstream, reply: AttemptReply): void {
     const { status, headers } = reply;
     const { health, clock } = this.#deps;
     const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
@@ -359,7 +354,7 @@ class FailoverLoop {
    * Keeps an error answer that says nothing against its upstream (a 400, a 404) when only cooling upstreams
    * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
    */
-  #keepAnswer(upstream: Upstream, reply: UpstreamReply, body: Uint8Array): void {
+  #keepAnswer(upstream: Upstream, reply: AttemptReply, body: Uint8Array): void {
     const { status, headers, contentLength } = reply;
     if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
     const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
@@ -383,7 +378,7 @@ class FailoverLoop {
   }
 
   /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */
-  async #readError(reply: UpstreamReply): Promise<{ text: string; bytes: Uint8Array | null }> {
+  async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const deadlineMs = this.#deps.clock.monotonic() + ERROR_TEXT_WAIT_MS;
     const chunks: Uint8Array[] = [];

@@ -9,28 +9,16 @@ import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { HeaderView } from "../../core/header_fields.ts";
 import { withModel } from "../../core/model_alias.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
-import type { ClientReply, ClientRequest } from "../../wire/client.ts";
+import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
 import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "../headers.ts";
 
-/** Sends requests to upstreams; the composition root makes it. */
-export interface UpstreamClient {
-  /** @throws when no reply's head comes, whatever the reason */
-  send(request: ClientRequest): Promise<ClientReply>;
-}
-
 /** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
-export interface UpstreamReply {
+export interface AttemptReply extends UpstreamReply {
   readonly type: "reply";
-  readonly status: number;
-  readonly headers: HeaderView;
-  /** See {@link ClientReply.contentLength}. */
-  readonly contentLength: number | null;
-  readonly body: ReplyBody;
 }
 
 /** A reply's body. Cancelling it lets the upstream see its connection close. */
@@ -50,7 +38,7 @@ export interface SendOptions {
 }
 
 export type SendResult =
-  | UpstreamReply
+  | AttemptReply
   | Extract<
     AttemptOutcome,
     { type: "connect_error" | "bad_reply" | "timeout" | "no_credential" | "client_gone" }
