@@ -11,7 +11,7 @@ import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
 import { isEventStreamType } from "../proxy/assess/gate.ts";
-import { TimedReader } from "../proxy/assess/timed_reader.ts";
+import { TimedReader } from "../wire/timed_reader.ts";
 import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
 
 /** How a replay ended. */

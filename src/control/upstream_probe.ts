@@ -8,7 +8,7 @@ import { asObject, parseJson } from "../capture/json.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
 import type { Clock } from "../core/clock.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
-import { TimedReader } from "../proxy/assess/timed_reader.ts";
+import { TimedReader } from "../wire/timed_reader.ts";
 import { type ReplyBody, send, type TransportDeps } from "../proxy/attempt/transport.ts";
 import { NAME, VERSION } from "../config/version.ts";
 import { certificateEnd } from "./certificate.ts";

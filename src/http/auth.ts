@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
-import { clientCredentials } from "../proxy/headers.ts";
+import { clientCredentials } from "../proxy/attempt/upstream_request.ts";
 
 /** Credentials that are remembered; beyond this the memory starts anew. */
 const MAX_KNOWN = 1024;

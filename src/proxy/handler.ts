@@ -29,8 +29,8 @@ import {
   type FinalChoice,
   type Stop,
 } from "./attempt/failover.ts";
-import { type FixedHeaders, READABLE_BY_ALL } from "./answer_headers.ts";
-import { clientCredentials, clientHeaders } from "./headers.ts";
+import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
+import { clientCredentials, clientHeaders } from "./attempt/upstream_request.ts";
 import { hasNoBody } from "./assess/gate.ts";
 import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
 import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";

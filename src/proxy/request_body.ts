@@ -9,7 +9,7 @@ import type { Clock } from "../core/clock.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 import type { ReceivingAccount } from "./receiving_budget.ts";
-import { type TimedRead, TimedReader } from "./assess/timed_reader.ts";
+import { type TimedRead, TimedReader } from "../wire/timed_reader.ts";
 
 export type BodyRead =
   | {

@@ -10,7 +10,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import type { RequestRecord, Upstream } from "../../src/core/types.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
-import { FetchClient } from "../../src/proxy/fetch_client.ts";
+import { FetchClient } from "../../src/wire/fetch_client.ts";
 import { UpstreamHealth } from "../../src/proxy/attempt/upstream_health.ts";
 import { HeldBudget } from "../../src/proxy/assess/held_budget.ts";
 import { ReceivingBudget } from "../../src/proxy/receiving_budget.ts";

@@ -12,7 +12,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, CapturedReply, Inbound } from "../../core/types.ts";
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
 import type { SecretMask } from "../relay/masking.ts";
-import { TimedReader } from "./timed_reader.ts";
+import { TimedReader } from "../../wire/timed_reader.ts";
 import type { AttemptReply, ReplyBody } from "../attempt/transport.ts";
 import { WholeReply } from "./whole_reply.ts";
 

@@ -9,7 +9,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { CapturedReply, EndpointKind } from "../../core/types.ts";
 import { isDecodable } from "./encoding.ts";
 import type { Proof, Proving, ReplyProblem } from "./gate.ts";
-import type { TimedRead, TimedReader } from "./timed_reader.ts";
+import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 import type { AttemptReply } from "../attempt/transport.ts";
 
 /** JSON up to this size is read whole before anything of it is relayed. */

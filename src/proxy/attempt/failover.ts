@@ -26,12 +26,12 @@ import {
   healthReportOf,
 } from "./failure.ts";
 import { type GateTimes, type Proof, prove, type ReplyProblem } from "../assess/gate.ts";
-import { hasOwnCredential } from "../headers.ts";
+import { hasOwnCredential } from "./upstream_request.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 import { maskFor, type SecretMask } from "../relay/masking.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
-import { TimedReader } from "../assess/timed_reader.ts";
+import { TimedReader } from "../../wire/timed_reader.ts";
 import { type AttemptReply, type ReplyBody, send, type SendResult } from "./transport.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { onlyError } from "../assess/whole_reply.ts";

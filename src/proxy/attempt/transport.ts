@@ -14,7 +14,7 @@ import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
-import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "../headers.ts";
+import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
 
 /** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
 export interface AttemptReply extends UpstreamReply {

@@ -1,8 +1,8 @@
 /**
  * Reads a body with a limit on each wait, without losing the read that was late.
  */
-import type { Clock } from "../../core/clock.ts";
-import type { ByteSource, LendingSource } from "../../wire/byte_source.ts";
+import type { Clock } from "../core/clock.ts";
+import type { ByteSource, LendingSource } from "./byte_source.ts";
 
 export type TimedRead =
   | { readonly type: "chunk"; readonly bytes: Uint8Array<ArrayBuffer> }

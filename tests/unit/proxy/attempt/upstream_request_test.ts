@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NO_TOKENS, TokenGuard } from "../../../src/core/token_guard.ts";
+import { NO_TOKENS, TokenGuard } from "../../../../src/core/token_guard.ts";
 import {
   bearerToken,
   clientCredentials,
@@ -7,7 +7,7 @@ import {
   guessAuthStyle,
   upstreamHeaders,
   upstreamUrl,
-} from "../../../src/proxy/headers.ts";
+} from "../../../../src/proxy/attempt/upstream_request.ts";
 
 Deno.test("upstreamUrl() joins the endpoint and the request", () => {
   const table: [endpoint: string, path: string, query: string, url: string][] = [

@@ -3,14 +3,14 @@
  *
  * Names that never go to an upstream: kept_names.ts.
  */
-import { RouterError } from "../core/errors.ts";
-import { HeaderFields, type HeaderView } from "../core/header_fields.ts";
-import type { TokenGuard } from "../core/token_guard.ts";
-import { withoutTrailingSlashes } from "../core/slashes.ts";
-import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../core/types.ts";
-import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "./answer_headers.ts";
+import { RouterError } from "../../core/errors.ts";
+import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
+import type { TokenGuard } from "../../core/token_guard.ts";
+import { withoutTrailingSlashes } from "../../core/slashes.ts";
+import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
+import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "../../core/fixed_headers.ts";
 import { HOP_BY_HOP, staysHere } from "./kept_names.ts";
-import type { SecretMask } from "./relay/masking.ts";
+import type { SecretMask } from "../relay/masking.ts";
 
 /** The length is a hop's, too: of the framing that was read, and of the one that is written. */
 const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
