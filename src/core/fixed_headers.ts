@@ -1,9 +1,7 @@
 /**
- * What an answer below `/v1` may say to a browser about the whole site, which it shares with `/admin`.
+ * Header fields that every answer below `/v1` has: who may read it, and that it is no page of this host.
  *
- * Owns the fields of an upstream that stay here, and those that every answer has instead. An upstream is somebody
- * else's: a file or an error page of it must not run as a page of this host, and what it says about its own host must
- * not be kept for this one.
+ * `/v1` and `/admin` share one origin, and an upstream's file or error page must not run as a page of it.
  */
 
 /** Fields that every answer has, whatever it is; names in lower case. */
@@ -35,82 +33,3 @@ export function readableBy(origin: string): FixedHeaders {
 
 /** Where a token is asked for, any page may read answers: the token is what protects them. */
 export const READABLE_BY_ALL: FixedHeaders = readableBy("*");
-
-/**
- * Fields by which an upstream speaks for its whole site, to a browser that keeps it or acts on it, or that set the
- * policy of a page. All that begin with `access-control-` belong to them, too.
- */
-export const SITE_WIDE: readonly string[] = [
-  // Kept for the host, or its subdomains, beyond the answer.
-  "accept-ch",
-  "accept-ch-lifetime",
-  "activate-storage-access",
-  "alt-svc",
-  "alternate-protocol",
-  "clear-site-data",
-  "critical-ch",
-  "delegate-ch",
-  "expect-ct",
-  "expect-staple",
-  "nel",
-  "no-vary-search",
-  "origin-agent-cluster",
-  "origin-isolation",
-  "origin-trial",
-  "p3p",
-  "public-key-pins",
-  "public-key-pins-report-only",
-  "report-to",
-  "reporting-endpoints",
-  "sec-ledger-challenge",
-  "sec-ledger-registration",
-  "secure-ledger-challenge",
-  "secure-ledger-registration",
-  "service-worker-allowed",
-  "set-cookie",
-  "set-cookie2",
-  "set-login",
-  "shared-storage-write",
-  "speculation-rules",
-  "strict-transport-security",
-  "supports-loading-mode",
-  "tk",
-  "use-as-dictionary",
-  "x-dns-prefetch-control",
-  "x-permitted-cross-domain-policies",
-  // Asks for a person's password, or sends a ticket of the system, for a host that is not this one's to ask for.
-  "authentication-info",
-  "proxy-authentication-info",
-  "www-authenticate",
-  // Leads elsewhere by itself.
-  "refresh",
-  // Policies of a page, and who may embed, open or measure it: a second policy would only weaken or contradict ours.
-  "content-security-policy",
-  "content-security-policy-report-only",
-  "cross-origin-embedder-policy",
-  "cross-origin-embedder-policy-report-only",
-  "cross-origin-opener-policy",
-  "cross-origin-opener-policy-report-only",
-  "cross-origin-resource-policy",
-  "document-isolation-policy",
-  "document-isolation-policy-report-only",
-  "document-policy",
-  "document-policy-report-only",
-  "feature-policy",
-  "integrity-policy",
-  "integrity-policy-report-only",
-  "permissions-policy",
-  "permissions-policy-report-only",
-  "referrer-policy",
-  "require-document-policy",
-  "sourcemap",
-  "timing-allow-origin",
-  "x-content-security-policy",
-  "x-content-type-options",
-  "x-download-options",
-  "x-frame-options",
-  "x-sourcemap",
-  "x-ua-compatible",
-  "x-webkit-csp",
-  "x-xss-protection",
-];

@@ -2,6 +2,7 @@
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
 import { type Handler, Hono } from "hono";
+import { requireSingleCredentials } from "../core/credentials.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
@@ -10,7 +11,6 @@ import type { Observer } from "../observe/observer.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
 import { APART, type FixedHeaders } from "../core/fixed_headers.ts";
-import { requireSingleCredentials } from "../proxy/attempt/upstream_request.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import type { AdminEnv } from "./admin/auth.ts";
 import { TokenChecker } from "./auth.ts";

@@ -4,12 +4,12 @@
  * Comparison is constant-time over SHA-256 digests, and every token is compared.
  */
 import { timingSafeEqual } from "node:crypto";
+import { clientCredentials } from "../core/credentials.ts";
 import { sha256 } from "../core/digest.ts";
 import type { Buffer } from "node:buffer";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
-import { clientCredentials } from "../proxy/attempt/upstream_request.ts";
 
 /** Credentials that are remembered; beyond this the memory starts anew. */
 const MAX_KNOWN = 1024;

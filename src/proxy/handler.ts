@@ -8,6 +8,7 @@ import { requestText } from "./ledger/request_text.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { networkOf } from "../core/client_ip.ts";
+import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
@@ -30,7 +31,7 @@ import {
   type Stop,
 } from "./attempt/failover.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
-import { clientCredentials, clientHeaders } from "./attempt/upstream_request.ts";
+import { clientHeaders } from "./relay/reply_headers.ts";
 import { hasNoBody } from "./assess/gate.ts";
 import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
 import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";

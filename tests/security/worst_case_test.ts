@@ -38,12 +38,9 @@ import { configureLogging, getLog, logRequest } from "../../src/observe/log.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { redactor } from "../../src/observe/redact.ts";
 import { isEventStreamType } from "../../src/proxy/assess/gate.ts";
-import {
-  bearerToken,
-  clientHeaders,
-  upstreamHeaders,
-  upstreamUrl,
-} from "../../src/proxy/attempt/upstream_request.ts";
+import { bearerToken } from "../../src/core/credentials.ts";
+import { clientHeaders } from "../../src/proxy/relay/reply_headers.ts";
+import { upstreamHeaders, upstreamUrl } from "../../src/proxy/attempt/upstream_request.ts";
 import { SecretMask } from "../../src/proxy/relay/masking.ts";
 import { hitPassage } from "../../src/store/search/hit.ts";
 import { parseSearch, termPattern } from "../../src/store/search/query.ts";

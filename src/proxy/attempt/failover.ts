@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
 import { concat } from "../../core/bytes.ts";
 import { type HealthReport, statusReport } from "../../core/blame.ts";
+import { hasOwnCredential } from "../../core/credentials.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { RouterError } from "../../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../../core/policy.ts";
@@ -26,7 +27,6 @@ import {
   healthReportOf,
 } from "./failure.ts";
 import { type GateTimes, type Proof, prove, type ReplyProblem } from "../assess/gate.ts";
-import { hasOwnCredential } from "./upstream_request.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 import { maskFor, type SecretMask } from "../relay/masking.ts";

@@ -5,19 +5,7 @@
  * (addresses, logins, certificates, tokens of single sign-on), which is nobody else's business, and every name with an
  * underscore, which servers behind CGI, WSGI or Rack take for the same name with a hyphen.
  */
-
-/** https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1 */
-export const HOP_BY_HOP = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-] as const;
+import { HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
 
 const NAMES: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
@@ -26,7 +14,7 @@ const NAMES: ReadonlySet<string> = new Set([
   "content-length",
   "expect",
   "host",
-  // Credentials: an upstream has its own, or is `asis` (headers.ts).
+  // Credentials: an upstream has its own, or is `asis` (upstream_request.ts).
   "api-key",
   "authorization",
   "cookie",

@@ -9,12 +9,11 @@ import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
-import { withModel } from "../../core/model_alias.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
-import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
+import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
 
 /** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
 export interface AttemptReply extends UpstreamReply {
@@ -89,14 +88,6 @@ export async function send(
   } finally {
     deps.clock.clearTimer(timer);
   }
-}
-
-/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
-function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
-  const { body, model, modelPlace } = inbound;
-  if (body === null || model === null || modelPlace === null) return body;
-  const alias = upstream.modelMap[model];
-  return alias === undefined ? body : withModel(body, modelPlace, alias);
 }
 
 /** What a failed connection says to people: causes, without the URL (its query may hold a key). */

@@ -1,22 +1,16 @@
 /**
- * Which headers cross the proxy, in both directions, and the credential that an upstream gets.
+ * A client's request as an upstream gets it: URL, headers, credential and body.
  *
  * Names that never go to an upstream: kept_names.ts.
  */
-import { RouterError } from "../../core/errors.ts";
-import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
-import type { TokenGuard } from "../../core/token_guard.ts";
+import { ownCredentials } from "../../core/credentials.ts";
+import { HeaderFields } from "../../core/header_fields.ts";
+import { withModel } from "../../core/model_alias.ts";
 import { withoutTrailingSlashes } from "../../core/slashes.ts";
+import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
-import { type FixedHeaders, READABLE_BY_ALL, SITE_WIDE } from "../../core/fixed_headers.ts";
-import { HOP_BY_HOP, staysHere } from "./kept_names.ts";
-import type { SecretMask } from "../relay/masking.ts";
-
-/** The length is a hop's, too: of the framing that was read, and of the one that is written. */
-const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
-
-/** Headers in which clients send credentials, and in which `asis` forwards the client's own. */
-const CREDENTIAL_HEADERS = ["authorization", "x-api-key", "api-key", "x-goog-api-key"] as const;
+import { connectionNames } from "../../wire/hop_by_hop.ts";
+import { staysHere } from "./kept_names.ts";
 
 /** Who pays: for a client that brought the key. With the operator's, a wrong one would only be refused. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([
@@ -24,13 +18,6 @@ const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([
   "openai-project",
   "x-goog-user-project",
 ]);
-
-/** Names that a `Connection` header declares hop-by-hop. */
-function connectionTokens(headers: HeaderView): Set<string> {
-  const value = headers.get("connection");
-  return value === null ? EMPTY : new Set(value.split(",").map((token) => token.trim().toLowerCase()));
-}
-const EMPTY: Set<string> = new Set();
 
 /**
  * The headers of the request to an upstream, or null when the upstream is `asis` and the client brought no
@@ -42,7 +29,7 @@ export function upstreamHeaders(
   guard: TokenGuard,
 ): HeaderFields | null {
   const isAsis = upstream.sk === ASIS;
-  const named = connectionTokens(inbound.headers);
+  const named = connectionNames(inbound.headers);
   const fields: [string, string][] = [];
   for (const field of inbound.headers) {
     const name = field[0];
@@ -58,43 +45,6 @@ export function upstreamHeaders(
   const own = ownCredentials(inbound.headers, guard);
   for (const [name, value] of own) headers.set(name, value);
   return own.length > 0 ? headers : null;
-}
-
-/** The credential headers of a client that hold none of the router's own tokens. */
-function ownCredentials(headers: HeaderView, guard: TokenGuard): [string, string][] {
-  const own: [string, string][] = [];
-  for (const name of CREDENTIAL_HEADERS) {
-    const value = headers.get(name)?.trim();
-    if (value && !value.includes(",") && !guard.holds(value)) own.push([name, value]);
-  }
-  return own;
-}
-
-/** Whether an `asis` upstream can be tried for this client. */
-export function hasOwnCredential(headers: HeaderView, guard: TokenGuard): boolean {
-  return ownCredentials(headers, guard).length > 0;
-}
-
-/**
- * Which of several credentials counts is nobody's to guess: another program may choose another one.
- * @throws RouterError 400 when a header of credentials came more than once, or holds a list
- */
-export function requireSingleCredentials(headers: HeaderView): void {
-  for (const name of CREDENTIAL_HEADERS) {
-    const value = headers.get(name);
-    if (value === null || !isList(value)) continue;
-    throw new RouterError(
-      400,
-      "invalid_request",
-      `The header ${name} holds more than one credential; send it once, with one credential`,
-    );
-  }
-}
-
-/** Fields of one name that came more than once are joined by commas (RFC 9110 section 5.3). */
-function isList(value: string): boolean {
-  if (!value.includes(",")) return false;
-  return value.startsWith(",") || value.split(",").filter((part) => part.trim() !== "").length > 1;
 }
 
 /** A query without the parameters that hold one of the router's tokens. */
@@ -152,59 +102,6 @@ function partsOf(endpoint: string): EndpointParts {
   return parts;
 }
 
-/** The credential of a `Bearer` header value (RFC 6750; the scheme in any case), or null. */
-export function bearerToken(value: string): string | null {
-  return /^bearer +([^ ].*)$/i.exec(value.trim())?.[1]?.trim() ?? null;
-}
-
-/** Every credential that a client sent, in order of preference. */
-export function clientCredentials(headers: HeaderView): string[] {
-  const credentials: string[] = [];
-  const authorization = headers.get("authorization");
-  const bearer = authorization === null ? null : bearerToken(authorization);
-  if (bearer !== null) credentials.push(bearer);
-  for (const name of ["x-api-key", "api-key"]) {
-    const value = headers.get(name)?.trim();
-    if (value) credentials.push(value);
-  }
-  return credentials;
-}
-
-/** What the router adds to every answer. */
-export interface RouterHeaders {
-  readonly requestId: string;
-  /** Name of the upstream that answered, null when none did. */
-  readonly upstreamName: string | null;
-  readonly attempts: number;
-  /** Masks the upstream's key, should a header echo it; none when left out. */
-  readonly mask?: Pick<SecretMask, "maskText"> | null;
-  /** What every answer to this client has, in place of the upstream's; default: what any page may read. */
-  readonly fixed?: FixedHeaders;
-}
-
-/** The headers of the answer to the client. `upstream` null: an answer of our own. */
-export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders): HeaderFields {
-  const headers = new HeaderFields();
-  if (upstream !== null) {
-    const named = connectionTokens(upstream);
-    for (const [name, value] of upstream) {
-      if (NEVER_RELAYED.has(name) || name.startsWith("access-control-") || named.has(name)) continue;
-      headers.append(name, router.mask?.maskText(value) ?? value);
-    }
-  }
-  // None of them was relayed, but for `vary`, which may come more than once.
-  for (const field of router.fixed ?? READABLE_BY_ALL) headers.append(field[0], field[1]);
-  headers.set("x-oar-request-id", router.requestId);
-  if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
-  headers.set("x-oar-attempts", String(router.attempts));
-  return headers;
-}
-
-/** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */
-function headerText(text: string): string {
-  return text.toWellFormed().replace(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character)).trim();
-}
-
 /**
  * The URL of a request at an upstream: the endpoint's path, then the request's path without `/v1`; an
  * endpoint without a path keeps `/v1`; both queries.
@@ -214,4 +111,12 @@ export function upstreamUrl(endpoint: string, path: string, query: string): stri
   const target = parts.path === "" ? path : parts.path + path.replace(/^\/v1(?=\/|$)/, "");
   const queries = [parts.query, query].filter((part) => part !== "").join("&");
   return `${parts.origin}${target}${queries === "" ? "" : `?${queries}`}`;
+}
+
+/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
+export function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
+  const { body, model, modelPlace } = inbound;
+  if (body === null || model === null || modelPlace === null) return body;
+  const alias = upstream.modelMap[model];
+  return alias === undefined ? body : withModel(body, modelPlace, alias);
 }

@@ -1,0 +1,85 @@
+/**
+ * Header fields of an upstream's reply that are not relayed, because browsers apply them to the whole site.
+ *
+ * `/v1` shares its origin with `/admin`, and what an upstream says about its own host must not be kept for this one.
+ * What answers have instead: core/fixed_headers.ts.
+ */
+
+/**
+ * Fields by which an upstream speaks for its whole site, to a browser that keeps it or acts on it, or that set the
+ * policy of a page. All that begin with `access-control-` belong to them, too.
+ */
+export const SITE_WIDE: readonly string[] = [
+  // Kept for the host, or its subdomains, beyond the answer.
+  "accept-ch",
+  "accept-ch-lifetime",
+  "activate-storage-access",
+  "alt-svc",
+  "alternate-protocol",
+  "clear-site-data",
+  "critical-ch",
+  "delegate-ch",
+  "expect-ct",
+  "expect-staple",
+  "nel",
+  "no-vary-search",
+  "origin-agent-cluster",
+  "origin-isolation",
+  "origin-trial",
+  "p3p",
+  "public-key-pins",
+  "public-key-pins-report-only",
+  "report-to",
+  "reporting-endpoints",
+  "sec-ledger-challenge",
+  "sec-ledger-registration",
+  "secure-ledger-challenge",
+  "secure-ledger-registration",
+  "service-worker-allowed",
+  "set-cookie",
+  "set-cookie2",
+  "set-login",
+  "shared-storage-write",
+  "speculation-rules",
+  "strict-transport-security",
+  "supports-loading-mode",
+  "tk",
+  "use-as-dictionary",
+  "x-dns-prefetch-control",
+  "x-permitted-cross-domain-policies",
+  // Asks for a person's password, or sends a ticket of the system, for a host that is not this one's to ask for.
+  "authentication-info",
+  "proxy-authentication-info",
+  "www-authenticate",
+  // Leads elsewhere by itself.
+  "refresh",
+  // Policies of a page, and who may embed, open or measure it: a second policy would only weaken or contradict ours.
+  "content-security-policy",
+  "content-security-policy-report-only",
+  "cross-origin-embedder-policy",
+  "cross-origin-embedder-policy-report-only",
+  "cross-origin-opener-policy",
+  "cross-origin-opener-policy-report-only",
+  "cross-origin-resource-policy",
+  "document-isolation-policy",
+  "document-isolation-policy-report-only",
+  "document-policy",
+  "document-policy-report-only",
+  "feature-policy",
+  "integrity-policy",
+  "integrity-policy-report-only",
+  "permissions-policy",
+  "permissions-policy-report-only",
+  "referrer-policy",
+  "require-document-policy",
+  "sourcemap",
+  "timing-allow-origin",
+  "x-content-security-policy",
+  "x-content-type-options",
+  "x-download-options",
+  "x-frame-options",
+  "x-sourcemap",
+  "x-ua-compatible",
+  "x-webkit-csp",
+  "x-xss-protection",
+];
