@@ -5,12 +5,12 @@
  */
 import { Cancellation } from "../core/cancellation.ts";
 import { type Capture, createCapture } from "../capture/capture.ts";
+import { beginsLikeEvents, isEventStream } from "../core/body_form.ts";
 import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
-import { isEventStreamType } from "../proxy/assess/gate.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
 import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
 
@@ -62,7 +62,7 @@ async function readReply(
   { inbound, deps, elapsedMs }: ReadContext,
 ): Promise<ReplayedReply> {
   const reader = new TimedReader(body, deps.clock);
-  let isEventStream = isEventStreamType(headers.get("content-type"));
+  let isStream = isEventStream(headers.get("content-type"));
   let capture: Capture | null = null;
   let firstTokenMs: number | null = null;
   let problem: string | null = null;
@@ -71,18 +71,18 @@ async function readReply(
       kind: inbound.kind,
       contentType: headers.get("content-type"),
       contentEncoding: headers.get("content-encoding"),
-      isEventStream,
+      isEventStream: isStream,
       status,
     });
   for (;;) {
     const read = await reader.read(IDLE_LIMIT_MS);
     if (read.type === "chunk") {
-      isEventStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
+      isStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
       capture ??= start();
       capture.push(read.bytes);
-      if (isEventStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
+      if (isStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
       // Some servers keep the connection open after the end of their stream.
-      if (!isEventStream || !capture.progress.isTerminal) continue;
+      if (!isStream || !capture.progress.isTerminal) continue;
     }
     if (read.type === "broken") problem = `the reply broke off: ${messageOf(read.error)}`;
     if (read.type === "late") problem = `the upstream sent nothing for ${IDLE_LIMIT_MS / 1000} s`;
@@ -98,10 +98,6 @@ async function readReply(
     firstTokenMs,
     error: problem ?? problemOfReply(captured, { status, errorMessage: capture.progress.errorMessage }),
   };
-}
-
-function beginsLikeEvents(bytes: Uint8Array): boolean {
-  return /^\s*(data|event|id)?:/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
 }
 
 function said(captured: CapturedReply): Pick<

@@ -4,8 +4,8 @@
  *
  * Decides nothing about other upstreams: it says what the reply turned out to be. DESIGN section 5.
  */
-import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
+import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -88,18 +88,18 @@ function proveWith(reply: AttemptReply, context: Proving): Proof | Promise<Proof
   const reader = new TimedReader(reply.body, context.clock);
   const contentType = reply.headers.get("content-type");
   if (reply.status >= 400) return new WholeReply(reply, reader, context).prove();
-  if (isEventStreamType(contentType)) return new StreamGate(reader, context).run([]);
+  if (isEventStream(contentType)) return new StreamGate(reader, context).run([]);
   if (context.inbound.isStream) return proveUnlabelled(reply, reader, context);
-  return isJsonType(contentType)
+  return isJson(contentType)
     ? new WholeReply(reply, reader, context).prove()
     : openAsItComes(reader, context, []);
 }
 
 /** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
 async function proveUnlabelled(reply: AttemptReply, reader: TimedReader, context: Proving): Promise<Proof> {
-  const { isEventStream, chunks } = await sniff(reader, context);
-  if (isEventStream) return await new StreamGate(reader, context).run(chunks);
-  return isJsonType(reply.headers.get("content-type"))
+  const { isStream, chunks } = await sniff(reader, context);
+  if (isStream) return await new StreamGate(reader, context).run(chunks);
+  return isJson(reply.headers.get("content-type"))
     ? await new WholeReply(reply, reader, context, chunks).prove()
     : openAsItComes(reader, context, chunks);
 }
@@ -107,14 +107,6 @@ async function proveUnlabelled(reply: AttemptReply, reader: TimedReader, context
 /** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
 export function hasNoBody(status: number, method: string): boolean {
   return method === "HEAD" || status === 204 || status === 205 || status === 304;
-}
-
-export function isEventStreamType(contentType: string | null): boolean {
-  return contentType !== null && /^\s*text\/event-stream\b/i.test(contentType);
-}
-
-function isJsonType(contentType: string | null): boolean {
-  return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
 }
 
 function openAsItComes(
@@ -135,24 +127,21 @@ function openAsItComes(
   };
 }
 
-const STREAM_BEGINNINGS = ["data:", "event:", "id:", ":"];
-const LONGEST_BEGINNING = 6;
-
 /** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
 async function sniff(
   reader: TimedReader,
   context: Proving,
-): Promise<{ isEventStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
+): Promise<{ isStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let text = "";
-  while (text.length < LONGEST_BEGINNING) {
+  const sniffer = new EventStreamSniffer();
+  let isStream: boolean | null = null;
+  while (isStream === null) {
     const read = await reader.read(context.times.firstTokenTimeoutMs);
     if (read.type !== "chunk") break;
     chunks.push(read.bytes);
-    text += Buffer.from(read.bytes).toString("latin1", 0, LONGEST_BEGINNING + 3);
-    text = text.replace(/^\u00ef\u00bb\u00bf/, "").replace(/^[\r\n]+/, "");
+    isStream = sniffer.push(read.bytes);
   }
-  return { isEventStream: STREAM_BEGINNINGS.some((beginning) => text.startsWith(beginning)), chunks };
+  return { isStream: isStream ?? false, chunks };
 }
 
 /** Holds one stream until it shows content. One object per stream. */
