@@ -13,7 +13,7 @@ import type { RegistrySnapshot } from "../store/store.ts";
 const MAX_REMEMBERED = 256;
 const MAX_REMEMBERED_LENGTH = 256;
 
-export class SnapshotIndex {
+export class PreparedSnapshot {
   readonly snapshot: RegistrySnapshot;
   /** Keys of upstreams and tokens, as far as they are to be masked in what is kept. */
   readonly secrets: SecretSet;

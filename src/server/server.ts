@@ -11,7 +11,8 @@ import type { BreakerState } from "../core/breaker.ts";
 import { messageOf } from "../core/errors.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { keysOf } from "../core/secrets.ts";
-import { type AppDeps, createHandler, refusal } from "../http/app.ts";
+import { type AppDeps, createHandler } from "../http/app.ts";
+import { errorForms, refusal } from "../http/error_answer.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
@@ -25,6 +26,7 @@ import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_h
 import { Proxy } from "../proxy/handler.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
+import { alertSettled, countSettled } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
@@ -148,14 +150,16 @@ export async function withServer(
     clock: systemClock,
     health,
     observer: metrics,
-    notifier,
     sink: writer,
     inFlight,
     progressRows,
-    logRequest: (record, upstreamName) => {
-      logRequest(record, upstreamName);
-      admin?.finished(record, upstreamName);
-    },
+    onSettled: [
+      countSettled(metrics),
+      logRequest,
+      (record, upstreamName) => admin?.finished(record, upstreamName),
+      alertSettled(notifier),
+    ],
+    errorForms,
     createCapture: ({ headers, ...options }) =>
       createCapture({
         ...options,

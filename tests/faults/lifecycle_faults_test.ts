@@ -8,6 +8,7 @@ import { createCapture } from "../../src/capture/capture.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { RequestRecord, Upstream } from "../../src/core/types.ts";
+import { errorForms } from "../../src/http/error_answer.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
 import { FetchClient } from "../../src/wire/fetch_client.ts";
@@ -382,11 +383,11 @@ async function exchange(
     clock,
     health: new UpstreamHealth(clock, () => {}),
     observer: new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 }),
-    notifier: { raise: () => {}, served: () => {}, close: () => Promise.resolve() },
     sink,
     inFlight: new InFlight(),
     progressRows,
-    logRequest: () => {},
+    onSettled: [],
+    errorForms,
     createCapture: ({ headers, ...options }) =>
       createCapture({ ...options, contentType: headers.get("content-type") }),
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },

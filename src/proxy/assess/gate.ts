@@ -1,153 +1,22 @@
 /**
- * Proves a reply before the choice of upstream becomes final: small JSON is read whole (whole_reply.ts), a stream is
- * held until it shows content (the commit gate), everything else passes as it comes.
+ * The commit gate: holds a stream until it shows content, so that every failure before that moves on to the next
+ * upstream.
  *
- * Decides nothing about other upstreams: it says what the reply turned out to be. DESIGN section 5.
+ * What is content is the capture's to say. docs/architecture.md, "The gate".
  */
 import type { Capture } from "../../capture/capture.ts";
-import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { Clock } from "../../core/clock.ts";
-import type { AttemptOutcome, CapturedReply, Inbound } from "../../core/types.ts";
-import type { HeldAccount, HeldBudget } from "./held_budget.ts";
-import type { SecretMask } from "../relay/masking.ts";
-import { TimedReader } from "../../wire/timed_reader.ts";
-import type { AttemptReply, ReplyBody } from "../attempt/transport.ts";
-import { WholeReply } from "./whole_reply.ts";
+import type { TimedReader } from "../../wire/timed_reader.ts";
+import type { Assessing, OpenReply, ReplyProblem } from "./assessment.ts";
 
 /** A stream that has shown no content after this many bytes is relayed as it is. */
 export const HELD_LIMIT_BYTES = 64 * 1024;
 
-export interface GateTimes {
-  readonly gateMs: number;
-  readonly firstTokenTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-}
-
-export interface ProofContext {
-  readonly inbound: Pick<Inbound, "method" | "kind" | "isStream">;
-  readonly clock: Clock;
-  readonly times: GateTimes;
-  /** Set for a reply whose body may echo the upstream's key. */
-  readonly mask: SecretMask | null;
-  readonly capture: (isEventStream: boolean) => Capture;
-  readonly budget: HeldBudget;
-  /** Sends neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
-  readonly sendEarly: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-}
-
-/** What proving needs besides the reply. */
-export interface Proving extends ProofContext {
-  readonly account: HeldAccount;
-}
-
-export type ReplyProblem = Extract<AttemptOutcome, { type: "bad_reply" | "bad_stream" | "timeout" }>;
-
-/** What a reply turned out to be. */
-export type Proof =
-  | {
-    readonly type: "whole";
-    readonly bytes: Uint8Array<ArrayBuffer>;
-    readonly captured: CapturedReply;
-    readonly problem: ReplyProblem | null;
-  }
-  | {
-    readonly type: "open";
-    /** Read, not yet sent; already shown to the capture (and masked) when `isHeldCaptured`. The last may be lent. */
-    readonly held: readonly Uint8Array<ArrayBuffer>[];
-    readonly isHeldCaptured: boolean;
-    readonly body: ReplyBody;
-    readonly capture: Capture;
-    readonly isEventStream: boolean;
-    readonly problem: ReplyProblem | null;
-  };
-
-/**
- * The proof at once when the whole reply has come with its head, as small ones do; else a promise of it, which resolves
- * when the reply has proved itself, or failed to. Cancels nothing: the caller does.
- */
-export function prove(reply: AttemptReply, context: ProofContext): Proof | Promise<Proof> {
-  const account = context.budget.open();
-  let proof: Proof | Promise<Proof> | null = null;
-  try {
-    proof = proveWith(reply, { ...context, account });
-    return proof instanceof Promise ? proof.finally(() => account.release()) : proof;
-  } finally {
-    if (!(proof instanceof Promise)) account.release();
-  }
-}
-
-/** The way of proving that fits the reply. */
-function proveWith(reply: AttemptReply, context: Proving): Proof | Promise<Proof> {
-  if (hasNoBody(reply.status, context.inbound.method)) {
-    reply.body.cancel();
-    const captured = context.capture(false).finish(true);
-    return { type: "whole", bytes: new Uint8Array(), captured, problem: null };
-  }
-  const reader = new TimedReader(reply.body, context.clock);
-  const contentType = reply.headers.get("content-type");
-  if (reply.status >= 400) return new WholeReply(reply, reader, context).prove();
-  if (isEventStream(contentType)) return new StreamGate(reader, context).run([]);
-  if (context.inbound.isStream) return proveUnlabelled(reply, reader, context);
-  return isJson(contentType)
-    ? new WholeReply(reply, reader, context).prove()
-    : openAsItComes(reader, context, []);
-}
-
-/** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
-async function proveUnlabelled(reply: AttemptReply, reader: TimedReader, context: Proving): Promise<Proof> {
-  const { isStream, chunks } = await sniff(reader, context);
-  if (isStream) return await new StreamGate(reader, context).run(chunks);
-  return isJson(reply.headers.get("content-type"))
-    ? await new WholeReply(reply, reader, context, chunks).prove()
-    : openAsItComes(reader, context, chunks);
-}
-
-/** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
-export function hasNoBody(status: number, method: string): boolean {
-  return method === "HEAD" || status === 204 || status === 205 || status === 304;
-}
-
-function openAsItComes(
-  reader: TimedReader,
-  context: Proving,
-  held: Uint8Array<ArrayBuffer>[],
-): Proof {
-  const capture = context.capture(false);
-  for (const chunk of held) capture.push(chunk);
-  return {
-    type: "open",
-    held,
-    isHeldCaptured: true,
-    body: reader.rest(),
-    capture,
-    isEventStream: false,
-    problem: null,
-  };
-}
-
-/** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
-async function sniff(
-  reader: TimedReader,
-  context: Proving,
-): Promise<{ isStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  const sniffer = new EventStreamSniffer();
-  let isStream: boolean | null = null;
-  while (isStream === null) {
-    const read = await reader.read(context.times.firstTokenTimeoutMs);
-    if (read.type !== "chunk") break;
-    chunks.push(read.bytes);
-    isStream = sniffer.push(read.bytes);
-  }
-  return { isStream: isStream ?? false, chunks };
-}
-
 /** Holds one stream until it shows content. One object per stream. */
-class StreamGate {
+export class StreamGate {
   readonly #reader: TimedReader;
-  readonly #context: Proving;
+  readonly #context: Assessing;
   readonly #capture: Capture;
   readonly #startedMs: number;
   #held: Uint8Array<ArrayBuffer>[] = [];
@@ -158,21 +27,21 @@ class StreamGate {
   /** The last piece that is held is lent; one that has to stay is copied. */
   #isLastLent = false;
 
-  constructor(reader: TimedReader, context: Proving) {
+  constructor(reader: TimedReader, context: Assessing) {
     this.#reader = reader;
     this.#context = context;
     this.#capture = context.capture(true);
     this.#startedMs = context.clock.monotonic();
   }
 
-  async run(first: readonly Uint8Array<ArrayBuffer>[]): Promise<Proof> {
+  async run(first: readonly Uint8Array<ArrayBuffer>[]): Promise<OpenReply> {
     for (const chunk of first) this.#take(chunk);
     for (;;) {
       const verdict = this.#judge();
       if (verdict !== null) return verdict;
       if (this.#isWaitOver) {
         const bytes = this.#takeNeutral();
-        if (bytes.length > 0) await this.#context.sendEarly(bytes);
+        if (bytes.length > 0) await this.#sendEarly(bytes);
       }
       const { gateMs, firstTokenTimeoutMs } = this.#context.times;
       const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
@@ -199,13 +68,18 @@ class StreamGate {
           }
           if (!this.#isWaitOver) {
             this.#isWaitOver = true;
-            if (!this.#capture.progress.hasEvents) await this.#context.sendEarly(this.#takeNeutral());
+            if (!this.#capture.progress.hasEvents) await this.#sendEarly(this.#takeNeutral());
           }
           break;
         default:
           read satisfies never;
       }
     }
+  }
+
+  /** The head goes out with the first of these bytes, even when there are none. */
+  #sendEarly(neutral: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#context.early.send(this.#context.head, neutral);
   }
 
   #elapsedMs(): number {
@@ -227,8 +101,8 @@ class StreamGate {
     this.#isLastLent = false;
   }
 
-  /** The proof, once what has been seen suffices; null while the choice is open. */
-  #judge(): Proof | null {
+  /** The assessment, once what has been seen suffices; null while the choice is open. */
+  #judge(): OpenReply | null {
     const { hasContent, hasEvents, errorMessage, isTerminal } = this.#capture.progress;
     if (hasContent) return this.#result(null);
     if (errorMessage !== null) {
@@ -245,7 +119,7 @@ class StreamGate {
     return null;
   }
 
-  #endedWithoutContent(): Proof {
+  #endedWithoutContent(): OpenReply {
     return this.#result({
       type: "bad_stream",
       message: "the stream ended without content",
@@ -267,7 +141,7 @@ class StreamGate {
     return all.slice(0, count);
   }
 
-  #result(problem: ReplyProblem | null): Proof {
+  #result(problem: ReplyProblem | null): OpenReply {
     const body = this.#reader.rest();
     if (problem !== null) {
       // The choice may fall on another upstream: this one's connection need not wait for it.
@@ -275,12 +149,15 @@ class StreamGate {
       body.release();
     }
     return {
+      ...this.#context.head,
       type: "open",
       held: this.#held,
       isHeldCaptured: true,
       body,
       capture: this.#capture,
       isEventStream: true,
+      mask: null,
+      errorEventMask: this.#context.mask,
       problem,
     };
   }

@@ -8,9 +8,8 @@ import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { CapturedReply, EndpointKind } from "../../core/types.ts";
 import { isDecodable } from "./encoding.ts";
-import type { Proof, Proving, ReplyProblem } from "./gate.ts";
+import type { Assessing, OpenReply, ReplyAssessment, ReplyProblem, WholeReply } from "./assessment.ts";
 import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
-import type { AttemptReply } from "../attempt/transport.ts";
 
 /** JSON up to this size is read whole before anything of it is relayed. */
 export const WHOLE_LIMIT_BYTES = 1024 * 1024;
@@ -20,21 +19,14 @@ const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
   ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
 );
 
-export class WholeReply {
-  readonly #reply: AttemptReply;
+export class WholeReplyReader {
   readonly #reader: TimedReader;
-  readonly #context: Proving;
+  readonly #context: Assessing;
   readonly #chunks: Uint8Array<ArrayBuffer>[];
   #bytes: number;
 
   /** @param chunks what was read of it before */
-  constructor(
-    reply: AttemptReply,
-    reader: TimedReader,
-    context: Proving,
-    chunks: Uint8Array<ArrayBuffer>[] = [],
-  ) {
-    this.#reply = reply;
+  constructor(reader: TimedReader, context: Assessing, chunks: Uint8Array<ArrayBuffer>[] = []) {
     this.#reader = reader;
     this.#context = context;
     this.#chunks = chunks;
@@ -42,34 +34,34 @@ export class WholeReply {
   }
 
   /** At once when all of it has come with the head, as nearly always. */
-  prove(): Proof | Promise<Proof> {
-    if ((this.#reply.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
+  assess(): ReplyAssessment | Promise<ReplyAssessment> {
+    if ((this.#context.head.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
     return this.#take() ?? this.#read();
   }
 
   get #isError(): boolean {
-    return this.#reply.status >= 400;
+    return this.#context.head.status >= 400;
   }
 
   /** Takes what has come; null when that is not all. */
-  #take(): Proof | null {
+  #take(): ReplyAssessment | null {
     for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
-      const proof = this.#add(next);
-      if (proof !== null) return proof;
+      const assessment = this.#add(next);
+      if (assessment !== null) return assessment;
     }
     return null;
   }
 
-  async #read(): Promise<Proof> {
+  async #read(): Promise<ReplyAssessment> {
     const { idleTimeoutMs } = this.#context.times;
     for (;;) {
-      const proof = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
-      if (proof !== null) return proof;
+      const assessment = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
+      if (assessment !== null) return assessment;
     }
   }
 
-  /** The proof, if this decides it. */
-  #add(read: TimedRead): Proof | null {
+  /** The assessment, if this decides it. */
+  #add(read: TimedRead): ReplyAssessment | null {
     const { times, account, budget } = this.#context;
     switch (read.type) {
       case "chunk":
@@ -93,19 +85,22 @@ export class WholeReply {
   }
 
   /** An error reply is relayed as far as it came; only a success must be whole to count as one. */
-  #open(problem: ReplyProblem | null): Proof {
+  #open(problem: ReplyProblem | null): OpenReply {
     return {
+      ...this.#context.head,
       type: "open",
       held: this.#chunks,
       isHeldCaptured: false,
       body: this.#reader.rest(),
       capture: this.#context.capture(false),
       isEventStream: false,
+      mask: this.#isError ? this.#context.mask : null,
+      errorEventMask: null,
       problem: this.#isError ? null : problem,
     };
   }
 
-  #whole(): Proof {
+  #whole(): WholeReply {
     const [first] = this.#chunks;
     const raw = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
     const { mask, inbound } = this.#context;
@@ -115,11 +110,11 @@ export class WholeReply {
     const capture = this.#context.capture(false);
     capture.push(bytes);
     const captured = capture.finish(true);
-    const encoding = this.#reply.headers.get("content-encoding");
+    const encoding = this.#context.head.headers.get("content-encoding");
     const problem = this.#isError
       ? null
       : documentProblem({ bytes, errorMessage, encoding }, captured, inbound.kind);
-    return { type: "whole", bytes, captured, problem };
+    return { ...this.#context.head, type: "whole", bytes, captured, problem };
   }
 }
 

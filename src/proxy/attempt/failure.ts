@@ -6,7 +6,9 @@
  */
 import type { HealthReport } from "../../core/blame.ts";
 import { RouterError } from "../../core/errors.ts";
-import type { AttemptOutcome, ErrorClass } from "../../core/types.ts";
+import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import type { AttemptOutcome, ErrorClass, Upstream } from "../../core/types.ts";
+import type { ReplyProblem } from "../assess/assessment.ts";
 
 /** Every outcome but that of a client that left, which is no failure. */
 export type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
@@ -99,4 +101,16 @@ function statusError(status: number): RouterError {
     );
   }
   return new RouterError(502, "upstream_invalid", `The last upstream answered with HTTP ${status}; check it`);
+}
+
+/** The problem as anybody may read it: its message may quote the upstream's error. */
+export function withoutKeys(problem: ReplyProblem | null, upstream: Upstream): ReplyProblem | null {
+  if (problem === null || problem.type === "timeout") return problem;
+  return { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) };
+}
+
+/** Why a status changed the state of an upstream. */
+export function statusReason({ type }: HealthReport, status: number): string {
+  if (type === "answered") return "it answered";
+  return type === "throttled" ? `HTTP ${status} with Retry-After` : `HTTP ${status}`;
 }

@@ -4,7 +4,7 @@
  * Pure: decides, settles nothing.
  */
 import type { CapturedReply, ErrorClass, Outcome } from "../../core/types.ts";
-import type { ReplyProblem } from "../assess/gate.ts";
+import type { ReplyProblem } from "../assess/assessment.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 
 /** Status that the record shows for a client that left before it had its answer (nginx's convention). */

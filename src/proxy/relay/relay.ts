@@ -4,13 +4,11 @@
  * The upstream is read only when the client has taken what came before. The last bytes of a reply wait for its
  * record's commit (`onEnd`), so that a client never holds a whole reply that was not recorded.
  */
-import type { Capture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { InboundExchange } from "../../wire/exchange.ts";
-import type { SecretMask } from "./masking.ts";
+import type { OpenReply } from "../assess/assessment.ts";
 import type { FairReadScheduler } from "./fair_reads.ts";
-import type { ReplyBody } from "../attempt/transport.ts";
 
 /** How the relay of a reply ended. */
 export type RelayEnd =
@@ -25,19 +23,11 @@ export type RelayEnd =
   /** The program must end now. */
   | { readonly type: "stopped" };
 
-export interface RelaySource {
-  /** Goes out first; the last piece may be lent by `body`. */
-  readonly held: readonly Uint8Array<ArrayBuffer>[];
-  readonly isHeldCaptured: boolean;
-  readonly body: ReplyBody;
-  readonly capture: Capture;
-  /** For an error body. */
-  readonly mask: SecretMask | null;
-  /** For an event stream: applied to its chunks from its error event on; a chunk is never held back for it. */
-  readonly errorEventMask: SecretMask | null;
-  /** Declared length of the whole body in bytes; null when unknown. */
-  readonly contentLength: number | null;
-}
+/** What the pump needs of a reply. */
+export type RelaySource = Pick<
+  OpenReply,
+  "held" | "isHeldCaptured" | "body" | "capture" | "mask" | "errorEventMask" | "contentLength"
+>;
 
 export interface RelayHooks {
   /** After each chunk, of this many bytes, was shown to the capture. */
