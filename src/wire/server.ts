@@ -10,7 +10,8 @@ import { LinkedList } from "../core/linked_list.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
-import { HttpInboundExchange, type InboundExchange } from "./exchange.ts";
+import type { InboundExchange } from "./exchange.ts";
+import { HttpInboundExchange } from "./inbound_exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead, takeHead } from "./reading.ts";
 
