@@ -43,7 +43,7 @@ export class OutboundExchange implements LendingSource {
   };
   readonly #onBroken = (error: unknown): never => {
     this.#error ??= error;
-    this.#end(false);
+    this.#close();
     throw this.#error;
   };
   /** The request carries a credential of the whole connection. */
@@ -89,7 +89,7 @@ export class OutboundExchange implements LendingSource {
       }
       if (head === null) {
         if (!isReused) await upload;
-        this.#end(false);
+        this.#close();
         throwIfCancelled(this.#cancellation);
         return null;
       }
@@ -99,7 +99,7 @@ export class OutboundExchange implements LendingSource {
       if (this.#body.isDone) this.#finish();
       return { status: head.status, headers: head.headers, contentLength, body: this };
     } catch (error) {
-      this.#end(false);
+      this.#close();
       throwIfCancelled(this.#cancellation);
       if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
       throw error;
@@ -111,11 +111,28 @@ export class OutboundExchange implements LendingSource {
   }
 
   take(): Uint8Array<ArrayBuffer> | null {
-    return this.#take(false);
+    const lent = this.lend();
+    if (lent === null || this.#body === null) return null;
+    const bytes = this.#body.copyOf(lent);
+    this.release();
+    return bytes;
   }
 
   lend(): Uint8Array<ArrayBuffer> | null {
-    return this.#take(true);
+    this.release();
+    if (this.#isOver || this.#body === null) return null;
+    try {
+      const bytes = this.#body.lend();
+      if (this.#body.isDone) {
+        if (bytes !== null) this.#isEndLent = true;
+        else this.#finish();
+      }
+      return bytes;
+    } catch (error) {
+      this.#error = error;
+      this.#close();
+      return null;
+    }
   }
 
   release(): void {
@@ -140,38 +157,29 @@ export class OutboundExchange implements LendingSource {
     return this.#connection.input.fill().then(this.#onFilled, this.#onBroken);
   }
 
-  #take(isLent: boolean): Uint8Array<ArrayBuffer> | null {
-    this.release();
-    if (this.#isOver || this.#body === null) return null;
-    try {
-      const bytes = this.#body.take(isLent);
-      if (this.#body.isDone) {
-        if (isLent && bytes !== null) this.#isEndLent = true;
-        else this.#finish();
-      }
-      return bytes;
-    } catch (error) {
-      this.#error = error;
-      this.#end(false);
-      return null;
-    }
-  }
-
   cancel(): void {
-    this.#end(false);
+    this.#close();
   }
 
+  /** The reply has been read whole. */
   #finish(): void {
-    this.#end(this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0);
+    if (!this.#leave()) return;
+    const isFree = this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0;
+    if (isFree) this.#pool.give(this.#connection);
+    else this.#connection.close();
   }
 
-  #end(isReusable: boolean): void {
-    if (this.#isOver) return;
+  #close(): void {
+    if (this.#leave()) this.#connection.close();
+  }
+
+  /** False when the exchange had left its connection before. */
+  #leave(): boolean {
+    if (this.#isOver) return false;
     this.#isOver = true;
     this.#cancellation.offCancel(this.#abort);
     this.#pool.ended();
-    if (isReusable) this.#pool.give(this.#connection);
-    else this.#connection.close();
+    return true;
   }
 }
 

@@ -10,8 +10,14 @@ export class CandidateQueue {
   readonly #hasOwnCredential: boolean;
   #postponed: Set<number> | null = null;
 
-  /** @param hasOwnCredential the client brought a key of its own, which `asis` upstreams need */
-  constructor(candidates: readonly Upstream[], health: UpstreamHealth, hasOwnCredential: boolean) {
+  constructor(
+    candidates: readonly Upstream[],
+    { health, hasOwnCredential }: {
+      readonly health: UpstreamHealth;
+      /** The client brought a key of its own, which `asis` upstreams need. */
+      readonly hasOwnCredential: boolean;
+    },
+  ) {
     this.#queue = [...candidates];
     this.#health = health;
     this.#hasOwnCredential = hasOwnCredential;

@@ -112,9 +112,11 @@ class FailoverLoop {
     this.#request = request;
     this.#ledger = request.ledger;
     const { candidates, ledger, guard } = request;
-    const isOwnCredentialUsed = candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(ledger.inbound.headers, guard);
-    this.#queue = new CandidateQueue(candidates, deps.health, isOwnCredentialUsed);
+    this.#queue = new CandidateQueue(candidates, {
+      health: deps.health,
+      hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
+        hasOwnCredential(ledger.inbound.headers, guard),
+    });
   }
 
   async run(): Promise<FinalChoice> {
