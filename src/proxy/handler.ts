@@ -1,7 +1,7 @@
 /**
- * Takes in requests: limits how many there are, reads and classifies each, and plans how it is answered.
+ * Admits requests: limits their number, reads and classifies each one, and chooses its candidates.
  *
- * Works on the snapshot taken at a request's start. What happens then: request_run.ts.
+ * A request keeps the snapshot taken at its start. request_run.ts does the rest.
  */
 import { networkOf } from "../core/client_ip.ts";
 import { clientCredentials } from "../core/credentials.ts";
@@ -48,7 +48,7 @@ export interface RequestContext {
   readonly clientName: string | null;
   readonly clientToken: string | null;
   readonly snapshot: RegistrySnapshot;
-  /** What every answer has; absent: what any page may read. */
+  /** Header fields of every answer; default: those that let any page read it. */
   readonly fixedHeaders?: FixedHeaders;
 }
 
@@ -91,7 +91,7 @@ export class Proxy {
     });
     if (!(read instanceof Promise)) return answer(read);
     inFlight.beginReceiving();
-    // No function that waits for the end of the answer has the body in a variable: a large one need not stay so long.
+    // No function that awaits the end of the answer keeps the body in a variable, so that it can be collected earlier.
     return read.then((body) => {
       inFlight.endReceiving();
       return answer(body);
@@ -109,7 +109,7 @@ export class Proxy {
       readonly prepared: PreparedSnapshot;
       readonly startedAtMs: number;
       readonly startedMonoMs: number;
-      /** The memory of the body is free again, or soon. */
+      /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
     },
   ): Promise<void> {
@@ -162,7 +162,7 @@ export class Proxy {
     });
   }
 
-  /** Ends what is still under way; its records keep what had arrived. */
+  /** Ends all requests under way; their records keep what had arrived. */
   async stop(): Promise<void> {
     await this.#deps.inFlight.stop();
   }
@@ -173,7 +173,7 @@ export class Proxy {
     { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretSet },
   ): RequestLedger {
     const { clientToken, headers } = inbound;
-    // A client's own key goes to no other upstream, so that no other one can say it.
+    // Only `asis` upstreams get the client's own key, so only their replies can repeat it.
     const isOwnKeySent = candidates.some(({ sk }) => sk === ASIS);
     return new RequestLedger(inbound, {
       requestText: recorded,

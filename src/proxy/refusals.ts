@@ -1,15 +1,15 @@
 /**
- * Why the router itself refuses a request, and what the client is told to do.
+ * Errors with which the router itself refuses a request.
  */
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Inbound } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
-/** Every request for a model that nobody allows gets them, and has them in its record and its log lines. */
+/** Bounds the list of patterns in the error, which also goes into the record and the log. */
 const MAX_SHOWN_PATTERNS_LENGTH = 1024;
 
-/** Why there is nothing to try. */
+/** No upstream can be tried: none is configured or enabled, or none allows the model. */
 export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {
@@ -29,7 +29,7 @@ export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): R
   return new RouterError(503, "no_upstream", advice);
 }
 
-/** Rules about models hold only where every upstream reads the same model as we do. */
+/** Rules about models can only be enforced if every upstream reads the same model as the router. */
 export function unreadable(problem: string): RouterError {
   return new RouterError(
     400,
@@ -39,7 +39,7 @@ export function unreadable(problem: string): RouterError {
   );
 }
 
-/** It cannot be left out of a path, as it is of headers and queries, without asking for something else. */
+/** A token can be removed from headers and queries, but not from a path without changing what is requested. */
 export function tokenInPath(): RouterError {
   return new RouterError(
     400,

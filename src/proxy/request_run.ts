@@ -1,7 +1,7 @@
 /**
- * One request from its ledger to its settlement: asks the upstreams, and gives the client the chosen reply.
+ * One request after it has been read: runs the failover loop, and gives the client the chosen reply.
  *
- * Every way out passes through one settlement. Reads no request: see handler.ts.
+ * Every path ends in one settlement. Requests are read in handler.ts.
  */
 import { Cancellation } from "../core/cancellation.ts";
 import { RouterError } from "../core/errors.ts";
@@ -40,29 +40,29 @@ export interface RunDeps extends FailoverDeps, SettlementDeps {
 
 export interface RunLimits {
   readonly deadlineMs: number | null;
-  /** How long a client may send, or take, nothing. */
+  /** How long a client may send, or accept, nothing. */
   readonly clientTimeoutMs: number;
 }
 
-/** What one run works with. */
+/** The parts of one run. */
 export interface RunParts {
   readonly client: InboundExchange;
   readonly ledger: RequestLedger;
   readonly pace: FairReadScheduler;
-  /** The memory of the body is free again, or soon. Idempotent. */
+  /** Returns the body's memory to the budget. Idempotent. */
   readonly releaseBody: () => void;
   readonly fixedHeaders: FixedHeaders;
 }
 
-/** What is to become of the request. */
+/** How the request is to be answered. */
 export interface RunPlan {
   readonly snapshot: RegistrySnapshot;
   readonly candidates: readonly Upstream[];
-  /** Enabled ones, whether or not they take this request. */
+  /** All enabled upstreams, whether or not they accept this request. */
   readonly upstreamCount: number;
   /** The client left while it was sending. */
   readonly isCut: boolean;
-  /** Why it is not relayed at all. */
+  /** Why it is not relayed; null: it is. */
   readonly refusal: RouterError | null;
   readonly guard: TokenGuard;
 }
@@ -178,10 +178,10 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
 
-  /** A client that has left by now gets no answer; its request is settled. */
+  /** Answers, unless the client has left; the request is settled by now. */
   #reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
     if (this.#client.isGone) return Promise.resolve();
-    // It may leave while it is being answered.
+    // The client may leave during the answer.
     return this.#client.reply(head, body).catch(() => {});
   }
 
@@ -190,7 +190,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     this.ledger.releaseBody();
     this.#releaseBody();
     this.#relayed = new Relay(
-      // What has gone out early is no longer among what comes.
+      // Bytes that were sent early are not part of what follows, so the length would not match.
       this.#early.isBegun ? { ...reply, contentLength: null } : reply,
       new RelaySettlement(reply, this),
       {

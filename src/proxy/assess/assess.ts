@@ -12,8 +12,8 @@ import { StreamGate } from "./gate.ts";
 import { WholeReplyReader } from "./whole_reply.ts";
 
 /**
- * The assessment at once when the whole reply has come with its head, as small ones do; else a promise of it, which
- * never rejects. Cancels nothing but a body that must be empty: the caller does.
+ * Returns the assessment itself when the whole reply arrived with its head, as small ones do; otherwise a promise.
+ * Cancels only a body that must be empty; any other is left to the caller.
  */
 export function assess(
   body: LendingSource,
@@ -29,7 +29,7 @@ export function assess(
   }
 }
 
-/** The way that fits the reply. */
+/** Chooses how the reply is assessed. */
 function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | Promise<ReplyAssessment> {
   const { status, headers } = context.head;
   if (hasNoBody(status, context.inbound.method)) {
@@ -47,7 +47,7 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
     : openAsItComes(reader, context, []);
 }
 
-/** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
+/** A stream was requested, but the label says otherwise: the first bytes decide. */
 async function assessUnlabelled(reader: TimedReader, context: Assessing): Promise<ReplyAssessment> {
   const { isStream, chunks } = await sniff(reader, context.times.firstTokenTimeoutMs);
   if (isStream) return await new StreamGate(reader, context).run(chunks);

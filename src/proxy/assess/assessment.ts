@@ -1,7 +1,7 @@
 /**
- * What a reply turned out to be, and what it takes to find out.
+ * The result of assessing a reply, and what an assessment needs.
  *
- * Types only: assess.ts chooses the way, gate.ts and whole_reply.ts go it.
+ * Types only: assess.ts dispatches to gate.ts and whole_reply.ts.
  */
 import type { Capture } from "../../capture/capture.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -25,7 +25,7 @@ export type ReplyProblem = Extract<AttemptOutcome, { type: "bad_reply" | "bad_st
 /** A reply that was read to its end. */
 export interface WholeReply extends UpstreamHead {
   readonly type: "whole";
-  /** Masked where it may echo the upstream's key. */
+  /** Masked if it may echo the upstream's key. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly captured: CapturedReply;
   readonly problem: ReplyProblem | null;
@@ -34,7 +34,7 @@ export interface WholeReply extends UpstreamHead {
 /** A reply that is relayed as it comes. */
 export interface OpenReply extends UpstreamHead {
   readonly type: "open";
-  /** Read, not yet sent; already shown to the capture when `isHeldCaptured`. The last may be lent by `body`. */
+  /** Read but not yet sent; the capture has seen it if `isHeldCaptured`. The last chunk may be lent by `body`. */
   readonly held: readonly Uint8Array<ArrayBuffer>[];
   readonly isHeldCaptured: boolean;
   readonly body: LendingSource;
@@ -42,7 +42,7 @@ export interface OpenReply extends UpstreamHead {
   readonly isEventStream: boolean;
   /** For an error body. */
   readonly mask: SecretMask | null;
-  /** For an event stream: applied to its chunks from its error event on; a chunk is never held back for it. */
+  /** For an event stream: masks chunks from the first error event on, without holding any back. */
   readonly errorEventMask: SecretMask | null;
   readonly problem: ReplyProblem | null;
 }
@@ -51,11 +51,11 @@ export type ReplyAssessment = WholeReply | OpenReply;
 
 /** Sends what may go out while the choice of upstream is open. */
 export interface EarlyOutput {
-  /** The head has gone out, so that only a stream can follow. */
+  /** The head has been sent, so only a stream can follow. */
   readonly isBegun: boolean;
   /**
-   * Sends neutral bytes, and before the first of them the head, even when there are none. Never rejects: a client that
-   * takes no more has left.
+   * Sends neutral bytes, which may be none; the first call also sends the head. Never rejects: a client that cannot be
+   * written to has left.
    */
   send(head: UpstreamHead, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
@@ -71,7 +71,7 @@ export interface AssessmentContext {
   readonly head: UpstreamHead;
   readonly clock: Clock;
   readonly times: GateTimes;
-  /** Masks the upstream's keys, where the body may echo one; null when there is none to hide. */
+  /** Masks the upstream's keys; null when it has none to hide. */
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;
   readonly budget: HeldBudget;
@@ -79,7 +79,7 @@ export interface AssessmentContext {
   readonly early: Pick<EarlyOutput, "send">;
 }
 
-/** The same, with the account of this one reply. */
+/** The same, with the memory account of this reply. */
 export interface Assessing extends AssessmentContext {
   readonly account: HeldAccount;
 }

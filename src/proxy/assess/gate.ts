@@ -1,8 +1,8 @@
 /**
- * The commit gate: holds a stream until it shows content, so that every failure before that moves on to the next
+ * The commit gate: holds a stream until it shows content, so that a failure before that can still move on to the next
  * upstream.
  *
- * What is content is the capture's to say. docs/architecture.md, "The gate".
+ * The capture defines what content is. See docs/architecture.md, "The gate".
  */
 import type { Capture } from "../../capture/capture.ts";
 import { concat } from "../../core/bytes.ts";
@@ -24,7 +24,7 @@ export class StreamGate {
   /** Bytes of the stream that have gone out early. */
   #sentBytes = 0;
   #isWaitOver = false;
-  /** The last piece that is held is lent; one that has to stay is copied. */
+  /** The last held chunk is lent, and must be copied before the next read. */
   #isLastLent = false;
 
   constructor(reader: TimedReader, context: Assessing) {
@@ -62,7 +62,7 @@ export class StreamGate {
             isFinished: false,
           });
         case "late":
-          // Not by the clock: a timer may fire a fraction of a millisecond early.
+          // Compares limits, not the clock: a timer may fire a fraction of a millisecond early.
           if (limitMs >= firstTokenTimeoutMs) {
             return this.#result({ type: "timeout", phase: "first_token", limitMs: firstTokenTimeoutMs });
           }
@@ -77,7 +77,6 @@ export class StreamGate {
     }
   }
 
-  /** The head goes out with the first of these bytes, even when there are none. */
   #sendEarly(neutral: Uint8Array<ArrayBuffer>): Promise<void> {
     return this.#context.early.send(this.#context.head, neutral);
   }
@@ -94,14 +93,14 @@ export class StreamGate {
     this.#context.account.take(chunk.length);
   }
 
-  /** Before the reader is asked again. */
+  /** Copies a lent chunk; call before the reader is asked again. */
   #own(): void {
     const last = this.#held.at(-1);
     if (this.#isLastLent && last !== undefined) this.#held[this.#held.length - 1] = last.slice();
     this.#isLastLent = false;
   }
 
-  /** The assessment, once what has been seen suffices; null while the choice is open. */
+  /** The assessment, once there is enough to decide; null before. */
   #judge(): OpenReply | null {
     const { hasContent, hasEvents, errorMessage, isTerminal } = this.#capture.progress;
     if (hasContent) return this.#result(null);
@@ -128,7 +127,7 @@ export class StreamGate {
     });
   }
 
-  /** Takes the neutral bytes off what is held. */
+  /** Removes the neutral bytes from what is held, and returns them. */
   #takeNeutral(): Uint8Array<ArrayBuffer> {
     const count = this.#capture.progress.neutralBytes - this.#sentBytes;
     if (count <= 0) return new Uint8Array();
@@ -144,7 +143,7 @@ export class StreamGate {
   #result(problem: ReplyProblem | null): OpenReply {
     const body = this.#reader.rest();
     if (problem !== null) {
-      // The choice may fall on another upstream: this one's connection need not wait for it.
+      // Another upstream may be chosen; this connection can serve other requests meanwhile.
       this.#own();
       body.release();
     }

@@ -1,7 +1,7 @@
 /**
  * Reads a reply to its end before anything of it is relayed, and says whether it is what it claims to be.
  *
- * What is too large for that, comes too slowly or breaks off is handed on as it is, with what was read of it.
+ * A reply that is too large, too slow or broken off is passed on as an open one, with what was read of it.
  */
 import { asObject, describeError, parseJson } from "../../capture/json.ts";
 import { concat } from "../../core/bytes.ts";
@@ -14,7 +14,7 @@ import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 /** JSON up to this size is read whole before anything of it is relayed. */
 export const WHOLE_LIMIT_BYTES = 1024 * 1024;
 
-/** Kinds whose success is a JSON document by their own definition. */
+/** Kinds whose successful reply is always a JSON document. */
 const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
   ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
 );
@@ -25,7 +25,7 @@ export class WholeReplyReader {
   readonly #chunks: Uint8Array<ArrayBuffer>[];
   #bytes: number;
 
-  /** @param chunks what was read of it before */
+  /** @param chunks what was read before */
   constructor(reader: TimedReader, context: Assessing, chunks: Uint8Array<ArrayBuffer>[] = []) {
     this.#reader = reader;
     this.#context = context;
@@ -33,7 +33,7 @@ export class WholeReplyReader {
     this.#bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** At once when all of it has come with the head, as nearly always. */
+  /** Synchronous when the whole body arrived with the head, as it nearly always does. */
   assess(): ReplyAssessment | Promise<ReplyAssessment> {
     if ((this.#context.head.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
     return this.#take() ?? this.#read();
@@ -43,7 +43,7 @@ export class WholeReplyReader {
     return this.#context.head.status >= 400;
   }
 
-  /** Takes what has come; null when that is not all. */
+  /** Takes what has arrived; null when more must follow. */
   #take(): ReplyAssessment | null {
     for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
       const assessment = this.#add(next);
@@ -60,7 +60,7 @@ export class WholeReplyReader {
     }
   }
 
-  /** The assessment, if this decides it. */
+  /** The assessment, if this read decides it. */
   #add(read: TimedRead): ReplyAssessment | null {
     const { times, account, budget } = this.#context;
     switch (read.type) {
@@ -84,7 +84,7 @@ export class WholeReplyReader {
     }
   }
 
-  /** An error reply is relayed as far as it came; only a success must be whole to count as one. */
+  /** An error reply is relayed as far as it came; only a successful one must be complete. */
   #open(problem: ReplyProblem | null): OpenReply {
     return {
       ...this.#context.head,
@@ -142,7 +142,7 @@ function badReply(message: string): ReplyProblem {
   return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
 }
 
-/** Keys that may accompany `error` in an object that is nothing but an error. */
+/** Keys that may stand beside `error` in an object that is only an error. */
 const ERROR_COMPANIONS = new Set([
   "error",
   "type",
@@ -164,7 +164,7 @@ const MAX_KEY_LENGTH = 32;
 
 /** The message of a JSON object that is only an error; null for anything else. */
 export function onlyError(bytes: Uint8Array): string | null {
-  // Looked at before all else, because nearly every reply shows by its first key that it is none.
+  // First, because the first key of nearly every reply shows that it is no error.
   const firstKey = firstKeyOf(bytes);
   if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
   try {
@@ -188,7 +188,7 @@ function firstKeyOf(bytes: Uint8Array): string | null {
     const byte = bytes[at] ?? 0;
     if (byte === QUOTE) return key;
     key += String.fromCharCode(byte);
-    // Longer than any that matters.
+    // Longer than any key that matters.
     if (key.length > MAX_KEY_LENGTH) return key;
   }
   return null;

@@ -27,19 +27,19 @@ export class CandidateQueue {
     return this.#queue.length === 0;
   }
 
-  /** None is left that can be tried. */
+  /** No usable upstream is left. */
   get isUsedUp(): boolean {
     return !this.#queue.some((upstream) => this.isUsable(upstream));
   }
 
-  /** Of those that can be tried, none is left but upstreams that are cooling down. */
+  /** Every usable upstream that is left is cooling down. */
   get isCooling(): boolean {
     return this.#queue.every((upstream) =>
       !this.isUsable(upstream) || this.#health.standing(upstream.id).availability === "cooling"
     );
   }
 
-  /** Takes the next upstream; one that another request is just probing waits until the others were tried. */
+  /** Takes the next upstream; one that another request is probing is tried after the others. */
   next(): Upstream | null {
     for (;;) {
       const upstream = this.#queue.shift();

@@ -1,8 +1,8 @@
 /**
- * The failover loop: try an upstream, see what it turned out to be, decide, go on or stop.
+ * The failover loop: try an upstream, assess its reply, then choose it or go on to the next one.
  *
- * Sends what may go out while the choice is open (a stream's neutral bytes), and ends with the final choice.
- * Every attempt ends in the request's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
+ * Every attempt is entered in the request's ledger, and every abandoned body is cancelled. The rules are in
+ * core/policy.ts.
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
@@ -66,7 +66,7 @@ export interface FailoverDeps {
   readonly budget: HeldBudget;
 }
 
-/** Tells the loop to stop, and why. */
+/** Whether, and why, the loop must stop. */
 export interface Stop {
   readonly cancellation: Cancellation;
   readonly cause: "client" | "deadline" | null;
@@ -89,7 +89,7 @@ export type FinalChoice =
   | { readonly type: "failed"; readonly error: RouterError }
   | { readonly type: "client_gone" };
 
-/** How long an abandoned error reply may take to tell its message to the ledger. */
+/** How much of an abandoned error reply is read for its message, and for how long. */
 const ERROR_TEXT_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 };
 
 /** Runs the loop for one request. Never rejects. */
@@ -102,9 +102,9 @@ class FailoverLoop {
   readonly #request: FailoverRequest;
   readonly #ledger: RequestLedger;
   readonly #queue: CandidateQueue;
-  /** When the upstream that is being tried was asked. */
+  /** When the current attempt was sent; monotonic. */
   #sentMs = 0;
-  /** A real answer, kept while nothing but cooling upstreams is left: none of their failures outweighs it. */
+  /** An error answer that is better than any failure of the cooling upstreams that are left; see {@link #keepAnswer}. */
   #fallback: WholeReply | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
@@ -133,12 +133,12 @@ class FailoverLoop {
     return this.#fallback ?? { type: "failed", error: finalError(outcome) };
   }
 
-  /** Asks one upstream. */
+  /** Sends the request to one upstream. */
   #send(upstream: Upstream): SendResult | Promise<SendResult> {
     const { inbound } = this.#ledger;
     this.#ledger.beginAttempt(upstream);
     if (!this.#queue.isUsable(upstream)) return { type: "no_credential" };
-    this.#deps.health.apply(upstream, { type: "try" }, "its waiting time is over");
+    this.#deps.health.apply(upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
     return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
@@ -147,7 +147,7 @@ class FailoverLoop {
     });
   }
 
-  /** No reply came, or none that is of use any more. */
+  /** No usable reply. */
   #unanswered(upstream: Upstream, sent: SendResult): FinalChoice | FailedOutcome {
     if (sent.type === "no_credential") return this.#abandon(upstream, sent, { isNext: true });
     if (sent.type === "reply") return this.#stop(upstream, sent.body);
@@ -156,7 +156,7 @@ class FailoverLoop {
     return this.#abandon(upstream, sent, { isNext: decision.type === "next" });
   }
 
-  /** One reply: a final choice, or the outcome because of which the loop goes on. */
+  /** Judges one reply: the final choice, or the failure after which the loop goes on. */
   #judge(
     upstream: Upstream,
     reply: AttemptReply,
@@ -177,7 +177,7 @@ class FailoverLoop {
       : this.#assessed(assessment, reply);
   }
 
-  /** A reply whose status says that it is not to be relayed. */
+  /** A reply that is not relayed because of its status. */
   async #refuse(
     upstream: Upstream,
     reply: AttemptReply,
@@ -208,7 +208,7 @@ class FailoverLoop {
     });
   }
 
-  /** A reply that could be relayed has shown what it is. */
+  /** Decides on a reply that has been assessed. */
   #assessed(
     assessment: ReplyAssessment,
     reply: AttemptReply,
@@ -231,11 +231,11 @@ class FailoverLoop {
     this.#applyHealth(upstream, problem);
     if (assessment.type === "whole") return { ...assessment, problem };
     const choice = this.#withoutLateBom(assessment);
-    // A key that an error event was cut within is whole in what was held.
+    // Joined, so that a key that was split between two chunks is masked.
     return { ...choice, problem, held: [concat(choice.held)] };
   }
 
-  /** A byte order mark is one only at the start of a stream; the client's stream has begun already. */
+  /** Drops a byte order mark when the client's stream has already begun: it is valid only at the start. */
   #withoutLateBom<Assessment extends ReplyAssessment>(assessment: Assessment): Assessment {
     if (!this.#request.early.isBegun || assessment.type !== "open") return assessment;
     const [first, ...rest] = assessment.held;
@@ -243,7 +243,7 @@ class FailoverLoop {
     return isBom ? { ...assessment, held: [first.slice(3), ...rest] } : assessment;
   }
 
-  /** A stream's head has gone out, so that only a stream can follow. */
+  /** The problem of a reply that is no stream, when the head of a stream has been sent; else null. */
   #misfit(assessment: ReplyAssessment): ReplyProblem | null {
     if (!this.#request.early.isBegun || (assessment.type === "open" && assessment.isEventStream)) return null;
     return { type: "bad_reply", message: "the reply is not a stream, and a stream has begun", isCut: true };
@@ -262,11 +262,11 @@ class FailoverLoop {
     return this.#request.stop.cause !== null;
   }
 
-  /** The client left, or the deadline passed: neither says anything about the upstream. */
+  /** The client left, or the deadline passed: neither is the upstream's fault. */
   #stop(upstream: Upstream, body: ReplyBody | null): FinalChoice {
     body?.cancel();
     const isDeadline = this.#request.stop.cause === "deadline";
-    this.#deps.health.apply(upstream, { type: "abandoned" }, "the try was abandoned");
+    this.#deps.health.apply(upstream, { type: "abandoned" }, "the attempt was abandoned");
     const attempt = isDeadline
       ? this.#ledger.endAttempt("deadline_exceeded", "the request's deadline passed")
       : this.#ledger.endAttempt("client_gone", "the client left");
@@ -274,7 +274,7 @@ class FailoverLoop {
     return isDeadline ? { type: "failed", error: deadlineError() } : { type: "client_gone" };
   }
 
-  /** Ends the attempt in the ledger, tells breaker and metrics; a failed choice when nothing comes next. */
+  /** Ends the attempt in ledger, breaker and metrics; returns the final failure when there is no next attempt. */
   #abandon(
     upstream: Upstream,
     outcome: FailedOutcome,
@@ -305,8 +305,8 @@ class FailoverLoop {
   }
 
   /**
-   * Keeps an error answer that says nothing against its upstream (a 400, a 404) when only cooling upstreams
-   * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
+   * Keeps an error answer that is not the upstream's fault (a 400, a 404) when only cooling upstreams are left: a
+   * client's mistake must not turn into "unreachable" because a dead upstream was tried last.
    */
   #keepAnswer(upstream: Upstream, reply: AttemptReply, body: Uint8Array): void {
     const { status, headers, contentLength } = reply;
@@ -330,7 +330,7 @@ class FailoverLoop {
     };
   }
 
-  /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */
+  /** The message of an error reply, as far as it arrives soon; `bytes` only when the body is complete. */
   async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);

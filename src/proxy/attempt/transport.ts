@@ -1,8 +1,8 @@
 /**
- * One attempt on the wire: sends the request, gives up when no headers come in time, and hands over a body
- * that can be read chunk by chunk and cancelled at any moment.
+ * One attempt on the wire: sends the request, times out when no headers arrive, and returns a body that can be read
+ * chunk by chunk and cancelled at any time.
  *
- * Owns the connection of one attempt. Must not judge what the answer says.
+ * Must not judge what the reply says.
  */
 import { Cancellation } from "../../core/cancellation.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
@@ -15,7 +15,7 @@ import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.t
 import { ReplyError } from "../../wire/framing.ts";
 import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
 
-/** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
+/** The headers have arrived; the body is not read yet. */
 export interface AttemptReply extends UpstreamReply {
   readonly type: "reply";
 }
@@ -32,7 +32,7 @@ export interface SendOptions {
   readonly headersTimeoutMs: number;
   /** Cancelled when the client leaves or the request's deadline has passed. */
   readonly cancellation: Cancellation;
-  /** Keeps the router's own tokens here. */
+  /** Keeps the router's own tokens out of the request. */
   readonly guard: TokenGuard;
 }
 
@@ -75,7 +75,7 @@ export async function send(
       body: upstreamBody(inbound, upstream),
       cancellation: attempt,
     });
-    // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
+    // The listener stays: it cancels the exchange when the client leaves.
     return { type: "reply", ...reply };
   } catch (error) {
     options.cancellation.offCancel(cancel);
@@ -90,7 +90,7 @@ export async function send(
   }
 }
 
-/** What a failed connection says to people: causes, without the URL (its query may hold a key). */
+/** A failed connection for people: the causes, without the URL, whose query may hold a key. */
 function connectMessage(error: unknown, upstream: Upstream): string {
   const texts: string[] = [];
   for (let at: unknown = error; at !== undefined && at !== null && texts.length < 4;) {

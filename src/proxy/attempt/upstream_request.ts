@@ -12,7 +12,7 @@ import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/ty
 import { connectionNames } from "../../wire/hop_by_hop.ts";
 import { staysHere } from "./kept_names.ts";
 
-/** Who pays: for a client that brought the key. With the operator's, a wrong one would only be refused. */
+/** Names the account to be billed; kept only if the client brought the key, as it would not match the operator's. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([
   "openai-organization",
   "openai-project",
@@ -78,7 +78,7 @@ export function guessAuthStyle(endpoint: string): AuthStyle {
   return "bearer";
 }
 
-/** What requests need of an endpoint's URL. */
+/** An endpoint's URL, parsed once. */
 interface EndpointParts {
   readonly hostname: string;
   readonly origin: string;
@@ -87,7 +87,7 @@ interface EndpointParts {
   readonly query: string;
 }
 
-/** Endpoints that are remembered; there are as many as upstreams, until somebody edits them for months. */
+/** Cached endpoints: one for each upstream, plus those that edits leave behind. */
 const MAX_ENDPOINTS = 1024;
 const endpoints = new Map<string, EndpointParts>();
 
@@ -113,7 +113,7 @@ export function upstreamUrl(endpoint: string, path: string, query: string): stri
   return `${parts.origin}${target}${queries === "" ? "" : `?${queries}`}`;
 }
 
-/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
+/** The client's body, with the model renamed as this upstream's model map says. */
 export function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
   const { body, model, modelPlace } = inbound;
   if (body === null || model === null || modelPlace === null) return body;

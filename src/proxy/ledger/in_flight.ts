@@ -22,17 +22,17 @@ export class InFlight {
     return this.#requests.size + this.#receivingCount;
   }
 
-  /** Counts a request whose body does not come at once; it is in no list before it has been read. */
+  /** Counts a request whose body is still arriving; it is not listed yet. */
   beginReceiving(): void {
     this.#receivingCount++;
   }
 
-  /** The body has been read, or cannot be. */
+  /** The body has arrived, or failed to. */
   endReceiving(): void {
     this.#receivingCount--;
   }
 
-  /** The node is for {@link remove}. */
+  /** Returns the node for {@link remove}. */
   add(request: RequestUnderWay): ListNode<RequestUnderWay> {
     return this.#requests.add(request);
   }
@@ -46,7 +46,7 @@ export class InFlight {
     return this.#requests.toArray().map(({ ledger }) => ledger);
   }
 
-  /** Ends all of them; their records keep what had arrived. */
+  /** Ends all requests; their records keep what had arrived. */
   async stop(): Promise<void> {
     await Promise.all(this.#requests.toArray().map((request) => request.stop()));
   }

@@ -1,8 +1,8 @@
 /**
- * Writes rows for requests that are still under way, so that a crash loses about a second of a reply, or a few when
- * there are thousands: relaying comes first.
+ * Writes rows for requests that are still under way, so that a crash loses about a second of a reply; a few seconds
+ * when there are thousands, because relaying comes first.
  *
- * One timer sweeps all requests; a request that ends within 250 ms costs two set operations.
+ * One timer sweeps all requests; a request that ends within 250 ms costs one insertion and one removal.
  */
 import { LinkedList, type ListNode } from "../../core/linked_list.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
@@ -10,20 +10,20 @@ import type { RecordSink } from "../../store/store.ts";
 import type { RequestLedger } from "./request_ledger.ts";
 
 const SWEEP_MS = 250;
-/** One step of a round. With a few thousand requests, rounds take longer and rows come less often. */
+/** Requests per step of a round. With thousands of requests, rounds take longer and rows are written less often. */
 const MAX_STEP_LOOKS = 512;
 const MAX_STEP_WRITES = 32;
 const STEP_REST_MS = 10;
-/** And so many times what a full step took: sending and writing its rows costs several times as much. */
-const FULL_STEP_RESTS = 100;
-/** A step may have been held up by something else. */
+/** After a full step, also rest this many times its duration: sending and writing its rows costs several times as much. */
+const FULL_STEP_REST_FACTOR = 100;
+/** Limits that rest: something else may have delayed the step. */
 const MAX_REST_MS = 1_000;
-/** So many steps go through all requests, in half a second: their rows are made a few at a time. */
+/** Steps per round, spread over half a second: rows are made a few at a time. */
 const STEPS = 50;
 const FIRST_WRITE_MS = 250;
 const REWRITE_MS = 1_000;
 const REWRITE_BYTES = 64 * 1024;
-/** A reply that sends nothing new is rewritten this often all the same, so that its attempts are kept. */
+/** A reply without news is rewritten this often too, so that its attempts are kept. */
 const QUIET_REWRITE_MS = 10_000;
 
 interface Written {
@@ -32,7 +32,7 @@ interface Written {
   readonly attempts: number;
 }
 
-/** A request under way, and what its row said last. */
+/** A request under way, and its row as last written. */
 export interface ProgressRow {
   readonly ledger: RequestLedger;
   written: Written | null;
@@ -43,7 +43,7 @@ export class ProgressRows {
   readonly #clock: Clock;
   readonly #rows = new LinkedList<ProgressRow>();
   #timer: TimerId | null = null;
-  /** Where the round that is under way goes on. */
+  /** Where the current round continues. */
   #next: ListNode<ProgressRow> | null = null;
 
   constructor(sink: RecordSink, clock: Clock) {
@@ -51,7 +51,7 @@ export class ProgressRows {
     this.#clock = clock;
   }
 
-  /** What it gives is for {@link remove}. */
+  /** Returns the node for {@link remove}. */
   add(ledger: RequestLedger): ListNode<ProgressRow> {
     this.#timer ??= this.#clock.setTimer(() => this.#sweep(), SWEEP_MS);
     return this.#rows.add({ ledger, written: null });
@@ -62,13 +62,13 @@ export class ProgressRows {
     this.#rows.remove(place);
   }
 
-  /** Stops the timer; what is still under way is settled by its own end. */
+  /** Stops the timer; requests under way are settled when they end. */
   stop(): void {
     if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
     this.#timer = null;
   }
 
-  /** Goes through the requests a few at a time: thousands at once would hold up every stream. */
+  /** Visits a few requests per step: thousands at once would delay every stream. */
   #sweep(): void {
     this.#next ??= this.#rows.first;
     const startedAtMs = this.#clock.monotonic();
@@ -84,7 +84,7 @@ export class ProgressRows {
       this.#write(row);
     }
     const isFull = writes === MAX_STEP_WRITES;
-    const restMs = isFull ? (this.#clock.monotonic() - startedAtMs) * FULL_STEP_RESTS : 0;
+    const restMs = isFull ? (this.#clock.monotonic() - startedAtMs) * FULL_STEP_REST_FACTOR : 0;
     const delayMs = Math.max(this.#next === null ? SWEEP_MS : STEP_REST_MS, Math.min(MAX_REST_MS, restMs));
     this.#timer = this.#rows.size > 0 ? this.#clock.setTimer(() => this.#sweep(), delayMs) : null;
   }
@@ -106,6 +106,6 @@ function isDue({ ledger, written }: ProgressRow, nowMs: number): boolean {
   if (sinceMs >= QUIET_REWRITE_MS || ledger.attemptCount !== written.attempts) return true;
   const grownBytes = ledger.bytesSeen - written.bytes;
   if (grownBytes > 0 && sinceMs >= REWRITE_MS) return true;
-  // Each write carries the whole text: what a long reply must have grown by grows with it.
+  // Each write carries the whole text, so a longer reply must have grown by more.
   return grownBytes >= Math.max(REWRITE_BYTES, written.bytes / 2);
 }

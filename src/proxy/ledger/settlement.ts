@@ -1,5 +1,5 @@
 /**
- * What happens once when a request has ended: the record goes to the sink, and everybody who listens is told.
+ * What happens once when a request ends: its record goes to the sink, and every listener is called.
  */
 import type { Clock } from "../../core/clock.ts";
 import { deservesAlert } from "../../core/outcome.ts";
@@ -20,7 +20,7 @@ export type SettledListener = (
 ) => void;
 
 export interface SettlementDeps {
-  /** The only one that is waited for. */
+  /** The only receiver that is awaited. */
   readonly sink: RecordSink;
   /** Called in this order. */
   readonly onSettled: readonly SettledListener[];
@@ -38,12 +38,12 @@ export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Endi
   return withinLimit(deps, written);
 }
 
-/** Counts what was settled. */
+/** Counts settled requests in the metrics. */
 export function countSettled(observer: Pick<Observer, "requestSettled">): SettledListener {
   return (record, upstreamName, kind) => observer.requestSettled(kind, record, upstreamName);
 }
 
-/** Raises an alert where one is due. */
+/** Raises an alert if one is due. */
 export function alertSettled(notifier: Pick<Notifier, "raise" | "served">): SettledListener {
   return (record) => {
     if (record.outcome === "complete" && record.model !== null) notifier.served(record.model);
@@ -59,12 +59,12 @@ export function alertSettled(notifier: Pick<Notifier, "raise" | "served">): Sett
   };
 }
 
-/** Writes the record again, for a reply that went on after its own end marker. */
+/** Writes the record again, for a reply that continued after its end marker. */
 export function resettle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
   return withinLimit(deps, deps.sink.write(ledger.resettle(ending)));
 }
 
-/** Resolves when it was written, or is late. */
+/** Resolves when the record is written, or late. */
 function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = deps.clock.setTimer(() => {

@@ -1,15 +1,15 @@
 /**
- * A reply whose head goes out before the choice of upstream is final: a stream that has sent nothing but neutral bytes
- * for `--gate-ms`.
+ * A reply whose head is sent before the choice of upstream is final: that of a stream that has sent nothing but neutral
+ * bytes for `--gate-ms`.
  *
- * Owns what the client gets until then, and how it learns that every upstream failed after its head had gone out.
+ * Also tells the client when every upstream fails after that.
  */
 import type { AnswerHead, InboundExchange } from "../../wire/exchange.ts";
 import type { EarlyOutput, UpstreamHead } from "../assess/assessment.ts";
 
 /** The request whose reply it is. */
 export interface EarlyReplyOwner {
-  /** The head of the answer to the client; called once, before it goes out. */
+  /** Makes the head of the answer; called once, before it is sent. */
   beginEarly(head: UpstreamHead): AnswerHead;
   clientLeft(): void;
 }
@@ -36,7 +36,7 @@ export class EarlyReply implements EarlyOutput {
     await this.#write(bytes);
   }
 
-  /** This as the last event, then an end without the terminator. */
+  /** Sends this as the last event, then ends the body without its terminator. */
   async fail(errorEvent: Uint8Array): Promise<void> {
     await this.#write(errorEvent);
     this.#client.cut();

@@ -1,8 +1,8 @@
 /**
- * When a relayed reply settles its request, and as what.
+ * Decides when a relayed reply settles its request, and with which verdict.
  *
- * A reply settles when its last bytes are about to go out: at the protocol's own end marker, or at whatever ends it
- * before. A body may go on after its end marker; what it then said is recorded once more.
+ * A request is settled before the last bytes of its reply are sent: at the protocol's end marker, or at the end of the
+ * body. A body may continue after its end marker; the record is then written again.
  */
 import type { CapturedReply } from "../../core/types.ts";
 import type { OpenReply } from "../assess/assessment.ts";
@@ -10,19 +10,19 @@ import type { RequestLedger } from "../ledger/request_ledger.ts";
 import { type Verdict, verdictOnRelay } from "../ledger/verdict.ts";
 import type { RelayEnd, RelayHooks } from "./relay.ts";
 
-/** The request that is settled. */
+/** The request to be settled. */
 export interface RelayedRequest {
   readonly ledger: Pick<RequestLedger, "noteProgress">;
-  /** Once. Resolves when the record is safe, or late. */
+  /** Called once. Resolves when the record is committed, or late. */
   settle(verdict: Verdict, captured: CapturedReply): Promise<void>;
-  /** The same record again, after {@link settle}. */
+  /** Writes the record again, after {@link settle}. */
   resettle(verdict: Verdict, captured: CapturedReply): Promise<void>;
 }
 
 export class RelaySettlement implements RelayHooks {
   readonly #reply: Pick<OpenReply, "capture" | "status" | "isEventStream">;
   readonly #request: RelayedRequest;
-  /** What the capture had seen when the request was settled; null: it is not. */
+  /** Bytes that the capture had seen when the request was settled; null before. */
   #settledBytes: number | null = null;
 
   constructor(reply: Pick<OpenReply, "capture" | "status" | "isEventStream">, request: RelayedRequest) {
@@ -40,7 +40,7 @@ export class RelaySettlement implements RelayHooks {
       this.#settledBytes = captured.bytes;
       return await this.#request.settle(this.#verdict(end, captured), captured);
     }
-    // After the end marker, a client that leaves, or the program's end, takes nothing from the reply.
+    // After the end marker, the reply was complete even if the client leaves or the program stops.
     const isOurs = end.type === "client_gone" || end.type === "stopped";
     if (isOurs || captured.bytes === this.#settledBytes) return;
     await this.#request.resettle(this.#verdict({ type: "end" }, captured), captured);

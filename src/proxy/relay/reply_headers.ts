@@ -1,5 +1,5 @@
 /**
- * The headers of the answer to the client: the upstream's, without those that stay here, and the router's own.
+ * The headers of the answer to the client: those of the upstream that are relayed, and the router's own.
  */
 import { type FixedHeaders, READABLE_BY_ALL } from "../../core/fixed_headers.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
@@ -7,7 +7,7 @@ import { connectionNames, HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
 import type { SecretMask } from "./masking.ts";
 import { SITE_WIDE } from "./site_wide_headers.ts";
 
-/** The length is a hop's, too: of the framing that was read, and of the one that is written. */
+/** Content-Length is not copied: the length comes from the framing. */
 const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
 
 /** What the router adds to every answer. */
@@ -16,9 +16,9 @@ export interface RouterHeaders {
   /** Name of the upstream that answered, null when none did. */
   readonly upstreamName: string | null;
   readonly attempts: number;
-  /** Masks the upstream's key, should a header echo it; none when left out. */
+  /** Masks the upstream's key where a header echoes it. */
   readonly mask?: Pick<SecretMask, "maskText"> | null;
-  /** What every answer to this client has, in place of the upstream's; default: what any page may read. */
+  /** Fields of every answer to this client, instead of the upstream's; default: those that let any page read it. */
   readonly fixed?: FixedHeaders;
 }
 
@@ -32,7 +32,7 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
       headers.append(name, router.mask?.maskText(value) ?? value);
     }
   }
-  // None of them was relayed, but for `vary`, which may come more than once.
+  // None of them was relayed, except `vary`, which may come more than once.
   for (const field of router.fixed ?? READABLE_BY_ALL) headers.append(field[0], field[1]);
   headers.set("x-oar-request-id", router.requestId);
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));

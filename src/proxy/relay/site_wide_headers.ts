@@ -6,11 +6,11 @@
  */
 
 /**
- * Fields by which an upstream speaks for its whole site, to a browser that keeps it or acts on it, or that set the
- * policy of a page. All that begin with `access-control-` belong to them, too.
+ * Fields that browsers store or apply for a whole site, and fields that set the policy of a page. All that begin with
+ * `access-control-` belong to them too.
  */
 export const SITE_WIDE: readonly string[] = [
-  // Kept for the host, or its subdomains, beyond the answer.
+  // Stored by browsers for the host or its subdomains.
   "accept-ch",
   "accept-ch-lifetime",
   "activate-storage-access",
@@ -47,11 +47,11 @@ export const SITE_WIDE: readonly string[] = [
   "use-as-dictionary",
   "x-dns-prefetch-control",
   "x-permitted-cross-domain-policies",
-  // Asks for a person's password, or sends a ticket of the system, for a host that is not this one's to ask for.
+  // Make a browser ask for a password, or send a system ticket, for another host.
   "authentication-info",
   "proxy-authentication-info",
   "www-authenticate",
-  // Leads elsewhere by itself.
+  // Redirects without being a redirect.
   "refresh",
   // Policies of a page, and who may embed, open or measure it: a second policy would only weaken or contradict ours.
   "content-security-policy",
