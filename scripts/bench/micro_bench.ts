@@ -6,7 +6,8 @@ import { createCapture } from "../../src/capture/create.ts";
 import { classify } from "../../src/core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../src/core/policy.ts";
 import type { EndpointKind, Upstream } from "../../src/core/types.ts";
-import { clientHeaders, upstreamHeaders, upstreamUrl } from "../../src/proxy/headers.ts";
+import { clientHeaders } from "../../src/proxy/relay/reply_headers.ts";
+import { upstreamHeaders, upstreamUrl } from "../../src/proxy/attempt/upstream_request.ts";
 
 const encoder = new TextEncoder();
 

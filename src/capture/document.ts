@@ -4,6 +4,7 @@
  * Owns the bounded copy of the body and the decision what it is. Nothing is parsed before the end; binary
  * bodies are not kept.
  */
+import { beginsLikeEvents, mediaTypeOf } from "../core/body_form.ts";
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
@@ -18,7 +19,6 @@ const SNIFFED_BYTES = 512;
 const MAX_UTF8_TAIL_BYTES = 3;
 const BINARY_TYPES = /^(audio|image|video|font)\/|^application\/(pdf|zip|gzip|zstd|x-tar|wasm)\b/i;
 const TEXT_TYPES = /^text\/|json$/i;
-const EVENT_STREAM_START = /^\s*(data|event|id|retry)?:/;
 
 export interface DocumentOptions {
   readonly draft: ReplyDraft;
@@ -42,7 +42,7 @@ export class DocumentCapture implements Capture {
   constructor(options: DocumentOptions) {
     this.#draft = options.draft;
     this.#reader = options.reader;
-    this.#mediaType = mediaTypeOf(options.contentType);
+    this.#mediaType = shownMediaType(options.contentType);
     this.#status = options.status;
     this.#body = new ByteBuffer(options.limitBytes);
     this.#isBinary = BINARY_TYPES.test(this.#mediaType);
@@ -127,7 +127,7 @@ export class DocumentCapture implements Capture {
   }
 
   #readUnparsed(text: string): boolean {
-    if (!this.#reader.isOpaque && EVENT_STREAM_START.test(text)) return this.#readAsEventStream();
+    if (!this.#reader.isOpaque && beginsLikeEvents(this.#body.view())) return this.#readAsEventStream();
     if (text.length > 0 && this.#isJsonExpected()) this.#draft.parseErrors++;
     this.#keepRaw(text);
     return this.#reader.isOpaque;
@@ -161,10 +161,9 @@ export function describeBytes(what: string, bytes: number): string {
   return `${what}, ${bytes} bytes`;
 }
 
-/** The media type without its parameters. */
-export function mediaTypeOf(contentType: string | null): string {
-  const type = (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-  return type === "" ? "unknown type" : type;
+/** The media type, as a description names it. */
+export function shownMediaType(contentType: string | null): string {
+  return mediaTypeOf(contentType) || "unknown type";
 }
 
 const decoder = new TextDecoder();

@@ -9,7 +9,7 @@ import zlib from "node:zlib";
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
 import type { Capture } from "./capture.ts";
-import { describeBytes, mediaTypeOf } from "./document.ts";
+import { describeBytes, shownMediaType } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
 
 /** The gate holds no more than this, so probing further would be useless. */
@@ -97,7 +97,7 @@ export class EncodedCapture implements Capture {
   #describe(isComplete: boolean): CapturedReply {
     const draft = new ReplyDraft(this.#options.limitBytes);
     draft.bytes = this.#bytes;
-    const what = `${mediaTypeOf(this.#options.contentType)}, ${this.#options.encoding}-encoded`;
+    const what = `${shownMediaType(this.#options.contentType)}, ${this.#options.encoding}-encoded`;
     draft.text().append(describeBytes(what, this.#bytes));
     return draft.toReply(isComplete);
   }

@@ -6,14 +6,14 @@
 import { Cancellation } from "../core/cancellation.ts";
 import type { Capture } from "../capture/capture.ts";
 import { createCapture } from "../capture/create.ts";
+import { beginsLikeEvents, isEventStream } from "../core/body_form.ts";
 import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
 import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
-import { isEventStreamType } from "../proxy/assess/gate.ts";
-import { TimedReader } from "../proxy/assess/timed_reader.ts";
-import { send, type SendResult, type TransportDeps, type UpstreamReply } from "../proxy/attempt/transport.ts";
+import { TimedReader } from "../wire/timed_reader.ts";
+import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
 
 /** How a replay ended. */
 export interface ReplayedReply {
@@ -59,11 +59,11 @@ interface ReadContext {
 }
 
 async function readReply(
-  { status, headers, body }: UpstreamReply,
+  { status, headers, body }: AttemptReply,
   { inbound, deps, elapsedMs }: ReadContext,
 ): Promise<ReplayedReply> {
   const reader = new TimedReader(body, deps.clock);
-  let isEventStream = isEventStreamType(headers.get("content-type"));
+  let isStream = isEventStream(headers.get("content-type"));
   let capture: Capture | null = null;
   let firstTokenMs: number | null = null;
   let problem: string | null = null;
@@ -72,18 +72,18 @@ async function readReply(
       kind: inbound.kind,
       contentType: headers.get("content-type"),
       contentEncoding: headers.get("content-encoding"),
-      isEventStream,
+      isEventStream: isStream,
       status,
     });
   for (;;) {
     const read = await reader.read(IDLE_LIMIT_MS);
     if (read.type === "chunk") {
-      isEventStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
+      isStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
       capture ??= start();
       capture.push(read.bytes);
-      if (isEventStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
+      if (isStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
       // Some servers keep the connection open after the end of their stream.
-      if (!isEventStream || !capture.progress.isTerminal) continue;
+      if (!isStream || !capture.progress.isTerminal) continue;
     }
     if (read.type === "broken") problem = `the reply broke off: ${messageOf(read.error)}`;
     if (read.type === "late") problem = `the upstream sent nothing for ${IDLE_LIMIT_MS / 1000} s`;
@@ -99,10 +99,6 @@ async function readReply(
     firstTokenMs,
     error: problem ?? problemOfReply(captured, { status, errorMessage: capture.progress.errorMessage }),
   };
-}
-
-function beginsLikeEvents(bytes: Uint8Array): boolean {
-  return /^\s*(data|event|id)?:/.test(new TextDecoder().decode(bytes.subarray(0, 64)));
 }
 
 function said(captured: CapturedReply): Pick<
@@ -143,7 +139,7 @@ function unanswered(error: string, elapsedMs: number): ReplayedReply {
   };
 }
 
-function problemOf(result: Exclude<SendResult, UpstreamReply>): string {
+function problemOf(result: Exclude<SendResult, AttemptReply>): string {
   switch (result.type) {
     case "connect_error":
     case "bad_reply":

@@ -8,7 +8,7 @@ import type { BreakerState } from "../core/breaker.ts";
 import type { Clock } from "../core/clock.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { ASIS } from "../core/types.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";

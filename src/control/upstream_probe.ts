@@ -8,8 +8,9 @@ import { asObject, parseJson } from "../capture/json.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
 import type { Clock } from "../core/clock.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
-import { TimedReader } from "../proxy/assess/timed_reader.ts";
-import { type ReplyBody, send, type TransportDeps } from "../proxy/attempt/transport.ts";
+import { collect } from "../wire/collect.ts";
+import { TimedReader } from "../wire/timed_reader.ts";
+import { send, type TransportDeps } from "../proxy/attempt/transport.ts";
 import { NAME, VERSION } from "../config/version.ts";
 import { certificateEnd } from "./certificate.ts";
 import { type Finding, found } from "./finding.ts";
@@ -82,9 +83,10 @@ export async function askForModels(
     case "reply": {
       const { status, headers, body } = result;
       const ms = Math.round(deps.clock.monotonic() - inbound.startedMonoMs);
-      const text = status === 200 ? await readText(body, { clock: deps.clock, limitMs }) : null;
+      const limits = { limitMs, limitBytes: MAX_LIST_BYTES };
+      const read = status === 200 ? await collect(new TimedReader(body, deps.clock), limits) : null;
       body.cancel();
-      const list = text === null ? null : modelList(text);
+      const list = read?.isWhole ? modelList(new TextDecoder().decode(read.bytes)) : null;
       return { status, headers, ms, modelCount: list?.length ?? null, models: namesOf(list ?? []) };
     }
     case "connect_error":
@@ -147,24 +149,6 @@ function modelsRequest(clock: Clock): Inbound {
     startedAtMs: clock.now(),
     startedMonoMs: clock.monotonic(),
   };
-}
-
-/** null: it broke off, came too slowly, or is too large. */
-async function readText(
-  body: ReplyBody,
-  { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
-): Promise<string | null> {
-  const reader = new TimedReader(body, clock);
-  const decoder = new TextDecoder();
-  const deadline = clock.monotonic() + limitMs;
-  let text = "";
-  while (text.length <= MAX_LIST_BYTES) {
-    const read = await reader.read(deadline - clock.monotonic());
-    if (read.type === "end") return text + decoder.decode();
-    if (read.type !== "chunk") return null;
-    text += decoder.decode(read.bytes, { stream: true });
-  }
-  return null;
 }
 
 /** null: it is no list of models. */

@@ -2,21 +2,21 @@
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
 import { type Handler, Hono } from "hono";
+import { requireSingleCredentials } from "../core/credentials.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
-import { HeaderFields } from "../core/header_fields.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { errorAnswer, type RequestContext } from "../proxy/handler.ts";
-import { APART, type FixedHeaders } from "../proxy/answer_headers.ts";
-import { requireSingleCredentials } from "../proxy/headers.ts";
+import type { RequestContext } from "../proxy/handler.ts";
+import { APART } from "../core/fixed_headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
 import type { AdminEnv } from "./admin/env.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import type { BrowserGuard } from "./browser_guard.ts";
 import { preflight } from "./cors.ts";
+import { answerError, fields } from "./error_answer.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
 import { readTarget, type Target } from "./target.ts";
@@ -187,26 +187,4 @@ function refuseUnsupported(request: Pick<InboundExchange, "headers">): void {
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new RouterError(426, "invalid_request", "WebSocket is not supported; use the HTTP API");
   }
-}
-
-/** The `retry-after` of a router that is at one of its limits. */
-const RETRY_AFTER_SECONDS = "1";
-
-function answerError(error: RouterError, fixed: FixedHeaders): Response {
-  const { headers, body } = refusal(error, fixed);
-  return new Response(Uint8Array.from(body), { status: error.status, headers: [...headers] });
-}
-
-/**
- * The answer to a request that is refused.
- * @param fixed what every answer to it has, such as who may read it
- */
-export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<typeof errorAnswer> {
-  const headers = new HeaderFields(fields(fixed));
-  if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
-  return errorAnswer(error, headers);
-}
-
-function fields(fixed: FixedHeaders): [name: string, value: string][] {
-  return fixed.map(([name, value]) => [name, value]);
 }

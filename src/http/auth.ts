@@ -4,12 +4,12 @@
  * Comparison is constant-time over SHA-256 digests, and every token is compared.
  */
 import { timingSafeEqual } from "node:crypto";
+import { clientCredentials } from "../core/credentials.ts";
 import { sha256 } from "../core/digest.ts";
 import type { Buffer } from "node:buffer";
 import { RouterError } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
-import { clientCredentials } from "../proxy/headers.ts";
 
 /** Size of the cache of credentials, which is emptied when it is full. */
 const MAX_KNOWN = 1024;

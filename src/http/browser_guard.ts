@@ -7,7 +7,7 @@
  */
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { RouterError } from "../core/errors.ts";
-import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../proxy/answer_headers.ts";
+import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../core/fixed_headers.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { isLoopback, splitHost } from "../core/loopback.ts";
 

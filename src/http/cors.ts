@@ -3,7 +3,7 @@
  *
  * https://fetch.spec.whatwg.org/#http-cors-protocol
  */
-import type { FixedHeaders } from "../proxy/answer_headers.ts";
+import type { FixedHeaders } from "../core/fixed_headers.ts";
 
 const METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS";
 const MAX_AGE_SECONDS = 86_400;

@@ -4,7 +4,7 @@
  * Open to anybody, so the answers hold no name and no secret. Neither recorded nor logged.
  */
 import { Hono } from "hono";
-import { APART } from "../proxy/answer_headers.ts";
+import { APART } from "../core/fixed_headers.ts";
 import type { RegistryView } from "../store/store.ts";
 
 /** What readiness depends on, besides the upstreams. */

@@ -6,7 +6,7 @@
  */
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
-import { TimedReader } from "../proxy/assess/timed_reader.ts";
+import { TimedReader } from "../wire/timed_reader.ts";
 import type { InboundExchange, RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 

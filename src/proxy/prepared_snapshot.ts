@@ -1,6 +1,6 @@
 /**
- * What every request asks of a snapshot, found out once for all of them: with a thousand upstreams, going through them
- * would cost more than the rest of a request.
+ * What every request needs of a snapshot, computed once per snapshot: with a thousand upstreams, doing it per request
+ * would cost more than the rest of the request.
  */
 import { allowedUpstreams } from "../core/policy.ts";
 import { SecretSet } from "../core/secret_set.ts";
@@ -9,19 +9,19 @@ import { TokenGuard } from "../core/token_guard.ts";
 import type { Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
-/** Clients choose the names of models: a bound keeps them from piling up. */
+/** Clients choose the names of models, so the cache must be bounded. */
 const MAX_REMEMBERED = 256;
 const MAX_REMEMBERED_LENGTH = 256;
 
-export class SnapshotIndex {
+export class PreparedSnapshot {
   readonly snapshot: RegistrySnapshot;
-  /** Keys of upstreams and tokens, as far as they are to be masked in what is kept. */
+  /** Keys of upstreams and tokens that are masked in stored texts. */
   readonly secrets: SecretSet;
-  /** Finds the router's own tokens in what goes out. */
+  /** Finds the router's own tokens in outgoing requests. */
   readonly guard: TokenGuard;
-  /** Upstreams that are enabled. */
+  /** Number of enabled upstreams. */
   readonly enabledCount: number;
-  /** An upstream that is enabled has rules about models: `allow`, `deny` or aliases. */
+  /** An enabled upstream has rules about models: `allow`, `deny` or aliases. */
   readonly isRestricted: boolean;
   readonly #allowed = new Map<string, readonly Upstream[]>();
 
@@ -36,7 +36,7 @@ export class SnapshotIndex {
     this.isRestricted = enabled.some(hasModelRules);
   }
 
-  /** Enabled upstreams that take such requests, in order of trial. `model` null: by path. */
+  /** Enabled upstreams that allow the request, in order of trial. Without a model, the path counts. */
   allowed(request: { readonly model: string | null; readonly path: string }): readonly Upstream[] {
     const subject = request.model ?? request.path;
     let allowed = this.#allowed.get(subject);

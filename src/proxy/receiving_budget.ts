@@ -1,24 +1,24 @@
 /**
- * One bound on the memory of all request bodies that are being received, or kept to be sent again.
+ * One memory limit for all request bodies that are being received, or kept to be sent again.
  *
- * Each body is bounded by itself (`--max-body`); many at once are bounded here, and a client's further bodies may not
- * make it hold more than half. Bodies that came with their head are not counted: they are small, and gone soon.
+ * Each body has a limit of its own (`--max-body`); this one bounds many at once. Beyond its first body, a client may not
+ * use more than half of it. Bodies that arrive with their head are not counted: they are small and short-lived.
  */
 import { RouterError } from "../core/errors.ts";
 
-/** Up to this, a body is never refused: what one read brings is in memory anyway. */
+/** Never refused: what one read returns is in memory anyway. */
 const FREE_BYTES = 64 * 1024;
 
 export interface ReceivingAccount {
   /** @throws RouterError 413 when the body can never fit, 429 when it does not fit now */
   take(bytes: number): void;
-  /** Gives back all that was taken. Idempotent. */
+  /** Returns everything that was taken. Idempotent. */
   release(): void;
 }
 
 interface Client {
   bytes: number;
-  /** Its bodies that are counted, the oldest first. */
+  /** Its counted bodies, oldest first. */
   readonly bodies: Set<ReceivingAccount>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Reads a client's request body once, whole, into bytes that can be sent again.
+ * Reads a client's whole request body once, into bytes that can be sent again.
  */
 import { concat } from "../core/bytes.ts";
 import { RouterError } from "../core/errors.ts";
@@ -9,16 +9,16 @@ import type { Clock } from "../core/clock.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 import type { ReceivingAccount } from "./receiving_budget.ts";
-import { type TimedRead, TimedReader } from "./assess/timed_reader.ts";
+import { type TimedRead, TimedReader } from "../wire/timed_reader.ts";
 
 export type BodyRead =
   | {
     readonly type: "body";
     readonly bytes: Uint8Array<ArrayBuffer> | null;
-    /** Found while it came; null when it came at once. */
+    /** Found while the body was arriving; null when it arrived at once. */
     readonly members: JsonMembers | null;
   }
-  /** The client left while it was sending; what had arrived. */
+  /** The client left during the upload; `bytes` is what had arrived. */
   | { readonly type: "cut"; readonly bytes: Uint8Array<ArrayBuffer> };
 
 export interface BodyLimits {
@@ -27,15 +27,15 @@ export interface BodyLimits {
   readonly clientTimeoutMs: number;
 }
 
-/** What a body needs that comes in several pieces. */
+/** What a body in several pieces needs. */
 export interface Receiving {
   readonly account: ReceivingAccount;
   readonly pieces: JsonPieces;
 }
 
 /**
- * The body at once when all of it has come with the head, as nearly always; else a promise of it.
- * @param receive called when it has not; its account is given back by the caller, unless this throws
+ * The body itself when all of it arrived with the head, as it nearly always does; else a promise of it.
+ * @param receive called when it did not; the caller releases its account, unless this throws
  * @throws RouterError 413 when the body is too large, 429 when there is no memory for it, 408 when it stops coming, 400
  * when it is framed wrongly.
  */
@@ -55,14 +55,14 @@ export function readBody(
 
 const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
 
-/** How long one body may be received, scanned and put together until others have a turn. */
+/** How long one body may be received, scanned and joined before other requests get a turn. */
 const MAX_TURN_MS = 4;
 /**
- * The rest between two turns. Not 0: the runtime (tokio) looks for what other connections have sent when it has nothing
- * else to do, or after 61 turns, which would be a quarter of a second.
+ * The pause between two turns. Not 0: the runtime (tokio) polls other connections only when it is idle, or after 61
+ * turns, which would be a quarter of a second.
  */
 const REST_MS = 1;
-/** More than that is not put together in one turn. */
+/** Larger bodies are joined in several turns. */
 const MAX_JOINED_BYTES = 1024 * 1024;
 
 class BodyReading {
@@ -82,7 +82,7 @@ class BodyReading {
     this.#turnSinceMs = clock.monotonic();
   }
 
-  /** Takes what has come; null when that is not all. */
+  /** Takes what has arrived; null when more must follow. */
   take(): BodyRead | null {
     for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
       const body = this.#add(next);
@@ -113,7 +113,7 @@ class BodyReading {
     this.#receiving?.pieces.push(chunk);
   }
 
-  /** The whole body, put together in as many turns as that takes. */
+  /** The whole body, joined in as many turns as needed. */
   async #joined(): Promise<BodyRead> {
     if (this.#bytes <= MAX_JOINED_BYTES) return this.#whole();
     const whole = new Uint8Array(this.#bytes);
@@ -138,13 +138,13 @@ class BodyReading {
     return this.#clock.monotonic() - this.#turnSinceMs >= MAX_TURN_MS;
   }
 
-  /** Lets the others go on: a read that need not wait would come before all of them. */
+  /** Lets other requests run: reads that need no waiting would all come before them. */
   async #nextTurn(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
     this.#turnSinceMs = this.#clock.monotonic();
   }
 
-  /** The body, if this is its end. */
+  /** The body, if this read ends it. */
   #add(read: TimedRead): BodyRead | null {
     const { maxBodyBytes, clientTimeoutMs } = this.#limits;
     switch (read.type) {

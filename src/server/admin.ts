@@ -16,8 +16,8 @@ import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
-import type { InFlightRows } from "../proxy/ledger/in_flight.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { InFlight } from "../proxy/ledger/in_flight.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { adminTokenOf } from "../store/config/initial_tokens.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
@@ -39,7 +39,7 @@ export interface AdminDeps {
   readonly registry: Registry;
   readonly health: UpstreamHealth;
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
-  readonly inFlight: InFlightRows;
+  readonly inFlight: InFlight;
   readonly client: UpstreamClient;
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;

@@ -4,7 +4,8 @@
 import type { Settings } from "../config/settings.ts";
 import { StartError } from "../control/errors.ts";
 import { messageOf } from "../core/errors.ts";
-import { type AppDeps, createHandler, refusal } from "../http/app.ts";
+import { type AppDeps, createHandler } from "../http/app.ts";
+import { refusal } from "../http/error_answer.ts";
 import { getLog } from "../observe/log.ts";
 import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";

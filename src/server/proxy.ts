@@ -3,44 +3,46 @@
  */
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
-import type { RequestRecord } from "../core/types.ts";
+import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { Proxy } from "../proxy/handler.ts";
-import type { InFlightRows } from "../proxy/ledger/in_flight.ts";
+import type { InFlight } from "../proxy/ledger/in_flight.ts";
+import type { ProgressRows } from "../proxy/ledger/progress_rows.ts";
+import { alertSettled, countSettled, type SettledListener } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import type { RecordQueue } from "../store/write/record_queue.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { Observers } from "./observers.ts";
 
-/** Told of each request that ended. */
-export type SettledListener = (record: RequestRecord, upstreamName: string | null) => void;
-
 export interface ProxyParts {
   readonly observers: Observers;
   readonly queue: RecordQueue;
   readonly health: UpstreamHealth;
-  readonly inFlight: InFlightRows;
+  readonly inFlight: InFlight;
+  readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
-  /** May still grow. */
+  /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers, queue, health, inFlight, client, settledListeners } = parts;
+  const { observers: { metrics, notifier }, queue, settledListeners, ...rest } = parts;
   return new Proxy({
-    client,
+    ...rest,
     clock: systemClock,
-    health,
-    observer: observers.metrics,
-    notifier: observers.notifier,
+    observer: metrics,
     sink: queue,
-    inFlight,
-    logRequest: (record, upstreamName) => {
-      for (const listener of settledListeners) listener(record, upstreamName);
-    },
+    onSettled: [
+      countSettled(metrics),
+      (...settled) => {
+        for (const listener of settledListeners) listener(...settled);
+      },
+      alertSettled(notifier),
+    ],
+    errorForms,
     createCapture: ({ headers, ...options }) =>
       createCapture({
         ...options,

@@ -10,7 +10,9 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
-import { InFlightRows } from "../proxy/ledger/in_flight.ts";
+import { InFlight } from "../proxy/ledger/in_flight.ts";
+import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
+import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
@@ -20,7 +22,7 @@ import { makeHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
 import { makeObservers, type Observers } from "./observers.ts";
-import { makeProxy, type SettledListener } from "./proxy.ts";
+import { makeProxy } from "./proxy.ts";
 import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
 import { upstreamClient } from "./upstream_client.ts";
@@ -76,17 +78,17 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance });
   const { queue, upstreamStates } = recording;
   const health = makeHealth({ observers, upstreamStates, registry });
-  const inFlight = new InFlightRows(queue, systemClock);
+  const inFlight = new InFlight();
+  const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const proxy = makeProxy(settings, { observers, queue, health, inFlight, client, settledListeners });
+  const shared = { health, inFlight, client };
+  const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...configuration,
+    ...shared,
     settings,
-    health,
     proxy,
-    inFlight,
-    client,
     secrets,
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
@@ -114,7 +116,7 @@ export async function withServer(
     admin?.close();
     await proxy.stop();
     listening?.stop();
-    inFlight.stop();
+    progressRows.stop();
     registry.stop();
     await queue.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);

@@ -2,8 +2,8 @@
  * Makes the client that talks to the upstreams: over sockets, or over `fetch` where the way out is a proxy.
  */
 import { PROXY_VARIABLES } from "../config/environment.ts";
-import { FetchClient } from "../proxy/fetch_client.ts";
-import type { UpstreamClient } from "../proxy/attempt/transport.ts";
+import { FetchClient } from "../wire/fetch_client.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { systemClock } from "./clock.ts";

@@ -5,14 +5,12 @@
  * redirect, decodes nothing, adds no header but those of the framing.
  */
 import type { Cancellation } from "../core/cancellation.ts";
-import type { HeaderView } from "../core/header_fields.ts";
 import type { TimerId } from "../core/clock.ts";
-import type { LendingSource } from "./byte_source.ts";
 import type { ByteConnection } from "./connection.ts";
-import { isPersistent, ReplyError, replyFraming } from "./framing.ts";
-import { fieldLine, isTarget, parseReplyHead, type ReplyHead } from "./head.ts";
+import { fieldLine, isTarget } from "./head.ts";
+import { OutboundExchange, type OutgoingMessage, throwIfCancelled } from "./outbound_exchange.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
-import { MessageBody, readHead, takeHead } from "./reading.ts";
+import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** Where a connection goes. */
 export interface Origin {
@@ -25,31 +23,7 @@ export interface Origin {
 /** Opens connections; rejects when it cannot. */
 export type Connect = (origin: Origin, cancellation: Cancellation) => Promise<ByteConnection>;
 
-export interface ClientRequest {
-  /** Absolute, `http:` or `https:`. */
-  readonly url: string;
-  readonly method: string;
-  /** End-to-end headers, names in lower case; `host` and `content-length` are set here. */
-  readonly headers: HeaderView;
-  readonly body: Uint8Array<ArrayBuffer> | null;
-  /** Ends the exchange, whatever it is at; the upstream sees its connection close. */
-  readonly cancellation: Cancellation;
-}
-
-export interface ClientReply {
-  readonly status: number;
-  /** As they came; what they say of the length counts for nothing: see {@link contentLength}. */
-  readonly headers: HeaderView;
-  /**
-   * Length of the body in bytes as its framing says; of an answer to HEAD, or a 304, the length that it would have.
-   * Null when that is not known beforehand.
-   */
-  readonly contentLength: number | null;
-  /** Cancelling it ends the exchange: the upstream sees its connection close. */
-  readonly body: LendingSource;
-}
-
-export interface ClientOptions extends PoolOptions {
+export interface HttpClientOptions extends PoolOptions {
   readonly connect: Connect;
   /** How long an idle connection is kept. */
   readonly idleTimeoutMs: number;
@@ -58,19 +32,15 @@ export interface ClientOptions extends PoolOptions {
 const SWEEP_MS = 5_000;
 /** URLs that are remembered taken apart; longer ones hold a query of their own each. */
 const MAX_REMEMBERED_LENGTH = 512;
-/** Before a reply's own head; Go's client takes as many. */
-const MAX_INTERIM_REPLIES = 5;
-/** Enough of a credential to hold the name of its scheme. */
-const SCHEME_LENGTH = 16;
 
-export class HttpClient {
-  readonly #options: ClientOptions;
+export class HttpClient implements UpstreamClient {
+  readonly #options: HttpClientOptions;
   readonly #pools = new Map<string, Pool>();
   readonly #targets = new Map<string, Target>();
   #sweep: TimerId | null = null;
   #isClosed = false;
 
-  constructor(options: ClientOptions) {
+  constructor(options: HttpClientOptions) {
     this.#options = options;
   }
 
@@ -80,7 +50,7 @@ export class HttpClient {
    * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed; ReplyError
    * when the head is well-formed, and where the reply ends is not clear
    */
-  async send(request: ClientRequest): Promise<ClientReply> {
+  async send(request: UpstreamRequest): Promise<UpstreamReply> {
     throwIfCancelled(request.cancellation);
     const target = this.#target(request.url);
     const pool = this.#pool(target);
@@ -168,197 +138,10 @@ function targetOf(url: string): Target {
   };
 }
 
-/** A request as it goes out; made once, sent perhaps twice. */
-interface OutgoingMessage {
-  readonly head: string;
-  readonly body: Uint8Array | undefined;
-}
-
-function outgoing({ method, headers, body }: ClientRequest, { host, path }: Target): OutgoingMessage {
+function outgoing({ method, headers, body }: UpstreamRequest, { host, path }: Target): OutgoingMessage {
   let head = `${method} ${path} HTTP/1.1\r\n${fieldLine("host", host)}`;
   for (const [name, value] of headers) head += fieldLine(name, value);
   const needsLength = body !== null || method === "POST" || method === "PUT" || method === "PATCH";
   if (needsLength) head += fieldLine("content-length", String(body?.length ?? 0));
   return { head: `${head}\r\n`, body: body ?? undefined };
-}
-
-/** One request on one connection. */
-class OutboundExchange implements LendingSource {
-  readonly #connection: PooledConnection;
-  readonly #method: string;
-  readonly #cancellation: Cancellation;
-  readonly #pool: Pool;
-  readonly #abort = () => this.cancel();
-  readonly #onUploaded = (): void => {
-    this.#isUploading = false;
-  };
-  readonly #onFilled = (hasMore: boolean): void => {
-    if (hasMore || this.#isOver || this.#body === null) return;
-    try {
-      this.#body.endOfInput();
-      this.#finish();
-    } catch (error) {
-      this.#onBroken(error);
-    }
-  };
-  readonly #onBroken = (error: unknown): never => {
-    this.#error ??= error;
-    this.#end(false);
-    throw this.#error;
-  };
-  /** The request carries a credential of the whole connection. */
-  readonly #isAuthenticating: boolean;
-  #body: MessageBody | null = null;
-  #isReusable = false;
-  #isUploading = true;
-  #isOver = false;
-  /** The last bytes of the body are lent: where they lie, the next reply would go. */
-  #isEndLent = false;
-  #error: unknown = null;
-
-  constructor(connection: PooledConnection, request: ClientRequest, pool: Pool) {
-    this.#connection = connection;
-    // Not the request: its body need not stay while the reply is read.
-    this.#method = request.method;
-    this.#cancellation = request.cancellation;
-    this.#isAuthenticating = OF_CONNECTION.test(
-      request.headers.get("authorization")?.slice(0, SCHEME_LENGTH) ?? "",
-    );
-    this.#pool = pool;
-    pool.begun();
-    request.cancellation.onCancel(this.#abort);
-  }
-
-  /** Null when a connection ended before a byte of the reply. */
-  async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<ClientReply | null> {
-    try {
-      // What goes wrong shows in the reply, or in its absence: the server may answer before it has everything.
-      const upload = this.#connection.output.write(message.head, message.body).then(
-        this.#onUploaded,
-        () => {},
-      );
-      const { input } = this.#connection;
-      let head: ReplyHead | null = null;
-      for (let interim = 0; head === null && (input.availableBytes > 0 || await input.fill()); interim++) {
-        const text = takeHead(input) ?? await readHead(input);
-        if (text === null) break;
-        head = finalHead(text);
-        if (head === null && interim === MAX_INTERIM_REPLIES) {
-          throw new ReplyError(`more than ${MAX_INTERIM_REPLIES} interim replies`);
-        }
-      }
-      if (head === null) {
-        if (!isReused) await upload;
-        this.#end(false);
-        throwIfCancelled(this.#cancellation);
-        return null;
-      }
-      const { framing, contentLength, isSure } = replyFraming(head, this.#method);
-      this.#body = new MessageBody(input, framing);
-      this.#isReusable = isSure && isPersistent(head) && !this.#isAuthenticating && !isChallenge(head);
-      if (this.#body.isDone) this.#finish();
-      return { status: head.status, headers: head.headers, contentLength, body: this };
-    } catch (error) {
-      this.#end(false);
-      throwIfCancelled(this.#cancellation);
-      if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
-      throw error;
-    }
-  }
-
-  get isDone(): boolean {
-    return (this.#isOver || this.#isEndLent) && this.#error === null;
-  }
-
-  take(): Uint8Array<ArrayBuffer> | null {
-    return this.#take(false);
-  }
-
-  lend(): Uint8Array<ArrayBuffer> | null {
-    return this.#take(true);
-  }
-
-  release(): void {
-    if (!this.#isEndLent) return;
-    this.#isEndLent = false;
-    this.#finish();
-  }
-
-  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
-    for (;;) {
-      const bytes = this.take();
-      if (bytes !== null) return bytes;
-      if (this.isDone) return null;
-      await this.ready();
-    }
-  }
-
-  ready(): Promise<void> {
-    this.release();
-    if (this.#error !== null) return Promise.reject(this.#error);
-    if (this.#isOver || this.#body === null) return Promise.resolve();
-    return this.#connection.input.fill().then(this.#onFilled, this.#onBroken);
-  }
-
-  #take(isLent: boolean): Uint8Array<ArrayBuffer> | null {
-    this.release();
-    if (this.#isOver || this.#body === null) return null;
-    try {
-      const bytes = this.#body.take(isLent);
-      if (this.#body.isDone) {
-        if (isLent && bytes !== null) this.#isEndLent = true;
-        else this.#finish();
-      }
-      return bytes;
-    } catch (error) {
-      this.#error = error;
-      this.#end(false);
-      return null;
-    }
-  }
-
-  cancel(): void {
-    this.#end(false);
-  }
-
-  #finish(): void {
-    this.#end(this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0);
-  }
-
-  #end(isReusable: boolean): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#cancellation.offCancel(this.#abort);
-    this.#pool.ended();
-    if (isReusable) this.#pool.give(this.#connection);
-    else this.#connection.close();
-  }
-}
-
-/** Null for an interim one (1xx), which another follows. */
-function finalHead(text: string): ReplyHead | null {
-  const head = parseReplyHead(text);
-  return head.status >= 200 || head.status < 100 || head.status === 101 ? head : null;
-}
-
-function throwIfCancelled({ isCancelled }: Cancellation): void {
-  if (isCancelled) throw new Error("the exchange was given up");
-}
-
-/**
- * Schemes that authenticate a connection instead of a request: what follows on it is taken for the same person's.
- * @see https://www.rfc-editor.org/rfc/rfc4559#section-6
- */
-const OF_CONNECTION = /\b(?:negotiate|ntlm)\b/i;
-
-function isChallenge({ status, headers }: ReplyHead): boolean {
-  if (status !== 401 && status !== 407) return false;
-  return CHALLENGES.some((name) => OF_CONNECTION.test(headers.get(name) ?? ""));
-}
-const CHALLENGES = ["www-authenticate", "proxy-authenticate"] as const;
-
-/** Whether the connection itself failed, as it does when the server had closed it. */
-function isConnectionError(error: unknown): boolean {
-  return error instanceof Error &&
-    ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof"].includes(error.name);
 }

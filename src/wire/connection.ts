@@ -71,7 +71,8 @@ class CopySlab {
   }
 }
 
-const copies = new CopySlab();
+/** Copies what a connection lent. */
+export const copies = new CopySlab();
 
 /** The reading side. */
 export class ConnectionInput {
@@ -117,12 +118,7 @@ export class ConnectionInput {
     return this.#completedReads;
   }
 
-  /** The next `bytes` of what is available, consumed; a copy. */
-  take(bytes: number): Uint8Array<ArrayBuffer> {
-    return copies.of(this.lend(bytes));
-  }
-
-  /** The same, without a copy: valid until the next {@link fill}. */
+  /** The next `bytes` of what is available, consumed; not a copy, and valid until the next {@link fill}. */
   lend(bytes: number): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(this.#start, this.#start += bytes);
   }

@@ -6,7 +6,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
-import type { ConnectionInput } from "./connection.ts";
+import { type ConnectionInput, copies } from "./connection.ts";
 import type { Framing } from "./framing.ts";
 import { isFieldLine, isForbidden, MAX_HEAD_BYTES, MessageError } from "./head.ts";
 import { readLatin1 } from "./latin1.ts";
@@ -144,16 +144,26 @@ export class MessageBody {
 
   /**
    * Bytes that have come already, a copy; null when there are none of the body.
-   * @param isLent no copy where that is possible: valid until the connection is read again
    * @throws MessageError
    */
-  take(isLent = false): Uint8Array<ArrayBuffer> | null {
-    if (this.#framing.type === "chunked") return this.#takeChunks(isLent);
+  take(): Uint8Array<ArrayBuffer> | null {
+    const lent = this.lend();
+    return lent === null ? null : this.copyOf(lent);
+  }
+
+  /** A copy of what {@link lend} gave. */
+  copyOf(lent: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    return this.#framing.type === "chunked" ? lent.slice() : copies.of(lent);
+  }
+
+  /** As {@link take}, but not a copy: valid until the connection is read again. */
+  lend(): Uint8Array<ArrayBuffer> | null {
+    if (this.#framing.type === "chunked") return this.#lendChunks();
     const { availableBytes } = this.#input;
     const isBounded = this.#framing.type === "length";
     const count = isBounded ? Math.min(availableBytes, this.#left) : availableBytes;
     if (count === 0) return null;
-    const bytes = isLent ? this.#input.lend(count) : this.#input.take(count);
+    const bytes = this.#input.lend(count);
     if (isBounded) {
       this.#left -= count;
       if (this.#left === 0) this.#state = "done";
@@ -161,7 +171,7 @@ export class MessageBody {
     return bytes;
   }
 
-  #takeChunks(isLent: boolean): Uint8Array<ArrayBuffer> | null {
+  #lendChunks(): Uint8Array<ArrayBuffer> | null {
     if (this.#error !== null) throw this.#error;
     if (this.#input.availableBytes === 0) return null;
     const source = this.#input.available;
@@ -200,8 +210,7 @@ export class MessageBody {
       }
     }
     this.#input.consume(at);
-    if (end === 0) return null;
-    return isLent ? source.subarray(start, end) : source.slice(start, end);
+    return end === 0 ? null : source.subarray(start, end);
   }
 
   #readLine(source: Uint8Array, start: number, end: number): void {

@@ -10,7 +10,8 @@ import { LinkedList } from "../core/linked_list.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
-import { HttpExchange, type InboundExchange } from "./exchange.ts";
+import type { InboundExchange } from "./exchange.ts";
+import { HttpInboundExchange } from "./inbound_exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead, takeHead } from "./reading.ts";
 
@@ -201,7 +202,7 @@ class ServerConnection {
   #seenWrites = 0;
   #takingSinceMs: number;
   /** The request that is being answered. */
-  #exchange: HttpExchange | null = null;
+  #exchange: HttpInboundExchange | null = null;
   /** Reads that had brought something when it was last looked at, and since when none has. */
   #seenReads = 0;
   #bringingSinceMs: number;
@@ -278,13 +279,13 @@ class ServerConnection {
   }
 
   /** The next request; null when there is none: the connection ended, or sent what is no request. */
-  async #next(): Promise<HttpExchange | null> {
+  async #next(): Promise<HttpInboundExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
       this.#enter("head");
       const text = takeHead(this.#input) ?? await readHead(this.#input);
       if (text === null) return null;
-      return new HttpExchange(parseRequestHead(text), {
+      return new HttpInboundExchange(parseRequestHead(text), {
         output: this.#output,
         input: this.#input,
         remoteAddress: this.#remoteAddress,
@@ -303,7 +304,12 @@ class ServerConnection {
     const refused = new RouterError(status, "invalid_request", `The request is refused: ${message}`);
     const { headers, body } = this.#options.refusal(refused);
     const closing = new HeaderFields([["connection", "close"]]);
-    const exchange = new HttpExchange({ method: "GET", target: "/", isHttp10: false, headers: closing }, {
+    const exchange = new HttpInboundExchange({
+      method: "GET",
+      target: "/",
+      isHttp10: false,
+      headers: closing,
+    }, {
       output: this.#output,
       input: this.#input,
       remoteAddress: this.#remoteAddress,

@@ -8,13 +8,15 @@ import { createCapture } from "../../src/capture/create.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { RequestRecord, Upstream } from "../../src/core/types.ts";
+import { errorForms } from "../../src/http/error_answer.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
-import { FetchClient } from "../../src/proxy/fetch_client.ts";
+import { FetchClient } from "../../src/wire/fetch_client.ts";
 import { UpstreamHealth } from "../../src/proxy/attempt/upstream_health.ts";
 import { HeldBudget } from "../../src/proxy/assess/held_budget.ts";
 import { ReceivingBudget } from "../../src/proxy/receiving_budget.ts";
-import { InFlightRows } from "../../src/proxy/ledger/in_flight.ts";
+import { InFlight } from "../../src/proxy/ledger/in_flight.ts";
+import { ProgressRows } from "../../src/proxy/ledger/progress_rows.ts";
 import { HttpServer } from "../../src/wire/server.ts";
 import { FaultTable } from "../support/fault_table.ts";
 import { eventually, Router, type RouterOptions, runProgram, TEST_TOKEN } from "../support/router.ts";
@@ -369,7 +371,7 @@ async function exchange(
     authStyle: null,
     weight: 1,
   };
-  const inFlight = new InFlightRows(sink, clock);
+  const progressRows = new ProgressRows(sink, clock);
   const upstreams = new FetchClient(fetch);
   const proxy = new Proxy({
     client: {
@@ -381,10 +383,11 @@ async function exchange(
     clock,
     health: new UpstreamHealth(clock, () => {}),
     observer: new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 }),
-    notifier: { raise: () => {}, served: () => {}, close: () => Promise.resolve() },
     sink,
-    inFlight,
-    logRequest: () => {},
+    inFlight: new InFlight(),
+    progressRows,
+    onSettled: [],
+    errorForms,
     createCapture: ({ headers, ...options }) =>
       createCapture({ ...options, contentType: headers.get("content-type") }),
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
@@ -431,7 +434,7 @@ async function exchange(
   await response.text();
   front.stop();
   await front.finished;
-  inFlight.stop();
+  progressRows.stop();
   const [record] = records;
   assert.ok(record !== undefined);
   return { status: response.status, record };

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { FaultTable } from "../support/fault_table.ts";
+import { RawClient } from "../support/raw_client.ts";
 import { eventually, Router } from "../support/router.ts";
 import {
   chatCompletion,
@@ -19,6 +20,32 @@ import {
   stream,
   STREAM_HEAD,
 } from "../support/upstream.ts";
+
+const UPLOAD_START = '{"model":"m"';
+
+/** A chunked request whose body has begun to come, and is being waited for. */
+async function beginUpload(router: Router): Promise<RawClient> {
+  const client = await RawClient.connect(router.port);
+  const head = [
+    "POST /v1/chat/completions HTTP/1.1",
+    "host: x",
+    `authorization: Bearer ${router.token}`,
+    "content-type: application/json",
+    "transfer-encoding: chunked",
+    "expect: 100-continue",
+  ];
+  await client.send(`${head.join("\r\n")}\r\n\r\n`);
+  await client.readUntil("100 Continue\r\n\r\n");
+  await client.send(`${UPLOAD_START.length.toString(16)}\r\n${UPLOAD_START}\r\n`);
+  return client;
+}
+
+/** Sends the rest of the framed body; gives the status of the answer. */
+async function finishUpload(client: RawClient, rest: string): Promise<number> {
+  await client.send(rest);
+  const text = await client.readUntil("x-content-type-options");
+  return Number(/HTTP\/1\.1 ([2-5]\d\d) /.exec(text)?.[1]);
+}
 
 /** The name of the upstream that answers. */
 async function answering(router: Router): Promise<string> {
@@ -214,6 +241,30 @@ Deno.test("limits, labels and channels", async (t) => {
     const after = await router.chat();
     await after.text();
     return `${refused.status} retry-after ${refused.headers.get("retry-after")}, then ${after.status}`;
+  });
+
+  await table.case("--max-concurrent 2, uploads", "429, then 200, 200, 400, 200", async () => {
+    upstream.script = chatReply("ok");
+    await using router = await Router.start({ upstreams, args: ["--max-concurrent", "2"] });
+    const uploads = [await beginUpload(router), await beginUpload(router)];
+    const refused = await router.chat();
+    assert.equal((await refused.json()).error.code, "too_many_requests");
+    const statuses: number[] = [];
+    for (const upload of uploads) {
+      using client = upload;
+      statuses.push(await finishUpload(client, "1\r\n}\r\n0\r\n\r\n"));
+    }
+    // One whose client leaves, and one that is refused: both while their bodies are still coming.
+    for (const upload of [await beginUpload(router), await beginUpload(router)]) {
+      using client = upload;
+      if (statuses.length === uploads.length) statuses.push(await finishUpload(client, "no size\r\n"));
+    }
+    const after = await eventually(async () => {
+      const response = await router.chat();
+      await response.text();
+      return response.status === 200 ? response : null;
+    }, "room for a request");
+    return `${refused.status}, then ${statuses.join(", ")}, ${after.status}`;
   });
 
   await table.case("--max-held 0", "40 of 40 replies right", async () => {

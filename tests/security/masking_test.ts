@@ -5,7 +5,7 @@ import { formatJson } from "../../src/cli/output.ts";
 import { redactKept, redactSecrets } from "../../src/core/secrets.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import { maskFor } from "../../src/proxy/relay/masking.ts";
-import { upstreamHeaders } from "../../src/proxy/headers.ts";
+import { upstreamHeaders } from "../../src/proxy/attempt/upstream_request.ts";
 
 const KEY = "sk-secret-0123456789";
 const MASKED = "sk-*****************";

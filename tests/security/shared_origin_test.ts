@@ -1,6 +1,7 @@
 /** `/v1` and `/admin` are one origin to a browser: an upstream's reply must not affect `/admin`. */
 import assert from "node:assert/strict";
-import { APART, SITE_WIDE } from "../../src/proxy/answer_headers.ts";
+import { APART } from "../../src/core/fixed_headers.ts";
+import { SITE_WIDE } from "../../src/proxy/relay/site_wide_headers.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { Router, TEST_TOKEN } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, reply, stream } from "../support/upstream.ts";

@@ -37,8 +37,10 @@ import { AlertNotifier } from "../../src/notify/alerts.ts";
 import { configureLogging, getLog, logRequest } from "../../src/observe/log.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { redactor } from "../../src/observe/redact.ts";
-import { isEventStreamType } from "../../src/proxy/assess/gate.ts";
-import { bearerToken, clientHeaders, upstreamHeaders, upstreamUrl } from "../../src/proxy/headers.ts";
+import { beginsLikeEvents, isEventStream } from "../../src/core/body_form.ts";
+import { bearerToken } from "../../src/core/credentials.ts";
+import { clientHeaders } from "../../src/proxy/relay/reply_headers.ts";
+import { upstreamHeaders, upstreamUrl } from "../../src/proxy/attempt/upstream_request.ts";
 import { SecretMask } from "../../src/proxy/relay/masking.ts";
 import { hitPassage } from "../../src/store/search/hit.ts";
 import { parseSearch, termPattern } from "../../src/store/search/query.ts";
@@ -91,7 +93,8 @@ const NAMES: readonly Case[] = [
   ["the model in a path", (text) => classify(`/v1/models/${text}`, { contentType: null, bytes: null })],
   ["a Content-Type: boundary", (text) => multipartBoundary(`multipart/form-data${text}; boundary=${text}`)],
   ["a Content-Type: of a form or JSON", (text) => refuseContentType(`multipart/form-data; ${text}`)],
-  ["a Content-Type: of a stream", (text) => isEventStreamType(`${text}text/event-stream`)],
+  ["the beginning of a stream", (text) => beginsLikeEvents(encoder.encode(text))],
+  ["a Content-Type: of a stream", (text) => isEventStream(`${text}text/event-stream`)],
   ["an Accept-Language", (text) => chooseLanguage(`en${text}x`)],
   ["a Cookie", (text) => parseCookies(`a=${text}`, "oar_admin")],
   ["an X-Forwarded-For", (text) => proxies.clientIp("127.0.0.1", `${text}, 127.0.0.1`)],

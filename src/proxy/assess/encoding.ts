@@ -1,14 +1,14 @@
 /**
- * Whether a body is what its `content-encoding` says: a corrupt one is of no use to any client.
+ * Checks that a body decodes as its `content-encoding` says: no client can use a corrupt one.
  *
- * Looks only; bytes are relayed as they came.
+ * Changes nothing: bytes are relayed as they came.
  */
 import zlib from "node:zlib";
 
-/** What is looked at of a decoded body; more than that is held to be right. */
+/** Bytes that are decoded at most; the rest is assumed to be valid. */
 const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 
-/** False when the whole body certainly does not decode. Encodings that are not known here pass. */
+/** False only when the body certainly does not decode; unknown encodings pass. */
 export function isDecodable(body: Uint8Array, contentEncoding: string | null): boolean {
   const options = { maxOutputLength: MAX_DECODED_BYTES };
   try {

@@ -1,164 +1,22 @@
 /**
- * Proves a reply before the choice of upstream becomes final: small JSON is read whole (whole_reply.ts), a stream is
- * held until it shows content (the commit gate), everything else passes as it comes.
+ * The commit gate: holds a stream until it shows content, so that a failure before that can still move on to the next
+ * upstream.
  *
- * Decides nothing about other upstreams: it says what the reply turned out to be. DESIGN section 5.
+ * The capture defines what content is. See docs/architecture.md, "The gate".
  */
-import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { Clock } from "../../core/clock.ts";
-import type { AttemptOutcome, CapturedReply, Inbound } from "../../core/types.ts";
-import type { HeldAccount, HeldBudget } from "./held_budget.ts";
-import type { SecretMask } from "../relay/masking.ts";
-import { TimedReader } from "./timed_reader.ts";
-import type { ReplyBody, UpstreamReply } from "../attempt/transport.ts";
-import { WholeReply } from "./whole_reply.ts";
+import type { TimedReader } from "../../wire/timed_reader.ts";
+import type { Assessing, OpenReply, ReplyProblem } from "./assessment.ts";
 
 /** A stream that has shown no content after this many bytes is relayed as it is. */
 export const HELD_LIMIT_BYTES = 64 * 1024;
 
-export interface GateTimes {
-  readonly gateMs: number;
-  readonly firstTokenTimeoutMs: number;
-  readonly idleTimeoutMs: number;
-}
-
-export interface ProofContext {
-  readonly inbound: Pick<Inbound, "method" | "kind" | "isStream">;
-  readonly clock: Clock;
-  readonly times: GateTimes;
-  /** Set for a reply whose body may echo the upstream's key. */
-  readonly mask: SecretMask | null;
-  readonly capture: (isEventStream: boolean) => Capture;
-  readonly budget: HeldBudget;
-  /** Sends neutral bytes of a stream whose choice is still open; the head goes out with the first of them. */
-  readonly sendEarly: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>;
-}
-
-/** What proving needs besides the reply. */
-export interface Proving extends ProofContext {
-  readonly account: HeldAccount;
-}
-
-export type ReplyProblem = Extract<AttemptOutcome, { type: "bad_reply" | "bad_stream" | "timeout" }>;
-
-/** What a reply turned out to be. */
-export type Proof =
-  | {
-    readonly type: "whole";
-    readonly bytes: Uint8Array<ArrayBuffer>;
-    readonly captured: CapturedReply;
-    readonly problem: ReplyProblem | null;
-  }
-  | {
-    readonly type: "open";
-    /** Read, not yet sent; already shown to the capture (and masked) when `isHeldCaptured`. The last may be lent. */
-    readonly held: readonly Uint8Array<ArrayBuffer>[];
-    readonly isHeldCaptured: boolean;
-    readonly body: ReplyBody;
-    readonly capture: Capture;
-    readonly isEventStream: boolean;
-    readonly problem: ReplyProblem | null;
-  };
-
-/**
- * The proof at once when the whole reply has come with its head, as small ones do; else a promise of it, which resolves
- * when the reply has proved itself, or failed to. Cancels nothing: the caller does.
- */
-export function prove(reply: UpstreamReply, context: ProofContext): Proof | Promise<Proof> {
-  const account = context.budget.open();
-  let proof: Proof | Promise<Proof> | null = null;
-  try {
-    proof = proveWith(reply, { ...context, account });
-    return proof instanceof Promise ? proof.finally(() => account.release()) : proof;
-  } finally {
-    if (!(proof instanceof Promise)) account.release();
-  }
-}
-
-/** The way of proving that fits the reply. */
-function proveWith(reply: UpstreamReply, context: Proving): Proof | Promise<Proof> {
-  if (hasNoBody(reply.status, context.inbound.method)) {
-    reply.body.cancel();
-    const captured = context.capture(false).finish(true);
-    return { type: "whole", bytes: new Uint8Array(), captured, problem: null };
-  }
-  const reader = new TimedReader(reply.body, context.clock);
-  const contentType = reply.headers.get("content-type");
-  if (reply.status >= 400) return new WholeReply(reply, reader, context).prove();
-  if (isEventStreamType(contentType)) return new StreamGate(reader, context).run([]);
-  if (context.inbound.isStream) return proveUnlabelled(reply, reader, context);
-  return isJsonType(contentType)
-    ? new WholeReply(reply, reader, context).prove()
-    : openAsItComes(reader, context, []);
-}
-
-/** A stream was asked for, and the reply's label says that it is none: its beginning shows whether it is one. */
-async function proveUnlabelled(reply: UpstreamReply, reader: TimedReader, context: Proving): Promise<Proof> {
-  const { isEventStream, chunks } = await sniff(reader, context);
-  if (isEventStream) return await new StreamGate(reader, context).run(chunks);
-  return isJsonType(reply.headers.get("content-type"))
-    ? await new WholeReply(reply, reader, context, chunks).prove()
-    : openAsItComes(reader, context, chunks);
-}
-
-/** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
-export function hasNoBody(status: number, method: string): boolean {
-  return method === "HEAD" || status === 204 || status === 205 || status === 304;
-}
-
-export function isEventStreamType(contentType: string | null): boolean {
-  return contentType !== null && /^\s*text\/event-stream\b/i.test(contentType);
-}
-
-function isJsonType(contentType: string | null): boolean {
-  return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
-}
-
-function openAsItComes(
-  reader: TimedReader,
-  context: Proving,
-  held: Uint8Array<ArrayBuffer>[],
-): Proof {
-  const capture = context.capture(false);
-  for (const chunk of held) capture.push(chunk);
-  return {
-    type: "open",
-    held,
-    isHeldCaptured: true,
-    body: reader.rest(),
-    capture,
-    isEventStream: false,
-    problem: null,
-  };
-}
-
-const STREAM_BEGINNINGS = ["data:", "event:", "id:", ":"];
-const LONGEST_BEGINNING = 6;
-
-/** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
-async function sniff(
-  reader: TimedReader,
-  context: Proving,
-): Promise<{ isEventStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let text = "";
-  while (text.length < LONGEST_BEGINNING) {
-    const read = await reader.read(context.times.firstTokenTimeoutMs);
-    if (read.type !== "chunk") break;
-    chunks.push(read.bytes);
-    text += Buffer.from(read.bytes).toString("latin1", 0, LONGEST_BEGINNING + 3);
-    text = text.replace(/^\u00ef\u00bb\u00bf/, "").replace(/^[\r\n]+/, "");
-  }
-  return { isEventStream: STREAM_BEGINNINGS.some((beginning) => text.startsWith(beginning)), chunks };
-}
-
 /** Holds one stream until it shows content. One object per stream. */
-class StreamGate {
+export class StreamGate {
   readonly #reader: TimedReader;
-  readonly #context: Proving;
+  readonly #context: Assessing;
   readonly #capture: Capture;
   readonly #startedMs: number;
   #held: Uint8Array<ArrayBuffer>[] = [];
@@ -166,24 +24,24 @@ class StreamGate {
   /** Bytes of the stream that have gone out early. */
   #sentBytes = 0;
   #isWaitOver = false;
-  /** The last piece that is held is lent; one that has to stay is copied. */
+  /** The last held chunk is lent, and must be copied before the next read. */
   #isLastLent = false;
 
-  constructor(reader: TimedReader, context: Proving) {
+  constructor(reader: TimedReader, context: Assessing) {
     this.#reader = reader;
     this.#context = context;
     this.#capture = context.capture(true);
     this.#startedMs = context.clock.monotonic();
   }
 
-  async run(first: readonly Uint8Array<ArrayBuffer>[]): Promise<Proof> {
+  async run(first: readonly Uint8Array<ArrayBuffer>[]): Promise<OpenReply> {
     for (const chunk of first) this.#take(chunk);
     for (;;) {
       const verdict = this.#judge();
       if (verdict !== null) return verdict;
       if (this.#isWaitOver) {
         const bytes = this.#takeNeutral();
-        if (bytes.length > 0) await this.#context.sendEarly(bytes);
+        if (bytes.length > 0) await this.#sendEarly(bytes);
       }
       const { gateMs, firstTokenTimeoutMs } = this.#context.times;
       const limitMs = this.#isWaitOver ? firstTokenTimeoutMs : Math.min(gateMs, firstTokenTimeoutMs);
@@ -204,19 +62,23 @@ class StreamGate {
             isFinished: false,
           });
         case "late":
-          // Not by the clock: a timer may fire a fraction of a millisecond early.
+          // Compares limits, not the clock: a timer may fire a fraction of a millisecond early.
           if (limitMs >= firstTokenTimeoutMs) {
             return this.#result({ type: "timeout", phase: "first_token", limitMs: firstTokenTimeoutMs });
           }
           if (!this.#isWaitOver) {
             this.#isWaitOver = true;
-            if (!this.#capture.progress.hasEvents) await this.#context.sendEarly(this.#takeNeutral());
+            if (!this.#capture.progress.hasEvents) await this.#sendEarly(this.#takeNeutral());
           }
           break;
         default:
           read satisfies never;
       }
     }
+  }
+
+  #sendEarly(neutral: Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#context.early.send(this.#context.head, neutral);
   }
 
   #elapsedMs(): number {
@@ -231,15 +93,15 @@ class StreamGate {
     this.#context.account.take(chunk.length);
   }
 
-  /** Before the reader is asked again. */
+  /** Copies a lent chunk; call before the reader is asked again. */
   #own(): void {
     const last = this.#held.at(-1);
     if (this.#isLastLent && last !== undefined) this.#held[this.#held.length - 1] = last.slice();
     this.#isLastLent = false;
   }
 
-  /** The proof, once what has been seen suffices; null while the choice is open. */
-  #judge(): Proof | null {
+  /** The assessment, once there is enough to decide; null before. */
+  #judge(): OpenReply | null {
     const { hasContent, hasEvents, errorMessage, isTerminal } = this.#capture.progress;
     if (hasContent) return this.#result(null);
     if (errorMessage !== null) {
@@ -256,7 +118,7 @@ class StreamGate {
     return null;
   }
 
-  #endedWithoutContent(): Proof {
+  #endedWithoutContent(): OpenReply {
     return this.#result({
       type: "bad_stream",
       message: "the stream ended without content",
@@ -265,7 +127,7 @@ class StreamGate {
     });
   }
 
-  /** Takes the neutral bytes off what is held. */
+  /** Removes the neutral bytes from what is held, and returns them. */
   #takeNeutral(): Uint8Array<ArrayBuffer> {
     const count = this.#capture.progress.neutralBytes - this.#sentBytes;
     if (count <= 0) return new Uint8Array();
@@ -278,20 +140,23 @@ class StreamGate {
     return all.slice(0, count);
   }
 
-  #result(problem: ReplyProblem | null): Proof {
+  #result(problem: ReplyProblem | null): OpenReply {
     const body = this.#reader.rest();
     if (problem !== null) {
-      // The choice may fall on another upstream: this one's connection need not wait for it.
+      // Another upstream may be chosen; this connection can serve other requests meanwhile.
       this.#own();
       body.release();
     }
     return {
+      ...this.#context.head,
       type: "open",
       held: this.#held,
       isHeldCaptured: true,
       body,
       capture: this.#capture,
       isEventStream: true,
+      mask: null,
+      errorEventMask: this.#context.mask,
       problem,
     };
   }

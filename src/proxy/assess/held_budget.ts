@@ -1,8 +1,8 @@
 /**
- * One bound on the memory that all replies together may hold before their choice is final.
+ * One memory limit for all replies that are held back before their choice is final.
  *
- * Each gate is bounded by itself; thousands of them at once are bounded here. Over the bound nothing fails:
- * a reply is then relayed as it comes instead of being proved first.
+ * Each gate has a limit of its own; this one bounds thousands of them together. Beyond it nothing fails: replies are
+ * relayed as they come instead of being assessed first.
  */
 export class HeldBudget {
   readonly #limitBytes: number;
@@ -16,7 +16,7 @@ export class HeldBudget {
     return this.#heldBytes > this.#limitBytes;
   }
 
-  /** An account for one reply; `release` gives back all that it took. */
+  /** Opens an account for one reply; its `release` returns everything it took. */
   open(): HeldAccount {
     let taken = 0;
     return {

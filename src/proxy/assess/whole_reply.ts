@@ -1,75 +1,67 @@
 /**
  * Reads a reply to its end before anything of it is relayed, and says whether it is what it claims to be.
  *
- * What is too large for that, comes too slowly or breaks off is handed on as it is, with what was read of it.
+ * A reply that is too large, too slow or broken off is passed on as an open one, with what was read of it.
  */
 import { asObject, describeError, parseJson } from "../../capture/json.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { CapturedReply, EndpointKind } from "../../core/types.ts";
 import { isDecodable } from "./encoding.ts";
-import type { Proof, Proving, ReplyProblem } from "./gate.ts";
-import type { TimedRead, TimedReader } from "./timed_reader.ts";
-import type { UpstreamReply } from "../attempt/transport.ts";
+import type { Assessing, OpenReply, ReplyAssessment, ReplyProblem, WholeReply } from "./assessment.ts";
+import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 
 /** JSON up to this size is read whole before anything of it is relayed. */
 export const WHOLE_LIMIT_BYTES = 1024 * 1024;
 
-/** Kinds whose success is a JSON document by their own definition. */
+/** Kinds whose successful reply is always a JSON document. */
 const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
   ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
 );
 
-export class WholeReply {
-  readonly #reply: UpstreamReply;
+export class WholeReplyReader {
   readonly #reader: TimedReader;
-  readonly #context: Proving;
+  readonly #context: Assessing;
   readonly #chunks: Uint8Array<ArrayBuffer>[];
   #bytes: number;
 
-  /** @param chunks what was read of it before */
-  constructor(
-    reply: UpstreamReply,
-    reader: TimedReader,
-    context: Proving,
-    chunks: Uint8Array<ArrayBuffer>[] = [],
-  ) {
-    this.#reply = reply;
+  /** @param chunks what was read before */
+  constructor(reader: TimedReader, context: Assessing, chunks: Uint8Array<ArrayBuffer>[] = []) {
     this.#reader = reader;
     this.#context = context;
     this.#chunks = chunks;
     this.#bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** At once when all of it has come with the head, as nearly always. */
-  prove(): Proof | Promise<Proof> {
-    if ((this.#reply.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
+  /** Synchronous when the whole body arrived with the head, as it nearly always does. */
+  assess(): ReplyAssessment | Promise<ReplyAssessment> {
+    if ((this.#context.head.contentLength ?? 0) > WHOLE_LIMIT_BYTES) return this.#open(null);
     return this.#take() ?? this.#read();
   }
 
   get #isError(): boolean {
-    return this.#reply.status >= 400;
+    return this.#context.head.status >= 400;
   }
 
-  /** Takes what has come; null when that is not all. */
-  #take(): Proof | null {
+  /** Takes what has arrived; null when more must follow. */
+  #take(): ReplyAssessment | null {
     for (let next = this.#reader.take(); next !== null; next = this.#reader.take()) {
-      const proof = this.#add(next);
-      if (proof !== null) return proof;
+      const assessment = this.#add(next);
+      if (assessment !== null) return assessment;
     }
     return null;
   }
 
-  async #read(): Promise<Proof> {
+  async #read(): Promise<ReplyAssessment> {
     const { idleTimeoutMs } = this.#context.times;
     for (;;) {
-      const proof = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
-      if (proof !== null) return proof;
+      const assessment = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
+      if (assessment !== null) return assessment;
     }
   }
 
-  /** The proof, if this decides it. */
-  #add(read: TimedRead): Proof | null {
+  /** The assessment, if this read decides it. */
+  #add(read: TimedRead): ReplyAssessment | null {
     const { times, account, budget } = this.#context;
     switch (read.type) {
       case "chunk":
@@ -92,20 +84,23 @@ export class WholeReply {
     }
   }
 
-  /** An error reply is relayed as far as it came; only a success must be whole to count as one. */
-  #open(problem: ReplyProblem | null): Proof {
+  /** An error reply is relayed as far as it came; only a successful one must be complete. */
+  #open(problem: ReplyProblem | null): OpenReply {
     return {
+      ...this.#context.head,
       type: "open",
       held: this.#chunks,
       isHeldCaptured: false,
       body: this.#reader.rest(),
       capture: this.#context.capture(false),
       isEventStream: false,
+      mask: this.#isError ? this.#context.mask : null,
+      errorEventMask: null,
       problem: this.#isError ? null : problem,
     };
   }
 
-  #whole(): Proof {
+  #whole(): WholeReply {
     const [first] = this.#chunks;
     const raw = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
     const { mask, inbound } = this.#context;
@@ -115,11 +110,11 @@ export class WholeReply {
     const capture = this.#context.capture(false);
     capture.push(bytes);
     const captured = capture.finish(true);
-    const encoding = this.#reply.headers.get("content-encoding");
+    const encoding = this.#context.head.headers.get("content-encoding");
     const problem = this.#isError
       ? null
       : documentProblem({ bytes, errorMessage, encoding }, captured, inbound.kind);
-    return { type: "whole", bytes, captured, problem };
+    return { ...this.#context.head, type: "whole", bytes, captured, problem };
   }
 }
 
@@ -147,7 +142,7 @@ function badReply(message: string): ReplyProblem {
   return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
 }
 
-/** Keys that may accompany `error` in an object that is nothing but an error. */
+/** Keys that may stand beside `error` in an object that is only an error. */
 const ERROR_COMPANIONS = new Set([
   "error",
   "type",
@@ -169,7 +164,7 @@ const MAX_KEY_LENGTH = 32;
 
 /** The message of a JSON object that is only an error; null for anything else. */
 export function onlyError(bytes: Uint8Array): string | null {
-  // Looked at before all else, because nearly every reply shows by its first key that it is none.
+  // First, because the first key of nearly every reply shows that it is no error.
   const firstKey = firstKeyOf(bytes);
   if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
   try {
@@ -193,7 +188,7 @@ function firstKeyOf(bytes: Uint8Array): string | null {
     const byte = bytes[at] ?? 0;
     if (byte === QUOTE) return key;
     key += String.fromCharCode(byte);
-    // Longer than any that matters.
+    // Longer than any key that matters.
     if (key.length > MAX_KEY_LENGTH) return key;
   }
   return null;

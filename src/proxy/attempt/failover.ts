@@ -1,21 +1,21 @@
 /**
- * The failover loop: try an upstream, see what it turned out to be, decide, go on or stop.
+ * The failover loop: try an upstream, assess its reply, then choose it or go on to the next one.
  *
- * Sends what may go out while the choice is open (a stream's neutral bytes), and ends with the final choice.
- * Every attempt ends in the ledger's ledger, every abandoned body is cancelled. Rules: core/policy.ts.
+ * Every attempt is entered in the request's ledger, and every abandoned body is cancelled. The rules are in
+ * core/policy.ts.
  */
 import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
 import { concat } from "../../core/bytes.ts";
-import { type HealthReport, statusReport } from "../../core/blame.ts";
+import { statusReport } from "../../core/blame.ts";
+import { hasOwnCredential } from "../../core/credentials.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { RouterError } from "../../core/errors.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../../core/policy.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
-import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { Clock } from "../../core/clock.ts";
-import { ASIS, type CapturedReply, type EndpointKind, type Upstream } from "../../core/types.ts";
+import { ASIS, type EndpointKind, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import {
   deadlineError,
@@ -24,21 +24,27 @@ import {
   type FailedOutcome,
   finalError,
   healthReportOf,
+  statusReason,
+  withoutKeys,
 } from "./failure.ts";
-import { type GateTimes, type Proof, prove, type ReplyProblem } from "../assess/gate.ts";
-import { hasOwnCredential } from "../headers.ts";
+import { assess } from "../assess/assess.ts";
+import type {
+  EarlyOutput,
+  GateTimes,
+  ReplyAssessment,
+  ReplyProblem,
+  UpstreamHead,
+  WholeReply,
+} from "../assess/assessment.ts";
+import { CandidateQueue } from "./candidate_queue.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
-import { maskFor, type SecretMask } from "../relay/masking.ts";
+import { maskFor } from "../relay/masking.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
-import { TimedReader } from "../assess/timed_reader.ts";
-import {
-  type ReplyBody,
-  send,
-  type SendResult,
-  type UpstreamClient,
-  type UpstreamReply,
-} from "./transport.ts";
+import { collect } from "../../wire/collect.ts";
+import { TimedReader } from "../../wire/timed_reader.ts";
+import { type AttemptReply, type ReplyBody, send, type SendResult } from "./transport.ts";
+import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { onlyError } from "../assess/whole_reply.ts";
 
 /** Makes the capture of one reply. */
@@ -60,7 +66,7 @@ export interface FailoverDeps {
   readonly budget: HeldBudget;
 }
 
-/** Tells the loop to stop, and why. */
+/** Whether, and why, the loop must stop. */
 export interface Stop {
   readonly cancellation: Cancellation;
   readonly cause: "client" | "deadline" | null;
@@ -74,48 +80,17 @@ export interface FailoverRequest {
   readonly upstreamCount: number;
   readonly stop: Stop;
   readonly guard: TokenGuard;
-  readonly sendEarly: (step: EarlyStep) => Promise<void>;
-}
-
-/** Goes out while the choice is still open. The head goes with the first step. */
-export interface EarlyStep {
-  readonly head: { readonly status: number; readonly headers: HeaderView; readonly upstream: Upstream };
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly early: EarlyOutput;
 }
 
 /** How the choice of upstream ended. */
 export type FinalChoice =
-  | {
-    readonly type: "whole";
-    readonly upstream: Upstream;
-    readonly status: number;
-    readonly headers: HeaderView;
-    /** See {@link UpstreamReply.contentLength}. */
-    readonly contentLength: number | null;
-    readonly bytes: Uint8Array<ArrayBuffer>;
-    readonly captured: CapturedReply;
-    readonly problem: ReplyProblem | null;
-  }
-  | {
-    readonly type: "open";
-    readonly upstream: Upstream;
-    readonly status: number;
-    readonly headers: HeaderView;
-    readonly contentLength: number | null;
-    readonly held: readonly Uint8Array<ArrayBuffer>[];
-    readonly isHeldCaptured: boolean;
-    readonly body: ReplyBody;
-    readonly capture: Capture;
-    readonly isEventStream: boolean;
-    readonly mask: SecretMask | null;
-    readonly errorEventMask: SecretMask | null;
-  }
+  | ReplyAssessment
   | { readonly type: "failed"; readonly error: RouterError }
   | { readonly type: "client_gone" };
 
-/** How long an abandoned error reply may take to tell its message to the ledger. */
-const ERROR_TEXT_WAIT_MS = 250;
-const ERROR_TEXT_BYTES = 64 * 1024;
+/** How much of an abandoned error reply is read for its message, and for how long. */
+const ERROR_TEXT_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 };
 
 /** Runs the loop for one request. Never rejects. */
 export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<FinalChoice> {
@@ -126,32 +101,31 @@ class FailoverLoop {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
   readonly #ledger: RequestLedger;
-  readonly #queue: Upstream[];
-  readonly #postponed = new Set<number>();
-  readonly #hasOwnCredential: boolean;
-  #isHeadOut = false;
-  /** When the upstream that is being tried was asked. */
+  readonly #queue: CandidateQueue;
+  /** When the current attempt was sent; monotonic. */
   #sentMs = 0;
-  /** A real answer, kept while nothing but cooling upstreams is left: none of their failures outweighs it. */
-  #fallback: Extract<FinalChoice, { type: "whole" }> | null = null;
+  /** An error answer that is better than any failure of the cooling upstreams that are left; see {@link #keepAnswer}. */
+  #fallback: WholeReply | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
     this.#request = request;
     this.#ledger = request.ledger;
-    this.#queue = [...request.candidates];
-    this.#hasOwnCredential = request.candidates.some(({ sk }) => sk === ASIS) &&
-      hasOwnCredential(request.ledger.inbound.headers, request.guard);
+    const { candidates, ledger, guard } = request;
+    this.#queue = new CandidateQueue(candidates, {
+      health: deps.health,
+      hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
+        hasOwnCredential(ledger.inbound.headers, guard),
+    });
   }
 
   async run(): Promise<FinalChoice> {
     let outcome: FailedOutcome = { type: "no_credential" };
-    for (let upstream = this.#next(); upstream !== null; upstream = this.#next()) {
-      const isLast = !this.#queue.some((other) => this.#isUsable(other));
+    for (let upstream = this.#queue.next(); upstream !== null; upstream = this.#queue.next()) {
       const sent = await this.#send(upstream);
       const judged = sent.type === "reply" && !this.#isCancelled()
-        ? this.#judge(upstream, sent, isLast)
-        : this.#unanswered(upstream, sent, isLast);
+        ? this.#judge(upstream, sent)
+        : this.#unanswered(upstream, sent);
       const tried = judged instanceof Promise ? await judged : judged;
       if (isFinal(tried)) return tried.type === "failed" ? this.#fallback ?? tried : tried;
       outcome = tried;
@@ -159,28 +133,12 @@ class FailoverLoop {
     return this.#fallback ?? { type: "failed", error: finalError(outcome) };
   }
 
-  /** Takes the next upstream; one that another request is just probing waits until the others were tried. */
-  #next(): Upstream | null {
-    for (;;) {
-      const upstream = this.#queue.shift();
-      if (upstream === undefined) return null;
-      const isProbed = this.#deps.health.state(upstream.id).type === "half_open";
-      if (!isProbed || this.#queue.length === 0 || this.#postponed.has(upstream.id)) return upstream;
-      this.#postponed.add(upstream.id);
-      this.#queue.push(upstream);
-    }
-  }
-
-  #isUsable(upstream: Upstream): boolean {
-    return upstream.sk !== ASIS || this.#hasOwnCredential;
-  }
-
-  /** Asks one upstream. */
+  /** Sends the request to one upstream. */
   #send(upstream: Upstream): SendResult | Promise<SendResult> {
     const { inbound } = this.#ledger;
     this.#ledger.beginAttempt(upstream);
-    if (!this.#isUsable(upstream)) return { type: "no_credential" };
-    this.#deps.health.apply(upstream, { type: "try" }, "its waiting time is over");
+    if (!this.#queue.isUsable(upstream)) return { type: "no_credential" };
+    this.#deps.health.apply(upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
     return send(this.#deps, { inbound, upstream }, {
       headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
@@ -189,41 +147,40 @@ class FailoverLoop {
     });
   }
 
-  /** No reply came, or none that is of use any more. */
-  #unanswered(upstream: Upstream, sent: SendResult, isLast: boolean): FinalChoice | FailedOutcome {
+  /** No usable reply. */
+  #unanswered(upstream: Upstream, sent: SendResult): FinalChoice | FailedOutcome {
     if (sent.type === "no_credential") return this.#abandon(upstream, sent, { isNext: true });
     if (sent.type === "reply") return this.#stop(upstream, sent.body);
     if (sent.type === "client_gone" || this.#isCancelled()) return this.#stop(upstream, null);
-    const decision = decide(sent, this.#decisionContext(isLast));
+    const decision = decide(sent, this.#decisionContext());
     return this.#abandon(upstream, sent, { isNext: decision.type === "next" });
   }
 
-  /** One reply: a final choice, or the outcome because of which the loop goes on. */
+  /** Judges one reply: the final choice, or the failure after which the loop goes on. */
   #judge(
     upstream: Upstream,
-    reply: UpstreamReply,
-    isLast: boolean,
+    reply: AttemptReply,
   ): FinalChoice | FailedOutcome | Promise<FinalChoice | FailedOutcome> {
     const { clock, health } = this.#deps;
     this.#ledger.attemptAnswered(reply.status);
     health.noteLatency(upstream.id, clock.monotonic() - this.#sentMs);
     this.#noteStatus(upstream, reply);
-    const decision = decide({ type: "response", status: reply.status }, this.#decisionContext(isLast));
+    const decision = decide({ type: "response", status: reply.status }, this.#decisionContext());
     const isOutweighed = this.#fallback !== null && isHealthFailure(reply.status);
-    const canRelay = decision.type === "relay" && !(this.#isHeadOut && reply.status >= 300) && !isOutweighed;
+    const canRelay = decision.type === "relay" && !(this.#request.early.isBegun && reply.status >= 300) &&
+      !isOutweighed;
     if (!canRelay) return this.#refuse(upstream, reply, { isNext: decision.type === "next" });
-    const mask = reply.status >= 400 ? maskFor(upstream) : null;
-    const proof = this.#prove(upstream, reply, mask);
-    const judged = { upstream, reply, isLast, mask };
-    return proof instanceof Promise
-      ? proof.then((proof) => this.#proved(proof, judged))
-      : this.#proved(proof, judged);
+    const { status, headers, contentLength } = reply;
+    const assessment = this.#assess(reply, { upstream, status, headers, contentLength });
+    return assessment instanceof Promise
+      ? assessment.then((assessment) => this.#assessed(assessment, reply))
+      : this.#assessed(assessment, reply);
   }
 
-  /** A reply whose status says that it is not to be relayed. */
+  /** A reply that is not relayed because of its status. */
   async #refuse(
     upstream: Upstream,
-    reply: UpstreamReply,
+    reply: AttemptReply,
     { isNext }: { readonly isNext: boolean },
   ): Promise<FinalChoice | FailedOutcome> {
     const { text, bytes } = await this.#readError(reply);
@@ -234,76 +191,68 @@ class FailoverLoop {
     return this.#abandon(upstream, { type: "response", status: reply.status }, { isNext, message });
   }
 
-  /** A reply that could be relayed has shown what it is. */
-  #proved(
-    shown: Proof,
-    { upstream, reply, isLast, mask }: {
-      readonly upstream: Upstream;
-      readonly reply: UpstreamReply;
-      readonly isLast: boolean;
-      readonly mask: SecretMask | null;
-    },
-  ): FinalChoice | FailedOutcome {
-    const proof = withoutKey(this.#withoutLateBom(shown), upstream);
-    if (this.#isCancelled()) return this.#stop(upstream, reply.body);
-    const problem = proof.problem ?? this.#misfit(proof);
-    if (problem !== null) {
-      const verdict = decide(problem, this.#decisionContext(isLast));
-      if (verdict.type !== "relay" || this.#misfit(proof) !== null) {
-        reply.body.cancel();
-        return this.#abandon(upstream, problem, { isNext: verdict.type === "next" });
-      }
-      this.#applyHealth(upstream, problem);
-    } else if (reply.status < 400) {
-      this.#deps.health.report(upstream, { type: "served", client: this.#ledger.client }, "it answered");
-    }
-    const { status, headers, contentLength } = reply;
-    const head = { upstream, status, headers, contentLength };
-    if (proof.type === "whole") return { ...head, ...proof };
-    const errorEventMask = proof.isEventStream ? maskFor(upstream) : null;
-    // A key that an error event was cut within is whole in what was held.
-    const held = problem === null ? proof.held : [concat(proof.held)];
-    return { ...head, ...proof, held, mask, errorEventMask };
-  }
-
-  #prove(upstream: Upstream, reply: UpstreamReply, mask: SecretMask | null): Proof | Promise<Proof> {
+  #assess(reply: AttemptReply, head: UpstreamHead): ReplyAssessment | Promise<ReplyAssessment> {
     const { inbound } = this.#ledger;
-    const head = { upstream, status: reply.status, headers: reply.headers };
-    return prove(reply, {
+    return assess(reply.body, {
       inbound,
+      head,
       clock: this.#deps.clock,
       times: this.#deps.times,
-      mask: mask ?? maskFor(upstream),
+      mask: maskFor(head.upstream),
       budget: this.#deps.budget,
       capture: (isEventStream) => {
-        const { status, headers } = reply;
+        const { status, headers } = head;
         return this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
       },
-      sendEarly: (bytes) => {
-        this.#isHeadOut = true;
-        return this.#request.sendEarly({ head, bytes });
-      },
+      early: this.#request.early,
     });
   }
 
-  /** A byte order mark is one only at the start of a stream; the client's stream has begun already. */
-  #withoutLateBom(proof: Proof): Proof {
-    const first = proof.type === "open" ? proof.held[0] : undefined;
-    const isBom = this.#isHeadOut && first?.[0] === 0xef && first[1] === 0xbb && first[2] === 0xbf;
-    if (proof.type !== "open" || first === undefined || !isBom) return proof;
-    return { ...proof, held: [first.slice(3), ...proof.held.slice(1)] };
+  /** Decides on a reply that has been assessed. */
+  #assessed(
+    assessment: ReplyAssessment,
+    reply: AttemptReply,
+  ): FinalChoice | FailedOutcome {
+    const { upstream, status } = assessment;
+    if (this.#isCancelled()) return this.#stop(upstream, reply.body);
+    const misfit = this.#misfit(assessment);
+    const problem = withoutKeys(assessment.problem, upstream) ?? misfit;
+    if (problem === null) {
+      if (status < 400) {
+        this.#deps.health.report(upstream, { type: "served", client: this.#ledger.client }, "it answered");
+      }
+      return this.#withoutLateBom(assessment);
+    }
+    const decision = decide(problem, this.#decisionContext());
+    if (decision.type !== "relay" || misfit !== null) {
+      reply.body.cancel();
+      return this.#abandon(upstream, problem, { isNext: decision.type === "next" });
+    }
+    this.#applyHealth(upstream, problem);
+    if (assessment.type === "whole") return { ...assessment, problem };
+    const choice = this.#withoutLateBom(assessment);
+    // Joined, so that a key that was split between two chunks is masked.
+    return { ...choice, problem, held: [concat(choice.held)] };
   }
 
-  /** A stream's head has gone out, so that only a stream can follow. */
-  #misfit(proof: Proof): ReplyProblem | null {
-    if (!this.#isHeadOut || (proof.type === "open" && proof.isEventStream)) return null;
+  /** Drops a byte order mark when the client's stream has already begun: it is valid only at the start. */
+  #withoutLateBom<Assessment extends ReplyAssessment>(assessment: Assessment): Assessment {
+    if (!this.#request.early.isBegun || assessment.type !== "open") return assessment;
+    const [first, ...rest] = assessment.held;
+    const isBom = first?.[0] === 0xef && first[1] === 0xbb && first[2] === 0xbf;
+    return isBom ? { ...assessment, held: [first.slice(3), ...rest] } : assessment;
+  }
+
+  /** The problem of a reply that is no stream, when the head of a stream has been sent; else null. */
+  #misfit(assessment: ReplyAssessment): ReplyProblem | null {
+    if (!this.#request.early.isBegun || (assessment.type === "open" && assessment.isEventStream)) return null;
     return { type: "bad_reply", message: "the reply is not a stream, and a stream has begun", isCut: true };
   }
 
-  #decisionContext(isLast: boolean): Parameters<typeof decide>[1] {
+  #decisionContext(): Parameters<typeof decide>[1] {
     const { headers } = this.#ledger.inbound;
     return {
-      isLast,
+      isLast: this.#queue.isUsedUp,
       retryOn: this.#deps.retryOn,
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     };
@@ -313,11 +262,11 @@ class FailoverLoop {
     return this.#request.stop.cause !== null;
   }
 
-  /** The client left, or the deadline passed: neither says anything about the upstream. */
+  /** The client left, or the deadline passed: neither is the upstream's fault. */
   #stop(upstream: Upstream, body: ReplyBody | null): FinalChoice {
     body?.cancel();
     const isDeadline = this.#request.stop.cause === "deadline";
-    this.#deps.health.apply(upstream, { type: "abandoned" }, "the try was abandoned");
+    this.#deps.health.apply(upstream, { type: "abandoned" }, "the attempt was abandoned");
     const attempt = isDeadline
       ? this.#ledger.endAttempt("deadline_exceeded", "the request's deadline passed")
       : this.#ledger.endAttempt("client_gone", "the client left");
@@ -325,7 +274,7 @@ class FailoverLoop {
     return isDeadline ? { type: "failed", error: deadlineError() } : { type: "client_gone" };
   }
 
-  /** Ends the attempt in the ledger, tells breaker and metrics; a failed choice when nothing comes next. */
+  /** Ends the attempt in ledger, breaker and metrics; returns the final failure when there is no next attempt. */
   #abandon(
     upstream: Upstream,
     outcome: FailedOutcome,
@@ -336,7 +285,7 @@ class FailoverLoop {
     const attempt = this.#ledger.endAttempt(errorClass, message);
     if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
     if (!isNext) return { type: "failed", error: finalError(outcome) };
-    if (this.#queue.length > 0) this.#deps.observer.failedOver(upstream.name, errorClass);
+    if (!this.#queue.isEmpty) this.#deps.observer.failedOver(upstream.name, errorClass);
     return outcome;
   }
 
@@ -345,25 +294,24 @@ class FailoverLoop {
     this.#deps.health.report(upstream, healthReportOf(outcome, this.#ledger.client), describe(outcome));
   }
 
-  #noteStatus(upstream: Upstream, reply: UpstreamReply): void {
+  #noteStatus(upstream: Upstream, reply: AttemptReply): void {
     const { status, headers } = reply;
     const { health, clock } = this.#deps;
     const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
     const { client } = this.#ledger;
     const report = statusReport(status, { client, isAsis: upstream.sk === ASIS, waitMs });
     if (report === null) return;
-    health.report(upstream, report, REASONS[report.type]?.(status) ?? `HTTP ${status}`);
+    health.report(upstream, report, statusReason(report, status));
   }
 
   /**
-   * Keeps an error answer that says nothing against its upstream (a 400, a 404) when only cooling upstreams
-   * are left: a client's mistake must not turn into "unreachable" because a dead upstream was tried last.
+   * Keeps an error answer that is not the upstream's fault (a 400, a 404) when only cooling upstreams are left: a
+   * client's mistake must not turn into "unreachable" because a dead upstream was tried last.
    */
-  #keepAnswer(upstream: Upstream, reply: UpstreamReply, body: Uint8Array): void {
+  #keepAnswer(upstream: Upstream, reply: AttemptReply, body: Uint8Array): void {
     const { status, headers, contentLength } = reply;
-    if (status < 400 || isHealthFailure(status) || this.#isHeadOut) return;
-    const isCooling = (other: Upstream) => this.#deps.health.standing(other.id).availability === "cooling";
-    if (!this.#queue.filter((other) => this.#isUsable(other)).every(isCooling)) return;
+    if (status < 400 || isHealthFailure(status) || this.#request.early.isBegun) return;
+    if (!this.#queue.isCooling) return;
     const { kind } = this.#ledger.inbound;
     const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
@@ -382,38 +330,14 @@ class FailoverLoop {
     };
   }
 
-  /** What an error reply says, as far as it is there at once; `bytes` when that is all of it. */
-  async #readError(reply: UpstreamReply): Promise<{ text: string; bytes: Uint8Array | null }> {
+  /** The message of an error reply, as far as it arrives soon; `bytes` only when the body is complete. */
+  async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
-    const deadlineMs = this.#deps.clock.monotonic() + ERROR_TEXT_WAIT_MS;
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    let isWhole = false;
-    while (length < ERROR_TEXT_BYTES) {
-      const read = await reader.read(deadlineMs - this.#deps.clock.monotonic());
-      isWhole = read.type === "end";
-      if (read.type !== "chunk") break;
-      chunks.push(read.bytes);
-      length += read.bytes.length;
-    }
-    const body = Buffer.concat(chunks);
-    const text = (onlyError(body) ?? body.toString("utf8").trim()).slice(0, 300);
-    return { text, bytes: isWhole ? body : null };
+    const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);
+    const text = (onlyError(bytes) ?? Buffer.from(bytes).toString("utf8").trim()).slice(0, 300);
+    return { text, bytes: isWhole ? bytes : null };
   }
 }
-
-/** The proof with a problem that can be told to anybody: it may quote the upstream's error. */
-function withoutKey(proof: Proof, upstream: Upstream): Proof {
-  const { problem } = proof;
-  if (problem === null || problem.type === "timeout") return proof;
-  return { ...proof, problem: { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) } };
-}
-
-/** Why an upstream's state changed, where its status does not say it all. */
-const REASONS: { readonly [type in HealthReport["type"]]?: (status: number) => string } = {
-  answered: () => "it answered",
-  throttled: (status) => `HTTP ${status} with Retry-After`,
-};
 
 const FINAL: ReadonlySet<string> = new Set<FinalChoice["type"]>(["whole", "open", "failed", "client_gone"]);
 

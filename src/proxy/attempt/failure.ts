@@ -1,24 +1,26 @@
 /**
- * What a failed attempt is called, what it says of its upstream's health, and what the client is told when
- * nothing better came.
+ * The error class of a failed attempt, what it means for the upstream's health, and the error that the client gets
+ * when it was the last one.
  *
  * Pure: the loop in failover.ts acts on it.
  */
 import type { HealthReport } from "../../core/blame.ts";
 import { RouterError } from "../../core/errors.ts";
-import type { AttemptOutcome, ErrorClass } from "../../core/types.ts";
+import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import type { AttemptOutcome, ErrorClass, Upstream } from "../../core/types.ts";
+import type { ReplyProblem } from "../assess/assessment.ts";
 
-/** Every outcome but that of a client that left, which is no failure. */
+/** Every outcome except `client_gone`, which is no failure. */
 export type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
 
-/** The class that the ledger and the metrics get. */
+/** The error class for ledger and metrics. */
 export function errorClassOf(outcome: FailedOutcome): ErrorClass {
   if (outcome.type !== "response") return outcome.type;
   if (outcome.status >= 300 && outcome.status < 400) return "redirect";
   return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
 }
 
-/** What it says of the upstream's health. */
+/** What a failure means for the upstream's health. */
 export function healthReportOf(outcome: FailedOutcome, client: string): HealthReport {
   if (outcome.type === "no_credential") return { type: "nothing" };
   const isFine = outcome.type === "bad_stream" && outcome.isFinished;
@@ -55,7 +57,7 @@ export function deadlineError(): RouterError {
   return new RouterError(504, "deadline_exceeded", advice);
 }
 
-/** The answer when nothing of the last upstream's can be relayed. */
+/** The answer when the last upstream gave nothing that can be relayed. */
 export function finalError(outcome: FailedOutcome): RouterError {
   switch (outcome.type) {
     case "connect_error":
@@ -99,4 +101,16 @@ function statusError(status: number): RouterError {
     );
   }
   return new RouterError(502, "upstream_invalid", `The last upstream answered with HTTP ${status}; check it`);
+}
+
+/** The problem as anybody may read it: its message may quote the upstream's error. */
+export function withoutKeys(problem: ReplyProblem | null, upstream: Upstream): ReplyProblem | null {
+  if (problem === null || problem.type === "timeout") return problem;
+  return { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) };
+}
+
+/** Why a status changed the state of an upstream. */
+export function statusReason({ type }: HealthReport, status: number): string {
+  if (type === "answered") return "it answered";
+  return type === "throttled" ? `HTTP ${status} with Retry-After` : `HTTP ${status}`;
 }

@@ -1,36 +1,23 @@
 /**
- * One attempt on the wire: sends the request, gives up when no headers come in time, and hands over a body
- * that can be read chunk by chunk and cancelled at any moment.
+ * One attempt on the wire: sends the request, times out when no headers arrive, and returns a body that can be read
+ * chunk by chunk and cancelled at any time.
  *
- * Owns the connection of one attempt. Must not judge what the answer says.
+ * Must not judge what the reply says.
  */
 import { Cancellation } from "../../core/cancellation.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { HeaderView } from "../../core/header_fields.ts";
-import { withModel } from "../../core/model_alias.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
-import type { ClientReply, ClientRequest } from "../../wire/client.ts";
+import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
-import { queryWithoutTokens, upstreamHeaders, upstreamUrl } from "../headers.ts";
+import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
 
-/** Sends requests to upstreams; the composition root makes it. */
-export interface UpstreamClient {
-  /** @throws when no reply's head comes, whatever the reason */
-  send(request: ClientRequest): Promise<ClientReply>;
-}
-
-/** The headers came. The body is not read yet; `cancel` closes the connection and may be called always. */
-export interface UpstreamReply {
+/** The headers have arrived; the body is not read yet. */
+export interface AttemptReply extends UpstreamReply {
   readonly type: "reply";
-  readonly status: number;
-  readonly headers: HeaderView;
-  /** See {@link ClientReply.contentLength}. */
-  readonly contentLength: number | null;
-  readonly body: ReplyBody;
 }
 
 /** A reply's body. Cancelling it lets the upstream see its connection close. */
@@ -45,12 +32,12 @@ export interface SendOptions {
   readonly headersTimeoutMs: number;
   /** Cancelled when the client leaves or the request's deadline has passed. */
   readonly cancellation: Cancellation;
-  /** Keeps the router's own tokens here. */
+  /** Keeps the router's own tokens out of the request. */
   readonly guard: TokenGuard;
 }
 
 export type SendResult =
-  | UpstreamReply
+  | AttemptReply
   | Extract<
     AttemptOutcome,
     { type: "connect_error" | "bad_reply" | "timeout" | "no_credential" | "client_gone" }
@@ -88,7 +75,7 @@ export async function send(
       body: upstreamBody(inbound, upstream),
       cancellation: attempt,
     });
-    // The listener stays: it ends the exchange when the client leaves, and is gone with the request.
+    // The listener stays: it cancels the exchange when the client leaves.
     return { type: "reply", ...reply };
   } catch (error) {
     options.cancellation.offCancel(cancel);
@@ -103,15 +90,7 @@ export async function send(
   }
 }
 
-/** The body as the upstream is to get it: the client's, with the model's name at this upstream. */
-function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
-  const { body, model, modelPlace } = inbound;
-  if (body === null || model === null || modelPlace === null) return body;
-  const alias = upstream.modelMap[model];
-  return alias === undefined ? body : withModel(body, modelPlace, alias);
-}
-
-/** What a failed connection says to people: causes, without the URL (its query may hold a key). */
+/** A failed connection for people: the causes, without the URL, whose query may hold a key. */
 function connectMessage(error: unknown, upstream: Upstream): string {
   const texts: string[] = [];
   for (let at: unknown = error; at !== undefined && at !== null && texts.length < 4;) {

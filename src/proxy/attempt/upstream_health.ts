@@ -1,5 +1,5 @@
 /**
- * The breakers and latencies of all upstreams, in memory: applies events, answers questions of standing.
+ * The breakers and latencies of all upstreams, in memory.
  *
  * Owns no rules: those are in core/breaker.ts and core/blame.ts.
  */
@@ -19,7 +19,7 @@ import type { Upstream } from "../../core/types.ts";
 /** Weight of the newest sample in the smoothed latency. */
 const LATENCY_WEIGHT = 0.2;
 
-/** Told when an upstream's state changes, or the moment until which it is open. */
+/** Called when an upstream's state changes, or the time until which it is open. */
 export type HealthListener = (
   upstream: Pick<Upstream, "id" | "name">,
   change: { readonly from: BreakerState["type"]; readonly to: BreakerState["type"]; readonly reason: string },
@@ -59,13 +59,13 @@ export class UpstreamHealth {
     const after = transition(before, event, this.#clock.monotonic());
     if (after === before) return;
     this.#states.set(upstream.id, after);
-    // An upstream that is asked again to be left alone stays open until another moment.
+    // An open upstream may ask to be left alone for longer.
     if (after.type !== before.type || after.type === "open") {
       this.#onChange(upstream, { from: before.type, to: after.type, reason });
     }
   }
 
-  /** Tells how a request ended; what the breaker makes of it depends on what other clients met. */
+  /** Reports how a request ended; its effect depends on what other clients experienced. */
   report(
     upstream: Pick<Upstream, "id" | "name" | "sk" | "endpoint">,
     report: HealthReport,
@@ -74,7 +74,7 @@ export class UpstreamHealth {
     this.apply(upstream, this.#witnesses(upstream).weigh(report, this.#clock.monotonic()), reason);
   }
 
-  /** What was seen of another key or at another endpoint says nothing of these. */
+  /** Starts anew when key or endpoint changed: earlier observations do not apply. */
   #witnesses({ id, sk, endpoint }: Pick<Upstream, "id" | "sk" | "endpoint">): Witnesses {
     let known = this.#known.get(id);
     if (known === undefined || known.sk !== sk || known.endpoint !== endpoint) {

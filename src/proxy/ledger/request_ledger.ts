@@ -1,7 +1,7 @@
 /**
- * One request from arrival to settled record: its ledger of attempts, its moments, and the single settlement.
+ * The ledger of one request: its attempts, its timings, and the record that it ends as.
  *
- * `settle` is idempotent: end, error and a client that left may all reach it, the first one counts.
+ * `settle` is idempotent: the first of several ends (end, error, client left) counts.
  */
 import type { Capture } from "../../capture/capture.ts";
 import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from "../../core/cut_text.ts";
@@ -26,7 +26,7 @@ const MAX_ERROR_LENGTH = 4096;
 /** How a request ended. */
 export interface Ending {
   readonly outcome: Outcome;
-  /** What the client got; 499 when it had left. */
+  /** Status that the client got; 499 when it had left. */
   readonly status: number;
   /** null: no reply was relayed; `response` is then the text of our own error. */
   readonly captured: CapturedReply | null;
@@ -35,14 +35,14 @@ export interface Ending {
   readonly error: string | null;
 }
 
-/** Facts about the request that the record needs and the proxy does not. */
+/** Facts about the request that only the record needs. */
 export interface RecordFacts {
   readonly requestText: RequestText;
   /** Masked credential. */
   readonly authorization: string | null;
-  /** What must not be stored wherever it was said: keys of upstreams and tokens, see `keptSecrets`. */
+  /** Keys of upstreams and tokens, which must not be stored anywhere; see `keptSecrets`. */
   readonly secrets: SecretSet;
-  /** What the client sent as its own and goes to an upstream: keys among it are not stored either, see `OwnKeys`. */
+  /** The client's own credentials that go to an upstream; keys among them are not stored either, see `OwnKeys`. */
   readonly credentials: readonly string[];
 }
 
@@ -68,7 +68,7 @@ export class RequestLedger {
   #bytesSeen = 0;
   #isSettled = false;
   #requestText: string | null = null;
-  /** The client's credentials that are none of those known. */
+  /** The client's credentials that are not among the known secrets. */
   readonly #own: OwnKeys;
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
@@ -83,7 +83,7 @@ export class RequestLedger {
     return this.#inbound;
   }
 
-  /** Tells clients apart: by their tokens, or by their addresses where nobody has one. */
+  /** Identifies the client: its token, or its address when no tokens are used. */
   get client(): string {
     return this.#inbound.clientToken ?? this.#inbound.clientIp;
   }
@@ -148,12 +148,12 @@ export class RequestLedger {
     return attempt;
   }
 
-  /** No further upstream will get the request: its body, which may be large, need not stay while a reply is relayed. */
+  /** Forgets the body, which may be large, when no further upstream will be tried. */
   releaseBody(): void {
     this.#inbound = { ...this.#inbound, body: null };
   }
 
-  /** The choice is final, or its head has gone out. */
+  /** The choice is final, or the head has been sent. */
   chosen(upstream: Upstream, capture: Capture | null): void {
     this.#upstream = upstream;
     this.#capture = capture;
@@ -179,7 +179,7 @@ export class RequestLedger {
     return this.#record(ending);
   }
 
-  /** The final record once more, for a reply that went on after its own end marker. */
+  /** The final record again, for a reply that continued after its end marker. */
   resettle(ending: Ending): RequestRecord {
     return this.#record(ending);
   }
@@ -195,11 +195,11 @@ export class RequestLedger {
     const { captured } = ending;
     const upstream = this.#upstream;
     const userAgent = inbound.headers.get("user-agent");
-    // Names, of which a client may call any its key.
+    // Names: a client may use a key as any of them.
     const known = (text: string | null) => text === null ? null : this.#facts.secrets.redact(text);
     const kept = <T extends string | null>(text: T) => this.#kept(text);
     this.#requestText ??= kept(this.#facts.requestText.text);
-    // Attempts and request are masked once, the rest for each row that is written.
+    // Attempts and request are masked once, the rest for each written row.
     const maskedBefore = this.#own.count;
     const record: RequestRecord = {
       requestId: inbound.id,
@@ -244,12 +244,12 @@ export class RequestLedger {
     };
   }
 
-  /** A text that is cut where it is too long, and masked before. */
+  /** The masked text, cut to a length. */
   #keptStart(text: string, maxLength: number): string {
     return cutText(this.#kept(redactableStart(text, maxLength)), maxLength);
   }
 
-  /** What is told of a failure: an upstream may have written it. */
+  /** The text of a failure, which an upstream may have written. */
   #problem(text: string, upstream: Upstream | null, maxLength: number): string {
     const secrets = upstream === null ? [] : [...keysOf(upstream)];
     if (this.inbound.clientToken !== null) secrets.push(this.inbound.clientToken);

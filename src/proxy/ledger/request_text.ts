@@ -1,5 +1,5 @@
 /**
- * What a record says of a request's body: its text, or a description when it is large or not text.
+ * What a record keeps of a request's body: its text, or a description when it is large or not text.
  */
 import { multipartBoundary, readFormParts } from "../../core/multipart.ts";
 
@@ -10,9 +10,9 @@ export interface RequestText {
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-/** Takes seven times as long. */
+/** Seven times slower. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** What a decoder puts for bytes that are no UTF-8. */
+/** What a decoder writes for bytes that are not UTF-8. */
 const REPLACEMENT = "\ufffd";
 const EMPTY: RequestText = { text: "", isTruncated: false };
 
@@ -33,10 +33,10 @@ export function requestText(
   }
 }
 
-/** @throws TypeError when the bytes are no UTF-8 */
+/** @throws TypeError when the bytes are not UTF-8 */
 function decode(body: Uint8Array): string {
   const text = decoder.decode(body);
-  // It may be the client's own.
+  // The client may have sent the character itself.
   return text.includes(REPLACEMENT) ? strictDecoder.decode(body) : text;
 }
 

@@ -1,10 +1,9 @@
 /**
- * What happens once when a request has ended: the record goes to the sink, metrics count it, the log tells
- * it, an alert is raised if one is due.
+ * What happens once when a request ends: its record goes to the sink, and every listener is called.
  */
-import { deservesAlert } from "../../core/outcome.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { RequestRecord } from "../../core/types.ts";
+import { deservesAlert } from "../../core/outcome.ts";
+import type { EndpointKind, RequestRecord } from "../../core/types.ts";
 import type { Notifier } from "../../notify/notifier.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { RecordSink } from "../../store/store.ts";
@@ -13,12 +12,20 @@ import type { Ending, RequestLedger } from "./request_ledger.ts";
 /** How long the end of a response waits for the commit of its record. */
 export const ACK_LIMIT_MS = 250;
 
+/** Called once for each request that was settled; never throws. */
+export type SettledListener = (
+  record: RequestRecord,
+  upstreamName: string | null,
+  kind: EndpointKind,
+) => void;
+
 export interface SettlementDeps {
+  /** The only receiver that is awaited. */
   readonly sink: RecordSink;
-  readonly observer: Observer;
-  readonly notifier: Notifier;
+  /** Called in this order. */
+  readonly onSettled: readonly SettledListener[];
+  readonly observer: Pick<Observer, "recordAckLate">;
   readonly clock: Clock;
-  readonly logRequest: (record: RequestRecord, upstreamName: string | null) => void;
 }
 
 /** Settles the ledger; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
@@ -27,11 +34,21 @@ export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Endi
   if (record === null) return Promise.resolve();
   const upstreamName = ledger.upstream?.name ?? null;
   const written = deps.sink.write(record);
-  deps.observer.requestSettled(ledger.inbound.kind, record, upstreamName);
-  deps.logRequest(record, upstreamName);
-  if (record.outcome === "complete" && record.model !== null) deps.notifier.served(record.model);
-  if (deservesAlert(record.outcome, record.status)) {
-    deps.notifier.raise({
+  for (const listener of deps.onSettled) listener(record, upstreamName, ledger.inbound.kind);
+  return withinLimit(deps, written);
+}
+
+/** Counts settled requests in the metrics. */
+export function countSettled(observer: Pick<Observer, "requestSettled">): SettledListener {
+  return (record, upstreamName, kind) => observer.requestSettled(kind, record, upstreamName);
+}
+
+/** Raises an alert if one is due. */
+export function alertSettled(notifier: Pick<Notifier, "raise" | "served">): SettledListener {
+  return (record) => {
+    if (record.outcome === "complete" && record.model !== null) notifier.served(record.model);
+    if (!deservesAlert(record.outcome, record.status)) return;
+    notifier.raise({
       type: "request_failed",
       ip: record.ip,
       model: record.model,
@@ -39,16 +56,15 @@ export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Endi
       message: record.error ?? record.outcome,
       requestId: record.requestId,
     });
-  }
-  return withinLimit(deps, written);
+  };
 }
 
-/** Writes the record again, for a reply that went on after its own end marker. */
+/** Writes the record again, for a reply that continued after its end marker. */
 export function resettle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
   return withinLimit(deps, deps.sink.write(ledger.resettle(ending)));
 }
 
-/** Resolves when it was written, or is late. */
+/** Resolves when the record is written, or late. */
 function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = deps.clock.setTimer(() => {

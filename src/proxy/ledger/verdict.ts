@@ -1,10 +1,10 @@
 /**
- * What the end of a relay means for the record: outcome, status, error text, and the attempt's error class.
+ * What the end of a reply means for the record: outcome, status, error text, and the attempt's error class.
  *
- * Pure: decides, settles nothing.
+ * Pure: settles nothing.
  */
 import type { CapturedReply, ErrorClass, Outcome } from "../../core/types.ts";
-import type { ReplyProblem } from "../assess/gate.ts";
+import type { ReplyProblem } from "../assess/assessment.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 
 /** Status that the record shows for a client that left before it had its answer (nginx's convention). */
@@ -72,7 +72,7 @@ function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
     const error = `the stream carried an error: ${facts.errorMessage}`;
     return { outcome: "error_event", status, error, errorClass: "error_event" };
   }
-  // A finish without a word (a token limit spent on hidden reasoning) is an end all the same.
+  // A stream may finish without content: all its tokens may have been hidden reasoning.
   const isFinished = captured.isComplete && captured.finishReason !== null;
   if (facts.isEventStream && !facts.hasContent && !isFinished) {
     return { outcome: "empty", status, error: "the stream ended without content", errorClass: "bad_stream" };

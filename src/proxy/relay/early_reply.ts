@@ -1,44 +1,52 @@
 /**
- * A reply whose head goes out before the choice of upstream is final (DESIGN section 5: a stream that has sent nothing
- * but neutral bytes for `--gate-ms`).
+ * A reply whose head is sent before the choice of upstream is final: that of a stream that has sent nothing but neutral
+ * bytes for `--gate-ms`.
  *
- * Owns what the client gets until then, and how it learns that every upstream failed after its head had gone out.
+ * Also tells the client when every upstream fails after that.
  */
-import type { RouterError } from "../../core/errors.ts";
 import type { AnswerHead, InboundExchange } from "../../wire/exchange.ts";
+import type { EarlyOutput, UpstreamHead } from "../assess/assessment.ts";
 
-export class EarlyReply {
+/** The request whose reply it is. */
+export interface EarlyReplyOwner {
+  /** Makes the head of the answer; called once, before it is sent. */
+  beginEarly(head: UpstreamHead): AnswerHead;
+  clientLeft(): void;
+}
+
+export class EarlyReply implements EarlyOutput {
   readonly #client: InboundExchange;
-  readonly #onClientGone: () => void;
+  readonly #owner: EarlyReplyOwner;
   #isBegun = false;
 
-  constructor(client: InboundExchange, onClientGone: () => void) {
+  constructor(client: InboundExchange, owner: EarlyReplyOwner) {
     this.#client = client;
-    this.#onClientGone = onClientGone;
+    this.#owner = owner;
   }
 
-  /** The head has gone out, so that only a stream can follow. */
   get isBegun(): boolean {
     return this.#isBegun;
   }
 
-  begin(head: AnswerHead): void {
-    this.#isBegun = true;
-    this.#client.begin(head);
+  async send(head: UpstreamHead, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      this.#client.begin(this.#owner.beginEarly(head));
+    }
+    await this.#write(bytes);
   }
 
-  /** Even with nothing behind it, the head goes out. Never rejects: a client that takes no more has left. */
-  async send(bytes: Uint8Array): Promise<void> {
+  /** Sends this as the last event, then ends the body without its terminator. */
+  async fail(errorEvent: Uint8Array): Promise<void> {
+    await this.#write(errorEvent);
+    this.#client.cut();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
     try {
       await this.#client.write(bytes);
     } catch {
-      this.#onClientGone();
+      this.#owner.clientLeft();
     }
-  }
-
-  /** One error event, then an end without the terminator. */
-  async fail(error: RouterError): Promise<void> {
-    await this.send(new TextEncoder().encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`));
-    this.#client.cut();
   }
 }

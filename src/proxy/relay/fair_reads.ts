@@ -1,20 +1,19 @@
 /**
- * In which order streams are read while more events come than one thread can relay.
+ * Decides in which order streams are read while more events arrive than one thread can relay.
  *
- * Left to itself the runtime is unfair then: its scheduler (tokio) lets a task do 128 operations a turn, and takes those
- * that are left up again in reverse order, behind whatever has become ready since, so that some streams wait for
- * seconds while others run on time. Here they stand in line: each turn the next few are read, each with all that has
- * come for it meanwhile. Knows nothing of streams but when they had a piece.
+ * The runtime alone is unfair then: its scheduler (tokio) lets a task do 128 operations a turn, and resumes the rest in
+ * reverse order, behind whatever has become ready since, so some streams wait for seconds while others run on time.
+ * Here streams queue in a line: each turn reads the next few, each with all that has arrived for it.
  *
  * @see https://docs.rs/tokio/latest/tokio/task/coop/
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** Pieces between two looks at the clock. */
+/** Pieces between two reads of the clock. */
 const LOOK_PIECES = 64;
-/** With fewer pieces a second (4,000) there is nothing to watch, and turns are not counted. */
+/** At fewer pieces than this implies (4,000 a second), turns are not counted. */
 const BUSY_LOOK_MS = 16;
-/** Pieces in a turn. Each takes two of the 128 operations; requests that begin or end need the others. */
+/** Pieces per turn. Each takes two of the 128 operations; requests that begin or end need the rest. */
 const TURN_PIECES = 36;
 
 export class FairReadScheduler {
@@ -25,15 +24,15 @@ export class FairReadScheduler {
   #isBusy = false;
   #isTurnCounted = false;
   #turnPieces = 0;
-  /** Streams that were let read in this turn. */
+  /** Streams from the line that read in this turn. */
   #called = 0;
-  /** Lets the streams that stand in line read, the first one first. */
+  /** Resumes the waiting streams, first in first out. */
   readonly #line: (() => void)[] = [];
   readonly #onTurnEnd = (): void => this.#endTurn();
 
   /**
-   * @param afterTurn calls back when the runtime has looked at all connections. By default a timer: before an immediate
-   * the runtime need not have looked at them (it did one time in eight)
+   * @param afterTurn calls back when the runtime has polled all connections. By default a timer: an immediate often runs
+   * before that (in seven of eight cases)
    */
   constructor(
     clock: Pick<Clock, "monotonic">,
@@ -44,8 +43,8 @@ export class FairReadScheduler {
   }
 
   /**
-   * Call after each piece of a stream that was relayed. Null, nearly always: the stream may be read at once; else it
-   * is to be read again when the promise resolves.
+   * Call after each piece that was relayed. Null, nearly always: the stream may be read at once; otherwise, wait for the
+   * promise before reading on.
    */
   relayed(): Promise<void> | null {
     if (++this.#pieces % LOOK_PIECES === 0) this.#look();
@@ -70,7 +69,7 @@ export class FairReadScheduler {
   }
 
   #endTurn(): void {
-    // Of streams that had not stood in line: what comes by itself goes first, and will stand in line from then on.
+    // Pieces of streams that did not come from the line count first; those streams join the line from now on.
     const unasked = Math.max(0, this.#turnPieces - this.#called);
     const next = this.#line.splice(0, Math.max(0, TURN_PIECES - unasked));
     this.#called = next.length;

@@ -1,9 +1,9 @@
 /**
- * Masks an upstream's keys in a byte stream, keeping its length, so that Content-Length stays true.
+ * Masks an upstream's keys in a byte stream, keeping its length, so that Content-Length stays correct.
  *
- * The only edit that the proxy makes to a reply: a key of the upstream that answered, echoed in its error body, in the
- * error event of its stream, or in a header. Keys of fewer than 12 characters are left alone: they may be ordinary
- * words, as in `server: ollama` or `"param":null`.
+ * This is the only change that the proxy makes to a reply: a key of the upstream that answered is masked in its error
+ * body, in the error event of its stream, and in headers. Keys shorter than 12 characters are not masked: they may be
+ * ordinary words, as in `server: ollama` or `"param":null`.
  */
 import { Buffer } from "node:buffer";
 import { keysOf, MIN_MASKABLE_LENGTH } from "../../core/secrets.ts";
@@ -13,7 +13,7 @@ const NOTHING: Buffer<ArrayBuffer> = Buffer.alloc(0);
 const STAR = 0x2a;
 const SHOWN_HEAD_BYTES = 3;
 
-/** What is looked for, prepared once for each upstream. */
+/** Search patterns, prepared once for each upstream. */
 class Patterns {
   readonly texts: readonly string[];
   #needles: readonly Needle[] | null = null;
@@ -21,11 +21,11 @@ class Patterns {
 
   constructor(secrets: readonly string[]) {
     const texts = secrets.filter((secret) => secret.length >= MIN_MASKABLE_LENGTH);
-    // The longest first: of one that is a part of another, no end is to remain.
+    // Longest first, so that no rest remains of a secret that contains a shorter one.
     this.texts = [...new Set(texts)].sort((a, b) => b.length - a.length);
   }
 
-  /** Made when they are needed: most masks only ever look at headers. */
+  /** Made on demand: most masks only see headers. */
   get needles(): readonly Needle[] {
     this.#needles ??= this.texts.map((text) => new Needle(Buffer.from(text, "utf8")));
     return this.#needles;
@@ -41,10 +41,10 @@ class Patterns {
   }
 }
 
-/** One secret, with the table by which a search never goes back (Knuth, Morris, Pratt 1977). */
+/** One secret and its failure table (Knuth, Morris, Pratt 1977), so that the search never goes back. */
 class Needle {
   readonly bytes: Uint8Array;
-  /** By the number of bytes that matched: how many of them still do when the next does not. */
+  /** For each number of matched bytes: how many still match when the next byte does not. */
   readonly #fallbacks: Uint32Array;
 
   constructor(bytes: Uint8Array) {
@@ -56,7 +56,7 @@ class Needle {
     }
   }
 
-  /** How many bytes match after one more; never asked once all do. */
+  /** Matched bytes after one more byte; not called once all match. */
   next(matched: number, byte: number): number {
     let still = matched;
     while (still > 0 && this.bytes[still] !== byte) still = this.#fallbacks[still - 1] ?? 0;
@@ -68,7 +68,7 @@ class Needle {
 export class SecretMask {
   readonly #patterns: Patterns;
   #held = NOTHING;
-  /** How far each needle has matched, at the end of what was pushed. */
+  /** Matched bytes of each needle at the end of what was pushed. */
   #matched: Uint32Array | null = null;
 
   constructor(secrets: readonly string[] | Patterns) {
@@ -98,7 +98,7 @@ export class SecretMask {
     return masked;
   }
 
-  /** Bytes that may go out now. */
+  /** Returns the bytes that can be sent now. */
   push(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
     const { needles } = this.#patterns;
     const matched = this.#matched ??= new Uint32Array(needles.length);
@@ -123,7 +123,7 @@ export class SecretMask {
     return rest;
   }
 
-  /** Where secrets are; one that began before `bytes` has a negative start. Goes on from `matched`, and keeps it. */
+  /** Finds secrets; one that began before `bytes` has a negative start. Continues from `matched`, and updates it. */
   #search(bytes: Uint8Array, matched: Uint32Array): Place[] {
     const { needles, beginnings } = this.#patterns;
     const places: Place[] = [];

@@ -1,16 +1,14 @@
 /**
- * The one pump: bytes of the chosen reply to the client, each shown to the capture, with backpressure both ways.
+ * Pumps the chosen reply to the client, shows every byte to the capture, and applies backpressure.
  *
- * The upstream is read only when the client has taken what came before. The last bytes of a reply wait for its
+ * The upstream is read only when the client has accepted what came before. The last bytes of a reply wait for its
  * record's commit (`onEnd`), so that a client never holds a whole reply that was not recorded.
  */
-import type { Capture } from "../../capture/capture.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { InboundExchange } from "../../wire/exchange.ts";
-import type { SecretMask } from "./masking.ts";
+import type { OpenReply } from "../assess/assessment.ts";
 import type { FairReadScheduler } from "./fair_reads.ts";
-import type { ReplyBody } from "../attempt/transport.ts";
 
 /** How the relay of a reply ended. */
 export type RelayEnd =
@@ -20,30 +18,22 @@ export type RelayEnd =
   | { readonly type: "cut"; readonly message: string }
   | { readonly type: "idle"; readonly limitMs: number }
   | { readonly type: "client_gone" }
-  /** The client has taken nothing for this long. */
+  /** The client has accepted nothing for this long. */
   | { readonly type: "client_stalled"; readonly limitMs: number }
   /** The program must end now. */
   | { readonly type: "stopped" };
 
-export interface RelaySource {
-  /** Goes out first; the last piece may be lent by `body`. */
-  readonly held: readonly Uint8Array<ArrayBuffer>[];
-  readonly isHeldCaptured: boolean;
-  readonly body: ReplyBody;
-  readonly capture: Capture;
-  /** For an error body. */
-  readonly mask: SecretMask | null;
-  /** For an event stream: applied to its chunks from its error event on; a chunk is never held back for it. */
-  readonly errorEventMask: SecretMask | null;
-  /** Declared length of the whole body in bytes; null when unknown. */
-  readonly contentLength: number | null;
-}
+/** What the pump needs of a reply. */
+export type RelaySource = Pick<
+  OpenReply,
+  "held" | "isHeldCaptured" | "body" | "capture" | "mask" | "errorEventMask" | "contentLength"
+>;
 
 export interface RelayHooks {
-  /** After each chunk, of this many bytes, was shown to the capture. */
+  /** Called after each chunk of this many bytes was shown to the capture. */
   onProgress(bytes: number): void;
   /**
-   * Once for `terminal`, once for whatever comes last. What comes after is held back until it resolves.
+   * Called for `terminal`, if it occurs, and for the end. What follows is held back until it resolves.
    */
   onEnd(end: RelayEnd): Promise<void>;
 }
@@ -56,9 +46,9 @@ export interface RelayContext {
   readonly clock: Clock;
   /** How long the upstream may send nothing. */
   readonly idleTimeoutMs: number;
-  /** How long the client may take nothing. */
+  /** How long the client may accept nothing. */
   readonly clientTimeoutMs: number;
-  /** Shared by all that are relayed at the same time. */
+  /** Shared by all relays. */
   readonly pace: FairReadScheduler;
 }
 
@@ -91,9 +81,9 @@ export class Relay {
   }
 
   /**
-   * Gives the client everything, and ends its reply, or cuts it off. Never rejects.
+   * Relays everything, then ends the reply or cuts it off. Never rejects.
    *
-   * One function waits for both sides: each further one on the way of an event would cost as much as parsing it.
+   * One function awaits both sides: each further async function per event would cost as much as parsing the event.
    */
   async run(): Promise<void> {
     while (!this.#isOver) {
@@ -136,7 +126,7 @@ export class Relay {
     }
   }
 
-  /** Everything has come, this chunk included: its bytes and the reply's end go out together. */
+  /** The last chunk has arrived: it is sent together with the end of the reply. */
   async #endWith(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#idle.stop();
     await this.#hooks.onEnd({ type: "end" });
@@ -145,7 +135,7 @@ export class Relay {
     try {
       await this.#client.end(chunk);
     } catch {
-      // It has left while the last bytes were on their way: the reply itself was whole.
+      // The client left during the last write; the reply itself was complete.
     }
     this.#stop();
     this.#source.body.release();
@@ -159,7 +149,7 @@ export class Relay {
     await this.#hooks.onEnd({ type: "client_gone" });
   }
 
-  /** Sends nothing more; the end of the program then breaks the connection. */
+  /** Sends nothing more; the connection breaks when the program ends. */
   async stop(): Promise<void> {
     if (this.#isOver) return;
     this.#stop();
@@ -178,7 +168,7 @@ export class Relay {
     this.#stall.stop();
   }
 
-  /** Shows bytes to the capture; what the client gets of them. What is not held is lent. */
+  /** Shows bytes to the capture, and returns what the client gets. Bytes that are not held are lent. */
   #take(chunk: Uint8Array<ArrayBuffer>, { isHeld }: { isHeld: boolean }): Uint8Array<ArrayBuffer> {
     const { mask, errorEventMask, capture, isHeldCaptured } = this.#source;
     this.#bytes += chunk.length;
@@ -189,7 +179,7 @@ export class Relay {
     return isError ? errorEventMask.maskWithin(bytes) : bytes;
   }
 
-  /** What the mask has held back, once the body has ended. */
+  /** The bytes that the mask held back, at the end of the body. */
   #takeRest(): Uint8Array<ArrayBuffer> {
     const rest = this.#source.mask?.flush() ?? NOTHING;
     if (rest.length > 0) this.#source.capture.push(rest);
@@ -219,7 +209,7 @@ export class Relay {
     try {
       await this.#client.end();
     } catch {
-      // It has everything but the end, and has left.
+      // The client left, with everything but the end.
     }
   }
 
@@ -237,16 +227,16 @@ export class Relay {
   }
 }
 
-/** A wait is noticed when it began before one of so many looks within the limit; one may be late by that much. */
+/** Checks per limit: a timeout may fire late by limit / LOOKS. */
 const LOOKS = 16;
 
-/** Fires after `limitMs` of waiting, or a sixteenth later; one timer for many waits, which cost next to nothing. */
+/** Fires after `limitMs` of waiting, or a sixteenth later. One timer serves many waits, so a wait costs next to nothing. */
 class IdleTimer {
   readonly #clock: Clock;
   readonly #onIdle: () => void;
   #timer: TimerId | null = null;
   #isWaiting = false;
-  /** Counts waits, so that a look can tell whether it is still the same one. */
+  /** Counts waits, so that a check can tell whether the same one is still going on. */
   #wait = 0;
   #seenWait = 0;
   #seenAtMs = 0;

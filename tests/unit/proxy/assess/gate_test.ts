@@ -3,9 +3,25 @@ import { Buffer } from "node:buffer";
 import { createCapture } from "../../../../src/capture/create.ts";
 import { systemClock } from "../../../../src/server/clock.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
-import { prove } from "../../../../src/proxy/assess/gate.ts";
+import type { Upstream } from "../../../../src/core/types.ts";
+import { assess } from "../../../../src/proxy/assess/assess.ts";
 import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";
+
+const UPSTREAM: Upstream = {
+  id: 1,
+  name: "only",
+  endpoint: "https://a.example/v1",
+  sk: "sk-test-0123456789",
+  position: 0,
+  isEnabled: true,
+  timeoutMs: null,
+  allow: [],
+  deny: [],
+  modelMap: {},
+  authStyle: null,
+  weight: 1,
+};
 
 /** A whole stream that has come already; once it is released, another reply lies where it lay. */
 class OverwrittenBody implements LendingSource {
@@ -53,20 +69,21 @@ for (
     },
   ]
 ) {
-  Deno.test(`what prove() holds of a stream with ${name} stays as it came`, async () => {
+  Deno.test(`what assess() holds of a stream with ${name} stays as it came`, async () => {
     const body = new OverwrittenBody(stream);
     const contentType = "text/event-stream";
     const headers = new HeaderFields([["content-type", contentType]]);
-    const proof = await prove({ type: "reply", status: 200, headers, contentLength: null, body }, {
+    const reply = await assess(body, {
+      head: { upstream: UPSTREAM, status: 200, headers, contentLength: null },
       inbound: { method: "POST", kind: "chat", isStream: true },
       clock: systemClock,
       times: { gateMs: 1_000, firstTokenTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
       mask: null,
       capture: (isEventStream) => createCapture({ kind: "chat", contentType, isEventStream, status: 200 }),
       budget: new HeldBudget(1_000_000),
-      sendEarly: () => Promise.resolve(),
+      early: { send: () => Promise.resolve() },
     });
     assert.equal(body.isReleased, isReleased);
-    assert.equal(proof.type === "open" && Buffer.concat(proof.held).toString(), stream);
+    assert.equal(reply.type === "open" && Buffer.concat(reply.held).toString(), stream);
   });
 }

@@ -2,10 +2,9 @@
  * The upstream client over `fetch`, for networks whose way out is a proxy: `fetch` knows `HTTP_PROXY`, `HTTPS_PROXY`,
  * `NO_PROXY` and SOCKS. Slower than the client over sockets, and otherwise the same.
  */
-import type { LendingSource } from "../wire/byte_source.ts";
-import type { ClientReply, ClientRequest } from "../wire/client.ts";
-import { ReplyError } from "../wire/framing.ts";
-import type { UpstreamClient } from "./attempt/transport.ts";
+import type { LendingSource } from "./byte_source.ts";
+import { ReplyError } from "./framing.ts";
+import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -17,7 +16,7 @@ export class FetchClient implements UpstreamClient {
     this.#fetch = fetch;
   }
 
-  async send({ url, method, headers, body, cancellation }: ClientRequest): Promise<ClientReply> {
+  async send({ url, method, headers, body, cancellation }: UpstreamRequest): Promise<UpstreamReply> {
     const controller = new AbortController();
     const abort = () => controller.abort();
     cancellation.onCancel(abort);

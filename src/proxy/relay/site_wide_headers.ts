@@ -1,47 +1,16 @@
 /**
- * What an answer below `/v1` may say to a browser about the whole site, which it shares with `/admin`.
+ * Header fields of an upstream's reply that are not relayed, because browsers apply them to the whole site.
  *
- * Owns the fields of an upstream that stay here, and those that every answer has instead. An upstream is somebody
- * else's: a file or an error page of it must not run as a page of this host, and what it says about its own host must
- * not be kept for this one.
+ * `/v1` shares its origin with `/admin`, and what an upstream says about its own host must not be kept for this one.
+ * What answers have instead: core/fixed_headers.ts.
  */
 
-/** Fields that every answer has, whatever it is; names in lower case. */
-export type FixedHeaders = readonly (readonly [name: string, value: string])[];
-
 /**
- * A page from below `/v1` is nobody's: it has an origin of its own, runs nothing and loads nothing.
- *
- * @see https://www.w3.org/TR/CSP3/#directive-sandbox , https://fetch.spec.whatwg.org/#x-content-type-options-header
- */
-export const APART: FixedHeaders = [
-  ["content-security-policy", "sandbox; default-src 'none'"],
-  ["x-content-type-options", "nosniff"],
-];
-
-/**
- * The fixed headers of answers that a page of this origin may read; `*`: of any.
- *
- * @see https://fetch.spec.whatwg.org/#http-cors-protocol
- */
-export function readableBy(origin: string): FixedHeaders {
-  return [
-    ["access-control-allow-origin", origin],
-    ["access-control-expose-headers", "*"],
-    ...(origin === "*" ? [] : [["vary", "origin"] as const]),
-    ...APART,
-  ];
-}
-
-/** Where a token is asked for, any page may read answers: the token is what protects them. */
-export const READABLE_BY_ALL: FixedHeaders = readableBy("*");
-
-/**
- * Fields by which an upstream speaks for its whole site, to a browser that keeps it or acts on it, or that set the
- * policy of a page. All that begin with `access-control-` belong to them, too.
+ * Fields that browsers store or apply for a whole site, and fields that set the policy of a page. All that begin with
+ * `access-control-` belong to them too.
  */
 export const SITE_WIDE: readonly string[] = [
-  // Kept for the host, or its subdomains, beyond the answer.
+  // Stored by browsers for the host or its subdomains.
   "accept-ch",
   "accept-ch-lifetime",
   "activate-storage-access",
@@ -78,11 +47,11 @@ export const SITE_WIDE: readonly string[] = [
   "use-as-dictionary",
   "x-dns-prefetch-control",
   "x-permitted-cross-domain-policies",
-  // Asks for a person's password, or sends a ticket of the system, for a host that is not this one's to ask for.
+  // Make a browser ask for a password, or send a system ticket, for another host.
   "authentication-info",
   "proxy-authentication-info",
   "www-authenticate",
-  // Leads elsewhere by itself.
+  // Redirects without being a redirect.
   "refresh",
   // Policies of a page, and who may embed, open or measure it: a second policy would only weaken or contradict ours.
   "content-security-policy",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
-import { FetchClient } from "../../../src/proxy/fetch_client.ts";
+import { FetchClient } from "../../../src/wire/fetch_client.ts";
 import { ReplyError } from "../../../src/wire/framing.ts";
 
 interface Reply {

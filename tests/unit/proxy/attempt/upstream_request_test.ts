@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { NO_TOKENS, TokenGuard } from "../../../src/core/token_guard.ts";
+import { NO_TOKENS, TokenGuard } from "../../../../src/core/token_guard.ts";
 import {
-  bearerToken,
-  clientCredentials,
-  clientHeaders,
   guessAuthStyle,
   upstreamHeaders,
   upstreamUrl,
-} from "../../../src/proxy/headers.ts";
+} from "../../../../src/proxy/attempt/upstream_request.ts";
 
 Deno.test("upstreamUrl() joins the endpoint and the request", () => {
   const table: [endpoint: string, path: string, query: string, url: string][] = [
@@ -44,29 +41,6 @@ Deno.test("guessAuthStyle() knows Anthropic and Azure by their hosts only", () =
   }
 });
 
-Deno.test("bearerToken() takes the scheme in any case", () => {
-  const table: [value: string, token: string | null][] = [
-    ["Bearer a", "a"],
-    ["bearer a", "a"],
-    ["BEARER    a  ", "a"],
-    ["Bearer a b", "a b"],
-    ["Bearer", null],
-    ["Bearer ", null],
-    ["Bearera", null],
-    ["Basic a", null],
-    ["a", null],
-    ["", null],
-  ];
-  for (const [value, token] of table) assert.equal(bearerToken(value), token, value);
-});
-
-Deno.test("clientCredentials() lists every credential, Authorization first", () => {
-  const headers = new Headers({ "api-key": "3", "x-api-key": "2", "authorization": "Bearer 1" });
-  assert.deepEqual(clientCredentials(headers), ["1", "2", "3"]);
-  assert.deepEqual(clientCredentials(new Headers({ "x-api-key": "  " })), []);
-  assert.deepEqual(clientCredentials(new Headers({ "authorization": "Basic x" })), []);
-});
-
 Deno.test("upstreamHeaders() guesses the style when none is set", () => {
   const upstream = { sk: "sk-1", endpoint: "https://api.anthropic.com/v1", authStyle: null };
   const headers = upstreamHeaders(
@@ -95,24 +69,5 @@ Deno.test("upstreamHeaders() of asis leaves out each credential that is a token 
     const headers = upstreamHeaders({ headers: new Headers(sent) }, upstream, guard);
     headers?.delete("accept-encoding");
     assert.deepEqual(headers === null ? null : Object.fromEntries(headers), forwarded, JSON.stringify(sent));
-  }
-});
-
-Deno.test("clientHeaders() of an answer of our own has ours only", () => {
-  const headers = clientHeaders(null, { requestId: "R", upstreamName: null, attempts: 2 });
-  assert.deepEqual(Object.fromEntries(headers), {
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": "*",
-    "content-security-policy": "sandbox; default-src 'none'",
-    "x-content-type-options": "nosniff",
-    "x-oar-attempts": "2",
-    "x-oar-request-id": "R",
-  });
-});
-
-Deno.test("clientHeaders() makes any upstream name a legal header value", () => {
-  for (const name of ["Büro\r\nx: y", "\u{1f600}", "a\ud800b", " padded "]) {
-    const headers = clientHeaders(null, { requestId: "R", upstreamName: name, attempts: 1 });
-    assert.match(headers.get("x-oar-upstream") ?? "", /^[\x21-\x7e][\x20-\x7e]*$/);
   }
 });

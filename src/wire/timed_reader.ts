@@ -1,8 +1,8 @@
 /**
  * Reads a body with a limit on each wait, without losing the read that was late.
  */
-import type { Clock } from "../../core/clock.ts";
-import type { ByteSource, LendingSource } from "../../wire/byte_source.ts";
+import type { Clock } from "../core/clock.ts";
+import type { ByteSource, LendingSource } from "./byte_source.ts";
 
 export type TimedRead =
   | { readonly type: "chunk"; readonly bytes: Uint8Array<ArrayBuffer> }
@@ -16,12 +16,12 @@ const END: TimedRead = { type: "end" };
 /** Wraps one body; a `late` read stays pending and is taken up by the next call. */
 export class TimedReader<Source extends ByteSource = LendingSource> {
   readonly #body: Source;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   #pending: Promise<TimedRead> | null = null;
 
   constructor(body: Source, clock: Clock) {
     this.#body = body;
-    this.#clock = clock;
+    this.clock = clock;
   }
 
   /** What {@link read} would give at once; null when it would have to wait. */
@@ -49,13 +49,13 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     );
     return new Promise((resolve) => {
       let isLate = false;
-      const timer = this.#clock.setTimer(() => {
+      const timer = this.clock.setTimer(() => {
         isLate = true;
         resolve(LATE);
       }, Math.max(0, limitMs));
       void pending.then((result) => {
         if (isLate) return;
-        this.#clock.clearTimer(timer);
+        this.clock.clearTimer(timer);
         this.#pending = null;
         resolve(result);
       });

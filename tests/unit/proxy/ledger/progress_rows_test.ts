@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { SecretSet } from "../../../../src/core/secret_set.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import type { RequestRecord } from "../../../../src/core/types.ts";
-import { InFlightRows } from "../../../../src/proxy/ledger/in_flight.ts";
+import { ProgressRows } from "../../../../src/proxy/ledger/progress_rows.ts";
 import { RequestLedger } from "../../../../src/proxy/ledger/request_ledger.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 
@@ -36,15 +36,15 @@ function makeSession(id: string, clock: FakeClock): RequestLedger {
   );
 }
 
-function makeRows(clock: FakeClock, onWrite: (record: RequestRecord) => void): InFlightRows {
+function makeRows(clock: FakeClock, onWrite: (record: RequestRecord) => void): ProgressRows {
   const write = (record: RequestRecord) => {
     onWrite(record);
     return Promise.resolve("committed" as const);
   };
-  return new InFlightRows({ queuedBytes: 0, close: () => Promise.resolve(), write }, clock);
+  return new ProgressRows({ queuedBytes: 0, close: () => Promise.resolve(), write }, clock);
 }
 
-Deno.test("InFlightRows writes a row of each request, one after the other, and goes on when the next one has ended", () => {
+Deno.test("ProgressRows writes a row of each request, one after the other, and goes on when the next one has ended", () => {
   const clock = new FakeClock();
   const written: string[] = [];
   const rows = makeRows(clock, ({ requestId }) => void written.push(requestId));
@@ -55,7 +55,6 @@ Deno.test("InFlightRows writes a row of each request, one after the other, and g
   rows.remove(second);
   clock.advance(100);
   assert.deepEqual(written, ["a", "c", "d"]);
-  assert.equal(rows.count, 3);
   rows.stop();
   assert.equal(clock.pendingTimers, 0);
 });
@@ -67,7 +66,7 @@ for (
     { requests: 2_000, stepMs: 100, restMs: 1_000 },
   ]
 ) {
-  Deno.test(`InFlightRows rests ${restMs} ms after a step of ${stepMs} with ${requests} requests`, () => {
+  Deno.test(`ProgressRows rests ${restMs} ms after a step of ${stepMs} with ${requests} requests`, () => {
     const clock = new FakeClock();
     const stepsAtMs: number[] = [];
     const rows = makeRows(clock, () => {

@@ -1,32 +1,20 @@
 /**
- * The names of a client's headers that go to no upstream, whatever they say.
+ * Names of client headers that are never sent to an upstream, whatever their values.
  *
- * Besides what belongs to one connection and what the router sets itself: what a proxy in front adds about a person
- * (addresses, logins, certificates, tokens of single sign-on), which is nobody else's business, and every name with an
- * underscore, which servers behind CGI, WSGI or Rack take for the same name with a hyphen.
+ * These are hop-by-hop fields, fields that the router sets itself, what a proxy in front adds about a person
+ * (addresses, logins, certificates, single sign-on tokens), and every name with an underscore, which servers behind
+ * CGI, WSGI or Rack read as the same name with a hyphen.
  */
-
-/** https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1 */
-export const HOP_BY_HOP = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-] as const;
+import { HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
 
 const NAMES: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
-  // The router's own business.
+  // Set by the router itself.
   "accept-encoding",
   "content-length",
   "expect",
   "host",
-  // Credentials: an upstream has its own, or is `asis` (headers.ts).
+  // Credentials: an upstream has its own, or is `asis` (upstream_request.ts).
   "api-key",
   "authorization",
   "cookie",
@@ -154,7 +142,7 @@ const FAMILIES = [
   "x-zscaler-",
 ];
 
-/** Clients choose the names: a bound keeps them from piling up. */
+/** Clients choose the names, so the cache must be bounded. */
 const MAX_DECIDED = 1024;
 const MAX_DECIDED_LENGTH = 64;
 const decided = new Map<string, boolean>();

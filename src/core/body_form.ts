@@ -1,0 +1,69 @@
+/**
+ * What a body is, by its label and by how it begins.
+ *
+ * Owns the one rule for both; parses nothing.
+ */
+
+/** The media type in lower case, without its parameters; empty when there is no label. */
+export function mediaTypeOf(contentType: string | null): string {
+  return (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** Whether a label says that the body is an event stream. */
+export function isEventStream(contentType: string | null): boolean {
+  return contentType !== null && /^\s*text\/event-stream\b/i.test(contentType);
+}
+
+/** Whether a label says that the body is JSON: `application/json`, `application/problem+json`, ... */
+export function isJson(contentType: string | null): boolean {
+  return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
+}
+
+/** Whether a body that nothing has announced begins like an event stream. */
+export function beginsLikeEvents(body: Uint8Array): boolean {
+  return new EventStreamSniffer().push(body) ?? false;
+}
+
+/** With what the first line of a stream begins: a comment, or one of the fields that the format knows. */
+const BEGINNINGS = [":", "data:", "event:", "id:", "retry:"];
+const BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/**
+ * The same for a body that comes in pieces. A byte order mark and empty lines may come first; blanks may not, because
+ * a field after a blank is one of another name, which every client ignores.
+ *
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+ */
+export class EventStreamSniffer {
+  #start = "";
+  #mayHaveMark = true;
+
+  /** Null while the pieces so far can be the beginning of either. */
+  push(piece: Uint8Array): boolean | null {
+    for (let at = 0; at < piece.length; at++) {
+      const byte = piece[at] ?? 0;
+      if (this.#start === "" && (byte === LINE_FEED || byte === CARRIAGE_RETURN)) {
+        this.#mayHaveMark = false;
+        continue;
+      }
+      this.#start += String.fromCharCode(byte);
+      const isStream = this.#judge();
+      if (isStream !== null) return isStream;
+    }
+    return null;
+  }
+
+  #judge(): boolean | null {
+    if (this.#mayHaveMark && BYTE_ORDER_MARK.startsWith(this.#start)) {
+      if (this.#start === BYTE_ORDER_MARK) {
+        this.#start = "";
+        this.#mayHaveMark = false;
+      }
+      return null;
+    }
+    if (BEGINNINGS.includes(this.#start)) return true;
+    return BEGINNINGS.some((beginning) => beginning.startsWith(this.#start)) ? null : false;
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The forms in which a client is told of an error: an answer, or the last event of a stream.
+ *
+ * Decides no error: that is up to whoever throws or settles it.
+ */
+import type { RouterError } from "../core/errors.ts";
+import type { FixedHeaders } from "../core/fixed_headers.ts";
+import { HeaderFields } from "../core/header_fields.ts";
+import type { ErrorForms } from "../proxy/error_forms.ts";
+
+const encoder = new TextEncoder();
+
+/** What the proxy uses for failures of requests that it has begun to relay. */
+export const errorForms: ErrorForms = {
+  answer: (error, headers) => {
+    headers.set("content-type", "application/json");
+    return { headers, body: encoder.encode(JSON.stringify(error.toEnvelope())) };
+  },
+  event: (error) => encoder.encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`),
+};
+
+/** What a client is told to wait when the router has enough to do. */
+const RETRY_AFTER_SECONDS = "1";
+
+export function answerError(error: RouterError, fixed: FixedHeaders): Response {
+  const { headers, body } = refusal(error, fixed);
+  return new Response(Uint8Array.from(body), { status: error.status, headers: [...headers] });
+}
+
+/**
+ * What a client is told whose request is refused.
+ * @param fixed what every answer to it has, such as who may read it
+ */
+export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<ErrorForms["answer"]> {
+  const headers = new HeaderFields(fields(fixed));
+  if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  return errorForms.answer(error, headers);
+}
+
+export function fields(fixed: FixedHeaders): [name: string, value: string][] {
+  return fixed.map(([name, value]) => [name, value]);
+}

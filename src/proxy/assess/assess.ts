@@ -1,0 +1,100 @@
+/**
+ * Assesses a reply before the choice of upstream becomes final: small JSON is read whole (whole_reply.ts), a stream is
+ * held until it shows content (gate.ts), everything else passes as it comes.
+ *
+ * Decides nothing about other upstreams: it says what the reply turned out to be.
+ */
+import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
+import type { LendingSource } from "../../wire/byte_source.ts";
+import { TimedReader } from "../../wire/timed_reader.ts";
+import type { Assessing, AssessmentContext, OpenReply, ReplyAssessment } from "./assessment.ts";
+import { StreamGate } from "./gate.ts";
+import { WholeReplyReader } from "./whole_reply.ts";
+
+/**
+ * Returns the assessment itself when the whole reply arrived with its head, as small ones do; otherwise a promise.
+ * Cancels only a body that must be empty; any other is left to the caller.
+ */
+export function assess(
+  body: LendingSource,
+  context: AssessmentContext,
+): ReplyAssessment | Promise<ReplyAssessment> {
+  const account = context.budget.open();
+  let assessment: ReplyAssessment | Promise<ReplyAssessment> | null = null;
+  try {
+    assessment = assessWith(body, { ...context, account });
+    return assessment instanceof Promise ? assessment.finally(() => account.release()) : assessment;
+  } finally {
+    if (!(assessment instanceof Promise)) account.release();
+  }
+}
+
+/** Chooses how the reply is assessed. */
+function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | Promise<ReplyAssessment> {
+  const { status, headers } = context.head;
+  if (hasNoBody(status, context.inbound.method)) {
+    body.cancel();
+    const captured = context.capture(false).finish(true);
+    return { ...context.head, type: "whole", bytes: new Uint8Array(), captured, problem: null };
+  }
+  const reader = new TimedReader(body, context.clock);
+  const contentType = headers.get("content-type");
+  if (status >= 400) return new WholeReplyReader(reader, context).assess();
+  if (isEventStream(contentType)) return new StreamGate(reader, context).run([]);
+  if (context.inbound.isStream) return assessUnlabelled(reader, context);
+  return isJson(contentType)
+    ? new WholeReplyReader(reader, context).assess()
+    : openAsItComes(reader, context, []);
+}
+
+/** A stream was requested, but the label says otherwise: the first bytes decide. */
+async function assessUnlabelled(reader: TimedReader, context: Assessing): Promise<ReplyAssessment> {
+  const { isStream, chunks } = await sniff(reader, context.times.firstTokenTimeoutMs);
+  if (isStream) return await new StreamGate(reader, context).run(chunks);
+  return isJson(context.head.headers.get("content-type"))
+    ? await new WholeReplyReader(reader, context, chunks).assess()
+    : openAsItComes(reader, context, chunks);
+}
+
+/** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
+async function sniff(
+  reader: TimedReader,
+  limitMs: number,
+): Promise<{ isStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  const sniffer = new EventStreamSniffer();
+  let isStream: boolean | null = null;
+  while (isStream === null) {
+    const read = await reader.read(limitMs);
+    if (read.type !== "chunk") break;
+    chunks.push(read.bytes);
+    isStream = sniffer.push(read.bytes);
+  }
+  return { isStream: isStream ?? false, chunks };
+}
+
+function openAsItComes(
+  reader: TimedReader,
+  context: Assessing,
+  held: Uint8Array<ArrayBuffer>[],
+): OpenReply {
+  const capture = context.capture(false);
+  for (const chunk of held) capture.push(chunk);
+  return {
+    ...context.head,
+    type: "open",
+    held,
+    isHeldCaptured: true,
+    body: reader.rest(),
+    capture,
+    isEventStream: false,
+    mask: null,
+    errorEventMask: null,
+    problem: null,
+  };
+}
+
+/** RFC 9110 section 6.4.1: no content in answers to HEAD, and with 204, 205 and 304. */
+export function hasNoBody(status: number, method: string): boolean {
+  return method === "HEAD" || status === 204 || status === 205 || status === 304;
+}

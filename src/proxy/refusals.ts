@@ -1,0 +1,57 @@
+/**
+ * Errors with which the router itself refuses a request.
+ */
+import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
+import { RouterError } from "../core/errors.ts";
+import type { Inbound } from "../core/types.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
+
+/** Bounds the list of patterns in the error, which also goes into the record and the log. */
+const MAX_SHOWN_PATTERNS_LENGTH = 1024;
+
+/** No upstream can be tried: none is configured or enabled, or none allows the model. */
+export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
+  const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
+  if (enabled.length > 0) {
+    const patterns = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
+    const allowed = cutText(patterns, MAX_SHOWN_PATTERNS_LENGTH);
+    const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
+    const subject = `${inbound.model === null ? "path" : "model"} ${name}`;
+    return new RouterError(
+      404,
+      "model_not_found",
+      `No upstream allows the ${subject}${allowed === "" ? "" : `; allowed: ${allowed}`}`,
+    );
+  }
+  const advice = snapshot.upstreams.length > 0
+    ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
+    : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
+  return new RouterError(503, "no_upstream", advice);
+}
+
+/** Rules about models can only be enforced if every upstream reads the same model as the router. */
+export function unreadable(problem: string): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    `The request body is refused, because upstreams have rules about models and ${problem}; ` +
+      "send plain JSON in UTF-8 (RFC 8259), or a plain form",
+  );
+}
+
+/** A token can be removed from headers and queries, but not from a path without changing what is requested. */
+export function tokenInPath(): RouterError {
+  return new RouterError(
+    400,
+    "invalid_request",
+    "The path holds a token of this router, which would go to an upstream; send the token as a credential only",
+  );
+}
+
+export function tooManyRequests(limit: number): RouterError {
+  return new RouterError(
+    429,
+    "too_many_requests",
+    `${limit} requests are under way, which is the limit (--max-concurrent); try again in a moment`,
+  );
+}

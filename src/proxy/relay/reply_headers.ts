@@ -1,0 +1,46 @@
+/**
+ * The headers of the answer to the client: those of the upstream that are relayed, and the router's own.
+ */
+import { type FixedHeaders, READABLE_BY_ALL } from "../../core/fixed_headers.ts";
+import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
+import { connectionNames, HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
+import type { SecretMask } from "./masking.ts";
+import { SITE_WIDE } from "./site_wide_headers.ts";
+
+/** Content-Length is not copied: the length comes from the framing. */
+const NEVER_RELAYED: ReadonlySet<string> = new Set([...HOP_BY_HOP, "content-length", ...SITE_WIDE]);
+
+/** What the router adds to every answer. */
+export interface RouterHeaders {
+  readonly requestId: string;
+  /** Name of the upstream that answered, null when none did. */
+  readonly upstreamName: string | null;
+  readonly attempts: number;
+  /** Masks the upstream's key where a header echoes it. */
+  readonly mask?: Pick<SecretMask, "maskText"> | null;
+  /** Fields of every answer to this client, instead of the upstream's; default: those that let any page read it. */
+  readonly fixed?: FixedHeaders;
+}
+
+/** The headers of the answer to the client. `upstream` null: an answer of our own. */
+export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders): HeaderFields {
+  const headers = new HeaderFields();
+  if (upstream !== null) {
+    const named = connectionNames(upstream);
+    for (const [name, value] of upstream) {
+      if (NEVER_RELAYED.has(name) || name.startsWith("access-control-") || named.has(name)) continue;
+      headers.append(name, router.mask?.maskText(value) ?? value);
+    }
+  }
+  // None of them was relayed, except `vary`, which may come more than once.
+  for (const field of router.fixed ?? READABLE_BY_ALL) headers.append(field[0], field[1]);
+  headers.set("x-oar-request-id", router.requestId);
+  if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
+  headers.set("x-oar-attempts", String(router.attempts));
+  return headers;
+}
+
+/** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */
+function headerText(text: string): string {
+  return text.toWellFormed().replace(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character)).trim();
+}

@@ -1,0 +1,281 @@
+/**
+ * One request after it has been read: runs the failover loop, and gives the client the chosen reply.
+ *
+ * Every path ends in one settlement. Requests are read in handler.ts.
+ */
+import { Cancellation } from "../core/cancellation.ts";
+import { RouterError } from "../core/errors.ts";
+import type { FixedHeaders } from "../core/fixed_headers.ts";
+import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
+import type { ListNode } from "../core/linked_list.ts";
+import type { TokenGuard } from "../core/token_guard.ts";
+import type { CapturedReply, Upstream } from "../core/types.ts";
+import type { Observer } from "../observe/observer.ts";
+import type { RegistrySnapshot } from "../store/store.ts";
+import type { AnswerHead, InboundExchange } from "../wire/exchange.ts";
+import { hasNoBody } from "./assess/assess.ts";
+import type { OpenReply, UpstreamHead, WholeReply } from "./assess/assessment.ts";
+import { failover, type FailoverDeps, type FinalChoice, type Stop } from "./attempt/failover.ts";
+import type { ErrorForms } from "./error_forms.ts";
+import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
+import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";
+import type { Ending, RequestLedger } from "./ledger/request_ledger.ts";
+import { resettle, settle, type SettlementDeps } from "./ledger/settlement.ts";
+import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, type Verdict, verdictOnWhole } from "./ledger/verdict.ts";
+import { noUpstreamError } from "./refusals.ts";
+import { EarlyReply, type EarlyReplyOwner } from "./relay/early_reply.ts";
+import type { FairReadScheduler } from "./relay/fair_reads.ts";
+import { maskFor } from "./relay/masking.ts";
+import { Relay } from "./relay/relay.ts";
+import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
+import { clientHeaders } from "./relay/reply_headers.ts";
+
+export interface RunDeps extends FailoverDeps, SettlementDeps {
+  readonly observer: Observer;
+  readonly inFlight: InFlight;
+  readonly progressRows: ProgressRows;
+  readonly errorForms: ErrorForms;
+  readonly limits: RunLimits;
+}
+
+export interface RunLimits {
+  readonly deadlineMs: number | null;
+  /** How long a client may send, or accept, nothing. */
+  readonly clientTimeoutMs: number;
+}
+
+/** The parts of one run. */
+export interface RunParts {
+  readonly client: InboundExchange;
+  readonly ledger: RequestLedger;
+  readonly pace: FairReadScheduler;
+  /** Returns the body's memory to the budget. Idempotent. */
+  readonly releaseBody: () => void;
+  readonly fixedHeaders: FixedHeaders;
+}
+
+/** How the request is to be answered. */
+export interface RunPlan {
+  readonly snapshot: RegistrySnapshot;
+  readonly candidates: readonly Upstream[];
+  /** All enabled upstreams, whether or not they accept this request. */
+  readonly upstreamCount: number;
+  /** The client left while it was sending. */
+  readonly isCut: boolean;
+  /** Why it is not relayed; null: it is. */
+  readonly refusal: RouterError | null;
+  readonly guard: TokenGuard;
+}
+
+export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, RelayedRequest {
+  readonly ledger: RequestLedger;
+  readonly cancellation = new Cancellation();
+  readonly #deps: RunDeps;
+  readonly #client: InboundExchange;
+  readonly #pace: FairReadScheduler;
+  readonly #releaseBody: () => void;
+  readonly #fixedHeaders: FixedHeaders;
+  readonly #node: ListNode<RequestUnderWay>;
+  readonly #row: ListNode<ProgressRow>;
+  readonly #early: EarlyReply;
+  #cause: "client" | "deadline" | null = null;
+  #relayed: Relay | null = null;
+
+  constructor(deps: RunDeps, { client, ledger, pace, releaseBody, fixedHeaders }: RunParts) {
+    this.#deps = deps;
+    this.#client = client;
+    this.ledger = ledger;
+    this.#pace = pace;
+    this.#releaseBody = releaseBody;
+    this.#fixedHeaders = fixedHeaders;
+    this.#node = deps.inFlight.add(this);
+    this.#row = deps.progressRows.add(ledger);
+    this.#early = new EarlyReply(client, this);
+  }
+
+  get cause(): "client" | "deadline" | null {
+    return this.#cause;
+  }
+
+  /** Resolves when the answer has gone out, or the client has gone. */
+  async answer(plan: RunPlan): Promise<void> {
+    if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
+    if (plan.refusal !== null) return await this.#failed(plan.refusal);
+    if (plan.candidates.length === 0) {
+      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound));
+    }
+
+    const forgetClient = this.#client.onGone(() => this.clientLeft());
+    const { deadlineMs } = this.#deps.limits;
+    const deadline = deadlineMs === null
+      ? null
+      : this.#deps.clock.setTimer(() => this.#cancel("deadline"), deadlineMs - this.ledger.elapsedMs());
+    try {
+      const choice = await failover(this.#deps, {
+        ledger: this.ledger,
+        candidates: plan.candidates,
+        upstreamCount: plan.upstreamCount,
+        stop: this,
+        guard: plan.guard,
+        early: this.#early,
+      });
+      if (deadline !== null) this.#deps.clock.clearTimer(deadline);
+      await this.#final(choice);
+    } finally {
+      forgetClient();
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#relayed !== null) return await this.#relayed.stop();
+    this.#endAttempt(null, null);
+    const settled = this.#settle({
+      outcome: "crashed",
+      status: CLIENT_GONE_STATUS,
+      captured: null,
+      error: STOPPED_MESSAGE,
+    });
+    this.#cancel("client");
+    await settled;
+  }
+
+  clientLeft(): void {
+    if (this.#relayed === null) this.#cancel("client");
+    else void this.#relayed.cancel();
+  }
+
+  #cancel(cause: "client" | "deadline"): void {
+    this.#cause ??= cause;
+    this.cancellation.cancel();
+  }
+
+  #final(choice: FinalChoice): Promise<void> {
+    switch (choice.type) {
+      case "whole":
+        return this.#whole(choice);
+      case "open":
+        if (!this.#early.isBegun) this.#client.begin(this.#head(choice, choice.contentLength));
+        return this.#relay(choice);
+      case "failed":
+        return this.#failed(choice.error);
+      case "client_gone":
+        return this.#settleClientGone();
+      default:
+        return choice satisfies never;
+    }
+  }
+
+  async #whole(reply: WholeReply): Promise<void> {
+    if (this.#early.isBegun) {
+      return await this.#failed(new RouterError(502, "upstream_invalid", "The reply is not a stream"));
+    }
+    this.ledger.chosen(reply.upstream, null);
+    const { errorClass, ...verdict } = verdictOnWhole(reply.status, reply.captured, reply.problem);
+    const head = this.#head(reply, reply.contentLength);
+    this.#endAttempt(errorClass, verdict.error);
+    await this.#settle({ ...verdict, captured: reply.captured });
+    const { method } = this.ledger.inbound;
+    await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
+  }
+
+  /** Answers, unless the client has left; the request is settled by now. */
+  #reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
+    if (this.#client.isGone) return Promise.resolve();
+    // The client may leave during the answer.
+    return this.#client.reply(head, body).catch(() => {});
+  }
+
+  async #relay(reply: OpenReply): Promise<void> {
+    this.ledger.chosen(reply.upstream, reply.capture);
+    this.ledger.releaseBody();
+    this.#releaseBody();
+    this.#relayed = new Relay(
+      // Bytes that were sent early are not part of what follows, so the length would not match.
+      this.#early.isBegun ? { ...reply, contentLength: null } : reply,
+      new RelaySettlement(reply, this),
+      {
+        client: this.#client,
+        clock: this.#deps.clock,
+        idleTimeoutMs: this.#deps.times.idleTimeoutMs,
+        clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
+        pace: this.#pace,
+      },
+    );
+    if (this.#client.isGone) await this.#relayed.cancel();
+    await this.#relayed.run();
+  }
+
+  settle({ errorClass, ...ending }: Verdict, captured: CapturedReply): Promise<void> {
+    const { upstream, client } = this.ledger;
+    const isUpstreamFault = ending.outcome === "upstream_cut" || ending.outcome === "idle_timeout";
+    if (isUpstreamFault && upstream !== null) {
+      this.#deps.health.report(upstream, { type: "failed", client }, ending.error ?? ending.outcome);
+    }
+    this.#endAttempt(errorClass, ending.error);
+    return this.#settle({ ...ending, captured });
+  }
+
+  resettle({ outcome, status, error }: Verdict, captured: CapturedReply): Promise<void> {
+    return resettle(this.#deps, this.ledger, { outcome, status, error, captured });
+  }
+
+  beginEarly(head: UpstreamHead): AnswerHead {
+    this.ledger.chosen(head.upstream, null);
+    return this.#head(head, null);
+  }
+
+  async #failed(error: RouterError): Promise<void> {
+    const { errorForms } = this.#deps;
+    await this.#settleFailure(error);
+    if (this.#early.isBegun) return await this.#early.fail(errorForms.event(error));
+    const { headers, body } = errorForms.answer(error, this.#headers(null, null));
+    await this.#reply({ status: error.status, headers }, body);
+  }
+
+  #settleFailure(error: RouterError): Promise<void> {
+    const { attempts } = this.ledger;
+    const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
+    return this.#settle({
+      outcome: isUntried ? "no_upstream" : "upstream_error",
+      status: error.status,
+      captured: null,
+      responseText: JSON.stringify(error.toEnvelope()),
+      error: error.message,
+    });
+  }
+
+  #settleClientGone(): Promise<void> {
+    return this.#settle({
+      outcome: "client_gone",
+      status: CLIENT_GONE_STATUS,
+      captured: this.ledger.capture?.partial() ?? null,
+      error: "the client left before the reply began",
+    });
+  }
+
+  #endAttempt(...[errorClass, message]: Parameters<RequestLedger["endAttempt"]>): void {
+    const attempt = this.ledger.endAttempt(errorClass, message);
+    if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
+  }
+
+  #settle(ending: Ending): Promise<void> {
+    this.#deps.inFlight.remove(this.#node);
+    this.#deps.progressRows.remove(this.#row);
+    this.#releaseBody();
+    return settle(this.#deps, this.ledger, ending);
+  }
+
+  #head({ status, headers, upstream }: UpstreamHead, contentLength: number | null): AnswerHead {
+    return { status, headers: this.#headers(headers, upstream), contentLength };
+  }
+
+  #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
+    return clientHeaders(upstream, {
+      requestId: this.ledger.inbound.id,
+      upstreamName: chosen?.name ?? null,
+      mask: chosen === null ? null : maskFor(chosen),
+      attempts: this.ledger.attemptCount,
+      fixed: this.#fixedHeaders,
+    });
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * One request of a client and the answer to it, over HTTP/1.1.
+ *
+ * Owns the framing of the answer. A head waits for the first bytes of its body, so that both go out in one write.
+ */
+import type { HeaderFields } from "../core/header_fields.ts";
+import type { ConnectionInput, ConnectionOutput } from "./connection.ts";
+import type { AnswerHead, InboundExchange, RequestBody } from "./exchange.ts";
+import { isPersistent, requestFraming } from "./framing.ts";
+import { fieldLine, type RequestHead } from "./head.ts";
+import { MessageBody } from "./reading.ts";
+import { reasonPhrase } from "./reason_phrases.ts";
+export interface InboundExchangeContext {
+  readonly output: ConnectionOutput;
+  readonly input: ConnectionInput;
+  readonly remoteAddress: string;
+  /** The value of the `date` header, now. */
+  readonly date: () => string;
+  /** The server is stopping: no further request on this connection. */
+  readonly isDraining: () => boolean;
+  /** Closes the connection, whatever is under way on it. */
+  readonly abort: () => void;
+}
+
+const NOTHING = new Uint8Array(0);
+
+export class HttpInboundExchange implements InboundExchange {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: HeaderFields;
+  readonly body: IncomingBody | null;
+  readonly #head: RequestHead;
+  readonly #context: InboundExchangeContext;
+  readonly #message: MessageBody;
+  #isContinueDue: boolean;
+  #onGone: (() => void) | null = null;
+  #isWatching = false;
+  #isGone = false;
+  #answer: "none" | "whole" | "length" | "chunked" | "until_close" = "none";
+  /** Of an answer that was begun with a length: what is still to come. */
+  #leftBytes = 0;
+  #waitingHead = "";
+  #isEnded = false;
+  #isCut = false;
+  #isLast: boolean;
+  readonly #onReplied = (): void => {
+    this.#isEnded = true;
+  };
+  readonly #onBroken = (error: unknown): never => {
+    this.#gone();
+    throw error;
+  };
+
+  /** @throws MessageError when the body's framing is ambiguous */
+  constructor(head: RequestHead, context: InboundExchangeContext) {
+    this.method = head.method;
+    this.target = head.target;
+    this.headers = head.headers;
+    this.#head = head;
+    this.#context = context;
+    this.#isLast = !isPersistent(head);
+    const framing = requestFraming(head);
+    this.#message = new MessageBody(context.input, framing);
+    this.#isContinueDue = framing.type !== "none" && !head.isHttp10 &&
+      head.headers.get("expect")?.toLowerCase() === "100-continue";
+    const declaredBytes = framing.type === "length" ? framing.bytes : null;
+    this.body = framing.type === "none" ? null : new IncomingBody(this.#message, {
+      declaredBytes,
+      onRead: () => this.#continue(),
+      onDone: () => this.#watch(),
+    });
+  }
+
+  get remoteAddress(): string {
+    return this.#context.remoteAddress;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  get isAnswered(): boolean {
+    return this.#answer !== "none";
+  }
+
+  /** Somebody waits for more of the request's body. */
+  get isBodyAwaited(): boolean {
+    return this.body?.isAwaited ?? false;
+  }
+
+  /** The answer went out whole, and the connection can take another request. */
+  get isReusable(): boolean {
+    return this.#isEnded && !this.#isLast && !this.#isCut && !this.#isGone && this.#message.isDone;
+  }
+
+  onGone(callback: () => void): () => void {
+    this.#onGone = callback;
+    if (this.#isGone) queueMicrotask(() => this.#tellGone());
+    else this.#watch();
+    return () => {
+      if (this.#onGone === callback) this.#onGone = null;
+    };
+  }
+
+  reply(head: AnswerHead, body: Uint8Array | null): Promise<void> {
+    const { status } = head;
+    const isBodyless = this.#isBodyless(status);
+    const bytes = isBodyless || body === null ? NOTHING : body;
+    this.#answer = "whole";
+    const text = this.#format(head, isBodyless ? toldLength(head) : bytes.length);
+    return this.#context.output.write(text, bytes).then(this.#onReplied, this.#onBroken);
+  }
+
+  begin(head: AnswerHead): void {
+    const length = head.contentLength ?? null;
+    if (this.#isBodyless(head.status)) {
+      this.#answer = "whole";
+      this.#waitingHead = this.#format(head, toldLength(head));
+      return;
+    }
+    if (length !== null) this.#answer = "length";
+    else this.#answer = this.#head.isHttp10 ? "until_close" : "chunked";
+    if (this.#answer === "until_close") this.#isLast = true;
+    this.#leftBytes = length ?? 0;
+    this.#waitingHead = this.#format(head, length);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    const head = this.#waitingHead;
+    this.#waitingHead = "";
+    if (this.#answer === "chunked" && bytes.length > 0) {
+      return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
+    }
+    return this.#account(bytes)
+      ? this.#write(head, bytes)
+      : Promise.reject(new Error("the answer is too long"));
+  }
+
+  async end(last: Uint8Array = NOTHING): Promise<void> {
+    if (this.#isCut) return;
+    const head = this.#waitingHead;
+    this.#waitingHead = "";
+    if (this.#answer !== "chunked") {
+      if (!this.#account(last)) return;
+      if (head !== "" || last.length > 0) await this.#write(head, last);
+      if (this.#answer === "length" && this.#leftBytes > 0) return this.cut();
+    } else if (last.length > 0) {
+      await this.#write(`${head}${last.length.toString(16)}\r\n`, last, "\r\n0\r\n\r\n");
+    } else await this.#write(`${head}0\r\n\r\n`, NOTHING);
+    this.#isEnded = true;
+  }
+
+  /** What goes beyond the length that was told would be the client's next answer: false, and the connection ends. */
+  #account(bytes: Uint8Array): boolean {
+    const limit = this.#answer === "length" ? this.#leftBytes : this.#answer === "whole" ? 0 : Infinity;
+    if (bytes.length > limit) {
+      this.cut();
+      return false;
+    }
+    if (this.#answer === "length") this.#leftBytes -= bytes.length;
+    return true;
+  }
+
+  cut(): void {
+    this.#isCut = true;
+    // What the client does not take would hold the connection for ever; otherwise it ends in an orderly way.
+    if (this.#context.output.isWriting) this.#context.abort();
+  }
+
+  /** Tells a client that waits for it to send its body (RFC 9110 section 10.1.1). */
+  async #continue(): Promise<void> {
+    if (!this.#isContinueDue) return;
+    this.#isContinueDue = false;
+    if (!this.isAnswered && this.#context.input.availableBytes === 0) {
+      await this.#write("HTTP/1.1 100 Continue\r\n\r\n", NOTHING);
+    }
+  }
+
+  /** Reads on while the request is being answered: its end is the client's leaving. */
+  #watch(): void {
+    if (this.#isWatching || this.#onGone === null || !this.#message.isDone) return;
+    this.#isWatching = true;
+    void this.#readOn();
+  }
+
+  async #readOn(): Promise<void> {
+    const { input } = this.#context;
+    input.shrink();
+    try {
+      // What comes now belongs to the next request, and waits in the buffer, which must not grow.
+      while (!this.#isEnded && input.availableBytes === 0) {
+        if (!await input.fill()) break;
+      }
+      this.#isWatching = false;
+      if (this.#isEnded || input.availableBytes > 0) return;
+    } catch {
+      // The connection broke.
+    }
+    this.#gone();
+  }
+
+  #gone(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#tellGone();
+  }
+
+  #tellGone(): void {
+    const callback = this.#onGone;
+    this.#onGone = null;
+    callback?.();
+  }
+
+  #isBodyless(status: number): boolean {
+    return this.method === "HEAD" || status === 204 || status === 304;
+  }
+
+  #format({ status, headers }: AnswerHead, length: number | null): string {
+    let text = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
+    let hasDate = false;
+    for (const [name, value] of headers) {
+      if (name === "content-length" || name === "transfer-encoding") continue;
+      hasDate ||= name === "date";
+      text += fieldLine(name, value);
+    }
+    if (length !== null) text += fieldLine("content-length", String(length));
+    if (this.#answer === "chunked") text += fieldLine("transfer-encoding", "chunked");
+    if (!hasDate) text += fieldLine("date", this.#context.date());
+    if (!this.#message.isDone || this.#context.isDraining()) this.#isLast = true;
+    if (this.#isLast) text += fieldLine("connection", "close");
+    else if (this.#head.isHttp10) text += fieldLine("connection", "keep-alive");
+    return `${text}\r\n`;
+  }
+
+  #write(head: string, bytes: Uint8Array, tail = ""): Promise<void> {
+    return this.#context.output.write(head, bytes, tail).then(undefined, this.#onBroken);
+  }
+}
+
+/** Of an answer without a body (RFC 9110 section 8.6): with a 204 nothing may be told. */
+function toldLength({ status, contentLength }: AnswerHead): number | null {
+  return status === 204 ? null : contentLength ?? null;
+}
+
+/** A request's body, on its way in. */
+class IncomingBody implements RequestBody {
+  readonly declaredBytes: number | null;
+  isAwaited = false;
+  readonly #message: MessageBody;
+  readonly #hooks: { onRead(): Promise<void>; onDone(): void };
+
+  constructor(
+    message: MessageBody,
+    hooks: { readonly declaredBytes: number | null; onRead(): Promise<void>; onDone(): void },
+  ) {
+    this.#message = message;
+    this.declaredBytes = hooks.declaredBytes;
+    this.#hooks = hooks;
+  }
+
+  get isDone(): boolean {
+    return this.#message.isDone;
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
+    let bytes: Uint8Array<ArrayBuffer> | null = null;
+    try {
+      bytes = this.#message.take();
+    } catch {
+      // The next read tells.
+    }
+    if (this.isDone) this.#hooks.onDone();
+    return bytes;
+  }
+
+  async read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    await this.#hooks.onRead();
+    this.isAwaited = true;
+    try {
+      return await this.#message.read();
+    } finally {
+      this.isAwaited = false;
+      if (this.isDone) this.#hooks.onDone();
+    }
+  }
+
+  /** Nothing is to be done: a connection whose request was not read whole ends with the answer. */
+  cancel(): void {}
+}
