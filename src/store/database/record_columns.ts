@@ -5,7 +5,7 @@
  * here does not compile until it has a value to write (write/record_statements.ts).
  */
 
-/** By name; text is read as {@link asBlobs} has it. */
+/** By name, in the order of the statement that writes a record. Text is read as {@link asBlobs} has it. */
 export const RECORD_COLUMNS = {
   request_id: "text",
   created_at: "text",

@@ -7,47 +7,9 @@ import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
-import type { RecordColumn } from "../database/record_columns.ts";
+import { RECORD_COLUMNS, type RecordColumn } from "../database/record_columns.ts";
 
-type ValueOf = (record: RequestRecord) => SQLInputValue;
-
-/** What a record has in each column; the columns' order in {@link UPSERT_RECORD}. */
-const VALUES: Readonly<Record<Exclude<RecordColumn, "instance">, ValueOf>> = {
-  request_id: (record) => record.requestId,
-  created_at: (record) => toGoTime(record.createdAtMs),
-  ip: (record) => record.ip.toWellFormed(),
-  body: (record) => record.body.toWellFormed(),
-  model: (record) => wellFormed(record.model),
-  response: (record) => record.response.toWellFormed(),
-  elapsed_time: (record) => Math.round(record.elapsedMs * NANOSECONDS_PER_MS),
-  status: (record) => record.status,
-  upstream_id: (record) => record.upstreamId,
-  authorization: (record) => wellFormed(record.authorization),
-  method: (record) => record.method.toWellFormed(),
-  path: (record) => record.path.toWellFormed(),
-  is_stream: (record) => record.isStream ? 1 : 0,
-  outcome: (record) => record.outcome,
-  attempts: (record) => record.attempts.length,
-  first_byte_ms: (record) => rounded(record.firstByteMs),
-  first_token_ms: (record) => rounded(record.firstTokenMs),
-  input_tokens: (record) => record.usage?.inputTokens ?? null,
-  output_tokens: (record) => record.usage?.outputTokens ?? null,
-  cached_tokens: (record) => record.usage?.cachedTokens ?? null,
-  reasoning_tokens: (record) => record.usage?.reasoningTokens ?? null,
-  finish_reason: (record) => wellFormed(record.finishReason),
-  reasoning: (record) => record.reasoning.toWellFormed(),
-  tool_calls: ({ toolCalls }) => toolCalls.length === 0 ? null : JSON.stringify(toolCalls).toWellFormed(),
-  response_model: (record) => wellFormed(record.responseModel),
-  request_bytes: (record) => record.requestBytes,
-  response_bytes: (record) => record.responseBytes,
-  user_agent: (record) => wellFormed(record.userAgent),
-  client: (record) => wellFormed(record.client),
-  error: (record) => wellFormed(record.error),
-  is_truncated: (record) => record.isTruncated ? 1 : 0,
-};
-
-const COLUMNS = [...Object.keys(VALUES), "instance"];
-const COLUMN_VALUES: readonly ValueOf[] = Object.values(VALUES);
+const COLUMNS = Object.keys(RECORD_COLUMNS);
 
 /** What changes while a reply is under way. */
 const PROGRESS_COLUMNS = [
@@ -66,7 +28,6 @@ const PROGRESS_COLUMNS = [
   "response_bytes",
   "is_truncated",
 ] as const satisfies readonly RecordColumn[];
-const PROGRESS_VALUES: readonly ValueOf[] = PROGRESS_COLUMNS.map((name) => VALUES[name]);
 
 /**
  * Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. A partial
@@ -103,16 +64,72 @@ export const INSERT_ATTEMPT =
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
-  const params = COLUMN_VALUES.map((valueOf) => valueOf(record));
-  params.push(instance);
-  return params;
+  // In the order of RECORD_COLUMNS. A table of functions by column would be safer, and takes 5 % longer per record.
+  const values: Record<RecordColumn, SQLInputValue> = {
+    request_id: record.requestId,
+    created_at: toGoTime(record.createdAtMs),
+    ip: record.ip.toWellFormed(),
+    body: record.body.toWellFormed(),
+    model: wellFormed(record.model),
+    response: record.response.toWellFormed(),
+    elapsed_time: nanoseconds(record.elapsedMs),
+    status: record.status,
+    upstream_id: record.upstreamId,
+    authorization: wellFormed(record.authorization),
+    method: record.method.toWellFormed(),
+    path: record.path.toWellFormed(),
+    is_stream: record.isStream ? 1 : 0,
+    outcome: record.outcome,
+    attempts: record.attempts.length,
+    first_byte_ms: rounded(record.firstByteMs),
+    first_token_ms: rounded(record.firstTokenMs),
+    input_tokens: record.usage?.inputTokens ?? null,
+    output_tokens: record.usage?.outputTokens ?? null,
+    cached_tokens: record.usage?.cachedTokens ?? null,
+    reasoning_tokens: record.usage?.reasoningTokens ?? null,
+    finish_reason: wellFormed(record.finishReason),
+    reasoning: record.reasoning.toWellFormed(),
+    tool_calls: toolCallsText(record),
+    response_model: wellFormed(record.responseModel),
+    request_bytes: record.requestBytes,
+    response_bytes: record.responseBytes,
+    user_agent: wellFormed(record.userAgent),
+    client: wellFormed(record.client),
+    error: wellFormed(record.error),
+    is_truncated: record.isTruncated ? 1 : 0,
+    instance,
+  };
+  return Object.values(values);
 }
 
 /** In the order of {@link UPDATE_PROGRESS}. */
 export function progressParams(record: RequestRecord): SQLInputValue[] {
-  const params = PROGRESS_VALUES.map((valueOf) => valueOf(record));
-  params.push(record.requestId);
-  return params;
+  // In the order of PROGRESS_COLUMNS.
+  const values: Record<typeof PROGRESS_COLUMNS[number], SQLInputValue> = {
+    elapsed_time: nanoseconds(record.elapsedMs),
+    first_byte_ms: rounded(record.firstByteMs),
+    first_token_ms: rounded(record.firstTokenMs),
+    response: record.response.toWellFormed(),
+    reasoning: record.reasoning.toWellFormed(),
+    tool_calls: toolCallsText(record),
+    response_model: wellFormed(record.responseModel),
+    finish_reason: wellFormed(record.finishReason),
+    input_tokens: record.usage?.inputTokens ?? null,
+    output_tokens: record.usage?.outputTokens ?? null,
+    cached_tokens: record.usage?.cachedTokens ?? null,
+    reasoning_tokens: record.usage?.reasoningTokens ?? null,
+    response_bytes: record.responseBytes,
+    is_truncated: record.isTruncated ? 1 : 0,
+  };
+  return [...Object.values(values), record.requestId];
+}
+
+function nanoseconds(ms: number): number {
+  return Math.round(ms * NANOSECONDS_PER_MS);
+}
+
+function toolCallsText({ toolCalls }: RequestRecord): string | null {
+  return toolCalls.length === 0 ? null : JSON.stringify(toolCalls).toWellFormed();
 }
 
 /** In the order of {@link INSERT_ATTEMPT}. */
