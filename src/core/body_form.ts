@@ -1,7 +1,5 @@
 /**
- * What a body is, by its label and by how it begins.
- *
- * Owns the one rule for both; parses nothing.
+ * The form of a body, by its label and by its first bytes.
  */
 
 /** The media type in lower case, without its parameters; empty when there is no label. */
@@ -19,20 +17,20 @@ export function isJson(contentType: string | null): boolean {
   return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
 }
 
-/** Whether a body that nothing has announced begins like an event stream. */
+/** Whether an unlabelled body begins like an event stream. */
 export function beginsLikeEvents(body: Uint8Array): boolean {
   return new EventStreamSniffer().push(body) ?? false;
 }
 
-/** With what the first line of a stream begins: a comment, or one of the fields that the format knows. */
+/** Beginnings of a stream's first line: a comment, or a known field. */
 const BEGINNINGS = [":", "data:", "event:", "id:", "retry:"];
 const BYTE_ORDER_MARK = "\u00ef\u00bb\u00bf";
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /**
- * The same for a body that comes in pieces. A byte order mark and empty lines may come first; blanks may not, because
- * a field after a blank is one of another name, which every client ignores.
+ * The same for a body in pieces. A byte order mark and empty lines may come first, but no blanks: they would be part of
+ * the field's name, and parsers ignore fields with unknown names.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
@@ -40,7 +38,7 @@ export class EventStreamSniffer {
   #start = "";
   #mayHaveMark = true;
 
-  /** Null while the pieces so far can be the beginning of either. */
+  /** Null while the pieces so far allow both. */
   push(piece: Uint8Array): boolean | null {
     for (let at = 0; at < piece.length; at++) {
       const byte = piece[at] ?? 0;

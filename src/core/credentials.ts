@@ -1,7 +1,7 @@
 /**
  * The credentials that a client sends in the headers of a request.
  *
- * Finds them; whether one is valid is the web layer's question.
+ * Does not check whether one is valid: see http/auth.ts.
  */
 import { RouterError } from "./errors.ts";
 import type { HeaderView } from "./header_fields.ts";
@@ -44,7 +44,7 @@ export function hasOwnCredential(headers: HeaderView, guard: TokenGuard): boolea
 }
 
 /**
- * Which of several credentials counts is nobody's to guess: another program may choose another one.
+ * Refuses several credentials in one header: another program might choose another one than the router.
  * @throws RouterError 400 when a header of credentials came more than once, or holds a list
  */
 export function requireSingleCredentials(headers: HeaderView): void {

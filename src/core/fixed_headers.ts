@@ -8,7 +8,7 @@
 export type FixedHeaders = readonly (readonly [name: string, value: string])[];
 
 /**
- * A page from below `/v1` is nobody's: it has an origin of its own, runs nothing and loads nothing.
+ * Makes a browser treat an answer as a page of an opaque origin that runs and loads nothing.
  *
  * @see https://www.w3.org/TR/CSP3/#directive-sandbox , https://fetch.spec.whatwg.org/#x-content-type-options-header
  */
@@ -31,5 +31,5 @@ export function readableBy(origin: string): FixedHeaders {
   ];
 }
 
-/** Where a token is asked for, any page may read answers: the token is what protects them. */
+/** With tokens, any page may read answers: the token protects them. */
 export const READABLE_BY_ALL: FixedHeaders = readableBy("*");

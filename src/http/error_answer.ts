@@ -1,7 +1,5 @@
 /**
- * The forms in which a client is told of an error: an answer, or the last event of a stream.
- *
- * Decides no error: that is up to whoever throws or settles it.
+ * Errors as answers: a response, or an event of a stream that has begun.
  */
 import type { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
@@ -10,7 +8,7 @@ import type { ErrorForms } from "../proxy/error_forms.ts";
 
 const encoder = new TextEncoder();
 
-/** What the proxy uses for failures of requests that it has begun to relay. */
+/** For the proxy: failures of requests that it has admitted. */
 export const errorForms: ErrorForms = {
   answer: (error, headers) => {
     headers.set("content-type", "application/json");
@@ -19,7 +17,7 @@ export const errorForms: ErrorForms = {
   event: (error) => encoder.encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`),
 };
 
-/** What a client is told to wait when the router has enough to do. */
+/** `Retry-After` of a 429. */
 const RETRY_AFTER_SECONDS = "1";
 
 export function answerError(error: RouterError, fixed: FixedHeaders): Response {
@@ -28,8 +26,8 @@ export function answerError(error: RouterError, fixed: FixedHeaders): Response {
 }
 
 /**
- * What a client is told whose request is refused.
- * @param fixed what every answer to it has, such as who may read it
+ * Headers and body of the answer to a refused request.
+ * @param fixed fields of every answer to it, such as who may read it
  */
 export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<ErrorForms["answer"]> {
   const headers = new HeaderFields(fields(fixed));

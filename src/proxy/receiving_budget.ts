@@ -1,8 +1,8 @@
 /**
  * One memory limit for all request bodies that are being received, or kept to be sent again.
  *
- * Each body has a limit of its own (`--max-body`); this one bounds many at once. Beyond its first body, a client may not
- * use more than half of it. Bodies that arrive with their head are not counted: they are small and short-lived.
+ * Each body has a limit of its own (`--max-body`); this one bounds many at once. Beyond its first body, a client may
+ * not use more than half of it. Bodies that arrive with their head are not counted: they are small and short-lived.
  */
 import { RouterError } from "../core/errors.ts";
 

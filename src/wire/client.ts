@@ -1,8 +1,8 @@
 /**
- * The HTTP/1.1 client: sends a request over a pooled connection and hands over the reply's head and body.
+ * The HTTP/1.1 client: sends a request over a pooled connection, and returns the reply's head and body.
  *
- * Uses plain sockets instead of `fetch`, which costs more than all the rest of a relayed request together. Follows no
- * redirect, decodes nothing, adds no header but those of the framing.
+ * Uses plain sockets instead of `fetch`, which costs more than the whole rest of a relayed request. Follows no
+ * redirects, decodes nothing, and adds only `host` and `content-length`.
  */
 import type { Cancellation } from "../core/cancellation.ts";
 import type { TimerId } from "../core/clock.ts";
@@ -30,7 +30,7 @@ export interface HttpClientOptions extends PoolOptions {
 }
 
 const SWEEP_MS = 5_000;
-/** URLs that are remembered taken apart; longer ones hold a query of their own each. */
+/** Longest URL whose parsed form is cached; longer ones have queries that rarely repeat. */
 const MAX_REMEMBERED_LENGTH = 512;
 
 export class HttpClient implements UpstreamClient {
@@ -45,10 +45,10 @@ export class HttpClient implements UpstreamClient {
   }
 
   /**
-   * Sends one request. When a connection from the pool ends before a byte of the reply, the request goes out once more
-   * on a new one: the server had closed it while it was idle.
+   * Sends one request. If a pooled connection ends before the first byte of the reply, the server had closed it while
+   * it was idle: the request is then sent again on a new connection.
    * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed; ReplyError
-   * when the head is well-formed, and where the reply ends is not clear
+   * when the head is well-formed but the length of the reply is ambiguous
    */
   async send(request: UpstreamRequest): Promise<UpstreamReply> {
     throwIfCancelled(request.cancellation);
@@ -66,7 +66,7 @@ export class HttpClient implements UpstreamClient {
     return reply;
   }
 
-  /** Closes idle connections; exchanges that are under way close theirs when they end. */
+  /** Closes idle connections; exchanges under way close theirs when they end. */
   close(): void {
     this.#isClosed = true;
     if (this.#sweep !== null) this.#options.clock.clearTimer(this.#sweep);
@@ -79,7 +79,7 @@ export class HttpClient implements UpstreamClient {
     if (target === undefined) {
       target = targetOf(url);
       if (url.length > MAX_REMEMBERED_LENGTH) return target;
-      // Queries differ from request to request: a bound keeps them from piling up.
+      // Queries differ from request to request, so the cache must be bounded.
       if (this.#targets.size >= 256) this.#targets.clear();
       this.#targets.set(url, target);
     }
@@ -110,7 +110,7 @@ export class HttpClient implements UpstreamClient {
   }
 }
 
-/** A URL, taken apart once. */
+/** A parsed URL. */
 interface Target {
   readonly key: string;
   readonly origin: Origin;
@@ -123,7 +123,7 @@ interface Target {
 function targetOf(url: string): Target {
   const { protocol, hostname, port, host, origin } = new URL(url);
   const isTls = protocol === "https:";
-  // Not the parsed one: that is normalised, and the upstream gets what the client sent.
+  // Not the parsed path, which is normalised: the upstream gets what the client sent.
   const path = /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1] || "/";
   if (!isTarget(path)) throw new TypeError("the request target is not ASCII");
   return {

@@ -12,8 +12,8 @@ export interface Collected {
 }
 
 /**
- * What comes within `limitMs` in all; stops when `limitBytes` or more have come. Never rejects, and does not cancel the
- * rest.
+ * Reads what arrives within `limitMs` in total, until at least `limitBytes` have arrived. Never rejects; does not
+ * cancel the rest.
  */
 export async function collect<Source extends ByteSource>(
   reader: TimedReader<Source>,

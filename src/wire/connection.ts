@@ -1,7 +1,7 @@
 /**
- * A connection as bytes: buffered reading, whole writes, and the end noticed while nobody reads.
+ * A connection as bytes: buffered reads and whole writes.
  *
- * Knows no HTTP. One read is under way at most; it may go on while others use what has come.
+ * Knows no HTTP. At most one read is pending; it may go on while buffered bytes are used.
  */
 
 import { writeLatin1 } from "./latin1.ts";
@@ -17,14 +17,14 @@ export interface ByteConnection {
   close(): void;
 }
 
-/** What a connection holds that nothing large has come by. */
+/** Initial read buffer of a connection. */
 const SMALL_BYTES = 4 * 1024;
-/** What one read may bring at most: as much as Linux keeps for a socket by default (`tcp_rmem`). */
+/** Most bytes of one read: the default receive buffer of a Linux socket (`tcp_rmem`). */
 const LARGE_BYTES = 128 * 1024;
-/** After so many reads in a row that would have fitted a small buffer, a connection gives its large one back. */
+/** After this many reads in a row that fit a small buffer, a connection returns its large one. */
 const SMALL_READS = 4;
 
-/** Buffers of one size that nobody uses, for the next who needs one: making one costs more than what is done with it. */
+/** A free list of equal buffers: allocating one costs more than the copy it serves. */
 class BufferPool {
   readonly #bytes: number;
   readonly #max: number;
@@ -39,22 +39,22 @@ class BufferPool {
     return this.#spare.pop() ?? new Uint8Array(this.#bytes);
   }
 
-  /** Takes one back; of another size it is left alone. */
+  /** Returns a buffer; one of another size is ignored. */
   give(buffer: Uint8Array<ArrayBuffer>): void {
     if (buffer.length === this.#bytes && this.#spare.length < this.#max) this.#spare.push(buffer);
   }
 }
 
 const largeBuffers = new BufferPool(LARGE_BYTES, 64);
-/** For writing only: most connections are not being written to. */
+/** For writes only: few connections are written to at the same time. */
 const smallBuffers = new BufferPool(SMALL_BYTES, 256);
 
-/** Copies up to this share a buffer. */
+/** Copies up to this size share a buffer. */
 const MAX_SHARED_BYTES = 2 * 1024;
-/** Small, because a copy that stays keeps all of it. */
+/** Small, because one copy that stays keeps the whole buffer alive. */
 const SHARED_BYTES = 16 * 1024;
 
-/** Copies of small pieces: a buffer for each would cost more than filling it. */
+/** Copies small pieces into shared buffers: allocating one for each would cost more than filling it. */
 class CopySlab {
   #shared = new Uint8Array(SHARED_BYTES);
   #used = 0;
@@ -71,7 +71,7 @@ class CopySlab {
   }
 }
 
-/** Copies what a connection lent. */
+/** For what a connection lent. */
 export const copies = new CopySlab();
 
 /** The reading side. */
@@ -81,11 +81,11 @@ export class ConnectionInput {
   #start = 0;
   #end = 0;
   #wasFilled = false;
-  /** Reads in a row that a small buffer would have been enough for. */
+  /** Reads in a row that would have fitted a small buffer. */
   #smallReads = 0;
   #completedReads = 0;
   #reading: Promise<boolean> | null = null;
-  // Made once: an async function would leave several objects behind for each event of a stream.
+  // Created once: an async function would allocate several objects for each event of a stream.
   readonly #onRead = (count: number | null): boolean => {
     this.#reading = null;
     if (count === null) return false;
@@ -104,7 +104,7 @@ export class ConnectionInput {
     this.#connection = connection;
   }
 
-  /** Bytes that have come and were not consumed; valid until the next {@link fill}. */
+  /** Bytes that have arrived and were not consumed; valid until the next {@link fill}. */
   get available(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(this.#start, this.#end);
   }
@@ -113,7 +113,7 @@ export class ConnectionInput {
     return this.#end - this.#start;
   }
 
-  /** Grows whenever the other side sends something. */
+  /** Increases whenever the other side sends something. */
   get completedReads(): number {
     return this.#completedReads;
   }
@@ -128,8 +128,7 @@ export class ConnectionInput {
   }
 
   /**
-   * Waits for more bytes; false at the end. Calls while a read is under way share it. Rejects when the connection
-   * breaks.
+   * Waits for more bytes; false at the end. Calls during a pending read share it. Rejects when the connection breaks.
    */
   fill(): Promise<boolean> {
     if (this.#reading === null) {
@@ -141,7 +140,7 @@ export class ConnectionInput {
     return this.#reading;
   }
 
-  /** Gives a large buffer back, unless something waits in it. */
+  /** Returns a large buffer, unless bytes wait in it. */
   shrink(): void {
     if (this.#reading !== null || this.#start < this.#end || this.#buffer.length === SMALL_BYTES) return;
     largeBuffers.give(this.#buffer);
@@ -167,18 +166,18 @@ export class ConnectionInput {
   }
 }
 
-/** Beyond this, bytes are written by themselves instead of being copied behind what goes before them. */
+/** Larger pieces are written separately instead of being copied behind their head. */
 const COPY_LIMIT_BYTES = LARGE_BYTES - 1024;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** The writing side: what goes out together goes out in one write. One write is under way at most. */
+/** The writing side: a message is one write where possible. At most one write is pending. */
 export class ConnectionOutput {
   readonly #connection: Pick<ByteConnection, "write">;
   /** What is being written. */
   #message = NOTHING;
-  /** What it lies in, unless it is its own. */
+  /** The pooled buffer that it lies in; null: none. */
   #buffer: Uint8Array<ArrayBuffer> | null = null;
-  /** The write under way. */
+  /** The pending write. */
   #writing: Promise<void> | null = null;
   #acceptedWrites = 0;
   readonly #onWritten = (count: number): void | Promise<void> => {
@@ -194,7 +193,7 @@ export class ConnectionOutput {
   };
   readonly #onBroken = (error: unknown): never => {
     this.#writing = null;
-    // The system may still read it: it is not used again.
+    // The system may still read the buffer, so it does not go back to the pool.
     this.#buffer = null;
     throw error;
   };
@@ -204,8 +203,8 @@ export class ConnectionOutput {
   }
 
   /**
-   * Writes all of `head` (Latin-1), `bytes` and `tail` (Latin-1); resolves when the system has taken it. Rejects when
-   * the connection breaks.
+   * Writes all of `head` (Latin-1), `bytes` and `tail` (Latin-1); resolves when the system has accepted it. Rejects
+   * when the connection breaks.
    */
   write(head: string, bytes: Uint8Array = NOTHING, tail = ""): Promise<void> {
     if (this.#writing !== null) return this.#writeAfter(this.#writing, head, bytes, tail);
@@ -213,17 +212,17 @@ export class ConnectionOutput {
     return this.#write(this.#compose(head, bytes, tail));
   }
 
-  /** A write is under way: the other side has not taken everything yet. */
+  /** A write is pending: the other side has not accepted everything yet. */
   get isWriting(): boolean {
     return this.#writing !== null;
   }
 
-  /** Grows whenever the other side takes something. */
+  /** Increases whenever the other side accepts something. */
   get acceptedWrites(): number {
     return this.#acceptedWrites;
   }
 
-  /** An answer that follows a `100 Continue` which the client has not taken yet. */
+  /** For an answer while a `100 Continue` is still being written. */
   async #writeAfter(
     writing: Promise<void>,
     ...message: [head: string, bytes: Uint8Array, tail: string]

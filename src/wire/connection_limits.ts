@@ -1,19 +1,19 @@
 /**
- * How many connections there may be: in all, and of one holder of addresses.
+ * Limits connections: in total, and for each network of clients.
  *
- * Counts only; the server closes what has no place. Bounded by the connections that have one.
+ * Counts only; the server closes connections that get no place.
  */
 import { networkOf } from "../core/client_ip.ts";
 import { isLoopback } from "../core/loopback.ts";
 
 export interface ConnectionLimitOptions {
-  /** Connections at once. */
+  /** Connections at the same time. */
   readonly max: number;
-  /** Addresses of which each may have any share of them: proxies, behind which there are many clients. */
+  /** Addresses without a limit of their own: proxies, behind which there are many clients. */
   readonly isShared: (address: string) => boolean;
 }
 
-/** One holder may have a quarter of all: enough for an office behind one address, and three more find room. */
+/** One network may have a quarter of all connections: enough for an office behind one address. */
 const SHARES = 4;
 
 /** Why there is no place. */
@@ -32,7 +32,7 @@ export class ConnectionLimits {
     this.#isShared = isShared;
   }
 
-  /** Takes a place, which {@link leave} gives back; or says why there is none. */
+  /** Takes a place, which {@link leave} returns; otherwise says why there is none. */
   take(address: string): NoPlace | null {
     if (this.#count >= this.max) return "full";
     const group = this.#groupOf(address);
@@ -45,7 +45,7 @@ export class ConnectionLimits {
     return null;
   }
 
-  /** Of a connection that has a place. */
+  /** Returns the place of a connection. */
   leave(address: string): void {
     this.#count--;
     const group = this.#groupOf(address);
@@ -55,7 +55,7 @@ export class ConnectionLimits {
     else this.#groups.set(group, count);
   }
 
-  /** Null for this machine and for proxies: whoever is behind them, it is not one. */
+  /** Null for this machine and for proxies, which stand for many clients. */
   #groupOf(address: string): string | null {
     return isLoopback(address) || this.#isShared(address) ? null : networkOf(address);
   }

@@ -1,6 +1,6 @@
 /**
- * The upstream client over `fetch`, for networks whose way out is a proxy: `fetch` knows `HTTP_PROXY`, `HTTPS_PROXY`,
- * `NO_PROXY` and SOCKS. Slower than the client over sockets, and otherwise the same.
+ * The upstream client over `fetch`, for networks behind a proxy: `fetch` supports `HTTP_PROXY`, `HTTPS_PROXY`,
+ * `NO_PROXY` and SOCKS. Slower than the client over sockets, but otherwise equivalent.
  */
 import type { LendingSource } from "./byte_source.ts";
 import { ReplyError } from "./framing.ts";
@@ -44,8 +44,8 @@ export class FetchClient implements UpstreamClient {
 }
 
 /**
- * What the reply's head says of its length, where that can hold of what `fetch` hands over: decoded, and without the
- * codings of the transfer.
+ * The declared length of the body, if it is that of the bytes that `fetch` returns, which are decoded and without
+ * transfer codings.
  * @throws ReplyError as the client over sockets does
  */
 function lengthOf({ status, headers }: Response, method: string): number | null {
@@ -61,12 +61,12 @@ function lengthOf({ status, headers }: Response, method: string): number | null 
   return hasBody && headers.has("content-encoding") ? null : Number(length);
 }
 
-/** What one read may bring. */
+/** Most bytes of one read. */
 const READ_BYTES = 64 * 1024;
 
 /**
- * Reads into a buffer of its own and hands out copies: a default reader allocates 64 KiB for every few
- * kilobytes that come, which a burst of them shows as tens of megabytes of memory.
+ * Reads into its own buffer and returns copies: a default reader allocates 64 KiB for every few kilobytes, which costs
+ * tens of megabytes of memory in a burst.
  */
 class FetchedBody implements LendingSource {
   readonly #reader: ReadableStreamBYOBReader | null;
@@ -74,7 +74,7 @@ class FetchedBody implements LendingSource {
   readonly #hooks: { abort(): void; release(): void };
   #isDone = false;
   #error: unknown = null;
-  /** Came by {@link FetchedBody.ready}. */
+  /** Read by {@link FetchedBody.ready}. */
   #waiting: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(
@@ -90,7 +90,7 @@ class FetchedBody implements LendingSource {
     return this.#isDone && this.#error === null && this.#waiting === null;
   }
 
-  /** `fetch` does not tell what has come already. */
+  /** `fetch` does not tell what has arrived. */
   take(): Uint8Array<ArrayBuffer> | null {
     const waiting = this.#waiting;
     this.#waiting = null;

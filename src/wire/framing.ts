@@ -13,7 +13,7 @@ export type Framing =
   /** The end of the connection is the end of the body. */
   | { readonly type: "until_close" };
 
-/** @throws MessageError when it can be read in more than one way */
+/** @throws MessageError when the length is ambiguous */
 export function requestFraming(head: RequestHead): Framing {
   const length = contentLength(head.headers);
   const encoding = head.headers.get("transfer-encoding");
@@ -27,7 +27,7 @@ export function requestFraming(head: RequestHead): Framing {
   return length === null || length === 0 ? { type: "none" } : { type: "length", bytes: length };
 }
 
-/** A reply whose head can be read, and which nothing of can be used: its length can be read in more than one way. */
+/** A reply with a readable head that cannot be used, because its length is ambiguous. */
 export class ReplyError extends Error {
   override readonly name = "ReplyError";
 }
@@ -35,20 +35,19 @@ export class ReplyError extends Error {
 export interface ReplyFraming {
   readonly framing: Framing;
   /**
-   * Length of the body in bytes; of an answer to HEAD, or a 304, the length that the body would have. Null when the
-   * head does not tell.
+   * Length of the body in bytes; for HEAD and 304, of the body that is omitted. Null when the head does not declare it.
    */
   readonly contentLength: number | null;
   /**
-   * Where the reply ends is beyond doubt. Otherwise its connection serves no other request: a server that sends a body
-   * where there is none would answer that with it.
+   * The end of the reply is certain. Otherwise its connection is not reused: if the server sent a body where there must
+   * be none, the next request would be answered with it.
    */
   readonly isSure: boolean;
 }
 
 /**
  * @param method of the request that it answers
- * @throws ReplyError when its length is malformed, or can be read in more than one way, even where there is no body
+ * @throws ReplyError when the declared length is malformed or ambiguous, even if there is no body
  */
 export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
   const { status, headers } = head;
@@ -66,7 +65,7 @@ export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
       : { framing: { type: "length", bytes: contentLength }, contentLength, isSure: status !== 205 };
   }
   if (head.isHttp10) throw new ReplyError("an HTTP/1.0 reply has a Transfer-Encoding");
-  // Frameworks write it once more when the application has done so already; all of them mean one.
+  // Frameworks may repeat what the application has set; all repetitions mean one.
   if (codings.every((coding) => coding === "chunked")) {
     return {
       framing: { type: "chunked" },
@@ -75,7 +74,7 @@ export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
       isSure: codings.length === 1 && declared === null && status !== 205,
     };
   }
-  // Of RFC 2616, and gone since: no coding at all.
+  // From RFC 2616, removed since: no coding at all.
   if (codings.length !== 1 || codings[0] !== "identity") {
     throw new ReplyError("its Transfer-Encoding is not one that is understood");
   }
@@ -114,7 +113,7 @@ export function contentLength(headers: Iterable<readonly [string, string]>): num
   return length === null ? null : Number(length);
 }
 
-/** Whether the sender of a head lets the connection live on. */
+/** Whether the sender of a head keeps the connection open. */
 export function isPersistent(head: { readonly isHttp10: boolean; readonly headers: HeaderFields }): boolean {
   const options = (head.headers.get("connection") ?? "").toLowerCase();
   return head.isHttp10 ? /\bkeep-alive\b/.test(options) : !/\bclose\b/.test(options);

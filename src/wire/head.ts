@@ -1,14 +1,14 @@
 /**
- * Heads of HTTP/1.1 messages: parsing, strictly, and writing.
+ * Heads of HTTP/1.1 messages: strict parsing, and writing.
  *
- * Pure. What two parsers could read differently is refused, so that nothing can be smuggled past us: bare line feeds,
- * folded lines, blanks before a colon, control characters.
+ * Pure. Refuses what two parsers could read differently, so that nothing can be smuggled past the router: bare line
+ * feeds, folded lines, blanks before a colon, control characters.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
 import { HeaderFields } from "../core/header_fields.ts";
 
-/** A message that is not what the standard says; `status` is the answer that a client gets for it. */
+/** A message that violates the standard; `status` is the answer that its client gets. */
 export class MessageError extends Error {
   override readonly name = "MessageError";
   constructor(readonly status: 400 | 431 | 501 | 505, message: string) {
@@ -72,14 +72,14 @@ const CR = 0x0d;
 const SPACE = 0x20;
 const DELETE = 0x7f;
 
-/** The field lines of a head, each character looked at once. */
+/** The field lines of a head, in one pass. */
 function parseFields(text: string, from: number): HeaderFields {
   const fields: [string, string][] = [];
   for (let at = from; at < text.length;) {
     const colon = text.indexOf(":", at);
     const name = text.slice(at, Math.max(colon, at));
     if (!TOKEN.test(name)) throw malformed("a header line is malformed");
-    // `trim()` would take away more than the standard's blanks.
+    // `trim()` would remove more than the standard's blanks.
     let start = colon + 1;
     while (isBlank(text.charCodeAt(start))) start++;
     let end = start;
@@ -124,12 +124,12 @@ const NOT_TARGET = /[^\x21-\x7e]/;
 const NOT_IN_FIELD = /[^\t\x20-\x7e\x80-\xff]/;
 
 /**
- * One field of a head that is written, with its line end; the head ends with another line end.
+ * Formats one field of a head, with its line end; the head ends with another line end.
  *
- * @throws TypeError for a control character or one above U+00FF, which would be another field, or the end of the head
+ * @throws TypeError for control characters and those above U+00FF, which could add a field or end the head
  */
 export function fieldLine(name: string, value: string): string {
-  // Each by itself: to look into a text that was just put together would cost as much again.
+  // Checked separately: searching a freshly concatenated string would cost as much again.
   if (NOT_IN_FIELD.test(value) || NOT_IN_FIELD.test(name)) {
     throw new TypeError(`the header ${name.slice(0, 64)} holds a forbidden character`);
   }

@@ -1,7 +1,7 @@
 /**
  * One request of a client and the answer to it, over HTTP/1.1.
  *
- * Owns the framing of the answer. A head waits for the first bytes of its body, so that both go out in one write.
+ * Owns the framing of the answer. A head waits for the first bytes of its body, so that both are sent in one write.
  */
 import type { HeaderFields } from "../core/header_fields.ts";
 import type { ConnectionInput, ConnectionOutput } from "./connection.ts";
@@ -14,7 +14,7 @@ export interface InboundExchangeContext {
   readonly output: ConnectionOutput;
   readonly input: ConnectionInput;
   readonly remoteAddress: string;
-  /** The value of the `date` header, now. */
+  /** The current value of the `date` header. */
   readonly date: () => string;
   /** The server is stopping: no further request on this connection. */
   readonly isDraining: () => boolean;
@@ -37,7 +37,7 @@ export class HttpInboundExchange implements InboundExchange {
   #isWatching = false;
   #isGone = false;
   #answer: "none" | "whole" | "length" | "chunked" | "until_close" = "none";
-  /** Of an answer that was begun with a length: what is still to come. */
+  /** Bytes left of an answer with a declared length. */
   #leftBytes = 0;
   #waitingHead = "";
   #isEnded = false;
@@ -83,12 +83,12 @@ export class HttpInboundExchange implements InboundExchange {
     return this.#answer !== "none";
   }
 
-  /** Somebody waits for more of the request's body. */
+  /** A read of the request's body is pending. */
   get isBodyAwaited(): boolean {
     return this.body?.isAwaited ?? false;
   }
 
-  /** The answer went out whole, and the connection can take another request. */
+  /** The answer was sent completely, and the connection can serve another request. */
   get isReusable(): boolean {
     return this.#isEnded && !this.#isLast && !this.#isCut && !this.#isGone && this.#message.isDone;
   }
@@ -150,7 +150,7 @@ export class HttpInboundExchange implements InboundExchange {
     this.#isEnded = true;
   }
 
-  /** What goes beyond the length that was told would be the client's next answer: false, and the connection ends. */
+  /** Counts bytes; false, and the connection ends, beyond the declared length: they would pass for the next answer. */
   #account(bytes: Uint8Array): boolean {
     const limit = this.#answer === "length" ? this.#leftBytes : this.#answer === "whole" ? 0 : Infinity;
     if (bytes.length > limit) {
@@ -163,11 +163,11 @@ export class HttpInboundExchange implements InboundExchange {
 
   cut(): void {
     this.#isCut = true;
-    // What the client does not take would hold the connection for ever; otherwise it ends in an orderly way.
+    // A client that accepts nothing would hold the connection forever; otherwise it ends in an orderly way.
     if (this.#context.output.isWriting) this.#context.abort();
   }
 
-  /** Tells a client that waits for it to send its body (RFC 9110 section 10.1.1). */
+  /** Asks a client that waits for it to send its body (RFC 9110 section 10.1.1). */
   async #continue(): Promise<void> {
     if (!this.#isContinueDue) return;
     this.#isContinueDue = false;
@@ -176,7 +176,7 @@ export class HttpInboundExchange implements InboundExchange {
     }
   }
 
-  /** Reads on while the request is being answered: its end is the client's leaving. */
+  /** Reads on during the answer, to notice when the client leaves. */
   #watch(): void {
     if (this.#isWatching || this.#onGone === null || !this.#message.isDone) return;
     this.#isWatching = true;
@@ -187,7 +187,7 @@ export class HttpInboundExchange implements InboundExchange {
     const { input } = this.#context;
     input.shrink();
     try {
-      // What comes now belongs to the next request, and waits in the buffer, which must not grow.
+      // Bytes that arrive now belong to the next request; they wait in the buffer, which must not grow.
       while (!this.#isEnded && input.availableBytes === 0) {
         if (!await input.fill()) break;
       }
@@ -237,12 +237,12 @@ export class HttpInboundExchange implements InboundExchange {
   }
 }
 
-/** Of an answer without a body (RFC 9110 section 8.6): with a 204 nothing may be told. */
+/** The declared length of an answer without a body; a 204 must not have one (RFC 9110 section 8.6). */
 function toldLength({ status, contentLength }: AnswerHead): number | null {
   return status === 204 ? null : contentLength ?? null;
 }
 
-/** A request's body, on its way in. */
+/** The body of a request. */
 class IncomingBody implements RequestBody {
   readonly declaredBytes: number | null;
   isAwaited = false;
@@ -267,7 +267,7 @@ class IncomingBody implements RequestBody {
     try {
       bytes = this.#message.take();
     } catch {
-      // The next read tells.
+      // The next read throws it again.
     }
     if (this.isDone) this.#hooks.onDone();
     return bytes;
@@ -284,6 +284,6 @@ class IncomingBody implements RequestBody {
     }
   }
 
-  /** Nothing is to be done: a connection whose request was not read whole ends with the answer. */
+  /** Nothing to do: if a request was not read completely, its connection ends with the answer. */
   cancel(): void {}
 }

@@ -1,7 +1,7 @@
 /**
  * One request to an upstream and the reply to it, on one connection.
  *
- * Gives the connection back to its pool when it can serve another request, and closes it otherwise.
+ * Returns the connection to its pool if it can serve another request, and closes it otherwise.
  */
 import type { Cancellation } from "../core/cancellation.ts";
 import type { LendingSource } from "./byte_source.ts";
@@ -11,18 +11,17 @@ import type { Pool, PooledConnection } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
 import type { UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
-/** Before a reply's own head; Go's client takes as many. */
+/** Interim replies before the final one; the limit of Go's client. */
 const MAX_INTERIM_REPLIES = 5;
-/** Enough of a credential to hold the name of its scheme. */
+/** Enough of a credential to contain the name of its scheme. */
 const SCHEME_LENGTH = 16;
 
-/** A request as it goes out; made once, sent perhaps twice. */
+/** A request as it is sent, perhaps twice. */
 export interface OutgoingMessage {
   readonly head: string;
   readonly body: Uint8Array | undefined;
 }
 
-/** One request on one connection. */
 export class OutboundExchange implements LendingSource {
   readonly #connection: PooledConnection;
   readonly #method: string;
@@ -46,19 +45,19 @@ export class OutboundExchange implements LendingSource {
     this.#close();
     throw this.#error;
   };
-  /** The request carries a credential of the whole connection. */
+  /** The request carries a credential that authenticates the whole connection. */
   readonly #isAuthenticating: boolean;
   #body: MessageBody | null = null;
   #isReusable = false;
   #isUploading = true;
   #isOver = false;
-  /** The last bytes of the body are lent: where they lie, the next reply would go. */
+  /** The last bytes of the body are lent; the next reply would overwrite them. */
   #isEndLent = false;
   #error: unknown = null;
 
   constructor(connection: PooledConnection, request: UpstreamRequest, pool: Pool) {
     this.#connection = connection;
-    // Not the request: its body need not stay while the reply is read.
+    // Keeps no reference to the request: its body can be collected while the reply is read.
     this.#method = request.method;
     this.#cancellation = request.cancellation;
     this.#isAuthenticating = OF_CONNECTION.test(
@@ -69,10 +68,10 @@ export class OutboundExchange implements LendingSource {
     request.cancellation.onCancel(this.#abort);
   }
 
-  /** Null when a connection ended before a byte of the reply. */
+  /** Null when the connection ended before the first byte of the reply. */
   async run(message: OutgoingMessage, { isReused }: { isReused: boolean }): Promise<UpstreamReply | null> {
     try {
-      // What goes wrong shows in the reply, or in its absence: the server may answer before it has everything.
+      // Errors show in the reply, or in its absence: the server may answer before it has read everything.
       const upload = this.#connection.output.write(message.head, message.body).then(
         this.#onUploaded,
         () => {},
@@ -161,7 +160,7 @@ export class OutboundExchange implements LendingSource {
     this.#close();
   }
 
-  /** The reply has been read whole. */
+  /** The reply has been read to its end. */
   #finish(): void {
     if (!this.#leave()) return;
     const isFree = this.#isReusable && !this.#isUploading && this.#connection.input.availableBytes === 0;
@@ -173,7 +172,7 @@ export class OutboundExchange implements LendingSource {
     if (this.#leave()) this.#connection.close();
   }
 
-  /** False when the exchange had left its connection before. */
+  /** False when this exchange has already left its connection. */
   #leave(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
@@ -194,7 +193,7 @@ export function throwIfCancelled({ isCancelled }: Cancellation): void {
 }
 
 /**
- * Schemes that authenticate a connection instead of a request: what follows on it is taken for the same person's.
+ * Schemes that authenticate a connection instead of a request: later requests on it count as the same person's.
  * @see https://www.rfc-editor.org/rfc/rfc4559#section-6
  */
 const OF_CONNECTION = /\b(?:negotiate|ntlm)\b/i;
@@ -205,7 +204,7 @@ function isChallenge({ status, headers }: ReplyHead): boolean {
 }
 const CHALLENGES = ["www-authenticate", "proxy-authenticate"] as const;
 
-/** Whether the connection itself failed, as it does when the server had closed it. */
+/** Whether the connection itself failed, as when the server had closed it. */
 function isConnectionError(error: unknown): boolean {
   return error instanceof Error &&
     ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof"].includes(error.name);

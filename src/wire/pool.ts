@@ -1,5 +1,5 @@
 /**
- * Idle connections, kept to be used again, and watched: one that its server ends is gone before it is needed.
+ * Idle connections, kept for reuse and watched, so that one that its server closes is dropped before it is needed.
  */
 import type { Clock } from "../core/clock.ts";
 import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
@@ -10,10 +10,10 @@ export interface PoolOptions {
   readonly maxIdlePerOrigin: number;
 }
 
-/** Idle connections of an origin that keep the large buffer which their last reply had use for. */
+/** Idle connections of an origin that may keep a large buffer. */
 const MAX_LARGE_IDLE = 64;
 
-/** A connection that serves one request after the other. */
+/** A connection that serves requests one after the other. */
 export class PooledConnection {
   readonly input: ConnectionInput;
   readonly output: ConnectionOutput;
@@ -34,7 +34,7 @@ export class PooledConnection {
 export class Pool {
   readonly #options: PoolOptions;
   readonly #onIdle: () => void;
-  /** The one used last is at the end, and is taken first. */
+  /** A stack: the connection used last is taken first. */
   readonly #idle: PooledConnection[] = [];
   #usedCount = 0;
   #isClosed = false;
@@ -62,22 +62,22 @@ export class Pool {
     this.#usedCount--;
   }
 
-  /** Keeps it, watched: one that the server ends is no longer there when it is needed. */
+  /** Keeps the connection, and watches it: if the server closes it, it is dropped. */
   give(connection: PooledConnection): void {
     if (this.#isClosed || this.#idle.length >= this.#options.maxIdlePerOrigin) return connection.close();
     connection.idleSinceMs = this.#options.clock.monotonic();
-    // The last one given is taken first: it is the others whose large buffers would lie about.
+    // The last one is reused first; the large buffers of the others would lie idle.
     if (this.#idle.length >= MAX_LARGE_IDLE) connection.input.shrink();
     connection.isIdle = true;
     this.#idle.push(connection);
     const drop = () => {
-      // In use again: it is the reply that has come.
+      // In use again: the reply has arrived.
       if (!connection.isIdle) return;
       connection.isIdle = false;
       this.#idle.splice(this.#idle.indexOf(connection), 1);
       connection.close();
     };
-    // A server that sends something unasked is not to be trusted with the next request.
+    // A server that sends something unasked must not get the next request on this connection.
     connection.input.fill().then(drop, drop);
     this.#onIdle();
   }

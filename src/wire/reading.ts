@@ -1,8 +1,7 @@
 /**
- * Reads heads and bodies of HTTP/1.1 messages off a connection.
+ * Reads heads and bodies of HTTP/1.1 messages from a connection.
  *
- * Bounded everywhere: heads, chunk size lines, trailers. What is there already comes out together: chunks of a stream
- * that have piled up are one piece.
+ * Heads, chunk size lines and trailers are bounded. Chunks that have already arrived are returned as one piece.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112
  */
@@ -14,18 +13,18 @@ import { readLatin1 } from "./latin1.ts";
 const LF = 0x0a;
 const CR = 0x0d;
 const END_OF_HEAD_BYTES = 4;
-/** Empty lines before a head. */
+/** Limit of empty lines before a head. */
 const MAX_LEADING_BYTES = 1024;
 const MAX_SIZE_LINE_BYTES = 1024;
 /**
- * What the lines of the chunked encoding may come to beyond 16 bytes a chunk and twice its data, as in Go's net/http: a
- * body's limit is on its data, and what is around it must not be a thousand times as much.
+ * Limit of the chunked encoding's lines beyond 16 bytes per chunk plus twice its data, as in Go's net/http: the limit
+ * of a body counts its data, and the overhead must not be a thousand times as much.
  */
 const MAX_CHUNK_EXCESS_BYTES = 16 * 1024;
 const CHUNK_ALLOWANCE_BYTES = 16;
 const MAX_TRAILER_BYTES = 16 * 1024;
 
-/** The next message's head as {@link readHead} gives it, or null: it has to wait for it, or to tell what is wrong. */
+/** As {@link readHead}, if the whole head has arrived; null: {@link readHead} has to wait, or will throw. */
 export function takeHead(input: ConnectionInput): string | null {
   const bytes = input.available;
   const start = endOfLeadingLineEnds(bytes);
@@ -35,7 +34,7 @@ export function takeHead(input: ConnectionInput): string | null {
 
 /**
  * The next message's head as Latin-1 text without its blank line, or null when the connection ends before it begins.
- * Each byte is looked at once, in however many pieces it comes.
+ * Scans each byte once, in however many pieces the head arrives.
  * @throws MessageError; Error when the connection breaks
  */
 export async function readHead(input: ConnectionInput): Promise<string | null> {
@@ -71,9 +70,9 @@ function cutHead(input: ConnectionInput, start: number, end: number): string {
 }
 
 /**
- * Where the empty line behind the head begins, with the end of the line before it; -1 when it has not come.
- * @param seenBytes looked at before, and the end was not there
- * @throws MessageError for a bare line feed, behind which the end may never come
+ * Where the end of the head begins: the line end before the empty line; -1 when it has not arrived.
+ * @param seenBytes bytes that were scanned before without finding it
+ * @throws MessageError for a bare line feed, after which the end might never come
  */
 function endOfHead(bytes: Uint8Array, start: number, seenBytes = 0): number {
   for (let at = bytes.indexOf(LF, start + seenBytes); at >= 0; at = bytes.indexOf(LF, at + 1)) {
@@ -104,9 +103,9 @@ export class MessageBody {
   #trailerBytes = 0;
   /** Of the chunked encoding's lines, beyond what the data allows. */
   #excessBytes = 0;
-  /** Bytes of the line whose end has not come that were looked at already. */
+  /** Bytes of the incomplete line that were already scanned. */
   #seenBytes = 0;
-  /** What is wrong behind the bytes that were given out last. */
+  /** An error after the bytes that were returned last; thrown by the next call. */
   #error: MessageError | null = null;
 
   constructor(input: ConnectionInput, framing: Framing) {
@@ -117,7 +116,7 @@ export class MessageBody {
     this.#state = isEmpty ? "done" : framing.type === "chunked" ? "size" : "data";
   }
 
-  /** All of it has been read. */
+  /** The whole body has been read. */
   get isDone(): boolean {
     return this.#state === "done";
   }
@@ -134,7 +133,7 @@ export class MessageBody {
     }
   }
 
-  /** The connection has ended. @throws when that is not the body's end */
+  /** To be called when the connection has ended. @throws when that is not the end of the body */
   endOfInput(): void {
     if (this.#framing.type !== "until_close") {
       throw new Error("the connection ended before the end of the body");
@@ -143,7 +142,7 @@ export class MessageBody {
   }
 
   /**
-   * Bytes that have come already, a copy; null when there are none of the body.
+   * A copy of the bytes that have arrived; null when there are none.
    * @throws MessageError
    */
   take(): Uint8Array<ArrayBuffer> | null {
@@ -175,7 +174,7 @@ export class MessageBody {
     if (this.#error !== null) throw this.#error;
     if (this.#input.availableBytes === 0) return null;
     const source = this.#input.available;
-    // What the chunks say is moved together, over the lines between them, which have been read.
+    // The data of the chunks is moved together, over the size lines between them, which have been parsed.
     let start = 0;
     let end = 0;
     let at = 0;
@@ -196,7 +195,7 @@ export class MessageBody {
         if (lineEnd < 0) {
           const openBytes = source.length - at;
           this.#checkOpenLine(openBytes);
-          // The last one may be the carriage return of its end.
+          // The last byte may be the carriage return of the line end.
           this.#seenBytes = Math.max(0, openBytes - 1);
           break;
         }
@@ -240,7 +239,7 @@ export class MessageBody {
     }
   }
 
-  /** A line whose end has not come. */
+  /** Limits a line whose end has not arrived. */
   #checkOpenLine(bytes: number): void {
     const limit = this.#state === "trailers"
       ? MAX_TRAILER_BYTES
@@ -251,7 +250,7 @@ export class MessageBody {
   }
 }
 
-/** Index of the CR of the line's CR LF; -1 when it has not come. */
+/** Index of the CR of the line's CR LF; -1 when it has not arrived. */
 function endOfLine(bytes: Uint8Array, from: number): number {
   for (let at = from; at < bytes.length; at++) {
     const byte = bytes[at];
@@ -264,10 +263,10 @@ function endOfLine(bytes: Uint8Array, from: number): number {
   return -1;
 }
 
-/** Sizes beyond this are nobody's. */
+/** Longer chunk sizes are rejected. */
 const MAX_SIZE_DIGITS = 12;
 
-/** Trailers are dropped, and must be what they claim to be all the same: a field line (RFC 9112 section 7.1.2). */
+/** Trailers are dropped, but must be valid field lines (RFC 9112 section 7.1.2). */
 function checkTrailer(bytes: Uint8Array, start: number, end: number): void {
   if (!isFieldLine(readLatin1(bytes.subarray(start, end)))) {
     throw new MessageError(400, "a trailer is malformed");

@@ -1,8 +1,8 @@
 /**
- * The HTTP/1.1 server: takes connections, reads requests off them one after the other, and has each answered.
+ * The HTTP/1.1 server: accepts connections, reads their requests one after the other, and has each one answered.
  *
- * Serves over plain sockets instead of `Deno.serve`, which does not tell when a client leaves whose body came later
- * than its head, has no time limit on heads, and costs three times as much for each piece of a stream.
+ * Uses plain sockets instead of `Deno.serve`, which does not report that a client has left if its body came after its
+ * head, has no time limit on heads, and costs three times as much for each piece of a stream.
  */
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
@@ -28,25 +28,25 @@ export interface ConnectionListener {
 
 export interface ServerOptions {
   readonly clock: Clock;
-  /** Answers a request. Whatever it throws ends the connection. */
+  /** Answers a request. An error that it throws ends the connection. */
   readonly handle: (exchange: InboundExchange) => Promise<void>;
-  /** The body of the answer to a request that cannot be read, and its headers. */
+  /** Headers and body of the answer to a request that cannot be read. */
   readonly refusal: (
     error: RouterError,
   ) => { readonly headers: Iterable<[string, string]>; readonly body: Uint8Array };
   /** Something that should not have happened. */
   readonly onUnexpected: (error: unknown) => void;
-  /** Null or left out: any number of connections. */
+  /** Null or absent: no limit. */
   readonly limits?: ConnectionLimits | null;
-  /** Connections that found no place since this was called last, for one of the reasons; at most once a minute. */
+  /** Reports connections without a place since the last call, with the latest reason; at most once a minute. */
   readonly onTurnedAway?: (count: number, reason: NoPlace) => void;
-  /** How long a head may take from its first byte on; default 60 s. */
+  /** How long a head may take from its first byte; default 60 s. */
   readonly headTimeoutMs?: number;
   /** How long a connection may wait for its next request; default 10 min. */
   readonly idleTimeoutMs?: number;
-  /** How long a client may take nothing of an answer; default 10 min. */
+  /** How long a client may accept nothing of an answer; default 10 min. */
   readonly writeTimeoutMs?: number;
-  /** How long a body that is awaited may bring nothing, unless whoever awaits it gives it up before; default 10 min. */
+  /** How long an awaited body may send nothing, unless its reader gives up earlier; default 10 min. */
   readonly bodyTimeoutMs?: number;
 }
 
@@ -54,10 +54,10 @@ const HEAD_TIMEOUT_MS = 60_000;
 const IDLE_TIMEOUT_MS = 600_000;
 const WRITE_TIMEOUT_MS = 600_000;
 const BODY_TIMEOUT_MS = 600_000;
-/** Between two reports of connections that found no place. */
+/** Between two reports of connections without a place. */
 const TURNED_AWAY_MS = 60_000;
 const SWEEP_MS = 1_000;
-/** After an accept that failed, as when the process has no descriptor left. */
+/** Pause after a failed accept, as when no file descriptors are left. */
 const ACCEPT_PAUSE_MS = 100;
 
 export class HttpServer {
@@ -71,19 +71,19 @@ export class HttpServer {
   #turnedAwayToldMs: number | null = null;
   #date: { readonly second: number; readonly text: string } = { second: -1, text: "" };
 
-  /** Takes connections at once. */
+  /** Begins to accept connections. */
   constructor(listener: ConnectionListener, options: ServerOptions) {
     this.#listener = listener;
     this.#options = options;
     void this.#accept();
   }
 
-  /** Resolves when the server takes nothing more and every connection has ended. */
+  /** Resolves when the server has stopped accepting and every connection has ended. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
 
-  /** Takes no further connection; those that wait for a request end now, the others after their answer. */
+  /** Accepts no further connections; idle ones end now, the others after their answer. */
   shutdown(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
@@ -99,7 +99,7 @@ export class HttpServer {
   }
 
   async #accept(): Promise<void> {
-    // What lasts is told once: whoever opens enough connections could write a line each time otherwise.
+    // Reported once per series: otherwise, anybody could fill the log by opening enough connections.
     let isFailing = false;
     while (!this.#isDraining) {
       let accepted: AcceptedConnection;
@@ -120,7 +120,7 @@ export class HttpServer {
     }
   }
 
-  /** As cheap as can be: nothing is read, and nobody waits for the client. */
+  /** As cheap as possible: reads nothing, and does not wait for the client. */
   #turnAway(accepted: AcceptedConnection, reason: NoPlace): void {
     const close = () => closeQuietly(accepted);
     void accepted.write(NO_PLACE).then(close, close);
@@ -163,7 +163,7 @@ export class HttpServer {
     this.#finished.resolve();
   }
 
-  /** RFC 9110 section 6.6.1; made once a second. */
+  /** RFC 9110 section 6.6.1; formatted once a second. */
   #dateNow(): string {
     const second = Math.floor(this.#options.clock.now() / 1000);
     if (second !== this.#date.second) this.#date = { second, text: new Date(second * 1000).toUTCString() };
@@ -171,7 +171,7 @@ export class HttpServer {
   }
 }
 
-/** The whole answer to a connection that has no place. */
+/** The whole answer on a connection without a place. */
 const NO_PLACE = new TextEncoder().encode(
   "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
 );
@@ -185,7 +185,7 @@ interface ServerConnectionOptions extends ServerOptions {
   readonly isDraining: () => boolean;
 }
 
-/** What a client may still send, and how long, while it is to read our last words. */
+/** What a client may still send, and for how long, before the connection is closed behind the last answer. */
 const LINGER_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 2_000;
 
@@ -196,14 +196,14 @@ class ServerConnection {
   readonly #options: ServerConnectionOptions;
   readonly #remoteAddress: string;
   #phase: "idle" | "head" | "exchange" | "linger" = "idle";
-  /** When it was first looked at in this phase; null: not yet. A clock read at each change would cost more than all looks. */
+  /** First check in this phase; null: none yet. Reading the clock at each change would cost more than all checks. */
   #phaseSinceMs: number | null = null;
-  /** Writes that the client had taken when it was last looked at, and since when it has taken nothing more. */
+  /** Accepted writes at the last check, and since when there have been no more. */
   #seenWrites = 0;
   #takingSinceMs: number;
-  /** The request that is being answered. */
+  /** The current request. */
   #exchange: HttpInboundExchange | null = null;
-  /** Reads that had brought something when it was last looked at, and since when none has. */
+  /** Completed reads at the last check, and since when there have been no more. */
   #seenReads = 0;
   #bringingSinceMs: number;
   #isClosed = false;
@@ -239,7 +239,7 @@ class ServerConnection {
     }
   }
 
-  /** No further request. */
+  /** Ends the connection if it is idle. */
   drain(): void {
     if (this.#phase === "idle") this.close();
   }
@@ -278,7 +278,7 @@ class ServerConnection {
     this.#phaseSinceMs = null;
   }
 
-  /** The next request; null when there is none: the connection ended, or sent what is no request. */
+  /** The next request; null when the connection ended, or sent something that is not a request. */
   async #next(): Promise<HttpInboundExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
@@ -294,7 +294,7 @@ class ServerConnection {
         abort: () => this.close(),
       });
     } catch (error) {
-      // The client broke the connection, or its time was up.
+      // Otherwise the client broke the connection, or a timeout closed it.
       if (error instanceof MessageError) await this.#refuse(error);
       return null;
     }
@@ -326,8 +326,8 @@ class ServerConnection {
   }
 
   /**
-   * Ends our direction and waits for the client's end: closing while it still sends would make its system throw our
-   * last bytes away.
+   * Ends our direction and waits for the client to end its own: if the connection were closed while the client sends,
+   * its system would discard our last bytes.
    * @see https://www.rfc-editor.org/rfc/rfc9112#section-9.6
    */
   async #linger(): Promise<void> {
@@ -340,7 +340,7 @@ class ServerConnection {
         this.#input.consume(this.#input.availableBytes);
       }
     } catch {
-      // It is closed by now; which side was first does not matter.
+      // Already closed, by either side.
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Reads a body with a limit on each wait, without losing the read that was late.
+ * Reads a body with a time limit on each read, without losing a read that was late.
  */
 import type { Clock } from "../core/clock.ts";
 import type { ByteSource, LendingSource } from "./byte_source.ts";
@@ -13,7 +13,7 @@ export type TimedRead =
 const LATE: TimedRead = { type: "late" };
 const END: TimedRead = { type: "end" };
 
-/** Wraps one body; a `late` read stays pending and is taken up by the next call. */
+/** Wraps one body; a `late` read stays pending, and the next call continues it. */
 export class TimedReader<Source extends ByteSource = LendingSource> {
   readonly #body: Source;
   readonly clock: Clock;
@@ -24,12 +24,12 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     this.clock = clock;
   }
 
-  /** What {@link read} would give at once; null when it would have to wait. */
+  /** As {@link read}, without waiting; null when it would have to wait. */
   take(): TimedRead | null {
     return this.#pending === null ? this.#come(this.#body.take()) : null;
   }
 
-  /** The same, lent: see {@link LendingSource.lend}. */
+  /** As {@link take}, lent: see {@link LendingSource.lend}. */
   lend(this: TimedReader<LendingSource>): TimedRead | null {
     return this.#pending === null ? this.#come(this.#body.lend()) : null;
   }
@@ -39,7 +39,7 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     return this.#body.isDone ? END : null;
   }
 
-  /** Never rejects. `limitMs` <= 0 still takes what is already there. */
+  /** Never rejects. `limitMs` <= 0 still returns what has arrived. */
   read(limitMs: number): Promise<TimedRead> {
     const taken = this.take();
     if (taken !== null) return Promise.resolve(taken);
@@ -62,17 +62,17 @@ export class TimedReader<Source extends ByteSource = LendingSource> {
     });
   }
 
-  /** The body as a plain one again, beginning with a read that is still pending. */
+  /** The rest of the body as a plain source, including a read that is still pending. */
   rest(this: TimedReader<LendingSource>): LendingSource {
     return this.#pending === null ? this.#body : new Resumed(this.#body, this.#pending);
   }
 }
 
-/** A body whose next bytes are awaited already. */
+/** A body with a pending read. */
 class Resumed implements LendingSource {
   readonly #body: LendingSource;
   #first: Promise<TimedRead> | null;
-  /** Came by {@link Resumed.ready}. */
+  /** Read by {@link Resumed.ready}. */
   #waiting: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(body: LendingSource, first: Promise<TimedRead>) {

@@ -1,5 +1,5 @@
 /**
- * What a request to an upstream and its reply are, whoever carries them: interfaces only.
+ * A request to an upstream and its reply, whatever the transport: interfaces only.
  */
 import type { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
@@ -7,7 +7,7 @@ import type { LendingSource } from "./byte_source.ts";
 
 /** Sends requests to upstreams; the composition root makes it. */
 export interface UpstreamClient {
-  /** @throws when no reply's head comes, whatever the reason */
+  /** @throws when no head of a reply arrives, for whatever reason */
   send(request: UpstreamRequest): Promise<UpstreamReply>;
 }
 
@@ -18,17 +18,16 @@ export interface UpstreamRequest {
   /** End-to-end headers, names in lower case; `host` and `content-length` are set here. */
   readonly headers: HeaderView;
   readonly body: Uint8Array<ArrayBuffer> | null;
-  /** Ends the exchange, whatever it is at; the upstream sees its connection close. */
+  /** Ends the exchange at any time; the upstream sees its connection close. */
   readonly cancellation: Cancellation;
 }
 
 export interface UpstreamReply {
   readonly status: number;
-  /** As they came; what they say of the length counts for nothing: see {@link contentLength}. */
+  /** As they came. For the length, use {@link contentLength} instead. */
   readonly headers: HeaderView;
   /**
-   * Length of the body in bytes as its framing says; of an answer to HEAD, or a 304, the length that it would have.
-   * Null when that is not known beforehand.
+   * Length of the body in bytes according to its framing; for HEAD and 304, of the body that is omitted. Null: unknown.
    */
   readonly contentLength: number | null;
   /** Cancelling it ends the exchange: the upstream sees its connection close. */

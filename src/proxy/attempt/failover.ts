@@ -104,7 +104,7 @@ class FailoverLoop {
   readonly #queue: CandidateQueue;
   /** When the current attempt was sent; monotonic. */
   #sentMs = 0;
-  /** An error answer that is better than any failure of the cooling upstreams that are left; see {@link #keepAnswer}. */
+  /** An error answer that outweighs any failure of the cooling upstreams that are left. */
   #fallback: WholeReply | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {

@@ -14,7 +14,7 @@ const SWEEP_MS = 250;
 const MAX_STEP_LOOKS = 512;
 const MAX_STEP_WRITES = 32;
 const STEP_REST_MS = 10;
-/** After a full step, also rest this many times its duration: sending and writing its rows costs several times as much. */
+/** After a full step, also rest this many times its duration: writing its rows costs several times as much. */
 const FULL_STEP_REST_FACTOR = 100;
 /** Limits that rest: something else may have delayed the step. */
 const MAX_REST_MS = 1_000;

@@ -31,8 +31,8 @@ export class FairReadScheduler {
   readonly #onTurnEnd = (): void => this.#endTurn();
 
   /**
-   * @param afterTurn calls back when the runtime has polled all connections. By default a timer: an immediate often runs
-   * before that (in seven of eight cases)
+   * @param afterTurn calls back when the runtime has polled all connections. By default a timer: an immediate often
+   * runs before that (in seven of eight cases)
    */
   constructor(
     clock: Pick<Clock, "monotonic">,
@@ -43,8 +43,8 @@ export class FairReadScheduler {
   }
 
   /**
-   * Call after each piece that was relayed. Null, nearly always: the stream may be read at once; otherwise, wait for the
-   * promise before reading on.
+   * Call after each piece that was relayed. Null, nearly always: the stream may be read at once; otherwise, wait for
+   * the promise before reading on.
    */
   relayed(): Promise<void> | null {
     if (++this.#pieces % LOOK_PIECES === 0) this.#look();

@@ -230,7 +230,7 @@ export class Relay {
 /** Checks per limit: a timeout may fire late by limit / LOOKS. */
 const LOOKS = 16;
 
-/** Fires after `limitMs` of waiting, or a sixteenth later. One timer serves many waits, so a wait costs next to nothing. */
+/** Fires after `limitMs` of waiting, or a sixteenth later. One timer serves many waits, so each costs little. */
 class IdleTimer {
   readonly #clock: Clock;
   readonly #onIdle: () => void;
