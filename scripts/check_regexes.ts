@@ -29,7 +29,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "made of at most 32 words and bounded gaps; words begin where no letter stands before (worst_case_test.ts)",
 };
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 const FILE_NAMES = /\.(?:ts|tsx|js)$/;
 
 /** Every pattern of a file, in order. */

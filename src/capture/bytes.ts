@@ -5,7 +5,7 @@
  * doubles, which keeps the total copying linear however small the chunks are.
  */
 
-const FIRST_CAPACITY_BYTES = 1024;
+const FIRST_CAPACITY_BYTES = 1024; // docs/tuning.md#event-streams
 const KEPT_CAPACITY_BYTES = 64 * 1024;
 
 export class ByteBuffer {

@@ -12,10 +12,10 @@ import { mergeUsage, readUsage } from "./readers/usage.ts";
 export const MAX_PIECES = 4096;
 const MAX_LABEL_LENGTH = 256;
 /** V8 slices keep their parent string alive; joining early frees the event. */
-const PIECES_PER_BLOCK = 16;
+const PIECES_PER_BLOCK = 16; // docs/tuning.md#event-streams
 
 /** Longer texts are measured by the encoder, which is many times faster than counting here. */
-const LONG_LENGTH = 512;
+const LONG_LENGTH = 512; // docs/tuning.md#event-streams
 const encoder = new TextEncoder();
 
 export type MutableProgress = { -readonly [Key in keyof CaptureProgress]: CaptureProgress[Key] };

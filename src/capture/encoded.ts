@@ -13,9 +13,9 @@ import { describeBytes, shownMediaType } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
 
 /** The gate holds no more than this, so probing further would be useless. */
-const PROBED_BYTES = 64 * 1024;
+const PROBED_BYTES = 64 * 1024; // docs/tuning.md#documents
 /** Probes made at every chunk; later ones wait until the body has grown by a quarter, so the work is linear. */
-const EAGER_PROBES = 128;
+const EAGER_PROBES = 128; // docs/tuning.md#documents
 
 export interface EncodedOptions {
   readonly encoding: string;

@@ -14,9 +14,9 @@ import type { ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
 /** After this many misses in a row, stop using templates for this stream. */
-const MAX_MISFITS = 16;
+const MAX_MISFITS = 16; // docs/tuning.md#event-streams
 /** Longer data is no ping and is not examined, which keeps the hot path short. */
-const MAX_PING_LENGTH = 64;
+const MAX_PING_LENGTH = 64; // docs/tuning.md#event-streams
 
 export interface EventStreamOptions {
   readonly draft: ReplyDraft;

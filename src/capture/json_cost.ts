@@ -4,7 +4,7 @@
  */
 
 /** Parsing this many takes tens of milliseconds, during which no other request is served. */
-export const MAX_VALUES = 250_000;
+export const MAX_VALUES = 250_000; // docs/tuning.md#documents
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

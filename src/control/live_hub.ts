@@ -18,13 +18,13 @@ export interface LiveHubDeps {
 }
 
 /** How often the list of requests under way is sent. */
-const LIST_MS = 500;
+const LIST_MS = 500; // docs/tuning.md#control-page-and-command-line
 /** Nobody reads a longer list, and each one costs. */
 const MAX_LISTED = 200;
 /** How often a watched reply is read; a long one less often, because each read copies its text. */
-const WATCH_MS = 100;
+const WATCH_MS = 100; // docs/tuning.md#control-page-and-command-line
 const LONG_WATCH_MS = 1_000;
-const LONG_LENGTH = 256 * 1024;
+const LONG_LENGTH = 256 * 1024; // docs/tuning.md#control-page-and-command-line
 
 type Settled = (record: RequestRecord, upstreamName: string | null) => void;
 

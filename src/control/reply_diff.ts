@@ -17,7 +17,7 @@ export interface ComparedReply {
 }
 
 /** Two replies with almost nothing in common could take minutes. */
-const LIMIT_MS = 2_000;
+const LIMIT_MS = 2_000; // docs/tuning.md#control-page-and-command-line
 
 /** From the first to the second; null when they are too different to be compared in time. */
 export function diffReplies(before: ComparedReply, after: ComparedReply): DiffPart[] | null {

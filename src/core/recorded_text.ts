@@ -30,8 +30,8 @@ function visibleSign(character: string): string {
 }
 
 /** Limit on what indentation may add: deeply nested text grows by its depth on each line. */
-const MAX_INDENTATION_FACTOR = 8;
-const MIN_INDENTATION_LENGTH = 64 * 1024;
+const MAX_INDENTATION_FACTOR = 8; // docs/tuning.md#core
+const MIN_INDENTATION_LENGTH = 64 * 1024; // docs/tuning.md#core
 
 /** JSON text indented for reading; anything else, and deeply nested JSON, as it is. */
 export function prettyJson(text: string): string {

@@ -7,9 +7,9 @@
 import { maskSecret, MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
 /** Length of the prefixes searched for. */
-const ANCHOR_LENGTH = 4;
+const ANCHOR_LENGTH = 4; // docs/tuning.md#core
 /** With more prefixes than this, one scan of the text costs less than a search for each. */
-const MAX_ANCHORS = 6;
+const MAX_ANCHORS = 6; // docs/tuning.md#core
 
 /** Secrets of 12 characters or more. */
 export class SecretSet {

@@ -12,7 +12,7 @@ import { MIN_MASKABLE_LENGTH } from "./secrets.ts";
 const MAX_DECODINGS = 3;
 
 /** Bounds on the cache, since clients choose what is cached. */
-const MAX_CLEAN = 1024;
+const MAX_CLEAN = 1024; // docs/tuning.md#core
 const MAX_CLEAN_LENGTH = 256;
 
 /** What separates a short token from the rest of a header's value. */

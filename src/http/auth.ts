@@ -12,7 +12,7 @@ import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
 
 /** Size of the cache of credentials, which is emptied when it is full. */
-const MAX_KNOWN = 1024;
+const MAX_KNOWN = 1024; // docs/tuning.md#core
 
 /** The configured tokens, ready for comparison. */
 export class TokenChecker {

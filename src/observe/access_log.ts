@@ -22,9 +22,9 @@ export interface AccessLogOptions {
 }
 
 /** Bounds the cache, since clients choose models and paths. */
-const MAX_REMEMBERED = 1000;
+const MAX_REMEMBERED = 1000; // docs/tuning.md#observe
 /** Longer values, which would repeat only in an attack on the memory, are not cached. */
-const MAX_REMEMBERED_LENGTH = 256;
+const MAX_REMEMBERED_LENGTH = 256; // docs/tuning.md#observe
 
 interface Remembered {
   readonly shown: string;

@@ -5,9 +5,9 @@
  * without bound: during a write, further lines are collected for the next one, up to 1 MiB; lines beyond that
  * are dropped, and a line says how many.
  */
-const MAX_PENDING_CHARACTERS = 1024 * 1024;
+const MAX_PENDING_CHARACTERS = 1024 * 1024; // docs/tuning.md#observe
 /** Pause between two writes, in which lines are collected. */
-const GATHER_MS = 20;
+const GATHER_MS = 20; // docs/tuning.md#observe
 
 /** The part of `Deno.stderr` that is used. */
 export interface ByteSink {

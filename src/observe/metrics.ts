@@ -25,7 +25,7 @@ import {
 } from "./process_metrics.ts";
 
 /** Limit on distinct model labels; later models are counted as `other`. */
-const MAX_MODELS = 100;
+const MAX_MODELS = 100; // docs/tuning.md#observe
 const MAX_MODEL_LENGTH = 100;
 
 const STATES: readonly UpstreamState[] = ["closed", "open", "half_open"];

@@ -10,7 +10,7 @@ import type { Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
 /** Clients choose the names of models, so the cache must be bounded. */
-const MAX_REMEMBERED = 256;
+const MAX_REMEMBERED = 256; // docs/tuning.md#budgets-and-remembered-values
 const MAX_REMEMBERED_LENGTH = 256;
 
 export class PreparedSnapshot {

@@ -7,7 +7,7 @@
 import { RouterError } from "../core/errors.ts";
 
 /** Never refused: what one read returns is in memory anyway. */
-const FREE_BYTES = 64 * 1024;
+const FREE_BYTES = 64 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
 export interface ReceivingAccount {
   /** @throws RouterError 413 when the body can never fit, 429 when it does not fit now */

@@ -56,14 +56,14 @@ export function readBody(
 const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
 
 /** How long one body may be received, scanned and joined before other requests get a turn. */
-const MAX_TURN_MS = 4;
+const MAX_TURN_MS = 4; // docs/tuning.md#request-bodies
 /**
  * The pause between two turns. Not 0: the runtime (tokio) polls other connections only when it is idle, or after 61
  * turns, which would be a quarter of a second.
  */
-const REST_MS = 1;
+const REST_MS = 1; // docs/tuning.md#request-bodies
 /** Larger bodies are joined in several turns. */
-const MAX_JOINED_BYTES = 1024 * 1024;
+const MAX_JOINED_BYTES = 1024 * 1024; // docs/tuning.md#request-bodies
 
 class BodyReading {
   readonly #reader: TimedReader<RequestBody>;

@@ -5,7 +5,7 @@
  */
 import { ulid } from "ulid";
 
-const POOL_BYTES = 4096;
+const POOL_BYTES = 4096; // docs/tuning.md#server
 const pool = new Uint8Array(POOL_BYTES);
 let used = POOL_BYTES;
 

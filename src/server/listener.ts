@@ -15,7 +15,7 @@ import { systemClock } from "./clock.ts";
 /** A client that does not take its reply is to be disconnected, and recorded, by the relay first. */
 const STALL_MARGIN_MS = 10_000;
 /** Connections that wait to be accepted; the system may allow fewer. */
-const BACKLOG = 4096;
+const BACKLOG = 4096; // docs/tuning.md#heads-and-connections
 
 /** @throws StartError */
 export function listen(
@@ -54,7 +54,7 @@ export function listen(
 }
 
 /** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */
-const RESERVED_DESCRIPTORS = 64;
+const RESERVED_DESCRIPTORS = 64; // docs/tuning.md#server
 const MIN_CONNECTIONS = 8;
 
 /** The configured number of client connections, or fewer where the process may not open one to an upstream for each. */

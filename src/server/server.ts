@@ -27,7 +27,7 @@ import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
 import { upstreamClient } from "./upstream_client.ts";
 
-const CLOSE_LIMIT_MS = 5_000;
+const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#server
 
 export function liveRegistry(database: OpenDatabase): Registry {
   return new Registry({

@@ -8,7 +8,7 @@ import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { systemClock } from "./clock.ts";
 
-const IDLE_CONNECTIONS_PER_UPSTREAM = 1024;
+const IDLE_CONNECTIONS_PER_UPSTREAM = 1024; // docs/tuning.md#heads-and-connections
 const IDLE_CONNECTION_MS = 60_000;
 
 export function upstreamClient(): UpstreamClient & { close(): void } {

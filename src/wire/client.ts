@@ -31,7 +31,7 @@ export interface HttpClientOptions extends PoolOptions {
 
 const SWEEP_MS = 5_000;
 /** Longest URL whose parsed form is cached; longer ones have queries that rarely repeat. */
-const MAX_REMEMBERED_LENGTH = 512;
+const MAX_REMEMBERED_LENGTH = 512; // docs/tuning.md#heads-and-connections
 
 export class HttpClient implements UpstreamClient {
   readonly #options: HttpClientOptions;

@@ -18,11 +18,11 @@ export interface ByteConnection {
 }
 
 /** Initial read buffer of a connection. */
-const SMALL_BYTES = 4 * 1024;
+const SMALL_BYTES = 4 * 1024; // docs/tuning.md#buffers
 /** Most bytes of one read: the default receive buffer of a Linux socket (`tcp_rmem`). */
-const LARGE_BYTES = 128 * 1024;
+const LARGE_BYTES = 128 * 1024; // docs/tuning.md#buffers
 /** After this many reads in a row that fit a small buffer, a connection returns its large one. */
-const SMALL_READS = 4;
+const SMALL_READS = 4; // docs/tuning.md#buffers
 
 /** A free list of equal buffers: allocating one costs more than the copy it serves. */
 class BufferPool {
@@ -50,9 +50,9 @@ const largeBuffers = new BufferPool(LARGE_BYTES, 64);
 const smallBuffers = new BufferPool(SMALL_BYTES, 256);
 
 /** Copies up to this size share a buffer. */
-const MAX_SHARED_BYTES = 2 * 1024;
+const MAX_SHARED_BYTES = 2 * 1024; // docs/tuning.md#buffers
 /** Small, because one copy that stays keeps the whole buffer alive. */
-const SHARED_BYTES = 16 * 1024;
+const SHARED_BYTES = 16 * 1024; // docs/tuning.md#buffers
 
 /** Copies small pieces into shared buffers: allocating one for each would cost more than filling it. */
 class CopySlab {
@@ -167,7 +167,7 @@ export class ConnectionInput {
 }
 
 /** Larger pieces are written separately instead of being copied behind their head. */
-const COPY_LIMIT_BYTES = LARGE_BYTES - 1024;
+const COPY_LIMIT_BYTES = LARGE_BYTES - 1024; // docs/tuning.md#buffers
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** The writing side: a message is one write where possible. At most one write is pending. */

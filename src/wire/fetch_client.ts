@@ -62,7 +62,7 @@ function lengthOf({ status, headers }: Response, method: string): number | null 
 }
 
 /** Most bytes of one read. */
-const READ_BYTES = 64 * 1024;
+const READ_BYTES = 64 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
 /**
  * Reads into its own buffer and returns copies: a default reader allocates 64 KiB for every few kilobytes, which costs

@@ -6,7 +6,7 @@ import { Buffer } from "node:buffer";
 const encoder = new TextEncoder();
 
 /** Up to this length, a loop over characters is faster than a call of the encoder. */
-const SHORT_LENGTH = 16;
+const SHORT_LENGTH = 16; // docs/tuning.md#heads-and-connections
 
 /**
  * Writes Latin-1 text into `target`, which must be long enough.

@@ -11,7 +11,7 @@ export interface PoolOptions {
 }
 
 /** Idle connections of an origin that may keep a large buffer. */
-const MAX_LARGE_IDLE = 64;
+const MAX_LARGE_IDLE = 64; // docs/tuning.md#buffers
 
 /** A connection that serves requests one after the other. */
 export class PooledConnection {

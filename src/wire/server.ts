@@ -56,7 +56,7 @@ const WRITE_TIMEOUT_MS = 600_000;
 const BODY_TIMEOUT_MS = 600_000;
 /** Between two reports of connections without a place. */
 const TURNED_AWAY_MS = 60_000;
-const SWEEP_MS = 1_000;
+const SWEEP_MS = 1_000; // docs/tuning.md#heads-and-connections
 /** Pause after a failed accept, as when no file descriptors are left. */
 const ACCEPT_PAUSE_MS = 100;
 
@@ -186,7 +186,7 @@ interface ServerConnectionOptions extends ServerOptions {
 }
 
 /** What a client may still send, and for how long, before the connection is closed behind the last answer. */
-const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_BYTES = 16 * 1024 * 1024; // docs/tuning.md#heads-and-connections
 const LINGER_MS = 2_000;
 
 class ServerConnection {

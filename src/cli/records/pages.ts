@@ -5,10 +5,10 @@
  */
 import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
 
-const FIRST_PAGE_ROWS = 8;
+const FIRST_PAGE_ROWS = 8; // docs/tuning.md#control-page-and-command-line
 const MAX_PAGE_ROWS = 256;
 /** In UTF-16 units of text. */
-const PAGE_TARGET_LENGTH = 4 * 1024 * 1024;
+const PAGE_TARGET_LENGTH = 4 * 1024 * 1024; // docs/tuning.md#control-page-and-command-line
 
 /** Oldest first, up to the row that is the newest when the walk begins. */
 export function* oldestFirst(reader: RecordReader, filter: RecordFilter): Generator<StoredRecord> {

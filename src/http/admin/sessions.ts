@@ -3,6 +3,7 @@
  *
  * Owns the sessions in memory: a bounded number, with ids kept as digests only. Knows nothing of HTTP.
  */
+import { randomText } from "../../core/random_text.ts";
 import { isSameSecret, sha256 } from "../../core/digest.ts";
 
 /** How a request was authenticated. */
@@ -52,9 +53,9 @@ export class AdminSessions {
       if (endsAtMs > nowMs && this.#kept.size < MAX_SESSIONS) break;
       this.#kept.delete(key);
     }
-    const id = randomText();
+    const id = randomText(ID_BYTES);
     this.#kept.set(digestOf(id), {
-      csrfToken: randomText(),
+      csrfToken: randomText(ID_BYTES),
       tokenDigest: digestOf(token),
       endsAtMs: nowMs + SESSION_MS,
     });
@@ -88,11 +89,4 @@ export function opensAdmin(credential: string, adminToken: string | null): boole
 
 function digestOf(text: string): string {
   return sha256(text).toString("base64url");
-}
-
-function randomText(): string {
-  return crypto.getRandomValues(new Uint8Array(ID_BYTES)).toBase64({
-    alphabet: "base64url",
-    omitPadding: true,
-  });
 }

@@ -10,7 +10,7 @@ import { RouterError } from "../../core/errors.ts";
 
 const HEARTBEAT_MS = 15_000;
 /** In UTF-16 units. A slower reader is disconnected; its browser reconnects. */
-const MAX_WAITING_LENGTH = 4 * 1024 * 1024;
+const MAX_WAITING_LENGTH = 4 * 1024 * 1024; // docs/tuning.md#control-page-and-command-line
 const MAX_STREAMS = 64;
 
 export interface EventStreamsDeps {

@@ -11,7 +11,7 @@ import type { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, OpenReply, ReplyProblem } from "./assessment.ts";
 
 /** A stream that has shown no content after this many bytes is relayed as it is. */
-export const HELD_LIMIT_BYTES = 64 * 1024;
+export const HELD_LIMIT_BYTES = 64 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
 /** Holds one stream until it shows content. One object per stream. */
 export class StreamGate {

@@ -90,7 +90,7 @@ export type FinalChoice =
   | { readonly type: "client_gone" };
 
 /** How much of an abandoned error reply is read for its message, and for how long. */
-const ERROR_TEXT_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 };
+const ERROR_TEXT_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 }; // docs/tuning.md#relay-and-settlement
 
 /** Runs the loop for one request. Never rejects. */
 export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<FinalChoice> {

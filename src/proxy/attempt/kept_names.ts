@@ -143,7 +143,7 @@ const FAMILIES = [
 ];
 
 /** Clients choose the names, so the cache must be bounded. */
-const MAX_DECIDED = 1024;
+const MAX_DECIDED = 1024; // docs/tuning.md#budgets-and-remembered-values
 const MAX_DECIDED_LENGTH = 64;
 const decided = new Map<string, boolean>();
 

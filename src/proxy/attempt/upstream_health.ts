@@ -17,7 +17,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Upstream } from "../../core/types.ts";
 
 /** Weight of the newest sample in the smoothed latency. */
-const LATENCY_WEIGHT = 0.2;
+const LATENCY_WEIGHT = 0.2; // docs/tuning.md#relay-and-settlement
 
 /** Called when an upstream's state changes, or the time until which it is open. */
 export type HealthListener = (

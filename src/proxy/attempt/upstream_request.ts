@@ -88,7 +88,7 @@ interface EndpointParts {
 }
 
 /** Cached endpoints: one for each upstream, plus those that edits leave behind. */
-const MAX_ENDPOINTS = 1024;
+const MAX_ENDPOINTS = 1024; // docs/tuning.md#budgets-and-remembered-values
 const endpoints = new Map<string, EndpointParts>();
 
 function partsOf(endpoint: string): EndpointParts {

@@ -9,22 +9,22 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import type { RecordSink } from "../../store/store.ts";
 import type { RequestLedger } from "./request_ledger.ts";
 
-const SWEEP_MS = 250;
+const SWEEP_MS = 250; // docs/tuning.md#rows-of-requests-under-way
 /** Requests per step of a round. With thousands of requests, rounds take longer and rows are written less often. */
-const MAX_STEP_LOOKS = 512;
-const MAX_STEP_WRITES = 32;
+const MAX_STEP_LOOKS = 512; // docs/tuning.md#rows-of-requests-under-way
+const MAX_STEP_WRITES = 32; // docs/tuning.md#rows-of-requests-under-way
 const STEP_REST_MS = 10;
 /** After a full step, also rest this many times its duration: writing its rows costs several times as much. */
-const FULL_STEP_REST_FACTOR = 100;
+const FULL_STEP_REST_FACTOR = 100; // docs/tuning.md#rows-of-requests-under-way
 /** Limits that rest: something else may have delayed the step. */
-const MAX_REST_MS = 1_000;
+const MAX_REST_MS = 1_000; // docs/tuning.md#rows-of-requests-under-way
 /** Steps per round, spread over half a second: rows are made a few at a time. */
-const STEPS = 50;
+const STEPS = 50; // docs/tuning.md#rows-of-requests-under-way
 const FIRST_WRITE_MS = 250;
-const REWRITE_MS = 1_000;
+const REWRITE_MS = 1_000; // docs/tuning.md#rows-of-requests-under-way
 const REWRITE_BYTES = 64 * 1024;
 /** A reply without news is rewritten this often too, so that its attempts are kept. */
-const QUIET_REWRITE_MS = 10_000;
+const QUIET_REWRITE_MS = 10_000; // docs/tuning.md#rows-of-requests-under-way
 
 interface Written {
   readonly atMs: number;

@@ -10,11 +10,11 @@
 import type { Clock } from "../../core/clock.ts";
 
 /** Pieces between two reads of the clock. */
-const LOOK_PIECES = 64;
+const LOOK_PIECES = 64; // docs/tuning.md#fair-reads
 /** At fewer pieces than this implies (4,000 a second), turns are not counted. */
-const BUSY_LOOK_MS = 16;
+const BUSY_LOOK_MS = 16; // docs/tuning.md#fair-reads
 /** Pieces per turn. Each takes two of the 128 operations; requests that begin or end need the rest. */
-const TURN_PIECES = 36;
+const TURN_PIECES = 36; // docs/tuning.md#fair-reads
 
 export class FairReadScheduler {
   readonly #clock: Pick<Clock, "monotonic">;

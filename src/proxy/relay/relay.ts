@@ -228,7 +228,7 @@ export class Relay {
 }
 
 /** Checks per limit: a timeout may fire late by limit / LOOKS. */
-const LOOKS = 16;
+const LOOKS = 16; // docs/tuning.md#relay-and-settlement
 
 /** Fires after `limitMs` of waiting, or a sixteenth later. One timer serves many waits, so each costs little. */
 class IdleTimer {

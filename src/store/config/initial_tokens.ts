@@ -4,6 +4,7 @@
  * Owns when they are made: the clients' once, and only in a database that this program created and nobody configured; the
  * admin token whenever there is none, because older databases lack it.
  */
+import { randomText } from "../../core/random_text.ts";
 import type { OpenDatabase } from "../database/open.ts";
 import type { ConfigStore } from "../store.ts";
 
@@ -11,17 +12,12 @@ const TOKEN_BYTES = 32;
 
 /** A token with 256 random bits: `sk-oar-` and 43 URL-safe characters. */
 export function randomToken(): string {
-  return `sk-oar-${randomText()}`;
+  return `sk-oar-${randomText(TOKEN_BYTES)}`;
 }
 
 /** The same for the admin page: `admin-oar-` and 43 characters. */
 export function randomAdminToken(): string {
-  return `admin-oar-${randomText()}`;
-}
-
-function randomText(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(TOKEN_BYTES));
-  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
+  return `admin-oar-${randomText(TOKEN_BYTES)}`;
 }
 
 const ADMIN_KEY = "admin";

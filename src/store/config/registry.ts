@@ -11,7 +11,7 @@ import { adminTokenOf } from "./initial_tokens.ts";
 import type { ConfigStore, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";
 
-const DEFAULT_POLL_MS = 500;
+const DEFAULT_POLL_MS = 500; // docs/tuning.md#store-read
 
 const POLICIES: ReadonlyMap<string, OrderPolicy> = new Map([
   ["main", "order"],

@@ -11,11 +11,11 @@ import { APPLICATION_ID, columnsOf, migrate, SCHEMA_VERSION, userVersion } from 
 import { toStoreError, troubleOf } from "./errors.ts";
 import { StoreError } from "../store.ts";
 
-export const DEFAULT_BUSY_TIMEOUT_MS = 5_000;
+export const DEFAULT_BUSY_TIMEOUT_MS = 5_000; // docs/tuning.md#store-read
 
 const MIN_PAGE_BYTES = 512;
-const COPY_BUFFER_BYTES = 1024 * 1024;
-const JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024;
+const COPY_BUFFER_BYTES = 1024 * 1024; // docs/tuning.md#store-read
+const JOURNAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024; // docs/tuning.md#wal-sync
 
 export interface ConnectionOptions {
   /** How long to wait for another program's lock; default 5000. The wait blocks the thread. */

@@ -13,13 +13,13 @@ import { inTransaction } from "./transaction.ts";
 import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../stats/writer.ts";
 
 /** How often {@link Instances.beat} is due. */
-export const HEARTBEAT_MS = 5_000;
+export const HEARTBEAT_MS = 5_000; // docs/tuning.md#write-worker
 
 /**
  * One missed beat and a margin; decides where /proc says nothing. A mistake corrects itself: the next row that the living
  * process writes for its request replaces `crashed`.
  */
-const DEAD_AFTER_MS = 7_000;
+const DEAD_AFTER_MS = 7_000; // docs/tuning.md#write-worker
 
 const CRASH_MESSAGE = "the router stopped while this request was in flight";
 

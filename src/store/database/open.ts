@@ -20,7 +20,7 @@ export interface OpenDatabaseOptions extends ConnectionOptions {
   readonly maxScannedLength?: number;
 }
 
-const DEFAULT_MAX_SCANNED_LENGTH = 4 * 1024 * 1024;
+const DEFAULT_MAX_SCANNED_LENGTH = 4 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
 
 export interface OpenDatabase {
   readonly config: ConfigStore;

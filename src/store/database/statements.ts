@@ -8,7 +8,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 /** Filters produce many texts; the least recently used statement is dropped. */
-const MAX_STATEMENTS = 200;
+const MAX_STATEMENTS = 200; // docs/tuning.md#store-read
 
 const statementsOf = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
 

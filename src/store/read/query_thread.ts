@@ -17,7 +17,7 @@ type Argument<Name extends QueryName> = Parameters<RecordQueries[Name]>[0];
 type Answer<Name extends QueryName> = ReturnType<RecordQueries[Name]>;
 
 /** More than this means that the page asks faster than the disk reads. */
-const MAX_OPEN_CALLS = 64;
+const MAX_OPEN_CALLS = 64; // docs/tuning.md#store-read
 
 interface OpenCall {
   readonly resolve: (value: unknown) => void;

@@ -16,9 +16,9 @@ import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "..
 import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
 /** After this long, a page of {@link SqliteRecordReader.summaries} is returned as it is. */
-const WALK_MS = 40;
+const WALK_MS = 40; // docs/tuning.md#store-read
 const FIRST_PART_IDS = 16_384;
-const QUICK_PART_MS = 8;
+const QUICK_PART_MS = 8; // docs/tuning.md#store-read
 const PART_GROWTH = 4;
 
 export class SqliteRecordReader implements RecordReader {

@@ -46,7 +46,7 @@ const REPLY_LENGTH = 200;
 /** UTF-8 needs up to four bytes a character. */
 const REPLY_BYTES = 4 * REPLY_LENGTH;
 /** A hit beyond this is found, but not shown. */
-const HIT_TEXT_BYTES = 128 * 1024;
+const HIT_TEXT_BYTES = 128 * 1024; // docs/tuning.md#store-read
 /** Rows of older versions may hold longer names; they are shown cut. */
 const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);
 const STARTS = ["response", "tool_calls", "error", "reasoning"];

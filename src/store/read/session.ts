@@ -19,7 +19,7 @@ import { prepared } from "../database/statements.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
 
 /** Only the one who searches waits for this thread. */
-const MAX_SCANNED_LENGTH = 16 * 1024 * 1024;
+const MAX_SCANNED_LENGTH = 16 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
 
 export class ReaderSession implements RecordQueries {
   readonly #connection: ReopeningConnection;

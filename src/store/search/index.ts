@@ -16,13 +16,13 @@ import { type SearchText, searchText } from "./text.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
 
-const MAX_STEP_MS = 2;
-const MAX_STEP_ROWS = 64;
-const MAX_STEP_DELETIONS = 500;
+const MAX_STEP_MS = 2; // docs/tuning.md#store-search-and-statistics
+const MAX_STEP_ROWS = 64; // docs/tuning.md#store-search-and-statistics
+const MAX_STEP_DELETIONS = 500; // docs/tuning.md#store-search-and-statistics
 /** Rows that hold more bytes of text are claimed. */
-const MAX_PLAIN_BYTES = 32 * 1024;
+const MAX_PLAIN_BYTES = 32 * 1024; // docs/tuning.md#store-search-and-statistics
 /** Pages that one call of FTS5's `merge` may write; about a millisecond. */
-const MERGE_PAGES = 16;
+const MERGE_PAGES = 16; // docs/tuning.md#store-search-and-statistics
 
 /** `is_gone` of a row that is to be indexed. */
 const CHANGED = 0;

@@ -18,12 +18,12 @@ export interface RecordSearchOptions {
   readonly maxScannedLength: number;
 }
 
-const MAX_EXPANSIONS = 256;
+const MAX_EXPANSIONS = 256; // docs/tuning.md#store-search-and-statistics
 /** Shorter prefixes of too many words are taken as whole words. */
-const MIN_PREFIX_LENGTH = 3;
+const MIN_PREFIX_LENGTH = 3; // docs/tuning.md#store-search-and-statistics
 const SCAN_CHUNK_ROWS = 100;
 /** Least cost of reading a row, in units of text. */
-const MIN_SCAN_LENGTH = 4 * 1024;
+const MIN_SCAN_LENGTH = 4 * 1024; // docs/tuning.md#store-search-and-statistics
 
 /** Appended to a word, it sorts after the word and before every longer one. */
 const AFTER_WORD = "\u0001";

@@ -41,7 +41,7 @@ const SKIPPED_KEYS: ReadonlySet<string> = new Set([
 
 /** base64, with or without `data:`, and other runs longer than any word; the lookbehind keeps it linear. */
 const PACKED = /(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{200,}/g;
-const MIN_PACKED_LENGTH = 200;
+const MIN_PACKED_LENGTH = 200; // docs/tuning.md#store-search-and-statistics
 /** By character code. */
 const isPackedCode = Array.from(
   { length: 128 },

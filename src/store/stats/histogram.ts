@@ -4,7 +4,7 @@
  * Owns the buckets and their text form in the database: a JSON object from bucket to count. Pure.
  */
 
-const GROWTH = Math.log(1.1);
+const GROWTH = Math.log(1.1); // docs/tuning.md#store-search-and-statistics
 /** A week; nothing measured here is longer. */
 const MAX_MS = 604_800_000;
 

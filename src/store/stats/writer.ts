@@ -17,7 +17,7 @@ import { inTransaction } from "../database/transaction.ts";
 import { type CountedRequest, RESOLUTIONS, StatsTally, type Sums } from "./tally.ts";
 import { type Row, toElapsedMs } from "../read/record_decoding.ts";
 
-const MAX_STEP_ROWS = 256;
+const MAX_STEP_ROWS = 256; // docs/tuning.md#store-search-and-statistics
 const MAX_STEP_MS = 2;
 const PRUNE_MS = 60_000;
 /** Rows older than this are not looked at: 31 days, with a margin for the offsets of local times. */

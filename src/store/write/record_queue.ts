@@ -49,20 +49,20 @@ export interface RecordQueueOptions {
   readonly onResumed?: () => void;
 }
 
-const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024;
+const DEFAULT_MAX_QUEUE_BYTES = 64 * 1024 * 1024; // docs/tuning.md#record-queue
 const DEFAULT_CLOSE_LIMIT_MS = 5_000;
-const MAX_BATCH_RECORDS = 512;
+const MAX_BATCH_RECORDS = 512; // docs/tuning.md#record-queue
 /** A batch this large is sent at once; a smaller one waits for the end of the event loop's turn. */
-const FULL_BATCH_RECORDS = 8;
+const FULL_BATCH_RECORDS = 8; // docs/tuning.md#record-queue
 /** Batches at the thread: enough to keep it busy, few enough that batches grow under load. */
-const MAX_SENT_BATCHES = 4;
+const MAX_SENT_BATCHES = 4; // docs/tuning.md#record-queue
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 /** Smallest limit of a batch while the disk is full, so that a little free space is enough to go on. */
-const MIN_BATCH_BYTES = 64 * 1024;
+const MIN_BATCH_BYTES = 64 * 1024; // docs/tuning.md#record-queue
 const MIN_BACKOFF_MS = 250;
-const MAX_BACKOFF_MS = 5_000;
+const MAX_BACKOFF_MS = 5_000; // docs/tuning.md#record-queue
 /** After this many crashes of the thread in a row, the record that it was given is assumed to be the cause. */
-const MAX_CRASHES = 3;
+const MAX_CRASHES = 3; // docs/tuning.md#record-queue
 
 interface SentBatch {
   readonly number: number;

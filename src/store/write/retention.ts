@@ -47,16 +47,16 @@ export interface RetentionOptions {
 }
 
 /** Rows that one step changes at most; time is usually up before. */
-export const MAX_STEP_ROWS = 64;
-const MAX_STEP_MS = 1;
+export const MAX_STEP_ROWS = 64; // docs/tuning.md#retention
+const MAX_STEP_MS = 1; // docs/tuning.md#retention
 /** A fraction of a millisecond. */
-const VACUUM_PAGES = 16;
+const VACUUM_PAGES = 16; // docs/tuning.md#retention
 /** Free pages that stay for the next records, so that the file does not shrink and grow in turns. */
-const SPARE_SHARE = 1 / 32;
+const SPARE_SHARE = 1 / 32; // docs/tuning.md#retention
 const MIN_SPARE_PAGES = 64;
 /** The WAL is reused, not shortened; it must not use up a small limit by itself. */
-const MAX_WAL_SHARE = 1 / 4;
-const FULL_PASS_MS = 3_600_000;
+const MAX_WAL_SHARE = 1 / 4; // docs/tuning.md#retention
+const FULL_PASS_MS = 3_600_000; // docs/tuning.md#retention
 
 /** `PRAGMA auto_vacuum` of databases that this program made. */
 const INCREMENTAL = 2;

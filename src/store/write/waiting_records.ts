@@ -106,7 +106,7 @@ export function isCloneable(record: RequestRecord): boolean {
   }
 }
 
-const RECORD_OVERHEAD_BYTES = 1024;
+const RECORD_OVERHEAD_BYTES = 1024; // docs/tuning.md#record-queue
 const ATTEMPT_OVERHEAD_BYTES = 256;
 
 /** What a record costs while it waits: the length of its texts of any length, and a flat rate for the rest. */

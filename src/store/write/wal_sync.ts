@@ -11,7 +11,7 @@
 import type { Clock, TimerId } from "../../core/clock.ts";
 
 /** Commits within this time share one sync. */
-const GATHER_MS = 20;
+const GATHER_MS = 20; // docs/tuning.md#wal-sync
 
 /** The part of `Deno.FsFile` that is needed. */
 export interface SyncedFile {

@@ -15,10 +15,10 @@ import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
 
 /** How often the file of an idle database is checked; that of a busy one is checked at every batch. */
-const WATCH_MS = 1_000;
+const WATCH_MS = 1_000; // docs/tuning.md#write-worker
 
 /** Without a batch for this long, the thread has time for background tasks. */
-const IDLE_AFTER_MS = 100;
+const IDLE_AFTER_MS = 100; // docs/tuning.md#write-worker
 
 let settings: OpenMessage | null = null;
 let session: WriterSession | null = null;

@@ -55,6 +55,14 @@ function markdownFiles(folder: string): string[] {
 const ALL_PAGES = ["./", "docs/", "docs/zh/"].flatMap(markdownFiles).map((path) => path.replace("./", ""));
 const PRESENT_PAGES = ALL_PAGES.filter((path) => path !== HISTORY);
 
+/** TypeScript files, with their paths from the root. */
+function filesBelow(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, root))].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return filesBelow(`${folder}${name}/`);
+    return /\.tsx?$/.test(name) ? [folder + name] : [];
+  });
+}
+
 function inChinese(page: UserPage): string {
   return page === "README.md" ? "README.zh.md" : page.replace("docs/", "docs/zh/");
 }
@@ -219,6 +227,21 @@ Deno.test("every page in docs/ opens with a title and a sentence", () => {
   for (const page of ALL_PAGES.filter((path) => path.startsWith("docs/"))) {
     assert.match(read(page), /^# .+\n\n\p{L}[^\n]+\n/u, page);
   }
+});
+
+Deno.test("every tuned number leads to its row, and every row to its number", () => {
+  const sources = filesBelow("src/").concat("scripts/build.ts").map(read);
+  const anchors = anchorsOf(read("docs/tuning.md"));
+  const cited = new Set(sources.flatMap((text) => matches(text, /docs\/tuning\.md#([\w-]+)/g)));
+  assert.ok(cited.size > 10);
+  for (const anchor of cited) assert.ok(anchors.has(anchor), anchor);
+  const defined = new Set(
+    sources.flatMap((text) => matches(text, /^(?:export )?const ([A-Z][A-Z0-9_]+)\b/gm)),
+  );
+  const rowNames = rows(read("docs/tuning.md"), /`/).flatMap(([cell = ""]) =>
+    matches(cell, /`([A-Z][A-Z0-9_]+)`/g)
+  );
+  for (const name of rowNames) assert.ok(defined.has(name) || name === "RUST_MIN_STACK", name);
 });
 
 Deno.test("every test that the threat model names is there", () => {
