@@ -1,7 +1,7 @@
 /**
  * A client's request as an upstream gets it: URL, headers, credential and body.
  *
- * Names that never go to an upstream: kept_names.ts.
+ * Names that never go to an upstream: withheld_headers.ts.
  */
 import { ownCredentials } from "../../core/credentials.ts";
 import { HeaderFields } from "../../core/header_fields.ts";
@@ -10,7 +10,7 @@ import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
 import { connectionNames } from "../../wire/hop_by_hop.ts";
-import { staysHere } from "./kept_names.ts";
+import { staysHere } from "./withheld_headers.ts";
 
 /** Names the account to be billed; kept only if the client brought the key, as it would not match the operator's. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([

@@ -151,10 +151,11 @@ const decided = new Map<string, boolean>();
 export function staysHere(name: string): boolean {
   const known = decided.get(name);
   if (known !== undefined) return known;
-  const isKept = NAMES.has(name) || name.includes("_") || FAMILIES.some((family) => name.startsWith(family));
+  const isWithheld = NAMES.has(name) || name.includes("_") ||
+    FAMILIES.some((family) => name.startsWith(family));
   if (name.length <= MAX_DECIDED_LENGTH) {
     if (decided.size >= MAX_DECIDED) decided.clear();
-    decided.set(name, isKept);
+    decided.set(name, isWithheld);
   }
-  return isKept;
+  return isWithheld;
 }
