@@ -49,9 +49,9 @@ export interface AdminDeps {
 
 export interface Admin {
   readonly routes: Hono<AdminEnv>;
-  /** To be called once for each request that ended. */
+  /** Call once for each request that ended. */
   finished(record: RequestRecord, upstreamName: string | null): void;
-  /** Ends event streams, so that a server that drains need not wait for those who look. */
+  /** Ends the event streams of open pages, so that a draining server does not wait for them. */
   endStreams(): void;
   close(): void;
 }

@@ -1,13 +1,13 @@
 /**
  * Timers for deadlines: many are set, nearly all are cleared again, and none needs to be exact.
  *
- * One timer of the runtime serves them all; setting and clearing one is a matter of an array's end. A timer never fires
- * early; it may be late by 10 ms, and from a second on by up to a tenth of its length.
+ * One timer of the runtime serves them all; set and clear are O(1), firing is linear in the timers that wait. A timer
+ * never fires early; it may be 10 ms late, and above a second up to a tenth of its length.
  */
 import type { TimerId } from "../core/clock.ts";
 
 class Timer {
-  /** Where it waits; -1: it has fired, or was cleared. */
+  /** Index in the list; -1: it has fired, or was cleared. */
   place = -1;
 
   constructor(readonly callback: () => void, readonly dueMs: number) {}
@@ -15,7 +15,7 @@ class Timer {
 
 export class CoarseTimers {
   readonly #now: () => number;
-  /** Those that wait, in no order. No maps by moment: timers come and go with every request (see LinkedList). */
+  /** In no order. An array, not a map by due time: timers come and go with every request (see LinkedList). */
   readonly #timers: Timer[] = [];
   #armed: { readonly dueMs: number; readonly timer: ReturnType<typeof setTimeout> } | null = null;
 
@@ -41,7 +41,7 @@ export class CoarseTimers {
       last.place = id.place;
     }
     id.place = -1;
-    // A timer of the runtime would keep the process alive for nothing.
+    // An armed timer of the runtime would keep the process alive.
     if (this.#timers.length === 0) this.#disarm();
   }
 
@@ -69,12 +69,12 @@ export class CoarseTimers {
     } finally {
       let nextMs = Number.POSITIVE_INFINITY;
       for (const { dueMs } of this.#timers) nextMs = Math.min(nextMs, dueMs);
-      // A callback may have set one that is due later than others that wait.
+      // A callback may have armed a timer that is later than others that still wait.
       if (nextMs < this.#armedDueMs()) this.#arm(nextMs);
     }
   }
 
-  /** One that another's callback has cleared meanwhile is not called. */
+  /** A timer that an earlier callback has cleared is not called. */
   #call(timer: Timer): void {
     if (timer.place < 0) return;
     this.clear(timer);

@@ -1,15 +1,15 @@
 /**
- * Threads that work on the database, with the least that they need: its folder, and no network.
+ * Starts the threads that work on the database, with no permission but for its folder.
  *
- * Owns what such a thread may do. Code in it can neither send away what it reads nor read anything else of this machine.
+ * Owns what such a thread may do. Its code can neither send away what it reads nor read any other file.
  */
 import { dirname } from "node:path";
 
 /**
- * The folder as well as the files: the journal and its index come and go beside the database, and all of them may be
- * replaced while the thread runs. The part that is behind a symbolic link is named by both its names.
+ * The whole folder, not only the files: the write-ahead log and its index come and go beside the database, and all of
+ * them may be replaced while the thread runs. A folder behind a symbolic link is listed under both names.
  *
- * @param database path of the database's file, which is there
+ * @param database path of the database file, which exists
  */
 export function databasePermissions(database: string): Deno.PermissionOptionsObject {
   const folders = [...new Set([dirname(database), dirname(realPath(database))])];
@@ -28,7 +28,7 @@ export function databasePermissions(database: string): Deno.PermissionOptionsObj
 /**
  * Starts a thread for the database.
  *
- * @param module its code
+ * @param module what it runs
  * @see https://docs.deno.com/runtime/manual/workers/#specifying-worker-permissions
  */
 export function spawnDatabaseWorker(module: URL, database: string): Worker {
@@ -39,7 +39,7 @@ function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch {
-    // It is gone for the moment; it is expected again where it was.
+    // The file is missing at the moment, and is expected to come back at the same path.
     return path;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Request ids: ULIDs, whose randomness is asked of the system for many at once.
+ * Request ids: ULIDs. Random bytes are fetched from the system for many ids at once.
  *
  * @see https://github.com/ulid/spec
  */
@@ -9,7 +9,7 @@ const POOL_BYTES = 4096; // docs/tuning.md#server
 const pool = new Uint8Array(POOL_BYTES);
 let used = POOL_BYTES;
 
-/** Uniform in [0, 1) in steps of 1/256, of which a ULID's 32 characters need an eighth. */
+/** Uniform in [0, 1) in steps of 1/256; a ULID needs steps of 1/32 only. */
 function random(): number {
   if (used === POOL_BYTES) {
     crypto.getRandomValues(pool);
@@ -18,7 +18,7 @@ function random(): number {
   return (pool[used++] ?? 0) / 256;
 }
 
-/** Unique, sortable by the millisecond. */
+/** Unique; sorts by time, to the millisecond. */
 export function newRequestId(): string {
   return ulid(undefined, random);
 }

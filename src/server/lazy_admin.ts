@@ -1,6 +1,6 @@
 /**
- * The admin page of a server, loaded at the first look at it: nobody may ever look, and its code is a quarter of the
- * program's memory at rest and of its time to start.
+ * Loads the admin page at the first request to it: its code is a quarter of the program's memory at rest and of its
+ * start-up time, and many servers never need it.
  */
 import type { RequestRecord } from "../core/types.ts";
 import type { AdminEntry } from "../http/app.ts";
@@ -16,7 +16,7 @@ export class LazyAdmin implements AdminEntry {
     this.#deps = deps;
   }
 
-  /** To be called once; again only when it has failed. */
+  /** Call once, and again only after a failure. */
   async routes(): Promise<Admin["routes"]> {
     const { createAdmin } = await import("./admin.ts");
     this.#admin = createAdmin(this.#deps);
@@ -25,12 +25,12 @@ export class LazyAdmin implements AdminEntry {
     return this.#admin.routes;
   }
 
-  /** To be called once for each request that ended. */
+  /** Call once for each request that ended. */
   finished(record: RequestRecord, upstreamName: string | null): void {
     this.#admin?.finished(record, upstreamName);
   }
 
-  /** Ends event streams, so that a server that drains need not wait for those who look. */
+  /** Ends the event streams of open pages, so that a draining server does not wait for them. */
   endStreams(): void {
     this.#isEnding = true;
     this.#admin?.endStreams();

@@ -1,5 +1,5 @@
 /**
- * Makes the client that talks to the upstreams: over sockets, or over `fetch` where the way out is a proxy.
+ * Makes the client for the upstreams: over sockets, or over `fetch` where the environment names an outgoing proxy.
  */
 import { PROXY_VARIABLES } from "../config/environment.ts";
 import { FetchClient } from "../wire/fetch_client.ts";
@@ -36,7 +36,7 @@ function fetchClient(): UpstreamClient & { close(): void } {
   return { send: (request) => client.send(request), close: () => pool.close() };
 }
 
-/** A connection that comes after it was given up is closed. */
+/** Closes a connection that is established after the request was cancelled. */
 const connect: Connect = async (origin, cancellation) => {
   const connecting = open(origin);
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
@@ -56,7 +56,7 @@ async function open(origin: Origin): Promise<ByteConnection> {
   try {
     return await openTo(origin, origin.hostname);
   } catch (error) {
-    // Older runtimes try the first address of a name only, and for this name it is often the one nobody listens on.
+    // Older runtimes try only the first address of a name; of this one it is often ::1, where nothing listens.
     if (
       origin.isTls || origin.hostname !== "localhost" || !(error instanceof Deno.errors.ConnectionRefused)
     ) throw error;

@@ -10,7 +10,7 @@ import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
 import { connectionNames } from "../../wire/hop_by_hop.ts";
-import { staysHere } from "./withheld_headers.ts";
+import { isWithheldHeader } from "./withheld_headers.ts";
 
 /** Names the account to be billed; kept only if the client brought the key, as it would not match the operator's. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set([
@@ -33,7 +33,7 @@ export function upstreamHeaders(
   const fields: [string, string][] = [];
   for (const field of inbound.headers) {
     const name = field[0];
-    if (staysHere(name) || named.has(name) || (!isAsis && ACCOUNT_HEADERS.has(name))) continue;
+    if (isWithheldHeader(name) || named.has(name) || (!isAsis && ACCOUNT_HEADERS.has(name))) continue;
     if (!guard.holds(name) && !guard.holds(field[1])) fields.push(field);
   }
   const headers = new HeaderFields(fields);

@@ -148,7 +148,7 @@ const MAX_DECIDED_LENGTH = 64;
 const decided = new Map<string, boolean>();
 
 /** @param name in lower case */
-export function staysHere(name: string): boolean {
+export function isWithheldHeader(name: string): boolean {
   const known = decided.get(name);
   if (known !== undefined) return known;
   const isWithheld = NAMES.has(name) || name.includes("_") ||
