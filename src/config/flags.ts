@@ -50,7 +50,7 @@ export const SETTING_FLAGS = [
     value: "size",
     group: "Listening",
     description: "largest request accepted, such as 10MB or 64MiB; larger ones get a 413",
-    default: "64MiB",
+    default: "72MiB",
   },
   {
     key: "maxConnections",

@@ -31,7 +31,7 @@ const DEFAULTS: Settings = {
   maxReceivingBytes: 512 * MIB,
   clientTimeoutMs: 300_000,
   trustedProxies: [],
-  maxBodyBytes: 64 * MIB,
+  maxBodyBytes: 72 * MIB,
   recordBodyLimitBytes: MIB,
   durability: "normal",
   keepDays: null,
