@@ -28,7 +28,7 @@ import type { FairReadScheduler } from "./relay/fair_reads.ts";
 import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
 import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
-import { clientHeaders } from "./relay/reply_headers.ts";
+import { clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
 
 export interface RunDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
@@ -154,7 +154,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       case "whole":
         return this.#whole(choice);
       case "open":
-        if (!this.#early.isBegun) this.#client.begin(this.#head(choice, choice.contentLength));
+        if (!this.#early.isBegun) this.#client.begin(this.#head(choice, choice));
         return this.#relay(choice);
       case "failed":
         return this.#failed(choice.error);
@@ -171,7 +171,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     }
     this.ledger.chosen(reply.upstream, null);
     const { errorClass, ...verdict } = verdictOnWhole(reply.status, reply.captured, reply.problem);
-    const head = this.#head(reply, reply.contentLength);
+    const { contentLength } = reply;
+    const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#endAttempt(errorClass, verdict.error);
     await this.#settle({ ...verdict, captured: reply.captured });
     const { method } = this.ledger.inbound;
@@ -221,7 +222,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
 
   beginEarly(head: UpstreamHead): AnswerHead {
     this.ledger.chosen(head.upstream, null);
-    return this.#head(head, null);
+    return this.#head(head, { contentLength: null, isEventStream: true });
   }
 
   async #failed(error: RouterError): Promise<void> {
@@ -265,8 +266,13 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     return settle(this.#deps, this.ledger, ending);
   }
 
-  #head({ status, headers, upstream }: UpstreamHead, contentLength: number | null): AnswerHead {
-    return { status, headers: this.#headers(headers, upstream), contentLength };
+  #head(
+    { status, headers: received, upstream }: UpstreamHead,
+    { contentLength, isEventStream }: Pick<OpenReply, "contentLength" | "isEventStream">,
+  ): AnswerHead {
+    const headers = this.#headers(received, upstream);
+    if (isEventStream) keepStreaming(headers);
+    return { status, headers, contentLength };
   }
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {

@@ -43,8 +43,6 @@ Deno.test("headers of the client reach the upstream, except those that must not"
       "user-agent": "OpenAI/Python 2.0",
       "x-stainless-lang": "python",
       "x-request-id": "mine",
-      "origin": "https://app.example",
-      "referer": "https://app.example/chat",
       "accept-language": "de",
       "if-none-match": '"tag"',
     };
@@ -76,6 +74,41 @@ Deno.test("headers of the client reach the upstream, except those that must not"
     assert.equal(headers.get("authorization"), `Bearer ${KEY}`);
     assert.equal(headers.get("host"), `127.0.0.1:${upstream.port}`);
     assert.equal(headers.get("content-length"), "13");
+  });
+
+  await t.step("what a browser or a proxy in front says about the client's hop does not", async () => {
+    const ofThisHop = [
+      "origin",
+      "referer",
+      "dnt",
+      "upgrade-insecure-requests",
+      "sec-fetch-site",
+      "sec-ch-ua",
+      "sec-gpc",
+      "access-control-request-method",
+      "via",
+      "x-real-ip",
+      "x-client-ip",
+      "true-client-ip",
+      "cf-connecting-ip",
+      "fastly-ssl",
+      "x-azure-debuginfo",
+      "x-appengine-country",
+      "x-vercel-ip-city",
+      "x-arr-log-id",
+      "x-original-url",
+      "x-amzn-trace-id",
+      "x-amzn-waf-country",
+      "x-auth-request-email",
+      "x-forwarded-user",
+      "remote-user",
+      "x_real_ip",
+      "x_forwarded_user",
+      "Remote_User",
+    ];
+    const { headers } = await send(Object.fromEntries(ofThisHop.map((name) => [name, "told"])));
+    const told = [...headers].filter(([, value]) => value === "told").map(([name]) => name);
+    assert.deepEqual(told, []);
   });
 
   await t.step("no compression is requested", async () => {
@@ -197,7 +230,6 @@ Deno.test("headers of the upstream reach the client, except those that must not"
     "anthropic-ratelimit-requests-limit": "5",
     "openai-processing-ms": "12",
     "cache-control": "no-cache, must-revalidate",
-    "server": "upstream/1",
   };
 
   await t.step("end-to-end headers pass, repeated ones as separate fields", async () => {
@@ -211,7 +243,7 @@ Deno.test("headers of the upstream reach the client, except those that must not"
     assert.equal(headers.get("link"), "</a>, </b>");
   });
 
-  await t.step("hop-by-hop headers and the upstream's own CORS do not", async () => {
+  await t.step("hop-by-hop headers, the upstream's own CORS and what speaks of its host do not", async () => {
     upstream.script = reply(200, '{"choices":[]}', {
       "connection": "keep-alive, x-hop",
       "x-hop": "1",
@@ -221,9 +253,14 @@ Deno.test("headers of the upstream reach the client, except those that must not"
       "access-control-allow-origin": "https://only.example",
       "access-control-allow-credentials": "true",
       "access-control-expose-headers": "x-a",
+      "server": "upstream/1",
+      "set-cookie": "a=b",
+      "strict-transport-security": "max-age=1",
+      "alt-svc": 'h3=":443"',
     });
     const { headers } = await router.chat();
-    for (const name of ["x-hop", "keep-alive", "proxy-authenticate", "upgrade"]) {
+    const ofItsHost = ["server", "set-cookie", "strict-transport-security", "alt-svc"];
+    for (const name of ["x-hop", "keep-alive", "proxy-authenticate", "upgrade", ...ofItsHost]) {
       assert.equal(headers.has(name), false, name);
     }
     assert.equal(headers.get("access-control-allow-origin"), "*");
@@ -242,6 +279,28 @@ Deno.test("headers of the upstream reach the client, except those that must not"
       assert.equal(response.headers.get("access-control-allow-origin"), "*");
     }
   });
+
+  await t.step(
+    "proxies in front must neither buffer nor cache a stream, unless the upstream says otherwise",
+    async () => {
+      const told = async (isStream: boolean): Promise<(string | null)[]> => {
+        const response = await router.chat({ stream: isStream });
+        await response.body?.cancel();
+        return ["x-accel-buffering", "cache-control"].map((name) => response.headers.get(name));
+      };
+      upstream.script = stream(chatEvents(["ok"]));
+      assert.deepEqual(await told(true), ["no", "no-cache"]);
+      const own = {
+        "content-type": "text/event-stream",
+        "x-accel-buffering": "yes",
+        "cache-control": "no-store",
+      };
+      upstream.script = reply(200, chatEvents(["ok"]).join(""), own);
+      assert.deepEqual(await told(true), ["yes", "no-store"]);
+      upstream.script = chatReply("ok");
+      assert.deepEqual(await told(false), [null, null]);
+    },
+  );
 
   await t.step("an upstream cannot pose as the router", async () => {
     upstream.script = reply(200, "{}", { "x-oar-upstream": "fake", "x-oar-attempts": "99" });

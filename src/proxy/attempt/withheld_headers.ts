@@ -1,9 +1,9 @@
 /**
  * Names of client headers that are never sent to an upstream, whatever their values.
  *
- * These are hop-by-hop fields, fields that the router sets itself, what a proxy in front adds about a person
- * (addresses, logins, certificates, single sign-on tokens), and every name with an underscore, which servers behind
- * CGI, WSGI or Rack read as the same name with a hyphen.
+ * These are hop-by-hop fields, fields that the router sets itself, what a browser says about a page, what a proxy in front
+ * adds about a person (addresses, logins, certificates, single sign-on tokens), and every name with an underscore, which
+ * servers behind CGI, WSGI or Rack read as the same name with a hyphen.
  */
 import { HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
 
@@ -22,6 +22,11 @@ const NAMES: ReadonlySet<string> = new Set([
   "set-cookie",
   "x-api-key",
   "x-goog-api-key",
+  // What a page sends to its server: some upstreams refuse requests that look like those of a browser.
+  "dnt",
+  "origin",
+  "referer",
+  "upgrade-insecure-requests",
   // Where a request came from.
   "cdn-loop",
   "client-ip",
@@ -65,10 +70,12 @@ const NAMES: ReadonlySet<string> = new Set([
 ]);
 
 const FAMILIES = [
+  "access-control-request-",
   "akamai-",
   "cf-",
   "client-cert",
   "cloudfront-",
+  "fastly-",
   "fly-",
   "impersonate-",
   "incap-",
@@ -78,7 +85,7 @@ const FAMILIES = [
   "proxy-client-",
   "remote-",
   "saml-",
-  "sec-websocket-",
+  "sec-",
   "shib-",
   "sm-",
   "ssl-",
@@ -87,10 +94,7 @@ const FAMILIES = [
   "wl-proxy-",
   "x-akamai-",
   "x-amz-cf-",
-  "x-amzn-mtls-",
-  "x-amzn-oidc-",
-  "x-amzn-tls-",
-  "x-amzn-trace-id",
+  "x-amzn-",
   "x-apigateway-api-userinfo",
   "x-appengine-",
   "x-appservice-",
@@ -99,10 +103,7 @@ const FAMILIES = [
   "x-authelia-",
   "x-authenticated-",
   "x-authentik-",
-  "x-azure-client",
-  "x-azure-fdid",
-  "x-azure-ref",
-  "x-azure-socket",
+  "x-azure-",
   "x-client-cert",
   "x-client-dn",
   "x-client-ip",

@@ -40,6 +40,17 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
   return headers;
 }
 
+/**
+ * Keeps proxies in front from buffering an event stream, as nginx does by default, or caching it, unless the upstream says
+ * otherwise.
+ *
+ * @see https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+ */
+export function keepStreaming(headers: HeaderFields): void {
+  if (!headers.has("x-accel-buffering")) headers.append("x-accel-buffering", "no");
+  if (!headers.has("cache-control")) headers.append("cache-control", "no-cache");
+}
+
 /** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */
 function headerText(text: string): string {
   return text.toWellFormed().replace(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character)).trim();

@@ -35,6 +35,8 @@ export const SITE_WIDE: readonly string[] = [
   "sec-ledger-registration",
   "secure-ledger-challenge",
   "secure-ledger-registration",
+  // The software of the upstream's host, not of this one.
+  "server",
   "service-worker-allowed",
   "set-cookie",
   "set-cookie2",
