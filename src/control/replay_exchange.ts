@@ -41,7 +41,7 @@ export async function exchange(
 ): Promise<ReplayedReply> {
   const result = await send(deps, { inbound, upstream }, {
     // No other upstream can take over, so it gets the timeout of a single one.
-    headersTimeoutMs: firstByteTimeout(inbound, upstream, 1),
+    headersTimeoutMs: firstByteTimeout(inbound, upstream, true),
     cancellation: new Cancellation(),
     guard: NO_TOKENS,
   });

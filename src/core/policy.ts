@@ -110,19 +110,24 @@ export function matchesGlob(glob: string, text: string): boolean {
 const DEFAULT_TIMEOUT_MS = 60_000;
 const STREAM_TIMEOUT_MS = 5_000;
 const LARGE_BODY_TIMEOUT_MS = 20_000;
-const ONLY_UPSTREAM_TIMEOUT_MS = 120_000;
+/** For an upstream without another one after it, and for what takes long by its nature. */
+const LONG_TIMEOUT_MS = 120_000;
 const LARGE_BODY_BYTES = 128 * 1024;
 
-/** Milliseconds allowed until the response headers. `upstreamCount`: enabled upstreams. */
+/**
+ * Milliseconds allowed until the response headers.
+ *
+ * @param isLast no other upstream is left for this request, so that giving up would help nobody
+ */
 export function firstByteTimeout(
-  inbound: Pick<Inbound, "body" | "isStream">,
+  { body, isStream, kind }: Pick<Inbound, "body" | "isStream" | "kind">,
   upstream: Pick<Upstream, "timeoutMs">,
-  upstreamCount: number,
+  isLast: boolean,
 ): number {
   if (upstream.timeoutMs !== null && upstream.timeoutMs > 0) return upstream.timeoutMs;
-  if (upstreamCount === 1) return ONLY_UPSTREAM_TIMEOUT_MS;
-  if ((inbound.body?.length ?? 0) > LARGE_BODY_BYTES) return LARGE_BODY_TIMEOUT_MS;
-  return inbound.isStream ? STREAM_TIMEOUT_MS : DEFAULT_TIMEOUT_MS;
+  if (isLast || kind === "images" || kind === "audio") return LONG_TIMEOUT_MS;
+  if ((body?.length ?? 0) > LARGE_BODY_BYTES) return LARGE_BODY_TIMEOUT_MS;
+  return isStream ? STREAM_TIMEOUT_MS : DEFAULT_TIMEOUT_MS;
 }
 
 export interface DecisionContext {

@@ -155,7 +155,6 @@ export class Proxy {
     return run.answer({
       snapshot: context.snapshot,
       candidates,
-      upstreamCount: prepared.enabledCount,
       isCut: read.type === "cut",
       refusal: problem === null || !prepared.isRestricted ? null : unreadable(problem),
       guard: prepared.guard,

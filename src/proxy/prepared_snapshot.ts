@@ -19,8 +19,6 @@ export class PreparedSnapshot {
   readonly secrets: SecretSet;
   /** Finds the router's own tokens in outgoing requests. */
   readonly guard: TokenGuard;
-  /** Number of enabled upstreams. */
-  readonly enabledCount: number;
   /** An enabled upstream has rules about models: `allow`, `deny` or aliases. */
   readonly isRestricted: boolean;
   readonly #allowed = new Map<string, readonly Upstream[]>();
@@ -32,7 +30,6 @@ export class PreparedSnapshot {
     this.guard = new TokenGuard(tokens);
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
     const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
-    this.enabledCount = enabled.length;
     this.isRestricted = enabled.some(hasModelRules);
   }
 

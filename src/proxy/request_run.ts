@@ -58,8 +58,6 @@ export interface RunParts {
 export interface RunPlan {
   readonly snapshot: RegistrySnapshot;
   readonly candidates: readonly Upstream[];
-  /** All enabled upstreams, whether or not they accept this request. */
-  readonly upstreamCount: number;
   /** The client left while it was sending. */
   readonly isCut: boolean;
   /** Why it is not relayed; null: it is. */
@@ -114,7 +112,6 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       const choice = await failover(this.#deps, {
         ledger: this.ledger,
         candidates: plan.candidates,
-        upstreamCount: plan.upstreamCount,
         stop: this,
         guard: plan.guard,
         early: this.#early,

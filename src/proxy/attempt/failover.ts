@@ -76,8 +76,6 @@ export interface FailoverRequest {
   readonly ledger: RequestLedger;
   /** In order of trial. */
   readonly candidates: readonly Upstream[];
-  /** Enabled upstreams in the snapshot, for the timeout rules. */
-  readonly upstreamCount: number;
   readonly stop: Stop;
   readonly guard: TokenGuard;
   readonly early: EarlyOutput;
@@ -141,7 +139,7 @@ class FailoverLoop {
     this.#deps.health.apply(upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
     return send(this.#deps, { inbound, upstream }, {
-      headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#request.upstreamCount),
+      headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#queue.isUsedUp),
       cancellation: this.#request.stop.cancellation,
       guard: this.#request.guard,
     });

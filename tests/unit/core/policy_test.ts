@@ -9,7 +9,7 @@ import {
   matchesGlob,
   retryAfterMs,
 } from "../../../src/core/policy.ts";
-import type { AttemptOutcome, OrderPolicy, Upstream } from "../../../src/core/types.ts";
+import type { AttemptOutcome, EndpointKind, OrderPolicy, Upstream } from "../../../src/core/types.ts";
 
 function upstream(id: number, more: Partial<Upstream> = {}): Upstream {
   return {
@@ -120,32 +120,37 @@ Deno.test("firstByteTimeout() follows its table", () => {
   const table: [
     bodyBytes: number | null,
     isStream: boolean,
+    kind: EndpointKind,
     own: number | null,
-    count: number,
+    isLast: boolean,
     ms: number,
   ][] = [
-    [null, false, null, 2, 60_000],
-    [10, false, null, 2, 60_000],
-    [10, true, null, 2, 5_000],
-    [128 * KIB, false, null, 2, 60_000],
-    [128 * KIB, true, null, 2, 5_000],
-    [128 * KIB + 1, false, null, 2, 20_000],
-    [128 * KIB + 1, true, null, 2, 20_000],
-    [10, false, null, 1, 120_000],
-    [10, true, null, 1, 120_000],
-    [128 * KIB + 1, true, null, 1, 120_000],
-    [10, true, 7_000, 2, 7_000],
-    [128 * KIB + 1, true, 7_000, 2, 7_000],
-    [10, false, 7_000, 1, 7_000],
-    [10, false, 0, 2, 60_000],
-    [10, false, -1, 1, 120_000],
+    [null, false, "chat", null, false, 60_000],
+    [10, false, "chat", null, false, 60_000],
+    [10, true, "chat", null, false, 5_000],
+    [128 * KIB, false, "chat", null, false, 60_000],
+    [128 * KIB, true, "chat", null, false, 5_000],
+    [128 * KIB + 1, false, "chat", null, false, 20_000],
+    [128 * KIB + 1, true, "chat", null, false, 20_000],
+    [10, false, "chat", null, true, 120_000],
+    [10, true, "chat", null, true, 120_000],
+    [128 * KIB + 1, true, "chat", null, true, 120_000],
+    [10, false, "images", null, false, 120_000],
+    [10, true, "images", null, false, 120_000],
+    [128 * KIB + 1, false, "images", null, false, 120_000],
+    [128 * KIB + 1, false, "audio", null, false, 120_000],
+    [10, true, "chat", 7_000, false, 7_000],
+    [128 * KIB + 1, true, "images", 7_000, false, 7_000],
+    [10, false, "chat", 7_000, true, 7_000],
+    [10, false, "chat", 0, false, 60_000],
+    [10, false, "chat", -1, true, 120_000],
   ];
-  for (const [bodyBytes, isStream, timeoutMs, count, ms] of table) {
+  for (const [bodyBytes, isStream, kind, timeoutMs, isLast, ms] of table) {
     const body = bodyBytes === null ? null : new Uint8Array(bodyBytes);
     assert.equal(
-      firstByteTimeout({ body, isStream }, { timeoutMs }, count),
+      firstByteTimeout({ body, isStream, kind }, { timeoutMs }, isLast),
       ms,
-      JSON.stringify([bodyBytes, isStream, timeoutMs, count]),
+      JSON.stringify([bodyBytes, isStream, kind, timeoutMs, isLast]),
     );
   }
 });
