@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { createCapture } from "../../../../src/capture/create.ts";
+import { Cancellation } from "../../../../src/core/cancellation.ts";
+import { HeaderFields } from "../../../../src/core/header_fields.ts";
+import { SecretSet } from "../../../../src/core/secret_set.ts";
+import { NO_TOKENS } from "../../../../src/core/token_guard.ts";
+import type { Inbound, Upstream } from "../../../../src/core/types.ts";
+import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
+import { failover } from "../../../../src/proxy/attempt/failover.ts";
+import { UpstreamHealth } from "../../../../src/proxy/attempt/upstream_health.ts";
+import { RequestLedger } from "../../../../src/proxy/ledger/request_ledger.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
+
+/** Records the limits that are set. */
+class RecordingClock extends FakeClock {
+  readonly limitsMs: number[] = [];
+
+  override setTimer(callback: () => void, delayMs: number): object {
+    this.limitsMs.push(delayMs);
+    return super.setTimer(callback, delayMs);
+  }
+}
+
+function upstream(id: number, sk = "sk-test-0123456789"): Upstream {
+  return {
+    id,
+    name: `u${id}`,
+    endpoint: "https://u.example/v1",
+    sk,
+    position: id,
+    isEnabled: true,
+    timeoutMs: null,
+    allow: [],
+    deny: [],
+    modelMap: {},
+    authStyle: null,
+    weight: 1,
+  };
+}
+
+const inbound: Inbound = {
+  id: "r",
+  method: "POST",
+  path: "/v1/chat/completions",
+  query: "",
+  kind: "chat",
+  model: "m",
+  shownModel: "m",
+  modelPlace: null,
+  isStream: true,
+  headers: new HeaderFields(),
+  body: new TextEncoder().encode('{"model":"m","stream":true}'),
+  clientIp: "192.0.2.1",
+  clientName: null,
+  clientToken: null,
+  startedAtMs: 0,
+  startedMonoMs: 0,
+};
+
+/** How long each of the upstreams, which all refuse, may take until its headers. */
+async function limitsOf(candidates: readonly Upstream[]): Promise<readonly number[]> {
+  const clock = new RecordingClock();
+  const facts = {
+    requestText: { text: "", isTruncated: false },
+    authorization: null,
+    secrets: new SecretSet([]),
+    credentials: [],
+  };
+  const choice = await failover({
+    client: { send: () => Promise.reject(new Error("connection refused")) },
+    clock,
+    health: new UpstreamHealth(clock, () => {}),
+    observer: { attemptEnded: () => {}, failedOver: () => {} },
+    times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
+    retryOn: "any",
+    createCapture: ({ headers, ...options }) =>
+      createCapture({ ...options, contentType: headers.get("content-type") }),
+    budget: new HeldBudget(1024),
+  }, {
+    ledger: new RequestLedger(inbound, facts, clock),
+    candidates,
+    stop: { cancellation: new Cancellation(), cause: null },
+    guard: NO_TOKENS,
+    early: { isBegun: false, send: () => Promise.resolve() },
+  });
+  assert.equal(choice.type, "failed");
+  return clock.limitsMs;
+}
+
+Deno.test("only the last upstream that a request may still try has the long limit until its headers", async () => {
+  assert.deepEqual(await limitsOf([upstream(1), upstream(2), upstream(3)]), [5_000, 5_000, 120_000]);
+  assert.deepEqual(await limitsOf([upstream(1)]), [120_000]);
+});
+
+Deno.test("an upstream that cannot be used for lack of a key leaves the one before it as the last", async () => {
+  assert.deepEqual(await limitsOf([upstream(1), upstream(2, "asis")]), [120_000]);
+});
