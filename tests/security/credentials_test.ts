@@ -223,6 +223,9 @@ Deno.test("a client's own key and the router's token can be combined in either o
 });
 
 const FROM_PROXIES = [
+  "origin",
+  "referer",
+  "sec-fetch-mode",
   ..."x-real-ip x-client-ip true-client-ip client-ip x-cluster-client-ip x-original-forwarded-for via".split(
     " ",
   ),

@@ -143,6 +143,9 @@ const FAMILIES = [
   "x-zscaler-",
 ];
 
+/** Of the families, but spoken to the upstream: parameters of Amazon Bedrock's InvokeModel. */
+const FOR_UPSTREAMS = "x-amzn-bedrock-";
+
 /** Clients choose the names, so the cache must be bounded. */
 const MAX_DECIDED = 1024; // docs/tuning.md#budgets-and-remembered-values
 const MAX_DECIDED_LENGTH = 64;
@@ -153,7 +156,7 @@ export function isWithheldHeader(name: string): boolean {
   const known = decided.get(name);
   if (known !== undefined) return known;
   const isWithheld = NAMES.has(name) || name.includes("_") ||
-    FAMILIES.some((family) => name.startsWith(family));
+    (FAMILIES.some((family) => name.startsWith(family)) && !name.startsWith(FOR_UPSTREAMS));
   if (name.length <= MAX_DECIDED_LENGTH) {
     if (decided.size >= MAX_DECIDED) decided.clear();
     decided.set(name, isWithheld);
