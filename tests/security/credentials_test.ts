@@ -259,7 +259,7 @@ const FROM_CLIENTS = [
     .split(" "),
   ..."x-ms-client-request-id x-amzn-bedrock-trace x-goog-api-client x-title http-referer x-client-request-id"
     .split(" "),
-  ..."origin referer accept-language sec-fetch-mode helicone-user-id".split(" "),
+  ..."accept-language helicone-user-id".split(" "),
 ];
 
 Deno.test("headers of proxies about a person reach no upstream, headers of client libraries do", async (t) => {
