@@ -10,6 +10,16 @@ export function isLoopback(hostname: string): boolean {
   return LOOPBACK.test(hostname);
 }
 
+/**
+ * Whether a name is a single label, such as one of `/etc/hosts` or of a Compose network. An attacker's web site cannot have
+ * such a name: it would be a top-level domain itself, and only a few registries give theirs an address.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc7085
+ */
+export function isSingleLabel(hostname: string): boolean {
+  return /^[a-z0-9-]{1,63}$/i.test(hostname) && /[a-z]/i.test(hostname);
+}
+
 /** The parts of a Host header; the default port is the scheme's, 80 (RFC 9110 section 7.2). */
 export function splitHost(host: string): { readonly name: string; readonly port: number } {
   const [, name = "", port = "80"] = /^([^:[\]]*|\[[^\]]*\])(?::(\d{1,5}))?$/.exec(host) ?? [];

@@ -9,7 +9,7 @@ import type { TrustedProxies } from "../core/client_ip.ts";
 import { RouterError } from "../core/errors.ts";
 import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../core/fixed_headers.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { isLoopback, splitHost } from "../core/loopback.ts";
+import { isLoopback, isSingleLabel, splitHost } from "../core/loopback.ts";
 
 export interface BrowserGuard {
   /**
@@ -66,13 +66,15 @@ export class OpenGuard implements BrowserGuard {
   }
 
   /**
-   * As below `/admin`, except the port, which a tunnel may have changed. HTTP/1.0 needs no Host; browsers send one.
+   * As below `/admin`, except the port, which a tunnel may have changed, and names of one label.
+   * HTTP/1.0 needs no Host; browsers send one.
    */
   #checkHost({ headers, remoteAddress }: GuardedRequest): void {
     const host = headers.get("host");
     const bound = this.#deps.boundTo();
     if (host === null || bound === null || !isLoopback(bound.hostname)) return;
-    if (isLoopback(splitHost(host).name) || this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    const { name } = splitHost(host);
+    if (isLoopback(name) || isSingleLabel(name) || this.#deps.trustedProxies.trusts(remoteAddress)) return;
     throw new RouterError(
       421,
       "wrong_host",

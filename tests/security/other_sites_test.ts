@@ -153,6 +153,10 @@ Deno.test("with --noauth, a server on loopback answers to this machine's names o
         "127.0.0.1.evil.example:@",
         "localhost.evil.example",
         "[::2]:@",
+        "evil.:@",
+        ".evil:@",
+        "2130706433:@",
+        "ev_l:@",
         "0.0.0.0:@",
       ]
     ) {
@@ -164,7 +168,18 @@ Deno.test("with --noauth, a server on loopback answers to this machine's names o
     }
   }
   assert.equal(upstream.requests.length, 0);
-  for (const host of ["localhost:@", "LOCALHOST", "127.0.0.1:@", "127.1.2.3", "[::1]:@", "localhost:1"]) {
+  for (
+    const host of [
+      "localhost:@",
+      "LOCALHOST",
+      "127.0.0.1:@",
+      "127.1.2.3",
+      "[::1]:@",
+      "localhost:1",
+      "router",
+      "llm-1:@",
+    ]
+  ) {
     await t.step(`answers to ${host}`, async () => {
       assert.equal((await send(router, { host })).status, 200);
     });

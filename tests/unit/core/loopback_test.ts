@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLoopback, splitHost } from "../../../src/core/loopback.ts";
+import { isLoopback, isSingleLabel, splitHost } from "../../../src/core/loopback.ts";
 
 Deno.test("isLoopback() knows the loopback addresses and name", () => {
   for (
@@ -18,5 +18,24 @@ Deno.test("splitHost() splits a Host header, and returns no name for a malformed
   assert.deepEqual(splitHost("localhost"), { name: "localhost", port: 80 });
   for (const host of ["a:b:c", "[", "[::1", "localhost:999999", "localhost:x"]) {
     assert.equal(splitHost(host).name, "", host);
+  }
+});
+
+Deno.test("isSingleLabel() takes names without a dot, and no address", () => {
+  for (const name of ["router", "LLM-1", "a", "x".repeat(63)]) assert.ok(isSingleLabel(name), name);
+  for (
+    const name of [
+      "",
+      "evil.example",
+      "evil.",
+      "127.0.0.1",
+      "2130706433",
+      "[::2]",
+      "a_b",
+      "x".repeat(64),
+      "a:1",
+    ]
+  ) {
+    assert.equal(isSingleLabel(name), false, name);
   }
 });
