@@ -18,14 +18,17 @@ export interface UpstreamView {
   /** 1-based place in the order of trial. */
   readonly place: number;
   readonly name: string;
+  /** Without credentials. */
   readonly endpoint: string;
   /** Masked; `asis` as it is. */
   readonly key: string;
   readonly isEnabled: boolean;
   readonly timeoutSeconds: number | null;
+  /** Globs on the model; empty: every model. */
   readonly allow: readonly string[];
   readonly deny: readonly string[];
   readonly modelMap: Readonly<Record<string, string>>;
+  /** null: guessed from the endpoint's host. */
   readonly authStyle: AuthStyle | null;
   readonly weight: number;
   readonly state: BreakerState["type"];

@@ -11,22 +11,25 @@ import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
-import type { CapturedReply, Inbound, ToolCall, Upstream, Usage } from "../core/types.ts";
+import type { CapturedReply, Inbound, RequestRecord, Upstream } from "../core/types.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
 import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
 
-/** How a replay ended. */
-export interface ReplayedReply {
+/** How a replay ended; what it says is named as in a record. */
+export interface ReplayedReply extends
+  Pick<
+    RequestRecord,
+    | "response"
+    | "reasoning"
+    | "toolCalls"
+    | "responseModel"
+    | "finishReason"
+    | "usage"
+    | "elapsedMs"
+    | "firstTokenMs"
+  > {
   /** null: no headers came. */
   readonly status: number | null;
-  readonly response: string;
-  readonly reasoning: string;
-  readonly toolCalls: readonly ToolCall[];
-  readonly responseModel: string | null;
-  readonly finishReason: string | null;
-  readonly usage: Usage | null;
-  readonly elapsedMs: number;
-  readonly firstTokenMs: number | null;
   /** What went wrong, for people; null when the reply came to its end. */
   readonly error: string | null;
 }

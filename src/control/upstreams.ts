@@ -6,42 +6,26 @@
  */
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
-import { ASIS, type AuthStyle, type Upstream } from "../core/types.ts";
+import { ASIS, type Upstream } from "../core/types.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
 import type { ConfigStore, UpstreamRow, UpstreamStateNote } from "../store/store.ts";
-import type { UpstreamInput } from "./admin_service.ts";
+import type { UpstreamInput, UpstreamView } from "./admin_service.ts";
 import { ControlError } from "./errors.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
 import { toChanges } from "./upstream_values.ts";
 
-/** What is known of one upstream; safe to show. */
-export interface UpstreamFacts {
-  readonly id: number;
-  /** 1-based place in the order of trial. */
-  readonly place: number;
+/** What the database knows of one upstream; safe to show. Its `authStyle` is null also when the row cannot be used. */
+export interface UpstreamFacts
+  extends Omit<UpstreamView, "name" | "weight" | "state" | "openUntilMs" | "reason" | "lastError"> {
   /** As the server names it; of a row that cannot be used, as typed there; null when it has none. */
   readonly name: string | null;
-  /** Without credentials. */
-  readonly endpoint: string;
-  /** Masked; `asis` as it is. */
-  readonly key: string;
-  readonly isEnabled: boolean;
-  readonly timeoutSeconds: number | null;
-  /** Globs on the model; empty: every model. */
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  readonly modelMap: Readonly<Record<string, string>>;
-  /** null when it is guessed, or the row cannot be used. */
-  readonly authStyle: AuthStyle | null;
   /** As it is in the row. */
   readonly storedAuthStyle: string | null;
   /** As it is in the row, which may hold anything; default 1. */
   readonly storedWeight: number;
   /** What running servers say of it; null: that it is well, or nothing. */
   readonly note: UpstreamStateNote | null;
-  /** Why its row cannot be used; null when it can. */
-  readonly problem: string | null;
 }
 
 export interface UpstreamsDeps {

@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createCapture } from "../../src/capture/create.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
-import type { RequestRecord, Upstream } from "../../src/core/types.ts";
+import type { RequestRecord } from "../../src/core/types.ts";
 import { errorForms } from "../../src/http/error_answer.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
@@ -32,6 +32,7 @@ import {
   silentAfter,
   STREAM_HEAD,
 } from "../support/upstream.ts";
+import { anUpstream } from "../support/upstream_value.ts";
 
 function hashOf(path: string): string {
   return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
@@ -357,20 +358,7 @@ async function exchange(
     close: () => Promise.resolve(),
     queuedBytes: 0,
   };
-  const upstream: Upstream = {
-    id: 1,
-    name: "only",
-    endpoint: server.endpoint,
-    sk: "sk-test-0123456789",
-    position: 0,
-    isEnabled: true,
-    timeoutMs: null,
-    allow: [],
-    deny: [],
-    modelMap: {},
-    authStyle: null,
-    weight: 1,
-  };
+  const upstream = anUpstream(1, { name: "only", endpoint: server.endpoint });
   const progressRows = new ProgressRows(sink, clock);
   const upstreams = new FetchClient(fetch);
   const proxy = new Proxy({

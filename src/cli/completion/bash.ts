@@ -2,7 +2,7 @@
  * The completion script for bash.
  */
 import type { Place } from "./places.ts";
-import { functionName, operandCases, quote, spellings, stepTo, valueCases, valueFlags } from "./words.ts";
+import { functionName, operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
 
 export function bashScript(name: string, places: readonly Place[]): string[] {
   const run = functionName(name);
@@ -16,18 +16,7 @@ export function bashScript(name: string, places: readonly Place[]): string[] {
     '    word="${COMP_WORDS[i]}"',
     "    # bash makes a word of its own of the = in --flag=value.",
     '    if [[ $word == = ]]; then flag="${COMP_WORDS[i - 1]}"; continue; fi',
-    "    if [[ -n $flag ]]; then flag=''; continue; fi",
-    '    case "$word" in',
-    "      -*=*) ;;",
-    `      ${valueFlags(places).join("|")}) flag="$word" ;;`,
-    "      -*) ;;",
-    '      *) case "$place $word" in',
-    `        ${
-      places.slice(1).map(({ path }) => stepTo(path)).join("|")
-    }) place="\${place:+$place }$word" position=0 ;;`,
-    "        *) position=$((position + 1)) ;;",
-    "      esac ;;",
-    "    esac",
+    ...stepLines(places),
     "  done",
     "  if [[ $current == = ]]; then",
     "    flag=\"${COMP_WORDS[COMP_CWORD - 1]}\" current=''",

@@ -36,8 +36,29 @@ export function operandCases(
 }
 
 /** The place before, a space, the next word. */
-export function stepTo(path: string): string {
+function stepTo(path: string): string {
   return quote(path.includes(" ") ? path : ` ${path}`);
+}
+
+/**
+ * Lines of bash and zsh alike, within a loop over the words before the cursor: `word` leads from `place` to the next command,
+ * is an operand, which `position` counts, or a `flag` that takes the next word.
+ */
+export function stepLines(places: readonly Place[]): string[] {
+  return [
+    "    if [[ -n $flag ]]; then flag=''; continue; fi",
+    '    case "$word" in',
+    "      (-*=*) ;;",
+    `      (${valueFlags(places).join("|")}) flag="$word" ;;`,
+    "      (-*) ;;",
+    '      (*) case "$place $word" in',
+    `        (${
+      places.slice(1).map(({ path }) => stepTo(path)).join("|")
+    }) place="\${place:+$place }$word" position=0 ;;`,
+    "        (*) position=$((position + 1)) ;;",
+    "      esac ;;",
+    "    esac",
+  ];
 }
 
 export function spellings({ name, short }: Flag): string[] {

@@ -2,7 +2,7 @@
  * The completion script for zsh.
  */
 import type { Described, Place } from "./places.ts";
-import { operandCases, quote, spellings, stepTo, valueCases, valueFlags } from "./words.ts";
+import { operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
 
 export function zshScript(name: string, places: readonly Place[]): string[] {
   const run = `_${name}`;
@@ -13,7 +13,10 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
     "  local place='' flag='' word",
     "  local -a offered subcommands flags",
     "  integer position=0 i",
-    ...placeLines(places),
+    "  for ((i = 2; i < CURRENT; i++)); do",
+    '    word="${words[i]}"',
+    ...stepLines(places),
+    "  done",
     "  if [[ -z $flag && $PREFIX == -*=* ]]; then",
     "    flag=\"${PREFIX%%=*}\"; compset -P '*='",
     "  fi",
@@ -38,27 +41,6 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
     "  _describe -o flag flags",
     "}",
     `if [[ "\${funcstack[1]}" == ${run} ]]; then ${run} "$@"; else compdef ${run} ${name}; fi`,
-  ];
-}
-
-/** Finds the command that the words before the cursor lead to, and the operand's number. */
-function placeLines(places: readonly Place[]): string[] {
-  return [
-    "  for ((i = 2; i < CURRENT; i++)); do",
-    '    word="${words[i]}"',
-    "    if [[ -n $flag ]]; then flag=''; continue; fi",
-    '    case "$word" in',
-    "      (-*=*) ;;",
-    `      (${valueFlags(places).join("|")}) flag="$word" ;;`,
-    "      (-*) ;;",
-    '      (*) case "$place $word" in',
-    `        (${
-      places.slice(1).map(({ path }) => stepTo(path)).join("|")
-    }) place="\${place:+$place }$word" position=0 ;;`,
-    "        (*) position=$((position + 1)) ;;",
-    "      esac ;;",
-    "    esac",
-    "  done",
   ];
 }
 

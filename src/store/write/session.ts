@@ -38,16 +38,22 @@ interface Statements {
   readonly insertAttempt: StatementSync;
 }
 
+/** What works on one connection. */
+interface Parts {
+  readonly statements: Statements;
+  readonly instances: Instances;
+  readonly search: SearchIndex;
+  readonly retention: Retention;
+  readonly stats: StatsWriter;
+  readonly rows: WrittenRows;
+}
+
 export class WriterSession {
   readonly #connection: ReopeningConnection;
   readonly #options: Omit<OpenMessage, "type">;
   readonly #processes = new ReportedProcesses();
-  #statements: Statements;
-  #instances: Instances;
-  #search: SearchIndex;
-  #retention: Retention;
-  #stats: StatsWriter;
-  #rows: WrittenRows;
+  /** Made anew with each connection. */
+  #parts: Parts;
   #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
@@ -58,12 +64,7 @@ export class WriterSession {
       isRecreating: true,
       onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
     });
-    this.#statements = prepare(this.#connection.db);
-    this.#stats = new StatsWriter(this.#connection.db, Date.now);
-    this.#rows = new WrittenRows(this.#connection.db);
-    this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
-    this.#retention = this.#makeRetention();
+    this.#parts = this.#makeParts();
   }
 
   /**
@@ -82,31 +83,26 @@ export class WriterSession {
   /** When the file was replaced, opens the one that is at the path now and returns true. */
   reopenIfReplaced(): boolean {
     if (!this.#connection.reopenIfReplaced()) return false;
-    this.#statements = prepare(this.#connection.db);
-    this.#stats = new StatsWriter(this.#connection.db, Date.now);
-    this.#rows = new WrittenRows(this.#connection.db);
-    this.#instances = this.#makeInstances();
-    this.#search = new SearchIndex(this.#connection.db, this.#options.process.pid);
-    this.#retention = this.#makeRetention();
+    this.#parts = this.#makeParts();
     this.beat();
     return true;
   }
 
   /** Due after opening and then every `HEARTBEAT_MS`. */
   beat(): void {
-    this.#instances.beat();
+    this.#parts.instances.beat();
     // Another process may have taken this one for dead, or a write may have failed.
     this.#writeUpstreamStates();
   }
 
   /** Closes the rows of processes that have died since the last beat; cheap when none has. */
   reap(): void {
-    if (this.#instances.hasDeadOther()) this.#instances.beat();
+    if (this.#parts.instances.hasDeadOther()) this.#parts.instances.beat();
   }
 
   /** Pids of other processes that have the database open, or had; see {@link setProcessStarts}. */
   otherPids(): number[] {
-    return this.#instances.otherPids();
+    return this.#parts.instances.otherPids();
   }
 
   /** Sets when each of them started (null: there is no such process), and closes the rows of dead ones. */
@@ -127,44 +123,45 @@ export class WriterSession {
 
   /** One small step of keeping the full-text index up to date; false when it is. */
   index(): boolean {
-    return this.#search.step();
+    return this.#parts.search.step();
   }
 
   /** One small step of keeping the statistics; false when there is nothing more to do for now. */
   count(): boolean {
-    return this.#stats.step();
+    return this.#parts.stats.step();
   }
 
   /** One small step of deleting what need not be kept any longer. */
   retain(): RetentionStep {
-    return this.#retention.step();
+    return this.#parts.retention.step();
   }
 
   close(): void {
     try {
-      this.#stats.flush();
-      this.#instances.leave();
+      this.#parts.stats.flush();
+      this.#parts.instances.leave();
       this.#connection.db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } finally {
       this.#connection.close();
     }
   }
 
-  #makeInstances(): Instances {
-    const { instance, process } = this.#options;
-    return new Instances(this.#connection.db, {
-      self: { id: instance, process },
-      stats: this.#stats,
-      processes: this.#processes,
-    });
-  }
-
-  #makeRetention(): Retention {
-    return new Retention(this.#connection.db, {
-      limits: this.#options.retention,
-      walBytes: () => this.#connection.walBytes(),
-      now: Date.now,
-    });
+  #makeParts(): Parts {
+    const { db } = this.#connection;
+    const { instance, process, retention } = this.#options;
+    const stats = new StatsWriter(db, Date.now);
+    return {
+      statements: prepare(db),
+      stats,
+      rows: new WrittenRows(db),
+      instances: new Instances(db, { self: { id: instance, process }, stats, processes: this.#processes }),
+      search: new SearchIndex(db, process.pid),
+      retention: new Retention(db, {
+        limits: retention,
+        walBytes: () => this.#connection.walBytes(),
+        now: Date.now,
+      }),
+    };
   }
 
   /** Starts over without each record that turns out to be unstorable. */
@@ -179,7 +176,7 @@ export class WriterSession {
 
   /** Returns the place of a record that cannot be stored, null when all was committed. */
   #tryCommit(records: readonly RequestRecord[], skipped: ReadonlySet<number>): number | null {
-    const { begin, commit, rollback } = this.#statements;
+    const { begin, commit, rollback } = this.#parts.statements;
     begin.run();
     let place = 0;
     try {
@@ -189,11 +186,11 @@ export class WriterSession {
         place++;
       }
       commit.run();
-      this.#rows.committed();
-      for (const record of settled) this.#stats.count(record);
+      this.#parts.rows.committed();
+      for (const record of settled) this.#parts.stats.count(record);
       return null;
     } catch (error) {
-      this.#rows.rolledBack();
+      this.#parts.rows.rolledBack();
       // SQLite ends the transaction by itself after some errors (a full disk, for one).
       if (this.#connection.db.isTransaction) rollback.run();
       if (place < records.length && isRecordFault(error)) return place;
@@ -203,20 +200,22 @@ export class WriterSession {
 
   /** Returns whether the request is settled now and has to be counted. */
   #put(record: RequestRecord): boolean {
-    const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#statements;
+    const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#parts.statements;
     const { requestId } = record;
-    if (this.#rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) return false;
+    if (this.#parts.rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) {
+      return false;
+    }
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it in the meantime.
-    const isKnown = this.#rows.isOpen(requestId);
-    const wasOpen = isKnown && this.#stats.isUnsettled(requestId);
+    const isKnown = this.#parts.rows.isOpen(requestId);
+    const wasOpen = isKnown && this.#parts.stats.isUnsettled(requestId);
     const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
     if (row === undefined) return false;
     const id = Number(row["id"]);
-    const wasThere = this.#rows.note(id, record);
+    const wasThere = this.#parts.rows.note(id, record);
     if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    return !isOpen && (wasOpen || !wasThere) && this.#stats.shouldCount(id);
+    return !isOpen && (wasOpen || !wasThere) && this.#parts.stats.shouldCount(id);
   }
 }
 

@@ -10,24 +10,7 @@ import {
   retryAfterMs,
 } from "../../../src/core/policy.ts";
 import type { AttemptOutcome, EndpointKind, OrderPolicy, Upstream } from "../../../src/core/types.ts";
-
-function upstream(id: number, more: Partial<Upstream> = {}): Upstream {
-  return {
-    id,
-    name: `u${id}`,
-    endpoint: "http://127.0.0.1/v1",
-    sk: "sk",
-    position: id,
-    isEnabled: true,
-    timeoutMs: null,
-    allow: [],
-    deny: [],
-    modelMap: {},
-    authStyle: null,
-    weight: 1,
-    ...more,
-  };
-}
+import { anUpstream } from "../../support/upstream_value.ts";
 
 interface OrderCase {
   readonly policy?: OrderPolicy;
@@ -52,7 +35,7 @@ function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[
 }
 
 Deno.test("candidates() keeps the defined order, cooling ones last, none left out", () => {
-  const three = [upstream(1), upstream(2), upstream(3)];
+  const three = [anUpstream(1), anUpstream(2), anUpstream(3)];
   assert.deepEqual(order([]), []);
   assert.deepEqual(order(three), [1, 2, 3]);
   assert.deepEqual(order(three, { cooling: [1] }), [2, 3, 1]);
@@ -63,11 +46,11 @@ Deno.test("candidates() keeps the defined order, cooling ones last, none left ou
 
 Deno.test("allowedUpstreams() omits disabled, not allowed and denied upstreams", () => {
   const rows = [
-    upstream(1, { isEnabled: false }),
-    upstream(2, { allow: ["gpt-*"] }),
-    upstream(3, { deny: ["gpt-*"] }),
-    upstream(4, { allow: ["gpt-*"], deny: ["gpt-4*"] }),
-    upstream(5),
+    anUpstream(1, { isEnabled: false }),
+    anUpstream(2, { allow: ["gpt-*"] }),
+    anUpstream(3, { deny: ["gpt-*"] }),
+    anUpstream(4, { allow: ["gpt-*"], deny: ["gpt-4*"] }),
+    anUpstream(5),
   ];
   assert.deepEqual(order(rows, { model: "gpt-3" }), [2, 4, 5]);
   assert.deepEqual(order(rows, { model: "gpt-4o" }), [2, 5]);
@@ -75,7 +58,7 @@ Deno.test("allowedUpstreams() omits disabled, not allowed and denied upstreams",
 });
 
 Deno.test("allowedUpstreams() matches an encoded letter in a path as the letter", () => {
-  const upstreams = [upstream(1, { deny: ["/v1/files*"] })];
+  const upstreams = [anUpstream(1, { deny: ["/v1/files*"] })];
   const ids = (path: string) => allowedUpstreams(upstreams, { model: null, path }).map(({ id }) => id);
   assert.deepEqual(ids("/v1/files"), []);
   assert.deepEqual(ids("/v1/f%69les"), []);
@@ -84,12 +67,12 @@ Deno.test("allowedUpstreams() matches an encoded letter in a path as the letter"
 });
 
 Deno.test("allowedUpstreams() matches the path of a request without a model", () => {
-  const rows = [upstream(1, { allow: ["/v1/files*"] }), upstream(2, { allow: ["gpt-*"] }), upstream(3)];
+  const rows = [anUpstream(1, { allow: ["/v1/files*"] }), anUpstream(2, { allow: ["gpt-*"] }), anUpstream(3)];
   assert.deepEqual(order(rows, { model: null }), [1, 3]);
 });
 
 Deno.test("round_robin starts with the next upstream each time", () => {
-  const three = [upstream(1), upstream(2), upstream(3)];
+  const three = [anUpstream(1), anUpstream(2), anUpstream(3)];
   const turns = [0, 1, 2, 3].map((turn) => order(three, { policy: "round_robin", turn }));
   assert.deepEqual(turns, [[1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 2, 3]]);
   assert.deepEqual(order([], { policy: "round_robin", turn: 7 }), []);
@@ -97,7 +80,7 @@ Deno.test("round_robin starts with the next upstream each time", () => {
 });
 
 Deno.test("least_latency puts unknown latencies first, then the fastest; ties keep the defined order", () => {
-  const three = [upstream(1), upstream(2), upstream(3)];
+  const three = [anUpstream(1), anUpstream(2), anUpstream(3)];
   assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20, 3: 50 } }), [2, 3, 1]);
   assert.deepEqual(order(three, { policy: "least_latency", latencies: { 1: 90, 2: 20 } }), [3, 2, 1]);
   assert.deepEqual(order(three, { policy: "least_latency" }), [1, 2, 3]);
@@ -105,9 +88,9 @@ Deno.test("least_latency puts unknown latencies first, then the fastest; ties ke
 
 Deno.test("random draws by weight from the given random source", () => {
   const draws = (values: number[]) => () => values.shift() ?? 0;
-  const three = [upstream(1), upstream(2), upstream(3)];
+  const three = [anUpstream(1), anUpstream(2), anUpstream(3)];
   assert.deepEqual(order(three, { policy: "random", random: draws([0.1, 0.9, 0.5]) }), [2, 3, 1]);
-  const weighted = [upstream(1, { weight: 1 }), upstream(2, { weight: 3 })];
+  const weighted = [anUpstream(1, { weight: 1 }), anUpstream(2, { weight: 3 })];
   let seed = 1;
   const random = () => (seed = seed * 48271 % 2147483647) / 2147483647;
   let firsts = 0;

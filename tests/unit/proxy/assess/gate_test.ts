@@ -3,25 +3,12 @@ import { Buffer } from "node:buffer";
 import { createCapture } from "../../../../src/capture/create.ts";
 import { systemClock } from "../../../../src/server/clock.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
-import type { Upstream } from "../../../../src/core/types.ts";
 import { assess } from "../../../../src/proxy/assess/assess.ts";
 import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";
+import { anUpstream } from "../../../support/upstream_value.ts";
 
-const UPSTREAM: Upstream = {
-  id: 1,
-  name: "only",
-  endpoint: "https://a.example/v1",
-  sk: "sk-test-0123456789",
-  position: 0,
-  isEnabled: true,
-  timeoutMs: null,
-  allow: [],
-  deny: [],
-  modelMap: {},
-  authStyle: null,
-  weight: 1,
-};
+const UPSTREAM = anUpstream();
 
 /** A whole stream that has come already; once it is released, another reply lies where it lay. */
 class OverwrittenBody implements LendingSource {

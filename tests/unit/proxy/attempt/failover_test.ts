@@ -10,6 +10,7 @@ import { failover } from "../../../../src/proxy/attempt/failover.ts";
 import { UpstreamHealth } from "../../../../src/proxy/attempt/upstream_health.ts";
 import { RequestLedger } from "../../../../src/proxy/ledger/request_ledger.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
+import { anUpstream } from "../../../support/upstream_value.ts";
 
 /** Records the limits that are set. */
 class RecordingClock extends FakeClock {
@@ -19,23 +20,6 @@ class RecordingClock extends FakeClock {
     this.limitsMs.push(delayMs);
     return super.setTimer(callback, delayMs);
   }
-}
-
-function upstream(id: number, sk = "sk-test-0123456789"): Upstream {
-  return {
-    id,
-    name: `u${id}`,
-    endpoint: "https://u.example/v1",
-    sk,
-    position: id,
-    isEnabled: true,
-    timeoutMs: null,
-    allow: [],
-    deny: [],
-    modelMap: {},
-    authStyle: null,
-    weight: 1,
-  };
 }
 
 const inbound: Inbound = {
@@ -88,10 +72,10 @@ async function limitsOf(candidates: readonly Upstream[]): Promise<readonly numbe
 }
 
 Deno.test("only the last upstream that a request may still try has the long limit until its headers", async () => {
-  assert.deepEqual(await limitsOf([upstream(1), upstream(2), upstream(3)]), [5_000, 5_000, 120_000]);
-  assert.deepEqual(await limitsOf([upstream(1)]), [120_000]);
+  assert.deepEqual(await limitsOf([anUpstream(1), anUpstream(2), anUpstream(3)]), [5_000, 5_000, 120_000]);
+  assert.deepEqual(await limitsOf([anUpstream(1)]), [120_000]);
 });
 
 Deno.test("an upstream that cannot be used for lack of a key leaves the one before it as the last", async () => {
-  assert.deepEqual(await limitsOf([upstream(1), upstream(2, "asis")]), [120_000]);
+  assert.deepEqual(await limitsOf([anUpstream(1), anUpstream(2, { sk: "asis" })]), [120_000]);
 });
