@@ -100,7 +100,7 @@ Deno.test("headers of an upstream about its whole site are dropped, in any spell
   }
 });
 
-Deno.test("headers that browsers store per host are among the dropped ones", () => {
+Deno.test("headers that browsers store per host, or proxies in front obey, are among the dropped ones", () => {
   for (
     const name of [
       "set-cookie",
@@ -112,6 +112,12 @@ Deno.test("headers that browsers store per host are among the dropped ones", () 
       "nel",
       "report-to",
       "www-authenticate",
+      "sec-session-challenge",
+      "sec-session-registration",
+      "secure-session-challenge",
+      "secure-session-registration",
+      "x-accel-redirect",
+      "x-sendfile",
     ]
   ) assert.ok(SITE_WIDE.includes(name), name);
 });

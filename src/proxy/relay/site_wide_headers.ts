@@ -1,5 +1,6 @@
 /**
- * Header fields of an upstream's reply that are not relayed, because browsers apply them to the whole site.
+ * Header fields of an upstream's reply that are not relayed, because browsers apply them to the whole site, or because a
+ * proxy in front would do what they say.
  *
  * `/v1` shares its origin with `/admin`, and what an upstream says about its own host must not be kept for this one.
  * What answers have instead: core/fixed_headers.ts.
@@ -31,10 +32,10 @@ export const SITE_WIDE: readonly string[] = [
   "public-key-pins-report-only",
   "report-to",
   "reporting-endpoints",
-  "sec-ledger-challenge",
-  "sec-ledger-registration",
-  "secure-ledger-challenge",
-  "secure-ledger-registration",
+  "sec-session-challenge",
+  "sec-session-registration",
+  "secure-session-challenge",
+  "secure-session-registration",
   // The software of the upstream's host, not of this one.
   "server",
   "service-worker-allowed",
@@ -84,4 +85,13 @@ export const SITE_WIDE: readonly string[] = [
   "x-ua-compatible",
   "x-webkit-csp",
   "x-xss-protection",
+  // Make nginx, Apache, lighttpd or Perlbal in front serve a file or location of this host, or cache.
+  "x-accel-charset",
+  "x-accel-expires",
+  "x-accel-limit-rate",
+  "x-accel-redirect",
+  "x-lighttpd-send-file",
+  "x-reproxy-file",
+  "x-reproxy-url",
+  "x-sendfile",
 ];
