@@ -138,8 +138,10 @@ class FailoverLoop {
     if (!this.#queue.isUsable(upstream)) return { type: "no_credential" };
     this.#deps.health.apply(upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
+    // With an answer in hand, giving up soon helps the client.
+    const isLast = this.#queue.isUsedUp && this.#fallback === null;
     return send(this.#deps, { inbound, upstream }, {
-      headersTimeoutMs: firstByteTimeout(inbound, upstream, this.#queue.isUsedUp),
+      headersTimeoutMs: firstByteTimeout(inbound, upstream, isLast),
       cancellation: this.#request.stop.cancellation,
       guard: this.#request.guard,
     });

@@ -9,6 +9,7 @@ import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
 import { failover } from "../../../../src/proxy/attempt/failover.ts";
 import { UpstreamHealth } from "../../../../src/proxy/attempt/upstream_health.ts";
 import { RequestLedger } from "../../../../src/proxy/ledger/request_ledger.ts";
+import type { LendingSource } from "../../../../src/wire/byte_source.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
@@ -41,9 +42,44 @@ const inbound: Inbound = {
   startedMonoMs: 0,
 };
 
-/** How long each of the upstreams, which all refuse, may take until its headers. */
-async function limitsOf(candidates: readonly Upstream[]): Promise<readonly number[]> {
+/** A body that has arrived as a whole. */
+function bodyOf(text: string): LendingSource {
+  let rest: Uint8Array<ArrayBuffer> | null = new TextEncoder().encode(text);
+  const take = () => {
+    const bytes = rest;
+    rest = null;
+    return bytes;
+  };
+  return {
+    get isDone() {
+      return rest === null;
+    },
+    take,
+    lend: take,
+    read: () => Promise.resolve(take()),
+    ready: () => Promise.resolve(),
+    release: () => {},
+    cancel: () => {},
+  };
+}
+
+interface Scene {
+  /** Answers 400 instead of refusing the connection. */
+  readonly answering?: Upstream;
+  /** Its breaker is open. */
+  readonly failing?: Upstream;
+}
+
+/** How long each of the upstreams, which all fail, may take until its headers. */
+async function limitsOf(
+  candidates: readonly Upstream[],
+  { answering, failing }: Scene = {},
+): Promise<readonly number[]> {
   const clock = new RecordingClock();
+  const health = new UpstreamHealth(clock, () => {});
+  if (failing !== undefined) {
+    for (let count = 0; count < 3; count++) health.apply(failing, { type: "failure" }, "it failed");
+  }
   const facts = {
     requestText: { text: "", isTruncated: false },
     authorization: null,
@@ -51,9 +87,19 @@ async function limitsOf(candidates: readonly Upstream[]): Promise<readonly numbe
     credentials: [],
   };
   const choice = await failover({
-    client: { send: () => Promise.reject(new Error("connection refused")) },
+    client: {
+      send: ({ url }) =>
+        answering !== undefined && url.startsWith(answering.endpoint)
+          ? Promise.resolve({
+            status: 400,
+            headers: new HeaderFields(),
+            contentLength: 2,
+            body: bodyOf("{}"),
+          })
+          : Promise.reject(new Error("connection refused")),
+    },
     clock,
-    health: new UpstreamHealth(clock, () => {}),
+    health,
     observer: { attemptEnded: () => {}, failedOver: () => {} },
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
     retryOn: "any",
@@ -67,8 +113,9 @@ async function limitsOf(candidates: readonly Upstream[]): Promise<readonly numbe
     guard: NO_TOKENS,
     early: { isBegun: false, send: () => Promise.resolve() },
   });
-  assert.equal(choice.type, "failed");
-  return clock.limitsMs;
+  assert.equal(choice.type, answering === undefined ? "failed" : "whole");
+  // The text of an error has a limit of less than a second.
+  return clock.limitsMs.filter((limitMs) => limitMs >= 1_000);
 }
 
 Deno.test("only the last upstream that a request may still try has the long limit until its headers", async () => {
@@ -78,4 +125,9 @@ Deno.test("only the last upstream that a request may still try has the long limi
 
 Deno.test("an upstream that cannot be used for lack of a key leaves the one before it as the last", async () => {
   assert.deepEqual(await limitsOf([anUpstream(1), anUpstream(2, { sk: "asis" })]), [120_000]);
+});
+
+Deno.test("an answer in hand does not wait long for a last upstream that keeps failing", async () => {
+  const [answering, failing] = [anUpstream(1), anUpstream(2, { endpoint: "https://b.example/v1" })];
+  assert.deepEqual(await limitsOf([answering, failing], { answering, failing }), [5_000, 5_000]);
 });
