@@ -11,8 +11,8 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /**
- * Whether a name is a single label, such as one of `/etc/hosts` or of a Compose network. An attacker's web site cannot have
- * such a name: it would be a top-level domain itself, and only a few registries give theirs an address.
+ * Whether a name is a single label, such as one of `/etc/hosts` or of a Compose network. On the Internet, nobody but the
+ * registry of a top-level domain has such a name (RFC 7085); within a network, other machines may (LLMNR, search domains).
  *
  * @see https://www.rfc-editor.org/rfc/rfc7085
  */

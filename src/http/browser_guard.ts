@@ -8,6 +8,7 @@
 import type { TrustedProxies } from "../core/client_ip.ts";
 import { RouterError } from "../core/errors.ts";
 import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../core/fixed_headers.ts";
+import type { HeaderView } from "../core/header_fields.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { isLoopback, isSingleLabel, splitHost } from "../core/loopback.ts";
 
@@ -66,15 +67,16 @@ export class OpenGuard implements BrowserGuard {
   }
 
   /**
-   * As below `/admin`, except the port, which a tunnel may have changed, and names of one label.
-   * HTTP/1.0 needs no Host; browsers send one.
+   * As below `/admin`, except the port, which a tunnel may have changed, and names of one label, which programs may use: in
+   * a browser, such a name could be that of another machine of the network. HTTP/1.0 needs no Host; browsers send one.
    */
   #checkHost({ headers, remoteAddress }: GuardedRequest): void {
     const host = headers.get("host");
     const bound = this.#deps.boundTo();
     if (host === null || bound === null || !isLoopback(bound.hostname)) return;
     const { name } = splitHost(host);
-    if (isLoopback(name) || isSingleLabel(name) || this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    if (isLoopback(name) || this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    if (isSingleLabel(name) && !looksLikeBrowser(headers)) return;
     throw new RouterError(
       421,
       "wrong_host",
@@ -100,6 +102,12 @@ export class OpenGuard implements BrowserGuard {
         `to let one, start it with --allow-origin ${shown}, or ask for tokens`,
     );
   }
+}
+
+/** Pages cannot leave out `Origin` where they send something, and most browsers do not let them change their own name. */
+function looksLikeBrowser(headers: HeaderView): boolean {
+  return headers.has("origin") || headers.has("referer") ||
+    /^Mozilla\//.test(headers.get("user-agent") ?? "");
 }
 
 /** Whether an `Origin` names the requested host, with any scheme: a proxy in front may have added TLS. */

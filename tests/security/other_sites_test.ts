@@ -184,6 +184,20 @@ Deno.test("with --noauth, a server on loopback answers to this machine's names o
       assert.equal((await send(router, { host })).status, 200);
     });
   }
+  for (
+    const ofBrowser of [
+      { "origin": "http://router:@" },
+      { "referer": "http://router:@/" },
+      { "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
+    ]
+  ) {
+    await t.step(
+      `answers no page of another machine of one label: ${JSON.stringify(ofBrowser)}`,
+      async () => {
+        assert.equal((await send(router, { host: "router:@", ...ofBrowser })).status, 421);
+      },
+    );
+  }
   await t.step("HTTP/1.0 needs no name", async () => {
     assert.equal((await send(router, {}, { method: "GET", path: "/healthz", version: "1.0" })).status, 200);
   });
