@@ -257,7 +257,7 @@ const FROM_CLIENTS = [
     .split(" "),
   ..."anthropic-dangerous-direct-browser-access idempotency-key x-request-id traceparent tracestate baggage"
     .split(" "),
-  ..."x-ms-client-request-id x-amzn-bedrock-trace x-goog-api-client x-title http-referer x-client-request-id"
+  ..."x-ms-client-request-id x-amzn-bedrock-trace x-amzn-sagemaker-session-id cf-aig-metadata ngrok-skip-browser-warning x-goog-api-client x-title http-referer x-client-request-id"
     .split(" "),
   ..."accept-language helicone-user-id".split(" "),
 ];

@@ -20,6 +20,7 @@ const NAMES: ReadonlySet<string> = new Set([
   "cookie",
   "cookie2",
   "set-cookie",
+  "cf-aig-authorization",
   "x-api-key",
   "x-goog-api-key",
   // What a page sends to its server: some upstreams refuse requests that look like those of a browser.
@@ -143,8 +144,8 @@ const FAMILIES = [
   "x-zscaler-",
 ];
 
-/** Of the families, but spoken to the upstream: parameters of Amazon Bedrock's InvokeModel. */
-const FOR_UPSTREAMS = "x-amzn-bedrock-";
+/** Of the families, but meant for the upstream: parameters of Amazon Bedrock, SageMaker and Cloudflare AI Gateway, and ngrok. */
+const FOR_UPSTREAMS = ["x-amzn-bedrock-", "x-amzn-sagemaker-", "cf-aig-", "ngrok-skip-browser-warning"];
 
 /** Clients choose the names, so the cache must be bounded. */
 const MAX_DECIDED = 1024; // docs/tuning.md#budgets-and-remembered-values
@@ -156,7 +157,8 @@ export function isWithheldHeader(name: string): boolean {
   const known = decided.get(name);
   if (known !== undefined) return known;
   const isWithheld = NAMES.has(name) || name.includes("_") ||
-    (FAMILIES.some((family) => name.startsWith(family)) && !name.startsWith(FOR_UPSTREAMS));
+    (FAMILIES.some((family) => name.startsWith(family)) &&
+      !FOR_UPSTREAMS.some((each) => name.startsWith(each)));
   if (name.length <= MAX_DECIDED_LENGTH) {
     if (decided.size >= MAX_DECIDED) decided.clear();
     decided.set(name, isWithheld);
