@@ -8,7 +8,7 @@ import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.
 import type { LendingSource } from "../../wire/byte_source.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, AssessmentContext, OpenReply, ReplyAssessment } from "./assessment.ts";
-import { StreamGate } from "./gate.ts";
+import { HELD_LIMIT_BYTES, StreamGate } from "./gate.ts";
 import { WholeReplyReader } from "./whole_reply.ts";
 
 /**
@@ -49,7 +49,7 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
 
 /** A stream was requested, but the label says otherwise: the first bytes decide. */
 async function assessUnlabelled(reader: TimedReader, context: Assessing): Promise<ReplyAssessment> {
-  const { isStream, chunks } = await sniff(reader, context.times.firstTokenTimeoutMs);
+  const { isStream, chunks } = await sniff(reader, context);
   if (isStream) return await new StreamGate(reader, context).run(chunks);
   return isJson(context.head.headers.get("content-type"))
     ? await new WholeReplyReader(reader, context, chunks).assess()
@@ -59,14 +59,17 @@ async function assessUnlabelled(reader: TimedReader, context: Assessing): Promis
 /** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
 async function sniff(
   reader: TimedReader,
-  limitMs: number,
+  { clock, times }: Pick<Assessing, "clock" | "times">,
 ): Promise<{ isStream: boolean; chunks: Uint8Array<ArrayBuffer>[] }> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   const sniffer = new EventStreamSniffer();
+  const deadlineMs = clock.monotonic() + times.firstTokenTimeoutMs;
   let isStream: boolean | null = null;
-  while (isStream === null) {
-    const read = await reader.read(limitMs);
+  // Empty lines decide nothing, however many come.
+  for (let bytes = 0; isStream === null && bytes < HELD_LIMIT_BYTES;) {
+    const read = await reader.read(deadlineMs - clock.monotonic());
     if (read.type !== "chunk") break;
+    bytes += read.bytes.length;
     chunks.push(read.bytes);
     isStream = sniffer.push(read.bytes);
   }
