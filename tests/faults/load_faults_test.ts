@@ -243,29 +243,32 @@ Deno.test("limits, labels and channels", async (t) => {
     return `${refused.status} retry-after ${refused.headers.get("retry-after")}, then ${after.status}`;
   });
 
-  await table.case("--max-concurrent 2, uploads", "429, then 200, 200, 400, 200", async () => {
-    upstream.script = chatReply("ok");
-    await using router = await Router.start({ upstreams, args: ["--max-concurrent", "2"] });
-    const uploads = [await beginUpload(router), await beginUpload(router)];
-    const refused = await router.chat();
-    assert.equal((await refused.json()).error.code, "too_many_requests");
-    const statuses: number[] = [];
-    for (const upload of uploads) {
-      using client = upload;
-      statuses.push(await finishUpload(client, "1\r\n}\r\n0\r\n\r\n"));
-    }
-    // One whose client leaves, and one that is refused: both while their bodies are still coming.
-    for (const upload of [await beginUpload(router), await beginUpload(router)]) {
-      using client = upload;
-      if (statuses.length === uploads.length) statuses.push(await finishUpload(client, "no size\r\n"));
-    }
-    const after = await eventually(async () => {
-      const response = await router.chat();
-      await response.text();
-      return response.status === 200 ? response : null;
-    }, "room for a request");
-    return `${refused.status}, then ${statuses.join(", ")}, ${after.status}`;
-  });
+  await table.case(
+    "--max-concurrent 1, uploads",
+    "429 200, room; 429 400, room; 429 gone, room",
+    async () => {
+      upstream.script = chatReply("ok");
+      await using router = await Router.start({ upstreams, args: ["--max-concurrent", "1"] });
+      const seen: string[] = [];
+      // One that is completed, one that is refused, and one whose client leaves, while their bodies are still coming.
+      for (const rest of ["1\r\n}\r\n0\r\n\r\n", "no size\r\n", null]) {
+        let ending: string;
+        {
+          using client = await beginUpload(router);
+          const refused = await router.chat();
+          assert.equal((await refused.json()).error.code, "too_many_requests");
+          ending = `${refused.status} ${rest === null ? "gone" : await finishUpload(client, rest)}`;
+        }
+        await eventually(async () => {
+          const response = await router.chat();
+          await response.text();
+          return response.status === 200 ? response : null;
+        }, "room for a request");
+        seen.push(`${ending}, room`);
+      }
+      return seen.join("; ");
+    },
+  );
 
   await table.case("--max-held 0", "40 of 40 replies right", async () => {
     const text = "word ".repeat(4_000);
