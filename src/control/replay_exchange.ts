@@ -6,7 +6,7 @@
 import { Cancellation } from "../core/cancellation.ts";
 import type { Capture } from "../capture/capture.ts";
 import { createCapture } from "../capture/create.ts";
-import { beginsLikeEvents, isEventStream } from "../core/body_form.ts";
+import { EventStreamSniffer, isEventStream } from "../core/body_form.ts";
 import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
@@ -66,24 +66,36 @@ async function readReply(
   { inbound, deps, elapsedMs }: ReadContext,
 ): Promise<ReplayedReply> {
   const reader = new TimedReader(body, deps.clock);
-  let isStream = isEventStream(headers.get("content-type"));
+  const sniffer = new EventStreamSniffer();
+  /** null while the beginning of an unlabelled reply may be both. */
+  let isStream: boolean | null = isEventStream(headers.get("content-type")) ||
+    (inbound.isStream ? null : false);
+  const undecided: Uint8Array<ArrayBuffer>[] = [];
   let capture: Capture | null = null;
   let firstTokenMs: number | null = null;
   let problem: string | null = null;
-  const start = (): Capture =>
-    createCapture({
+  const start = (): Capture => {
+    const started = createCapture({
       kind: inbound.kind,
       contentType: headers.get("content-type"),
       contentEncoding: headers.get("content-encoding"),
-      isEventStream: isStream,
+      isEventStream: isStream ?? false,
       status,
     });
+    for (const piece of undecided) started.push(piece);
+    return started;
+  };
   for (;;) {
     const read = await reader.read(IDLE_LIMIT_MS);
     if (read.type === "chunk") {
-      isStream ||= capture === null && inbound.isStream && beginsLikeEvents(read.bytes);
-      capture ??= start();
-      capture.push(read.bytes);
+      if (capture === null) {
+        undecided.push(read.bytes);
+        isStream ??= sniffer.push(read.bytes);
+        if (isStream === null) continue;
+        capture = start();
+      } else {
+        capture.push(read.bytes);
+      }
       if (isStream && capture.progress.hasContent) firstTokenMs ??= elapsedMs();
       // Some servers keep the connection open after the end of their stream.
       if (!isStream || !capture.progress.isTerminal) continue;

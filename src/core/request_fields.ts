@@ -4,6 +4,7 @@
  *
  * Owns how bodies are distinguished (JSON, forms, others) and the bound on a model's name. Pure.
  */
+import { mediaTypeOf } from "./body_form.ts";
 import { Buffer } from "node:buffer";
 import { formProblem } from "./form_problem.ts";
 import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
@@ -102,7 +103,7 @@ function unreadable(problem: string): RequestFields {
 
 /** How upstreams read a body that is not a readable form; without a label, they all read it as JSON. */
 function bodyForm(contentType: string | null): "json" | "form" | "other" {
-  const media = (contentType ?? "").slice(0, MAX_LABEL_LENGTH).split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  const media = mediaTypeOf(contentType?.slice(0, MAX_LABEL_LENGTH) ?? null);
   if (media === "application/x-www-form-urlencoded" || media.startsWith("multipart/")) return "form";
   return media === "" || media.startsWith("text/") || media.endsWith("json") ? "json" : "other";
 }

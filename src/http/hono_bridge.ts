@@ -4,6 +4,7 @@
  * Making a `Request` costs more than routing it, so it is made only when something needs more than its method;
  * relaying never does.
  */
+import { isEventStream } from "../core/body_form.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
@@ -150,8 +151,7 @@ async function sendBody(
 ): Promise<void> {
   const forget = exchange.onGone(() => void reader.cancel().catch(() => {}));
   try {
-    const isEventStream = head.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-    if (!isEventStream) {
+    if (!isEventStream(head.headers.get("content-type"))) {
       const first = await reader.read();
       const second = first.done ? first : await reader.read();
       // Nearly every page and document is one piece, so its length is known.
