@@ -4,7 +4,7 @@
  * Owns the spelling of fields as flags, and the hints that name commands. Texts are one line and hold no secret.
  */
 import { SettingsError } from "../config/settings.ts";
-import { ControlError } from "../control/errors.ts";
+import { ControlError, type ControlErrorCode } from "../control/errors.ts";
 import { messageOf } from "../core/errors.ts";
 
 /** The command line itself is wrong: exit code 2. */
@@ -39,12 +39,12 @@ export function textOf(error: unknown): string {
 const FLAGS: Readonly<Record<string, string>> = { key: "--sk", timeoutSeconds: "--timeout" };
 
 /** `--model-map` for `modelMap` */
-export function flagOf(field: string): string {
+function flagOf(field: string): string {
   return FLAGS[field] ?? `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** By code and field, where the command line has more to say than that there is a list. */
-const HINTS: Readonly<Record<string, string>> = {
+const HINTS: Readonly<Partial<Record<`${ControlErrorCode} ${string}`, string>>> = {
   "duplicate name": "use another --name",
   "token_exists name": "use another --name",
   "not_found upstream": "see them with `openai-api-route list`",

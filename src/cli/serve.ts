@@ -24,7 +24,7 @@ import { liveRegistry, type Serving, withServer } from "../server/server.ts";
 /**
  * Serves until a signal ends it.
  * @returns the exit code
- * @throws CommandError, StoreError when it cannot start
+ * @throws CommandError, StartError, StoreError when it cannot start
  */
 export async function serve(settings: Settings): Promise<number> {
   requireFreeAddress(settings);
@@ -45,15 +45,11 @@ async function serveFrom(settings: Settings, database: OpenDatabase): Promise<nu
   const registry = liveRegistry(database);
   const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
-  const { warn } = console;
-  // Deno warns once, on standard error, about a default of its own that a compiled program cannot change.
-  console.warn = (...words: unknown[]) => getLog("runtime").debug("{message}", { message: words.join(" ") });
   try {
     if (!settings.isAdminOff) warnOfShortToken(config);
     await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
     return EXIT.ok;
   } finally {
-    console.warn = warn;
     getLog("server").info("stopped");
     await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
   }
@@ -87,7 +83,7 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
 
 /**
  * Runs before the database is opened, so that a failed start leaves no file and no token behind.
- * @throws CommandError
+ * @throws StartError
  */
 function requireFreeAddress(settings: Settings): void {
   try {

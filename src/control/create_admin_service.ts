@@ -3,7 +3,8 @@
  */
 import { maskSecret } from "../core/secrets.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
-import type { AdminService } from "./admin_service.ts";
+import type { SummaryQuery } from "../store/read/messages.ts";
+import type { AdminService, StatsRange, UpstreamInput } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
@@ -23,27 +24,33 @@ export interface ServiceParts {
 export function createAdminService(parts: ServiceParts): AdminService {
   const { upstreams, tokens, records, hub } = parts;
   return {
-    upstreams: () => upstreams.list(),
-    addUpstream: (input) => upstreams.add(input),
-    editUpstream: (id, changes) => upstreams.edit(id, changes),
-    moveUpstream: (id, place) => upstreams.move(id, place),
-    removeUpstream: (id) => upstreams.remove(id),
-    testUpstream: (id) => upstreams.test(id),
-    tokens: () =>
-      withControlErrors(() => tokens.list().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))),
-    addToken: (name) => withControlErrors(() => tokens.add({ name, secret: randomToken() })),
-    removeToken: (name) => withControlErrors(() => void tokens.remove(name)),
-    records: (page) => records.list(page),
-    record: (id) => records.detail(id),
-    replay: async (id, upstreamId) => {
+    upstreams: guarded(() => upstreams.list()),
+    addUpstream: guarded((input: UpstreamInput) => upstreams.add(input)),
+    editUpstream: guarded((id: number, changes: UpstreamInput) => upstreams.edit(id, changes)),
+    moveUpstream: guarded((id: number, place: number) => upstreams.move(id, place)),
+    removeUpstream: guarded((id: number) => upstreams.remove(id)),
+    testUpstream: guarded((id: number) => upstreams.test(id)),
+    tokens: guarded(() => tokens.list().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))),
+    addToken: guarded((name: string) => tokens.add({ name, secret: randomToken() })),
+    removeToken: guarded((name: string) => void tokens.remove(name)),
+    records: guarded((page: SummaryQuery) => records.list(page)),
+    record: guarded((id: string | number) => records.detail(id)),
+    replay: guarded(async (id: string | number, upstreamId: number | null) => {
       const record = await records.toReplay(id);
       if (record === null) throw noSuchRecord();
       return await replay(parts.replay, record, upstreamId);
-    },
-    stats: (range) => records.stats(range),
+    }),
+    stats: guarded((range: StatsRange) => records.stats(range)),
     live: () => hub.live(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),
     settings: () => parts.settings,
   };
+}
+
+/** The same operation; a StoreError of it comes out as a ControlError. */
+function guarded<Args extends unknown[], Result>(
+  operation: (...args: Args) => Result | Promise<Result>,
+): (...args: Args) => Promise<Result> {
+  return (...args) => withControlErrors(() => operation(...args));
 }

@@ -66,8 +66,3 @@ export class ControlError extends Error {
 export function invalidValue(field: string, problem: string): ControlError {
   return new ControlError("invalid", `${field} ${problem}`, { field, problem });
 }
-
-/** The server cannot start; the message says why and what to do. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}

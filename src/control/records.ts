@@ -14,11 +14,10 @@ import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
 import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./admin_service.ts";
 import type { QueryThread } from "../store/read/query_thread.ts";
-import type { RecordWithAttempts, SummaryQuery } from "../store/read/messages.ts";
+import type { SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { StoredRecord } from "../store/store.ts";
 import { ControlError } from "./errors.ts";
-import { withControlErrors } from "./store_failure.ts";
 import { upstreamName } from "./upstream_names.ts";
 
 export interface RecordAdminDeps {
@@ -36,9 +35,7 @@ export class RecordAdmin {
   }
 
   async list(query: SummaryQuery): Promise<RecordPage> {
-    const { records, nextBeforeId } = await withControlErrors(() =>
-      this.#deps.reader.ask("summaries", query)
-    );
+    const { records, nextBeforeId } = await this.#deps.reader.ask("summaries", query);
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
     return {
@@ -49,14 +46,14 @@ export class RecordAdmin {
 
   /** For a replay: the stored request, unmasked, and its reply, masked. */
   async toReplay(id: string | number): Promise<StoredRecord | null> {
-    const found = await this.#read(id);
+    const found = await this.#deps.reader.ask("record", id);
     if (found === null) return null;
     const { response, reasoning, toolCalls } = maskedRecord(found.record, this.#deps.secrets());
     return { ...found.record, response, reasoning, toolCalls };
   }
 
   async detail(id: string | number): Promise<RecordDetail | null> {
-    const found = await this.#read(id);
+    const found = await this.#deps.reader.ask("record", id);
     if (found === null) return null;
     const nameOf = this.#names();
     const secrets = this.#deps.secrets();
@@ -72,7 +69,7 @@ export class RecordAdmin {
   }
 
   async stats(range: StatsRange): Promise<Stats> {
-    const stats = await withControlErrors(() => this.#deps.reader.ask("stats", range));
+    const stats = await this.#deps.reader.ask("stats", range);
     const nameOf = this.#names();
     return {
       ...stats,
@@ -82,10 +79,6 @@ export class RecordAdmin {
         name: nameOf(upstream.id) ?? `#${upstream.id}`,
       })),
     };
-  }
-
-  async #read(id: string | number): Promise<RecordWithAttempts | null> {
-    return await withControlErrors(() => this.#deps.reader.ask("record", id));
   }
 
   #names(): (id: number | null) => string | null {

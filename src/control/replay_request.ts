@@ -109,7 +109,7 @@ export function chooseUpstream(
 export function usableForReplay(upstreams: readonly Upstream[], id: number): Upstream {
   const upstream = upstreams.find((each) => each.id === id);
   if (upstream !== undefined) return withOwnKey(upstream);
-  throw new ControlError("not_found", "no upstream that can be used has that id or name", {
+  throw new ControlError("not_found", "there is no such upstream that can be used", {
     field: "upstream",
     hint: "the list shows those that there are",
   });

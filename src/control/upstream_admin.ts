@@ -13,7 +13,6 @@ import type { LastFailure } from "../store/read/messages.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import { ControlError, invalidValue } from "./errors.ts";
-import { withControlErrors } from "./store_failure.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
 import { askForModels, judgeAnswer } from "./upstream_probe.ts";
 import { toChanges } from "./upstream_values.ts";
@@ -42,39 +41,38 @@ export class UpstreamAdmin {
   }
 
   async list(): Promise<UpstreamView[]> {
-    return await withControlErrors(() => this.#views(this.#upstreams.list()));
+    return await this.#views(this.#upstreams.list());
   }
 
   async add(input: UpstreamInput): Promise<UpstreamView> {
-    return await withControlErrors(() => this.#view(this.#upstreams.add(this.#unmasked(input, null))));
+    return await this.#view(this.#upstreams.add(this.#unmasked(input, null)));
   }
 
   async edit(id: number, input: UpstreamInput): Promise<UpstreamView> {
-    return await withControlErrors(async () => {
-      const row = this.#upstreams.row(id);
-      const changes = this.#unmasked(input, row);
-      const { endpoint } = toChanges(changes);
-      const isMoving = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
-      if (isMoving && hasOwnKey(row) && changes.key === undefined) throw keyRequired(endpoint);
-      const view = await this.#view(this.#upstreams.edit(id, changes));
-      if (isMoving) {
-        this.#deps.onMoved({ id, name: view.name, to: URL.parse(view.endpoint)?.origin ?? "nowhere" });
-      }
-      return view;
-    });
+    const row = this.#upstreams.row(id);
+    const changes = this.#unmasked(input, row);
+    // What is no endpoint at all is refused as such.
+    const { endpoint } = toChanges(changes);
+    const isMoving = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
+    if (isMoving && hasOwnKey(row) && changes.key === undefined) throw keyRequired(endpoint);
+    const view = await this.#view(this.#upstreams.edit(id, changes));
+    if (isMoving) {
+      this.#deps.onMoved({ id, name: view.name, to: URL.parse(view.endpoint)?.origin ?? "nowhere" });
+    }
+    return view;
   }
 
-  async move(id: number, place: number): Promise<void> {
-    await withControlErrors(() => this.#upstreams.move(id, place));
+  move(id: number, place: number): void {
+    this.#upstreams.move(id, place);
   }
 
-  async remove(id: number): Promise<void> {
-    await withControlErrors(() => this.#upstreams.remove(id));
+  remove(id: number): void {
+    this.#upstreams.remove(id);
   }
 
   async test(id: number): Promise<UpstreamTest> {
     const { clock } = this.#deps;
-    const upstream = await withControlErrors(() => this.#upstreams.usable(id));
+    const upstream = this.#upstreams.usable(id);
     const startedMs = clock.monotonic();
     const answer = await askForModels(this.#deps, { upstream, limitMs: TEST_LIMIT_MS });
     const durationMs = Math.round(clock.monotonic() - startedMs);
@@ -178,8 +176,8 @@ function hasOwnKey({ sk }: UpstreamRow): boolean {
   return key !== "" && key !== ASIS;
 }
 
-function keyRequired(endpoint: string | undefined): ControlError {
-  const origin = URL.parse(endpoint ?? "")?.origin;
+function keyRequired(endpoint: string): ControlError {
+  const origin = URL.parse(endpoint)?.origin;
   const problem =
     `is missing: the endpoint is at another place now (${origin}), and a key is not sent on to ` +
     "another scheme, host or port by itself";

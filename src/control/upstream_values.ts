@@ -13,9 +13,9 @@ import { type ControlError, invalidValue } from "./errors.ts";
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
 export const DEFAULT_ENDPOINT = "https://api.openai.com/v1";
-const MAX_NAME_LENGTH = 64;
-const MAX_TIMEOUT_SECONDS = 86_400;
-const MAX_WEIGHT = 1_000_000;
+export const MAX_NAME_LENGTH = 64;
+export const MAX_TIMEOUT_SECONDS = 86_400;
+export const MAX_WEIGHT = 1_000_000;
 
 /** An upstream's fields as they are typed on a command line. */
 export type UpstreamTexts = {
@@ -57,13 +57,13 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
     ...(name === undefined ? {} : { name: name === null ? null : readName(name) }),
     ...(timeoutSeconds === undefined
       ? {}
-      : { timeout: timeoutSeconds === null ? null : readTimeout(String(timeoutSeconds)) }),
+      : { timeout: timeoutSeconds === null ? null : checkTimeout(timeoutSeconds, String(timeoutSeconds)) }),
     ...(isEnabled === undefined ? {} : { enabled: isEnabled }),
     ...(authStyle === undefined ? {} : { authStyle }),
-    ...(allow === undefined ? {} : { allow: readPatterns(allow.join(","), "allow") }),
-    ...(deny === undefined ? {} : { deny: readPatterns(deny.join(","), "deny") }),
-    ...(modelMap === undefined ? {} : { modelMap }),
-    ...(weight === undefined ? {} : { weight: readWeight(String(weight)) }),
+    ...(allow === undefined ? {} : { allow: checkPatterns(allow, "allow") }),
+    ...(deny === undefined ? {} : { deny: checkPatterns(deny, "deny") }),
+    ...(modelMap === undefined ? {} : { modelMap: checkModelMap(modelMap) }),
+    ...(weight === undefined ? {} : { weight: checkWeight(weight, String(weight)) }),
   };
 }
 
@@ -96,11 +96,15 @@ function readName(text: string): string | null {
 /** null: back to the program's rules. */
 function readTimeout(text: string): number | null {
   if (text === "none") return null;
-  const seconds = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (seconds >= 1 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
+  return checkTimeout(/^\d{1,5}$/.test(text) ? Number(text) : 0, text);
+}
+
+/** @param shown how it was given */
+function checkTimeout(seconds: number, shown: string): number {
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_TIMEOUT_SECONDS) return seconds;
   throw unexpected(
     "timeoutSeconds",
-    text,
+    shown,
     `a whole number of seconds from 1 to ${MAX_TIMEOUT_SECONDS}, or none`,
   );
 }
@@ -115,10 +119,16 @@ function readAuthStyle(text: string): AuthStyle | null {
 
 /** Empty: no patterns. */
 function readPatterns(text: string, field: "allow" | "deny"): string[] {
-  if (text.trim() === "") return [];
-  const patterns = text.split(",").map((part) => part.trim());
-  if (patterns.every((pattern) => pattern !== "" && pattern === cleanText(pattern))) return patterns;
-  throw unexpected(field, text, "models separated by commas, such as gpt-4*,o3");
+  return text.trim() === "" ? [] : checkPatterns(text.split(","), field);
+}
+
+/** A comma separates them in the row. */
+function checkPatterns(given: readonly string[], field: "allow" | "deny"): string[] {
+  const patterns = given.map((each) => each.trim());
+  const isGood = (pattern: string) =>
+    pattern !== "" && !pattern.includes(",") && pattern === cleanText(pattern);
+  if (patterns.every(isGood)) return patterns;
+  throw unexpected(field, given.join(","), "models separated by commas, such as gpt-4*,o3");
 }
 
 /** Empty: no aliases. */
@@ -127,6 +137,11 @@ function readModelMap(text: string): Record<string, string> {
   const pairs = text.trim().startsWith("{") ? jsonPairs(text) : textPairs(text);
   if (pairs !== null && pairs.length > 0 && pairs.every(isModelPair)) return Object.fromEntries(pairs);
   throw unexpected("modelMap", text, 'from=to,from2=to2 or a JSON object such as {"from":"to"}');
+}
+
+function checkModelMap(map: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  if (Object.entries(map).every(isModelPair)) return map;
+  throw invalidValue("modelMap", "must map names of models to names of models, each of one line");
 }
 
 function isModelPair(pair: [string, unknown]): pair is [string, string] {
@@ -148,9 +163,13 @@ function textPairs(text: string): [string, string][] | null {
 }
 
 function readWeight(text: string): number {
-  const weight = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+  return checkWeight(/^\d+(\.\d+)?$/.test(text) ? Number(text) : 0, text);
+}
+
+/** @param shown how it was given */
+function checkWeight(weight: number, shown: string): number {
   if (weight > 0 && weight <= MAX_WEIGHT) return weight;
-  throw unexpected("weight", text, `a number above 0, up to ${MAX_WEIGHT}`);
+  throw unexpected("weight", shown, `a number above 0, up to ${MAX_WEIGHT}`);
 }
 
 function unexpected(field: string, text: string, expected: string): ControlError {

@@ -48,12 +48,15 @@ export class Upstreams {
     const rows = this.#config.listUpstreams();
     const names = new Map(this.#registry.snapshot().upstreams.map(({ id, name }) => [id, name]));
     const notes = new Map(this.#config.listUpstreamStates().map((note) => [note.upstreamId, note]));
-    return rows.map((row, index) => ({
-      ...factsOf(row),
-      ...(names.has(row.id) ? { name: names.get(row.id) ?? null } : {}),
-      place: index + 1,
-      note: notes.get(row.id) ?? null,
-    }));
+    return rows.map((row, index) => {
+      const facts = factsOf(row);
+      return {
+        ...facts,
+        name: names.get(row.id) ?? facts.name,
+        place: index + 1,
+        note: notes.get(row.id) ?? null,
+      };
+    });
   }
 
   /** @throws ControlError `not_found` */

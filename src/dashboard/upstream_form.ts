@@ -46,7 +46,7 @@ export function formOf(upstream: UpstreamView): UpstreamForm {
   };
 }
 
-export function readForm(fields: Readonly<Record<string, unknown>>): UpstreamForm {
+export function readForm(fields: Readonly<Partial<Record<keyof UpstreamForm, unknown>>>): UpstreamForm {
   const text = (name: keyof UpstreamForm): string => {
     const value = fields[name];
     return typeof value === "string" ? value.replaceAll("\r\n", "\n").trim() : "";
@@ -64,29 +64,49 @@ export function readForm(fields: Readonly<Record<string, unknown>>): UpstreamFor
   };
 }
 
-/** The input for the service, or why the form is invalid. An empty key leaves the stored one unchanged. */
-export function toInput(form: UpstreamForm, m: Messages): UpstreamInput | { readonly problem: string } {
-  const modelMap: Record<string, string> = {};
-  for (const line of form.modelMap.split("\n").map((each) => each.trim()).filter(Boolean)) {
-    const at = line.indexOf("=");
-    const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    if (at < 0 || !isModelName(from) || !isModelName(to)) return { problem: m.badModelMap(line) };
-    modelMap[from] = to;
-  }
-  for (const text of [form.timeout, form.weight]) {
-    if (text !== "" && !(Number(text) > 0)) return { problem: m.badNumber(text) };
+/**
+ * The input for the service, or why the form is invalid. An empty key leaves the stored one unchanged.
+ *
+ * @param shown what the fields showed: one that still shows it is left out, because a row may hold more than a field can
+ * show; null: every field counts
+ */
+export function toInput(
+  form: UpstreamForm,
+  m: Messages,
+  shown: UpstreamForm | null = null,
+): UpstreamInput | { readonly problem: string } {
+  const isChanged = (field: keyof UpstreamForm) => form[field] !== shown?.[field];
+  const modelMap = isChanged("modelMap") ? readPairs(form.modelMap) : {};
+  if (typeof modelMap === "string") return { problem: m.badModelMap(modelMap) };
+  for (const field of ["timeout", "weight"] as const) {
+    const text = form[field];
+    if (isChanged(field) && text !== "" && !(Number(text) > 0)) return { problem: m.badNumber(text) };
   }
   return {
-    endpoint: form.endpoint,
     ...(form.key === "" ? {} : { key: form.key }),
-    name: form.name === "" ? null : form.name,
-    timeoutSeconds: form.timeout === "" ? null : Number(form.timeout),
-    allow: globs(form.allow),
-    deny: globs(form.deny),
-    modelMap,
-    authStyle: AUTH_STYLES.find((style) => style === form.authStyle) ?? null,
-    weight: form.weight === "" ? 1 : Number(form.weight),
+    ...(isChanged("endpoint") ? { endpoint: form.endpoint } : {}),
+    ...(isChanged("name") ? { name: form.name === "" ? null : form.name } : {}),
+    ...(isChanged("timeout") ? { timeoutSeconds: form.timeout === "" ? null : Number(form.timeout) } : {}),
+    ...(isChanged("allow") ? { allow: globs(form.allow) } : {}),
+    ...(isChanged("deny") ? { deny: globs(form.deny) } : {}),
+    ...(isChanged("modelMap") ? { modelMap } : {}),
+    ...(isChanged("authStyle")
+      ? { authStyle: AUTH_STYLES.find((style) => style === form.authStyle) ?? null }
+      : {}),
+    ...(isChanged("weight") ? { weight: form.weight === "" ? 1 : Number(form.weight) } : {}),
   };
+}
+
+/** One pair a line; the line that is none. */
+function readPairs(text: string): Record<string, string> | string {
+  const pairs: [string, string][] = [];
+  for (const line of text.split("\n").map((each) => each.trim()).filter(Boolean)) {
+    const at = line.indexOf("=");
+    const [from, to] = [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    if (at < 0 || !isModelName(from) || !isModelName(to)) return line;
+    pairs.push([from, to]);
+  }
+  return Object.fromEntries(pairs);
 }
 
 function globs(text: string): string[] {

@@ -11,7 +11,7 @@ import type { InboundExchange } from "../wire/exchange.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import { APART } from "../core/fixed_headers.ts";
 import type { RegistrySnapshot, RegistryView } from "../store/store.ts";
-import type { AdminEnv } from "./admin/env.ts";
+import { type AdminEnv, LOGIN_PATH } from "./admin/env.ts";
 import { TokenChecker } from "./auth.ts";
 import type { TrustedProxies } from "../core/client_ip.ts";
 import type { BrowserGuard } from "./browser_guard.ts";
@@ -48,7 +48,6 @@ export interface AdminEntry {
 }
 
 /** Anybody may send a body here, so it must be small and arrive soon. */
-const LOGIN_PATH = "/admin/login";
 const LOGIN_BODY_MS = 30_000;
 
 /** Answers one exchange. Never rejects. */

@@ -2,7 +2,6 @@
  * The address of a server: listens on it, and keeps the limits of connections.
  */
 import type { Settings } from "../config/settings.ts";
-import { StartError } from "../control/errors.ts";
 import { messageOf } from "../core/errors.ts";
 import { type AppDeps, createHandler } from "../http/app.ts";
 import { refusal } from "../http/error_answer.ts";
@@ -11,6 +10,11 @@ import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
+
+/** The server cannot start; the message says why and what to do. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
 
 /** A client that does not take its reply is to be disconnected, and recorded, by the relay first. */
 const STALL_MARGIN_MS = 10_000;

@@ -62,7 +62,7 @@ async function list(
 async function add(c: AdminContext, deps: ViewDeps): Promise<Response> {
   const form = readForm(await formFieldsOf(c));
   try {
-    const { id } = await deps.service.addUpstream(inputOf(c, deps, form));
+    const { id } = await deps.service.addUpstream(inputOf(c, deps, { form, shown: null }));
     return c.redirect(`/admin/upstreams?done=added#upstream-${id}`, 303);
   } catch (error) {
     return await list(c, deps, { problem: problemOf(c, error), form });
@@ -90,7 +90,8 @@ function editView(
 async function save(c: AdminContext, deps: ViewDeps, upstream: UpstreamView): Promise<Response> {
   const form = readForm(await formFieldsOf(c));
   try {
-    await deps.service.editUpstream(upstream.id, inputOf(c, deps, form));
+    const shown = readForm({ ...formOf(upstream) });
+    await deps.service.editUpstream(upstream.id, inputOf(c, deps, { form, shown }));
   } catch (error) {
     return await editView(c, deps, { upstream, form, error });
   }
@@ -98,8 +99,12 @@ async function save(c: AdminContext, deps: ViewDeps, upstream: UpstreamView): Pr
 }
 
 /** @throws RouterError (400) when the form is invalid, with the reason */
-function inputOf(c: AdminContext, { now }: ViewDeps, form: UpstreamForm): UpstreamInput {
-  const input = toInput(form, pageContext(c, now()).m);
+function inputOf(
+  c: AdminContext,
+  { now }: ViewDeps,
+  { form, shown }: { readonly form: UpstreamForm; readonly shown: UpstreamForm | null },
+): UpstreamInput {
+  const input = toInput(form, pageContext(c, now()).m, shown);
   if ("problem" in input) throw new RouterError(400, "invalid_request", input.problem);
   return input;
 }

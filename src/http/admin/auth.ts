@@ -9,7 +9,7 @@ import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
-import { type AdminEnv, peerOf } from "./env.ts";
+import { type AdminEnv, LOGIN_PATH, peerOf } from "./env.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
@@ -20,7 +20,6 @@ export const CSRF_FIELD = "csrf";
 /** Or this header, for requests made by scripts of the page. */
 export const CSRF_HEADER = "x-csrf-token";
 export const SESSION_COOKIE = "oar_admin";
-export const LOGIN_PATH = "/admin/login";
 
 /** What the login page shows. */
 export interface LoginView {

@@ -11,6 +11,9 @@ export interface AdminEnv {
   Variables: { admin: AdminSession };
 }
 
+/** The page where people log in; it takes a body from anybody. */
+export const LOGIN_PATH = "/admin/login";
+
 /** The address of the connection; empty for one that has none. */
 export function peerOf(c: Context<AdminEnv>): string {
   return c.env.exchange.remoteAddress;

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { ReplayResult, StatsRange, UpstreamView } from "../../control/admin_service.ts";
 import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
+import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
 const STATS_RANGES = ["15m", "24h", "30d"] as const satisfies readonly StatsRange[];
 const STATES = ["closed", "open", "half_open"] as const satisfies readonly UpstreamView["state"][];
@@ -27,8 +28,8 @@ const milliseconds = z.number().describe("milliseconds since the Unix epoch");
 const upstreamFields = {
   endpoint: text.min(1).describe("base URL, such as https://api.openai.com/v1"),
   key: text.min(1).describe('its API key, or "asis" to forward the client\'s own'),
-  name: z.string().max(64).nullable().describe("null: the endpoint's host"),
-  timeoutSeconds: z.int().min(1).max(86_400).nullable().describe(
+  name: z.string().max(MAX_NAME_LENGTH).nullable().describe("null: the endpoint's host"),
+  timeoutSeconds: z.int().min(1).max(MAX_TIMEOUT_SECONDS).nullable().describe(
     "until its response headers; null: by the request",
   ),
   isEnabled: z.boolean(),
@@ -38,7 +39,7 @@ const upstreamFields = {
     .refine((map) => Object.keys(map).length <= MAX_ALIASES, `at most ${MAX_ALIASES} aliases`)
     .describe("requested name to the upstream's name"),
   authStyle: authStyle.nullable().describe("null: by its host"),
-  weight: z.number().positive().max(1_000_000).describe("its share with the policy random"),
+  weight: z.number().positive().max(MAX_WEIGHT).describe("its share with the policy random"),
 };
 
 export const upstreamChanges = z.strictObject(upstreamFields).partial();
@@ -53,7 +54,7 @@ export const replayTarget = z.strictObject({
 export const goUpstream = z.object({
   sk: text.min(1),
   endpoint: text.min(1),
-  timeout: z.int().min(0).max(86_400).optional(),
+  timeout: z.int().min(0).max(MAX_TIMEOUT_SECONDS).optional(),
 });
 
 export const rowId = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);

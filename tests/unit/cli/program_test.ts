@@ -316,10 +316,11 @@ const USAGE_MISTAKES: readonly (readonly [args: readonly string[], expected: Reg
   [["move", "1", "first"], /the place must be a number from 1 on, not "first"/],
   [["token"], /needs one of its subcommands/],
   [["token", "set", ""], /an empty token would leave the server without any/],
-  [["token", "add", "a,HIDEME"], /must not contain commas/],
+  [["token", "add", "a,HIDEME"], /must not contain commas: run `token add` once for each token/],
   [["token", "add", "a HIDEME"], /must be one word of visible ASCII/],
   [["token", "add", "tök-HIDEME"], /must be one word of visible ASCII/],
   [["token", "set", "HIDEME-token", "--name", "a,b"], /--name must be one word/],
+  [["token", "add", "--name", "a b"], /--name must be one word/],
   [["-gate-ms", "soon"], /--gate-ms cannot be "soon"/],
   [["list", "--database", ""], /--database cannot be ""/],
 ];
@@ -345,7 +346,7 @@ test("what cannot be done is said in one line and ends with 1", async ({ do: suc
     [["list", "--database", "/dev/null"], /it is not a file/],
     [["token", "show", "nobody"], /no token has that name/],
     [["token", "remove", KEY], /no token has that name, masked form or text/],
-    [["token", "remove", "default"], /default is the only token.*the server refuses to start/],
+    [["token", "remove", "default"], /default is the only token.*the server refuses to start.*\(token set\)/],
   ];
   for (const [args, expected] of failures) {
     const { exitCode, err, out } = await run(args);
@@ -375,7 +376,10 @@ test("tokens are added, shown, replaced and removed by name, masked form or text
 test("a token or a token's name is not accepted twice", async ({ do: succeed, run }) => {
   await succeed(["token", "set", "woodpecker-one", "--name", "one"]);
   assert.match((await run(["token", "add", "woodpecker-one"])).err, /accepted already, as one$/);
-  assert.match((await run(["token", "add", "--name", "one"])).err, /a token named one exists already/);
+  assert.match(
+    (await run(["token", "add", "--name", "one"])).err,
+    /a token named one exists already: use another --name/,
+  );
 });
 
 test("token set on a new database shows no other token", async ({ run }) => {

@@ -177,7 +177,10 @@ test("what cannot be sent again as it was is refused in one line", [
     [["8"], /its method or path is not one of the API/],
     [["9"], /its method or path is not one of the API/],
     [["6", "--upstream", "own"], /upstream 2 forwards the client's own key/],
-    [["6", "--upstream", "9"], /no upstream that can be used has that id or name/],
+    [
+      ["6", "--upstream", "9"],
+      /there is no such upstream that can be used: see them with `openai-api-route list`/,
+    ],
   ];
   for (const [args, expected] of cases) {
     const { exitCode, out, err } = await bench.run(["replay", ...args]);

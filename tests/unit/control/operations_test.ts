@@ -92,8 +92,16 @@ Deno.test("every value of an upstream has its bounds, however it is given", () =
     ["key", { key: " " }],
     ["endpoint", { endpoint: "ftp://x.example" }],
     ["timeoutSeconds", { timeoutSeconds: 1.5 }],
+    ["timeoutSeconds", { timeoutSeconds: 100_000 }],
     ["allow", { allow: ["a\tb"] }],
+    ["allow", { allow: [" "] }],
+    ["deny", { deny: ["a", ""] }],
+    ["deny", { deny: ["a,b"] }],
+    ["modelMap", { modelMap: { a: "b\n" } }],
+    ["modelMap", { modelMap: { "": "b" } }],
     ["weight", { weight: -1 }],
+    ["weight", { weight: Number.NaN }],
+    ["weight", { weight: 2_000_000 }],
   ] as const;
   for (const [field, input] of given) assert.deepEqual(refused(() => toChanges(input)), ["invalid", field]);
   assert.deepEqual(toChanges(readTexts({ name: "", timeoutSeconds: "none", allow: "a, b", weight: "2" })), {
@@ -101,6 +109,11 @@ Deno.test("every value of an upstream has its bounds, however it is given", () =
     timeout: null,
     allow: ["a", "b"],
     weight: 2,
+  });
+  assert.deepEqual(toChanges({ weight: 1e-7, modelMap: { "a=b": "c" }, allow: [] }), {
+    weight: 1e-7,
+    modelMap: { "a=b": "c" },
+    allow: [],
   });
   assert.ok(isModelName("m/o3:x") && !isModelName("") && !isModelName("a\u202eb"));
 });

@@ -15,6 +15,7 @@ Deno.test("an unchanged form gives back the upstream unchanged", () => {
   });
   const { endpoint, name, timeoutSeconds, allow, deny, modelMap, authStyle, weight } = before;
   const fields = Object.fromEntries(Object.entries(formOf(before)));
+  assert.deepEqual(toInput(readForm(fields), en, readForm(fields)), {});
   assert.deepEqual(toInput(readForm(fields), en), {
     endpoint,
     name,
@@ -25,6 +26,15 @@ Deno.test("an unchanged form gives back the upstream unchanged", () => {
     authStyle,
     weight,
   });
+});
+
+Deno.test("a field that was not changed is left out, whatever it cannot show", () => {
+  const before = upstream(1, { modelMap: { "a=b": "c", "d": "e\nf=g" }, name: "host.example", weight: 1 });
+  const shown = readForm({ ...formOf(before) });
+  assert.deepEqual(toInput({ ...shown, timeout: "7" }, en, shown), { timeoutSeconds: 7 });
+  assert.deepEqual(toInput({ ...shown, key: "sk-1", name: "" }, en, shown), { key: "sk-1", name: null });
+  assert.deepEqual(toInput({ ...shown, modelMap: "x=y" }, en, shown), { modelMap: { x: "y" } });
+  assert.deepEqual(toInput({ ...shown, authStyle: "bearer" }, en, shown), { authStyle: "bearer" });
 });
 
 Deno.test("the key is never filled in, and an empty field keeps it", () => {
