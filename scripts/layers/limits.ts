@@ -7,8 +7,8 @@
 import ts from "typescript";
 import { lineOf, type ParsedFile, type Violation } from "./source.ts";
 
-export const MAX_FILE_LINES = 350;
-export const MAX_FUNCTION_LINES = 60;
+const MAX_FILE_LINES = 350;
+const MAX_FUNCTION_LINES = 60;
 
 const REASON = /^\s*\/\/ long: \S/;
 

@@ -2,7 +2,7 @@
  * Which upstreams are tried, in which order, for how long, and what follows from the way a try ended.
  *
  * Pure functions over plain data; randomness and time come in as arguments. The rules are those of
- * docs/architecture.md, "Failover".
+ * docs/failover.md.
  */
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
@@ -144,7 +144,7 @@ export type Decision =
   /** Nothing can be relayed: answer with an error of the program's own. */
   | { readonly type: "give_up" };
 
-/** The table of docs/architecture.md, "Failover". A `client_gone` needs no decision: the request is over. */
+/** The table of docs/failover.md. A `client_gone` needs no decision: the request is over. */
 export function decide(
   outcome: Exclude<AttemptOutcome, { type: "client_gone" }>,
   context: DecisionContext,

@@ -6,7 +6,7 @@
  */
 
 const WINDOW_MS = 60_000;
-export const MAX_IMMEDIATE = 10;
+const MAX_IMMEDIATE = 10;
 
 /** At most {@link MAX_IMMEDIATE} immediate alerts in any minute. */
 export class AlertBudget {

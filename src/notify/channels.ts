@@ -86,7 +86,7 @@ export function feishuChannel(
 }
 
 /** As Feishu defines it, the message is empty and the key holds the timestamp (seconds) and the secret. */
-export async function feishuSign(timestamp: string, secret: string): Promise<string> {
+async function feishuSign(timestamp: string, secret: string): Promise<string> {
   const bytes = new TextEncoder().encode(`${timestamp}\n${secret}`);
   const key = await crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, new Uint8Array())).toBase64();

@@ -8,15 +8,9 @@ import { Counter, Gauge, Histogram, type Registry } from "./prometheus.ts";
 
 const PREFIX = "openai_api_route_";
 
+const SHARED_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const DURATION_BUCKETS_S = [
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
+  ...SHARED_BUCKETS_S,
   2.5,
   5,
   10,
@@ -33,14 +27,7 @@ const COMMIT_BUCKETS_S = [
   0.0005,
   0.001,
   0.0025,
-  0.005,
-  0.01,
-  0.025,
-  0.05,
-  0.1,
-  0.25,
-  0.5,
-  1,
+  ...SHARED_BUCKETS_S,
   5,
   10,
 ];

@@ -52,7 +52,7 @@ import { plainMs, superlinear } from "../support/processor_time.ts";
 import { plainText, WORST_TEXTS } from "../support/worst_texts.ts";
 import { record as settledRecord } from "../unit/observe/fixtures.ts";
 import { record as storedRecord } from "../unit/dashboard/fake_service.ts";
-import { ManualClock } from "../unit/store/support.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 type Case = readonly [name: string, run: (text: string) => unknown];
 
@@ -235,7 +235,7 @@ const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 0 })
 configureLogging({ format: "json", level: "info", secrets: () => SECRETS, write: () => {} });
 const notifier = new AlertNotifier({
   channels: [{ name: "none", send: () => Promise.resolve() }],
-  clock: new ManualClock(),
+  clock: new FakeClock(0),
   redact,
 });
 

@@ -33,7 +33,7 @@ const MODELS = [
   "text-embedding-3-small",
 ];
 const CLIENTS = ["alice", "bob", "carol", "ci", "phone"];
-export const UPSTREAM_NAMES = ["first", "second", "third", "fourth"];
+const UPSTREAM_NAMES = ["first", "second", "third", "fourth"];
 
 /** A word that occurs in one record only. */
 export const RARE_WORD = "shibboleth";

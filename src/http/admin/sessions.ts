@@ -83,7 +83,7 @@ export class AdminSessions {
  * Whether a credential is the admin token.
  * @param adminToken null: there is none
  */
-export function opensAdmin(credential: string, adminToken: string | null): boolean {
+function opensAdmin(credential: string, adminToken: string | null): boolean {
   return adminToken !== null && isSameSecret(credential, adminToken);
 }
 

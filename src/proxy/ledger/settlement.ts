@@ -10,7 +10,7 @@ import type { RecordSink } from "../../store/store.ts";
 import type { Ending, RequestLedger } from "./request_ledger.ts";
 
 /** How long the end of a response waits for the commit of its record. */
-export const ACK_LIMIT_MS = 250; // docs/tuning.md#relay-and-settlement
+const ACK_LIMIT_MS = 250; // docs/tuning.md#relay-and-settlement
 
 /** Called once for each request that was settled; never throws. */
 export type SettledListener = (

@@ -6,6 +6,7 @@
  * they do not know.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { inTransaction } from "./transaction.ts";
 
 type Step = (db: DatabaseSync) => void;
 
@@ -19,17 +20,12 @@ export const SCHEMA_VERSION = STEPS.length;
 
 /** Runs the steps that are missing, in one transaction. Does nothing when another process was faster. */
 export function migrate(db: DatabaseSync): void {
-  db.exec("BEGIN IMMEDIATE");
-  try {
+  inTransaction(db, () => {
     for (let version = userVersion(db); version < SCHEMA_VERSION; version++) {
       STEPS[version]?.(db);
       db.exec(`PRAGMA user_version = ${version + 1}`);
     }
-    db.exec("COMMIT");
-  } catch (error) {
-    db.exec("ROLLBACK");
-    throw error;
-  }
+  });
 }
 
 export function userVersion(db: DatabaseSync): number {

@@ -42,7 +42,7 @@ export class ReportedProcesses implements Processes {
   }
 }
 
-export function placeOfThisProcess(): string | null {
+function placeOfThisProcess(): string | null {
   try {
     const boot = Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
     return `${boot} ${Deno.readLinkSync("/proc/self/ns/pid")}`;

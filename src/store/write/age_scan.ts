@@ -29,7 +29,7 @@ export interface AgedRow {
 }
 
 /** Rows that one call of {@link AgeScan.next} gives at most. */
-export const SCAN_ROWS = 256; // docs/tuning.md#retention
+const SCAN_ROWS = 256; // docs/tuning.md#retention
 const PASS_REST_MS = 5_000;
 /** The Go program wrote local times; the farthest east is UTC+14. */
 const MAX_OFFSET_MS = 14 * 3_600_000;

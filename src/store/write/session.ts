@@ -40,6 +40,7 @@ interface Statements {
 
 /** What works on one connection. */
 interface Parts {
+  readonly db: DatabaseSync;
   readonly statements: Statements;
   readonly instances: Instances;
   readonly search: SearchIndex;
@@ -52,8 +53,7 @@ export class WriterSession {
   readonly #connection: ReopeningConnection;
   readonly #options: Omit<OpenMessage, "type">;
   readonly #processes = new ReportedProcesses();
-  /** Made anew with each connection. */
-  #parts: Parts;
+  #made: Parts | null = null;
   #upstreamStates: readonly UpstreamStateNote[] = [];
 
   /** @throws StoreError when the database cannot be opened */
@@ -64,7 +64,7 @@ export class WriterSession {
       isRecreating: true,
       onOpen: (db) => db.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`),
     });
-    this.#parts = this.#makeParts();
+    this.#made = this.#makeParts();
   }
 
   /**
@@ -83,7 +83,6 @@ export class WriterSession {
   /** When the file was replaced, opens the one that is at the path now and returns true. */
   reopenIfReplaced(): boolean {
     if (!this.#connection.reopenIfReplaced()) return false;
-    this.#parts = this.#makeParts();
     this.beat();
     return true;
   }
@@ -146,11 +145,18 @@ export class WriterSession {
     }
   }
 
+  /** Made anew with each connection, and once more when that failed. */
+  get #parts(): Parts {
+    if (this.#made?.db !== this.#connection.db) this.#made = this.#makeParts();
+    return this.#made;
+  }
+
   #makeParts(): Parts {
     const { db } = this.#connection;
     const { instance, process, retention } = this.#options;
     const stats = new StatsWriter(db, Date.now);
     return {
+      db,
       statements: prepare(db),
       stats,
       rows: new WrittenRows(db),

@@ -187,6 +187,13 @@ Deno.test("every path that a page mentions exists", () => {
   }
 });
 
+Deno.test("every file that the architecture mentions by its room exists", () => {
+  const named = matches(read("docs/architecture.md"), /`((?:[a-z_]+\/)+[a-z_]+\.tsx?)`/g)
+    .filter((path) => !/^(?:src|tests|scripts)\//.test(path));
+  assert.ok(named.length > 10);
+  for (const path of named) assert.doesNotThrow(() => Deno.statSync(new URL(`src/${path}`, root)), path);
+});
+
 Deno.test("the pages for users are in both languages, and no others are in Chinese", () => {
   assert.deepEqual(markdownFiles("docs/zh/"), USER_PAGES.slice(1).map(inChinese).toSorted());
 });
@@ -199,6 +206,7 @@ Deno.test("both languages of a page have the same headings, code, tables, lists 
       headings: matches(withoutCode(text), /^(#+) /gm),
       code: matches(text, /^```[\s\S]*?^```$/gm),
       tableRows: matches(text, /^\|.*$/gm).map((line) => line.split(/(?<!\\)\|/).length),
+      tableNumbers: matches(text, /^\|.*$/gm).map((line) => matches(line, /\d+(?:[.,]\d+)*/g).toSorted()),
       items: matches(text, /^- /gm).length,
       links: linksOf(path).map(({ file }) => english.get(file) ?? file).toSorted(),
     };
@@ -242,6 +250,10 @@ Deno.test("every tuned number leads to its row, and every row to its number", ()
     matches(cell, /`([A-Z][A-Z0-9_]+)`/g)
   );
   for (const name of rowNames) assert.ok(defined.has(name) || name === "RUST_MIN_STACK", name);
+  const linked = sources.flatMap((text) =>
+    matches(text, /^(?:export )?const ([A-Z][A-Z0-9_]+)\b.*docs\/tuning\.md#/gm)
+  );
+  for (const name of linked) assert.ok(rowNames.includes(name), name);
 });
 
 Deno.test("every test that the threat model names is there", () => {

@@ -5,7 +5,6 @@ import { thisProcess } from "../../../src/store/database/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/server/clock.ts";
-import type { Clock, TimerId } from "../../../src/core/clock.ts";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "../../../src/store/write/retention.ts";
 import { RecordQueue, type RecordQueueOptions } from "../../../src/store/write/record_queue.ts";
@@ -67,42 +66,6 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
     isTruncated: false,
     ...changes,
   };
-}
-
-/** Time that passes only when told to. */
-export class ManualClock implements Clock {
-  #nowMs = 0;
-  readonly #timers = new Map<TimerId, { readonly dueMs: number; readonly callback: () => void }>();
-
-  now(): number {
-    return this.#nowMs;
-  }
-  monotonic(): number {
-    return this.#nowMs;
-  }
-  setTimer(callback: () => void, delayMs: number): TimerId {
-    const id = {};
-    this.#timers.set(id, { dueMs: this.#nowMs + delayMs, callback });
-    return id;
-  }
-  clearTimer(id: TimerId): void {
-    this.#timers.delete(id);
-  }
-  get pendingTimers(): number {
-    return this.#timers.size;
-  }
-  advance(ms: number): void {
-    const untilMs = this.#nowMs + ms;
-    for (;;) {
-      const due = [...this.#timers].filter(([, timer]) => timer.dueMs <= untilMs)
-        .sort(([, a], [, b]) => a.dueMs - b.dueMs)[0];
-      if (due === undefined) break;
-      this.#timers.delete(due[0]);
-      this.#nowMs = due[1].dueMs;
-      due[1].callback();
-    }
-    this.#nowMs = untilMs;
-  }
 }
 
 /** Runs a test with the path of a database in a directory of its own, which is removed afterwards. */
@@ -226,4 +189,10 @@ export function indexAll(session: WriterSession): number {
   let steps = 1;
   while (session.index()) steps++;
   return steps;
+}
+
+/** A thread that dies at its first batch. */
+export function brokenWorker(): Worker {
+  const source = "self.onmessage = ({ data }) => { if (data.type === 'batch') throw new Error('broken'); };";
+  return new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
 }

@@ -4,13 +4,14 @@ import { Registry } from "../../../../src/store/config/registry.ts";
 import { type OpenDatabase, openDatabase } from "../../../../src/store/database/open.ts";
 import type { RegistrySnapshot } from "../../../../src/store/store.ts";
 import { makeGoDatabase } from "../../../fixtures/go/fixture.ts";
-import { byHand, ManualClock, withDirectory } from "../support.ts";
+import { byHand, withDirectory } from "../support.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 interface Scene {
   readonly path: string;
   readonly database: OpenDatabase;
   readonly registry: Registry;
-  readonly clock: ManualClock;
+  readonly clock: FakeClock;
   readonly problems: string[];
   readonly changes: RegistrySnapshot[];
 }
@@ -24,7 +25,7 @@ async function withRegistry(
   await withDirectory((path) => {
     prepare(path);
     const database = openDatabase(path);
-    const clock = new ManualClock();
+    const clock = new FakeClock(0);
     const problems: string[] = [];
     const changes: RegistrySnapshot[] = [];
     const registry = new Registry({

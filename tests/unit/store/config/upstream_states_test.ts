@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import type { UpstreamStateNote } from "../../../../src/store/store.ts";
-import { byHand, makeSession, makeWriter, rowsOf, until, withDirectory } from "../support.ts";
+import {
+  brokenWorker,
+  byHand,
+  makeRecord,
+  makeSession,
+  makeWriter,
+  rowsOf,
+  spawnWriterWorker,
+  until,
+  withDirectory,
+} from "../support.ts";
 
 function makeNote(upstreamId: number, changes: Partial<UpstreamStateNote> = {}): UpstreamStateNote {
   return {
@@ -33,6 +43,19 @@ Deno.test("what the writer was told of upstreams is seen by others until it is c
     await writer.close();
     assert.equal(rowCount(path), 0);
     database.close();
+  });
+});
+
+Deno.test("a thread that takes the place of one that died gets the notes", async () => {
+  await withDirectory(async (path) => {
+    let count = 0;
+    const { writer, upstreamStates } = makeWriter(path, {
+      spawnWorker: () => count++ === 0 ? brokenWorker() : spawnWriterWorker(),
+    });
+    upstreamStates.note(makeNote(1));
+    await writer.write(makeRecord());
+    await until(() => rowCount(path) === 1, "the note is written");
+    await writer.close();
   });
 });
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { BackgroundTask } from "../../../../src/store/write/background_task.ts";
-import { ManualClock } from "../support.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 /** A task of steps that take 2 ms each, and when they were begun. */
 function task(
   steps: number,
   isBusy: () => boolean,
-): { clock: ManualClock; startsMs: number[]; task: BackgroundTask } {
-  const clock = new ManualClock();
+): { clock: FakeClock; startsMs: number[]; task: BackgroundTask } {
+  const clock = new FakeClock(0);
   const startsMs: number[] = [];
   const step = () => {
     startsMs.push(clock.now());

@@ -7,15 +7,16 @@ import type { WriteResult } from "../../../../src/store/store.ts";
 import { toGoTime } from "../../../../src/store/database/go_time.ts";
 import { type PackedRecord, unpackRecord } from "../../../../src/store/write/packed_record.ts";
 import {
+  brokenWorker,
   byHand,
   makeRecord,
   makeWriter,
-  ManualClock,
   rowsOf,
   spawnWriterWorker,
   until,
   withDirectory,
 } from "../support.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 const COUNT = "SELECT count(*) AS n FROM records";
 
@@ -185,7 +186,7 @@ Deno.test("RecordQueue waits out a locked database and then commits everything",
 Deno.test("RecordQueue retries a full database after 250 ms and then 500 ms, with the newest version of each record", async () => {
   await withDirectory(async (path) => {
     const script: Script = ["full", "full", "commit"];
-    const clock = new ManualClock();
+    const clock = new FakeClock(0);
     const { writer, meter } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(script), clock });
     const record = makeRecord({ response: "old" });
     const first = writer.write(record);
@@ -225,7 +226,7 @@ Deno.test("RecordQueue never lets a partial version replace the settled one, wha
 
 Deno.test("RecordQueue keeps the settled version when a partial one comes during a retry", async () => {
   await withDirectory(async (path) => {
-    const clock = new ManualClock();
+    const clock = new FakeClock(0);
     const { writer, meter } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(["full"]), clock });
     const settled = makeRecord({ response: "all of it" });
     const results = [
@@ -316,7 +317,7 @@ Deno.test("RecordQueue starts another thread when its thread dies, and sends the
 Deno.test("RecordQueue gives up a record that kills every thread, and writes the next", async () => {
   await withDirectory(async (path) => {
     const script: Script = ["crash", "crash", "crash", "commit"];
-    const clock = new ManualClock();
+    const clock = new FakeClock(0);
     const { writer, meter } = makeWriter(path, {
       clock,
       spawnWorker: () => new ScriptedWorker(script),
@@ -414,7 +415,9 @@ Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping wh
     byHand(
       path,
       `INSERT INTO instances(id, heartbeat_at, pid, place, process_started)
-         SELECT 'killed', heartbeat_at, pid, place, 'another process of that pid' FROM instances;
+         SELECT 'killed', '${
+        toGoTime(Date.now() + 6_000)
+      }', pid, place, 'another process of that pid' FROM instances;
        INSERT INTO instances(id, heartbeat_at) VALUES ('stale', '${toGoTime(Date.now() - 60_000)}'),
          ('elsewhere', '${toGoTime(Date.now())}');
        INSERT INTO records(request_id, outcome, instance, response) VALUES ('killed', 'in_flight', 'killed', 'a'),
@@ -481,9 +484,4 @@ class ScriptedWorker extends EventTarget implements Worker {
   #answer(data: unknown): void {
     queueMicrotask(() => this.onmessage?.(new MessageEvent("message", { data })));
   }
-}
-
-function brokenWorker(): Worker {
-  const source = "self.onmessage = ({ data }) => { if (data.type === 'batch') throw new Error('broken'); };";
-  return new Worker(`data:text/javascript,${encodeURIComponent(source)}`, { type: "module" });
 }

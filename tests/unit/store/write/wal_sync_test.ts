@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type SyncedFile, WalSync } from "../../../../src/store/write/wal_sync.ts";
-import { makeRecord, makeWriter, ManualClock, until, withDirectory } from "../support.ts";
+import { makeRecord, makeWriter, until, withDirectory } from "../support.ts";
+import { FakeClock } from "../../../support/fake_clock.ts";
 
 /** A file whose syncs end when they are told to. */
 class SlowFile implements SyncedFile {
@@ -24,7 +25,7 @@ class SlowFile implements SyncedFile {
 }
 
 function makeSync() {
-  const clock = new ManualClock();
+  const clock = new FakeClock(0);
   const file = new SlowFile();
   const opened: string[] = [];
   const open = (path: string) => {
