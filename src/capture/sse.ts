@@ -10,7 +10,7 @@
 import { ByteBuffer } from "./bytes.ts";
 
 /** Limit on the bytes of one event's fields; the data of a larger event is dropped. */
-export const DEFAULT_EVENT_LIMIT_BYTES = 4 * 1024 * 1024;
+const DEFAULT_EVENT_LIMIT_BYTES = 4 * 1024 * 1024;
 
 /** One block of fields. The standard dispatches it only when `hasData` and `isTerminated`. */
 export interface StreamEvent {

@@ -23,7 +23,7 @@ export interface ReplayDeps {
 }
 
 /** Name of the client in the records of replays. */
-export const REPLAY_CLIENT = "admin";
+const REPLAY_CLIENT = "admin";
 
 /**
  * @param upstreamId null: any, in the usual order

@@ -25,7 +25,7 @@ export type BreakerEvent =
 export type Availability = "ready" | "trial" | "cooling";
 
 export const CLOSED: BreakerState = { type: "closed", failures: 0 };
-export const FAILURES_TO_OPEN = 3;
+const FAILURES_TO_OPEN = 3;
 export const FIRST_OPEN_MS = 30_000;
 export const MAX_OPEN_MS = 5 * 60_000;
 

@@ -4,7 +4,7 @@
 import type { Outcome } from "./types.ts";
 
 /** Statuses of a client's own mistake, which deserve no alert. */
-export const CLIENT_MISTAKES: ReadonlySet<number> = new Set([400, 404, 405, 409, 413, 415, 422]);
+const CLIENT_MISTAKES: ReadonlySet<number> = new Set([400, 404, 405, 409, 413, 415, 422]);
 
 interface OutcomeTraits {
   /** For statistics: a client's own mistake or departure is no failure. */

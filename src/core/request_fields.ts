@@ -50,7 +50,7 @@ const MAX_STREAM_LITERAL = 8;
 
 const WATCHED = ["model", "stream", "stream_options"];
 
-export const NO_FIELDS: RequestFields = {
+const NO_FIELDS: RequestFields = {
   model: null,
   shownModel: null,
   isStream: false,

@@ -11,7 +11,7 @@ import { dirname } from "node:path";
  *
  * @param database path of the database file, which exists
  */
-export function databasePermissions(database: string): Deno.PermissionOptionsObject {
+function databasePermissions(database: string): Deno.PermissionOptionsObject {
   const folders = [...new Set([dirname(database), dirname(realPath(database))])];
   return {
     net: false,

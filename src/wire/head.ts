@@ -32,7 +32,7 @@ export interface ReplyHead {
 
 /** Limits of a head; Deno's own server has the same. */
 export const MAX_HEAD_BYTES = 64 * 1024;
-export const MAX_HEADERS = 128;
+const MAX_HEADERS = 128;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/(\d)\.(\d)$/;

@@ -58,7 +58,7 @@ function toneOf(status: number | null, outcome: string | null): Tone {
 }
 
 /** The label and the tone of an upstream's state. */
-export function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; readonly text: string } {
+function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; readonly text: string } {
   if (upstream.problem !== null) return { tone: "bad", text: m.stateProblem };
   if (!upstream.isEnabled) return { tone: "quiet", text: m.stateDisabled };
   switch (upstream.state) {

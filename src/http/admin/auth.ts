@@ -19,7 +19,7 @@ import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
 export const CSRF_FIELD = "csrf";
 /** Or this header, for requests made by scripts of the page. */
 export const CSRF_HEADER = "x-csrf-token";
-export const SESSION_COOKIE = "oar_admin";
+const SESSION_COOKIE = "oar_admin";
 
 /** What the login page shows. */
 export interface LoginView {

@@ -130,7 +130,7 @@ const usage = z.object({
 });
 const toolCall = z.object({ id: z.string().nullable(), name: z.string(), arguments: z.string() });
 
-export const recordSummary = z.object({
+const recordSummary = z.object({
   id: count,
   requestId: z.string().nullable(),
   createdAtMs: milliseconds.nullable(),

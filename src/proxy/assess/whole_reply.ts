@@ -12,7 +12,7 @@ import type { Assessing, OpenReply, ReplyAssessment, ReplyProblem, WholeReply } 
 import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 
 /** JSON up to this size is read whole before anything of it is relayed. */
-export const WHOLE_LIMIT_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
+const WHOLE_LIMIT_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
 /** Kinds whose successful reply is always a JSON document. */
 const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(

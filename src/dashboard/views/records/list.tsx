@@ -35,7 +35,7 @@ export function RecordList(props: RecordsProps): JSX.Element {
   );
 }
 
-export function RecordRow({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
+function RecordRow({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
   const { m, format } = page;
   const { usage } = record;
   const hasTokens = usage.inputTokens !== null || usage.outputTokens !== null;
