@@ -5,6 +5,7 @@
  * the bytes that it reads. The same object serves the commit gate (through {@link CaptureProgress}) and the record
  * (through {@link Capture.finish}), so that nothing is parsed twice.
  */
+import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
 
 /** What a stream has shown so far; read by the commit gate and the relay after each push. */
@@ -15,8 +16,8 @@ export interface CaptureProgress {
   readonly hasEvents: boolean;
   /** The protocol's own end was seen: `[DONE]`, `message_stop`, `response.completed|incomplete`, ... */
   readonly isTerminal: boolean;
-  /** Message of an error event (`data: {"error":...}`, `event: error`, `response.failed`); null when none. */
-  readonly errorMessage: string | null;
+  /** The first error that the reply states (`data: {"error":...}`, `event: error`, `response.failed`); null when none. */
+  readonly error: ReportedError | null;
   /**
    * Length in bytes of the longest prefix of the stream that holds nothing but whole neutral lines and
    * events; these bytes may be sent while the choice of upstream is open. Grows until the first

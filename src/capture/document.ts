@@ -5,13 +5,14 @@
  * bodies are not kept.
  */
 import { beginsLikeEvents, mediaTypeOf } from "../core/body_form.ts";
+import { errorOfText } from "../core/reported_error.ts";
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft } from "./draft.ts";
 import { EventStreamCapture } from "./event_stream.ts";
 import { isCostlyJson } from "./json_cost.ts";
-import { asObject, errorMessageOf, isErrorOnly, parseJson } from "./json.ts";
+import { asObject, errorOf, isErrorOnly, parseJson } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
 
 /** Enough of a body to distinguish text from binary. */
@@ -80,8 +81,8 @@ export class DocumentCapture implements Capture {
       isWhole = this.#reader.isOpaque;
     }
     const { progress } = this.#draft;
-    const isComplete = isWhole && isCleanEnd && progress.errorMessage === null;
-    progress.hasContent ||= this.#draft.bytes > 0 && progress.errorMessage === null;
+    const isComplete = isWhole && isCleanEnd && progress.error === null;
+    progress.hasContent ||= this.#draft.bytes > 0 && progress.error === null;
     progress.hasEvents ||= this.#draft.bytes > 0;
     progress.isTerminal ||= isComplete;
     return this.#draft.toReply(isComplete);
@@ -114,7 +115,7 @@ export class DocumentCapture implements Capture {
       return true;
     }
     if (json !== null && isErrorOnly(json)) {
-      this.#draft.setError(errorMessageOf(json) ?? "error");
+      this.#draft.setError(errorOf(json) ?? errorOfText("error"));
       this.#draft.text().append(text);
       return false;
     }

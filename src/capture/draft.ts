@@ -4,6 +4,7 @@
  * Owns the bound on kept text: one budget for text, reasoning and tool calls together. Past it no more text is
  * kept and the reply is marked as truncated; model, finish reason and usage are still read.
  */
+import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
 import type { CaptureProgress } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
@@ -136,7 +137,7 @@ export class ReplyDraft {
     hasContent: false,
     hasEvents: false,
     isTerminal: false,
-    errorMessage: null,
+    error: null,
     neutralBytes: 0,
   };
   bytes = 0;
@@ -212,8 +213,8 @@ export class ReplyDraft {
   }
 
   /** The first error wins. */
-  setError(message: string): void {
-    this.progress.errorMessage ??= message;
+  setError(error: ReportedError): void {
+    this.progress.error ??= error;
   }
 
   toReply(isComplete: boolean): CapturedReply {

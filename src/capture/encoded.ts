@@ -30,7 +30,7 @@ export class EncodedCapture implements Capture {
     hasContent: false,
     hasEvents: false,
     isTerminal: false,
-    errorMessage: null,
+    error: null,
     neutralBytes: 0,
   };
   readonly #options: EncodedOptions;
@@ -70,7 +70,7 @@ export class EncodedCapture implements Capture {
   }
 
   #isProbeDue(): boolean {
-    if (this.progress.hasContent || this.progress.errorMessage !== null) return false;
+    if (this.progress.hasContent || this.progress.error !== null) return false;
     if (this.#body.length > PROBED_BYTES) return false;
     return this.#probes < EAGER_PROBES || this.#body.length >= this.#probedBytes * 1.25;
   }

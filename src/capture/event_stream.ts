@@ -4,12 +4,13 @@
  * Owns what the streams of all APIs have in common: neutral events, `[DONE]`, error events, the count of events
  * that could not be parsed, and the length of the neutral prefix.
  */
+import { errorOfText } from "../core/reported_error.ts";
 import type { CapturedReply } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
 import { isCostlyJson } from "./json_cost.ts";
-import { asObject, describeError, errorMessageOf, parseJson } from "./json.ts";
+import { asObject, errorOf, parseJson, readError } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
@@ -17,6 +18,8 @@ import { EventStreamParser, type StreamEvent } from "./sse.ts";
 const MAX_MISFITS = 16; // docs/tuning.md#event-streams
 /** Longer data is no ping and is not examined, which keeps the hot path short. */
 const MAX_PING_LENGTH = 64; // docs/tuning.md#event-streams
+
+const NO_DATA = errorOfText("the upstream sent an error event without data");
 
 export interface EventStreamOptions {
   readonly draft: ReplyDraft;
@@ -72,9 +75,9 @@ export class EventStreamCapture implements Capture {
   finish(isCleanEnd: boolean): CapturedReply {
     if (this.#document !== null) return this.#document.finish(isCleanEnd);
     this.#parser.end();
-    const { isTerminal, errorMessage } = this.#draft.progress;
+    const { isTerminal, error } = this.#draft.progress;
     const hasEnded = isTerminal || this.#reader.isFinished() || (this.#reader.isOpaque && isCleanEnd);
-    return this.#draft.toReply(hasEnded && errorMessage === null);
+    return this.#draft.toReply(hasEnded && error === null);
   }
 
   /** A body that begins with a brace is a document, whatever its label says. */
@@ -158,7 +161,7 @@ export class EventStreamCapture implements Capture {
       return;
     }
     if (!event.hasData) {
-      if (name === "error") this.#draft.setError("the upstream sent an error event without data");
+      if (name === "error") this.#draft.setError(NO_DATA);
       return;
     }
     if (data.length < MAX_PING_LENGTH && data.trim() === "[DONE]") {
@@ -169,9 +172,9 @@ export class EventStreamCapture implements Capture {
     const json = asObject(parsed);
     // What is left of a cut stream is not the upstream's mistake.
     if (parsed === undefined && event.isTerminated && !this.#reader.isOpaque) this.#draft.parseErrors++;
-    const message = json === null ? null : errorMessageOf(json);
-    if (message !== null) this.#draft.setError(message);
-    else if (name === "error") this.#draft.setError(describeError(json ?? data));
+    const error = json === null ? null : errorOf(json);
+    if (error !== null) this.#draft.setError(error);
+    else if (name === "error") this.#draft.setError(readError(json ?? data));
     this.#reader.readEvent({ name, data, json });
   }
 }

@@ -5,11 +5,13 @@
  * for an unexpected shape.
  */
 
+import type { ReportedError } from "../core/reported_error.ts";
 import { isCostlyJson } from "./json_cost.ts";
 
 export type JsonObject = { readonly [key: string]: unknown };
 
 const ERROR_MESSAGE_LIMIT = 2000;
+const ERROR_LABEL_LIMIT = 128;
 
 export function asObject(value: unknown): JsonObject | null {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as JsonObject : null;
@@ -46,29 +48,36 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * The message of an error in the shapes that providers use: `{"error":{"message"}}`, `{"error":"text"}`,
+ * An error in the shapes that providers use: `{"error":{"message"}}`, `{"error":"text"}`,
  * `{"type":"error","message"}`, `{"object":"error","message"}`. Null when the object reports no error;
- * `"error":null` is no error. At most 2,000 characters.
+ * `"error":null` is no error.
  */
-export function errorMessageOf(json: JsonObject): string | null {
-  if (json.error) return describeError(json.error);
-  if (json.type === "error" || json.object === "error") return describeError(json);
+export function errorOf(json: JsonObject): ReportedError | null {
+  if (json.error) return readError(json.error);
+  if (json.type === "error" || json.object === "error") return readError(json);
   return null;
 }
 
 /** Whether a document is an error and nothing else, whatever status it came with. */
 export function isErrorOnly(json: JsonObject): boolean {
-  if (errorMessageOf(json) === null) return false;
+  if (errorOf(json) === null) return false;
   return !["choices", "output", "content", "data", "text"].some((key) => {
     const value = json[key];
     return Array.isArray(value) ? value.length > 0 : Boolean(value);
   });
 }
 
-/** The message of an error value: a string, an object with a `message`, or anything else as JSON. */
-export function describeError(error: unknown): string {
+/** An error value: a string, an object with a `message`, or anything else, whose message is then its JSON. */
+export function readError(error: unknown): ReportedError {
   const object = asObject(error);
+  const code = asLabel(object?.code);
+  const type = asLabel(object?.type);
   const message = asText(error) ?? asText(object?.message) ?? asText(asObject(object?.error)?.message) ??
-    asText(object?.code) ?? asText(object?.type) ?? JSON.stringify(error);
-  return message.slice(0, ERROR_MESSAGE_LIMIT);
+    code ?? type ?? JSON.stringify(error);
+  return { message: message.slice(0, ERROR_MESSAGE_LIMIT), code, type };
+}
+
+function asLabel(value: unknown): string | null {
+  const text = typeof value === "number" ? String(value) : asText(value);
+  return text === null ? null : text.slice(0, ERROR_LABEL_LIMIT);
 }

@@ -11,6 +11,7 @@ import { messageOf } from "../core/errors.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
+import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, Inbound, RequestRecord, Upstream } from "../core/types.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
 import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
@@ -112,7 +113,7 @@ async function readReply(
     status,
     elapsedMs: elapsedMs(),
     firstTokenMs,
-    error: problem ?? problemOfReply(captured, { status, errorMessage: capture.progress.errorMessage }),
+    error: problem ?? problemOfReply(captured, { status, error: capture.progress.error }),
   };
 }
 
@@ -132,10 +133,10 @@ function said(captured: CapturedReply): Pick<
 
 function problemOfReply(
   captured: CapturedReply,
-  { status, errorMessage }: { readonly status: number; readonly errorMessage: string | null },
+  { status, error }: { readonly status: number; readonly error: ReportedError | null },
 ): string | null {
   if (status < 200 || status >= 300) return `HTTP ${status}`;
-  if (errorMessage !== null) return `the reply carried an error: ${errorMessage}`;
+  if (error !== null) return `the reply carried an error: ${error.message}`;
   return captured.isComplete ? null : "the reply ended without its end marker";
 }
 

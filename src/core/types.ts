@@ -5,6 +5,7 @@
  * apply"; it is never zero in disguise.
  */
 import type { HeaderView } from "./header_fields.ts";
+import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
 
 /** How the credential of an upstream is sent. */
@@ -120,13 +121,19 @@ export type AttemptOutcome =
   | { readonly type: "connect_error"; readonly message: string }
   | { readonly type: "timeout"; readonly phase: "headers" | "first_token" | "body"; readonly limitMs: number }
   | { readonly type: "no_credential" }
-  | { readonly type: "bad_reply"; readonly message: string; readonly isCut: boolean }
+  | {
+    readonly type: "bad_reply";
+    readonly message: string;
+    readonly isCut: boolean;
+    readonly error: ReportedError | null;
+  }
   | {
     readonly type: "bad_stream";
     readonly message: string;
     readonly isCut: boolean;
     /** It ended properly, with a finish reason but without content: no failure of the upstream. */
     readonly isFinished: boolean;
+    readonly error: ReportedError | null;
   }
   | { readonly type: "client_gone" };
 

@@ -3,8 +3,11 @@
  *
  * Owns which choices were seen and which have ended; the caller reads what a choice says.
  */
+import { errorOfText } from "../../core/reported_error.ts";
 import { MAX_PIECES, type ReplyDraft } from "../draft.ts";
-import { asArray, asCount, asObject, asText, describeError, type JsonObject } from "../json.ts";
+import { asArray, asCount, asObject, asText, type JsonObject, readError } from "../json.ts";
+
+const FINISHED_IN_ERROR = errorOfText('the upstream ended its reply with finish_reason "error"');
 
 export class Choices {
   readonly #draft: ReplyDraft;
@@ -39,7 +42,7 @@ export class Choices {
       this.#seen.add(index);
       readChoice(choice, index);
       draft.addUsage(choice.usage);
-      if (choice.error) draft.setError(describeError(choice.error));
+      if (choice.error) draft.setError(readError(choice.error));
       const reason = asText(choice.finish_reason);
       if (reason !== null) this.#finish(index, reason);
     });
@@ -51,6 +54,6 @@ export class Choices {
       this.#firstFinished = index;
       this.#draft.setFinishReason(reason);
     }
-    if (reason === "error") this.#draft.setError('the upstream ended its reply with finish_reason "error"');
+    if (reason === "error") this.#draft.setError(FINISHED_IN_ERROR);
   }
 }

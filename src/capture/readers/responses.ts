@@ -6,6 +6,7 @@
  *
  * @see https://platform.openai.com/docs/api-reference/responses-streaming
  */
+import { errorOfText } from "../../core/reported_error.ts";
 import { MAX_PIECES, type ReplyDraft, type ToolCallDraft } from "../draft.ts";
 import {
   asArguments,
@@ -13,11 +14,13 @@ import {
   asCount,
   asObject,
   asText,
-  describeError,
-  errorMessageOf,
+  errorOf,
   type JsonObject,
+  readError,
 } from "../json.ts";
 import type { ReadableEvent, ReplyReader } from "./reader.ts";
+
+const FAILED = errorOfText("the response failed");
 
 type PartKind = "text" | "reasoning" | "summary";
 
@@ -112,7 +115,7 @@ export class ResponsesReader implements ReplyReader {
       this.#fillFrom(asArray(response.output));
     }
     if (type === "response.failed") {
-      this.#draft.setError(response?.error ? describeError(response.error) : "the response failed");
+      this.#draft.setError(response?.error ? readError(response.error) : FAILED);
     }
   }
 
@@ -132,8 +135,8 @@ export class ResponsesReader implements ReplyReader {
     this.#draft.setFinishReason(
       asText(asObject(response.incomplete_details)?.reason) ?? asText(response.status),
     );
-    const message = errorMessageOf(response);
-    if (message !== null) this.#draft.setError(message);
+    const error = errorOf(response);
+    if (error !== null) this.#draft.setError(error);
   }
 
   #startItem(item: JsonObject | null, output: number): void {

@@ -60,6 +60,7 @@ export class StreamGate {
             message: `the stream broke off before any content: ${messageOf(read.error)}`,
             isCut: true,
             isFinished: false,
+            error: null,
           });
         case "late":
           // Compares limits, not the clock: a timer may fire a fraction of a millisecond early.
@@ -102,14 +103,15 @@ export class StreamGate {
 
   /** The assessment, once there is enough to decide; null before. */
   #judge(): OpenReply | null {
-    const { hasContent, hasEvents, errorMessage, isTerminal } = this.#capture.progress;
+    const { hasContent, hasEvents, error, isTerminal } = this.#capture.progress;
     if (hasContent) return this.#result(null);
-    if (errorMessage !== null) {
+    if (error !== null) {
       return this.#result({
         type: "bad_stream",
-        message: `the stream is an error: ${errorMessage}`.slice(0, 500),
+        message: `the stream is an error: ${error.message}`.slice(0, 500),
         isCut: false,
         isFinished: false,
+        error,
       });
     }
     if (isTerminal) return this.#endedWithoutContent();
@@ -124,6 +126,7 @@ export class StreamGate {
       message: "the stream ended without content",
       isCut: false,
       isFinished: this.#capture.partial().finishReason !== null,
+      error: null,
     });
   }
 

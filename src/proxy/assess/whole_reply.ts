@@ -3,9 +3,10 @@
  *
  * A reply that is too large, too slow or broken off is passed on as an open one, with what was read of it.
  */
-import { asObject, describeError, parseJson } from "../../capture/json.ts";
+import { asObject, parseJson, readError } from "../../capture/json.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, EndpointKind } from "../../core/types.ts";
 import { isDecodable } from "./encoding.ts";
 import type { Assessing, OpenReply, ReplyAssessment, ReplyProblem, WholeReply } from "./assessment.ts";
@@ -78,6 +79,7 @@ export class WholeReplyReader {
           type: "bad_reply",
           message: `the reply broke off after ${this.#bytes} bytes: ${messageOf(read.error)}`,
           isCut: true,
+          error: null,
         });
       default:
         return read satisfies never;
@@ -104,8 +106,8 @@ export class WholeReplyReader {
     const [first] = this.#chunks;
     const raw = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
     const { mask, inbound } = this.#context;
-    const errorMessage = this.#isError ? null : onlyError(raw);
-    const isMasked = mask !== null && (this.#isError || errorMessage !== null);
+    const error = this.#isError ? null : onlyError(raw);
+    const isMasked = mask !== null && (this.#isError || error !== null);
     const bytes = isMasked ? concat([mask.push(raw), mask.flush()]) : raw;
     const capture = this.#context.capture(false);
     capture.push(bytes);
@@ -113,7 +115,7 @@ export class WholeReplyReader {
     const encoding = this.#context.head.headers.get("content-encoding");
     const problem = this.#isError
       ? null
-      : documentProblem({ bytes, errorMessage, encoding }, captured, inbound.kind);
+      : documentProblem({ bytes, error, encoding }, captured, inbound.kind);
     return { ...this.#context.head, type: "whole", bytes, captured, problem };
   }
 }
@@ -121,7 +123,7 @@ export class WholeReplyReader {
 function documentProblem(
   document: {
     readonly bytes: Uint8Array;
-    readonly errorMessage: string | null;
+    readonly error: ReportedError | null;
     readonly encoding: string | null;
   },
   captured: CapturedReply,
@@ -134,12 +136,12 @@ function documentProblem(
     }
     if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
   }
-  const { errorMessage } = document;
-  return errorMessage === null ? null : badReply(`the reply is an error: ${errorMessage}`);
+  const { error } = document;
+  return error === null ? null : badReply(`the reply is an error: ${error.message}`, error);
 }
 
-function badReply(message: string): ReplyProblem {
-  return { type: "bad_reply", message: message.slice(0, 500), isCut: false };
+function badReply(message: string, error: ReportedError | null = null): ReplyProblem {
+  return { type: "bad_reply", message: message.slice(0, 500), isCut: false, error };
 }
 
 /** Keys that may stand beside `error` in an object that is only an error. */
@@ -162,8 +164,8 @@ const OPENING_BRACE = 0x7b;
 const SPACE = 0x20;
 const MAX_KEY_LENGTH = 32;
 
-/** The message of a JSON object that is only an error; null for anything else. */
-export function onlyError(bytes: Uint8Array): string | null {
+/** The error of a JSON object that is only an error; null for anything else. */
+export function onlyError(bytes: Uint8Array): ReportedError | null {
   // First, because the first key of nearly every reply shows that it is no error.
   const firstKey = firstKeyOf(bytes);
   if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
@@ -172,7 +174,7 @@ export function onlyError(bytes: Uint8Array): string | null {
     if (!text.includes('"error"')) return null;
     const parsed = asObject(parseJson(text));
     if (!parsed?.error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
-    return describeError(parsed.error);
+    return readError(parsed.error);
   } catch {
     return null;
   }

@@ -24,6 +24,7 @@ import {
   type FailedOutcome,
   finalError,
   healthReportOf,
+  MISFIT,
   statusReason,
   withoutKeys,
 } from "./failure.ts";
@@ -246,7 +247,7 @@ class FailoverLoop {
   /** The problem of a reply that is no stream, when the head of a stream has been sent; else null. */
   #misfit(assessment: ReplyAssessment): ReplyProblem | null {
     if (!this.#request.early.isBegun || (assessment.type === "open" && assessment.isEventStream)) return null;
-    return { type: "bad_reply", message: "the reply is not a stream, and a stream has begun", isCut: true };
+    return MISFIT;
   }
 
   #decisionContext(): Parameters<typeof decide>[1] {
@@ -334,7 +335,7 @@ class FailoverLoop {
   async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);
-    const text = (onlyError(bytes) ?? Buffer.from(bytes).toString("utf8").trim()).slice(0, 300);
+    const text = (onlyError(bytes)?.message ?? Buffer.from(bytes).toString("utf8").trim()).slice(0, 300);
     return { text, bytes: isWhole ? bytes : null };
   }
 }

@@ -13,6 +13,14 @@ import type { ReplyProblem } from "../assess/assessment.ts";
 /** Every outcome except `client_gone`, which is no failure. */
 export type FailedOutcome = Exclude<AttemptOutcome, { type: "client_gone" }>;
 
+/** A reply that is no stream after the head of one has been sent. */
+export const MISFIT: ReplyProblem = {
+  type: "bad_reply",
+  message: "the reply is not a stream, and a stream has begun",
+  isCut: true,
+  error: null,
+};
+
 /** The error class for ledger and metrics. */
 export function errorClassOf(outcome: FailedOutcome): ErrorClass {
   if (outcome.type !== "response") return outcome.type;

@@ -82,7 +82,12 @@ export async function send(
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
     if (options.cancellation.isCancelled) return { type: "client_gone" };
     if (error instanceof ReplyError) {
-      return { type: "bad_reply", message: `the reply is refused: ${error.message}`, isCut: true };
+      return {
+        type: "bad_reply",
+        message: `the reply is refused: ${error.message}`,
+        isCut: true,
+        error: null,
+      };
     }
     return { type: "connect_error", message: connectMessage(error, upstream) };
   } finally {

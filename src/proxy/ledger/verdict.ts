@@ -3,6 +3,7 @@
  *
  * Pure: settles nothing.
  */
+import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Outcome } from "../../core/types.ts";
 import type { ReplyProblem } from "../assess/assessment.ts";
 import type { RelayEnd } from "../relay/relay.ts";
@@ -24,8 +25,8 @@ export interface ReplyFacts {
   readonly status: number;
   readonly isEventStream: boolean;
   readonly hasContent: boolean;
-  /** Message of an error event that the stream carried. */
-  readonly errorMessage: string | null;
+  /** The error that the stream carried. */
+  readonly error: ReportedError | null;
 }
 
 /** The verdict on a reply that was relayed as it came. */
@@ -68,8 +69,8 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
 function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
   const { status } = facts;
   if (status >= 400) return upstreamError(status, captured.text);
-  if (facts.errorMessage !== null) {
-    const error = `the stream carried an error: ${facts.errorMessage}`;
+  if (facts.error !== null) {
+    const error = `the stream carried an error: ${facts.error.message}`;
     return { outcome: "error_event", status, error, errorClass: "error_event" };
   }
   // A stream may finish without content: all its tokens may have been hidden reasoning.

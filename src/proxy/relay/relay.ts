@@ -175,7 +175,7 @@ export class Relay {
     const bytes = mask === null ? chunk : mask.push(chunk);
     if (!isHeld || !isHeldCaptured) capture.push(bytes, !isHeld);
     this.#hooks.onProgress(bytes.length);
-    const isError = errorEventMask !== null && capture.progress.errorMessage !== null;
+    const isError = errorEventMask !== null && capture.progress.error !== null;
     return isError ? errorEventMask.maskWithin(bytes) : bytes;
   }
 

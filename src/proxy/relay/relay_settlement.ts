@@ -55,7 +55,7 @@ export class RelaySettlement implements RelayHooks {
 
   #verdict(end: RelayEnd, captured: CapturedReply): Verdict {
     const { status, isEventStream, capture } = this.#reply;
-    const { hasContent, errorMessage } = capture.progress;
-    return verdictOnRelay(end, captured, { status, isEventStream, hasContent, errorMessage });
+    const { hasContent, error } = capture.progress;
+    return verdictOnRelay(end, captured, { status, isEventStream, hasContent, error });
   }
 }

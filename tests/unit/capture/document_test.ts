@@ -147,7 +147,7 @@ Deno.test("a document that is only an error is not a complete reply, even with s
     const { reply, progress } = replay(documentOf("chat"), body);
     assert.equal(reply.text, body);
     assert.equal(reply.isComplete, false);
-    assert.equal(progress.errorMessage, "quota");
+    assert.equal(progress.error?.message, "quota");
     assert.equal(progress.hasContent, false);
   }
 });
@@ -155,7 +155,7 @@ Deno.test("a document that is only an error is not a complete reply, even with s
 Deno.test("a failed response with status 200 is an error", () => {
   const body = { status: "failed", error: { code: "server_error", message: "broke" }, output: [] };
   const { progress } = replay(documentOf("responses"), JSON.stringify(body));
-  assert.equal(progress.errorMessage, "broke");
+  assert.equal(progress.error?.message, "broke");
 });
 
 Deno.test("a document that was cut is kept and is not complete", () => {

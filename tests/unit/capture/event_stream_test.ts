@@ -107,7 +107,7 @@ for (const [name, { kind, before, content }] of Object.entries(CONTENT_CASES)) {
     assert.equal(capture.progress.hasContent, false);
     capture.push(new TextEncoder().encode(content));
     assert.equal(capture.progress.hasContent, true);
-    assert.equal(capture.progress.errorMessage, null);
+    assert.equal(capture.progress.error, null);
   });
 }
 
@@ -129,7 +129,7 @@ Deno.test("CaptureProgress counts comments, blank lines and pings as neutral, an
       hasContent: false,
       hasEvents: false,
       isTerminal: false,
-      errorMessage: null,
+      error: null,
       neutralBytes: length,
     });
     const spoken = replay(streamOf(kind), `${neutral}data: {"x":1}\n\n: later\n\n${PING}`);
@@ -185,14 +185,14 @@ const ERRORS: readonly (readonly [kind: EndpointKind, stream: string, message: s
 for (const [kind, stream, message] of ERRORS) {
   Deno.test(`CaptureProgress has the error "${message}" of a ${kind} stream`, () => {
     const { progress, reply } = replay(streamOf(kind), stream + events("[DONE]"));
-    assert.equal(progress.errorMessage, message);
+    assert.equal(progress.error?.message, message);
     assert.equal(reply.isComplete, false);
   });
 }
 
 Deno.test("CaptureProgress has no error when the error is null", () => {
   const { progress } = replay(streamOf("chat"), events({ ...ROLE, error: null }, "[DONE]"));
-  assert.equal(progress.errorMessage, null);
+  assert.equal(progress.error, null);
 });
 
 Deno.test("finish() counts a chat as complete once every choice has a finish reason", () => {
@@ -282,6 +282,6 @@ Deno.test("createCapture() reads a JSON document that is labelled as an event st
   assert.equal(reply.bytes, answer.length);
   assert.equal(progress.hasContent, true);
   const failed = replay(streamOf("chat"), '{"error":{"message":"no"}}');
-  assert.equal(failed.progress.errorMessage, "no");
+  assert.equal(failed.progress.error?.message, "no");
   assert.equal(failed.reply.isComplete, false);
 });
