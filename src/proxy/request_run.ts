@@ -15,7 +15,8 @@ import type { RegistrySnapshot } from "../store/store.ts";
 import type { AnswerHead, InboundExchange } from "../wire/exchange.ts";
 import { hasNoBody } from "./assess/assess.ts";
 import type { OpenReply, UpstreamHead, WholeReply } from "./assess/assessment.ts";
-import { failover, type FailoverDeps, type FinalChoice, type Stop } from "./attempt/failover.ts";
+import { failover, type FailoverDeps, type FinalChoice } from "./attempt/failover.ts";
+import type { Stop, UpstreamAttempt } from "./attempt/upstream_attempt.ts";
 import type { ErrorForms } from "./error_forms.ts";
 import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
 import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";
@@ -77,6 +78,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   readonly #row: ListNode<ProgressRow>;
   readonly #early: EarlyReply;
   #cause: "client" | "deadline" | null = null;
+  /** The attempt whose reply is given. */
+  #attempt: UpstreamAttempt | null = null;
   #relayed: Relay | null = null;
 
   constructor(deps: RunDeps, { client, ledger, pace, releaseBody, fixedHeaders }: RunParts) {
@@ -125,7 +128,10 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
 
   async stop(): Promise<void> {
     if (this.#relayed !== null) return await this.#relayed.stop();
-    this.#endAttempt(null, null);
+    for (const entry of this.ledger.openAttempts) {
+      const ended = this.ledger.endAttempt(entry, { errorClass: null, message: null });
+      if (ended !== null) this.#deps.observer.attemptEnded(ended);
+    }
     const settled = this.#settle({
       outcome: "crashed",
       status: CLIENT_GONE_STATUS,
@@ -148,11 +154,9 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
 
   #final(choice: FinalChoice): Promise<void> {
     switch (choice.type) {
-      case "whole":
-        return this.#whole(choice);
-      case "open":
-        if (!this.#early.isBegun) this.#client.begin(this.#head(choice, choice));
-        return this.#relay(choice);
+      case "reply":
+        this.#attempt = choice.attempt;
+        return choice.reply.type === "whole" ? this.#whole(choice.reply) : this.#relay(choice.reply);
       case "failed":
         return this.#failed(choice.error);
       case "client_gone":
@@ -170,7 +174,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const { errorClass, ...verdict } = verdictOnWhole(reply.status, reply.captured, reply.problem);
     const { contentLength } = reply;
     const head = this.#head(reply, { contentLength, isEventStream: false });
-    this.#endAttempt(errorClass, verdict.error);
+    this.#attempt?.end(errorClass, verdict.error);
     await this.#settle({ ...verdict, captured: reply.captured });
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
@@ -184,6 +188,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   async #relay(reply: OpenReply): Promise<void> {
+    if (!this.#early.isBegun) this.#client.begin(this.#head(reply, reply));
     this.ledger.chosen(reply.upstream, reply.capture);
     this.ledger.releaseBody();
     this.#releaseBody();
@@ -209,7 +214,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     if (isUpstreamFault && upstream !== null) {
       this.#deps.health.report(upstream, { type: "failed", client }, ending.error ?? ending.outcome);
     }
-    this.#endAttempt(errorClass, ending.error);
+    this.#attempt?.end(errorClass, ending.error);
     return this.#settle({ ...ending, captured });
   }
 
@@ -249,11 +254,6 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       captured: this.ledger.capture?.partial() ?? null,
       error: "the client left before the reply began",
     });
-  }
-
-  #endAttempt(...[errorClass, message]: Parameters<RequestLedger["endAttempt"]>): void {
-    const attempt = this.ledger.endAttempt(errorClass, message);
-    if (attempt !== null) this.#deps.observer.attemptEnded(attempt);
   }
 
   #settle(ending: Ending): Promise<void> {

@@ -71,6 +71,8 @@ export interface AssessmentContext {
   readonly head: UpstreamHead;
   readonly clock: Clock;
   readonly times: GateTimes;
+  /** No other upstream is left for this request, so that giving up would help nobody. */
+  readonly isLast: boolean;
   /** Masks the upstream's keys; null when it has none to hide. */
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;

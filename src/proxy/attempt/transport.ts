@@ -4,7 +4,7 @@
  *
  * Must not judge what the reply says.
  */
-import { Cancellation } from "../../core/cancellation.ts";
+import type { Cancellation } from "../../core/cancellation.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
@@ -30,7 +30,7 @@ export interface TransportDeps {
 
 export interface SendOptions {
   readonly headersTimeoutMs: number;
-  /** Cancelled when the client leaves or the request's deadline has passed. */
+  /** The attempt's own; ends the exchange at any time. Cancelled here when no headers arrive in time. */
   readonly cancellation: Cancellation;
   /** Keeps the router's own tokens out of the request. */
   readonly guard: TokenGuard;
@@ -54,13 +54,10 @@ export async function send(
   if (headers === null) return { type: "no_credential" };
 
   if (options.cancellation.isCancelled) return { type: "client_gone" };
-  const attempt = new Cancellation();
-  const cancel = () => attempt.cancel();
-  options.cancellation.onCancel(cancel);
   let isTimedOut = false;
   const timer = deps.clock.setTimer(() => {
     isTimedOut = true;
-    attempt.cancel();
+    options.cancellation.cancel();
   }, options.headersTimeoutMs);
 
   try {
@@ -73,12 +70,10 @@ export async function send(
       method: inbound.method,
       headers,
       body: upstreamBody(inbound, upstream),
-      cancellation: attempt,
+      cancellation: options.cancellation,
     });
-    // The listener stays: it cancels the exchange when the client leaves.
     return { type: "reply", ...reply };
   } catch (error) {
-    options.cancellation.offCancel(cancel);
     if (isTimedOut) return { type: "timeout", phase: "headers", limitMs: options.headersTimeoutMs };
     if (options.cancellation.isCancelled) return { type: "client_gone" };
     if (error instanceof ReplyError) {

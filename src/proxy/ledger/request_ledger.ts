@@ -9,15 +9,7 @@ import type { SecretSet } from "../../core/secret_set.ts";
 import { OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
-import type {
-  Attempt,
-  CapturedReply,
-  ErrorClass,
-  Inbound,
-  Outcome,
-  RequestRecord,
-  Upstream,
-} from "../../core/types.ts";
+import type { Attempt, CapturedReply, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
 import type { RequestText } from "./request_text.ts";
 
 const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
@@ -46,11 +38,15 @@ export interface RecordFacts {
   readonly credentials: readonly string[];
 }
 
-interface OpenAttempt {
+/** One attempt in the ledger. Several may be under way at once. */
+export interface AttemptEntry {
   readonly upstream: Upstream;
   readonly startedAtMs: number;
   readonly startedMonoMs: number;
+  /** HTTP status, once it has come. */
   status: number | null;
+  /** null while it is under way. */
+  ended: Attempt | null;
 }
 
 /** Collects what one request's record will say. */
@@ -59,8 +55,8 @@ export class RequestLedger {
   #inbound: Inbound;
   readonly #facts: RecordFacts;
   readonly #clock: Clock;
-  readonly #attempts: Attempt[] = [];
-  #open: OpenAttempt | null = null;
+  /** In order of start. */
+  readonly #entries: AttemptEntry[] = [];
   #upstream: Upstream | null = null;
   #capture: Capture | null = null;
   #firstByteMs: number | null = null;
@@ -88,17 +84,23 @@ export class RequestLedger {
     return this.#inbound.clientToken ?? this.#inbound.clientIp;
   }
 
+  /** Those that are over, in order of start. */
   get attempts(): readonly Attempt[] {
-    return this.#attempts;
+    return this.#entries.flatMap(({ ended }) => ended ?? []);
+  }
+
+  /** Those that are under way. */
+  get openAttempts(): readonly AttemptEntry[] {
+    return this.#entries.filter(({ ended }) => ended === null);
   }
 
   get isSettled(): boolean {
     return this.#isSettled;
   }
 
-  /** Attempts so far, the one under way included. */
+  /** Attempts so far, those under way included. */
   get attemptCount(): number {
-    return this.#attempts.length + (this.#open === null ? 0 : 1);
+    return this.#entries.length;
   }
 
   /** The upstream whose answer is relayed; null until the choice is made. */
@@ -116,36 +118,36 @@ export class RequestLedger {
     return this.#bytesSeen;
   }
 
-  beginAttempt(upstream: Upstream): void {
-    this.#open = {
+  beginAttempt(upstream: Upstream): AttemptEntry {
+    const entry: AttemptEntry = {
       upstream,
       startedAtMs: this.#clock.now(),
       startedMonoMs: this.#clock.monotonic(),
       status: null,
+      ended: null,
     };
+    this.#entries.push(entry);
+    return entry;
   }
 
-  attemptAnswered(status: number): void {
-    if (this.#open !== null) this.#open.status = status;
-  }
-
-  /** Closes the attempt under way; null when none is. */
-  endAttempt(errorClass: ErrorClass | null, message: string | null): Attempt | null {
-    const open = this.#open;
-    if (open === null) return null;
-    this.#open = null;
-    const attempt: Attempt = {
-      index: this.#attempts.length + 1,
-      upstreamId: open.upstream.id,
-      upstreamName: open.upstream.name,
-      startedAtMs: open.startedAtMs,
-      durationMs: this.#clock.monotonic() - open.startedMonoMs,
-      status: open.status,
+  /** Closes an attempt; null when it was closed before. */
+  endAttempt(
+    entry: AttemptEntry,
+    { errorClass, message }: Pick<Attempt, "errorClass" | "message">,
+  ): Attempt | null {
+    if (entry.ended !== null) return null;
+    const { upstream } = entry;
+    entry.ended = {
+      index: this.#entries.indexOf(entry) + 1,
+      upstreamId: upstream.id,
+      upstreamName: upstream.name,
+      startedAtMs: entry.startedAtMs,
+      durationMs: this.#clock.monotonic() - entry.startedMonoMs,
+      status: entry.status,
       errorClass,
-      message: message === null ? null : this.#problem(message, open.upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
+      message: message === null ? null : this.#problem(message, upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
     };
-    this.#attempts.push(attempt);
-    return attempt;
+    return entry.ended;
   }
 
   /** Forgets the body, which may be large, when no further upstream will be tried. */
@@ -226,7 +228,7 @@ export class RequestLedger {
       status: ending.status,
       outcome: ending.outcome,
       upstreamId: upstream?.id ?? null,
-      attempts: [...this.#attempts],
+      attempts: this.attempts,
       authorization: this.#facts.authorization,
       client: inbound.clientName,
       userAgent: userAgent === null ? null : this.#keptStart(userAgent, MAX_USER_AGENT_LENGTH),

@@ -85,6 +85,7 @@ function contextOf(contentType: string): AssessmentContext {
     inbound: { method: "POST", kind: "chat", isStream: true },
     clock: systemClock,
     times: { gateMs: 1_000, firstTokenTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
+    isLast: false,
     mask: null,
     capture: (isEventStream) => createCapture({ kind: "chat", contentType, isEventStream, status: 200 }),
     budget: new HeldBudget(1_000_000),

@@ -113,7 +113,7 @@ async function limitsOf(
     guard: NO_TOKENS,
     early: { isBegun: false, send: () => Promise.resolve() },
   });
-  assert.equal(choice.type, answering === undefined ? "failed" : "whole");
+  assert.equal(choice.type, answering === undefined ? "failed" : "reply");
   // The text of an error has a limit of less than a second.
   return clock.limitsMs.filter((limitMs) => limitMs >= 1_000);
 }
