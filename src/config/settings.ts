@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import type { Cidr } from "../core/client_ip.ts";
+import type { RetryOn } from "../core/policy.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
@@ -18,8 +19,10 @@ import {
   toBytes,
   toBytesOrNone,
   toChoice,
+  toCount,
   toCountOrNone,
   toDaysOrNone,
+  toLabels,
   toMilliseconds,
   toNetworks,
   toOrigins,
@@ -46,8 +49,15 @@ export interface Settings {
   readonly idleTimeoutMs: number;
   /** Spans all attempts until the choice is final; null: none. */
   readonly deadlineMs: number | null;
-  /** `connect`: move on only after errors before any answer. */
-  readonly retryOn: "any" | "connect";
+  readonly retryOn: RetryOn;
+  /** Codes and types of errors after which no other upstream is asked. */
+  readonly finalCodes: ReadonlySet<string>;
+  /** How often the same upstream is asked again; null: once if it is the only one. */
+  readonly retrySame: number | null;
+  /** Longest pause before that. */
+  readonly retryWaitMs: number;
+  /** Attempts of one request; null: candidates + 2. */
+  readonly maxAttempts: number | null;
   readonly maxBodyBytes: number;
   /** Simultaneous connections of clients; null: no limit. */
   readonly maxConnections: number | null;
@@ -112,7 +122,11 @@ const SCHEMAS = {
   firstTokenTimeout: toSecondsAsMs(ANY_DURATION),
   idleTimeout: toSecondsAsMs(ANY_DURATION),
   deadline: toSecondsAsMsOrNone(ANY_DURATION),
-  retryOn: toChoice({ any: "any", connect: "connect" }),
+  retryOn: toChoice<RetryOn>({ any: "any", server: "server", connect: "connect" }),
+  finalCodes: toLabels(),
+  retrySame: toCount({ min: 0, max: 100 }).nullable(),
+  retryWait: toSecondsAsMs({ min: 0, max: 300 }),
+  maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
   database: toPath(),
   recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
   durability: toChoice({ normal: "normal", full: "full" }),
@@ -167,6 +181,10 @@ export function parseSettings(input: SettingsInput): Settings {
     idleTimeoutMs: value.idleTimeout,
     deadlineMs: value.deadline,
     retryOn: value.retryOn,
+    finalCodes: value.finalCodes,
+    retrySame: value.retrySame,
+    retryWaitMs: value.retryWait,
+    maxAttempts: value.maxAttempts,
     maxBodyBytes: value.maxBody,
     maxConnections: value.maxConnections,
     maxConcurrent: value.maxConcurrent,

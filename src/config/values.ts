@@ -161,6 +161,21 @@ export function toPath(): z.ZodType<string, string> {
   });
 }
 
+export function toCount(range: Range): z.ZodType<number, string> {
+  return fromText(`a whole number from ${range.min} to ${range.max}`, (text) => {
+    return /^\d+$/.test(text) ? within(range, Number(text)) : undefined;
+  });
+}
+
+/** Comma-separated words of an API, such as error codes; `none` or nothing for none. */
+export function toLabels(): z.ZodType<ReadonlySet<string>, string> {
+  return fromText("words such as content_filter,content_policy_violation or none", (text) => {
+    const labels = text.toLowerCase() === "none" ? [] : text.split(",").map((label) => label.trim());
+    const given = labels.filter((label) => label !== "");
+    return given.every((label) => /^[\x21-\x7e]{1,128}$/.test(label)) ? new Set(given) : undefined;
+  });
+}
+
 /** A whole number, where `none` means that there is no limit. */
 export function toCountOrNone(range: Range): z.ZodType<number | null, string> {
   return fromText(`a whole number from ${range.min} to ${range.max}, or none`, (text) => {

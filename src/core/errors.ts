@@ -4,6 +4,7 @@
  * Owns the wire shape of errors. Must not know about HTTP frameworks or upstream replies.
  * Shape: https://platform.openai.com/docs/guides/error-codes/api-errors
  */
+import type { ReportedError } from "./reported_error.ts";
 
 /** Codes of the program's own errors; the client sees them as `error.code`. */
 export type RouterErrorCode =
@@ -21,6 +22,7 @@ export type RouterErrorCode =
   | "upstream_redirect"
   | "upstream_cut"
   | "upstream_invalid"
+  | "upstream_error"
   | "deadline_exceeded"
   | "login_required"
   | "cross_site"
@@ -37,24 +39,31 @@ export interface ErrorEnvelope {
     readonly message: string;
     readonly type: string;
     readonly param: null;
-    readonly code: RouterErrorCode;
+    /** A {@link RouterErrorCode}, or the upstream's own code. */
+    readonly code: string | null;
   };
 }
 
 /** An error with which the program answers. `message` says what to do and holds no secret. */
 export class RouterError extends Error {
   override readonly name = "RouterError";
+  /** The upstream's error that this one passes on; null: the error is the program's own. */
+  readonly reported: ReportedError | null;
+
   constructor(
     readonly status: number,
     readonly code: RouterErrorCode,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly reported?: ReportedError },
   ) {
     super(message, options);
+    this.reported = options?.reported ?? null;
   }
 
   toEnvelope(): ErrorEnvelope {
-    return { error: { message: this.message, type: errorType(this.status), param: null, code: this.code } };
+    const type = this.reported?.type ?? errorType(this.status);
+    const code = this.reported === null ? this.code : this.reported.code;
+    return { error: { message: this.message, type, param: null, code } };
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
+import { impliedStatus } from "./implied_status.ts";
 import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
 
 /** What ordering needs to know about one upstream. */
@@ -130,9 +131,16 @@ export function firstByteTimeout(
   return isStream ? STREAM_TIMEOUT_MS : DEFAULT_TIMEOUT_MS;
 }
 
+/**
+ * After which failures the next upstream is asked: all; those before any answer; or those that are not the client's own
+ * mistake.
+ */
+export type RetryOn = "any" | "connect" | "server";
+
 export interface DecisionContext {
+  /** No other upstream is left for this request. */
   readonly isLast: boolean;
-  readonly retryOn: "any" | "connect";
+  readonly retryOn: RetryOn;
   /** The request carried `If-None-Match` or `If-Modified-Since`. */
   readonly isConditional: boolean;
 }
@@ -156,14 +164,17 @@ export function decide(
     case "no_credential":
       return context.isLast ? { type: "give_up" } : { type: "next" };
     case "timeout": {
-      const wasUnanswered = outcome.phase === "headers";
-      const isNext = wasUnanswered ? !context.isLast : movesOn(context);
+      const isNext = !context.isLast && (outcome.phase === "headers" || context.retryOn !== "connect");
       return isNext ? { type: "next" } : { type: "give_up" };
     }
     case "bad_reply":
-    case "bad_stream":
-      if (movesOn(context)) return { type: "next" };
+    case "bad_stream": {
+      const isServerFault = outcome.error === null
+        ? !outcome.isFinished
+        : isServerFailure(impliedStatus(outcome.error));
+      if (movesOn(context, isServerFault)) return { type: "next" };
       return outcome.isCut ? { type: "give_up" } : { type: "relay" };
+    }
     default:
       return outcome satisfies never;
   }
@@ -172,13 +183,20 @@ export function decide(
 function decideOnStatus(status: number, context: DecisionContext): Decision {
   if (status >= 200 && status < 300) return { type: "relay" };
   if (status === 304 && context.isConditional) return { type: "relay" };
-  if (movesOn(context)) return { type: "next" };
+  if (movesOn(context, isServerFailure(status))) return { type: "next" };
   return status >= 400 && status <= 599 ? { type: "relay" } : { type: "give_up" };
 }
 
-function movesOn(context: DecisionContext): boolean {
-  return !context.isLast && context.retryOn === "any";
+function movesOn({ isLast, retryOn }: DecisionContext, isServerFault: boolean): boolean {
+  return !isLast && (retryOn === "any" || (retryOn === "server" && isServerFault));
 }
+
+/** For `--retry-on server`: whatever is not the client's own mistake. */
+function isServerFailure(status: number): boolean {
+  return status < 400 || status >= 500 || SERVER_FAILURES.has(status);
+}
+
+const SERVER_FAILURES: ReadonlySet<number> = new Set([401, 402, 403, 408, 429]);
 
 /** Whether a status is a failure of the upstream, for its breaker. */
 export function isHealthFailure(status: number): boolean {

@@ -118,7 +118,12 @@ export type ErrorClass = typeof ERROR_CLASSES[number];
  */
 export type AttemptOutcome =
   | { readonly type: "response"; readonly status: number }
-  | { readonly type: "connect_error"; readonly message: string }
+  | {
+    readonly type: "connect_error";
+    readonly message: string;
+    /** The connection stood, and ended before a head came. */
+    readonly isReset: boolean;
+  }
   | { readonly type: "timeout"; readonly phase: "headers" | "first_token" | "body"; readonly limitMs: number }
   | { readonly type: "no_credential" }
   | {

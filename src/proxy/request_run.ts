@@ -158,6 +158,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         this.#attempt = choice.attempt;
         return choice.reply.type === "whole" ? this.#whole(choice.reply) : this.#relay(choice.reply);
       case "failed":
+        if (choice.upstream !== null) this.ledger.chosen(choice.upstream, null);
         return this.#failed(choice.error);
       case "client_gone":
         return this.#settleClientGone();

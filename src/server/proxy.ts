@@ -52,7 +52,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     times: settings,
     budget: new HeldBudget(settings.maxHeldBytes),
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
-    retryOn: settings.retryOn,
+    retry: settings,
     limits: settings,
     policy: settings.policy,
     newId: newRequestId,

@@ -26,3 +26,14 @@ export interface LendingSource extends ByteSource {
   /** Resolves when {@link lend} may have more. Rejects as {@link read} does. */
   ready(): Promise<void>;
 }
+
+/** A body of which nothing is left. */
+export const ENDED: LendingSource = {
+  isDone: true,
+  take: () => null,
+  lend: () => null,
+  read: () => Promise.resolve(null),
+  ready: () => Promise.resolve(),
+  release: () => {},
+  cancel: () => {},
+};

@@ -10,6 +10,7 @@ import type { ByteConnection } from "./connection.ts";
 import { fieldLine, isTarget } from "./head.ts";
 import { OutboundExchange, type OutgoingMessage, throwIfCancelled } from "./outbound_exchange.ts";
 import { Pool, PooledConnection, type PoolOptions } from "./pool.ts";
+import { NoReplyError } from "./connection_end.ts";
 import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** Where a connection goes. */
@@ -62,7 +63,7 @@ export class HttpClient implements UpstreamClient {
     const connection = await this.#options.connect(target.origin, request.cancellation);
     const fresh = new PooledConnection(connection);
     const reply = await new OutboundExchange(fresh, request, pool).run(message, { isReused: false });
-    if (reply === null) throw new Error("the connection ended before a reply came");
+    if (reply === null) throw new NoReplyError("the connection ended before a reply came");
     return reply;
   }
 

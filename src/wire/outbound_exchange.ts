@@ -9,6 +9,7 @@ import { isPersistent, ReplyError, replyFraming } from "./framing.ts";
 import { parseReplyHead, type ReplyHead } from "./head.ts";
 import type { Pool, PooledConnection } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
+import { isConnectionEnd } from "./connection_end.ts";
 import type { UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** Interim replies before the final one; the limit of Go's client. */
@@ -100,7 +101,7 @@ export class OutboundExchange implements LendingSource {
     } catch (error) {
       this.#close();
       throwIfCancelled(this.#cancellation);
-      if (isReused && this.#connection.input.availableBytes === 0 && isConnectionError(error)) return null;
+      if (isReused && this.#connection.input.availableBytes === 0 && isConnectionEnd(error)) return null;
       throw error;
     }
   }
@@ -205,7 +206,3 @@ function isChallenge({ status, headers }: ReplyHead): boolean {
 const CHALLENGES = ["www-authenticate", "proxy-authenticate"] as const;
 
 /** Whether the connection itself failed, as when the server had closed it. */
-function isConnectionError(error: unknown): boolean {
-  return error instanceof Error &&
-    ["ConnectionReset", "ConnectionAborted", "BrokenPipe", "UnexpectedEof"].includes(error.name);
-}

@@ -381,7 +381,7 @@ async function exchange(
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
     budget: new HeldBudget(1024 * 1024),
     receiving: new ReceivingBudget(1024 * 1024),
-    retryOn: "any",
+    retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
     limits: {
       maxBodyBytes: 1024 * 1024,
       recordBodyLimitBytes: 1024,

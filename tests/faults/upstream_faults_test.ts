@@ -247,7 +247,7 @@ const SCRIPTED: readonly FaultCase[] = [
       await wire.write(LAST_CHUNK);
     },
     backed: MOVED_ON("http_status"),
-    alone: "500 primary, whole, upstream_error [http_status]",
+    alone: "500 primary, whole, upstream_error [http_status, http_status]",
   },
   {
     name: "headers larger than 1 MB",

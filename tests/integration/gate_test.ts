@@ -223,7 +223,7 @@ Deno.test("a stream without content for --first-token-timeout has failed", async
 
   for (
     const [name, script, code] of [
-      ["a status", reply(503, '{"error":{"message":"down"}}'), "upstream_invalid"],
+      ["a status", reply(503, '{"error":{"message":"down","code":"too_busy"}}'), "too_busy"],
       ["a whole JSON reply", reply(200, '{"choices":[]}'), "upstream_cut"],
       ["silence", hang, "upstream_timeout"],
     ] as const

@@ -5,21 +5,25 @@ import { ASIS, type Upstream } from "../../core/types.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 
 export class CandidateQueue {
-  readonly #queue: Upstream[];
+  #queue: Upstream[];
   readonly #health: UpstreamHealth;
   readonly #hasOwnCredential: boolean;
+  readonly #model: string | null;
   #postponed: Set<number> | null = null;
 
   constructor(
     candidates: readonly Upstream[],
-    { health, hasOwnCredential }: {
+    { health, model, hasOwnCredential }: {
       readonly health: UpstreamHealth;
+      /** As requested. */
+      readonly model: string | null;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
     },
   ) {
     this.#queue = [...candidates];
     this.#health = health;
+    this.#model = model;
     this.#hasOwnCredential = hasOwnCredential;
   }
 
@@ -27,16 +31,13 @@ export class CandidateQueue {
     return this.#queue.length === 0;
   }
 
+  get usableCount(): number {
+    return this.#queue.filter((upstream) => this.isUsable(upstream)).length;
+  }
+
   /** No usable upstream is left. */
   get isUsedUp(): boolean {
     return !this.#queue.some((upstream) => this.isUsable(upstream));
-  }
-
-  /** Every usable upstream that is left is cooling down. */
-  get isCooling(): boolean {
-    return this.#queue.every((upstream) =>
-      !this.isUsable(upstream) || this.#health.standing(upstream.id).availability === "cooling"
-    );
   }
 
   /** Takes the next upstream; one that another request is probing is tried after the others. */
@@ -50,6 +51,18 @@ export class CandidateQueue {
       this.#postponed.add(upstream.id);
       this.#queue.push(upstream);
     }
+  }
+
+  /** Leaves out those that would send the request to the same model at the same endpoint. */
+  skipLike({ endpoint, modelMap }: Upstream): void {
+    const model = this.#modelAt(modelMap);
+    this.#queue = this.#queue.filter((other) =>
+      other.endpoint !== endpoint || this.#modelAt(other.modelMap) !== model
+    );
+  }
+
+  #modelAt(modelMap: Upstream["modelMap"]): string | null {
+    return this.#model === null ? null : modelMap[this.#model] ?? this.#model;
   }
 
   isUsable(upstream: Upstream): boolean {

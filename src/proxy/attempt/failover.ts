@@ -1,30 +1,49 @@
 /**
- * The failover loop: try an upstream, then choose its reply or go on to the next one.
+ * The failover loop: try an upstream, then choose its reply or go on to the next one; if all fail, give the best answer
+ * of them.
  *
  * One attempt is in upstream_attempt.ts, the rules are in core/policy.ts.
  */
-import { concat } from "../../core/bytes.ts";
+import { answerRank, isTelling } from "../../core/answer_rank.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
-import { decide, type Decision, firstByteTimeout, isHealthFailure } from "../../core/policy.ts";
+import { isFinalError, isTooLong } from "../../core/final_errors.ts";
+import { decide, type Decision, firstByteTimeout, retryAfterMs, type RetryOn } from "../../core/policy.ts";
+import type { ReportedError } from "../../core/reported_error.ts";
+import { MAX_RETRIED_BYTES, retryDelayMs } from "../../core/retry.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
-import type { ReplyAssessment, WholeReply } from "../assess/assessment.ts";
-import type { RequestLedger } from "../ledger/request_ledger.ts";
-import { maskFor } from "../relay/masking.ts";
+import type { ReplyAssessment } from "../assess/assessment.ts";
+import { BestAnswer, conveyed } from "./best_answer.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
+import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
+import type { SendResult } from "./transport.ts";
 import {
   type AttemptDeps,
   type AttemptedRequest,
   type AttemptJudge,
-  type ErrorReply,
+  type FailedAttempt,
   UpstreamAttempt,
 } from "./upstream_attempt.ts";
 
 export interface FailoverDeps extends AttemptDeps {
   readonly observer: Pick<Observer, "attemptEnded" | "failedOver">;
-  readonly retryOn: "any" | "connect";
+  readonly retry: RetryRules;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+export interface RetryRules {
+  readonly retryOn: RetryOn;
+  /** Codes and types of errors after which nobody else is asked. */
+  readonly finalCodes: ReadonlySet<string>;
+  /** How often the same upstream is asked again; null: once if it is the only one. */
+  readonly retrySame: number | null;
+  /** Longest pause before that. */
+  readonly retryWaitMs: number;
+  /** Attempts of one request; null: candidates + 2. */
+  readonly maxAttempts: number | null;
 }
 
 export interface FailoverRequest extends AttemptedRequest {
@@ -34,10 +53,19 @@ export interface FailoverRequest extends AttemptedRequest {
 
 /** How the choice of upstream ended. */
 export type FinalChoice =
-  /** `attempt` is still to be ended. */
+  /** `attempt` may still have to be ended. */
   | { readonly type: "reply"; readonly reply: ReplyAssessment; readonly attempt: UpstreamAttempt }
-  | { readonly type: "failed"; readonly error: RouterError }
+  /** `upstream` said so; null: the error is our own. */
+  | { readonly type: "failed"; readonly error: RouterError; readonly upstream: Upstream | null }
   | { readonly type: "client_gone" };
+
+/** What follows a failure. */
+type Step =
+  | { readonly type: "again"; readonly delayMs: number }
+  | { readonly type: "next" }
+  | { readonly type: "give_up" };
+
+const NO_CREDENTIAL: SendResult = { type: "no_credential" };
 
 /** Runs the loop for one request. Never rejects. */
 export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<FinalChoice> {
@@ -47,107 +75,169 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
 class FailoverLoop implements AttemptJudge {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
-  readonly #ledger: RequestLedger;
   readonly #queue: CandidateQueue;
-  /** An error answer that outweighs any failure of the cooling upstreams that are left. */
-  #fallback: { readonly reply: WholeReply; readonly attempt: UpstreamAttempt } | null = null;
+  readonly #best: BestAnswer<UpstreamAttempt>;
+  readonly #failures: FailedOutcome[] = [];
+  readonly #maxAttempts: number;
+  /** Attempts that were sent. */
+  #sent = 0;
+  /** Of these, how often the current upstream was asked again. */
+  #retries = 0;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
     this.#request = request;
-    this.#ledger = request.ledger;
+    this.#best = new BestAnswer(deps.budget);
     const { candidates, ledger, guard } = request;
+    this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
       health: deps.health,
+      model: ledger.inbound.model,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
   }
 
   get isLast(): boolean {
-    return this.#queue.isUsedUp;
+    return this.#sent >= this.#maxAttempts || this.#queue.isUsedUp;
   }
 
   async run(): Promise<FinalChoice> {
-    let outcome: FailedOutcome = { type: "no_credential" };
-    for (let upstream = this.#queue.next(); upstream !== null; upstream = this.#queue.next()) {
+    for (let upstream = this.#next(); upstream !== null;) {
       const attempt = new UpstreamAttempt(this.#deps, this.#request, upstream);
-      const sent = this.#queue.isUsable(upstream)
-        ? await attempt.send(this.#headersTimeoutMs(upstream))
-        : { type: "no_credential" } as const;
+      const sent = this.#queue.isUsable(upstream) ? await this.#send(attempt) : NO_CREDENTIAL;
       const concluded = attempt.conclude(sent, this);
       const result = concluded instanceof Promise ? await concluded : concluded;
-      switch (result.type) {
-        case "chosen":
-          return { type: "reply", reply: result.reply, attempt };
-        case "stopped":
-          return this.#stopped();
-        case "failed":
-          outcome = result.outcome;
-          if (!result.isNext) return this.#given(outcome);
-          if (result.errorReply !== null) this.#keep(attempt, result.errorReply);
-          if (!this.#queue.isEmpty) this.#deps.observer.failedOver(upstream.name, errorClassOf(outcome));
-          break;
-        default:
-          result satisfies never;
+      if (result.type === "chosen") {
+        this.#best.release();
+        return { type: "reply", reply: result.reply, attempt };
       }
+      if (result.type === "stopped") return this.#stopped();
+      const step = this.#afterFailure(result, attempt);
+      if (step.type === "give_up") break;
+      if (step.type === "again") {
+        if (!await this.#pause(step.delayMs)) return this.#stopped();
+        if (this.#isWorthAsking(attempt)) continue;
+      }
+      upstream = this.#next();
     }
-    return this.#given(outcome);
+    return this.#given(() => finalError(this.#failures));
   }
 
-  decide(outcome: FailedOutcome): Decision {
-    const { headers } = this.#ledger.inbound;
+  #next(): Upstream | null {
+    this.#retries = 0;
+    return this.#sent >= this.#maxAttempts ? null : this.#queue.next();
+  }
+
+  #send(attempt: UpstreamAttempt): Promise<SendResult> {
+    this.#sent++;
+    return attempt.send(this.#headersTimeoutMs(attempt.upstream));
+  }
+
+  decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision {
+    const { ledger: { inbound: { headers } }, early } = this.#request;
+    if (outcome.type !== "response" && "error" in outcome && this.isFinal(outcome.error)) {
+      return { type: "relay" };
+    }
     const decision = decide(outcome, {
-      isLast: this.isLast,
-      retryOn: this.#deps.retryOn,
+      isLast: this.isLast && this.#retryDelayMs(outcome, attempt) === null,
+      retryOn: this.#deps.retry.retryOn,
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
-    if (decision.type !== "relay" || outcome.type !== "response") return decision;
-    const isMisfit = this.#request.early.isBegun && outcome.status >= 300;
-    const isOutweighed = this.#fallback !== null && isHealthFailure(outcome.status);
-    return isMisfit || isOutweighed ? { type: "give_up" } : decision;
+    if (decision.type !== "relay") return decision;
+    const isMisfit = outcome.type === "response" && outcome.status >= 300 && early.isBegun;
+    const rank = outcome.type === "response" && outcome.status < 400 ? null : answerRank(outcome);
+    const isOutranked = rank !== null && rank > this.#best.rank;
+    return isMisfit || isOutranked ? { type: "give_up" } : decision;
+  }
+
+  isFinal(error: ReportedError | null): boolean {
+    return isFinalError(error, this.#deps.retry.finalCodes);
+  }
+
+  /** Takes note of a failure, and says what follows. */
+  #afterFailure({ outcome, answer, error }: FailedAttempt, attempt: UpstreamAttempt): Step {
+    this.#failures.push(outcome);
+    const isFinal = answer !== null && this.isFinal(error);
+    if (isFinal) this.#best.release();
+    if (answer !== null) this.#best.offer(attempt, answer);
+    if (isFinal || this.decide(outcome, attempt).type !== "next") return { type: "give_up" };
+    const delayMs = this.#retryDelayMs(outcome, attempt);
+    if (delayMs !== null) return { type: "again", delayMs };
+    const { upstream } = attempt;
+    if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) this.#queue.skipLike(upstream);
+    if (!this.#queue.isEmpty) this.#deps.observer.failedOver(upstream.name, errorClassOf(outcome));
+    return { type: "next" };
+  }
+
+  /** When the same upstream is asked again; null: it is not. */
+  #retryDelayMs(outcome: FailedOutcome, attempt: UpstreamAttempt): number | null {
+    const { clock, random, retry } = this.#deps;
+    if (outcome.type === "response" && outcome.status < 400) return null;
+    const { ledger: { inbound }, early, candidates } = this.#request;
+    if (outcome.type !== "connect_error" && retry.retryOn === "connect") return null;
+    if (!attempt.isReady || early.isBegun || (inbound.body?.length ?? 0) > MAX_RETRIED_BYTES) return null;
+    const isOnly = () => candidates.filter((upstream) => this.#queue.isUsable(upstream)).length === 1;
+    if (this.#retries >= (retry.retrySame ?? (isOnly() ? 1 : 0))) return null;
+    // Nobody goes unasked because another one was asked twice.
+    if (this.#sent + this.#queue.usableCount >= this.#maxAttempts) return null;
+    return retryDelayMs(outcome, {
+      headers: attempt.headers,
+      maxWaitMs: retry.retryWaitMs,
+      wallNowMs: clock.now(),
+      random: random(),
+    });
+  }
+
+  /** Waits before the same upstream is asked again; false when the request must stop. */
+  async #pause(delayMs: number): Promise<boolean> {
+    this.#retries++;
+    const { clock } = this.#deps;
+    const { stop } = this.#request;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = clock.setTimer(resolve, delayMs);
+    stop.cancellation.onCancel(resolve);
+    try {
+      await promise;
+    } finally {
+      clock.clearTimer(timer);
+      stop.cancellation.offCancel(resolve);
+    }
+    return stop.cause === null;
+  }
+
+  /** Whether other requests have not found out meanwhile that the upstream is down. */
+  #isWorthAsking({ upstream, headers }: UpstreamAttempt): boolean {
+    const hasAskedToWait = headers !== null && retryAfterMs(headers, this.#deps.clock.now()) !== null;
+    return hasAskedToWait || this.#deps.health.standing(upstream.id).availability !== "cooling";
   }
 
   #headersTimeoutMs(upstream: Upstream): number {
-    // With an answer in hand, giving up soon helps the client.
-    return firstByteTimeout(this.#ledger.inbound, upstream, this.isLast && this.#fallback === null);
+    // A client that has made a mistake need not wait long for an upstream that keeps failing.
+    const isHopeless = isTelling(this.#best.rank) &&
+      this.#deps.health.standing(upstream.id).availability === "cooling";
+    return firstByteTimeout(this.#request.ledger.inbound, upstream, this.isLast && !isHopeless);
   }
 
   #stopped(): FinalChoice {
-    if (this.#request.stop.cause !== "deadline") return { type: "client_gone" };
-    return { type: "failed", error: deadlineError() };
+    if (this.#request.stop.cause === "deadline") return this.#given(deadlineError);
+    this.#best.release();
+    return { type: "client_gone" };
   }
 
-  /** What the client gets when no reply was chosen. */
-  #given(outcome: FailedOutcome): FinalChoice {
-    if (this.#fallback !== null) return { type: "reply", ...this.#fallback };
-    return { type: "failed", error: finalError(outcome) };
-  }
-
-  /**
-   * Keeps an error answer that is not the upstream's fault (a 400, a 404) when only cooling upstreams are left: a
-   * client's mistake must not turn into "unreachable" because a dead upstream was tried last.
-   */
-  #keep(attempt: UpstreamAttempt, { head, bytes: body }: ErrorReply): void {
-    const { status, headers, contentLength } = head;
-    if (isHealthFailure(status) || this.#request.early.isBegun || !this.#queue.isCooling) return;
-    const { upstream } = attempt;
-    const mask = maskFor(upstream);
-    const bytes = mask === null ? body : concat([mask.push(body), mask.flush()]);
-    const { kind } = this.#ledger.inbound;
-    const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
-    capture.push(bytes);
-    const captured = capture.finish(true);
-    const reply: WholeReply = {
-      type: "whole",
-      upstream,
-      status,
-      headers,
-      contentLength,
-      bytes,
-      captured,
-      problem: null,
-    };
-    this.#fallback = { reply, attempt };
+  /** What the client gets when no reply was chosen: the best answer, or else an error of our own. */
+  #given(ownError: () => RouterError): FinalChoice {
+    const { kept } = this.#best;
+    this.#best.release();
+    if (kept !== null) {
+      const { answer, attempt } = kept;
+      const { isBegun } = this.#request.early;
+      if (!isBegun || isStream(answer.reply)) {
+        return { type: "reply", reply: withoutLateBom(answer.reply, isBegun), attempt };
+      }
+      const error = conveyed(answer);
+      if (error !== null) return { type: "failed", error, upstream: attempt.upstream };
+    }
+    return { type: "failed", error: ownError(), upstream: null };
   }
 }

@@ -7,6 +7,7 @@
 import type { HealthReport } from "../../core/blame.ts";
 import { RouterError } from "../../core/errors.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
+import type { ReportedError } from "../../core/reported_error.ts";
 import type { AttemptOutcome, ErrorClass, Upstream } from "../../core/types.ts";
 import type { ReplyProblem } from "../assess/assessment.ts";
 
@@ -36,11 +37,18 @@ export function healthReportOf(outcome: FailedOutcome, client: string): HealthRe
   return { type: isFine ? "served" : "failed", client };
 }
 
-/** For people; may quote the upstream. */
-export function describe(outcome: FailedOutcome): string {
+/**
+ * For people; may quote the upstream.
+ * @param error of an error reply
+ */
+export function describe(outcome: FailedOutcome, error: ReportedError | null = null): string {
   switch (outcome.type) {
-    case "response":
-      return `HTTP ${outcome.status}`;
+    case "response": {
+      const text = error?.message.slice(0, MAX_QUOTED_LENGTH) ?? "";
+      return text === "" || text === `HTTP ${outcome.status}`
+        ? `HTTP ${outcome.status}`
+        : `HTTP ${outcome.status}: ${text}`;
+    }
     case "connect_error":
     case "bad_reply":
     case "bad_stream":
@@ -54,6 +62,8 @@ export function describe(outcome: FailedOutcome): string {
   }
 }
 
+const MAX_QUOTED_LENGTH = 300;
+
 const TIMEOUT_SUBJECT = {
   headers: "response headers",
   first_token: "content",
@@ -66,15 +76,15 @@ export function deadlineError(): RouterError {
   return new RouterError(504, "deadline_exceeded", advice);
 }
 
-/** The answer when the last upstream gave nothing that can be relayed. */
-export function finalError(outcome: FailedOutcome): RouterError {
+/**
+ * The answer when no upstream gave anything that can be relayed.
+ * @param failures of all attempts, in the order of their ends; none: every upstream lacked a credential
+ */
+export function finalError(failures: readonly FailedOutcome[]): RouterError {
+  const outcome = failures.at(-1) ?? { type: "no_credential" };
   switch (outcome.type) {
     case "connect_error":
-      return new RouterError(
-        502,
-        "upstream_unreachable",
-        `No upstream could be reached; the last one said: ${outcome.message}`,
-      );
+      return new RouterError(502, "upstream_unreachable", unreachable(outcome.message, failures));
     case "timeout":
       return new RouterError(
         502,
@@ -101,6 +111,12 @@ export function finalError(outcome: FailedOutcome): RouterError {
   }
 }
 
+function unreachable(message: string, failures: readonly FailedOutcome[]): string {
+  const other = failures.findLast(({ type }) => type !== "connect_error" && type !== "no_credential");
+  if (other === undefined) return `No upstream could be reached; the last one said: ${message}`;
+  return `The last upstream could not be reached: ${message}; one before it: ${describe(other)}`;
+}
+
 function statusError(status: number): RouterError {
   if (status >= 300 && status < 400) {
     return new RouterError(
@@ -115,7 +131,18 @@ function statusError(status: number): RouterError {
 /** The problem as anybody may read it: its message may quote the upstream's error. */
 export function withoutKeys(problem: ReplyProblem | null, upstream: Upstream): ReplyProblem | null {
   if (problem === null || problem.type === "timeout") return problem;
-  return { ...problem, message: redactSecrets(problem.message, keysOf(upstream)) };
+  const { error } = problem;
+  return {
+    ...problem,
+    message: redactSecrets(problem.message, keysOf(upstream)),
+    error: error === null ? null : errorWithoutKeys(error, upstream),
+  };
+}
+
+export function errorWithoutKeys({ message, code, type }: ReportedError, upstream: Upstream): ReportedError {
+  const keys = keysOf(upstream);
+  const redacted = (text: string | null) => text === null ? null : redactSecrets(text, keys);
+  return { message: redactSecrets(message, keys), code: redacted(code), type: redacted(type) };
 }
 
 /** Why a status changed the state of an upstream. */

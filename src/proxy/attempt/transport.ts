@@ -11,6 +11,7 @@ import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
+import { isConnectionEnd } from "../../wire/connection_end.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
 import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
@@ -85,7 +86,11 @@ export async function send(
         error: null,
       };
     }
-    return { type: "connect_error", message: connectMessage(error, upstream) };
+    return {
+      type: "connect_error",
+      message: connectMessage(error, upstream),
+      isReset: isConnectionEnd(error),
+    };
   } finally {
     deps.clock.clearTimer(timer);
   }

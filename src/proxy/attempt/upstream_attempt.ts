@@ -3,26 +3,27 @@
  *
  * Owns its place in the ledger and its cancellation. Chooses nothing: failover.ts decides what follows.
  */
-import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
+import { answerRank } from "../../core/answer_rank.ts";
 import { statusReport } from "../../core/blame.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { type Decision, retryAfterMs } from "../../core/policy.ts";
+import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type EndpointKind, type ErrorClass, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
-import { collect } from "../../wire/collect.ts";
-import { TimedReader } from "../../wire/timed_reader.ts";
+import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { assess } from "../assess/assess.ts";
 import type { EarlyOutput, GateTimes, ReplyAssessment, ReplyProblem } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
-import { onlyError } from "../assess/whole_reply.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import { maskFor } from "../relay/masking.ts";
+import type { FailedAnswer } from "./best_answer.ts";
+import { bytesOf, isStream, readErrorReply, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import {
   describe,
   errorClassOf,
@@ -71,32 +72,29 @@ export interface AttemptedRequest {
 export interface AttemptJudge {
   /** Nobody else is left to ask. */
   readonly isLast: boolean;
-  decide(outcome: FailedOutcome): Decision;
+  /** What follows if the attempt has ended like this. */
+  decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision;
+  /** Whether nobody else must be asked after this error. */
+  isFinal(error: ReportedError | null): boolean;
 }
 
-/** The error reply of a failed attempt, complete. */
-export interface ErrorReply {
-  readonly head: AttemptReply;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+/** An attempt that gave no usable reply, and is over. */
+export interface FailedAttempt {
+  readonly type: "failed";
+  readonly outcome: FailedOutcome;
+  /** null: there is none that could be given to the client. */
+  readonly answer: FailedAnswer | null;
+  /** What the reply stated, even when no complete answer could be made of it. */
+  readonly error: ReportedError | null;
 }
 
 /** How an attempt ended. */
 export type AttemptResult =
   /** To be relayed; the attempt ends with the relay. */
   | { readonly type: "chosen"; readonly reply: ReplyAssessment }
-  /** The attempt is over. */
-  | {
-    readonly type: "failed";
-    readonly outcome: FailedOutcome;
-    readonly isNext: boolean;
-    /** null: there is none that could be relayed. */
-    readonly errorReply: ErrorReply | null;
-  }
+  | FailedAttempt
   /** The client left, or the deadline passed; the attempt is over. */
   | { readonly type: "stopped" };
-
-/** How much of an abandoned error reply is read, and for how long. */
-const ERROR_TEXT_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 }; // docs/tuning.md#relay-and-settlement
 
 export class UpstreamAttempt {
   readonly upstream: Upstream;
@@ -106,6 +104,8 @@ export class UpstreamAttempt {
   readonly #cancellation = new Cancellation();
   /** When it was sent; monotonic. */
   #sentMs = 0;
+  #isReady = true;
+  #headers: HeaderView | null = null;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -114,9 +114,20 @@ export class UpstreamAttempt {
     this.#entry = request.ledger.beginAttempt(upstream);
   }
 
+  /** The upstream was thought well when the request was sent to it. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Of the reply; null before it came. */
+  get headers(): HeaderView | null {
+    return this.#headers;
+  }
+
   /** Sends the request. Never rejects. */
   send(headersTimeoutMs: number): Promise<SendResult> {
     const { stop, guard, ledger } = this.#request;
+    this.#isReady = this.#deps.health.state(this.upstream.id).type === "closed";
     this.#deps.health.apply(this.upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
@@ -135,7 +146,7 @@ export class UpstreamAttempt {
       return this.#stopped();
     }
     const isStopped = sent.type === "client_gone" || (sent.type !== "no_credential" && this.#isCancelled);
-    return isStopped ? this.#stopped() : this.#failed(sent, judge);
+    return isStopped ? this.#stopped() : this.#failed(sent);
   }
 
   /** Closes the attempt in ledger and metrics, once. */
@@ -160,36 +171,43 @@ export class UpstreamAttempt {
   }
 
   /** No usable reply. */
-  #failed(outcome: FailedOutcome, judge: AttemptJudge): AttemptResult {
+  #failed(outcome: FailedOutcome): FailedAttempt {
     this.#report(outcome);
     this.end(errorClassOf(outcome), describe(outcome));
-    return { type: "failed", outcome, isNext: judge.decide(outcome).type === "next", errorReply: null };
+    return { type: "failed", outcome, answer: null, error: null };
   }
 
   #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
+    this.#headers = reply.headers;
     this.#deps.health.noteLatency(this.upstream.id, this.#deps.clock.monotonic() - this.#sentMs);
-    const decision = judge.decide({ type: "response", status: reply.status });
-    if (decision.type !== "relay") return this.#refuse(reply, { isNext: decision.type === "next" });
+    const decision = judge.decide({ type: "response", status: reply.status }, this);
+    if (decision.type !== "relay") return this.#refuse(reply, judge);
     const assessment = this.#assess(reply, judge);
     return assessment instanceof Promise
       ? assessment.then((assessment) => this.#assessed(assessment, reply, judge))
       : this.#assessed(assessment, reply, judge);
   }
 
-  /** A reply that is not relayed because of its status. */
-  async #refuse(reply: AttemptReply, { isNext }: { readonly isNext: boolean }): Promise<AttemptResult> {
-    const { status } = reply;
-    const reader = new TimedReader(reply.body, this.#deps.clock);
-    const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);
-    reply.body.cancel();
+  /** A reply that is not relayed at once because of its status. */
+  async #refuse(head: AttemptReply, judge: AttemptJudge): Promise<AttemptResult> {
+    const { status } = head;
+    const { clock, createCapture } = this.#deps;
+    const { kind } = this.#request.ledger.inbound;
+    const context = { upstream: this.upstream, kind, clock, createCapture };
+    const { error, reply } = await readErrorReply(head, context);
+    head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
-    const text = (onlyError(bytes)?.message ?? Buffer.from(bytes).toString("utf8").trim()).slice(0, 300);
     const outcome: FailedOutcome = { type: "response", status };
-    this.#reportStatus(reply);
-    this.end(errorClassOf(outcome), `HTTP ${status}${text === "" ? "" : `: ${text}`}`);
-    const errorReply = status >= 400 && isWhole ? { head: reply, bytes } : null;
-    return { type: "failed", outcome, isNext, errorReply };
+    if (judge.isFinal(error)) this.#noReport();
+    else this.#reportStatus(head);
+    this.end(errorClassOf(outcome), describe(outcome, error));
+    return {
+      type: "failed",
+      outcome,
+      answer: reply === null ? null : answerOf(outcome, reply, error),
+      error,
+    };
   }
 
   #assess(
@@ -213,41 +231,51 @@ export class UpstreamAttempt {
   }
 
   /** Decides on a reply that has been assessed. */
-  #assessed(assessment: ReplyAssessment, reply: AttemptReply, judge: AttemptJudge): AttemptResult {
+  #assessed(
+    assessment: ReplyAssessment,
+    head: AttemptReply,
+    judge: AttemptJudge,
+  ): AttemptResult | Promise<AttemptResult> {
     if (this.#isCancelled) {
-      reply.body.cancel();
+      head.body.cancel();
       return this.#stopped();
     }
-    const misfit = this.#misfit(assessment);
+    const { isBegun } = this.#request.early;
+    const misfit = isBegun && !isStream(assessment) ? MISFIT : null;
     const problem = withoutKeys(assessment.problem, this.upstream) ?? misfit;
     if (problem === null) {
       if (assessment.status < 400) this.#served();
-      else this.#reportStatus(reply);
-      return { type: "chosen", reply: this.#withoutLateBom(assessment) };
+      else this.#reportStatus(head);
+      return { type: "chosen", reply: withoutLateBom(assessment, isBegun) };
     }
-    if (misfit !== null || judge.decide(problem).type !== "relay") {
-      reply.body.cancel();
-      return this.#failed(problem, judge);
+    if (misfit !== null || judge.decide(problem, this).type !== "relay") {
+      return this.#unusable(problem, assessment, head.body);
     }
     this.#report(problem);
     if (assessment.type === "whole") return { type: "chosen", reply: { ...assessment, problem } };
-    const choice = this.#withoutLateBom(assessment);
+    const choice = withoutLateBom(assessment, isBegun);
     // Joined, so that a key that was split between two chunks is masked.
     return { type: "chosen", reply: { ...choice, problem, held: [concat(choice.held)] } };
   }
 
-  /** Drops a byte order mark when the client's stream has already begun: it is valid only at the start. */
-  #withoutLateBom<Assessment extends ReplyAssessment>(assessment: Assessment): Assessment {
-    if (!this.#request.early.isBegun || assessment.type !== "open") return assessment;
-    const [first, ...rest] = assessment.held;
-    const isBom = first?.[0] === 0xef && first[1] === 0xbb && first[2] === 0xbf;
-    return isBom ? { ...assessment, held: [first.slice(3), ...rest] } : assessment;
+  /** A success that is none; what it says is kept if it is complete. */
+  async #unusable(
+    problem: ReplyProblem,
+    assessment: ReplyAssessment,
+    body: LendingSource,
+  ): Promise<AttemptResult> {
+    const isKept = problem.type !== "timeout" && !problem.isCut;
+    const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
+    body.cancel();
+    if (this.#isCancelled) return this.#stopped();
+    const failed = this.#failed(problem);
+    if (!isKept || reply === null) return failed;
+    const { error } = problem;
+    return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
   }
 
-  /** The problem of a reply that is no stream, when the head of a stream has been sent; else null. */
-  #misfit(assessment: ReplyAssessment): ReplyProblem | null {
-    if (!this.#request.early.isBegun || (assessment.type === "open" && assessment.isEventStream)) return null;
-    return MISFIT;
+  #noReport(): void {
+    this.#deps.health.report(this.upstream, { type: "nothing" }, "");
   }
 
   #served(): void {
@@ -267,4 +295,14 @@ export class UpstreamAttempt {
     const report = statusReport(status, { client, isAsis: this.upstream.sk === ASIS, waitMs });
     if (report !== null) health.report(this.upstream, report, statusReason(report, status));
   }
+}
+
+/** null: it tells the client nothing. */
+function answerOf(
+  outcome: FailedOutcome,
+  reply: ReplyAssessment,
+  error: ReportedError | null,
+): FailedAnswer | null {
+  const rank = answerRank(outcome);
+  return rank === null ? null : { reply, rank, error, bytes: bytesOf(reply) };
 }

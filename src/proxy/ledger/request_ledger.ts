@@ -130,12 +130,18 @@ export class RequestLedger {
     return entry;
   }
 
-  /** Closes an attempt; null when it was closed before. */
+  /**
+   * Closes an attempt; null when it was closed before. One that was closed as failed, and serves the client well after
+   * all, has not failed.
+   */
   endAttempt(
     entry: AttemptEntry,
     { errorClass, message }: Pick<Attempt, "errorClass" | "message">,
   ): Attempt | null {
-    if (entry.ended !== null) return null;
+    if (entry.ended !== null) {
+      if (errorClass === null) entry.ended = { ...entry.ended, errorClass, message: null };
+      return null;
+    }
     const { upstream } = entry;
     entry.ended = {
       index: this.#entries.indexOf(entry) + 1,

@@ -178,7 +178,7 @@ Deno.test("decide() follows the failover table of docs/architecture.md", () => {
     [response(600), "next", "give_up", "give_up"],
     [response(999), "next", "give_up", "give_up"],
     [response(99), "next", "give_up", "give_up"],
-    [{ type: "connect_error", message: "" }, "next", "give_up", "next"],
+    [{ type: "connect_error", message: "", isReset: false }, "next", "give_up", "next"],
     [{ type: "no_credential" }, "next", "give_up", "next"],
     [timeout("headers"), "next", "give_up", "next"],
     [timeout("first_token"), "next", "give_up", "give_up"],

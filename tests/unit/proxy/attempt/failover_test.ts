@@ -102,7 +102,8 @@ async function limitsOf(
     health,
     observer: { attemptEnded: () => {}, failedOver: () => {} },
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
-    retryOn: "any",
+    retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
+    random: () => 0,
     createCapture: ({ headers, ...options }) =>
       createCapture({ ...options, contentType: headers.get("content-type") }),
     budget: new HeldBudget(1024),
