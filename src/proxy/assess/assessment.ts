@@ -6,7 +6,7 @@
 import type { Capture } from "../../capture/capture.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
-import type { AttemptOutcome, CapturedReply, Inbound, Upstream } from "../../core/types.ts";
+import type { AttemptOutcome, CapturedReply, EndpointKind, Inbound, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { SecretMask } from "../relay/masking.ts";
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
@@ -48,6 +48,14 @@ export interface OpenReply extends UpstreamHead {
 }
 
 export type ReplyAssessment = WholeReply | OpenReply;
+
+/** Makes the capture of one reply. */
+export type CaptureFactory = (options: {
+  readonly kind: EndpointKind;
+  readonly headers: HeaderView;
+  readonly status: number;
+  readonly isEventStream: boolean;
+}) => Capture;
 
 /** Sends what may go out while the choice of upstream is open. */
 export interface EarlyOutput {

@@ -12,9 +12,8 @@ import type { EndpointKind, Upstream } from "../../core/types.ts";
 import { ENDED } from "../../wire/byte_source.ts";
 import { collect } from "../../wire/collect.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
-import type { OpenReply, ReplyAssessment, WholeReply } from "../assess/assessment.ts";
+import type { CaptureFactory, OpenReply, ReplyAssessment, WholeReply } from "../assess/assessment.ts";
 import { maskFor } from "../relay/masking.ts";
-import type { CaptureFactory } from "./upstream_attempt.ts";
 import { errorWithoutKeys } from "./failure.ts";
 import type { AttemptReply } from "./transport.ts";
 

@@ -3,7 +3,6 @@
  *
  * Owns its place in the ledger and its cancellation. Chooses nothing: failover.ts decides what follows.
  */
-import type { Capture } from "../../capture/capture.ts";
 import { answerRank } from "../../core/answer_rank.ts";
 import { statusReport } from "../../core/blame.ts";
 import { concat } from "../../core/bytes.ts";
@@ -13,12 +12,18 @@ import type { HeaderView } from "../../core/header_fields.ts";
 import { type Decision, retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
-import { ASIS, type EndpointKind, type ErrorClass, type Upstream } from "../../core/types.ts";
+import { ASIS, type ErrorClass, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { assess } from "../assess/assess.ts";
-import type { EarlyOutput, GateTimes, ReplyAssessment, ReplyProblem } from "../assess/assessment.ts";
+import type {
+  CaptureFactory,
+  EarlyOutput,
+  GateTimes,
+  ReplyAssessment,
+  ReplyProblem,
+} from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import { maskFor } from "../relay/masking.ts";
@@ -35,14 +40,6 @@ import {
 } from "./failure.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
-
-/** Makes the capture of one reply. */
-export type CaptureFactory = (options: {
-  readonly kind: EndpointKind;
-  readonly headers: HeaderView;
-  readonly status: number;
-  readonly isEventStream: boolean;
-}) => Capture;
 
 export interface AttemptDeps {
   readonly client: UpstreamClient;
