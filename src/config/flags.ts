@@ -212,6 +212,25 @@ export const SETTING_FLAGS = [
     default: "any",
   },
   {
+    key: "hedgeMs",
+    flag: "--hedge-ms",
+    variable: "OAR_HEDGE_MS",
+    value: "ms",
+    group: "Failover",
+    description:
+      "after how long without content the next upstream is asked beside the first: off, a number, or auto (what the slowest first tokens of this model take)",
+    default: "off",
+  },
+  {
+    key: "hedgeBudget",
+    flag: "--hedge-budget",
+    variable: "OAR_HEDGE_BUDGET",
+    value: "percent",
+    group: "Failover",
+    description: "how many of a hundred requests may be sent to a second upstream this way",
+    default: "5",
+  },
+  {
     key: "finalCodes",
     flag: "--final-codes",
     variable: "OAR_FINAL_CODES",

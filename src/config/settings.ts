@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import type { Cidr } from "../core/client_ip.ts";
+import type { HedgeDelay } from "../core/hedging.ts";
 import type { RetryOn } from "../core/policy.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
@@ -22,11 +23,13 @@ import {
   toCount,
   toCountOrNone,
   toDaysOrNone,
+  toHedgeDelay,
   toLabels,
   toMilliseconds,
   toNetworks,
   toOrigins,
   toPath,
+  toPercent,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
 } from "./values.ts";
@@ -50,6 +53,9 @@ export interface Settings {
   /** Spans all attempts until the choice is final; null: none. */
   readonly deadlineMs: number | null;
   readonly retryOn: RetryOn;
+  /** After how long without content a second upstream is asked. */
+  readonly hedgeDelay: HedgeDelay;
+  readonly hedgeBudgetPercent: number;
   /** Codes and types of errors after which no other upstream is asked. */
   readonly finalCodes: ReadonlySet<string>;
   /** How often the same upstream is asked again; null: once if it is the only one. */
@@ -123,6 +129,8 @@ const SCHEMAS = {
   idleTimeout: toSecondsAsMs(ANY_DURATION),
   deadline: toSecondsAsMsOrNone(ANY_DURATION),
   retryOn: toChoice<RetryOn>({ any: "any", server: "server", connect: "connect" }),
+  hedgeMs: toHedgeDelay(),
+  hedgeBudget: toPercent(),
   finalCodes: toLabels(),
   retrySame: toCount({ min: 0, max: 100 }).nullable(),
   retryWait: toSecondsAsMs({ min: 0, max: 300 }),
@@ -181,6 +189,8 @@ export function parseSettings(input: SettingsInput): Settings {
     idleTimeoutMs: value.idleTimeout,
     deadlineMs: value.deadline,
     retryOn: value.retryOn,
+    hedgeDelay: value.hedgeMs,
+    hedgeBudgetPercent: value.hedgeBudget,
     finalCodes: value.finalCodes,
     retrySame: value.retrySame,
     retryWaitMs: value.retryWait,

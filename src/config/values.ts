@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { type Cidr, parseCidr } from "../core/client_ip.ts";
+import { HEDGE_DELAY_FORM, type HedgeDelay, parseHedgeDelay } from "../core/hedging.ts";
 
 /** A setting that cannot be used; `message` says what is accepted and holds no secret. */
 export class SettingsError extends Error {
@@ -165,6 +166,17 @@ export function toCount(range: Range): z.ZodType<number, string> {
   return fromText(`a whole number from ${range.min} to ${range.max}`, (text) => {
     return /^\d+$/.test(text) ? within(range, Number(text)) : undefined;
   });
+}
+
+export function toPercent(): z.ZodType<number, string> {
+  const range = { min: 0, max: 100 };
+  return fromText("a percentage from 0 to 100", (text) => {
+    return /^\d+(\.\d+)?%?$/.test(text) ? within(range, Number.parseFloat(text)) : undefined;
+  });
+}
+
+export function toHedgeDelay(): z.ZodType<HedgeDelay, string> {
+  return fromText(HEDGE_DELAY_FORM, parseHedgeDelay);
 }
 
 /** Comma-separated words of an API, such as error codes; `none` or nothing for none. */

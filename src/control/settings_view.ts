@@ -31,6 +31,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   idleTimeout: ({ idleTimeoutMs }) => seconds(idleTimeoutMs),
   deadline: ({ deadlineMs }) => deadlineMs === null ? NONE : seconds(deadlineMs),
   retryOn: ({ retryOn }) => retryOn,
+  hedgeMs: ({ hedgeDelay }) => typeof hedgeDelay === "number" ? `${hedgeDelay} ms` : hedgeDelay ?? "off",
+  hedgeBudget: ({ hedgeBudgetPercent }) => `${hedgeBudgetPercent} %`,
   finalCodes: ({ finalCodes }) => [...finalCodes].join(",") || NONE,
   retrySame: ({ retrySame }) => retrySame === null ? "1 for the only upstream, else 0" : String(retrySame),
   retryWait: ({ retryWaitMs }) => seconds(retryWaitMs),

@@ -105,12 +105,16 @@ export const ERROR_CLASSES = [
   "bad_reply",
   "no_credential",
   "client_gone",
+  "hedge_lost",
   "upstream_cut",
   "idle_timeout",
   "error_event",
   "deadline_exceeded",
 ] as const;
 export type ErrorClass = typeof ERROR_CLASSES[number];
+
+/** Those that are no failure of the upstream: nobody waited for its answer any more. */
+export const UNBLAMED_CLASSES: ReadonlySet<string> = new Set<ErrorClass>(["client_gone", "hedge_lost"]);
 
 /**
  * How a try ended, for the choice of upstream. `isCut`: the reply broke off before its head was relayed, so

@@ -107,6 +107,7 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
 export interface UpstreamFamilies {
   readonly attempts: Counter<"upstream" | "result">;
   readonly failovers: Counter<"upstream" | "reason">;
+  readonly hedges: Counter<"won">;
   readonly state: Gauge<"upstream" | "state">;
 }
 
@@ -116,6 +117,9 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
     failovers: make.counter("failovers_total", "Requests that moved on from an upstream.", [
       "upstream",
       "reason",
+    ]),
+    hedges: make.counter("hedges_total", "Requests sent to a second upstream while the first was silent.", [
+      "won",
     ]),
     state: make.gauge("upstream_state", "1 for the state that the upstream's breaker is in.", [
       "upstream",

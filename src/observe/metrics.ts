@@ -120,6 +120,10 @@ export class Metrics implements Observer {
     this.#upstreams.failovers.inc({ upstream: upstreamName, reason: label });
   }
 
+  hedged(isWon: boolean): void {
+    this.#upstreams.hedges.inc({ won: isWon ? "yes" : "no" });
+  }
+
   upstreamState(upstreamName: string, state: UpstreamState): void {
     if (!this.#admit(upstreamName)) return;
     for (const each of STATES) {

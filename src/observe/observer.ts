@@ -19,6 +19,8 @@ export interface Observer {
   attemptEnded(attempt: Attempt): void;
   /** The request moved on from this upstream. */
   failedOver(upstreamName: string, reason: string): void;
+  /** A request was sent to a second upstream beside the first; whether that one's answer was used. */
+  hedged(isWon: boolean): void;
   upstreamState(upstreamName: string, state: UpstreamState): void;
   /** The upstreams configured now; the series of others are removed. */
   upstreamsChanged(names: readonly string[]): void;

@@ -6,6 +6,7 @@
 import { Cancellation } from "../core/cancellation.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
+import { askedHedge } from "../core/hedging.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
@@ -106,6 +107,10 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound));
     }
 
+    const asked = askedHedge(this.ledger.inbound.headers);
+    const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
+    if (hedge instanceof RouterError) return await this.#failed(hedge);
+
     const forgetClient = this.#client.onGone(() => this.clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
@@ -118,6 +123,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         stop: this,
         guard: plan.guard,
         early: this.#early,
+        hedge,
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
       await this.#final(choice);

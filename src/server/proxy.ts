@@ -5,6 +5,7 @@ import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
+import { Hedging } from "../proxy/attempt/hedging.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { Proxy } from "../proxy/handler.ts";
@@ -53,6 +54,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     budget: new HeldBudget(settings.maxHeldBytes),
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
+    hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
     limits: settings,
     policy: settings.policy,
     newId: newRequestId,

@@ -1,6 +1,7 @@
 /**
  * Refused starts, stops without data loss, and clock jumps.
  */
+import { Hedging } from "../../src/proxy/attempt/hedging.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
@@ -381,6 +382,7 @@ async function exchange(
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
     budget: new HeldBudget(1024 * 1024),
     receiving: new ReceivingBudget(1024 * 1024),
+    hedging: new Hedging({ delay: null, budgetPercent: 5 }),
     retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
     limits: {
       maxBodyBytes: 1024 * 1024,

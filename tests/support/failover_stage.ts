@@ -4,6 +4,7 @@
 import { createCapture } from "../../src/capture/create.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
+import type { HedgeDelay } from "../../src/core/hedging.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import type { Attempt, Inbound, Upstream } from "../../src/core/types.ts";
@@ -14,6 +15,7 @@ import {
   type FinalChoice,
   type RetryRules,
 } from "../../src/proxy/attempt/failover.ts";
+import { Hedging } from "../../src/proxy/attempt/hedging.ts";
 import { UpstreamHealth } from "../../src/proxy/attempt/upstream_health.ts";
 import { RequestLedger } from "../../src/proxy/ledger/request_ledger.ts";
 import type { LendingSource } from "../../src/wire/byte_source.ts";
@@ -157,6 +159,10 @@ export class Asked {
 export interface StageOptions {
   readonly inbound?: Partial<Inbound>;
   readonly retry?: Partial<RetryRules>;
+  /** Default: off. */
+  readonly hedge?: HedgeDelay;
+  /** Hedges per hundred requests. */
+  readonly budgetPercent?: number;
   /** More of what the loop works with. */
   readonly deps?: Partial<FailoverDeps>;
 }
@@ -167,6 +173,7 @@ export class FailoverStage {
   readonly asked: Asked[] = [];
   readonly ended: Attempt[] = [];
   readonly failedOver: string[] = [];
+  readonly hedged: boolean[] = [];
   /** Neutral bytes that went out early. */
   early = "";
   readonly ledger: RequestLedger;
@@ -177,8 +184,12 @@ export class FailoverStage {
   readonly #options: StageOptions;
   #waiting: { readonly count: number; readonly resolve: () => void }[] = [];
 
+  readonly hedging: Hedging;
+
   constructor(options: StageOptions = {}) {
     this.#options = options;
+    const { hedge: delay = null, budgetPercent = 5 } = options;
+    this.hedging = new Hedging({ delay, budgetPercent });
     const facts = {
       requestText: { text: "", isTruncated: false },
       authorization: null,
@@ -200,7 +211,9 @@ export class FailoverStage {
         return Promise.resolve();
       },
     };
+    const { delay: hedge } = this.hedging;
     return failover(this.#deps(), {
+      hedge,
       ledger: this.ledger,
       candidates,
       stop: this.stop,
@@ -249,9 +262,11 @@ export class FailoverStage {
       health: this.health,
       observer: {
         attemptEnded: (attempt) => void this.ended.push(attempt),
+        hedged: (isWon) => void this.hedged.push(isWon),
         failedOver: (name, errorClass) => void this.failedOver.push(`${name} ${errorClass}`),
       },
       times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
+      hedging: this.hedging,
       retry: {
         retryOn: "any",
         finalCodes: new Set(["content_filter"]),

@@ -2,6 +2,7 @@
  * The attempts of a request as bars on one timeline.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
+import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import type { RecordDetail } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 import { Chip, Recorded } from "./parts.tsx";
@@ -28,7 +29,7 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
               <span class="strong">
                 <Recorded text={attempt.upstreamName} />
               </span>
-              <Chip tone={isGood ? "good" : attempt.errorClass === "client_gone" ? "quiet" : "bad"}>
+              <Chip tone={isGood ? "good" : UNBLAMED_CLASSES.has(attempt.errorClass ?? "") ? "quiet" : "bad"}>
                 {[attempt.status, isGood ? m.attemptOk : attempt.errorClass].filter((each) => each !== null)
                   .join(" ")}
               </Chip>

@@ -53,6 +53,14 @@ export class CandidateQueue {
     }
   }
 
+  /** Takes the next upstream that is well; null when there is none. */
+  takeReady(): Upstream | null {
+    const at = this.#queue.findIndex((upstream) =>
+      this.isUsable(upstream) && this.#health.standing(upstream.id).availability === "ready"
+    );
+    return at < 0 ? null : this.#queue.splice(at, 1)[0] ?? null;
+  }
+
   /** Leaves out those that would send the request to the same model at the same endpoint. */
   skipLike({ endpoint, modelMap }: Upstream): void {
     const model = this.#modelAt(modelMap);

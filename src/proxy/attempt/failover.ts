@@ -8,16 +8,19 @@ import { answerRank, isTelling } from "../../core/answer_rank.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
 import { isFinalError, isTooLong } from "../../core/final_errors.ts";
+import type { HedgeDelay } from "../../core/hedging.ts";
 import { decide, type Decision, firstByteTimeout, retryAfterMs, type RetryOn } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { MAX_RETRIED_BYTES, retryDelayMs } from "../../core/retry.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
+import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } from "./attempt_race.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
+import type { Hedging } from "./hedging.ts";
 import type { SendResult } from "./transport.ts";
 import {
   type AttemptDeps,
@@ -28,8 +31,9 @@ import {
 } from "./upstream_attempt.ts";
 
 export interface FailoverDeps extends AttemptDeps {
-  readonly observer: Pick<Observer, "attemptEnded" | "failedOver">;
+  readonly observer: Pick<Observer, "attemptEnded" | "failedOver" | "hedged">;
   readonly retry: RetryRules;
+  readonly hedging: Hedging;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -49,6 +53,7 @@ export interface RetryRules {
 export interface FailoverRequest extends AttemptedRequest {
   /** In order of trial. */
   readonly candidates: readonly Upstream[];
+  readonly hedge: HedgeDelay;
 }
 
 /** How the choice of upstream ended. */
@@ -72,10 +77,11 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
   return new FailoverLoop(deps, request).run();
 }
 
-class FailoverLoop implements AttemptJudge {
+class FailoverLoop implements AttemptJudge, RaceHost {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
   readonly #queue: CandidateQueue;
+  readonly #race: AttemptRace;
   readonly #best: BestAnswer<UpstreamAttempt>;
   readonly #failures: FailedOutcome[] = [];
   readonly #maxAttempts: number;
@@ -89,6 +95,7 @@ class FailoverLoop implements AttemptJudge {
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
     const { candidates, ledger, guard } = request;
+    this.#race = new AttemptRace(deps, request, this);
     this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
       health: deps.health,
@@ -104,19 +111,23 @@ class FailoverLoop implements AttemptJudge {
 
   async run(): Promise<FinalChoice> {
     for (let upstream = this.#next(); upstream !== null;) {
-      const attempt = new UpstreamAttempt(this.#deps, this.#request, upstream);
-      const sent = this.#queue.isUsable(upstream) ? await this.#send(attempt) : NO_CREDENTIAL;
-      const concluded = attempt.conclude(sent, this);
-      const result = concluded instanceof Promise ? await concluded : concluded;
-      if (result.type === "chosen") {
-        this.#best.release();
-        return { type: "reply", reply: result.reply, attempt };
-      }
+      const begun = new UpstreamAttempt(this.#deps, this.#request, upstream);
+      const sent = this.#queue.isUsable(upstream) ? this.#send(begun) : NO_CREDENTIAL;
+      const delayMs = this.#race.delayMs(begun);
+      let ended: EndedAttempt;
+      if (delayMs === null) {
+        // Awaits no more than it must: nearly every request comes along here.
+        const concluded = begun.conclude(sent instanceof Promise ? await sent : sent, this);
+        ended = { attempt: begun, result: concluded instanceof Promise ? await concluded : concluded };
+      } else ended = await this.#race.run({ attempt: begun, end: this.#end(begun, sent) }, delayMs);
+      const { attempt, result } = ended;
+      if (result.type === "chosen") return this.#chosen(attempt, result.reply);
       if (result.type === "stopped") return this.#stopped();
       const step = this.#afterFailure(result, attempt);
       if (step.type === "give_up") break;
       if (step.type === "again") {
         if (!await this.#pause(step.delayMs)) return this.#stopped();
+        upstream = attempt.upstream;
         if (this.#isWorthAsking(attempt)) continue;
       }
       upstream = this.#next();
@@ -134,13 +145,46 @@ class FailoverLoop implements AttemptJudge {
     return attempt.send(this.#headersTimeoutMs(attempt.upstream));
   }
 
+  async #end(attempt: UpstreamAttempt, sent: SendResult | Promise<SendResult>): Promise<EndedAttempt> {
+    return { attempt, result: await attempt.conclude(await sent, this) };
+  }
+
+  startSecond(): RunningAttempt | null {
+    const upstream = this.#request.stop.cause === null ? this.#queue.takeReady() : null;
+    if (upstream === null) return null;
+    const attempt = new UpstreamAttempt(this.#deps, this.#request, upstream);
+    return { attempt, end: this.#end(attempt, this.#send(attempt)) };
+  }
+
+  isDecisive({ answer, error }: FailedAttempt): boolean {
+    return answer !== null && this.isFinal(error);
+  }
+
+  failedInRace(failed: FailedAttempt, attempt: UpstreamAttempt): void {
+    this.#note(failed, attempt);
+    this.#deps.observer.failedOver(attempt.upstream.name, errorClassOf(failed.outcome));
+  }
+
+  #chosen(attempt: UpstreamAttempt, reply: ReplyAssessment): FinalChoice {
+    if (reply.status < 300 && reply.problem === null) this.#race.noteFirstToken(attempt);
+    this.#finish(attempt);
+    return { type: "reply", reply, attempt };
+  }
+
+  /** @param winner whose reply is given, if it was chosen */
+  #finish(winner: UpstreamAttempt | null): void {
+    this.#best.release();
+    const { second } = this.#race;
+    if (second !== null) this.#deps.observer.hedged(winner === second);
+  }
+
   decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision {
     const { ledger: { inbound: { headers } }, early } = this.#request;
     if (outcome.type !== "response" && "error" in outcome && this.isFinal(outcome.error)) {
       return { type: "relay" };
     }
     const decision = decide(outcome, {
-      isLast: this.isLast && this.#retryDelayMs(outcome, attempt) === null,
+      isLast: this.isLast && !this.#race.isOn && this.#retryDelayMs(outcome, attempt) === null,
       retryOn: this.#deps.retry.retryOn,
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
@@ -157,17 +201,27 @@ class FailoverLoop implements AttemptJudge {
 
   /** Takes note of a failure, and says what follows. */
   #afterFailure({ outcome, answer, error }: FailedAttempt, attempt: UpstreamAttempt): Step {
-    this.#failures.push(outcome);
-    const isFinal = answer !== null && this.isFinal(error);
-    if (isFinal) this.#best.release();
-    if (answer !== null) this.#best.offer(attempt, answer);
+    const isFinal = this.#note({ outcome, answer, error }, attempt);
     if (isFinal || this.decide(outcome, attempt).type !== "next") return { type: "give_up" };
     const delayMs = this.#retryDelayMs(outcome, attempt);
     if (delayMs !== null) return { type: "again", delayMs };
-    const { upstream } = attempt;
-    if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) this.#queue.skipLike(upstream);
-    if (!this.#queue.isEmpty) this.#deps.observer.failedOver(upstream.name, errorClassOf(outcome));
+    if (!this.#queue.isEmpty) {
+      this.#deps.observer.failedOver(attempt.upstream.name, errorClassOf(outcome));
+    }
     return { type: "next" };
+  }
+
+  /** Keeps the answer if it is the best so far; true when it is final. */
+  #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
+    this.#failures.push(outcome);
+    if (answer === null) return false;
+    const isFinal = this.isFinal(error);
+    if (isFinal) this.#best.release();
+    this.#best.offer(attempt, answer);
+    if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
+      this.#queue.skipLike(attempt.upstream);
+    }
+    return isFinal;
   }
 
   /** When the same upstream is asked again; null: it is not. */
@@ -221,14 +275,14 @@ class FailoverLoop implements AttemptJudge {
 
   #stopped(): FinalChoice {
     if (this.#request.stop.cause === "deadline") return this.#given(deadlineError);
-    this.#best.release();
+    this.#finish(null);
     return { type: "client_gone" };
   }
 
   /** What the client gets when no reply was chosen: the best answer, or else an error of our own. */
   #given(ownError: () => RouterError): FinalChoice {
     const { kept } = this.#best;
-    this.#best.release();
+    this.#finish(null);
     if (kept !== null) {
       const { answer, attempt } = kept;
       const { isBegun } = this.#request.early;

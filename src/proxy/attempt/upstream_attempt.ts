@@ -3,8 +3,10 @@
  *
  * Owns its place in the ledger and its cancellation. Chooses nothing: failover.ts decides what follows.
  */
+import type { Capture } from "../../capture/capture.ts";
 import { answerRank } from "../../core/answer_rank.ts";
 import { statusReport } from "../../core/blame.ts";
+import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -90,7 +92,7 @@ export type AttemptResult =
   /** To be relayed; the attempt ends with the relay. */
   | { readonly type: "chosen"; readonly reply: ReplyAssessment }
   | FailedAttempt
-  /** The client left, or the deadline passed; the attempt is over. */
+  /** The client left, the deadline passed, or another attempt was faster; the attempt is over. */
   | { readonly type: "stopped" };
 
 export class UpstreamAttempt {
@@ -101,8 +103,13 @@ export class UpstreamAttempt {
   readonly #cancellation = new Cancellation();
   /** When it was sent; monotonic. */
   #sentMs = 0;
-  #isReady = true;
+  /** Before the request was sent. */
+  #availability: Availability = "ready";
+  /** Another attempt of the request was faster. */
+  #isLost = false;
   #headers: HeaderView | null = null;
+  /** Of its stream. */
+  #capture: Capture | null = null;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -113,7 +120,22 @@ export class UpstreamAttempt {
 
   /** The upstream was thought well when the request was sent to it. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#availability === "ready";
+  }
+
+  /** The upstream was failing, and this attempt finds out whether it still is. */
+  get isTrial(): boolean {
+    return this.#availability === "trial";
+  }
+
+  /** Milliseconds since the request was sent. */
+  get elapsedMs(): number {
+    return this.#deps.clock.monotonic() - this.#sentMs;
+  }
+
+  /** Its stream has shown content, and is held back all the same. */
+  get hasContent(): boolean {
+    return this.#capture?.progress.hasContent ?? false;
   }
 
   /** Of the reply; null before it came. */
@@ -124,7 +146,7 @@ export class UpstreamAttempt {
   /** Sends the request. Never rejects. */
   send(headersTimeoutMs: number): Promise<SendResult> {
     const { stop, guard, ledger } = this.#request;
-    this.#isReady = this.#deps.health.state(this.upstream.id).type === "closed";
+    this.#availability = this.#deps.health.standing(this.upstream.id).availability;
     this.#deps.health.apply(this.upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
@@ -152,14 +174,28 @@ export class UpstreamAttempt {
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 
-  get #isCancelled(): boolean {
-    return this.#request.stop.cause !== null;
+  /** Another attempt was faster: closes this one, and its connection. */
+  lose(): void {
+    this.#isLost = true;
+    this.#stopped();
+    this.#cancellation.cancel();
   }
 
-  /** The client left, or the deadline passed: neither is the upstream's fault. */
+  /** The request must stop: closes the attempt at once, without waiting for its connection to notice. */
+  abandon(): void {
+    this.#stopped();
+  }
+
+  get #isCancelled(): boolean {
+    return this.#isLost || this.#request.stop.cause !== null;
+  }
+
+  /** The client left, the deadline passed, or another upstream was faster: none of it is the upstream's fault. */
   #stopped(): AttemptResult {
+    if (this.#entry.ended !== null) return { type: "stopped" };
     this.#deps.health.apply(this.upstream, { type: "abandoned" }, "the attempt was abandoned");
-    if (this.#request.stop.cause === "deadline") {
+    if (this.#isLost) this.end("hedge_lost", "another upstream was faster");
+    else if (this.#request.stop.cause === "deadline") {
       this.end("deadline_exceeded", "the request's deadline passed");
     } else {
       this.end("client_gone", "the client left");
@@ -221,8 +257,11 @@ export class UpstreamAttempt {
       isLast,
       mask: maskFor(this.upstream),
       budget,
-      capture: (isEventStream) =>
-        this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream }),
+      capture: (isEventStream) => {
+        const capture = this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
+        if (isEventStream) this.#capture = capture;
+        return capture;
+      },
       early,
     });
   }

@@ -123,6 +123,8 @@ const FAMILIES = [
   "x-ms-token-",
   "x-nf-",
   "x-oauth-",
+  // What clients tell this program.
+  "x-oar-",
   "x-oidc-",
   "x-original-",
   "x-originating-",

@@ -67,7 +67,7 @@ export class ReaderSession implements RecordQueries {
       `SELECT status, CAST(started_at AS BLOB) AS started_at, CAST(error_class AS BLOB) AS error_class,
         CAST(error AS BLOB) AS error
         FROM attempts INDEXED BY idx_attempts_failed
-        WHERE upstream_id = ? AND error_class IS NOT NULL AND error_class <> 'client_gone'
+        WHERE upstream_id = ? AND error_class IS NOT NULL AND error_class NOT IN ('client_gone', 'hedge_lost')
         ORDER BY record_id DESC LIMIT 1`,
     );
     statement.setReadBigInts(true);

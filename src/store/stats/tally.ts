@@ -4,6 +4,7 @@
  * Owns what is counted and at which resolutions. Pure.
  */
 import { isFailure } from "../../core/outcome.ts";
+import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import { Histogram } from "./histogram.ts";
 
 /** How finely a span of time is kept, and for how long. */
@@ -84,7 +85,7 @@ export class StatsTally {
       if (isAnswered && elapsedMs !== null) sums.latencies.add(elapsedMs);
       if (firstTokenMs !== null) sums.firstTokens.add(firstTokenMs);
       for (const attempt of request.attempts) {
-        if (attempt.errorClass === null || attempt.errorClass === "client_gone") continue;
+        if (attempt.errorClass === null || UNBLAMED_CLASSES.has(attempt.errorClass)) continue;
         this.#of(request, { resolution, upstreamId: attempt.upstreamId }).failures++;
       }
     }

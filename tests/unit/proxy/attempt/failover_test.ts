@@ -1,3 +1,4 @@
+import { Hedging } from "../../../../src/proxy/attempt/hedging.ts";
 import assert from "node:assert/strict";
 import { createCapture } from "../../../../src/capture/create.ts";
 import { Cancellation } from "../../../../src/core/cancellation.ts";
@@ -100,8 +101,9 @@ async function limitsOf(
     },
     clock,
     health,
-    observer: { attemptEnded: () => {}, failedOver: () => {} },
+    observer: { attemptEnded: () => {}, failedOver: () => {}, hedged: () => {} },
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
+    hedging: new Hedging({ delay: null, budgetPercent: 5 }),
     retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
     random: () => 0,
     createCapture: ({ headers, ...options }) =>
@@ -111,6 +113,7 @@ async function limitsOf(
     ledger: new RequestLedger(inbound, facts, clock),
     candidates,
     stop: { cancellation: new Cancellation(), cause: null },
+    hedge: null,
     guard: NO_TOKENS,
     early: { isBegun: false, send: () => Promise.resolve() },
   });
