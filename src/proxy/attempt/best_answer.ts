@@ -3,11 +3,14 @@
  *
  * Holds one answer at most, complete, and accounts for its memory. The order is that of core/answer_rank.ts.
  */
+import { answerRank } from "../../core/answer_rank.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { RouterError } from "../../core/errors.ts";
 import { impliedStatus } from "../../core/implied_status.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
 import type { HeldAccount, HeldBudget } from "../assess/held_budget.ts";
+import { bytesOf } from "./failed_answer.ts";
+import type { FailedOutcome } from "./failure.ts";
 
 /** An answer of a failed attempt that could be given to the client. */
 export interface FailedAnswer {
@@ -67,4 +70,14 @@ export function conveyed({ reply, error }: FailedAnswer): RouterError | null {
   if (error === null) return null;
   const status = reply.status >= 400 ? reply.status : impliedStatus(error);
   return new RouterError(status, "upstream_error", error.message, { reported: error });
+}
+
+/** The answer of a failed attempt; null: it tells the client nothing. */
+export function answerOf(
+  outcome: FailedOutcome,
+  reply: ReplyAssessment,
+  error: ReportedError | null,
+): FailedAnswer | null {
+  const rank = answerRank(outcome);
+  return rank === null ? null : { reply, rank, error, bytes: bytesOf(reply) };
 }

@@ -4,7 +4,6 @@
  * Owns its place in the ledger and its cancellation. Chooses nothing: failover.ts decides what follows.
  */
 import type { Capture } from "../../capture/capture.ts";
-import { answerRank } from "../../core/answer_rank.ts";
 import { statusReport } from "../../core/blame.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
@@ -29,8 +28,8 @@ import type {
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import { maskFor } from "../relay/masking.ts";
-import type { FailedAnswer } from "./best_answer.ts";
-import { bytesOf, isStream, readErrorReply, withoutConnection, withoutLateBom } from "./failed_answer.ts";
+import { answerOf, type FailedAnswer } from "./best_answer.ts";
+import { isStream, readErrorReply, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import {
   describe,
   errorClassOf,
@@ -285,9 +284,9 @@ export class UpstreamAttempt {
       return { type: "chosen", reply: withoutLateBom(assessment, isBegun) };
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
-      return this.#unusable(problem, assessment, head.body);
+      return this.#unusable(problem, { assessment, body: head.body, judge });
     }
-    this.#report(problem);
+    this.#reportProblem(problem, judge);
     if (assessment.type === "whole") return { type: "chosen", reply: { ...assessment, problem } };
     const choice = withoutLateBom(assessment, isBegun);
     // Joined, so that a key that was split between two chunks is masked.
@@ -297,17 +296,27 @@ export class UpstreamAttempt {
   /** A success that is none; what it says is kept if it is complete. */
   async #unusable(
     problem: ReplyProblem,
-    assessment: ReplyAssessment,
-    body: LendingSource,
+    { assessment, body, judge }: {
+      readonly assessment: ReplyAssessment;
+      readonly body: LendingSource;
+      readonly judge: AttemptJudge;
+    },
   ): Promise<AttemptResult> {
     const isKept = problem.type !== "timeout" && !problem.isCut;
     const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
-    const failed = this.#failed(problem);
+    this.#reportProblem(problem, judge);
+    this.end(errorClassOf(problem), describe(problem));
+    const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };
     if (!isKept || reply === null) return failed;
     const { error } = problem;
     return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
+  }
+
+  #reportProblem(problem: ReplyProblem, judge: AttemptJudge): void {
+    if (problem.type !== "timeout" && judge.isFinal(problem.error)) this.#noReport();
+    else this.#report(problem);
   }
 
   #noReport(): void {
@@ -331,14 +340,4 @@ export class UpstreamAttempt {
     const report = statusReport(status, { client, isAsis: this.upstream.sk === ASIS, waitMs });
     if (report !== null) health.report(this.upstream, report, statusReason(report, status));
   }
-}
-
-/** null: it tells the client nothing. */
-function answerOf(
-  outcome: FailedOutcome,
-  reply: ReplyAssessment,
-  error: ReportedError | null,
-): FailedAnswer | null {
-  const rank = answerRank(outcome);
-  return rank === null ? null : { reply, rank, error, bytes: bytesOf(reply) };
 }

@@ -264,3 +264,42 @@ Deno.test("retryAfterMs() reads both headers, caps at five minutes, and ignores 
     assert.equal(retryAfterMs(new Headers(headers), nowMs), ms, JSON.stringify(headers));
   }
 });
+
+Deno.test("decide() with --retry-on server moves on after all but the client's own mistakes", () => {
+  const response = (status: number): Judged => ({ type: "response", status });
+  const bad = (error: string | null, more: { isCut?: boolean; isFinished?: boolean } = {}): Judged => ({
+    type: "bad_stream",
+    message: "",
+    isCut: false,
+    isFinished: false,
+    error: error === null ? null : { message: "", code: null, type: error },
+    ...more,
+  });
+  const next: Judged[] = [
+    ...[301, 401, 402, 403, 408, 429, 500, 503, 529, 600].map(response),
+    { type: "connect_error", message: "", isReset: false },
+    { type: "timeout", phase: "headers", limitMs: 1 },
+    { type: "timeout", phase: "first_token", limitMs: 1 },
+    bad(null, { isCut: true }),
+    bad(null),
+    bad("overloaded_error"),
+    bad("authentication_error"),
+  ];
+  const relay: Judged[] = [
+    ...[200, 400, 404, 409, 413, 422, 451].map(response),
+    bad("invalid_request_error"),
+    bad("not_found_error"),
+    bad(null, { isFinished: true }),
+  ];
+  const decided = (outcome: Judged, isLast: boolean) =>
+    decide(outcome, { isLast, retryOn: "server", isConditional: false }).type;
+  for (const outcome of next) {
+    assert.equal(decided(outcome, false), "next", JSON.stringify(outcome));
+    assert.notEqual(decided(outcome, true), "next", JSON.stringify(outcome));
+  }
+  for (const outcome of relay) {
+    for (const isLast of [false, true]) {
+      assert.equal(decided(outcome, isLast), "relay", JSON.stringify(outcome));
+    }
+  }
+});
