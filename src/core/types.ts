@@ -125,13 +125,15 @@ export type AttemptOutcome =
     readonly type: "bad_reply";
     readonly message: string;
     readonly isCut: boolean;
+    /** It is whole and has its finish reason, but says nothing: kept, and given unless another upstream does better. */
+    readonly isFinished: boolean;
     readonly error: ReportedError | null;
   }
   | {
     readonly type: "bad_stream";
     readonly message: string;
     readonly isCut: boolean;
-    /** It ended properly, with a finish reason but without content: no failure of the upstream. */
+    /** The same for a stream: no failure of the upstream. */
     readonly isFinished: boolean;
     readonly error: ReportedError | null;
   }

@@ -79,6 +79,7 @@ export class WholeReplyReader {
           type: "bad_reply",
           message: `the reply broke off after ${this.#bytes} bytes: ${messageOf(read.error)}`,
           isCut: true,
+          isFinished: false,
           error: null,
         });
       default:
@@ -141,7 +142,7 @@ function documentProblem(
 }
 
 function badReply(message: string, error: ReportedError | null = null): ReplyProblem {
-  return { type: "bad_reply", message: message.slice(0, 500), isCut: false, error };
+  return { type: "bad_reply", message: message.slice(0, 500), isCut: false, isFinished: false, error };
 }
 
 /** Keys that may stand beside `error` in an object that is only an error. */

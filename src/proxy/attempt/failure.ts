@@ -18,6 +18,7 @@ export const MISFIT: ReplyProblem = {
   type: "bad_reply",
   message: "the reply is not a stream, and a stream has begun",
   isCut: true,
+  isFinished: false,
   error: null,
 };
 
@@ -31,7 +32,7 @@ export function errorClassOf(outcome: FailedOutcome): ErrorClass {
 /** What a failure means for the upstream's health. */
 export function healthReportOf(outcome: FailedOutcome, client: string): HealthReport {
   if (outcome.type === "no_credential") return { type: "nothing" };
-  const isFine = outcome.type === "bad_stream" && outcome.isFinished;
+  const isFine = (outcome.type === "bad_stream" || outcome.type === "bad_reply") && outcome.isFinished;
   return { type: isFine ? "served" : "failed", client };
 }
 

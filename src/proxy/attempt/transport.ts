@@ -86,6 +86,7 @@ export async function send(
         type: "bad_reply",
         message: `the reply is refused: ${error.message}`,
         isCut: true,
+        isFinished: false,
         error: null,
       };
     }

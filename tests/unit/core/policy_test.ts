@@ -148,7 +148,13 @@ Deno.test("decide() follows the failover table of docs/architecture.md", () => {
     phase,
     limitMs: 1,
   });
-  const badReply = (isCut: boolean): Judged => ({ type: "bad_reply", message: "", isCut, error: null });
+  const badReply = (isCut: boolean): Judged => ({
+    type: "bad_reply",
+    message: "",
+    isCut,
+    isFinished: false,
+    error: null,
+  });
   const badStream = (isCut: boolean): Judged => ({
     type: "bad_stream",
     message: "",
