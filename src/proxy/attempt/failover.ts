@@ -4,13 +4,15 @@
  * Every attempt is entered in the request's ledger, and every abandoned body is cancelled. The rules are in
  * core/policy.ts.
  */
-import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
+import { readableText } from "../../capture/content_coding.ts";
+import { errorOfBody } from "../../capture/judge.ts";
 import { concat } from "../../core/bytes.ts";
 import { statusReport } from "../../core/blame.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { Cancellation } from "../../core/cancellation.ts";
 import type { RouterError } from "../../core/errors.ts";
+import { isLookUp } from "../../core/look_up.ts";
 import { decide, firstByteTimeout, isHealthFailure, retryAfterMs } from "../../core/policy.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
@@ -46,13 +48,13 @@ import { collect } from "../../wire/collect.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
 import { type AttemptReply, type ReplyBody, send, type SendResult } from "./transport.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
-import { onlyError } from "../assess/whole_reply.ts";
 
 /** Makes the capture of one reply. */
 export type CaptureFactory = (options: {
   readonly kind: EndpointKind;
   readonly headers: HeaderView;
   readonly status: number;
+  readonly isLookUp: boolean;
   readonly isEventStream: boolean;
 }) => Capture;
 
@@ -203,10 +205,15 @@ class FailoverLoop {
       budget: this.#deps.budget,
       capture: (isEventStream) => {
         const { status, headers } = head;
-        return this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
+        return this.#createCapture({ headers, status, isEventStream });
       },
       early: this.#request.early,
     });
+  }
+
+  #createCapture(options: Omit<Parameters<CaptureFactory>[0], "kind" | "isLookUp">): Capture {
+    const { kind, method } = this.#ledger.inbound;
+    return this.#deps.createCapture({ ...options, kind, isLookUp: isLookUp(method) });
   }
 
   /** Decides on a reply that has been assessed. */
@@ -313,10 +320,9 @@ class FailoverLoop {
     const { status, headers, contentLength } = reply;
     if (status < 400 || isHealthFailure(status) || this.#request.early.isBegun) return;
     if (!this.#queue.isCooling) return;
-    const { kind } = this.#ledger.inbound;
     const mask = maskFor(upstream);
     const bytes = mask === null ? Uint8Array.from(body) : concat([mask.push(body), mask.flush()]);
-    const capture = this.#deps.createCapture({ kind, headers, status, isEventStream: false });
+    const capture = this.#createCapture({ headers, status, isEventStream: false });
     capture.push(bytes);
     const captured = capture.finish(true);
     this.#fallback = {
@@ -335,8 +341,9 @@ class FailoverLoop {
   async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);
-    const text = (onlyError(bytes)?.message ?? Buffer.from(bytes).toString("utf8").trim()).slice(0, 300);
-    return { text, bytes: isWhole ? bytes : null };
+    const text = readableText(bytes, reply.headers.get("content-encoding"));
+    const message = (errorOfBody(text)?.message ?? text.trim()).slice(0, 300);
+    return { text: message, bytes: isWhole ? bytes : null };
   }
 }
 

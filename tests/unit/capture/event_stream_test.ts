@@ -130,6 +130,8 @@ Deno.test("CaptureProgress counts comments, blank lines and pings as neutral, an
       hasEvents: false,
       isTerminal: false,
       error: null,
+      defect: null,
+      isDocument: false,
       neutralBytes: length,
     });
     const spoken = replay(streamOf(kind), `${neutral}data: {"x":1}\n\n: later\n\n${PING}`);
