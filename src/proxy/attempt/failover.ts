@@ -203,17 +203,17 @@ class FailoverLoop {
       times: this.#deps.times,
       mask: maskFor(head.upstream),
       budget: this.#deps.budget,
-      capture: (isEventStream) => {
-        const { status, headers } = head;
-        return this.#createCapture({ headers, status, isEventStream });
-      },
+      capture: (isEventStream) => this.#createCapture({ ...head, isEventStream }),
       early: this.#request.early,
     });
   }
 
-  #createCapture(options: Omit<Parameters<CaptureFactory>[0], "kind" | "isLookUp">): Capture {
+  #createCapture(
+    reply: Pick<UpstreamHead, "headers" | "status"> & { readonly isEventStream: boolean },
+  ): Capture {
+    const { headers, status, isEventStream } = reply;
     const { kind, method } = this.#ledger.inbound;
-    return this.#deps.createCapture({ ...options, kind, isLookUp: isLookUp(method) });
+    return this.#deps.createCapture({ kind, headers, status, isLookUp: isLookUp(method), isEventStream });
   }
 
   /** Decides on a reply that has been assessed. */
