@@ -5,8 +5,7 @@
  * core/policy.ts.
  */
 import type { Capture } from "../../capture/capture.ts";
-import { readableText } from "../../capture/content_coding.ts";
-import { errorOfBody } from "../../capture/judge.ts";
+import { readErrorBody } from "../../capture/error_body.ts";
 import { concat } from "../../core/bytes.ts";
 import { statusReport } from "../../core/blame.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
@@ -203,17 +202,15 @@ class FailoverLoop {
       times: this.#deps.times,
       mask: maskFor(head.upstream),
       budget: this.#deps.budget,
-      capture: (isEventStream) => this.#createCapture({ ...head, isEventStream }),
+      capture: (isEventStream) =>
+        this.#createCapture({ headers: head.headers, status: head.status, isEventStream }),
       early: this.#request.early,
     });
   }
 
-  #createCapture(
-    reply: Pick<UpstreamHead, "headers" | "status"> & { readonly isEventStream: boolean },
-  ): Capture {
-    const { headers, status, isEventStream } = reply;
+  #createCapture(reply: Omit<Parameters<CaptureFactory>[0], "kind" | "isLookUp">): Capture {
     const { kind, method } = this.#ledger.inbound;
-    return this.#deps.createCapture({ kind, headers, status, isLookUp: isLookUp(method), isEventStream });
+    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method) });
   }
 
   /** Decides on a reply that has been assessed. */
@@ -341,9 +338,8 @@ class FailoverLoop {
   async #readError(reply: AttemptReply): Promise<{ text: string; bytes: Uint8Array | null }> {
     const reader = new TimedReader(reply.body, this.#deps.clock);
     const { bytes, isWhole } = await collect(reader, ERROR_TEXT_LIMITS);
-    const text = readableText(bytes, reply.headers.get("content-encoding"));
-    const message = (errorOfBody(text)?.message ?? text.trim()).slice(0, 300);
-    return { text: message, bytes: isWhole ? bytes : null };
+    const { text } = readErrorBody(bytes, reply.headers.get("content-encoding"));
+    return { text: text.slice(0, 300), bytes: isWhole ? bytes : null };
   }
 }
 
