@@ -141,7 +141,8 @@ export class DocumentCapture implements Capture {
     const { progress } = this.#draft;
     const json = asObject(value);
     if (json !== null) this.#reader.readDocument(json);
-    const judgement = judgeDocument(value, this.#kind, progress.hasContent);
+    const read = { isSaid: progress.hasContent, isFinished: this.#draft.finishReason !== null };
+    const judgement = judgeDocument(value, this.#kind, read);
     if (judgement.type === "error") this.#draft.setError(judgement.error);
     else if (judgement.type === "answer") this.#draft.markContent();
     else if (progress.error === null) this.#fault("wordless");

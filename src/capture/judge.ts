@@ -14,6 +14,8 @@ interface Promised {
   readonly answer: string;
   /** The value of `object` or `type` that such a document has; null when it has none. */
   readonly name: string | null;
+  /** A whole answer has a finish reason, by whatever name. */
+  readonly hasFinishReason: boolean;
   /** Without the answer, a document is no answer. */
   readonly isRequired: boolean;
   /** An answer is JSON or an event stream, and no other text. */
@@ -22,18 +24,19 @@ interface Promised {
   readonly mayBeBinary: boolean;
 }
 
-const GENERATION = { isRequired: true, isJson: true, mayBeBinary: false };
+const CONVERSATION = { isRequired: true, isJson: true, mayBeBinary: false, hasFinishReason: true };
+const BULK = { ...CONVERSATION, mayBeBinary: true, hasFinishReason: false };
 
 /** Kinds that are not listed describe objects, which may have an `error`, a `code` or a `status` of their own. */
 const PROMISED: { readonly [Kind in EndpointKind]?: Promised } = {
-  chat: { ...GENERATION, answer: "choices", name: "chat.completion" },
-  completions: { ...GENERATION, answer: "choices", name: "text_completion" },
-  responses: { ...GENERATION, answer: "output", name: "response" },
-  messages: { ...GENERATION, answer: "content", name: "message" },
-  embeddings: { ...GENERATION, answer: "data", name: "list", mayBeBinary: true },
-  images: { ...GENERATION, answer: "data", name: null, mayBeBinary: true },
-  moderations: { ...GENERATION, answer: "results", name: null, isRequired: false },
-  audio: { answer: "text", name: null, isRequired: false, isJson: false, mayBeBinary: true },
+  chat: { ...CONVERSATION, answer: "choices", name: "chat.completion" },
+  completions: { ...CONVERSATION, answer: "choices", name: "text_completion" },
+  responses: { ...CONVERSATION, answer: "output", name: "response" },
+  messages: { ...CONVERSATION, answer: "content", name: "message" },
+  embeddings: { ...BULK, answer: "data", name: "list" },
+  images: { ...BULK, answer: "data", name: null },
+  moderations: { ...BULK, answer: "results", name: null, isRequired: false, mayBeBinary: false },
+  audio: { ...BULK, answer: "text", name: null, isRequired: false, isJson: false },
 };
 
 /** Whether a reply that is neither JSON nor an event stream cannot be an answer. */
@@ -60,22 +63,31 @@ export type Judgement =
 const ANSWER: Judgement = { type: "answer" };
 const NOTHING: Judgement = { type: "nothing" };
 
-/**
- * Judges a whole JSON value that came with a successful status.
- * @param isSaid its reader has found something that was said
- */
-export function judgeDocument(value: unknown, kind: EndpointKind, isSaid: boolean): Judgement {
+/** What the reader of a document has found in it. */
+export interface Read {
+  /** Something was said. */
+  readonly isSaid: boolean;
+  /** It has its finish reason. */
+  readonly isFinished: boolean;
+}
+
+/** Judges a whole JSON value that came with a successful status. */
+export function judgeDocument(value: unknown, kind: EndpointKind, { isSaid, isFinished }: Read): Judgement {
   const promised = PROMISED[kind];
   const json = asObject(value) ?? onlyErrorIn(value);
   if (promised === undefined) {
     const error = json === null || describesObject(json) ? null : errorOf(json);
     return error === null ? ANSWER : { type: "error", error };
   }
-  if (isSaid) return ANSWER;
+  if (isSaid) {
+    // An error beside a finished answer is a notice; beside one that is not, it is why.
+    const error = isFinished || json === null || !promised.hasFinishReason ? null : errorOf(json);
+    return error === null ? ANSWER : { type: "error", error };
+  }
   if (json === null) return !promised.isRequired || isList(value) ? ANSWER : NOTHING;
   const answer = json[promised.answer];
   const isAnswered = hasSubstance(answer) && !Array.isArray(answer);
-  const error = errorOf(json) ?? (isAnswered ? null : softErrorOf(json) ?? loneMessageOf(json));
+  const error = errorOf(json) ?? softErrorOf(json) ?? (isAnswered ? null : loneMessageOf(json));
   if (error !== null) return { type: "error", error };
   if (!promised.isRequired || isAnswered) return ANSWER;
   const isKnownShape = Array.isArray(answer) ||
