@@ -27,11 +27,11 @@ import { describeBytes, shownMediaType } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
 import { promisesJson } from "./judge.ts";
 
-/** A stream without content in this much of its encoded bytes is not looked into any further. */
+/** A stream without content in this much of its encoded bytes is looked into no further, and relayed as it comes. */
 const PROBED_BYTES = 256 * 1024; // docs/tuning.md#documents
 /** What one probe may decode. */
 const PROBE_LIMIT_BYTES = 2 * 1024 * 1024; // docs/tuning.md#documents
-/** Bytes that all probes together may read and write: so many, and so many for each byte that has come. */
+/** Bytes that all probes together may read and write: so many, and so many for each byte that has come. The same then. */
 const PROBE_ALLOWANCE_BYTES = 4 * 1024 * 1024; // docs/tuning.md#documents
 const PROBE_ALLOWANCE_FACTOR = 16; // docs/tuning.md#documents
 /** What a probe costs at least, in bytes decoded. */
@@ -145,9 +145,8 @@ export class EncodedCapture implements Capture {
 
   /** A body too short to tell its form. */
   #settleShort(): void {
-    const { type } = this.#decode({ limitBytes: this.#limitBytes, isCut: false });
-    if (this.#bytes === 0 || (type === "corrupt" && this.#options.status < 400)) this.#beginPlain();
-    else this.#settleEncoded();
+    if (looksPlain(this.#body.view(), null) === false) this.#settleEncoded();
+    else this.#beginPlain();
   }
 
   #beginPlain(): void {
@@ -159,13 +158,12 @@ export class EncodedCapture implements Capture {
   #probe(): void {
     const { hasContent, error } = this.progress;
     if (hasContent || error !== null) return;
-    if (this.#body.length > PROBED_BYTES) {
+    const costBytes = Math.max(PROBE_COST_BYTES, this.#body.length + this.#plainBytes);
+    const allowedBytes = PROBE_ALLOWANCE_BYTES + this.#bytes * PROBE_ALLOWANCE_FACTOR;
+    if (this.#body.length > PROBED_BYTES || this.#spentBytes + costBytes > allowedBytes) {
       this.#own.hasContent = true;
       return;
     }
-    const costBytes = Math.max(PROBE_COST_BYTES, this.#body.length + this.#plainBytes);
-    const allowedBytes = PROBE_ALLOWANCE_BYTES + this.#bytes * PROBE_ALLOWANCE_FACTOR;
-    if (this.#spentBytes + costBytes > allowedBytes) return;
     this.#spentBytes += costBytes;
     const limitBytes = Math.min(this.#limitBytes, PROBE_LIMIT_BYTES);
     const decoded = this.#decode({ limitBytes, isCut: true });
