@@ -38,6 +38,11 @@ export function codingsOf(contentEncoding: string | null): readonly Coding[] | n
   return codings;
 }
 
+/** Whether a label names a coding, one that can be undone or not. */
+export function isEncoded(contentEncoding: string | null): boolean {
+  return codingsOf(contentEncoding)?.length !== 0;
+}
+
 export type Decoded =
   | { readonly type: "decoded"; readonly bytes: Uint8Array }
   /** More would come out than the limit allows. */

@@ -5,7 +5,7 @@
  */
 import type { EndpointKind } from "../core/types.ts";
 import { type Capture, type CaptureOptions, DEFAULT_CAPTURE_LIMIT_BYTES } from "./capture.ts";
-import { codingsOf } from "./content_coding.ts";
+import { isEncoded } from "./content_coding.ts";
 import { DocumentCapture } from "./document.ts";
 import { ReplyDraft } from "./draft.ts";
 import { EncodedCapture } from "./encoded.ts";
@@ -19,10 +19,8 @@ import { ResponsesReader } from "./readers/responses.ts";
 
 /** Makes the capture for one reply. */
 export function createCapture(options: CaptureOptions): Capture {
-  const isPlain = codingsOf(options.contentEncoding ?? null)?.length === 0;
-  return isPlain
-    ? createPlainCapture(options)
-    : new EncodedCapture(options, () => createPlainCapture(options));
+  const makePlain = () => createPlainCapture(options);
+  return isEncoded(options.contentEncoding ?? null) ? new EncodedCapture(options, makePlain) : makePlain();
 }
 
 function createPlainCapture(options: CaptureOptions): Capture {

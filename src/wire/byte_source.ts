@@ -26,14 +26,3 @@ export interface LendingSource extends ByteSource {
   /** Resolves when {@link lend} may have more. Rejects as {@link read} does. */
   ready(): Promise<void>;
 }
-
-/** The source of a body that was read to its end. */
-export const NOTHING_MORE: LendingSource = {
-  isDone: true,
-  take: () => null,
-  lend: () => null,
-  release: () => {},
-  read: () => Promise.resolve(null),
-  ready: () => Promise.resolve(),
-  cancel: () => {},
-};

@@ -8,8 +8,7 @@
 import { promisesJson } from "../../capture/judge.ts";
 import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { type LendingSource, NOTHING_MORE } from "../../wire/byte_source.ts";
-import { collect } from "../../wire/collect.ts";
+import type { LendingSource } from "../../wire/byte_source.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, AssessmentContext, OpenReply, ReplyAssessment } from "./assessment.ts";
 import { HELD_LIMIT_BYTES, StreamGate } from "./gate.ts";
@@ -66,30 +65,10 @@ async function assessStream(
   chunks: Uint8Array<ArrayBuffer>[],
 ): Promise<ReplyAssessment> {
   const gated = await new StreamGate(reader, context).run(chunks);
-  const { isDocument } = gated.capture.progress;
-  if (isDocument && gated.problem === null) {
-    // One JSON document, whatever its label says. The last chunk may be lent.
-    const held = gated.held.map((chunk) => chunk.slice());
-    return await new WholeReplyReader(reader, context, held).assess();
-  }
-  const { problem } = gated;
-  return problem?.type === "bad_stream" && problem.isFinished ? await readToEnd(gated, reader) : gated;
-}
-
-/** How long, and how much, is read behind the end marker of a stream that is kept. */
-const TAIL_LIMITS = { limitMs: 250, limitBytes: 64 * 1024 }; // docs/tuning.md#relay-and-settlement
-
-/** A stream that ended without a word is an answer: all of it is kept, so that it can be given when nobody does better. */
-async function readToEnd(reply: OpenReply, reader: TimedReader): Promise<OpenReply> {
-  const { bytes, isWhole } = await collect(reader, TAIL_LIMITS);
-  if (bytes.length > 0) reply.capture.push(bytes);
-  if (!isWhole) reply.body.cancel();
-  return {
-    ...reply,
-    held: bytes.length > 0 ? [...reply.held, bytes] : reply.held,
-    body: NOTHING_MORE,
-    contentLength: isWhole ? reply.contentLength : null,
-  };
+  if (gated.problem !== null || !gated.capture.progress.isDocument) return gated;
+  // One JSON document, whatever its label says. The last chunk may be lent.
+  const held = gated.held.map((chunk) => chunk.slice());
+  return await new WholeReplyReader(reader, context, held).assess();
 }
 
 /** The first bytes decide, not the label. */
