@@ -159,10 +159,21 @@ export class DocumentCapture implements Capture {
 
   #readUnparsed(text: string): boolean {
     if (!this.#reader.isOpaque && beginsLikeEvents(this.#body.view())) return this.#readAsEventStream();
+    const first = parseJson(text.slice(0, Math.max(0, text.indexOf("\n"))));
+    if (asObject(first) !== null) return this.#readLines(first, text);
     if (text.length > 0 && this.#isJsonExpected()) this.#draft.parseErrors++;
     if (promisesJson(this.#kind)) this.#fault("unreadable");
     this.#keepRaw(text);
     return this.#reader.isOpaque;
+  }
+
+  /** JSON lines: the first one tells whether they are an error. */
+  #readLines(first: unknown, text: string): boolean {
+    const judgement = judgeDocument(first, this.#kind, { isSaid: false, isFinished: false });
+    if (judgement.type === "error") this.#draft.setError(judgement.error);
+    else this.#draft.markContent();
+    this.#keepRaw(text);
+    return true;
   }
 
   /** Reads an event stream that has no label. */

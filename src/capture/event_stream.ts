@@ -20,7 +20,11 @@ const MAX_MISFITS = 16; // docs/tuning.md#event-streams
 /** Longer data is no ping and is not examined, which keeps the hot path short. */
 const MAX_PING_LENGTH = 64; // docs/tuning.md#event-streams
 
+const TOO_LARGE = errorOfText("the upstream sent an error event that is too large to be read");
 const NO_DATA = errorOfText("the upstream sent an error event without data");
+
+/** What may come before a document: white space, and the bytes of a byte order mark. */
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x0a, 0x0d, 0x09, 0xef, 0xbb, 0xbf]);
 
 export interface EventStreamOptions {
   readonly draft: ReplyDraft;
@@ -91,7 +95,7 @@ export class EventStreamCapture implements Capture {
 
   /** A body that begins with a brace is a document, whatever its label says. */
   #settleForm(chunk: Uint8Array): void {
-    const first = chunk.find((byte) => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
+    const first = chunk.find((byte) => !BLANKS.has(byte));
     if (first === undefined) return;
     this.#isFormSettled = true;
     if (first !== 0x7b && first !== 0x5b) return;
@@ -168,7 +172,8 @@ export class EventStreamCapture implements Capture {
     const { name, data } = event;
     if (event.isOversized || isCostlyJson(data)) {
       this.#draft.isCut = true;
-      this.#reader.readOversized(name);
+      if (name === "error") this.#draft.setError(TOO_LARGE);
+      else this.#reader.readOversized(name);
       return;
     }
     if (!event.hasData) {

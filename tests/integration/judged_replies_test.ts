@@ -189,6 +189,22 @@ Deno.test("kinds that may be answered by any bytes are relayed as they come", as
   }
 });
 
+Deno.test("JSON lines are relayed as they come", async () => {
+  await using stage = await Stage.set({ isBacked: true });
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  stage.first.script = async (_request, wire) => {
+    const fields = { "content-type": "application/x-ndjson", "transfer-encoding": "chunked" };
+    await wire.write(head(200, fields) + chunk('{"message":{"content":"a"}}\n'));
+    await released;
+    await wire.write(chunk('{"done":true}\n') + LAST_CHUNK);
+  };
+  const response = await stage.router.chat({ stream: true });
+  assert.equal(response.headers.get("x-oar-upstream"), "first");
+  release();
+  assert.equal(await response.text(), '{"message":{"content":"a"}}\n{"done":true}\n');
+  assert.equal((await stage.router.recordOf(response)).outcome, "complete");
+});
+
 const FAILED = '{"id":"r","object":"response","status":"failed","error":{"message":"broke"},"output":[]}';
 const typed = (data: Record<string, unknown>) => `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
 const FAILED_STREAM = [

@@ -6,7 +6,7 @@
  * Decides nothing about other upstreams: it says what the reply turned out to be.
  */
 import { promisesJson } from "../../capture/judge.ts";
-import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
+import { EventStreamSniffer, isEventStream, isJson, isJsonLines } from "../../core/body_form.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
@@ -50,6 +50,7 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
       ? openAsItComes(reader, context, { isEventStream: true })
       : assessStream(reader, context, []);
   }
+  if (isJsonLines(contentType)) return openAsItComes(reader, context);
   // Where only JSON or an event stream can be an answer, a label that says otherwise is not believed.
   const isExpected = isJson(contentType) || (promisesJson(kind) && !isLookUp(method));
   if (isStream || (isExpected && !isJson(contentType))) {

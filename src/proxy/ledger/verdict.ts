@@ -90,6 +90,10 @@ function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
     const error = `the reply is no answer: ${facts.defect}`;
     return { outcome: "error_event", status, error, errorClass: "bad_reply" };
   }
+  return unterminated(status);
+}
+
+function unterminated(status: number): Verdict {
   const error = "the stream ended without its end marker";
   return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };
 }
@@ -107,8 +111,8 @@ export function verdictOnWhole(
   if (status >= 400) return upstreamError(status, captured.text);
   // A reply that is finished, and says nothing, is complete.
   if (captured.isComplete) return complete(status);
-  const error = problem === null || problem.type === "timeout" ? "the reply is not whole" : problem.message;
-  return { outcome: "error_event", status, error, errorClass: problem?.type ?? "bad_reply" };
+  if (problem === null || problem.type === "timeout") return unterminated(status);
+  return { outcome: "error_event", status, error: problem.message, errorClass: problem.type };
 }
 
 function upstreamError(status: number, text: string): Verdict {

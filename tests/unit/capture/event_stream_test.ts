@@ -423,11 +423,11 @@ Deno.test("push() keeps no reference to a chunk that is overwritten afterwards",
 });
 
 Deno.test("createCapture() reads a JSON document that is labelled as an event stream", () => {
-  const answer = '\n {"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}';
+  const answer = '\ufeff\n {"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}';
   const { reply, progress } = replay(streamOf("chat"), answer, { cuts: [1, 2, 3, 20] });
   assert.equal(reply.text, "hi");
   assert.equal(reply.isComplete, true);
-  assert.equal(reply.bytes, answer.length);
+  assert.equal(reply.bytes, answer.length + 2);
   assert.equal(progress.hasContent, true);
   const failed = replay(streamOf("chat"), '{"error":{"message":"no"}}');
   assert.equal(failed.progress.error?.message, "no");

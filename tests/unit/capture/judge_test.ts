@@ -249,6 +249,28 @@ Deno.test("a body that is neither JSON nor an event stream is no answer where on
   }
 });
 
+Deno.test("JSON lines are an answer, unless the first one is an error", () => {
+  const contentType = "application/x-ndjson";
+  const lines = '{"message":{"content":"a"},"done":false}\n{"message":{"content":"b"},"done":true}\n';
+  const { reply, progress } = replay(documentOf("chat", { contentType }), lines);
+  assert.equal(reply.text, lines);
+  assert.equal(reply.isComplete, true);
+  assert.equal(progress.hasContent, true);
+  const bad = replay(documentOf("chat", { contentType }), '{"error":"no"}\n{"error":"no"}\n');
+  assert.equal(bad.progress.error?.message, "no");
+  assert.equal(bad.reply.isComplete, false);
+  assert.equal(replay(documentOf("chat"), '{\n"choices":[{"message').progress.defect, "unreadable");
+});
+
+Deno.test("an error event that is too large to be read is an error, and no content", () => {
+  const data = JSON.stringify({ error: { message: "x".repeat(5_000_000) } });
+  for (const kind of ["chat", "responses", "messages", "images", "other"] as const) {
+    const { progress } = replay(streamOf(kind), `event: error\ndata: ${data}\n\n`);
+    assert.notEqual(progress.error, null);
+    assert.equal(progress.hasContent, false);
+  }
+});
+
 Deno.test("binary is an answer to kinds that may be answered so", () => {
   const bytes = new Uint8Array(2000).fill(0xff);
   const defectOf = (kind: EndpointKind, contentType: string) =>

@@ -67,5 +67,5 @@ Deno.test("verdictOnWhole() calls a finished answer without a word complete, and
     error: "the reply says nothing",
     errorClass: "bad_reply",
   });
-  assert.equal(verdictOnWhole(200, captured(false), null).outcome, "error_event");
+  assert.equal(verdictOnWhole(200, captured(false), null).outcome, "upstream_cut");
 });
