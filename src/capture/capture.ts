@@ -10,14 +10,21 @@ import type { CapturedReply, EndpointKind } from "../core/types.ts";
 
 /** What a stream has shown so far; read by the commit gate and the relay after each push. */
 export interface CaptureProgress {
-  /** Content was seen: text, a refusal, reasoning, a tool call, ... (docs/architecture.md, "The gate"). */
+  /**
+   * Something was said before any error: text, a refusal, reasoning, a call, an image, an opaque item that is no empty
+   * shell (docs/architecture.md, "The gate"). Also true of what cannot be looked into. Of a document, known at its end.
+   */
   readonly hasContent: boolean;
   /** Any event that is not neutral was seen (neutral: comments, blank lines, `ping` events). */
   readonly hasEvents: boolean;
   /** The protocol's own end was seen: `[DONE]`, `message_stop`, `response.completed|incomplete`, ... */
   readonly isTerminal: boolean;
-  /** The first error that the reply states (`data: {"error":...}`, `event: error`, `response.failed`); null when none. */
+  /** The first error that the reply states, as event or as document, in whatever shape (judge.ts); null when none. */
   readonly error: ReportedError | null;
+  /** Why a document is no answer although it states no error; known at its end. */
+  readonly defect: Defect | null;
+  /** What is labelled as a stream is one JSON document. */
+  readonly isDocument: boolean;
   /**
    * Length in bytes of the longest prefix of the stream that holds nothing but whole neutral lines and
    * events; these bytes may be sent while the choice of upstream is open. Grows until the first
@@ -25,6 +32,12 @@ export interface CaptureProgress {
    */
   readonly neutralBytes: number;
 }
+
+/**
+ * `corrupt`: does not decode as its content encoding says. `unreadable`: neither JSON nor an event stream. `wordless`: nothing
+ * is said in it, whether it is finished or not.
+ */
+export type Defect = "corrupt" | "empty" | "unreadable" | "wordless";
 
 /** Extracts one reply. One object per attempt. */
 export interface Capture {
@@ -56,6 +69,8 @@ export interface CaptureOptions {
   readonly contentEncoding?: string | null;
   /** From 400 on, the text of a document is its raw body. */
   readonly status: number;
+  /** The reply is what was found (core/look_up.ts): it is complete when it came whole, whatever it says. */
+  readonly isLookUp?: boolean;
   /** Default {@link DEFAULT_CAPTURE_LIMIT_BYTES}. */
   readonly limitBytes?: number;
 }

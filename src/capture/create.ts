@@ -5,6 +5,7 @@
  */
 import type { EndpointKind } from "../core/types.ts";
 import { type Capture, type CaptureOptions, DEFAULT_CAPTURE_LIMIT_BYTES } from "./capture.ts";
+import { isEncoded } from "./content_coding.ts";
 import { DocumentCapture } from "./document.ts";
 import { ReplyDraft } from "./draft.ts";
 import { EncodedCapture } from "./encoded.ts";
@@ -18,22 +19,19 @@ import { ResponsesReader } from "./readers/responses.ts";
 
 /** Makes the capture for one reply. */
 export function createCapture(options: CaptureOptions): Capture {
-  const encoding = (options.contentEncoding ?? "").trim().toLowerCase();
-  if (encoding === "" || encoding === "identity") return createPlainCapture(options);
-  return new EncodedCapture({
-    encoding,
-    contentType: options.contentType,
-    limitBytes: options.limitBytes ?? DEFAULT_CAPTURE_LIMIT_BYTES,
-    makePlain: () => createPlainCapture(options),
-  });
+  const makePlain = () => createPlainCapture(options);
+  return isEncoded(options.contentEncoding ?? null) ? new EncodedCapture(options, makePlain) : makePlain();
 }
 
 function createPlainCapture(options: CaptureOptions): Capture {
-  const { contentType, status, limitBytes = DEFAULT_CAPTURE_LIMIT_BYTES } = options;
+  const { kind, contentType, status, isLookUp = false, limitBytes = DEFAULT_CAPTURE_LIMIT_BYTES } = options;
   const draft = new ReplyDraft(limitBytes);
-  const reader = createReader(options.kind, draft);
-  const asDocument = () => new DocumentCapture({ draft, reader, contentType, status, limitBytes });
-  return options.isEventStream ? new EventStreamCapture({ draft, reader, asDocument }) : asDocument();
+  const reader = createReader(kind, draft);
+  const asDocument = () =>
+    new DocumentCapture({ draft, reader, kind, contentType, status, isLookUp, limitBytes });
+  return options.isEventStream
+    ? new EventStreamCapture({ draft, reader, kind, isLookUp, asDocument })
+    : asDocument();
 }
 
 function createReader(kind: EndpointKind, draft: ReplyDraft): ReplyReader {

@@ -5,14 +5,14 @@
  * bodies are not kept.
  */
 import { beginsLikeEvents, mediaTypeOf } from "../core/body_form.ts";
-import { errorOfText } from "../core/reported_error.ts";
-import type { CapturedReply } from "../core/types.ts";
+import type { CapturedReply, EndpointKind } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
-import type { Capture, CaptureProgress } from "./capture.ts";
+import type { Capture, CaptureProgress, Defect } from "./capture.ts";
 import type { ReplyDraft } from "./draft.ts";
 import { EventStreamCapture } from "./event_stream.ts";
 import { isCostlyJson } from "./json_cost.ts";
-import { asObject, errorOf, isErrorOnly, parseJson } from "./json.ts";
+import { errorOfBody, judgeDocument, promisesJson, refusesBinary } from "./judge.ts";
+import { asObject, parseJson } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
 
 /** Enough of a body to distinguish text from binary. */
@@ -24,8 +24,11 @@ const TEXT_TYPES = /^text\/|json$/i;
 export interface DocumentOptions {
   readonly draft: ReplyDraft;
   readonly reader: ReplyReader;
+  readonly kind: EndpointKind;
   readonly contentType: string | null;
   readonly status: number;
+  /** See {@link CaptureOptions.isLookUp}. */
+  readonly isLookUp: boolean;
   readonly limitBytes: number;
 }
 
@@ -33,6 +36,9 @@ export class DocumentCapture implements Capture {
   readonly progress: CaptureProgress;
   readonly #draft: ReplyDraft;
   readonly #reader: ReplyReader;
+  readonly #kind: EndpointKind;
+  /** The status says that it is an answer, and it was made for this request. */
+  readonly #isJudged: boolean;
   readonly #mediaType: string;
   readonly #status: number;
   readonly #body: ByteBuffer;
@@ -43,6 +49,8 @@ export class DocumentCapture implements Capture {
   constructor(options: DocumentOptions) {
     this.#draft = options.draft;
     this.#reader = options.reader;
+    this.#kind = options.kind;
+    this.#isJudged = options.status < 400 && !options.isLookUp;
     this.#mediaType = shownMediaType(options.contentType);
     this.#status = options.status;
     this.#body = new ByteBuffer(options.limitBytes);
@@ -81,8 +89,12 @@ export class DocumentCapture implements Capture {
       isWhole = this.#reader.isOpaque;
     }
     const { progress } = this.#draft;
-    const isComplete = isWhole && isCleanEnd && progress.error === null;
-    progress.hasContent ||= this.#draft.bytes > 0 && progress.error === null;
+    // What broke off is cut, and cannot be judged.
+    if (!isCleanEnd) progress.defect = null;
+    const isFailed = this.#isJudged && (progress.error !== null || !isFinished(progress.defect, this.#draft));
+    const isComplete = isCleanEnd && (!this.#isJudged || isWhole) && !isFailed;
+    if (!this.#isJudged) progress.hasContent = this.#draft.bytes > 0;
+    else if (this.#draft.bytes > 0 && !promisesJson(this.#kind)) this.#draft.markContent();
     progress.hasEvents ||= this.#draft.bytes > 0;
     progress.isTerminal ||= isComplete;
     return this.#draft.toReply(isComplete);
@@ -96,8 +108,10 @@ export class DocumentCapture implements Capture {
   }
 
   #describe(): boolean {
-    this.#draft.text().append(this.#description());
-    return this.#reader.isOpaque || this.#status >= 400;
+    this.#draft.text().describe(this.#description());
+    if (refusesBinary(this.#kind)) this.#fault("unreadable");
+    else this.#draft.markContent();
+    return true;
   }
 
   /** Reads the body; true when, judged by its form, it is whole. */
@@ -105,42 +119,77 @@ export class DocumentCapture implements Capture {
     const text = decode(this.#body.view());
     if (this.#hasOverflowed || isCostlyJson(text)) {
       this.#draft.isCut = true;
+      // Nobody knows what is in it.
+      this.#draft.markContent();
       this.#keepRaw(text);
       return true;
     }
-    const parsed = parseJson(text);
-    const json = asObject(parsed);
     if (this.#status >= 400) {
-      this.#draft.text().append(text);
+      const error = errorOfBody(text);
+      if (error !== null) this.#draft.setError(error);
+      this.#draft.text().describe(text);
       return true;
     }
-    if (json !== null && isErrorOnly(json)) {
-      this.#draft.setError(errorOf(json) ?? errorOfText("error"));
-      this.#draft.text().append(text);
-      return false;
-    }
-    if (json !== null && this.#reader.readDocument(json)) return true;
-    if (parsed !== undefined) {
-      this.#draft.text().append(text);
-      return true;
-    }
-    return this.#readUnparsed(text);
+    if (text.trim() === "" && promisesJson(this.#kind)) this.#fault("empty");
+    const parsed = parseJson(text);
+    if (parsed === undefined) return this.#readUnparsed(text);
+    this.#readJson(parsed, text);
+    return true;
+  }
+
+  #readJson(value: unknown, text: string): void {
+    const { progress } = this.#draft;
+    const json = asObject(value);
+    if (json !== null) this.#reader.readDocument(json);
+    const read = { isSaid: progress.hasContent, isFinished: this.#draft.finishReason !== null };
+    const judgement = judgeDocument(value, this.#kind, read);
+    if (judgement.type === "error") this.#draft.setError(judgement.error);
+    else if (judgement.type === "answer") this.#draft.markContent();
+    else if (progress.error === null) this.#fault("wordless");
+    // A finished document without a word has none to be kept.
+    const isWordless = progress.defect !== null && this.#draft.finishReason !== null;
+    if (!this.#draft.isEmpty || isWordless) return;
+    if (progress.error === null) this.#keepRaw(text);
+    else this.#draft.text().describe(text);
+  }
+
+  #fault(defect: Defect): void {
+    if (this.#isJudged) this.#draft.progress.defect ??= defect;
   }
 
   #readUnparsed(text: string): boolean {
     if (!this.#reader.isOpaque && beginsLikeEvents(this.#body.view())) return this.#readAsEventStream();
+    const first = parseJson(text.slice(0, Math.max(0, text.indexOf("\n"))));
+    if (asObject(first) !== null) return this.#readLines(first, text);
     if (text.length > 0 && this.#isJsonExpected()) this.#draft.parseErrors++;
+    if (promisesJson(this.#kind)) this.#fault("unreadable");
     this.#keepRaw(text);
     return this.#reader.isOpaque;
   }
 
+  /** JSON lines: the first one tells whether they are an error. */
+  #readLines(first: unknown, text: string): boolean {
+    const judgement = judgeDocument(first, this.#kind, { isSaid: false, isFinished: false });
+    if (judgement.type === "error") this.#draft.setError(judgement.error);
+    else this.#draft.markContent();
+    this.#keepRaw(text);
+    return true;
+  }
+
   /** Reads an event stream that has no label. */
   #readAsEventStream(): boolean {
-    const { bytes } = this.#draft;
-    const stream = new EventStreamCapture({ draft: this.#draft, reader: this.#reader });
+    const { bytes, progress } = this.#draft;
+    const stream = new EventStreamCapture({
+      draft: this.#draft,
+      reader: this.#reader,
+      kind: this.#kind,
+      isLookUp: false,
+    });
     stream.push(this.#body.view());
     this.#draft.bytes = bytes;
-    return stream.finish(true).isComplete;
+    const { isComplete } = stream.finish(true);
+    if (!progress.hasContent && progress.error === null) this.#fault("wordless");
+    return isComplete;
   }
 
   #isJsonExpected(): boolean {
@@ -149,12 +198,17 @@ export class DocumentCapture implements Capture {
 
   #keepRaw(text: string): void {
     const isData = this.#reader.isBulk && text.startsWith("{");
-    this.#draft.text().append(isData ? this.#description() : text);
+    this.#draft.text().describe(isData ? this.#description() : text);
   }
 
   #description(): string {
     return describeBytes(this.#mediaType, this.#draft.bytes);
   }
+}
+
+/** Nothing is wrong with it, or no more than that it ended without a word. */
+function isFinished(defect: Defect | null, { finishReason }: ReplyDraft): boolean {
+  return defect === null || (defect === "wordless" && finishReason !== null);
 }
 
 /** Describes a body that is not kept: `audio/mpeg, 12345 bytes`. */

@@ -15,6 +15,16 @@ const MAX_LABEL_LENGTH = 256;
 /** V8 slices keep their parent string alive; joining early frees the event. */
 const PIECES_PER_BLOCK = 16; // docs/tuning.md#event-streams
 
+/** Finish reasons that are an answer by themselves: to say nothing was the decision, and no other upstream is asked. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "content_filter",
+  "prohibited_content",
+  "recitation",
+  "refusal",
+  "safety",
+  "sensitive",
+]);
+
 /** Longer texts are measured by the encoder, which is many times faster than counting here. */
 const LONG_LENGTH = 512; // docs/tuning.md#event-streams
 const encoder = new TextEncoder();
@@ -29,9 +39,16 @@ class TextBudget {
   takenCount = 0;
   /** The draft that was appended to last. */
   lastDraft: TextDraft | null = null;
+  readonly #progress: MutableProgress;
 
-  constructor(limitBytes: number) {
+  constructor(limitBytes: number, progress: MutableProgress) {
     this.#leftBytes = limitBytes;
+    this.#progress = progress;
+  }
+
+  /** What comes after an error is no content any more. */
+  markContent(): void {
+    if (this.#progress.error === null) this.#progress.hasContent = true;
   }
 
   take(text: string): string {
@@ -79,7 +96,15 @@ export class TextDraft {
     return this.#lastPiece;
   }
 
+  /** Appends what was said. */
   append(text: string): void {
+    if (text === "") return;
+    this.#budget.markContent();
+    this.describe(text);
+  }
+
+  /** Appends what is kept of a reply without being said in it: a description, a body that no reader understands. */
+  describe(text: string): void {
     const kept = this.#budget.take(text);
     if (kept === "") return;
     this.#pieces.push(kept);
@@ -138,6 +163,8 @@ export class ReplyDraft {
     hasEvents: false,
     isTerminal: false,
     error: null,
+    defect: null,
+    isDocument: false,
     neutralBytes: 0,
   };
   bytes = 0;
@@ -155,7 +182,7 @@ export class ReplyDraft {
 
   /** @param limitBytes how much text, reasoning and tool calls are kept, in UTF-8 bytes. */
   constructor(limitBytes: number) {
-    this.#budget = new TextBudget(limitBytes);
+    this.#budget = new TextBudget(limitBytes, this.progress);
   }
 
   /** The draft that `read` appended to, when one piece is all that it took from the budget; null otherwise. */
@@ -178,6 +205,11 @@ export class ReplyDraft {
     return this.#toolCalls.length > 0;
   }
 
+  /** Nothing is kept of what was said. */
+  get isEmpty(): boolean {
+    return !this.hasText && !this.hasReasoning && !this.hasToolCalls;
+  }
+
   /** The text of a choice, by its index. */
   text(choice = 0): TextDraft {
     return this.#piece(this.#texts, choice);
@@ -187,8 +219,14 @@ export class ReplyDraft {
     return this.#piece(this.#reasonings, choice);
   }
 
-  /** Adds a call; null when there are too many. */
+  /** Something was said that is not kept: an image, a sound, an encrypted item. */
+  markContent(): void {
+    this.#budget.markContent();
+  }
+
+  /** Adds a call, which is content; null when there are too many. */
   addToolCall(): ToolCallDraft | null {
+    this.markContent();
     if (this.#toolCalls.length >= MAX_PIECES) {
       this.isCut = true;
       return null;
@@ -204,7 +242,13 @@ export class ReplyDraft {
   }
 
   setFinishReason(reason: string | null): void {
-    if (reason !== null) this.#finishReason = reason.slice(0, MAX_LABEL_LENGTH);
+    if (reason === null) return;
+    this.#finishReason = reason.slice(0, MAX_LABEL_LENGTH);
+    if (REFUSALS.has(this.#finishReason.toLowerCase())) this.markContent();
+  }
+
+  get finishReason(): string | null {
+    return this.#finishReason;
   }
 
   /** Takes a `usage` object in any provider's shape. */

@@ -1,131 +1,203 @@
 /**
- * The capture of a reply with a content encoding that was not asked for.
+ * The capture of a reply with a content encoding.
  *
- * Owns a bounded copy of the encoded bytes, which are decoded at the end. Until the first content it also
- * decodes what has arrived so far, so that the commit gate works as for plain streams. It reports no neutral
- * bytes: offsets in the decoded text say nothing about the encoded one.
+ * Owns a bounded copy of the encoded bytes, which are decoded at the end. Until the first content it also decodes what has
+ * arrived so far, so that the commit gate works as for plain streams. It reports no neutral bytes: offsets in the decoded
+ * text say nothing about the encoded one. What is not encoded, whatever its label says, is read as it is; what cannot be
+ * decoded counts as content, since nobody could know better.
  */
-import zlib from "node:zlib";
+import { errorOfText } from "../core/reported_error.ts";
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
-import type { Capture } from "./capture.ts";
+import {
+  type Capture,
+  type CaptureOptions,
+  type CaptureProgress,
+  DEFAULT_CAPTURE_LIMIT_BYTES,
+} from "./capture.ts";
+import {
+  type Coding,
+  codingsOf,
+  type Decoded,
+  type DecodeOptions,
+  looksPlain,
+  undo,
+} from "./content_coding.ts";
 import { describeBytes, shownMediaType } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
+import { promisesJson } from "./judge.ts";
 
-/** The gate holds no more than this, so probing further would be useless. */
-const PROBED_BYTES = 64 * 1024; // docs/tuning.md#documents
-/** Probes made at every chunk; later ones wait until the body has grown by a quarter, so the work is linear. */
-const EAGER_PROBES = 128; // docs/tuning.md#documents
+/** A stream without content in this much of its encoded bytes is looked into no further, and relayed as it comes. */
+const PROBED_BYTES = 256 * 1024; // docs/tuning.md#documents
+/** What one probe may decode. */
+const PROBE_LIMIT_BYTES = 2 * 1024 * 1024; // docs/tuning.md#documents
+/** Bytes that all probes together may read and write: so many, and so many for each byte that has come. The same then. */
+const PROBE_ALLOWANCE_BYTES = 4 * 1024 * 1024; // docs/tuning.md#documents
+const PROBE_ALLOWANCE_FACTOR = 16; // docs/tuning.md#documents
+/** What a probe costs at least, in bytes decoded. */
+const PROBE_COST_BYTES = 8 * 1024; // docs/tuning.md#documents
 
-export interface EncodedOptions {
-  readonly encoding: string;
-  readonly contentType: string | null;
-  readonly limitBytes: number;
-  /** Makes a capture of the decoded bytes. */
-  readonly makePlain: () => Capture;
-}
+/** `plain`: not encoded; `opaque`: nobody can look into it. */
+type Form = "unknown" | "plain" | "encoded" | "opaque";
 
 export class EncodedCapture implements Capture {
-  readonly progress: MutableProgress = {
-    hasContent: false,
-    hasEvents: false,
-    isTerminal: false,
-    error: null,
-    neutralBytes: 0,
-  };
-  readonly #options: EncodedOptions;
+  readonly #options: CaptureOptions;
+  readonly #limitBytes: number;
+  readonly #codings: readonly Coding[] | null;
   readonly #body: ByteBuffer;
+  /** Reads what was decoded. */
+  readonly #plain: Capture;
+  /** How much of it has been read. */
+  #plainBytes = 0;
+  #form: Form = "unknown";
+  /** What the capture of the decoded bytes does not know. */
+  readonly #own: Pick<MutableProgress, "hasContent" | "error" | "defect"> = {
+    hasContent: false,
+    error: null,
+    defect: null,
+  };
   #bytes = 0;
   #isCut = false;
-  #probes = 0;
-  #probedBytes = 0;
+  #spentBytes = 0;
 
-  constructor(options: EncodedOptions) {
+  /** @param makePlain makes a capture of the decoded bytes */
+  constructor(options: CaptureOptions, makePlain: () => Capture) {
     this.#options = options;
-    this.#body = new ByteBuffer(options.limitBytes);
+    this.#limitBytes = options.limitBytes ?? DEFAULT_CAPTURE_LIMIT_BYTES;
+    this.#codings = codingsOf(options.contentEncoding ?? null);
+    this.#body = new ByteBuffer(this.#limitBytes);
+    this.#plain = makePlain();
   }
 
-  push(chunk: Uint8Array): void {
+  get progress(): CaptureProgress {
+    const { progress } = this.#plain;
+    if (this.#form === "plain") return progress;
+    return {
+      ...progress,
+      hasContent: progress.hasContent || this.#own.hasContent,
+      hasEvents: progress.hasEvents || this.#own.hasContent,
+      error: progress.error ?? this.#own.error,
+      defect: progress.defect ?? this.#own.defect,
+      neutralBytes: 0,
+    };
+  }
+
+  push(chunk: Uint8Array, isLent = false): void {
+    if (this.#form === "plain") return this.#plain.push(chunk, isLent);
     this.#bytes += chunk.length;
     try {
       if (!this.#body.append(chunk)) this.#isCut = true;
     } catch {
       this.#isCut = true;
     }
-    if (this.#isProbeDue()) this.#probe();
+    if (this.#form === "unknown") this.#settleForm();
+    if (this.#form === "encoded" && this.#options.isEventStream) this.#probe();
   }
 
   partial(): CapturedReply {
-    return this.#describe(false);
+    return this.#form === "plain" ? this.#plain.partial() : this.#describe(false);
   }
 
   finish(isCleanEnd: boolean): CapturedReply {
-    const plain = this.#decode();
-    if (plain === null) return this.#describe(isCleanEnd);
-    const capture = this.#options.makePlain();
-    capture.push(plain);
-    const reply = capture.finish(isCleanEnd && !this.#isCut);
-    Object.assign(this.progress, capture.progress, { neutralBytes: 0 });
-    return { ...reply, bytes: this.#bytes, isTruncated: reply.isTruncated || this.#isCut };
+    if (this.#form === "unknown") this.#settleShort();
+    if (this.#form === "plain") return this.#plain.finish(isCleanEnd);
+    if (this.#form === "opaque") return this.#describe(isCleanEnd);
+    const isWhole = isCleanEnd && !this.#isCut;
+    const decoded = this.#decode({ limitBytes: this.#limitBytes, isCut: !isWhole });
+    if (decoded.type === "decoded") return this.#finishPlain(decoded.bytes, isCleanEnd);
+    if (decoded.type === "corrupt") return this.#finishCorrupt(isCleanEnd);
+    this.#own.hasContent = true;
+    return this.#describe(isCleanEnd);
   }
 
-  #isProbeDue(): boolean {
-    if (this.progress.hasContent || this.progress.error !== null) return false;
-    if (this.#body.length > PROBED_BYTES) return false;
-    return this.#probes < EAGER_PROBES || this.#body.length >= this.#probedBytes * 1.25;
+  #finishPlain(bytes: Uint8Array, isCleanEnd: boolean): CapturedReply {
+    this.#give(bytes);
+    const reply = this.#plain.finish(isCleanEnd && !this.#isCut);
+    if (!this.#isCut) return { ...reply, bytes: this.#bytes };
+    // The rest was not kept, and nobody knows what is in it.
+    this.#own.hasContent = true;
+    return { ...reply, bytes: this.#bytes, isComplete: isCleanEnd, isTruncated: true };
+  }
+
+  /** No client can use it. What could be decoded is kept. */
+  #finishCorrupt(isCleanEnd: boolean): CapturedReply {
+    if (isCleanEnd) this.#markCorrupt();
+    const decoded = this.#decode({ limitBytes: this.#limitBytes, isCut: true });
+    const isRefused = this.#own.error !== null || this.#own.defect !== null;
+    if (decoded.type !== "decoded" || decoded.bytes.length === 0) {
+      return this.#describe(isCleanEnd && !isRefused);
+    }
+    this.#give(decoded.bytes);
+    const reply = this.#plain.finish(false);
+    return { ...reply, bytes: this.#bytes, isComplete: isCleanEnd && !isRefused };
+  }
+
+  #settleForm(): void {
+    const isPlain = looksPlain(this.#body.view(), this.#codings);
+    if (isPlain === true) this.#beginPlain();
+    else if (isPlain === false) this.#settleEncoded();
+  }
+
+  #settleEncoded(): void {
+    this.#form = this.#codings === null ? "opaque" : "encoded";
+    if (this.#form === "opaque") this.#own.hasContent = true;
+  }
+
+  /** A body too short to tell its form. */
+  #settleShort(): void {
+    if (looksPlain(this.#body.view(), null) === false) this.#settleEncoded();
+    else this.#beginPlain();
+  }
+
+  #beginPlain(): void {
+    this.#form = "plain";
+    this.#plain.push(this.#body.view(), true);
+    this.#body.clear();
   }
 
   #probe(): void {
-    this.#probes++;
-    this.#probedBytes = this.#body.length;
-    const plain = this.#decode();
-    if (plain === null) return;
-    const capture = this.#options.makePlain();
-    capture.push(plain);
-    Object.assign(this.progress, capture.progress, { neutralBytes: 0 });
+    const { hasContent, error } = this.progress;
+    if (hasContent || error !== null) return;
+    const costBytes = Math.max(PROBE_COST_BYTES, this.#body.length + this.#plainBytes);
+    const allowedBytes = PROBE_ALLOWANCE_BYTES + this.#bytes * PROBE_ALLOWANCE_FACTOR;
+    if (this.#body.length > PROBED_BYTES || this.#spentBytes + costBytes > allowedBytes) {
+      this.#own.hasContent = true;
+      return;
+    }
+    this.#spentBytes += costBytes;
+    const limitBytes = Math.min(this.#limitBytes, PROBE_LIMIT_BYTES);
+    const decoded = this.#decode({ limitBytes, isCut: true });
+    if (decoded.type === "decoded") this.#give(decoded.bytes);
+    else if (decoded.type === "too_large") this.#own.hasContent = true;
+    else this.#markCorrupt();
   }
 
-  /** The decoded bytes so far; null when they cannot be decoded, or exceed the limit. */
-  #decode(): Uint8Array | null {
-    try {
-      return decodeBytes(this.#body.view(), this.#options);
-    } catch {
-      return null;
-    }
+  /** Shows decoded bytes, from the first one on, to the capture that reads them. */
+  #give(bytes: Uint8Array): void {
+    if (bytes.length <= this.#plainBytes) return;
+    this.#spentBytes += bytes.length - this.#plainBytes;
+    this.#plain.push(bytes.subarray(this.#plainBytes));
+    this.#plainBytes = bytes.length;
+  }
+
+  #markCorrupt(): void {
+    const { kind, status, isLookUp, isEventStream, contentEncoding } = this.#options;
+    if (status >= 400 || isLookUp === true || !promisesJson(kind)) this.#own.hasContent = true;
+    else if (isEventStream) {
+      this.#own.error = errorOfText(`the stream is labelled ${contentEncoding} and does not decode`);
+    } else this.#own.defect = "corrupt";
+  }
+
+  #decode(options: DecodeOptions): Decoded {
+    return undo(this.#body.view(), this.#codings, options);
   }
 
   #describe(isComplete: boolean): CapturedReply {
-    const draft = new ReplyDraft(this.#options.limitBytes);
+    const { contentType, contentEncoding } = this.#options;
+    const draft = new ReplyDraft(this.#limitBytes);
     draft.bytes = this.#bytes;
-    const what = `${shownMediaType(this.#options.contentType)}, ${this.#options.encoding}-encoded`;
-    draft.text().append(describeBytes(what, this.#bytes));
+    const what = `${shownMediaType(contentType)}, ${(contentEncoding ?? "").trim().toLowerCase()}-encoded`;
+    draft.text().describe(describeBytes(what, this.#bytes));
     return draft.toReply(isComplete);
   }
-}
-
-/** Decodes whole or cut input; throws on an unknown encoding, on invalid input, and past the limit. */
-function decodeBytes(bytes: Uint8Array, { encoding, limitBytes }: EncodedOptions): Uint8Array {
-  const { Z_SYNC_FLUSH, BROTLI_OPERATION_FLUSH } = zlib.constants;
-  switch (encoding) {
-    case "gzip":
-    case "x-gzip":
-      return zlib.gunzipSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes });
-    case "deflate":
-      // RFC 9110 means zlib's format; some servers send raw deflate.
-      return isZlib(bytes)
-        ? zlib.inflateSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes })
-        : zlib.inflateRawSync(bytes, { finishFlush: Z_SYNC_FLUSH, maxOutputLength: limitBytes });
-    case "br":
-      return zlib.brotliDecompressSync(bytes, {
-        finishFlush: BROTLI_OPERATION_FLUSH,
-        maxOutputLength: limitBytes,
-      });
-    default:
-      throw new RangeError(`Cannot decode content encoding "${encoding}"`);
-  }
-}
-
-function isZlib(bytes: Uint8Array): boolean {
-  const [method = 0, flags = 0] = bytes;
-  return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0;
 }

@@ -5,13 +5,14 @@
  * that could not be parsed, and the length of the neutral prefix.
  */
 import { errorOfText } from "../core/reported_error.ts";
-import type { CapturedReply } from "../core/types.ts";
+import type { CapturedReply, EndpointKind } from "../core/types.ts";
 import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
 import { isCostlyJson } from "./json_cost.ts";
-import { asObject, errorOf, parseJson, readError } from "./json.ts";
-import type { ReplyReader } from "./readers/reader.ts";
+import { judgeEvent } from "./judge.ts";
+import { asObject, asText, parseJson, readError } from "./json.ts";
+import type { ReadableEvent, ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
 /** After this many misses in a row, stop using templates for this stream. */
@@ -19,11 +20,18 @@ const MAX_MISFITS = 16; // docs/tuning.md#event-streams
 /** Longer data is no ping and is not examined, which keeps the hot path short. */
 const MAX_PING_LENGTH = 64; // docs/tuning.md#event-streams
 
+const TOO_LARGE = errorOfText("the upstream sent an error event that is too large to be read");
 const NO_DATA = errorOfText("the upstream sent an error event without data");
+
+/** What may come before a document: white space, and the bytes of a byte order mark. */
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x0a, 0x0d, 0x09, 0xef, 0xbb, 0xbf]);
 
 export interface EventStreamOptions {
   readonly draft: ReplyDraft;
   readonly reader: ReplyReader;
+  readonly kind: EndpointKind;
+  /** See {@link CaptureOptions.isLookUp}. */
+  readonly isLookUp: boolean;
   /** Takes over when the stream turns out to be one JSON document. */
   readonly asDocument?: () => Capture;
 }
@@ -32,6 +40,8 @@ export class EventStreamCapture implements Capture {
   readonly progress: CaptureProgress;
   readonly #draft: ReplyDraft;
   readonly #reader: ReplyReader;
+  readonly #kind: EndpointKind;
+  readonly #isLookUp: boolean;
   readonly #parser: EventStreamParser;
   readonly #asDocument: (() => Capture) | undefined;
   #document: Capture | null = null;
@@ -47,6 +57,8 @@ export class EventStreamCapture implements Capture {
   constructor(options: EventStreamOptions) {
     this.#draft = options.draft;
     this.#reader = options.reader;
+    this.#kind = options.kind;
+    this.#isLookUp = options.isLookUp;
     this.#asDocument = options.asDocument;
     this.#isFormSettled = options.asDocument === undefined;
     this.progress = options.draft.progress;
@@ -76,16 +88,19 @@ export class EventStreamCapture implements Capture {
     if (this.#document !== null) return this.#document.finish(isCleanEnd);
     this.#parser.end();
     const { isTerminal, error } = this.#draft.progress;
+    if (this.#isLookUp) return this.#draft.toReply(isCleanEnd || isTerminal);
     const hasEnded = isTerminal || this.#reader.isFinished() || (this.#reader.isOpaque && isCleanEnd);
     return this.#draft.toReply(hasEnded && error === null);
   }
 
   /** A body that begins with a brace is a document, whatever its label says. */
   #settleForm(chunk: Uint8Array): void {
-    const first = chunk.find((byte) => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09);
+    const first = chunk.find((byte) => !BLANKS.has(byte));
     if (first === undefined) return;
     this.#isFormSettled = true;
-    if (first === 0x7b || first === 0x5b) this.#document = this.#asDocument?.() ?? null;
+    if (first !== 0x7b && first !== 0x5b) return;
+    this.#document = this.#asDocument?.() ?? null;
+    this.#draft.progress.isDocument = this.#document !== null;
   }
 
   /** Reads event by event: with the template those that fit it, the others with the parser. */
@@ -157,7 +172,8 @@ export class EventStreamCapture implements Capture {
     const { name, data } = event;
     if (event.isOversized || isCostlyJson(data)) {
       this.#draft.isCut = true;
-      this.#reader.readOversized(name);
+      if (name === "error") this.#draft.setError(TOO_LARGE);
+      else this.#reader.readOversized(name);
       return;
     }
     if (!event.hasData) {
@@ -172,10 +188,20 @@ export class EventStreamCapture implements Capture {
     const json = asObject(parsed);
     // What is left of a cut stream is not the upstream's mistake.
     if (parsed === undefined && event.isTerminated && !this.#reader.isOpaque) this.#draft.parseErrors++;
-    const error = json === null ? null : errorOf(json);
-    if (error !== null) this.#draft.setError(error);
-    else if (name === "error") this.#draft.setError(readError(json ?? data));
-    this.#reader.readEvent({ name, data, json });
+    this.#readData({ name, data, json });
+  }
+
+  /** An event that is an error is no content, whatever else it says. */
+  #readData(event: ReadableEvent): void {
+    const { name, data, json } = event;
+    const { progress } = this.#draft;
+    const hadContent = progress.hasContent;
+    if (json !== null) {
+      const error = judgeEvent(json, { kind: this.#kind, name: asText(json.type) ?? name });
+      if (error !== null) this.#draft.setError(error);
+    } else if (name === "error") this.#draft.setError(readError(data));
+    this.#reader.readEvent(event);
+    if (progress.error !== null) progress.hasContent = hadContent;
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Narrows parsed JSON, and reads error objects.
+ * Narrows parsed JSON, and reads error values.
  *
  * Nothing in a provider's JSON is trusted: every field is read through these functions, which return `null`
  * for an unexpected shape.
@@ -47,33 +47,15 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/**
- * An error in the shapes that providers use: `{"error":{"message"}}`, `{"error":"text"}`,
- * `{"type":"error","message"}`, `{"object":"error","message"}`. Null when the object reports no error;
- * `"error":null` is no error.
- */
-export function errorOf(json: JsonObject): ReportedError | null {
-  if (json.error) return readError(json.error);
-  if (json.type === "error" || json.object === "error") return readError(json);
-  return null;
-}
-
-/** Whether a document is an error and nothing else, whatever status it came with. */
-export function isErrorOnly(json: JsonObject): boolean {
-  if (errorOf(json) === null) return false;
-  return !["choices", "output", "content", "data", "text"].some((key) => {
-    const value = json[key];
-    return Array.isArray(value) ? value.length > 0 : Boolean(value);
-  });
-}
-
 /** An error value: a string, an object with a `message`, or anything else, whose message is then its JSON. */
 export function readError(error: unknown): ReportedError {
   const object = asObject(error);
   const code = asLabel(object?.code);
-  const type = asLabel(object?.type);
-  const message = asText(error) ?? asText(object?.message) ?? asText(asObject(object?.error)?.message) ??
-    code ?? type ?? JSON.stringify(error);
+  // `{"type":"error"}` says no more than that it is one.
+  const type = object?.type === "error" ? null : asLabel(object?.type);
+  const inner = asObject(object?.error);
+  const message = asText(error) ?? asText(object?.message) ?? asText(inner?.message) ?? asText(object?.msg) ??
+    code ?? type ?? JSON.stringify(error) ?? "error";
   return { message: message.slice(0, ERROR_MESSAGE_LIMIT), code, type };
 }
 

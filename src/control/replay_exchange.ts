@@ -4,14 +4,14 @@
  * Owns how the reply is read and how it ended. Masks the upstream's key in everything it returns.
  */
 import { Cancellation } from "../core/cancellation.ts";
-import type { Capture } from "../capture/capture.ts";
+import type { Capture, CaptureProgress } from "../capture/capture.ts";
 import { createCapture } from "../capture/create.ts";
 import { EventStreamSniffer, isEventStream } from "../core/body_form.ts";
 import { messageOf } from "../core/errors.ts";
+import { isLookUp } from "../core/look_up.ts";
 import { firstByteTimeout } from "../core/policy.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_TOKENS } from "../core/token_guard.ts";
-import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, Inbound, RequestRecord, Upstream } from "../core/types.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
 import { type AttemptReply, send, type SendResult, type TransportDeps } from "../proxy/attempt/transport.ts";
@@ -81,6 +81,7 @@ async function readReply(
       contentType: headers.get("content-type"),
       contentEncoding: headers.get("content-encoding"),
       isEventStream: isStream ?? false,
+      isLookUp: isLookUp(inbound.method),
       status,
     });
     for (const piece of undecided) started.push(piece);
@@ -113,7 +114,7 @@ async function readReply(
     status,
     elapsedMs: elapsedMs(),
     firstTokenMs,
-    error: problem ?? problemOfReply(captured, { status, error: capture.progress.error }),
+    error: problem ?? problemOfReply(captured, { status, progress: capture.progress }),
   };
 }
 
@@ -133,10 +134,11 @@ function said(captured: CapturedReply): Pick<
 
 function problemOfReply(
   captured: CapturedReply,
-  { status, error }: { readonly status: number; readonly error: ReportedError | null },
+  { status, progress }: { readonly status: number; readonly progress: CaptureProgress },
 ): string | null {
   if (status < 200 || status >= 300) return `HTTP ${status}`;
-  if (error !== null) return `the reply carried an error: ${error.message}`;
+  if (progress.error !== null) return `the reply carried an error: ${progress.error.message}`;
+  if (!captured.isComplete && progress.defect !== null) return `the reply is no answer: ${progress.defect}`;
   return captured.isComplete ? null : "the reply ended without its end marker";
 }
 

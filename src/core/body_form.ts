@@ -17,6 +17,13 @@ export function isJson(contentType: string | null): boolean {
   return contentType !== null && /^\s*application\/([\w.+-]+\+)?json\b/i.test(contentType);
 }
 
+/** Whether a label says that the body is one JSON document per line, which comes bit by bit. */
+export function isJsonLines(contentType: string | null): boolean {
+  return /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines|json-seq|stream\+json)$/.test(
+    mediaTypeOf(contentType),
+  );
+}
+
 /** Whether an unlabelled body begins like an event stream. */
 export function beginsLikeEvents(body: Uint8Array): boolean {
   return new EventStreamSniffer().push(body) ?? false;

@@ -8,6 +8,7 @@ import { ChatToolCalls } from "./chat_tool_calls.ts";
 import { Choices } from "./choices.ts";
 import type { ReplyDraft } from "../draft.ts";
 import { asArray, asObject, asText, type JsonObject } from "../json.ts";
+import { hasSubstance } from "../substance.ts";
 import type { ReadableEvent, ReplyReader } from "./reader.ts";
 
 export class ChatReader implements ReplyReader {
@@ -34,11 +35,13 @@ export class ChatReader implements ReplyReader {
         return;
       }
       this.#readContent(delta, index);
-      this.#markContent(this.#toolCalls.readDelta(delta, index));
+      this.#toolCalls.readDelta(delta, index);
     });
   }
 
-  readOversized(): void {}
+  readOversized(): void {
+    this.#draft.markContent();
+  }
 
   readDocument(document: JsonObject): boolean {
     if (!Array.isArray(document.choices)) return false;
@@ -51,22 +54,28 @@ export class ChatReader implements ReplyReader {
   }
 
   #readWhole(choice: JsonObject, index: number): void {
-    const message = asObject(choice.message);
-    if (message === null) return;
+    // Some servers answer with the choices of another API, or with those of a stream.
+    const message = asObject(choice.message) ?? asObject(choice.delta);
+    if (message === null) return this.#addText(asText(choice.text) ?? asText(choice.message), index);
     this.#readContent(message, index);
-    this.#markContent(this.#toolCalls.readMessage(message));
+    this.#toolCalls.readMessage(message);
   }
 
   /** What deltas and messages have in common: everything but tool calls. */
   #readContent(message: JsonObject, index: number): void {
     this.#addReasoning(reasoningOf(message), index);
+    // Encrypted reasoning.
+    if (asArray(message.reasoning_details).some((item) => asText(asObject(item)?.data) !== null)) {
+      this.#draft.markContent();
+    }
     if (typeof message.content === "string") this.#addText(message.content, index);
     else if (Array.isArray(message.content)) this.#readParts(message.content, index);
+    else if (hasSubstance(message.content)) this.#addText(JSON.stringify(message.content), index);
     this.#addText(asText(message.refusal), index);
     const audio = asObject(message.audio);
     if (audio !== null) {
       this.#addText(asText(audio.transcript), index);
-      this.#markContent(asText(audio.data) !== null);
+      if (asText(audio.data) !== null) this.#draft.markContent();
     }
     const images = asArray(message.images);
     if (images.length > 0) {
@@ -81,24 +90,20 @@ export class ChatReader implements ReplyReader {
       const part = asObject(item);
       if (part === null) this.#addText(asText(item), index);
       else if (part.type === "thinking") this.#addReasoning(textOfParts(part.thinking), index);
-      else this.#addText(asText(part.text) ?? asText(part.refusal), index);
+      else {
+        const text = asText(part.text) ?? asText(part.refusal);
+        if (text === null && hasSubstance(part)) this.#draft.markContent();
+        this.#addText(text, index);
+      }
     }
   }
 
-  #markContent(isContent: boolean): void {
-    if (isContent) this.#draft.progress.hasContent = true;
-  }
-
   #addText(text: string | null, index: number): void {
-    if (text === null || text === "") return;
-    this.#draft.progress.hasContent = true;
-    this.#draft.text(index).append(text);
+    if (text !== null && text !== "") this.#draft.text(index).append(text);
   }
 
   #addReasoning(text: string | null, index: number): void {
-    if (text === null || text === "") return;
-    this.#draft.progress.hasContent = true;
-    this.#draft.reasoning(index).append(text);
+    if (text !== null && text !== "") this.#draft.reasoning(index).append(text);
   }
 }
 

@@ -31,38 +31,31 @@ export class ChatToolCalls {
     this.#draft = draft;
   }
 
-  /** Reads a delta's `tool_calls` and `function_call`; true when they hold anything. */
-  readDelta(delta: JsonObject, choice: number): boolean {
-    let hasContent = false;
+  /** Reads a delta's `tool_calls` and `function_call`. */
+  readDelta(delta: JsonObject, choice: number): void {
     for (const item of asArray(delta.tool_calls)) {
       const fragment = toFragment(item);
       if (fragment === null) continue;
-      hasContent = true;
       const calls = this.#callsOf(choice);
       const call = this.#find(calls, fragment);
       if (call !== null) addFragment(call, fragment);
     }
-    const legacy = asObject(delta.function_call);
-    if (legacy !== null) {
-      hasContent = true;
-      const calls = this.#callsOf(choice);
-      calls.legacy ??= this.#draft.addToolCall();
-      if (calls.legacy !== null) addFragment(calls.legacy, toLegacyFragment(legacy));
-    }
-    return hasContent;
+    const legacy = toLegacyFragment(delta);
+    if (legacy === null) return;
+    const calls = this.#callsOf(choice);
+    calls.legacy ??= this.#draft.addToolCall();
+    if (calls.legacy !== null) addFragment(calls.legacy, legacy);
   }
 
-  /** Reads a whole message, in which each entry is a call of its own; true when there is any. */
-  readMessage(message: JsonObject): boolean {
-    const legacy = asObject(message.function_call);
+  /** Reads a whole message, in which each entry is a call of its own. */
+  readMessage(message: JsonObject): void {
     const fragments = asArray(message.tool_calls).map(toFragment);
-    if (legacy !== null) fragments.push(toLegacyFragment(legacy));
+    fragments.push(toLegacyFragment(message));
     for (const fragment of fragments) {
       if (fragment === null) continue;
       const call = this.#draft.addToolCall();
       if (call !== null) addFragment(call, fragment);
     }
-    return fragments.length > 0;
   }
 
   #callsOf(choice: number): ChoiceCalls {
@@ -102,8 +95,13 @@ function addFragment(call: ToolCallDraft, fragment: Fragment): void {
   call.arguments.append(fragment.arguments);
 }
 
-function toLegacyFragment(legacy: JsonObject): Fragment {
-  return { index: null, id: null, name: asText(legacy.name), arguments: asArguments(legacy.arguments) };
+/** Null when there is no `function_call`, or an empty one. */
+function toLegacyFragment(message: JsonObject): Fragment | null {
+  const legacy = asObject(message.function_call);
+  if (legacy === null) return null;
+  const name = asText(legacy.name);
+  const args = asArguments(legacy.arguments);
+  return name === null && args === "" ? null : { index: null, id: null, name, arguments: args };
 }
 
 /** Null for an empty entry. */

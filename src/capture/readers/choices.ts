@@ -5,9 +5,11 @@
  */
 import { errorOfText } from "../../core/reported_error.ts";
 import { MAX_PIECES, type ReplyDraft } from "../draft.ts";
-import { asArray, asCount, asObject, asText, type JsonObject, readError } from "../json.ts";
+import { asArray, asCount, asObject, asText, type JsonObject } from "../json.ts";
+import { errorOf } from "../judge.ts";
 
-const FINISHED_IN_ERROR = errorOfText('the upstream ended its reply with finish_reason "error"');
+/** Finish reasons that mean a failure: OpenRouter's, Zhipu's, DeepSeek's. */
+const FAILURES: ReadonlySet<string> = new Set(["error", "network_error", "insufficient_system_resource"]);
 
 export class Choices {
   readonly #draft: ReplyDraft;
@@ -42,7 +44,8 @@ export class Choices {
       this.#seen.add(index);
       readChoice(choice, index);
       draft.addUsage(choice.usage);
-      if (choice.error) draft.setError(readError(choice.error));
+      const error = errorOf(choice);
+      if (error !== null) draft.setError(error);
       const reason = asText(choice.finish_reason);
       if (reason !== null) this.#finish(index, reason);
     });
@@ -54,6 +57,8 @@ export class Choices {
       this.#firstFinished = index;
       this.#draft.setFinishReason(reason);
     }
-    if (reason === "error") this.#draft.setError(FINISHED_IN_ERROR);
+    if (FAILURES.has(reason)) {
+      this.#draft.setError(errorOfText(`the upstream ended its reply with finish_reason "${reason}"`));
+    }
   }
 }

@@ -20,7 +20,9 @@ export class CompletionsReader implements ReplyReader {
     if (json !== null) this.#read(json);
   }
 
-  readOversized(): void {}
+  readOversized(): void {
+    this.#draft.markContent();
+  }
 
   readDocument(document: JsonObject): boolean {
     if (!Array.isArray(document.choices)) return false;
@@ -38,7 +40,6 @@ export class CompletionsReader implements ReplyReader {
       const text = asText(choice.text) ?? asText(asObject(choice.delta)?.content) ??
         asText(asObject(choice.message)?.content);
       if (text === null) return;
-      this.#draft.progress.hasContent = true;
       this.#draft.text(index).append(text);
     });
   }

@@ -1,13 +1,14 @@
 /**
  * Anthropic messages: content blocks of text, thinking and tool use.
  *
- * Owns the blocks of one message, whole or in deltas. Results of server tools are not part of what the model
- * said and are left out.
+ * Owns the blocks of one message, whole or in deltas. Results of server tools are content, but not part of what the model
+ * said, and are not kept.
  *
  * @see https://docs.anthropic.com/en/docs/build-with-claude/streaming
  */
 import type { ReplyDraft, ToolCallDraft } from "../draft.ts";
 import { asArray, asCount, asObject, asText, type JsonObject } from "../json.ts";
+import { hasSubstance } from "../substance.ts";
 import type { ReadableEvent, ReplyReader } from "./reader.ts";
 
 /** A tool call whose block is open, with the input that the block began with. */
@@ -37,7 +38,6 @@ export class MessagesReader implements ReplyReader {
         this.#startBlock(asObject(json.content_block), asCount(json.index) ?? 0);
         break;
       case "content_block_delta":
-        this.#draft.progress.hasContent = true;
         this.#readDelta(asObject(json.delta), asCount(json.index) ?? 0);
         break;
       case "content_block_stop":
@@ -54,7 +54,7 @@ export class MessagesReader implements ReplyReader {
   }
 
   readOversized(name: string): void {
-    if (name === "content_block_delta") this.#draft.progress.hasContent = true;
+    if (name === "content_block_delta" || name === "content_block_start") this.#draft.markContent();
   }
 
   readDocument(document: JsonObject): boolean {
@@ -88,11 +88,13 @@ export class MessagesReader implements ReplyReader {
     if (type === "text") this.#draft.text().append(asText(block.text) ?? "");
     else if (type === "thinking") this.#draft.reasoning().append(asText(block.thinking) ?? "");
     else if (type.endsWith("tool_use")) {
-      this.#draft.progress.hasContent = true;
       const call = this.#draft.addToolCall();
       if (call === null) return;
       call.identify(asText(block.id), asText(block.name));
       this.#openCalls.set(index, { call, input: block.input });
+    } else if (hasSubstance(block)) {
+      // Redacted thinking, results of server tools: nothing more of them may follow.
+      this.#draft.markContent();
     }
   }
 
@@ -107,6 +109,9 @@ export class MessagesReader implements ReplyReader {
       case "input_json_delta":
         this.#openCalls.get(index)?.call.arguments.append(asText(delta.partial_json) ?? "");
         break;
+      default:
+        // A signature alone says nothing.
+        if (hasSubstance(delta)) this.#draft.markContent();
     }
   }
 

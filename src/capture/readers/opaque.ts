@@ -7,6 +7,7 @@
 import type { EndpointKind } from "../../core/types.ts";
 import type { ReplyDraft } from "../draft.ts";
 import { asArray, asObject, asText, type JsonObject } from "../json.ts";
+import { hasSubstance } from "../substance.ts";
 import type { ReadableEvent, ReplyReader } from "./reader.ts";
 
 const BYTES_PER_FLOAT = 4;
@@ -17,6 +18,13 @@ const LAST_EVENTS: ReadonlySet<string> = new Set([
   "speech.audio.done",
   "image_generation.completed",
   "image_edit.completed",
+]);
+
+const RUN_ENDS: ReadonlySet<string> = new Set([
+  "thread.run.cancelled",
+  "thread.run.completed",
+  "thread.run.expired",
+  "thread.run.incomplete",
 ]);
 
 export class OpaqueReader implements ReplyReader {
@@ -33,11 +41,12 @@ export class OpaqueReader implements ReplyReader {
   }
 
   readEvent({ name, data, json }: ReadableEvent): void {
-    this.#draft.progress.hasContent = true;
     this.#draft.setModel(asText(json?.model));
     this.#draft.addUsage(json?.usage);
     const type = asText(json?.type) ?? name;
     if (LAST_EVENTS.has(type)) this.#draft.progress.isTerminal = true;
+    if (type.startsWith("thread.")) this.#readRun(type, json);
+    else if (this.#isContent(type, { data, json })) this.#draft.markContent();
     switch (type) {
       case "transcript.text.delta":
         this.#draft.text().append(asText(json?.delta) ?? "");
@@ -51,7 +60,7 @@ export class OpaqueReader implements ReplyReader {
         break;
       case "speech.audio.delta":
       case "speech.audio.done":
-        if (!this.#draft.hasText) this.#draft.text().append("speech audio");
+        if (!this.#draft.hasText) this.#draft.text().describe("speech audio");
         break;
       case "image_generation.completed":
       case "image_edit.completed":
@@ -63,7 +72,7 @@ export class OpaqueReader implements ReplyReader {
   }
 
   readOversized(name: string): void {
-    this.#draft.progress.hasContent = true;
+    this.#draft.markContent();
     if (!LAST_EVENTS.has(name)) return;
     this.#draft.progress.isTerminal = true;
     if (name.startsWith("image_")) this.#addLine(describeImages([null]));
@@ -74,12 +83,55 @@ export class OpaqueReader implements ReplyReader {
     this.#draft.addUsage(document.usage);
     const description = this.#describe(document);
     if (description === null) return false;
-    this.#draft.text().append(description);
+    this.#draft.text().describe(description);
+    // A recording without a word has an empty text.
+    if (this.#kind === "audio" || hasSubstance(document.data)) this.#draft.markContent();
     return true;
   }
 
   isFinished(): boolean {
     return false;
+  }
+
+  /** Of a known event, what it brings; of an unknown one, anything. */
+  #isContent(type: string, { data, json }: { data: string; json: JsonObject | null }): boolean {
+    switch (type) {
+      case "transcript.text.done":
+        // A recording without a word has an empty text.
+        return true;
+      case "transcript.text.delta":
+        return hasSubstance(json?.delta);
+      case "speech.audio.delta":
+      case "speech.audio.done":
+        return hasSubstance(json?.audio) || hasSubstance(json?.delta);
+      case "image_generation.partial_image":
+      case "image_generation.completed":
+      case "image_edit.partial_image":
+      case "image_edit.completed":
+        return hasSubstance(json?.b64_json) || hasSubstance(json?.url);
+      default:
+        if (json === null) return data.trim() !== "";
+        return this.#kind === "other" ? Object.keys(json).length > 0 : hasSubstance(json);
+    }
+  }
+
+  /**
+   * Runs of assistants: messages and calls are content, the shells before them are not.
+   *
+   * @see https://platform.openai.com/docs/api-reference/assistants-streaming/events
+   */
+  #readRun(type: string, json: JsonObject | null): void {
+    if (type.startsWith("thread.message.")) {
+      const said = asObject(json?.delta)?.content ?? json?.content;
+      if (hasSubstance(said)) this.#draft.markContent();
+    } else if (type.startsWith("thread.run.step.")) {
+      const details = asObject(json?.delta)?.step_details ?? json?.step_details;
+      if (hasSubstance(asObject(details)?.tool_calls)) this.#draft.markContent();
+    } else if (type === "thread.run.requires_action") {
+      this.#draft.markContent();
+    } else if (RUN_ENDS.has(type)) {
+      this.#draft.setFinishReason(type.slice("thread.run.".length));
+    }
   }
 
   #describe(document: JsonObject): string | null {
@@ -97,7 +149,7 @@ export class OpaqueReader implements ReplyReader {
 
   #addLine(line: string): void {
     const text = this.#draft.text();
-    text.append(text.isEmpty ? line : `\n${line}`);
+    text.describe(text.isEmpty ? line : `\n${line}`);
   }
 }
 

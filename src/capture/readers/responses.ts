@@ -8,19 +8,28 @@
  */
 import { errorOfText } from "../../core/reported_error.ts";
 import { MAX_PIECES, type ReplyDraft, type ToolCallDraft } from "../draft.ts";
-import {
-  asArguments,
-  asArray,
-  asCount,
-  asObject,
-  asText,
-  errorOf,
-  type JsonObject,
-  readError,
-} from "../json.ts";
+import { asArguments, asArray, asCount, asObject, asText, type JsonObject, readError } from "../json.ts";
+import { errorOf } from "../judge.ts";
+import { hasSubstance } from "../substance.ts";
 import type { ReadableEvent, ReplyReader } from "./reader.ts";
 
 const FAILED = errorOfText("the response failed");
+
+/** Events that only announce a response; they repeat the request, which may be large. */
+const BEGINNINGS: ReadonlySet<string> = new Set([
+  "response.created",
+  "response.queued",
+  "response.in_progress",
+]);
+const ENDS: ReadonlySet<string> = new Set([
+  "response.completed",
+  "response.incomplete",
+  "response.failed",
+  "response.cancelled",
+]);
+
+/** Statuses of a response that is not over. */
+const BEGUN: ReadonlySet<string> = new Set(["queued", "in_progress"]);
 
 type PartKind = "text" | "reasoning" | "summary";
 
@@ -40,9 +49,7 @@ export class ResponsesReader implements ReplyReader {
   readEvent({ name, json }: ReadableEvent): void {
     if (json === null) return;
     const type = asText(json.type) ?? name;
-    if (type.startsWith("response.") && type.endsWith(".delta")) this.#draft.progress.hasContent = true;
     const output = asCount(json.output_index) ?? 0;
-    const isCall = type.includes("_call");
     switch (type) {
       case "response.created":
       case "response.queued":
@@ -78,27 +85,59 @@ export class ResponsesReader implements ReplyReader {
       case "response.output_item.done":
         this.#readItem(asObject(json.item), output);
         break;
+      case "response.content_part.done":
+      case "response.reasoning_summary_part.done":
+        this.#readPart(json, output);
+        break;
       case "response.completed":
       case "response.incomplete":
       case "response.failed":
+      case "response.cancelled":
         this.#end(asObject(json.response), type);
         break;
       default:
-        if (isCall && type.endsWith(".delta")) {
-          this.#callAt(output)?.arguments.append(asText(json.delta) ?? "");
-        }
+        if (type.startsWith("response.")) this.#readOther(type, json, output);
     }
+  }
+
+  /** Calls, sound, images, and whatever is yet to come. */
+  #readOther(type: string, json: JsonObject, output: number): void {
+    if (type.includes("_call")) {
+      if (type.endsWith(".delta")) {
+        const delta = asText(json.delta);
+        if (delta !== null) this.#callAt(output)?.arguments.append(delta);
+      } else if (type.endsWith(".done")) {
+        const given = asText(json.arguments) ?? asText(json.input) ?? asText(json.code);
+        if (given !== null) this.#fillCall(output, given);
+      } else if (asText(json.partial_image_b64) !== null) {
+        this.#draft.markContent();
+      }
+    } else if (type.endsWith(".delta") && hasSubstance(json.delta)) {
+      this.#draft.markContent();
+    }
+  }
+
+  /** A part that is whole. */
+  #readPart(json: JsonObject, output: number): void {
+    const part = asObject(json.part);
+    const type = asText(part?.type) ?? "";
+    const kind = type.startsWith("summary") ? "summary" : type.startsWith("reasoning") ? "reasoning" : "text";
+    const text = partText(part);
+    if (text === null && hasSubstance(part)) this.#draft.markContent();
+    this.#addPart({ kind, output, json, text });
   }
 
   readOversized(name: string): void {
-    if (name === "response.completed" || name === "response.incomplete" || name === "response.failed") {
-      this.#end(null, name);
-    }
+    if (ENDS.has(name)) this.#end(null, name);
+    if (name !== "response.failed" && !BEGINNINGS.has(name)) this.#draft.markContent();
   }
 
   readDocument(document: JsonObject): boolean {
+    // What runs in the background has said nothing yet, and is an answer.
+    if (BEGUN.has(asText(document.status) ?? "")) this.#draft.markContent();
     if (!Array.isArray(document.output)) return false;
     this.#readOutcome(document);
+    if (document.status === "failed") this.#draft.setError(FAILED);
     document.output.forEach((item, output) => this.#readItem(asObject(item), output));
     return true;
   }
@@ -126,6 +165,7 @@ export class ResponsesReader implements ReplyReader {
       const item = asObject(value);
       const isKnown = isCallItem(item) ? hasToolCalls : item?.type === "reasoning" ? hasReasoning : hasText;
       if (!isKnown) this.#readItem(item, output);
+      else this.#markItem(item);
     });
   }
 
@@ -140,9 +180,19 @@ export class ResponsesReader implements ReplyReader {
   }
 
   #startItem(item: JsonObject | null, output: number): void {
-    if (item === null || !isCallItem(item)) return;
-    this.#draft.progress.hasContent = true;
+    if (item === null) return;
+    if (!isCallItem(item)) return this.#markItem(item);
     this.#callAt(output)?.identify(asText(item.call_id) ?? asText(item.id), callName(item));
+  }
+
+  /** An item that is no empty shell is content, whatever is in it: a compacted conversation, encrypted reasoning. */
+  #markItem(item: JsonObject | null): void {
+    if (item !== null && !this.#draft.progress.hasContent && isSaid(item)) this.#draft.markContent();
+  }
+
+  #fillCall(output: number, given: string): void {
+    const call = this.#callAt(output);
+    if (call?.arguments.isEmpty) call.arguments.append(given);
   }
 
   /** Reads a finished item, except for what its deltas have given. */
@@ -150,10 +200,10 @@ export class ResponsesReader implements ReplyReader {
     if (item === null) return;
     if (isCallItem(item)) {
       this.#startItem(item, output);
-      const call = this.#callAt(output);
-      if (call?.arguments.isEmpty) call.arguments.append(callArguments(item));
+      this.#fillCall(output, callArguments(item));
       return;
     }
+    this.#markItem(item);
     const partKind: PartKind = item.type === "reasoning" ? "reasoning" : "text";
     this.#readItemParts(asArray(item.summary), { kind: "summary", output });
     this.#readItemParts(asArray(item.content), { kind: partKind, output });
@@ -161,8 +211,7 @@ export class ResponsesReader implements ReplyReader {
 
   #readItemParts(parts: readonly unknown[], place: { kind: PartKind; output: number }): void {
     parts.forEach((value, index) => {
-      const part = asObject(value);
-      const text = asText(part?.text) ?? asText(part?.refusal) ?? asText(part?.transcript);
+      const text = partText(asObject(value));
       this.#addPart({ ...place, json: { content_index: index, summary_index: index }, text });
     });
   }
@@ -192,6 +241,17 @@ export class ResponsesReader implements ReplyReader {
     if (call !== null) this.#calls.set(output, call);
     return call;
   }
+}
+
+/** Not the shell of an item whose content is yet to come. */
+function isSaid(item: JsonObject): boolean {
+  if (item.type === "message") return hasSubstance(item.content);
+  if (item.type !== "reasoning") return hasSubstance(item);
+  return hasSubstance(item.summary) || hasSubstance(item.content) || hasSubstance(item.encrypted_content);
+}
+
+function partText(part: JsonObject | null): string | null {
+  return asText(part?.text) ?? asText(part?.refusal) ?? asText(part?.transcript);
 }
 
 /** An older form of reasoning deltas wraps the text. */

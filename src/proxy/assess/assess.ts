@@ -1,10 +1,13 @@
 /**
- * Assesses a reply before the choice of upstream becomes final: small JSON is read whole (whole_reply.ts), a stream is
- * held until it shows content (gate.ts), everything else passes as it comes.
+ * Assesses a reply before the choice of upstream becomes final: small JSON, or what should be JSON, is read whole
+ * (whole_reply.ts), a stream is held until it shows content (gate.ts), everything else passes as it comes. So does a
+ * look-up's event stream: nothing in it is judged.
  *
  * Decides nothing about other upstreams: it says what the reply turned out to be.
  */
-import { EventStreamSniffer, isEventStream, isJson } from "../../core/body_form.ts";
+import { promisesJson } from "../../capture/judge.ts";
+import { EventStreamSniffer, isEventStream, isJson, isJsonLines } from "../../core/body_form.ts";
+import { isLookUp } from "../../core/look_up.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, AssessmentContext, OpenReply, ReplyAssessment } from "./assessment.ts";
@@ -34,26 +37,55 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
   const { status, headers } = context.head;
   if (hasNoBody(status, context.inbound.method)) {
     body.cancel();
-    const captured = context.capture(false).finish(true);
+    // The status promises nothing, so nothing is missing.
+    const captured = { ...context.capture(false).finish(true), isComplete: true };
     return { ...context.head, type: "whole", bytes: new Uint8Array(), captured, problem: null };
   }
   const reader = new TimedReader(body, context.clock);
-  const contentType = headers.get("content-type");
   if (status >= 400) return new WholeReplyReader(reader, context).assess();
-  if (isEventStream(contentType)) return new StreamGate(reader, context).run([]);
-  if (context.inbound.isStream) return assessUnlabelled(reader, context);
-  return isJson(contentType)
-    ? new WholeReplyReader(reader, context).assess()
-    : openAsItComes(reader, context, []);
+  const contentType = headers.get("content-type");
+  const { method, kind, isStream } = context.inbound;
+  if (isEventStream(contentType)) {
+    return isLookUp(method)
+      ? openAsItComes(reader, context, { isEventStream: true })
+      : assessStream(reader, context, []);
+  }
+  if (isJsonLines(contentType)) return openAsItComes(reader, context);
+  // Where only JSON or an event stream can be an answer, a label that says otherwise is not believed.
+  const isExpected = isJson(contentType) || (promisesJson(kind) && !isLookUp(method));
+  if (isStream || (isExpected && !isJson(contentType))) {
+    return assessUnlabelled(reader, context, { isExpected });
+  }
+  return isExpected ? new WholeReplyReader(reader, context).assess() : openAsItComes(reader, context);
 }
 
-/** A stream was requested, but the label says otherwise: the first bytes decide. */
-async function assessUnlabelled(reader: TimedReader, context: Assessing): Promise<ReplyAssessment> {
+/** The gate, and what follows from what it finds. */
+async function assessStream(
+  reader: TimedReader,
+  context: Assessing,
+  chunks: Uint8Array<ArrayBuffer>[],
+): Promise<ReplyAssessment> {
+  const gated = await new StreamGate(reader, context).run(chunks);
+  if (gated.problem !== null || !gated.capture.progress.isDocument) return gated;
+  // One JSON document, whatever its label says. The last chunk may be lent.
+  const held = gated.held.map((chunk) => chunk.slice());
+  return await new WholeReplyReader(reader, context, held).assess();
+}
+
+/** The first bytes decide, not the label. */
+async function assessUnlabelled(
+  reader: TimedReader,
+  context: Assessing,
+  { isExpected }: { readonly isExpected: boolean },
+): Promise<ReplyAssessment> {
   const { isStream, chunks } = await sniff(reader, context);
-  if (isStream) return await new StreamGate(reader, context).run(chunks);
-  return isJson(context.head.headers.get("content-type"))
+  if (isStream && isLookUp(context.inbound.method)) {
+    return openAsItComes(reader, context, { isEventStream: true, held: chunks });
+  }
+  if (isStream) return await assessStream(reader, context, chunks);
+  return isExpected
     ? await new WholeReplyReader(reader, context, chunks).assess()
-    : openAsItComes(reader, context, chunks);
+    : openAsItComes(reader, context, { held: chunks });
 }
 
 /** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
@@ -79,9 +111,12 @@ async function sniff(
 function openAsItComes(
   reader: TimedReader,
   context: Assessing,
-  held: Uint8Array<ArrayBuffer>[],
+  { isEventStream = false, held = [] }: {
+    readonly isEventStream?: boolean;
+    readonly held?: Uint8Array<ArrayBuffer>[];
+  } = {},
 ): OpenReply {
-  const capture = context.capture(false);
+  const capture = context.capture(isEventStream);
   for (const chunk of held) capture.push(chunk);
   return {
     ...context.head,
@@ -90,9 +125,9 @@ function openAsItComes(
     isHeldCaptured: true,
     body: reader.rest(),
     capture,
-    isEventStream: false,
+    isEventStream,
     mask: null,
-    errorEventMask: null,
+    errorEventMask: isEventStream ? context.mask : null,
     problem: null,
   };
 }

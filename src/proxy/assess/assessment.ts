@@ -49,13 +49,20 @@ export interface OpenReply extends UpstreamHead {
 
 export type ReplyAssessment = WholeReply | OpenReply;
 
-/** Makes the capture of one reply. */
-export type CaptureFactory = (options: {
-  readonly kind: EndpointKind;
+/** What a capture must know of the reply itself. */
+export interface CapturedHead {
   readonly headers: HeaderView;
   readonly status: number;
   readonly isEventStream: boolean;
-}) => Capture;
+}
+
+/** Makes the capture of one reply. */
+export type CaptureFactory = (
+  options: CapturedHead & {
+    readonly kind: EndpointKind;
+    readonly isLookUp: boolean;
+  },
+) => Capture;
 
 /** Sends what may go out while the choice of upstream is open. */
 export interface EarlyOutput {

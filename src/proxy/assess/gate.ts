@@ -103,8 +103,9 @@ export class StreamGate {
 
   /** The assessment, once there is enough to decide; null before. */
   #judge(): OpenReply | null {
-    const { hasContent, hasEvents, error, isTerminal } = this.#capture.progress;
-    if (hasContent) return this.#result(null);
+    const { hasContent, hasEvents, error, isTerminal, isDocument } = this.#capture.progress;
+    // A document is no stream: assess.ts has it read whole.
+    if (hasContent || isDocument) return this.#result(null);
     if (error !== null) {
       return this.#result({
         type: "bad_stream",

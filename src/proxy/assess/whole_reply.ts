@@ -1,24 +1,29 @@
 /**
- * Reads a reply to its end before anything of it is relayed, and says whether it is what it claims to be.
+ * Reads a reply to its end before anything of it is relayed, and says whether it is what it claims to be. What it says, the
+ * capture decides.
  *
  * A reply that is too large, too slow or broken off is passed on as an open one, with what was read of it.
  */
-import { asObject, parseJson, readError } from "../../capture/json.ts";
+import type { CaptureProgress } from "../../capture/capture.ts";
+import { isReadable } from "../../capture/content_coding.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
+import { isLookUp } from "../../core/look_up.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
-import type { CapturedReply, EndpointKind } from "../../core/types.ts";
-import { isDecodable } from "./encoding.ts";
-import type { Assessing, OpenReply, ReplyAssessment, ReplyProblem, WholeReply } from "./assessment.ts";
+import type { CapturedReply } from "../../core/types.ts";
+import type { SecretMask } from "../relay/masking.ts";
+import type {
+  Assessing,
+  OpenReply,
+  ReplyAssessment,
+  ReplyProblem,
+  UpstreamHead,
+  WholeReply,
+} from "./assessment.ts";
 import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 
-/** JSON up to this size is read whole before anything of it is relayed. */
+/** A document up to this size is read whole before anything of it is relayed. */
 const WHOLE_LIMIT_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
-
-/** Kinds whose successful reply is always a JSON document. */
-const JSON_KINDS: ReadonlySet<EndpointKind> = new Set(
-  ["chat", "completions", "responses", "messages", "embeddings", "images", "moderations", "models"],
-);
 
 export class WholeReplyReader {
   readonly #reader: TimedReader;
@@ -42,6 +47,12 @@ export class WholeReplyReader {
 
   get #isError(): boolean {
     return this.#context.head.status >= 400;
+  }
+
+  /** What cannot be looked into is relayed as it comes. */
+  get #isReadable(): boolean {
+    const [first] = this.#chunks;
+    return first === undefined || isReadable(first, this.#context.head.headers.get("content-encoding"));
   }
 
   /** Takes what has arrived; null when more must follow. */
@@ -69,7 +80,10 @@ export class WholeReplyReader {
         this.#chunks.push(read.bytes);
         this.#bytes += read.bytes.length;
         account.take(read.bytes.length);
-        return this.#bytes > WHOLE_LIMIT_BYTES || budget.isExceeded ? this.#open(null) : null;
+        if (this.#bytes > WHOLE_LIMIT_BYTES || budget.isExceeded || !this.#isReadable) {
+          return this.#open(null);
+        }
+        return null;
       case "end":
         return this.#whole();
       case "late":
@@ -106,99 +120,58 @@ export class WholeReplyReader {
   #whole(): WholeReply {
     const [first] = this.#chunks;
     const raw = this.#chunks.length === 1 && first !== undefined ? first : concat(this.#chunks);
-    const { mask, inbound } = this.#context;
-    const error = this.#isError ? null : onlyError(raw);
-    const isMasked = mask !== null && (this.#isError || error !== null);
-    const bytes = isMasked ? concat([mask.push(raw), mask.flush()]) : raw;
+    const { mask } = this.#context;
+    const isMasked = mask !== null && this.#isError;
+    const judged = this.#judge(isMasked ? masked(raw, mask) : raw);
+    if (isMasked || mask === null || !judged.isSuspect) return judged.reply;
+    // An error with a successful status may quote the key, too.
+    return this.#judge(masked(raw, mask)).reply;
+  }
+
+  #judge(bytes: Uint8Array<ArrayBuffer>): { readonly reply: WholeReply; readonly isSuspect: boolean } {
+    const { head, inbound } = this.#context;
     const capture = this.#context.capture(false);
     capture.push(bytes);
     const captured = capture.finish(true);
-    const encoding = this.#context.head.headers.get("content-encoding");
-    const problem = this.#isError
-      ? null
-      : documentProblem({ bytes, error, encoding }, captured, inbound.kind);
-    return { ...this.#context.head, type: "whole", bytes, captured, problem };
+    const isJudged = !this.#isError && !isLookUp(inbound.method);
+    const problem = isJudged ? problemOf(capture.progress, captured, head) : null;
+    const isSuspect = problem !== null || capture.progress.error !== null;
+    return { reply: { ...head, type: "whole", bytes, captured, problem }, isSuspect };
   }
 }
 
-function documentProblem(
-  document: {
-    readonly bytes: Uint8Array;
-    readonly error: ReportedError | null;
-    readonly encoding: string | null;
-  },
-  captured: CapturedReply,
-  kind: EndpointKind,
+function masked(bytes: Uint8Array<ArrayBuffer>, mask: SecretMask): Uint8Array<ArrayBuffer> {
+  return concat([mask.push(bytes), mask.flush()]);
+}
+
+function problemOf(
+  { error, defect }: Pick<CaptureProgress, "error" | "defect">,
+  { finishReason }: CapturedReply,
+  { headers }: UpstreamHead,
 ): ReplyProblem | null {
-  if (JSON_KINDS.has(kind)) {
-    if (document.bytes.length === 0) return badReply("the reply is empty");
-    if (!isDecodable(document.bytes, document.encoding)) {
-      return badReply(`the reply is labelled ${document.encoding} and does not decode`);
-    }
-    if (captured.parseErrors > 0) return badReply("the reply is labelled JSON and is not JSON");
-  }
-  const { error } = document;
-  return error === null ? null : badReply(`the reply is an error: ${error.message}`, error);
-}
-
-function badReply(message: string, error: ReportedError | null = null): ReplyProblem {
-  return { type: "bad_reply", message: message.slice(0, 500), isCut: false, isFinished: false, error };
-}
-
-/** Keys that may stand beside `error` in an object that is only an error. */
-const ERROR_COMPANIONS = new Set([
-  "error",
-  "type",
-  "code",
-  "message",
-  "status",
-  "success",
-  "param",
-  "request_id",
-  "user_id",
-  "timestamp",
-]);
-
-const decoder = new TextDecoder();
-const QUOTE = 0x22;
-const OPENING_BRACE = 0x7b;
-const SPACE = 0x20;
-const MAX_KEY_LENGTH = 32;
-
-/** The error of a JSON object that is only an error; null for anything else. */
-export function onlyError(bytes: Uint8Array): ReportedError | null {
-  // First, because the first key of nearly every reply shows that it is no error.
-  const firstKey = firstKeyOf(bytes);
-  if (firstKey !== null && !ERROR_COMPANIONS.has(firstKey)) return null;
-  try {
-    const text = decoder.decode(bytes);
-    if (!text.includes('"error"')) return null;
-    const parsed = asObject(parseJson(text));
-    if (!parsed?.error || !Object.keys(parsed).every((key) => ERROR_COMPANIONS.has(key))) return null;
-    return readError(parsed.error);
-  } catch {
-    return null;
+  if (error !== null) return badReply(`the reply is an error: ${error.message}`, { error });
+  switch (defect) {
+    case null:
+      return null;
+    case "empty":
+      return badReply("the reply is empty");
+    case "corrupt":
+      return badReply(`the reply is labelled ${headers.get("content-encoding")} and does not decode`);
+    case "unreadable":
+      return badReply("the reply is neither JSON nor an event stream");
+    case "wordless":
+      return badReply("the reply says nothing", { isFinished: finishReason !== null });
+    default:
+      return defect satisfies never;
   }
 }
 
-/** The first key of a JSON object; null when it does not begin like one. */
-function firstKeyOf(bytes: Uint8Array): string | null {
-  const brace = endOfBlanks(bytes, 0);
-  const quote = endOfBlanks(bytes, brace + 1);
-  if (bytes[brace] !== OPENING_BRACE || bytes[quote] !== QUOTE) return null;
-  let key = "";
-  for (let at = quote + 1; at < bytes.length; at++) {
-    const byte = bytes[at] ?? 0;
-    if (byte === QUOTE) return key;
-    key += String.fromCharCode(byte);
-    // Longer than any key that matters.
-    if (key.length > MAX_KEY_LENGTH) return key;
-  }
-  return null;
-}
-
-function endOfBlanks(bytes: Uint8Array, start: number): number {
-  let end = start;
-  while (end < bytes.length && (bytes[end] ?? 0) <= SPACE) end++;
-  return end;
+function badReply(
+  message: string,
+  { error = null, isFinished = false }: {
+    readonly error?: ReportedError | null;
+    readonly isFinished?: boolean;
+  } = {},
+): ReplyProblem {
+  return { type: "bad_reply", message: message.slice(0, 500), isCut: false, isFinished, error };
 }

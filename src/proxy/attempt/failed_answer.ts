@@ -4,15 +4,16 @@
  *
  * Everything is read within limits of time and size; nothing is relayed here.
  */
-import { asArray, asObject, errorOf, parseJson, readError } from "../../capture/json.ts";
+import type { Capture } from "../../capture/capture.ts";
+import { readErrorBody } from "../../capture/error_body.ts";
 import { concat } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorOfText, type ReportedError } from "../../core/reported_error.ts";
-import type { EndpointKind, Upstream } from "../../core/types.ts";
+import type { Upstream } from "../../core/types.ts";
 import { ENDED } from "../../wire/byte_source.ts";
 import { collect } from "../../wire/collect.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
-import type { CaptureFactory, OpenReply, ReplyAssessment, WholeReply } from "../assess/assessment.ts";
+import type { CapturedHead, OpenReply, ReplyAssessment, WholeReply } from "../assess/assessment.ts";
 import { maskFor } from "../relay/masking.ts";
 import { errorWithoutKeys } from "./failure.ts";
 import type { AttemptReply } from "./transport.ts";
@@ -34,11 +35,10 @@ export interface ErrorReply {
 /** Reads an error reply; does not cancel the rest of its body. Never rejects. */
 export async function readErrorReply(
   { status, headers, contentLength, body }: AttemptReply,
-  { upstream, kind, clock, createCapture }: {
+  { upstream, clock, createCapture }: {
     readonly upstream: Upstream;
-    readonly kind: EndpointKind;
     readonly clock: Clock;
-    readonly createCapture: CaptureFactory;
+    readonly createCapture: (reply: CapturedHead) => Capture;
   },
 ): Promise<ErrorReply> {
   const isPatient = status >= 400 && status < 500 && status !== 429 &&
@@ -47,22 +47,14 @@ export async function readErrorReply(
   const { bytes: raw, isWhole } = await collect(reader, isPatient ? MISTAKE_LIMITS : ERROR_LIMITS);
   const mask = maskFor(upstream);
   const bytes = mask === null ? raw : concat([mask.push(raw), mask.flush()]);
-  const capture = createCapture({ kind, headers, status: Math.max(status, 400), isEventStream: false });
+  const capture = createCapture({ headers, status: Math.max(status, 400), isEventStream: false });
   capture.push(bytes);
   const captured = capture.finish(isWhole);
-  const error = errorWithoutKeys(statedError(captured.text) ?? errorOfText(`HTTP ${status}`), upstream);
+  const stated = readErrorBody(bytes, headers.get("content-encoding"));
+  const said = stated.text.slice(0, SHOWN_TEXT_LENGTH) || `HTTP ${status}`;
+  const error = errorWithoutKeys(stated.error ?? errorOfText(said), upstream);
   const head = { upstream, status, headers, contentLength };
   return { error, reply: isWhole ? { ...head, type: "whole", bytes, captured, problem: null } : null };
-}
-
-/** An error in any shape; null for an empty text. */
-function statedError(text: string): ReportedError | null {
-  const parsed = parseJson(text);
-  // Google's is in an array.
-  const json = asObject(parsed) ?? asObject(asArray(parsed)[0]);
-  if (json !== null) return errorOf(json) ?? readError(json);
-  const start = text.slice(0, 2 * SHOWN_TEXT_LENGTH).trim().slice(0, SHOWN_TEXT_LENGTH);
-  return start === "" ? null : errorOfText(start);
 }
 
 /** The same reply, complete, without its connection. */

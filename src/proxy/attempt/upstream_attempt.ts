@@ -10,6 +10,7 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
+import { isLookUp } from "../../core/look_up.ts";
 import { type Decision, retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
@@ -19,6 +20,7 @@ import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { assess } from "../assess/assess.ts";
 import type {
+  CapturedHead,
   CaptureFactory,
   EarlyOutput,
   GateTimes,
@@ -224,10 +226,11 @@ export class UpstreamAttempt {
   /** A reply that is not relayed at once because of its status. */
   async #refuse(head: AttemptReply, judge: AttemptJudge): Promise<AttemptResult> {
     const { status } = head;
-    const { clock, createCapture } = this.#deps;
-    const { kind } = this.#request.ledger.inbound;
-    const context = { upstream: this.upstream, kind, clock, createCapture };
-    const { error, reply } = await readErrorReply(head, context);
+    const { error, reply } = await readErrorReply(head, {
+      upstream: this.upstream,
+      clock: this.#deps.clock,
+      createCapture: (reply) => this.#createCapture(reply),
+    });
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
@@ -257,12 +260,17 @@ export class UpstreamAttempt {
       mask: maskFor(this.upstream),
       budget,
       capture: (isEventStream) => {
-        const capture = this.#deps.createCapture({ kind: inbound.kind, headers, status, isEventStream });
+        const capture = this.#createCapture({ headers, status, isEventStream });
         if (isEventStream) this.#capture = capture;
         return capture;
       },
       early,
     });
+  }
+
+  #createCapture(reply: CapturedHead): Capture {
+    const { kind, method } = this.#request.ledger.inbound;
+    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method) });
   }
 
   /** Decides on a reply that has been assessed. */

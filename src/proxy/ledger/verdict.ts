@@ -3,6 +3,7 @@
  *
  * Pure: settles nothing.
  */
+import type { Defect } from "../../capture/capture.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Outcome } from "../../core/types.ts";
 import type { ReplyProblem } from "../assess/assessment.ts";
@@ -25,8 +26,12 @@ export interface ReplyFacts {
   readonly status: number;
   readonly isEventStream: boolean;
   readonly hasContent: boolean;
-  /** The error that the stream carried. */
+  /** The error that the reply carried. */
   readonly error: ReportedError | null;
+  /** Why a whole document is no answer. */
+  readonly defect: Defect | null;
+  /** The reply is what was found, whatever it says. */
+  readonly isLookUp: boolean;
 }
 
 /** The verdict on a reply that was relayed as it came. */
@@ -58,7 +63,8 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
       return { outcome: "idle_timeout", status, error, errorClass: "idle_timeout" };
     }
     case "terminal":
-      return verdictOnEnd({ ...captured, isComplete: true }, facts);
+      // Of a stream only a part is known, and of that the end.
+      return verdictOnEnd(facts.isEventStream ? { ...captured, isComplete: true } : captured, facts);
     case "end":
       return verdictOnEnd(captured, facts);
     default:
@@ -69,8 +75,9 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
 function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
   const { status } = facts;
   if (status >= 400) return upstreamError(status, captured.text);
+  if (facts.isLookUp && captured.isComplete) return complete(status);
   if (facts.error !== null) {
-    const error = `the stream carried an error: ${facts.error.message}`;
+    const error = `the ${facts.isEventStream ? "stream" : "reply"} carried an error: ${facts.error.message}`;
     return { outcome: "error_event", status, error, errorClass: "error_event" };
   }
   // A stream may finish without content: all its tokens may have been hidden reasoning.
@@ -78,10 +85,20 @@ function verdictOnEnd(captured: CapturedReply, facts: ReplyFacts): Verdict {
   if (facts.isEventStream && !facts.hasContent && !isFinished) {
     return { outcome: "empty", status, error: "the stream ended without content", errorClass: "bad_stream" };
   }
-  if (!captured.isComplete) {
-    const error = "the stream ended without its end marker";
-    return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };
+  if (captured.isComplete) return complete(status);
+  if (facts.defect !== null) {
+    const error = `the reply is no answer: ${facts.defect}`;
+    return { outcome: "error_event", status, error, errorClass: "bad_reply" };
   }
+  return unterminated(status);
+}
+
+function unterminated(status: number): Verdict {
+  const error = "the stream ended without its end marker";
+  return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };
+}
+
+function complete(status: number): Verdict {
   return { outcome: "complete", status, error: null, errorClass: null };
 }
 
@@ -92,9 +109,9 @@ export function verdictOnWhole(
   problem: ReplyProblem | null,
 ): Verdict {
   if (status >= 400) return upstreamError(status, captured.text);
-  if (problem === null || problem.type === "timeout") {
-    return { outcome: "complete", status, error: null, errorClass: null };
-  }
+  // A reply that is finished, and says nothing, is complete.
+  if (captured.isComplete) return complete(status);
+  if (problem === null || problem.type === "timeout") return unterminated(status);
   return { outcome: "error_event", status, error: problem.message, errorClass: problem.type };
 }
 

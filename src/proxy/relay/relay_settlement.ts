@@ -4,7 +4,8 @@
  * A request is settled before the last bytes of its reply are sent: at the protocol's end marker, or at the end of the
  * body. A body may continue after its end marker; the record is then written again.
  */
-import type { CapturedReply } from "../../core/types.ts";
+import { isLookUp } from "../../core/look_up.ts";
+import type { CapturedReply, Inbound } from "../../core/types.ts";
 import type { OpenReply } from "../assess/assessment.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
 import { type Verdict, verdictOnRelay } from "../ledger/verdict.ts";
@@ -12,7 +13,7 @@ import type { RelayEnd, RelayHooks } from "./relay.ts";
 
 /** The request to be settled. */
 export interface RelayedRequest {
-  readonly ledger: Pick<RequestLedger, "noteProgress">;
+  readonly ledger: Pick<RequestLedger, "noteProgress"> & { readonly inbound: Pick<Inbound, "method"> };
   /** Called once. Resolves when the record is committed, or late. */
   settle(verdict: Verdict, captured: CapturedReply): Promise<void>;
   /** Writes the record again, after {@link settle}. */
@@ -55,7 +56,9 @@ export class RelaySettlement implements RelayHooks {
 
   #verdict(end: RelayEnd, captured: CapturedReply): Verdict {
     const { status, isEventStream, capture } = this.#reply;
-    const { hasContent, error } = capture.progress;
-    return verdictOnRelay(end, captured, { status, isEventStream, hasContent, error });
+    const { hasContent, error, defect } = capture.progress;
+    const facts = { status, isEventStream, hasContent, error, defect };
+    const { method } = this.#request.ledger.inbound;
+    return verdictOnRelay(end, captured, { ...facts, isLookUp: isLookUp(method) });
   }
 }

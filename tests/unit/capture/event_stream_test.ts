@@ -93,6 +93,152 @@ const CONTENT_CASES: Readonly<Record<string, ContentCase>> = {
     before: typed(MESSAGE_START),
     content: typed({ type: "content_block_start", index: 0, content_block: { type: "server_tool_use" } }),
   },
+  "encrypted reasoning of a chat": {
+    kind: "chat",
+    before: events(chatChunk({ reasoning_details: [{ type: "reasoning.encrypted", data: "" }] })),
+    content: events(chatChunk({ reasoning_details: [{ type: "reasoning.encrypted", data: "AAAA" }] })),
+  },
+  "a chat's legacy call": {
+    kind: "chat",
+    before: events(chatChunk({ function_call: null }), chatChunk({ function_call: {} })),
+    content: events(chatChunk({ function_call: { name: "f" } })),
+  },
+  "a chat's content filter": {
+    kind: "chat",
+    before: events(ROLE),
+    content: events(chatChunk({}, { finish_reason: "content_filter" })),
+  },
+  "a response's text that comes without deltas": {
+    kind: "responses",
+    before: typed(CREATED, { type: "response.output_text.delta", output_index: 0, delta: "" }),
+    content: typed({ type: "response.output_text.done", output_index: 0, text: "a" }),
+  },
+  "a response's part": {
+    kind: "responses",
+    before: typed(CREATED, { type: "response.content_part.added", part: { type: "output_text", text: "" } }),
+    content: typed({ type: "response.content_part.done", part: { type: "output_text", text: "a" } }),
+  },
+  "a response's message": {
+    kind: "responses",
+    before: typed(CREATED, {
+      type: "response.output_item.added",
+      item: { id: "m", type: "message", content: [], status: "in_progress", role: "assistant" },
+    }),
+    content: typed({
+      type: "response.output_item.done",
+      item: { id: "m", type: "message", content: [{ type: "output_text", text: "a" }] },
+    }),
+  },
+  "a compacted conversation": {
+    kind: "responses",
+    before: typed(CREATED, {
+      type: "response.output_item.added",
+      item: { id: "c", type: "compaction", encrypted_content: "" },
+    }),
+    content: typed({
+      type: "response.output_item.done",
+      item: { id: "c", type: "compaction", encrypted_content: "gAAA" },
+    }),
+  },
+  "encrypted reasoning of a response": {
+    kind: "responses",
+    before: typed(CREATED, {
+      type: "response.output_item.added",
+      item: { id: "rs", type: "reasoning", summary: [], content: null, encrypted_content: null },
+    }),
+    content: typed({
+      type: "response.output_item.done",
+      item: { id: "rs", type: "reasoning", summary: [], encrypted_content: "gAAA" },
+    }),
+  },
+  "the output of a response that sends nothing before": {
+    kind: "responses",
+    before: typed(CREATED),
+    content: typed({
+      type: "response.completed",
+      response: { output: [{ type: "message", content: [{ type: "output_text", text: "a" }] }] },
+    }),
+  },
+  "a response's image": {
+    kind: "responses",
+    before: typed(CREATED, { type: "response.image_generation_call.in_progress", output_index: 0 }),
+    content: typed({ type: "response.image_generation_call.partial_image", partial_image_b64: "AAAA" }),
+  },
+  "a response's arguments that come at once": {
+    kind: "responses",
+    before: typed(CREATED, { type: "response.function_call_arguments.delta", output_index: 0, delta: "" }),
+    content: typed({ type: "response.function_call_arguments.done", output_index: 0, arguments: "{}" }),
+  },
+  "a response's sound": {
+    kind: "responses",
+    before: typed(CREATED, { type: "response.audio.delta", delta: "" }),
+    content: typed({ type: "response.audio.delta", delta: "AAAA" }),
+  },
+  "a message that begins with its content": {
+    kind: "messages",
+    before: typed(MESSAGE_START),
+    content: typed({ type: "message_start", message: { content: [{ type: "text", text: "a" }] } }),
+  },
+  "a block that begins with its text": {
+    kind: "messages",
+    before: typed(MESSAGE_START, { type: "content_block_start", content_block: { type: "text", text: "" } }),
+    content: typed({ type: "content_block_start", content_block: { type: "text", text: "a" } }),
+  },
+  "a block without deltas": {
+    kind: "messages",
+    before: typed(MESSAGE_START, {
+      type: "content_block_start",
+      content_block: { type: "thinking", thinking: "", signature: "" },
+    }),
+    content: typed({
+      type: "content_block_start",
+      content_block: { type: "web_search_tool_result", tool_use_id: "t", content: [] },
+    }),
+  },
+  "redacted thinking": {
+    kind: "messages",
+    before: typed(MESSAGE_START, {
+      type: "content_block_start",
+      content_block: { type: "compaction", content: null },
+    }),
+    content: typed({
+      type: "content_block_start",
+      content_block: { type: "redacted_thinking", data: "AAAA" },
+    }),
+  },
+  "a delta that says something, not its signature": {
+    kind: "messages",
+    before: typed(
+      MESSAGE_START,
+      { type: "content_block_delta", delta: { type: "text_delta", text: "" } },
+      { type: "content_block_delta", delta: { type: "thinking_delta", thinking: "" } },
+      { type: "content_block_delta", delta: { type: "signature_delta", signature: "AAAA" } },
+    ),
+    content: typed({ type: "content_block_delta", delta: { type: "compaction_delta", content: "a" } }),
+  },
+  "a message's refusal": {
+    kind: "messages",
+    before: typed(MESSAGE_START, { type: "message_delta", delta: { stop_reason: null } }),
+    content: typed({ type: "message_delta", delta: { stop_reason: "refusal" } }),
+  },
+  "an image": {
+    kind: "images",
+    before: typed({ type: "image_generation.partial_image", b64_json: "" }, {
+      type: "keepalive",
+      sequence_number: 1,
+    }),
+    content: typed({ type: "image_generation.partial_image", b64_json: "AAAA" }),
+  },
+  "speech": {
+    kind: "audio",
+    before: typed({ type: "speech.audio.delta", audio: "" }),
+    content: typed({ type: "speech.audio.delta", audio: "AAAA" }),
+  },
+  "a transcription without a word": {
+    kind: "audio",
+    before: typed({ type: "transcript.text.delta", delta: "" }),
+    content: typed({ type: "transcript.text.done", text: "" }),
+  },
   "any event with data of another kind": {
     kind: "other",
     before: `: hi\n\nevent: open\n\n${PING}`,
@@ -130,6 +276,8 @@ Deno.test("CaptureProgress counts comments, blank lines and pings as neutral, an
       hasEvents: false,
       isTerminal: false,
       error: null,
+      defect: null,
+      isDocument: false,
       neutralBytes: length,
     });
     const spoken = replay(streamOf(kind), `${neutral}data: {"x":1}\n\n: later\n\n${PING}`);
@@ -275,11 +423,11 @@ Deno.test("push() keeps no reference to a chunk that is overwritten afterwards",
 });
 
 Deno.test("createCapture() reads a JSON document that is labelled as an event stream", () => {
-  const answer = '\n {"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}';
+  const answer = '\ufeff\n {"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}';
   const { reply, progress } = replay(streamOf("chat"), answer, { cuts: [1, 2, 3, 20] });
   assert.equal(reply.text, "hi");
   assert.equal(reply.isComplete, true);
-  assert.equal(reply.bytes, answer.length);
+  assert.equal(reply.bytes, answer.length + 2);
   assert.equal(progress.hasContent, true);
   const failed = replay(streamOf("chat"), '{"error":{"message":"no"}}');
   assert.equal(failed.progress.error?.message, "no");

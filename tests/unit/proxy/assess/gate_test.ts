@@ -7,6 +7,8 @@ import { assess } from "../../../../src/proxy/assess/assess.ts";
 import type { AssessmentContext } from "../../../../src/proxy/assess/assessment.ts";
 import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";
+import { collect } from "../../../../src/wire/collect.ts";
+import { TimedReader } from "../../../../src/wire/timed_reader.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
 const UPSTREAM = anUpstream();
@@ -117,3 +119,78 @@ for (
     assert.equal(reply.type === "open" && Buffer.concat(reply.held).toString(), stream);
   });
 }
+
+/** A body that comes in these pieces, each when it is waited for. */
+class PiecedBody implements LendingSource {
+  readonly #pieces: Uint8Array<ArrayBuffer>[];
+  isCancelled = false;
+
+  constructor(pieces: readonly string[]) {
+    this.#pieces = pieces.map((piece) => Uint8Array.from(Buffer.from(piece)));
+  }
+
+  get isDone(): boolean {
+    return this.#pieces.length === 0;
+  }
+
+  lend(): Uint8Array<ArrayBuffer> | null {
+    return null;
+  }
+
+  take(): Uint8Array<ArrayBuffer> | null {
+    return null;
+  }
+
+  read(): Promise<Uint8Array<ArrayBuffer> | null> {
+    return Promise.resolve(this.#pieces.shift() ?? null);
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  release(): void {}
+
+  cancel(): void {
+    this.isCancelled = true;
+  }
+}
+
+Deno.test("assess() keeps all of a stream that is finished and says nothing", async () => {
+  const events = [
+    'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n',
+    'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n',
+    "data: [DONE]\n\n",
+    ": what comes behind its end\n\n",
+  ];
+  for (const pieces of [events, [events.join("")]]) {
+    const reply = await assess(new PiecedBody(pieces), contextOf("text/event-stream"));
+    assert.ok(reply.type === "open" && reply.problem?.type === "bad_stream");
+    assert.equal(reply.problem.isFinished, true);
+    const { bytes } = await collect(new TimedReader(reply.body, systemClock), {
+      limitMs: 1_000,
+      limitBytes: 1_000,
+    });
+    assert.equal(Buffer.concat([...reply.held, bytes]).toString(), events.join(""));
+    assert.equal(reply.capture.finish(true).isComplete, true);
+  }
+});
+
+Deno.test("assess() marks a document that is finished and says nothing", async () => {
+  for (const type of ["application/json", "text/event-stream", "text/plain"]) {
+    for (const [finish, isFinished] of [['"length"', true], ["null", false]] as const) {
+      const body = `{"choices":[{"message":{"content":""},"finish_reason":${finish}}]}`;
+      const reply = await assess(new PiecedBody([body.slice(0, 9), body.slice(9)]), contextOf(type));
+      assert.ok(reply.type === "whole" && reply.problem?.type === "bad_reply");
+      assert.equal(reply.problem.isFinished, isFinished);
+      assert.equal(Buffer.from(reply.bytes).toString(), body);
+    }
+  }
+});
+
+Deno.test("assess() tells of which error a document is", async () => {
+  const body = '{"error":{"message":"no","code":"insufficient_quota","type":"billing"},"model":"m"}';
+  const reply = await assess(new PiecedBody([body]), contextOf("application/json"));
+  assert.ok(reply.problem?.type === "bad_reply");
+  assert.deepEqual(reply.problem.error, { message: "no", code: "insufficient_quota", type: "billing" });
+});

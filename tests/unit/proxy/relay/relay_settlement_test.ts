@@ -90,7 +90,7 @@ for (const { name, steps, isEventStream = true, recorded } of CASES) {
     const seen: string[] = [];
     let bytes = 0;
     const settlement = new RelaySettlement({ capture, status: 200, isEventStream }, {
-      ledger: { noteProgress: (count) => void (bytes += count) },
+      ledger: { inbound: { method: "POST" }, noteProgress: (count) => void (bytes += count) },
       settle: ({ outcome }, { text }) => {
         seen.push(`settle ${outcome} ${text}`);
         return Promise.resolve();
