@@ -28,6 +28,8 @@ export type HealthReport =
   | { readonly type: "throttled"; readonly by: KeyOwner; readonly forMs: number }
   /** The account has no credit left; certain when the provider's code or status says so. */
   | { readonly type: "no_credit"; readonly by: KeyOwner; readonly isCertain: boolean }
+  /** Another upstream was faster: no failure, and no proof that it is well. */
+  | { readonly type: "outrun" }
   /** Says nothing about the upstream: the client left, or was not served for lack of a key. */
   | { readonly type: "nothing" };
 

@@ -50,8 +50,10 @@ export type BreakerEvent =
   | { readonly type: "throttled"; readonly forMs: number }
   /** A request is about to try it. */
   | { readonly type: "try" }
-  /** The attempt says nothing about it (the client left). */
-  | { readonly type: "abandoned" };
+  /** The attempt says nothing about it (the client left): a trial is made again at once. */
+  | { readonly type: "abandoned" }
+  /** Another upstream was faster: a trial is made again after the same pause. */
+  | { readonly type: "outrun" };
 
 /** When an event happens. */
 export interface Moment {
@@ -104,6 +106,9 @@ export function transition(state: BreakerState, event: BreakerEvent, moment: Mom
     case "abandoned":
       if (state.type !== "half_open" || isFromBefore(state.episode, moment)) return state;
       return { type: "open", untilMs: moment.nowMs, episode: state.episode };
+    case "outrun":
+      if (state.type !== "half_open" || isFromBefore(state.episode, moment)) return state;
+      return { type: "open", untilMs: moment.nowMs + pauseOf(state.episode, moment), episode: state.episode };
     default:
       return event satisfies never;
   }
@@ -136,9 +141,8 @@ export function settled(state: BreakerState, nowMs: number): BreakerState {
   return isOver ? CLOSED : state;
 }
 
-/** For how long nobody has asked for what may be tried again; 0 when it may not, or need not. */
-export function unaskedMs(state: BreakerState, nowMs: number): number {
-  if (state.type === "closed") return 0;
+/** For how long nobody has asked for what may be tried again; 0 when it may not yet. */
+export function unaskedMs(state: Exclude<BreakerState, { type: "closed" }>, nowMs: number): number {
   return Math.max(0, nowMs - (state.type === "open" ? state.untilMs : state.triedMs + TRIAL_LEASE_MS));
 }
 
@@ -146,8 +150,10 @@ export function shownState(state: BreakerState): ShownState {
   return state.type === "open" && state.episode.cause === "no_credit" ? "no_credit" : state.type;
 }
 
+export type HealthNews = "down" | "no_credit" | "recovered";
+
 /** What people should be told of a change; null when it is nothing new to them. */
-export function newsOf(before: BreakerState, after: BreakerState): "down" | "no_credit" | "recovered" | null {
+export function newsOf(before: BreakerState, after: BreakerState): HealthNews | null {
   if (after.episode === null) return before.episode === null ? null : "recovered";
   if (after.episode.cause === "no_credit") {
     return before.episode?.cause === "no_credit" ? null : "no_credit";
@@ -200,6 +206,11 @@ function opened(episode: Episode | null, cause: OpenCause, { nowMs, maxOutageMs 
   const times = (episode?.cause === cause ? episode.times : 0) + 1;
   const untilMs = nowMs + pauseMs(cause, times, maxOutageMs);
   return { type: "open", untilMs, episode: { cause, times, openedMs: nowMs } };
+}
+
+/** The pause before the trial. */
+function pauseOf({ cause, times }: Episode, { maxOutageMs }: Moment): number {
+  return pauseMs(cause, Math.max(times, 1), maxOutageMs);
 }
 
 function pauseMs(cause: OpenCause, times: number, maxOutageMs: number): number {

@@ -10,6 +10,7 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
+import { redactor } from "../observe/redact.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
@@ -18,7 +19,7 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
-import { makeHealth } from "./health.ts";
+import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
 import { makeObservers, type Observers } from "./observers.ts";
@@ -77,12 +78,17 @@ export async function withServer(
   const observers = makeObservers(settings, { secrets, instance });
   const recording = startRecording(settings, { observers, registry, instance });
   const { queue, upstreamStates } = recording;
-  const health = makeHealth({ observers, upstreamStates, registry });
+  const serverHealth = makeHealth(settings, {
+    observers,
+    upstreamStates,
+    registry,
+    redact: redactor(secrets),
+  });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const shared = { health, inFlight, client };
+  const shared = { health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...configuration,
@@ -98,7 +104,7 @@ export async function withServer(
 
   let listening: HttpServer | null = null;
   try {
-    const app = appDeps(settings, { registry, proxy, admin, observers, recording, state });
+    const app = appDeps(settings, { registry, proxy, admin, observers, recording, serverHealth, state });
     const { server, address } = listen(settings, app);
     listening = server;
     state.address = address;
@@ -118,6 +124,7 @@ export async function withServer(
     listening?.stop();
     progressRows.stop();
     registry.stop();
+    serverHealth.stop();
     await queue.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
@@ -127,12 +134,13 @@ export async function withServer(
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {
   readonly observers: Observers;
   readonly recording: Recording;
+  readonly serverHealth: ServerHealth;
   readonly state: Readonly<ServerState>;
 }
 
 function appDeps(
   settings: Settings,
-  { observers: { metrics }, recording, state, ...parts }: AppParts,
+  { observers: { metrics }, recording, serverHealth, state, ...parts }: AppParts,
 ): AppDeps {
   const { isNoAuth, isMetricsAuth, clientTimeoutMs, allowedOrigins } = settings;
   const trustedProxies = new TrustedProxies(settings.trustedProxies);
@@ -142,6 +150,7 @@ function appDeps(
     readiness: {
       isDraining: () => state.isDraining,
       isDatabaseStuck: () => recording.isStuck(),
+      heldBack: () => serverHealth.heldBack(),
     },
     metrics,
     observer: metrics,

@@ -56,7 +56,7 @@ export async function readErrorReply(
 }
 
 /** An error in any shape; null for an empty text. */
-function statedError(text: string): ReportedError | null {
+export function statedError(text: string): ReportedError | null {
   const parsed = parseJson(text);
   // Google's is in an array.
   const json = asObject(parsed) ?? asObject(asArray(parsed)[0]);
