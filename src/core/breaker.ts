@@ -72,7 +72,7 @@ export const SHOWN_STATES = ["closed", "open", "half_open", "no_credit"] as cons
 export type ShownState = typeof SHOWN_STATES[number];
 
 export const CLOSED: BreakerState = { type: "closed", failures: 0, episode: null, isProven: true };
-const FAILURES_TO_OPEN = 3;
+export const FAILURES_TO_OPEN = 3;
 /** After an outage: 5, 10, 15 s. */
 export const OUTAGE_STEP_MS = 5_000;
 export const DEFAULT_MAX_OUTAGE_MS = 15_000;

@@ -11,6 +11,7 @@ import {
   type BreakerEvent,
   type BreakerState,
   CLOSED,
+  FAILURES_TO_OPEN,
   type HealthNews,
   isUnmoved,
   type Moment,
@@ -87,6 +88,11 @@ export class UpstreamStates {
   #unwellCount = 0;
   /** When the attempt began that ended well last. */
   #servedStartMs = -Infinity;
+  /** Failures of models since something was answered. */
+  #failuresInRow = 0;
+  #failedMs = -Infinity;
+  #failedModel: string | null = null;
+  #hasSeveralFailed = false;
   /** The endpoint at which a model was served last, by which a 404 elsewhere is no evidence. */
   #servedKind: EndpointKind | null = null;
 
@@ -140,10 +146,10 @@ export class UpstreamStates {
     for (const each of this.#cellsOf(subject)) {
       if (each !== cell) this.#apply(each, { event: eventFor(each, others), reason }, moment);
     }
-    const wasOpen = cell.state.type === "open";
     this.#apply(cell, { event, reason }, moment);
-    const hasOpened = !wasOpen && cell.state.type === "open";
-    if (hasOpened && report.type === "failed") this.#spread(cell, { subject, reason }, moment);
+    if (report.type === "failed" && event.type === "failure") {
+      this.#spread(cell, { client: subject.client, event, reason }, moment);
+    }
   }
 
   /** Ends what is over, and forgets what nobody asks for any more. */
@@ -166,6 +172,7 @@ export class UpstreamStates {
     for (const cells of [this.#models, this.#lacking, this.#clients]) {
       for (const cell of cells.values()) this.#forget(cell, reason);
     }
+    this.#failuresInRow = 0;
     this.#lacking.clear();
     this.#clients.clear();
   }
@@ -184,6 +191,7 @@ export class UpstreamStates {
     this.#servedStartMs = Math.max(this.#servedStartMs, moment.startedMs);
     this.#servedKind = kind;
     if (this.isWell) return;
+    this.#failuresInRow = 0;
     for (const cell of this.#cellsOf(subject)) {
       this.#apply(cell, { event: SUCCESS, reason: "it answered" }, moment);
     }
@@ -202,6 +210,7 @@ export class UpstreamStates {
       case "answered":
       case "missing":
         whole.witnesses.forget();
+        this.#failuresInRow = 0;
         this.#models.get(subject.model)?.witnesses.forget();
         return { cell: whole, event: SUCCESS, others: report.type === "missing" ? ABANDONED : SUCCESS };
       case "failed": {
@@ -261,21 +270,41 @@ export class UpstreamStates {
     };
   }
 
-  /** Two models that are down, with nothing served since, are the upstream's own failure. */
+  /**
+   * Several models that fail, with nothing served in between, are the upstream's own failure: two that are held back, or
+   * as many failures in a row as that takes.
+   */
   #spread(
-    opened: HealthCell,
-    { subject, reason }: { readonly subject: HealthSubject; readonly reason: string },
+    { model, state }: HealthCell,
+    { client, event, reason }: {
+      readonly client: string;
+      readonly event: Extract<BreakerEvent, { type: "failure" }>;
+      readonly reason: string;
+    },
     moment: Moment,
   ): void {
-    if (opened === this.#whole || this.#whole.state.type !== "closed") return;
-    const { nowMs } = moment;
-    const isSecond = [...this.#models.values()].some((cell) =>
-      cell !== opened && cell.state.type !== "closed" && availability(cell.state, nowMs) === "cooling" &&
-      cell.state.episode.openedMs > this.#servedStartMs
-    );
-    if (!isSecond || !this.#whole.witnesses.countsFailure(subject.client, nowMs)) return;
-    const cause = opened.state.episode?.cause ?? "outage";
-    this.#apply(this.#whole, { event: { type: "failure", cause, isConclusive: true }, reason }, moment);
+    if (model === null) return;
+    const isLate = moment.nowMs - this.#failedMs >= FORGET_MS;
+    this.#failedMs = moment.nowMs;
+    if (isLate) this.#failuresInRow = 0;
+    if (this.#failuresInRow++ === 0) {
+      this.#failedModel = model;
+      this.#hasSeveralFailed = false;
+    }
+    this.#hasSeveralFailed ||= this.#failedModel !== model;
+    if (this.#whole.state.type !== "closed") return;
+    const isRow = this.#hasSeveralFailed && this.#failuresInRow >= 2 * FAILURES_TO_OPEN;
+    const isDown = isRow || (state.type === "open" && this.#isAnotherDown(model, moment.nowMs));
+    if (!isDown || !this.#whole.witnesses.countsFailure(client, moment.nowMs)) return;
+    this.#apply(this.#whole, { event: { ...event, isConclusive: true }, reason }, moment);
+  }
+
+  #isAnotherDown(model: string, nowMs: number): boolean {
+    for (const { model: other, state } of this.#models.values()) {
+      if (other === model || state.type === "closed" || availability(state, nowMs) !== "cooling") continue;
+      if (state.episode.openedMs > this.#servedStartMs) return true;
+    }
+    return false;
   }
 
   #modelCell({ model }: HealthSubject, nowMs: number): HealthCell {
@@ -349,7 +378,8 @@ export class UpstreamStates {
     const { state: before, model, isPublic } = cell;
     if (before === CLOSED) return;
     this.#put(cell, CLOSED, reason);
-    if (isPublic) this.#onChange({ model, before, after: CLOSED, reason, news: null });
+    const wasSeen = before.type !== "closed" || before.episode !== null;
+    if (isPublic && wasSeen) this.#onChange({ model, before, after: CLOSED, reason, news: null });
   }
 
   #put(cell: HealthCell, after: BreakerState, reason: string): void {

@@ -44,7 +44,7 @@ export class RequestSubject implements HealthSubject {
     this.#headers = headers;
   }
 
-  /** Of a client's own key, whoever sends it; otherwise of the client and what it adds to the configured key. */
+  /** Of all the credentials that the client sent, or of the client and what it adds to the configured key. */
   credential(): string {
     const names = this.#isAsis ? [...OWN_HEADERS, ...FEATURE_HEADERS] : FEATURE_HEADERS;
     const values = names.map((name) => this.#headers.get(name));

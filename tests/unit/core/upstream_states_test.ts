@@ -92,6 +92,17 @@ Deno.test("two models that are down are the upstream's failure", () => {
   assert.equal(scene.is({ model: "" }), "cooling");
 });
 
+Deno.test("failures of ever other models, with nothing served in between, are the upstream's", () => {
+  const scene = new Scene();
+  for (let n = 0; n < 5; n++) scene.report(DOWN, { model: `m${n}` });
+  scene.report(SERVED, { model: "o" });
+  for (let n = 0; n < 5; n++) scene.report(DOWN, { model: `n${n}` });
+  assert.equal(scene.is({ model: "p" }), "ready");
+  scene.report(DOWN, { model: "n5" });
+  assert.equal(scene.is({ model: "p" }), "cooling");
+  assert.deepEqual(scene.news, ["down null"]);
+});
+
 Deno.test("two models that are down are not the upstream's failure while it serves others", async (t) => {
   await t.step("another model was served in the meantime", () => {
     const scene = new Scene();
@@ -107,13 +118,6 @@ Deno.test("two models that are down are not the upstream's failure while it serv
     scene.nowMs++;
     for (const model of ["x", "y", "z"]) scene.report(DOWN, { model }, 3);
     assert.equal(scene.is({ model: "x" }), "cooling");
-    assert.equal(scene.is({ model: "o" }), "ready");
-  });
-  await t.step("the first one may be tried again by now", () => {
-    const scene = new Scene();
-    scene.report(DOWN, { model: "m" }, 3);
-    scene.nowMs = 6 * SECOND;
-    scene.report(DOWN, { model: "n" }, 3);
     assert.equal(scene.is({ model: "o" }), "ready");
   });
 });
@@ -258,6 +262,7 @@ Deno.test("states are bounded; those that are well go first", () => {
   assert.equal(scene.is({ model: "ill" }), "cooling");
   for (let n = 0; n < 3 * MAX_CELLS; n++) {
     scene.nowMs++;
+    scene.report(SERVED, { model: "o" });
     scene.report(DOWN, { model: `n${n}` });
     scene.report(refused("client"), { key: `k${n}` }, 3);
   }
