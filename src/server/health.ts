@@ -73,16 +73,17 @@ function announcer({ notifier }: Observers): HealthListener {
   const log = getLog("health");
   return ({ name }, { model, reason, news }) => {
     const which = model === null ? {} : { model };
-    const what = model === null ? name : `${name}, model ${model === "" ? "-" : model},`;
+    const what = model === null ? "upstream {name}" : "upstream {name}, model {model},";
+    const shown = { name, model: model === "" ? "-" : model, reason };
     switch (news) {
       case "down":
-        log.warn("upstream {what} is down: {reason}", { what, reason });
+        log.warn(`${what} is down: {reason}`, shown);
         return notifier.raise({ type: "upstream_down", upstream: name, ...which, reason });
       case "no_credit":
-        log.warn("upstream {what} has no credit left: {reason}", { what, reason });
+        log.warn(`${what} has no credit left: {reason}`, shown);
         return notifier.raise({ type: "upstream_no_credit", upstream: name, reason });
       case "recovered":
-        log.info("upstream {what} has recovered", { what });
+        log.info(`${what} has recovered`, shown);
         return notifier.raise({ type: "upstream_recovered", upstream: name, ...which });
       case null:
         return;
