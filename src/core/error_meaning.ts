@@ -27,49 +27,115 @@ export type ErrorMeaning =
   /** The upstream failed. */
   | "upstream";
 
-/** Names without separators, in lower case. The first that matches counts. */
-const NAMES: readonly (readonly [RegExp, ErrorMeaning])[] = [
-  [
-    /^(?:402|insufficient(?:user|account)?(?:quota|balance|credits?|funds)(?:error)?|billing(?:hardlimitreached|notactive|error)|creditbalance[a-z]*|arrearage|accountoverdue(?:error)?|exceededcurrentquota(?:error)?|paymentrequired(?:error)?|outofcredits?|(?:credits?|balance)(?:exhausted|depleted|notenough|toolow)|preconsumetokenquotafailed)$/,
+/** Names without separators, in lower case: as they are, or how they begin or end. */
+interface Names {
+  readonly meaning: ErrorMeaning;
+  readonly exact: ReadonlySet<string>;
+  readonly beginnings: readonly string[];
+  readonly endings: readonly string[];
+}
+
+function names(meaning: ErrorMeaning, exact: string, beginnings = "", endings = ""): Names {
+  const words = (text: string) => text.split(" ").filter((word) => word !== "");
+  return { meaning, exact: new Set(words(exact)), beginnings: words(beginnings), endings: words(endings) };
+}
+
+/** The first that fits counts. */
+const NAMES: readonly Names[] = [
+  names(
     "no_credit",
-  ],
-  [
-    /^(?:401|403|(?:invalid|incorrect)(?:api)?key|(?:invalid)?authentication(?:error)?|unauthori[sz]ed|unauthenticated|permission(?:denied|error)|forbidden|accessdenied|account(?:deactivated|disabled)|invalidapikeyerror)$/,
+    "402 insufficientquota insufficientbalance insufficientcredit insufficientcredits insufficientfunds " +
+      "insufficientuserquota insufficientaccountbalance insufficientbalanceerror insufficientquotaerror " +
+      "billinghardlimitreached billingnotactive billingerror arrearage accountoverdue accountoverdueerror " +
+      "exceededcurrentquotaerror paymentrequired paymentrequirederror outofcredit outofcredits " +
+      "creditsexhausted creditexhausted balanceexhausted balancenotenough balancetoolow preconsumetokenquotafailed",
+    "creditbalance",
+  ),
+  names(
     "key",
-  ],
-  [/^(?:429|ratelimit[a-z]*|toomanyrequests|throttling[a-z]*|resourceexhausted|requests|tokens)$/, "rate"],
-  [
-    /^(?:(?:model|deployment)not(?:found|supported|exists?|available|open)(?:error)?|nosuchmodel|(?:invalid|unknown|unsupported)model|modeldoesnotexist)$/,
+    "401 403 invalidkey invalidapikey invalidapikeyerror incorrectapikey authentication authenticationerror " +
+      "invalidauthentication invalidauthenticationerror unauthorized unauthenticated permissiondenied " +
+      "permissionerror forbidden accessdenied accountdeactivated accountdisabled",
+  ),
+  names("rate", "429 toomanyrequests resourceexhausted requests tokens", "ratelimit throttling"),
+  names(
     "model",
-  ],
-  [
-    /^(?:5\d\d|408|server(?:error|overloaded|busy)?|(?:internal)?(?:server|api)error|internal(?:error)?|overloaded(?:error)?|serviceunavailable(?:error)?|unavailable|timeout(?:error)?|badgateway|gatewaytimeout|vectorstoretimeout)$/,
+    "modelnotfound modelnotfounderror modelnotsupported modelnotexist modelnotexists modelnotavailable modelnotopen " +
+      "modeldoesnotexist deploymentnotfound deploymentnotexist nosuchmodel invalidmodel unknownmodel unsupportedmodel",
+  ),
+  names(
     "upstream",
-  ],
-  [
-    /^(?:400|404|405|413|415|422|invalid[a-z0-9]+|badrequest[a-z]*|context(?:length|window)[a-z]*|[a-z]*notfound(?:error)?|unsupported[a-z]+|(?:string|array|integer|number|decimal)(?:above|below)[a-z]+|[a-z]*toolarge|[a-z]*toosmall|[a-z]*toolong|missing[a-z]+|unknown(?:parameter|field)|content(?:policy|filter|management)[a-z]*|[a-z]*contentpolicyviolation|datainspectionfailed|unprocessable[a-z]*|validationerror|max(?:output)?tokens[a-z]*|imageparseerror|empty[a-z]+|failedtodownloadimage|failedprecondition|moderation[a-z]*|safety)$/,
+    "408 servererror serveroverloaded serverbusy internal internalerror internalservererror internalapierror " +
+      "apierror overloaded overloadederror serviceunavailable serviceunavailableerror unavailable timeout " +
+      "timeouterror badgateway gatewaytimeout vectorstoretimeout",
+  ),
+  names(
     "client",
-  ],
+    "400 404 405 413 415 422 datainspectionfailed validationerror imageparseerror failedtodownloadimage " +
+      "failedprecondition unknownparameter unknownfield safety",
+    "invalid badrequest contextlength contextwindow unsupported stringabove stringbelow arrayabove arraybelow " +
+      "integerabove integerbelow numberabove numberbelow decimalabove decimalbelow missing contentpolicy " +
+      "contentfilter contentmanagement unprocessable maxtokens maxoutputtokens empty moderation",
+    "notfound notfounderror toolarge toosmall toolong contentpolicyviolation",
+  ),
 ];
 
-/** How a message says that the account is at its end. */
-const NO_CREDIT =
-  /insufficient[ _](?:account |user )?(?:balance|credits?|funds|quota)|balance is (?:too low|insufficient|not enough)|(?:out of|no|not enough|used all(?: available)?) credits|requires more credits|can only afford|billing hard limit|(?:account|billing) is not active|余额不足|额度不足|额度已用尽|欠费/i;
+/** How a message says that the account is at its end; in lower case. */
+const NO_CREDIT: readonly string[] = [
+  "insufficient balance",
+  "insufficient account balance",
+  "insufficient credit",
+  "insufficient funds",
+  "insufficient quota",
+  "insufficient user quota",
+  "insufficient_balance",
+  "insufficient_credit",
+  "insufficient_quota",
+  "balance is too low",
+  "balance is insufficient",
+  "balance is not enough",
+  "out of credits",
+  "no credits",
+  "not enough credits",
+  "used all available credits",
+  "requires more credits",
+  "can only afford",
+  "billing hard limit",
+  "account is not active",
+  "余额不足",
+  "额度不足",
+  "额度已用尽",
+  "欠费",
+];
 /** What may sound like it, and passes by itself. */
-const RATE_LIMIT = /rate.?limit|per (?:second|minute|hour|day)|(?:try again|retry) in|速率|频率/i;
+const RATE_LIMIT: readonly string[] = [
+  "rate limit",
+  "rate-limit",
+  "rate_limit",
+  "per second",
+  "per minute",
+  "per hour",
+  "per day",
+  "try again in",
+  "retry in",
+  "速率",
+  "频率",
+];
 /** Credit is left, but not for a request as large as this one. */
-const FOR_THIS_REQUEST = /fewer max_tokens|can only afford/i;
+const FOR_THIS_REQUEST: readonly string[] = ["fewer max_tokens", "can only afford"];
 
 /** null: nothing that is known. */
 export function meaningOf({ message, code, type }: ReportedError): ErrorMeaning | null {
+  const text = message.toLowerCase();
+  const says = (parts: readonly string[]) => parts.some((part) => text.includes(part));
   const byCode = meaningOfName(code);
   const byType = meaningOfName(type);
   if (byCode === "no_credit" || byType === "no_credit") {
-    return FOR_THIS_REQUEST.test(message) ? "perhaps_no_credit" : "no_credit";
+    return says(FOR_THIS_REQUEST) ? "perhaps_no_credit" : "no_credit";
   }
   // A code that says something else is more exact than words; a type such as `invalid_request_error` is not.
   if (byCode !== null && byCode !== "rate") return byCode;
-  if (NO_CREDIT.test(message) && !RATE_LIMIT.test(message)) return "perhaps_no_credit";
+  if (says(NO_CREDIT) && !says(RATE_LIMIT)) return "perhaps_no_credit";
   return byCode ?? byType;
 }
 
@@ -90,7 +156,12 @@ export function isAboutObject({ message, code }: ReportedError): boolean {
 function meaningOfName(name: string | null): ErrorMeaning | null {
   if (name === null || name.length > MAX_NAME_LENGTH) return null;
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
-  return NAMES.find(([pattern]) => pattern.test(plain))?.[1] ?? null;
+  if (/^5\d\d$/.test(plain)) return "upstream";
+  const found = NAMES.find(({ exact, beginnings, endings }) =>
+    exact.has(plain) || beginnings.some((part) => plain.startsWith(part)) ||
+    endings.some((part) => plain.endsWith(part))
+  );
+  return found?.meaning ?? null;
 }
 
 const MAX_NAME_LENGTH = 100;

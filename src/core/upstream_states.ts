@@ -4,22 +4,22 @@
  *
  * Owns which of them an attempt counts for. Pure: time comes in with each call.
  */
-import { type HealthReport, Witnesses } from "./blame.ts";
+import type { HealthReport } from "./blame.ts";
 import {
   type Availability,
   availability,
   type BreakerEvent,
   type BreakerState,
   CLOSED,
-  FAILURES_TO_OPEN,
   type HealthNews,
   isUnmoved,
   type Moment,
   newsOf,
   settled,
   transition,
-  unaskedMs,
 } from "./breaker.ts";
+import { FailureStreak } from "./failure_streak.ts";
+import { type HealthCell, HealthCells, newCell } from "./health_cells.ts";
 import type { EndpointKind } from "./types.ts";
 
 /** What an attempt is about. */
@@ -33,19 +33,6 @@ export interface HealthSubject {
   credential(): string;
 }
 
-/** One breaker. */
-export interface HealthCell {
-  /** null: it is not about a model. */
-  readonly model: string | null;
-  /** Others see it: it is not about a client. */
-  readonly isPublic: boolean;
-  readonly witnesses: Witnesses;
-  state: BreakerState;
-  /** Why it changed last. */
-  reason: string;
-  usedAtMs: number;
-}
-
 /** What changed for everybody. */
 export interface HealthChange {
   /** null: the whole upstream. */
@@ -56,11 +43,6 @@ export interface HealthChange {
   /** What people should be told; null when it is nothing new to them. */
   readonly news: HealthNews | null;
 }
-
-/** States of each sort that are kept for an upstream. */
-export const MAX_CELLS = 256; // docs/tuning.md#budgets-and-remembered-values
-/** What was held back and has not been asked for in this time is forgotten. */
-export const FORGET_MS = 5 * 60_000;
 
 const SUCCESS: BreakerEvent = { type: "success" };
 const CONTENT: BreakerEvent = { type: "content" };
@@ -77,27 +59,27 @@ interface Verdict {
 }
 
 export class UpstreamStates {
-  readonly #whole = newCell(null, true);
-  readonly #models = new Map<string, HealthCell>();
+  readonly #whole = newCell({ model: null, isPublic: true });
+  readonly #models: HealthCells;
   /** By {@link lackingKey}. */
-  readonly #lacking = new Map<string, HealthCell>();
+  readonly #lacking: HealthCells;
   /** By credential. */
-  readonly #clients = new Map<string, HealthCell>();
+  readonly #clients: HealthCells;
   readonly #onChange: (change: HealthChange) => void;
   /** Cells that are not {@link CLOSED}. */
   #unwellCount = 0;
   /** When the attempt began that ended well last. */
   #servedStartMs = -Infinity;
-  /** Failures of models since something was answered. */
-  #failuresInRow = 0;
-  #failedMs = -Infinity;
-  #failedModel: string | null = null;
-  #hasSeveralFailed = false;
+  readonly #streak = new FailureStreak();
   /** The endpoint at which a model was served last, by which a 404 elsewhere is no evidence. */
   #servedKind: EndpointKind | null = null;
 
   constructor(onChange: (change: HealthChange) => void) {
     this.#onChange = onChange;
+    const forget = (cell: HealthCell, reason: string) => this.#forget(cell, reason);
+    this.#models = new HealthCells(forget);
+    this.#lacking = new HealthCells(forget);
+    this.#clients = new HealthCells(forget);
   }
 
   /** Nothing is held back or in doubt. */
@@ -157,12 +139,8 @@ export class UpstreamStates {
     if (this.isWell) return;
     this.#set(this.#whole, settled(this.#whole.state, nowMs), "it answered");
     for (const cells of [this.#models, this.#lacking, this.#clients]) {
-      for (const [key, cell] of cells) {
-        this.#set(cell, settled(cell.state, nowMs), "it answered");
-        if (cell.state === CLOSED || unusedMs(cell, nowMs) < FORGET_MS) continue;
-        this.#forget(cell, "nobody asks for it");
-        cells.delete(key);
-      }
+      for (const cell of cells.values()) this.#set(cell, settled(cell.state, nowMs), "it answered");
+      cells.dropUnused(nowMs);
     }
   }
 
@@ -172,7 +150,7 @@ export class UpstreamStates {
     for (const cells of [this.#models, this.#lacking, this.#clients]) {
       for (const cell of cells.values()) this.#forget(cell, reason);
     }
-    this.#failuresInRow = 0;
+    this.#streak.end();
     this.#lacking.clear();
     this.#clients.clear();
   }
@@ -185,13 +163,13 @@ export class UpstreamStates {
   }
 
   #served(subject: HealthSubject, moment: Moment): void {
-    const { client, model, kind } = subject;
+    const { client, kind } = subject;
     this.#whole.witnesses.served(client, moment.nowMs);
-    this.#cell(this.#models, model, { model, nowMs: moment.nowMs }).witnesses.served(client, moment.nowMs);
+    this.#modelCell(subject, moment.nowMs).witnesses.served(client, moment.nowMs);
     this.#servedStartMs = Math.max(this.#servedStartMs, moment.startedMs);
     this.#servedKind = kind;
     if (this.isWell) return;
-    this.#failuresInRow = 0;
+    this.#streak.end();
     for (const cell of this.#cellsOf(subject)) {
       this.#apply(cell, { event: SUCCESS, reason: "it answered" }, moment);
     }
@@ -210,7 +188,7 @@ export class UpstreamStates {
       case "answered":
       case "missing":
         whole.witnesses.forget();
-        this.#failuresInRow = 0;
+        this.#streak.end();
         this.#models.get(subject.model)?.witnesses.forget();
         return { cell: whole, event: SUCCESS, others: report.type === "missing" ? ABANDONED : SUCCESS };
       case "failed": {
@@ -262,7 +240,7 @@ export class UpstreamStates {
     const isServed = this.#servedKind === kind &&
       this.#models.get(model)?.witnesses.isVouchedFor(client, nowMs) === true;
     if (isServed) return null;
-    const cell = this.#cell(this.#lacking, lackingKey(subject), { model, nowMs });
+    const cell = this.#lacking.use(lackingKey(subject), { model, isPublic: true }, nowMs);
     return {
       cell,
       event: { type: "failure", cause: "refusal", isConclusive: false },
@@ -284,17 +262,9 @@ export class UpstreamStates {
     moment: Moment,
   ): void {
     if (model === null) return;
-    const isLate = moment.nowMs - this.#failedMs >= FORGET_MS;
-    this.#failedMs = moment.nowMs;
-    if (isLate) this.#failuresInRow = 0;
-    if (this.#failuresInRow++ === 0) {
-      this.#failedModel = model;
-      this.#hasSeveralFailed = false;
-    }
-    this.#hasSeveralFailed ||= this.#failedModel !== model;
+    const isStreak = this.#streak.add(model, moment.nowMs);
     if (this.#whole.state.type !== "closed") return;
-    const isRow = this.#hasSeveralFailed && this.#failuresInRow >= 2 * FAILURES_TO_OPEN;
-    const isDown = isRow || (state.type === "open" && this.#isAnotherDown(model, moment.nowMs));
+    const isDown = isStreak || (state.type === "open" && this.#isAnotherDown(model, moment.nowMs));
     if (!isDown || !this.#whole.witnesses.countsFailure(client, moment.nowMs)) return;
     this.#apply(this.#whole, { event: { ...event, isConclusive: true }, reason }, moment);
   }
@@ -308,38 +278,11 @@ export class UpstreamStates {
   }
 
   #modelCell({ model }: HealthSubject, nowMs: number): HealthCell {
-    return this.#cell(this.#models, model, { model, nowMs });
+    return this.#models.use(model, { model, isPublic: true }, nowMs);
   }
 
   #clientCell(subject: HealthSubject, nowMs: number): HealthCell {
-    return this.#cell(this.#clients, subject.credential(), { model: null, nowMs });
-  }
-
-  #cell(
-    cells: Map<string, HealthCell>,
-    key: string,
-    { model, nowMs }: { readonly model: string | null; readonly nowMs: number },
-  ): HealthCell {
-    let cell = cells.get(key);
-    if (cell === undefined) {
-      if (cells.size >= MAX_CELLS) this.#evict(cells);
-      cell = newCell(model, cells !== this.#clients);
-      cells.set(key, cell);
-    }
-    cell.usedAtMs = nowMs;
-    return cell;
-  }
-
-  /** Those that are well go first, then the one that was not used for longest. */
-  #evict(cells: Map<string, HealthCell>): void {
-    let oldestKey: string | null = null;
-    let oldest: HealthCell | null = null;
-    for (const [key, cell] of cells) {
-      if (oldest === null || isSooner(cell, oldest)) [oldestKey, oldest] = [key, cell];
-    }
-    if (oldestKey === null || oldest === null) return;
-    this.#forget(oldest, "too many are held back");
-    cells.delete(oldestKey);
+    return this.#clients.use(subject.credential(), { model: null, isPublic: false }, nowMs);
   }
 
   /** The breakers that the subject passes. */
@@ -390,26 +333,11 @@ export class UpstreamStates {
   }
 }
 
-function newCell(model: string | null, isPublic: boolean): HealthCell {
-  return { model, isPublic, witnesses: new Witnesses(), state: CLOSED, reason: "", usedAtMs: 0 };
-}
-
 /** A failed trial is one for whatever was on trial; nothing else is known of the other breakers. */
 function eventFor({ state }: HealthCell, others: BreakerEvent): BreakerEvent {
   return others.type === "failure" && state.type !== "half_open" ? ABANDONED : others;
 }
 
-/** How long ago it was last tried, or could have been. */
-function unusedMs({ state, usedAtMs }: HealthCell, nowMs: number): number {
-  return state.type === "closed" ? nowMs - usedAtMs : unaskedMs(state, nowMs);
-}
-
 function lackingKey({ kind, model }: HealthSubject): string {
   return `${kind} ${model}`;
-}
-
-function isSooner(cell: HealthCell, other: HealthCell): boolean {
-  const isWell = cell.state === CLOSED;
-  if (isWell !== (other.state === CLOSED)) return isWell;
-  return cell.usedAtMs < other.usedAtMs;
 }

@@ -7,6 +7,7 @@ import type { TimerId } from "../core/clock.ts";
 import type { Upstream } from "../core/types.ts";
 import type { HeldBack } from "../http/health.ts";
 import { getLog } from "../observe/log.ts";
+import { redactor } from "../observe/redact.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
@@ -25,14 +26,15 @@ export interface ServerHealth {
 
 export function makeHealth(
   { breakerMaxMs }: Pick<Settings, "breakerMaxMs">,
-  { observers, upstreamStates, registry, redact }: {
+  { observers, upstreamStates, registry, secrets }: {
     readonly observers: Observers;
     readonly upstreamStates: UpstreamStateNotes;
     readonly registry: Registry;
-    /** A client may name a secret as its model. */
-    readonly redact: (text: string) => string;
+    readonly secrets: () => readonly string[];
   },
 ): ServerHealth {
+  // A client may name a secret as its model.
+  const redact = redactor(secrets);
   const announce = announcer(observers);
   const onChange: HealthListener = (upstream, change) => {
     const model = change.model === null ? null : redact(change.model);

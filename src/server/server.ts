@@ -10,7 +10,6 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
-import { redactor } from "../observe/redact.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
@@ -78,12 +77,7 @@ export async function withServer(
   const observers = makeObservers(settings, { secrets, instance });
   const recording = startRecording(settings, { observers, registry, instance });
   const { queue, upstreamStates } = recording;
-  const serverHealth = makeHealth(settings, {
-    observers,
-    upstreamStates,
-    registry,
-    redact: redactor(secrets),
-  });
+  const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();

@@ -8,7 +8,8 @@ import { DEFAULT_MAX_OUTAGE_MS, type Moment, type ShownState, shownState } from 
 import type { Clock } from "../../core/clock.ts";
 import type { UpstreamStanding } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
-import { type HealthCell, type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
+import type { HealthCell } from "../../core/health_cells.ts";
+import { type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
 import { type HealthRequest, RequestSubject } from "./request_subject.ts";
 
 /** Weight of the newest sample in the smoothed latency. */

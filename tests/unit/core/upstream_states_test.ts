@@ -2,13 +2,8 @@ import assert from "node:assert/strict";
 import type { HealthReport, KeyOwner } from "../../../src/core/blame.ts";
 import { MAX_NO_CREDIT_MS } from "../../../src/core/breaker.ts";
 import type { EndpointKind } from "../../../src/core/types.ts";
-import {
-  FORGET_MS,
-  type HealthChange,
-  type HealthSubject,
-  MAX_CELLS,
-  UpstreamStates,
-} from "../../../src/core/upstream_states.ts";
+import { FORGET_MS, MAX_CELLS } from "../../../src/core/health_cells.ts";
+import { type HealthChange, type HealthSubject, UpstreamStates } from "../../../src/core/upstream_states.ts";
 
 const SECOND = 1_000;
 const SERVED: HealthReport = { type: "served" };
