@@ -253,6 +253,10 @@ function randomOf(seed: number): (below: number) => number {
   };
 }
 
+function labelOf(seed: number, step: number): string {
+  return `seed ${seed}, step ${step}`;
+}
+
 Deno.test("whatever happens: it is never stuck, pauses are bounded, and news come in turn", () => {
   for (let seed = 1; seed <= 300; seed++) {
     const random = randomOf(seed);
@@ -265,7 +269,7 @@ Deno.test("whatever happens: it is never stuck, pauses are bounded, and news com
       const startedMs = Math.max(0, nowMs - random(20_000));
       const before: BreakerState = state;
       state = after(state, event, nowMs, { startedMs });
-      const label = `seed ${seed}, step ${step}, ${event.type}`;
+      const label = labelOf(seed, step);
       if (state.type === "open") assert.ok(state.untilMs - nowMs <= MAX_NO_CREDIT_MS, label);
       if (state.type === "closed") assert.ok(state.failures < 3, label);
       assert.notEqual(availability(state, nowMs + MAX_NO_CREDIT_MS), "cooling", label);
