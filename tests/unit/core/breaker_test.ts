@@ -24,6 +24,7 @@ const SUCCESS: BreakerEvent = { type: "success" };
 const CONTENT: BreakerEvent = { type: "content" };
 const TRY: BreakerEvent = { type: "try" };
 const ABANDONED: BreakerEvent = { type: "abandoned" };
+const OUTRUN: BreakerEvent = { type: "outrun" };
 const failure = (cause: OpenCause = "outage", isConclusive = false): BreakerEvent => ({
   type: "failure",
   cause,
@@ -44,6 +45,7 @@ const EVENTS: readonly BreakerEvent[] = [
   TRY,
   TRY,
   ABANDONED,
+  OUTRUN,
 ];
 
 const ill = (more: Partial<Episode> = {}): Episode => ({ cause: "outage", times: 1, openedMs: 0, ...more });
@@ -122,6 +124,11 @@ Deno.test("transition() follows its table", () => {
       open(39_500, ill({ cause: "refusal", openedMs: 9_500 })),
     ],
     [halfOpen(9_000), ABANDONED, 9_500, open(9_500)],
+    [halfOpen(9_000), OUTRUN, 9_500, open(14_500)],
+    [halfOpen(9_000, ill({ times: 2 })), OUTRUN, 9_500, open(19_500, ill({ times: 2 }))],
+    [halfOpen(9_000, ill({ times: 0 })), OUTRUN, 9_500, open(14_500, ill({ times: 0 }))],
+    [open(9_000), OUTRUN, 8_000, open(9_000)],
+    [closed(2), OUTRUN, 8_000, closed(2)],
     [halfOpen(9_000), TRY, 9_500, halfOpen(9_000)],
     [halfOpen(9_000), throttled(70), 9_500, open(9_570, ill({ openedMs: 9_500 }))],
 

@@ -150,6 +150,16 @@ Deno.test("an abandoned trial is tried again at once", () => {
   assert.equal(scene.is(), "trial");
 });
 
+Deno.test("a trial that another upstream outruns is made again after the same pause, so that not every client waits", () => {
+  const scene = new Scene();
+  scene.report(DOWN, {}, 3);
+  scene.nowMs = 5 * SECOND;
+  scene.report({ type: "outrun" });
+  assert.equal(scene.is(), "cooling");
+  scene.nowMs += 5 * SECOND;
+  assert.equal(scene.is(), "trial");
+});
+
 Deno.test("a client whose own key is refused is held back alone, by its key", () => {
   const scene = new Scene();
   scene.report(refused("client"), { key: "k1" }, 3);
@@ -290,6 +300,7 @@ const REPORTS: readonly HealthReport[] = [
   { type: "no_credit", by: "router", isCertain: false },
   { type: "answered" },
   { type: "missing" },
+  { type: "outrun" },
   { type: "nothing" },
 ];
 
