@@ -18,9 +18,10 @@ Deno.bench("policy: a glob", () => {
   matchesGlob("gpt-4*-2024-*", "gpt-4o-mini-2024-07-18");
 });
 
+const MOMENT = { nowMs: 1, startedMs: 0, maxOutageMs: 15_000 };
 Deno.bench("breaker: a try and its success", () => {
-  const tried = transition(CLOSED, { type: "try" }, 0);
-  availability(transition(tried, { type: "success" }, 1), 2);
+  const tried = transition(CLOSED, { type: "try" }, MOMENT);
+  availability(transition(tried, { type: "success" }, MOMENT), 2);
 });
 
 const MASKED = { sk: "sk-bench-0123456789", endpoint: "https://a.example/v1" };

@@ -51,9 +51,9 @@ interface ListedUpstream {
   readonly deny: readonly string[];
   readonly modelMap: Readonly<Record<string, string>>;
   readonly weight: number | null;
-  /** `open` and `half_open`: a running server holds it back, because it failed. */
+  /** `open`, `half_open` and `no_credit`: a running server holds it, or a model of it, back. */
   readonly state: "enabled" | "disabled" | "skipped" | UpstreamStateNote["state"];
-  /** When an open one may be tried again, as ISO 8601. */
+  /** When it may be tried again, as ISO 8601. */
   readonly until: string | null;
   /** Why it is held back. */
   readonly reason: string | null;
@@ -101,9 +101,9 @@ const RARE_COLUMNS:
 
 /** `open until 12:03:05 (HTTP 503)`, in local time. */
 function showState({ state, until, reason }: ListedUpstream): string {
-  if (state !== "open" && state !== "half_open") return state;
+  if (state === "enabled" || state === "disabled" || state === "skipped") return state;
   const untilMs = until === null ? null : Date.parse(until);
-  const time = state === "half_open" || untilMs === null
+  const time = untilMs === null
     ? ""
     : untilMs > systemClock.now()
     ? ` until ${clockTime(untilMs)}`

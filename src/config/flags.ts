@@ -269,6 +269,16 @@ export const SETTING_FLAGS = [
     description: "attempts for one request; default: two more than there are upstreams for it",
     default: null,
   },
+  {
+    key: "breakerMax",
+    flag: "--breaker-max",
+    variable: "OAR_BREAKER_MAX",
+    value: "seconds",
+    group: "Failover",
+    description:
+      "the longest time that an upstream is tried last after connection errors, timeouts, 5xx and broken streams",
+    default: "15",
+  },
   DATABASE_FLAG,
   {
     key: "recordBodyLimit",

@@ -64,6 +64,8 @@ export interface Settings {
   readonly retryWaitMs: number;
   /** Attempts of one request; null: candidates + 2. */
   readonly maxAttempts: number | null;
+  /** The longest pause of an upstream after connection errors, timeouts, 5xx and broken streams. */
+  readonly breakerMaxMs: number;
   readonly maxBodyBytes: number;
   /** Simultaneous connections of clients; null: no limit. */
   readonly maxConnections: number | null;
@@ -135,6 +137,7 @@ const SCHEMAS = {
   retrySame: toCount({ min: 0, max: 100 }).nullable(),
   retryWait: toSecondsAsMs({ min: 0, max: 300 }),
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
+  breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
   database: toPath(),
   recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
   durability: toChoice({ normal: "normal", full: "full" }),
@@ -195,6 +198,7 @@ export function parseSettings(input: SettingsInput): Settings {
     retrySame: value.retrySame,
     retryWaitMs: value.retryWait,
     maxAttempts: value.maxAttempts,
+    breakerMaxMs: value.breakerMax,
     maxBodyBytes: value.maxBody,
     maxConnections: value.maxConnections,
     maxConcurrent: value.maxConcurrent,

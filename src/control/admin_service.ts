@@ -4,7 +4,7 @@
  * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
  * Unix epoch, durations milliseconds.
  */
-import type { BreakerState } from "../core/breaker.ts";
+import type { ShownState } from "../core/breaker.ts";
 import type { AuthStyle, EndpointKind, ToolCall } from "../core/types.ts";
 import type { SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
@@ -31,8 +31,8 @@ export interface UpstreamView {
   /** null: guessed from the endpoint's host. */
   readonly authStyle: AuthStyle | null;
   readonly weight: number;
-  readonly state: BreakerState["type"];
-  /** When an open one may be tried again. */
+  readonly state: ShownState;
+  /** When it may be tried again; null unless it is `open` or `no_credit`. */
   readonly openUntilMs: number | null;
   /** Why it is not closed, such as `HTTP 503`; null when it is. */
   readonly reason: string | null;

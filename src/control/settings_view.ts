@@ -37,6 +37,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   retrySame: ({ retrySame }) => retrySame === null ? "1 for the only upstream, else 0" : String(retrySame),
   retryWait: ({ retryWaitMs }) => seconds(retryWaitMs),
   maxAttempts: ({ maxAttempts }) => maxAttempts === null ? "upstreams + 2" : String(maxAttempts),
+  breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),
   database: ({ database }) => database,
   recordBodyLimit: ({ recordBodyLimitBytes }) => formatBytes(recordBodyLimitBytes),
   durability: ({ durability }) => durability,

@@ -4,10 +4,10 @@
  * Owns the rule that a key does not follow its upstream to another host: whoever logs in may not see keys. Adds the
  * state of this server's breakers, the last error on record, and the test.
  */
-import type { BreakerState } from "../core/breaker.ts";
 import type { Clock } from "../core/clock.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { ASIS } from "../core/types.ts";
+import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { UpstreamRow } from "../store/store.ts";
@@ -19,7 +19,7 @@ import { toChanges } from "./upstream_values.ts";
 import { noSuchUpstream, showKey, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
 export interface UpstreamAdminDeps extends UpstreamsDeps {
-  readonly health: { state(upstreamId: number): BreakerState };
+  readonly health: Pick<UpstreamHealth, "view">;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
   readonly clock: Clock;
@@ -120,13 +120,11 @@ export class UpstreamAdmin {
   }
 
   #standing(id: number, reason: string | null): Pick<UpstreamView, "state" | "openUntilMs" | "reason"> {
-    const state = this.#deps.health.state(id);
-    if (state.type === "closed") return { state: "closed", openUntilMs: null, reason: null };
+    const { state, untilMs } = this.#deps.health.view(id);
+    if (state === "closed") return { state, openUntilMs: null, reason: null };
     const { clock } = this.#deps;
-    const openUntilMs = state.type === "open"
-      ? Math.round(clock.now() + state.untilMs - clock.monotonic())
-      : null;
-    return { state: state.type, openUntilMs, reason };
+    const openUntilMs = untilMs === null ? null : Math.round(clock.now() + untilMs - clock.monotonic());
+    return { state, openUntilMs, reason };
   }
 
   /**

@@ -2,113 +2,165 @@
  * Distinguishes an upstream's own failures from those that one client causes, before the breaker, which all clients
  * share, counts them.
  *
- * One client can make an upstream refuse or fail at will: with a model that the key may not use, a body that crashes
- * a worker, an answer that takes too long. So the failures of a single client count only while no other client is
- * served well. Pure: time comes in as a monotonic number of milliseconds.
+ * One client can make an upstream refuse or fail at will: with a key of its own, a header, a model that the key may
+ * not use, a body that crashes a worker, an answer that takes too long. So the failures of a single client count only
+ * while no other client is served well. Pure: time comes in as a monotonic number of milliseconds.
  */
-import type { BreakerEvent } from "./breaker.ts";
-import { isHealthFailure } from "./policy.ts";
+import type { OpenCause } from "./breaker.ts";
+import { isAboutObject, isCodedMistake, meaningOf } from "./error_meaning.ts";
+import type { ReportedError } from "./reported_error.ts";
 
-/** How a request ended at an upstream. `client` identifies a client, and is never shown. */
+/** What the end of an attempt says about its upstream. */
 export type HealthReport =
   /** It answered as it should. */
-  | { readonly type: "served"; readonly client: string }
+  | { readonly type: "served" }
   /** It answered with an error that is the client's mistake: it is reachable, and no more is known. */
   | { readonly type: "answered" }
-  /** Connection, timeout, 5xx, 429 or bad reply. */
-  | { readonly type: "failed"; readonly client: string }
-  /** 401 or 403 to the configured key. */
-  | { readonly type: "refused"; readonly client: string }
+  /** It does not have what was asked for (404): the client's mistake, unless another upstream answers the same. */
+  | { readonly type: "missing" }
+  /** It did not have what another upstream then answered. */
+  | { readonly type: "lacking" }
+  /** `upstream`: it cannot be reached at all. */
+  | { readonly type: "failed"; readonly at: "upstream" | "model"; readonly cause: OpenCause }
+  /** 401 or 403. */
+  | { readonly type: "refused"; readonly by: KeyOwner }
   /** It asked not to be tried for a while (`Retry-After`). */
-  | { readonly type: "throttled"; readonly forMs: number }
-  /** Says nothing about the upstream: the client's own key was refused, or the client left. */
+  | { readonly type: "throttled"; readonly by: KeyOwner; readonly forMs: number }
+  /** The account has no credit left; certain when the provider's code or status says so. */
+  | { readonly type: "no_credit"; readonly by: KeyOwner; readonly isCertain: boolean }
+  /** Another upstream was faster: no failure, and no proof that it is well. */
+  | { readonly type: "outrun" }
+  /** Says nothing about the upstream: the client left, or was not served for lack of a key. */
   | { readonly type: "nothing" };
+
+/**
+ * What the credential of an attempt was: the client's own (`asis`), so that what is said of it is said of the client;
+ * the configured one together with headers of the client that an upstream may refuse; or the configured one alone.
+ */
+export type KeyOwner = "client" | "both" | "router";
+
+/** An attempt, as far as blame depends on it. */
+export interface AttemptFacts {
+  readonly keyOwner: KeyOwner;
+  /** The request names a model. */
+  readonly hasModel: boolean;
+}
 
 /** How long a success of one client outweighs the failures of another one. */
 export const VOUCHING_MS = 60_000;
 
-const SUCCESS: BreakerEvent = { type: "success" };
-const FAILURE: BreakerEvent = { type: "failure" };
-const ABANDONED: BreakerEvent = { type: "abandoned" };
+const ANSWERED: HealthReport = { type: "answered" };
+const MISSING: HealthReport = { type: "missing" };
+const OUTAGE: HealthReport = { type: "failed", at: "model", cause: "outage" };
+const REFUSAL: HealthReport = { type: "failed", at: "model", cause: "refusal" };
 
 /**
- * What an answer's status alone says; null when only the body will show whether the answer is good.
- * @param isAsis the key is the client's own, so 401, 403 and 429 are about the client
+ * What an error answer says.
+ *
+ * @param status 300 or more
  * @param waitMs how long a 429 or 503 asks to wait; null: it does not say
+ * @param error as its body states it; null when that cannot be read
  */
 export function statusReport(
   status: number,
-  { client, isAsis, waitMs }: {
-    readonly client: string;
-    readonly isAsis: boolean;
-    readonly waitMs: number | null;
-  },
-): HealthReport | null {
+  { error, waitMs }: { readonly error: ReportedError | null; readonly waitMs: number | null },
+  { keyOwner: by, hasModel }: AttemptFacts,
+): HealthReport {
+  if (status < 400 && status >= 300) return { type: "nothing" };
+  const meaning = error === null ? null : meaningOf(error);
+  const isNoCredit = status === 402 || meaning === "no_credit";
+  if (isNoCredit || (meaning === "perhaps_no_credit" && status < 500)) {
+    return { type: "no_credit", by, isCertain: isNoCredit && meaning !== "perhaps_no_credit" };
+  }
   const isAboutKey = status === 401 || status === 403;
-  if (isAsis && (isAboutKey || status === 429)) return { type: "nothing" };
-  if (waitMs !== null) return { type: "throttled", forMs: waitMs };
-  if (isAboutKey) return { type: "refused", client };
-  if (isHealthFailure(status)) return { type: "failed", client };
-  if (status >= 400) return { type: "answered" };
-  return status >= 300 ? { type: "nothing" } : null;
+  // "You do not have access to the model": the key is good for others.
+  if (meaning === "model" && status !== 401 && status !== 429) return hasModel ? MISSING : ANSWERED;
+  if (by === "client" && status === 429) {
+    return waitMs === null ? { type: "refused", by } : { type: "throttled", by, forMs: waitMs };
+  }
+  if (waitMs !== null) return { type: "throttled", by: "router", forMs: waitMs };
+  if (isAboutKey) return { type: "refused", by };
+  if (status === 429) return REFUSAL;
+  if (status >= 500 || status < 100 || status === 408) {
+    return error !== null && isCodedMistake(error) ? ANSWERED : OUTAGE;
+  }
+  const isMissing = status === 404 || status === 405 || status === 410;
+  return isMissing && hasModel && (error === null || !isAboutObject(error)) ? MISSING : ANSWERED;
 }
 
-interface Witness {
-  readonly client: string;
-  servedAtMs: number;
+/** What an error in a reply with status 200 says. */
+export function errorReport(error: ReportedError, { keyOwner: by, hasModel }: AttemptFacts): HealthReport {
+  const meaning = meaningOf(error);
+  switch (meaning) {
+    case "no_credit":
+    case "perhaps_no_credit":
+      return { type: "no_credit", by, isCertain: meaning === "no_credit" };
+    case "key":
+      return { type: "refused", by };
+    case "rate":
+      return by === "client" ? { type: "refused", by } : REFUSAL;
+    case "model":
+      return hasModel ? MISSING : ANSWERED;
+    case "client":
+      return ANSWERED;
+    case "upstream":
+    case null:
+      return OUTAGE;
+    default:
+      return meaning satisfies never;
+  }
 }
 
-/** What is remembered of one upstream: which clients it served last, and which have failed since. */
+/** Which clients something served last, and which have failed since. */
 export class Witnesses {
-  #last: Witness | null = null;
+  #last: string | null = null;
+  #lastServedMs = 0;
   /** The last one of another client. */
-  #other: Witness | null = null;
+  #other: string | null = null;
+  #otherServedMs = 0;
   /** The first client that failed since one was served. */
   #accuser: string | null = null;
   #hasSeveralAccusers = false;
 
-  /** The event for the breaker. */
-  weigh(report: HealthReport, nowMs: number): BreakerEvent {
-    switch (report.type) {
-      case "served":
-        this.#served(report.client, nowMs);
-        return SUCCESS;
-      case "answered":
-        this.#forgetAccusers();
-        return SUCCESS;
-      case "failed":
-      case "refused":
-        return this.#counts(report, nowMs) ? FAILURE : ABANDONED;
-      case "throttled":
-        return report;
-      case "nothing":
-        return ABANDONED;
-      default:
-        return report satisfies never;
-    }
-  }
-
-  #served(client: string, nowMs: number): void {
-    if (this.#last?.client === client) this.#last.servedAtMs = nowMs;
-    else {
+  /** @param client identifies a client, and is never shown */
+  served(client: string, nowMs: number): void {
+    if (this.#last !== client) {
       this.#other = this.#last;
-      this.#last = { client, servedAtMs: nowMs };
+      this.#otherServedMs = this.#lastServedMs;
+      this.#last = client;
     }
-    this.#forgetAccusers();
+    this.#lastServedMs = nowMs;
+    this.forget();
   }
 
-  #forgetAccusers(): void {
+  /** Forgets who failed: it has answered since. */
+  forget(): void {
     this.#accuser = null;
     this.#hasSeveralAccusers = false;
   }
 
-  /** Failures of two clients count. Those of one may be its own fault if the key has worked or others are served. */
-  #counts({ type, client }: Extract<HealthReport, { type: "failed" | "refused" }>, nowMs: number): boolean {
+  /** Whether a failure of this client counts: those of two clients do, those of one unless others are served. */
+  countsFailure(client: string, nowMs: number): boolean {
+    return this.accuse(client) || !this.isVouchedFor(client, nowMs);
+  }
+
+  /** Whether a refusal of the configured key counts: of one that has worked, only what two clients see. */
+  countsRefusal(client: string): boolean {
+    return this.accuse(client) || this.#last === null;
+  }
+
+  /** Notes a failure of this client; true when several clients have failed since one was served. */
+  accuse(client: string): boolean {
     this.#accuser ??= client;
     this.#hasSeveralAccusers ||= this.#accuser !== client;
-    if (this.#hasSeveralAccusers) return true;
-    if (type === "refused") return this.#last === null;
-    const other = this.#last?.client === client ? this.#other : this.#last;
-    return other === null || nowMs - other.servedAtMs >= VOUCHING_MS;
+    return this.#hasSeveralAccusers;
+  }
+
+  /** Another client was served lately. */
+  isVouchedFor(client: string, nowMs: number): boolean {
+    const isLast = this.#last === client;
+    const other = isLast ? this.#other : this.#last;
+    const servedMs = isLast ? this.#otherServedMs : this.#lastServedMs;
+    return other !== null && nowMs - servedMs < VOUCHING_MS;
   }
 }

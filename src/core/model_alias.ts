@@ -6,6 +6,12 @@
  */
 import { Buffer } from "node:buffer";
 import type { ModelPlace } from "./request_fields.ts";
+import type { Upstream } from "./types.ts";
+
+/** The model's name at this upstream. */
+export function modelAt({ modelMap }: Pick<Upstream, "modelMap">, model: string): string {
+  return modelMap[model] ?? model;
+}
 
 /** The body with another model's name in that place. */
 export function withModel(

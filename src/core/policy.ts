@@ -18,7 +18,7 @@ export interface UpstreamStanding {
 
 export interface OrderContext {
   readonly policy: OrderPolicy;
-  readonly standing: (upstreamId: number) => UpstreamStanding;
+  readonly standing: (upstream: Upstream) => UpstreamStanding;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   /** Counts requests, for `round_robin`. */
@@ -48,7 +48,8 @@ function comparablePath(path: string): string {
 /** The upstreams to try, in order: by policy, cooling ones last. */
 export function candidates(allowed: readonly Upstream[], context: OrderContext): Upstream[] {
   const ordered = applyPolicy(allowed, context);
-  const isCooling = (upstream: Upstream) => context.standing(upstream.id).availability === "cooling";
+  const isCooling = (upstream: Upstream) => context.standing(upstream).availability === "cooling";
+  if (!ordered.some(isCooling)) return ordered;
   return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];
 }
 
@@ -63,7 +64,7 @@ function applyPolicy(upstreams: readonly Upstream[], context: OrderContext): Ups
       return [...upstreams.slice(start), ...upstreams.slice(0, start)];
     }
     case "least_latency": {
-      const latency = (upstream: Upstream) => context.standing(upstream.id).latencyMs ?? 0;
+      const latency = (upstream: Upstream) => context.standing(upstream).latencyMs ?? 0;
       return [...upstreams].sort((a, b) => latency(a) - latency(b));
     }
     default:

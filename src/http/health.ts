@@ -5,6 +5,7 @@
  */
 import { Hono } from "hono";
 import { APART } from "../core/fixed_headers.ts";
+import type { ShownState } from "../core/breaker.ts";
 import type { RegistryView } from "../store/store.ts";
 
 /** What readiness depends on, besides the upstreams. */
@@ -13,7 +14,11 @@ export interface Readiness {
   readonly isDraining: () => boolean;
   /** Records are queued and cannot be written. */
   readonly isDatabaseStuck: () => boolean;
+  /** How many enabled upstreams are in which state, those that are well left out. */
+  readonly heldBack?: () => HeldBack;
 }
+
+export type HeldBack = { readonly [State in Exclude<ShownState, "closed">]?: number };
 
 export interface HealthDeps {
   readonly registry: RegistryView;
@@ -30,16 +35,18 @@ const HEADERS = { "cache-control": "no-store", ...Object.fromEntries(APART) };
 
 /**
  * `/healthz` answers 200 while the process can answer at all. `/readyz` answers 200 when it should get
- * requests, else 503 with the reasons: a cooling upstream is no reason, because it may still be tried.
+ * requests, else 503 with the reasons: an upstream that is held back is no reason, because it may still be tried.
  */
 export function healthRoutes(deps: HealthDeps): Hono {
   const routes = new Hono();
   routes.get("/healthz", (c) => c.json({ status: "ok" }, 200, HEADERS));
   routes.get("/readyz", (c) => {
     const reasons = reasonsAgainst(deps);
+    const counts = deps.readiness.heldBack?.() ?? {};
+    const heldBack = Object.keys(counts).length === 0 ? {} : { held_back: counts };
     return reasons.length === 0
-      ? c.json({ status: "ready" }, 200, HEADERS)
-      : c.json({ status: "not_ready", reasons }, 503, HEADERS);
+      ? c.json({ status: "ready", ...heldBack }, 200, HEADERS)
+      : c.json({ status: "not_ready", reasons, ...heldBack }, 503, HEADERS);
   });
   return routes;
 }

@@ -246,6 +246,8 @@ function redacted(alert: Alert, redact: (text: string) => string): Alert {
 function withTexts(alert: Alert, change: (text: string, maxLength: number) => string): Alert {
   const name = (text: string) => change(text, MAX_SHOWN_NAME_LENGTH);
   const message = (text: string) => change(text, MAX_MESSAGE_LENGTH);
+  const model = (given: { readonly model?: string }) =>
+    given.model === undefined ? {} : { model: name(given.model) };
   switch (alert.type) {
     case "request_failed":
       return {
@@ -255,9 +257,11 @@ function withTexts(alert: Alert, change: (text: string, maxLength: number) => st
         message: message(alert.message),
       };
     case "upstream_down":
+      return { ...alert, upstream: name(alert.upstream), ...model(alert), reason: message(alert.reason) };
+    case "upstream_no_credit":
       return { ...alert, upstream: name(alert.upstream), reason: message(alert.reason) };
     case "upstream_recovered":
-      return { ...alert, upstream: name(alert.upstream) };
+      return { ...alert, upstream: name(alert.upstream), ...model(alert) };
     case "records_dropped":
       return { ...alert, reason: message(alert.reason) };
     case "records_resumed":

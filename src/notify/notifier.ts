@@ -12,8 +12,15 @@ export type Alert =
     readonly message: string;
     readonly requestId: string;
   }
-  | { readonly type: "upstream_down"; readonly upstream: string; readonly reason: string }
-  | { readonly type: "upstream_recovered"; readonly upstream: string }
+  /** `model`: for that one only; empty: for requests without one. */
+  | {
+    readonly type: "upstream_down";
+    readonly upstream: string;
+    readonly model?: string;
+    readonly reason: string;
+  }
+  | { readonly type: "upstream_no_credit"; readonly upstream: string; readonly reason: string }
+  | { readonly type: "upstream_recovered"; readonly upstream: string; readonly model?: string }
   | { readonly type: "records_dropped"; readonly reason: string }
   | { readonly type: "records_resumed" };
 

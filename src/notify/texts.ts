@@ -25,6 +25,12 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
   /** For texts of clients and upstreams. */
   const quoted = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
     oneLine(inert(line(text, maxLength)), maxLength);
+  const forModel = ({ model }: { readonly model?: string }) =>
+    model === undefined
+      ? ""
+      : model === ""
+      ? " for requests without a model"
+      : ` for model ${quoted(model, MAX_MODEL_LENGTH)}`;
   switch (alert.type) {
     case "request_failed": {
       const model = alert.model === null ? "-" : quoted(alert.model, MAX_MODEL_LENGTH);
@@ -33,9 +39,11 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       }`;
     }
     case "upstream_down":
-      return `Upstream ${line(alert.upstream)} is down: ${quoted(alert.reason)}`;
+      return `Upstream ${line(alert.upstream)} is down${forModel(alert)}: ${quoted(alert.reason)}`;
+    case "upstream_no_credit":
+      return `Upstream ${line(alert.upstream)} has no credit left: ${quoted(alert.reason)}`;
     case "upstream_recovered":
-      return `Upstream ${line(alert.upstream)} has recovered`;
+      return `Upstream ${line(alert.upstream)} has recovered${forModel(alert)}`;
     case "records_dropped":
       return `Records are being lost, requests go on: the database cannot take them (${line(alert.reason)})`;
     case "records_resumed":
@@ -82,7 +90,9 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
         normalised(withoutModel(message, alert))
       }`;
     }
+    // Not by model: clients may name any.
     case "upstream_down":
+    case "upstream_no_credit":
     case "upstream_recovered":
       return `${alert.type} ${alert.upstream}`;
     case "records_dropped":

@@ -4,6 +4,7 @@
  * Owns what is counted when, and keeps every label bounded. Must not put a token, a key or a
  * raw path in a label, and must not throw.
  */
+import { SHOWN_STATES, type ShownState } from "../core/breaker.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import {
@@ -15,7 +16,7 @@ import {
   type UpstreamFamilies,
   upstreamFamilies,
 } from "./metric_families.ts";
-import type { Observer, UpstreamState } from "./observer.ts";
+import type { Observer } from "./observer.ts";
 import {
   denoProcessReadings,
   type ProcessReadings,
@@ -27,8 +28,6 @@ import {
 /** Limit on distinct model labels; later models are counted as `other`. */
 const MAX_MODELS = 100; // docs/tuning.md#observe
 const MAX_MODEL_LENGTH = 100;
-
-const STATES: readonly UpstreamState[] = ["closed", "open", "half_open"];
 
 const TOKEN_TYPES = ["input", "output", "cached", "reasoning"] as const;
 
@@ -124,9 +123,9 @@ export class Metrics implements Observer {
     this.#upstreams.hedges.inc({ won: isWon ? "yes" : "no" });
   }
 
-  upstreamState(upstreamName: string, state: UpstreamState): void {
+  upstreamState(upstreamName: string, state: ShownState): void {
     if (!this.#admit(upstreamName)) return;
-    for (const each of STATES) {
+    for (const each of SHOWN_STATES) {
       this.#upstreams.state.set({ upstream: upstreamName, state: each }, each === state ? 1 : 0);
     }
   }
@@ -206,7 +205,7 @@ export class Metrics implements Observer {
     this.#requests.firstToken.remove({ upstream });
     for (const result of this.#attemptResults) this.#upstreams.attempts.remove({ upstream, result });
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
-    for (const state of STATES) this.#upstreams.state.remove({ upstream, state });
+    for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });
     for (const model of [...this.#models, "none", "other"]) {
       for (const type of TOKEN_TYPES) this.#requests.tokens.remove({ upstream, model, type });
     }

@@ -3,11 +3,8 @@
  *
  * Owns the vocabulary of measurements. Label values must never be a token, a key or a raw path.
  */
-import type { BreakerState } from "../core/breaker.ts";
+import type { ShownState } from "../core/breaker.ts";
 import type { Attempt, EndpointKind, RequestRecord } from "../core/types.ts";
-
-/** State of an upstream's breaker, as shown in metrics and lists. */
-export type UpstreamState = BreakerState["type"];
 
 /** Receives measurements; never throws, never blocks. */
 export interface Observer {
@@ -21,7 +18,7 @@ export interface Observer {
   failedOver(upstreamName: string, reason: string): void;
   /** A request was sent to a second upstream beside the first; whether that one's answer was used. */
   hedged(isWon: boolean): void;
-  upstreamState(upstreamName: string, state: UpstreamState): void;
+  upstreamState(upstreamName: string, state: ShownState): void;
   /** The upstreams configured now; the series of others are removed. */
   upstreamsChanged(names: readonly string[]): void;
   recordWritten(count: number): void;

@@ -190,7 +190,7 @@ export class Proxy {
   #candidates(inbound: Inbound, prepared: PreparedSnapshot): Upstream[] {
     return candidates(prepared.allowed(inbound), {
       policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
-      standing: (id) => this.#deps.health.standing(id),
+      standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,
       turn: this.#turn++,
     });

@@ -178,10 +178,10 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       return await this.#failed(new RouterError(502, "upstream_invalid", "The reply is not a stream"));
     }
     this.ledger.chosen(reply.upstream, null);
-    const { errorClass, ...verdict } = verdictOnWhole(reply.status, reply.captured, reply.problem);
+    const verdict = verdictOnWhole(reply.status, reply.captured, reply.problem);
     const { contentLength } = reply;
     const head = this.#head(reply, { contentLength, isEventStream: false });
-    this.#attempt?.end(errorClass, verdict.error);
+    this.#attempt?.finish(verdict, null);
     await this.#settle({ ...verdict, captured: reply.captured });
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
@@ -215,14 +215,9 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     await this.#relayed.run();
   }
 
-  settle({ errorClass, ...ending }: Verdict, captured: CapturedReply): Promise<void> {
-    const { upstream, client } = this.ledger;
-    const isUpstreamFault = ending.outcome === "upstream_cut" || ending.outcome === "idle_timeout";
-    if (isUpstreamFault && upstream !== null) {
-      this.#deps.health.report(upstream, { type: "failed", client }, ending.error ?? ending.outcome);
-    }
-    this.#attempt?.end(errorClass, ending.error);
-    return this.#settle({ ...ending, captured });
+  settle(verdict: Verdict, captured: CapturedReply): Promise<void> {
+    this.#attempt?.finish(verdict, this.ledger.capture?.progress.error ?? null);
+    return this.#settle({ ...verdict, captured });
   }
 
   resettle({ outcome, status, error }: Verdict, captured: CapturedReply): Promise<void> {

@@ -2,55 +2,110 @@
  * The breakers of a server's upstreams, and who is told of their changes: metrics, log, alerts, and the database, where
  * `list` sees them.
  */
-import type { BreakerState } from "../core/breaker.ts";
+import type { Settings } from "../config/settings.ts";
+import type { TimerId } from "../core/clock.ts";
+import type { Upstream } from "../core/types.ts";
+import type { HeldBack } from "../http/health.ts";
 import { getLog } from "../observe/log.ts";
+import { redactor } from "../observe/redact.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
 
+/** How often episodes that are over are ended. */
+const SWEEP_MS = 5_000;
+
+export interface ServerHealth {
+  readonly health: UpstreamHealth;
+  /** Of the enabled upstreams, how many are held back in which state. */
+  heldBack(): HeldBack;
+  stop(): void;
+}
+
 export function makeHealth(
-  { observers, upstreamStates, registry }: {
+  { breakerMaxMs }: Pick<Settings, "breakerMaxMs">,
+  { observers, upstreamStates, registry, secrets }: {
     readonly observers: Observers;
     readonly upstreamStates: UpstreamStateNotes;
     readonly registry: Registry;
+    readonly secrets: () => readonly string[];
   },
-): UpstreamHealth {
+): ServerHealth {
+  // A client may name a secret as its model.
+  const redact = redactor(secrets);
   const announce = announcer(observers);
-  const health = new UpstreamHealth(systemClock, (upstream, change) => {
-    announce(upstream, change);
-    note(upstreamStates, { id: upstream.id, state: health.state(upstream.id), reason: change.reason });
-  });
-  registry.onChange(({ upstreams }) => {
+  const onChange: HealthListener = (upstream, change) => {
+    const model = change.model === null ? null : redact(change.model);
+    announce(upstream, { ...change, model, reason: redact(change.reason) });
+    observers.metrics.upstreamState(upstream.name, health.view(upstream.id).state);
+    note(upstreamStates, { id: upstream.id, health, redact });
+  };
+  const health = new UpstreamHealth(systemClock, onChange, breakerMaxMs);
+  registry.onChange(({ upstreams }, enabledAnew) => {
     observers.metrics.upstreamsChanged(
       upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name),
     );
-    health.retain(new Set(upstreams.map(({ id }) => id)));
+    health.configured(upstreams, enabledAnew);
   });
-  return health;
+  let timer: TimerId;
+  const sweep = () => {
+    health.sweep();
+    timer = systemClock.setTimer(sweep, SWEEP_MS);
+  };
+  timer = systemClock.setTimer(sweep, SWEEP_MS);
+  return {
+    health,
+    heldBack: () => countHeldBack(health, registry.snapshot().upstreams),
+    stop: () => systemClock.clearTimer(timer),
+  };
 }
 
-function announcer({ metrics, notifier }: Observers): HealthListener {
+function countHeldBack(health: UpstreamHealth, upstreams: readonly Upstream[]): HeldBack {
+  const counts: { -readonly [State in keyof HeldBack]: HeldBack[State] } = {};
+  for (const { id, isEnabled } of upstreams) {
+    const { state } = health.view(id);
+    if (isEnabled && state !== "closed") counts[state] = (counts[state] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function announcer({ notifier }: Observers): HealthListener {
   const log = getLog("health");
-  return ({ name }, { from, to, reason }) => {
-    metrics.upstreamState(name, to);
-    if (from === "closed" && to === "open") {
-      log.warn("upstream {name} is down: {reason}", { name, reason });
-      notifier.raise({ type: "upstream_down", upstream: name, reason });
-    } else if (to === "closed") {
-      log.info("upstream {name} has recovered", { name });
-      notifier.raise({ type: "upstream_recovered", upstream: name });
+  return ({ name }, { model, reason, news }) => {
+    const which = model === null ? {} : { model };
+    const what = model === null ? "upstream {name}" : "upstream {name}, model {model},";
+    const shown = { name, model: model === "" ? "-" : model, reason };
+    switch (news) {
+      case "down":
+        log.warn(`${what} is down: {reason}`, shown);
+        return notifier.raise({ type: "upstream_down", upstream: name, ...which, reason });
+      case "no_credit":
+        log.warn(`${what} has no credit left: {reason}`, shown);
+        return notifier.raise({ type: "upstream_no_credit", upstream: name, reason });
+      case "recovered":
+        log.info(`${what} has recovered`, shown);
+        return notifier.raise({ type: "upstream_recovered", upstream: name, ...which });
+      case null:
+        return;
+      default:
+        return news satisfies never;
     }
   };
 }
 
 function note(
   notes: UpstreamStateNotes,
-  { id, state, reason }: { readonly id: number; readonly state: BreakerState; readonly reason: string },
+  { id, health, redact }: {
+    readonly id: number;
+    readonly health: UpstreamHealth;
+    readonly redact: (text: string) => string;
+  },
 ): void {
-  if (state.type === "closed") return notes.clear((each) => each === id);
+  const view = health.view(id);
+  if (view.state === "closed") return notes.clear((each) => each === id);
   const changedAtMs = systemClock.now();
-  const untilMs = state.type === "open" ? changedAtMs + state.untilMs - systemClock.monotonic() : null;
-  notes.note({ upstreamId: id, state: state.type, untilMs, reason, changedAtMs });
+  const untilMs = view.untilMs === null ? null : changedAtMs + view.untilMs - systemClock.monotonic();
+  notes.note({ upstreamId: id, state: view.state, untilMs, reason: redact(view.reason ?? ""), changedAtMs });
 }

@@ -18,7 +18,7 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
-import { makeHealth } from "./health.ts";
+import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
 import { makeObservers, type Observers } from "./observers.ts";
@@ -77,12 +77,12 @@ export async function withServer(
   const observers = makeObservers(settings, { secrets, instance });
   const recording = startRecording(settings, { observers, registry, instance });
   const { queue, upstreamStates } = recording;
-  const health = makeHealth({ observers, upstreamStates, registry });
+  const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const shared = { health, inFlight, client };
+  const shared = { health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...configuration,
@@ -98,7 +98,7 @@ export async function withServer(
 
   let listening: HttpServer | null = null;
   try {
-    const app = appDeps(settings, { registry, proxy, admin, observers, recording, state });
+    const app = appDeps(settings, { registry, proxy, admin, observers, recording, serverHealth, state });
     const { server, address } = listen(settings, app);
     listening = server;
     state.address = address;
@@ -118,6 +118,7 @@ export async function withServer(
     listening?.stop();
     progressRows.stop();
     registry.stop();
+    serverHealth.stop();
     await queue.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
@@ -127,12 +128,13 @@ export async function withServer(
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {
   readonly observers: Observers;
   readonly recording: Recording;
+  readonly serverHealth: ServerHealth;
   readonly state: Readonly<ServerState>;
 }
 
 function appDeps(
   settings: Settings,
-  { observers: { metrics }, recording, state, ...parts }: AppParts,
+  { observers: { metrics }, recording, serverHealth, state, ...parts }: AppParts,
 ): AppDeps {
   const { isNoAuth, isMetricsAuth, clientTimeoutMs, allowedOrigins } = settings;
   const trustedProxies = new TrustedProxies(settings.trustedProxies);
@@ -142,6 +144,7 @@ function appDeps(
     readiness: {
       isDraining: () => state.isDraining,
       isDatabaseStuck: () => recording.isStuck(),
+      heldBack: () => serverHealth.heldBack(),
     },
     metrics,
     observer: metrics,

@@ -3,7 +3,7 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
-import type { BreakerState } from "../core/breaker.ts";
+import type { ShownState } from "../core/breaker.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -31,6 +31,8 @@ export interface UpstreamRow {
   readonly modelMap: string | null;
   readonly authStyle: string | null;
   readonly weight: number | null;
+  /** When the program changed it last, as it is stored. */
+  readonly updatedAt?: string | null;
 }
 
 export interface NewUpstream {
@@ -66,8 +68,8 @@ export interface UpstreamChanges {
 /** What the breaker of a running server says of an upstream that is not well. */
 export interface UpstreamStateNote {
   readonly upstreamId: number;
-  readonly state: Exclude<BreakerState["type"], "closed">;
-  /** When an open one may be tried again; wall clock. */
+  readonly state: Exclude<ShownState, "closed">;
+  /** When it may be tried again; wall clock. */
   readonly untilMs: number | null;
   /** Such as `HTTP 503`. */
   readonly reason: string;
@@ -220,12 +222,15 @@ export interface RegistrySnapshot {
   readonly problems: readonly string[];
 }
 
+/** @param enabledAnew ids of upstreams that were enabled since the last change, even if they were enabled already */
+export type RegistryListener = (snapshot: RegistrySnapshot, enabledAnew: ReadonlySet<number>) => void;
+
 /** Where the proxy and the HTTP layer get upstreams and tokens from. */
 export interface RegistryView {
   /** Take it once per request and hold it to the request's end. */
   snapshot(): RegistrySnapshot;
   /** Calls back after every change; returns the unsubscribe function. */
-  onChange(callback: (snapshot: RegistrySnapshot) => void): () => void;
+  onChange(callback: RegistryListener): () => void;
 }
 
 /** Typed failure of the store; `message` is for people and says what to do. */

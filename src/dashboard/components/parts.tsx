@@ -68,6 +68,8 @@ function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; re
       return { tone: "bad", text: m.stateOpen };
     case "half_open":
       return { tone: "warn", text: m.stateHalfOpen };
+    case "no_credit":
+      return { tone: "bad", text: m.stateNoCredit };
     default:
       return upstream.state satisfies never;
   }

@@ -103,6 +103,7 @@ export const en = {
   stateClosed: "in order",
   stateOpen: "resting",
   stateHalfOpen: "on trial",
+  stateNoCredit: "out of credit",
   stateDisabled: "disabled",
   stateProblem: "unusable",
   nextTry: "next try in",

@@ -98,6 +98,7 @@ export const zh: Messages = {
   stateClosed: "正常",
   stateOpen: "暂停中",
   stateHalfOpen: "试探中",
+  stateNoCredit: "额度不足",
   stateDisabled: "已停用",
   stateProblem: "不可用",
   nextTry: "下次尝试还有",

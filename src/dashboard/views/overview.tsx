@@ -191,7 +191,7 @@ function UpstreamCards({ page, upstreams }: {
 
 function UpstreamCard({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
   const { m } = page;
-  const { lastError, state, openUntilMs, problem, reason } = upstream;
+  const { lastError, openUntilMs, problem, reason } = upstream;
   return (
     <li class="card upstream-card">
       <div class="upstream-card-head">
@@ -208,7 +208,7 @@ function UpstreamCard({ page, upstream }: { page: PageContext; upstream: Upstrea
           <Recorded text={problem} />
         </p>
       )}
-      {state !== "open" ? null : (
+      {openUntilMs === null ? null : (
         <p>
           {reason === null ? null : (
             <>

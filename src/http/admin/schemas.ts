@@ -4,12 +4,12 @@
  * Owns the bounds of every input. Answers are described, not checked: the service's types determine them.
  */
 import { z } from "zod";
-import type { ReplayResult, StatsRange, UpstreamView } from "../../control/admin_service.ts";
+import type { ReplayResult, StatsRange } from "../../control/admin_service.ts";
+import { SHOWN_STATES } from "../../core/breaker.ts";
 import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
 const STATS_RANGES = ["15m", "24h", "30d"] as const satisfies readonly StatsRange[];
-const STATES = ["closed", "open", "half_open"] as const satisfies readonly UpstreamView["state"][];
 const DIFF_TYPES = [
   "same",
   "removed",
@@ -104,7 +104,7 @@ export const upstreamView = z.object({
   modelMap: z.record(z.string(), z.string()),
   authStyle: authStyle.nullable(),
   weight: count,
-  state: z.enum(STATES),
+  state: z.enum(SHOWN_STATES),
   openUntilMs: milliseconds.nullable(),
   reason: text.nullable(),
   lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),

@@ -1,29 +1,30 @@
 /**
  * The upstreams that one request may still try, in order.
  */
+import { modelAt } from "../../core/model_alias.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
+import type { HealthRequest } from "./request_subject.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 
 export class CandidateQueue {
   #queue: Upstream[];
   readonly #health: UpstreamHealth;
+  readonly #request: HealthRequest;
   readonly #hasOwnCredential: boolean;
-  readonly #model: string | null;
   #postponed: Set<number> | null = null;
 
   constructor(
     candidates: readonly Upstream[],
-    { health, model, hasOwnCredential }: {
+    { health, request, hasOwnCredential }: {
       readonly health: UpstreamHealth;
-      /** As requested. */
-      readonly model: string | null;
+      readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
     },
   ) {
     this.#queue = [...candidates];
     this.#health = health;
-    this.#model = model;
+    this.#request = request;
     this.#hasOwnCredential = hasOwnCredential;
   }
 
@@ -45,8 +46,8 @@ export class CandidateQueue {
     for (;;) {
       const upstream = this.#queue.shift();
       if (upstream === undefined) return null;
-      const isProbed = this.#health.state(upstream.id).type === "half_open";
-      if (!isProbed || this.#queue.length === 0 || this.#postponed?.has(upstream.id)) return upstream;
+      if (this.#queue.length === 0 || this.#postponed?.has(upstream.id)) return upstream;
+      if (!this.#health.isOnTrial(upstream, this.#request)) return upstream;
       this.#postponed ??= new Set();
       this.#postponed.add(upstream.id);
       this.#queue.push(upstream);
@@ -56,21 +57,22 @@ export class CandidateQueue {
   /** Takes the next upstream that is well; null when there is none. */
   takeReady(): Upstream | null {
     const at = this.#queue.findIndex((upstream) =>
-      this.isUsable(upstream) && this.#health.standing(upstream.id).availability === "ready"
+      this.isUsable(upstream) && this.#health.standing(upstream, this.#request).availability === "ready"
     );
     return at < 0 ? null : this.#queue.splice(at, 1)[0] ?? null;
   }
 
   /** Leaves out those that would send the request to the same model at the same endpoint. */
-  skipLike({ endpoint, modelMap }: Upstream): void {
-    const model = this.#modelAt(modelMap);
+  skipLike(upstream: Upstream): void {
+    const model = this.#modelAt(upstream);
     this.#queue = this.#queue.filter((other) =>
-      other.endpoint !== endpoint || this.#modelAt(other.modelMap) !== model
+      other.endpoint !== upstream.endpoint || this.#modelAt(other) !== model
     );
   }
 
-  #modelAt(modelMap: Upstream["modelMap"]): string | null {
-    return this.#model === null ? null : modelMap[this.#model] ?? this.#model;
+  #modelAt(upstream: Upstream): string | null {
+    const { model } = this.#request;
+    return model === null ? null : modelAt(upstream, model);
   }
 
   isUsable(upstream: Upstream): boolean {

@@ -5,7 +5,8 @@
  * Everything is read within limits of time and size; nothing is relayed here.
  */
 import type { Capture } from "../../capture/capture.ts";
-import { readErrorBody } from "../../capture/error_body.ts";
+import { readableText } from "../../capture/content_coding.ts";
+import { errorOfBody } from "../../capture/judge.ts";
 import { concat } from "../../core/bytes.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorOfText, type ReportedError } from "../../core/reported_error.ts";
@@ -50,11 +51,16 @@ export async function readErrorReply(
   const capture = createCapture({ headers, status: Math.max(status, 400), isEventStream: false });
   capture.push(bytes);
   const captured = capture.finish(isWhole);
-  const stated = readErrorBody(bytes, headers.get("content-encoding"));
-  const said = stated.text.slice(0, SHOWN_TEXT_LENGTH) || `HTTP ${status}`;
-  const error = errorWithoutKeys(stated.error ?? errorOfText(said), upstream);
+  const text = readableText(bytes, headers.get("content-encoding"));
+  const error = errorWithoutKeys(statedError(text) ?? errorOfText(`HTTP ${status}`), upstream);
   const head = { upstream, status, headers, contentLength };
   return { error, reply: isWhole ? { ...head, type: "whole", bytes, captured, problem: null } : null };
+}
+
+/** What the text of an error reply states; null for an empty one. */
+export function statedError(text: string): ReportedError | null {
+  const start = text.slice(0, 2 * SHOWN_TEXT_LENGTH).trim().slice(0, SHOWN_TEXT_LENGTH);
+  return errorOfBody(text) ?? (start === "" ? null : errorOfText(start));
 }
 
 /** The same reply, complete, without its connection. */

@@ -5,6 +5,7 @@
  * One attempt is in upstream_attempt.ts, the rules are in core/policy.ts.
  */
 import { answerRank, isTelling } from "../../core/answer_rank.ts";
+import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
 import { isFinalError, isTooLong } from "../../core/final_errors.ts";
@@ -16,6 +17,7 @@ import { ASIS, type Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
 import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } from "./attempt_race.ts";
+import type { AttemptReport } from "./attempt_report.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
@@ -89,6 +91,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #sent = 0;
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
+  /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
+  #missing: AttemptReport[] | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
@@ -99,7 +103,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
       health: deps.health,
-      model: ledger.inbound.model,
+      request: ledger.inbound,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
@@ -166,7 +170,10 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   }
 
   #chosen(attempt: UpstreamAttempt, reply: ReplyAssessment): FinalChoice {
-    if (reply.status < 300 && reply.problem === null) this.#race.noteFirstToken(attempt);
+    if (reply.status < 300 && reply.problem === null) {
+      this.#race.noteFirstToken(attempt);
+      this.#settleMissing({ isAnswered: true });
+    }
     this.#finish(attempt);
     return { type: "reply", reply, attempt };
   }
@@ -174,6 +181,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   /** @param winner whose reply is given, if it was chosen */
   #finish(winner: UpstreamAttempt | null): void {
     this.#best.release();
+    this.#settleMissing({ isAnswered: false });
     const { second } = this.#race;
     if (second !== null) this.#deps.observer.hedged(winner === second);
   }
@@ -214,6 +222,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
     this.#failures.push(outcome);
+    if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
     if (answer === null) return false;
     const isFinal = this.isFinal(error);
     if (isFinal) this.#best.release();
@@ -263,13 +272,20 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   /** Whether other requests have not found out meanwhile that the upstream is down. */
   #isWorthAsking({ upstream, headers }: UpstreamAttempt): boolean {
     const hasAskedToWait = headers !== null && retryAfterMs(headers, this.#deps.clock.now()) !== null;
-    return hasAskedToWait || this.#deps.health.standing(upstream.id).availability !== "cooling";
+    return hasAskedToWait || this.#standing(upstream) !== "cooling";
+  }
+
+  #standing(upstream: Upstream): Availability {
+    return this.#deps.health.standing(upstream, this.#request.ledger.inbound).availability;
+  }
+
+  #settleMissing({ isAnswered }: { readonly isAnswered: boolean }): void {
+    for (const report of this.#missing ?? []) report.settleMissing({ isAnswered });
   }
 
   #headersTimeoutMs(upstream: Upstream): number {
     // A client that has made a mistake need not wait long for an upstream that keeps failing.
-    const isHopeless = isTelling(this.#best.rank) &&
-      this.#deps.health.standing(upstream.id).availability === "cooling";
+    const isHopeless = isTelling(this.#best.rank) && this.#standing(upstream) === "cooling";
     return firstByteTimeout(this.#request.ledger.inbound, upstream, this.isLast && !isHopeless);
   }
 

@@ -4,11 +4,11 @@
  *
  * Pure: the loop in failover.ts acts on it.
  */
-import type { HealthReport } from "../../core/blame.ts";
+import { type AttemptFacts, errorReport, type HealthReport } from "../../core/blame.ts";
 import { RouterError } from "../../core/errors.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
-import type { AttemptOutcome, ErrorClass, Upstream } from "../../core/types.ts";
+import type { AttemptOutcome, ErrorClass, Outcome, Upstream } from "../../core/types.ts";
 import type { ReplyProblem } from "../assess/assessment.ts";
 
 /** Every outcome except `client_gone`, which is no failure. */
@@ -30,12 +30,55 @@ export function errorClassOf(outcome: FailedOutcome): ErrorClass {
   return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
 }
 
-/** What a failure means for the upstream's health. */
-export function healthReportOf(outcome: FailedOutcome, client: string): HealthReport {
-  if (outcome.type === "no_credential") return { type: "nothing" };
-  const isFine = (outcome.type === "bad_stream" || outcome.type === "bad_reply") && outcome.isFinished;
-  return { type: isFine ? "served" : "failed", client };
+/** What a failure means for the upstream's health; a status is judged by `statusReport`. */
+export function failureReport(
+  outcome: Exclude<FailedOutcome, { type: "response" }>,
+  facts: AttemptFacts,
+): HealthReport {
+  switch (outcome.type) {
+    case "no_credential":
+      return { type: "nothing" };
+    case "connect_error":
+      return { type: "failed", at: "upstream", cause: "outage" };
+    case "timeout":
+      return OUTAGE;
+    case "bad_reply":
+    case "bad_stream":
+      if (outcome.isFinished) return SERVED;
+      return outcome.error === null ? OUTAGE : errorReport(outcome.error, facts);
+    default:
+      return outcome satisfies never;
+  }
 }
+
+/** What the end of a relayed reply means for the upstream's health. */
+export function relayReport(
+  outcome: Outcome,
+  error: ReportedError | null,
+  facts: AttemptFacts,
+): HealthReport {
+  switch (outcome) {
+    case "complete":
+      return SERVED;
+    case "upstream_cut":
+    case "idle_timeout":
+    case "empty":
+      return OUTAGE;
+    case "error_event":
+    case "upstream_error":
+      return error === null ? OUTAGE : errorReport(error, facts);
+    case "no_upstream":
+    case "client_gone":
+    case "crashed":
+    case "in_flight":
+      return { type: "nothing" };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const SERVED: HealthReport = { type: "served" };
+const OUTAGE: HealthReport = { type: "failed", at: "model", cause: "outage" };
 
 /**
  * For people; may quote the upstream.
@@ -147,6 +190,14 @@ export function errorWithoutKeys({ message, code, type }: ReportedError, upstrea
 
 /** Why a status changed the state of an upstream. */
 export function statusReason({ type }: HealthReport, status: number): string {
-  if (type === "answered") return "it answered";
-  return type === "throttled" ? `HTTP ${status} with Retry-After` : `HTTP ${status}`;
+  switch (type) {
+    case "answered":
+      return "it answered";
+    case "throttled":
+      return `HTTP ${status} with Retry-After`;
+    case "no_credit":
+      return `HTTP ${status}, no credit`;
+    default:
+      return `HTTP ${status}`;
+  }
 }

@@ -4,17 +4,16 @@
  * Owns its place in the ledger and its cancellation. Chooses nothing: failover.ts decides what follows.
  */
 import type { Capture } from "../../capture/capture.ts";
-import { statusReport } from "../../core/blame.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { type Decision, retryAfterMs } from "../../core/policy.ts";
+import type { Decision } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
-import { ASIS, type ErrorClass, type Upstream } from "../../core/types.ts";
+import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
@@ -29,18 +28,12 @@ import type {
 } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
+import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
+import { AttemptReport } from "./attempt_report.ts";
 import { answerOf, type FailedAnswer } from "./best_answer.ts";
-import { isStream, readErrorReply, withoutConnection, withoutLateBom } from "./failed_answer.ts";
-import {
-  describe,
-  errorClassOf,
-  type FailedOutcome,
-  healthReportOf,
-  MISFIT,
-  statusReason,
-  withoutKeys,
-} from "./failure.ts";
+import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
+import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 
@@ -111,6 +104,7 @@ export class UpstreamAttempt {
   #headers: HeaderView | null = null;
   /** Of its stream. */
   #capture: Capture | null = null;
+  #report: AttemptReport | null = null;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -147,8 +141,8 @@ export class UpstreamAttempt {
   /** Sends the request. Never rejects. */
   send(headersTimeoutMs: number): Promise<SendResult> {
     const { stop, guard, ledger } = this.#request;
-    this.#availability = this.#deps.health.standing(this.upstream.id).availability;
-    this.#deps.health.apply(this.upstream, { type: "try" }, "its cool-down has elapsed");
+    this.#availability = this.#deps.health.standing(this.upstream, ledger.inbound).availability;
+    this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
     return send(this.#deps, { inbound: ledger.inbound, upstream: this.upstream }, {
@@ -167,6 +161,19 @@ export class UpstreamAttempt {
     }
     const isStopped = sent.type === "client_gone" || (sent.type !== "no_credential" && this.#isCancelled);
     return isStopped ? this.#stopped() : this.#failed(sent);
+  }
+
+  /** The relay of the chosen reply is over: closes the attempt. */
+  finish(verdict: Verdict, error: ReportedError | null): void {
+    if (verdict.outcome === "upstream_error") this.#report?.answered(verdict.status, error, this.#headers);
+    else this.#report?.relayed(verdict, error);
+    this.#report?.settleMissing({ isAnswered: false });
+    this.end(verdict.errorClass, verdict.error);
+  }
+
+  /** null: it was never sent. */
+  get report(): AttemptReport | null {
+    return this.#report;
   }
 
   /** Closes the attempt in ledger and metrics, once. */
@@ -194,7 +201,8 @@ export class UpstreamAttempt {
   /** The client left, the deadline passed, or another upstream was faster: none of it is the upstream's fault. */
   #stopped(): AttemptResult {
     if (this.#entry.ended !== null) return { type: "stopped" };
-    this.#deps.health.apply(this.upstream, { type: "abandoned" }, "the attempt was abandoned");
+    if (this.#isLost) this.#report?.outrun();
+    else this.#report?.abandoned("the attempt was abandoned");
     if (this.#isLost) this.end("hedge_lost", "another upstream was faster");
     else if (this.#request.stop.cause === "deadline") {
       this.end("deadline_exceeded", "the request's deadline passed");
@@ -206,7 +214,7 @@ export class UpstreamAttempt {
 
   /** No usable reply. */
   #failed(outcome: FailedOutcome): FailedAttempt {
-    this.#report(outcome);
+    if (outcome.type !== "response") this.#report?.failed(outcome);
     this.end(errorClassOf(outcome), describe(outcome));
     return { type: "failed", outcome, answer: null, error: null };
   }
@@ -214,7 +222,7 @@ export class UpstreamAttempt {
   #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
     this.#headers = reply.headers;
-    this.#deps.health.noteLatency(this.upstream.id, this.#deps.clock.monotonic() - this.#sentMs);
+    this.#deps.health.noteLatency(this.upstream, this.#deps.clock.monotonic() - this.#sentMs);
     const decision = judge.decide({ type: "response", status: reply.status }, this);
     if (decision.type !== "relay") return this.#refuse(reply, judge);
     const assessment = this.#assess(reply, judge);
@@ -234,8 +242,8 @@ export class UpstreamAttempt {
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
-    if (judge.isFinal(error)) this.#noReport();
-    else this.#reportStatus(head);
+    if (judge.isFinal(error)) this.#report?.abandoned("the error is final");
+    else this.#report?.answered(status, error, head.headers);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
       type: "failed",
@@ -287,8 +295,10 @@ export class UpstreamAttempt {
     const misfit = isBegun && !isStream(assessment) ? MISFIT : null;
     const problem = withoutKeys(assessment.problem, this.upstream) ?? misfit;
     if (problem === null) {
-      if (assessment.status < 400) this.#served();
-      else this.#reportStatus(head);
+      if (assessment.status < 400) this.#report?.content();
+      else if (assessment.type === "whole") {
+        this.#report?.answered(assessment.status, statedError(assessment.captured.text), head.headers);
+      }
       return { type: "chosen", reply: withoutLateBom(assessment, isBegun) };
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
@@ -322,30 +332,10 @@ export class UpstreamAttempt {
     return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
   }
 
+  /** A final error says something about the request only. */
   #reportProblem(problem: ReplyProblem, judge: AttemptJudge): void {
-    if (problem.type !== "timeout" && judge.isFinal(problem.error)) this.#noReport();
-    else this.#report(problem);
-  }
-
-  #noReport(): void {
-    this.#deps.health.report(this.upstream, { type: "nothing" }, "");
-  }
-
-  #served(): void {
-    const { client } = this.#request.ledger;
-    this.#deps.health.report(this.upstream, { type: "served", client }, "it answered");
-  }
-
-  #report(outcome: FailedOutcome): void {
-    const report = healthReportOf(outcome, this.#request.ledger.client);
-    this.#deps.health.report(this.upstream, report, describe(outcome));
-  }
-
-  #reportStatus({ status, headers }: AttemptReply): void {
-    const { health, clock } = this.#deps;
-    const waitMs = status === 429 || status === 503 ? retryAfterMs(headers, clock.now()) : null;
-    const { client } = this.#request.ledger;
-    const report = statusReport(status, { client, isAsis: this.upstream.sk === ASIS, waitMs });
-    if (report !== null) health.report(this.upstream, report, statusReason(report, status));
+    if (problem.type !== "timeout" && judge.isFinal(problem.error)) {
+      this.#report?.abandoned("the error is final");
+    } else this.#report?.failed(problem);
   }
 }

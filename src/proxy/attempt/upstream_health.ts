@@ -1,99 +1,181 @@
 /**
- * The breakers and latencies of all upstreams, in memory.
+ * The health and latency of all upstreams, in memory.
  *
- * Owns no rules: those are in core/breaker.ts and core/blame.ts.
+ * Owns no rules: those are in core/breaker.ts, core/blame.ts and core/upstream_states.ts.
  */
-import { type HealthReport, Witnesses } from "../../core/blame.ts";
-import {
-  availability,
-  type BreakerEvent,
-  type BreakerState,
-  CLOSED,
-  isUnmoved,
-  transition,
-} from "../../core/breaker.ts";
-import type { UpstreamStanding } from "../../core/policy.ts";
+import type { HealthReport } from "../../core/blame.ts";
+import { DEFAULT_MAX_OUTAGE_MS, type Moment, type ShownState, shownState } from "../../core/breaker.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { UpstreamStanding } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
+import type { HealthCell } from "../../core/health_cells.ts";
+import { type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
+import { type HealthRequest, RequestSubject } from "./request_subject.ts";
 
 /** Weight of the newest sample in the smoothed latency. */
 const LATENCY_WEIGHT = 0.2; // docs/tuning.md#relay-and-settlement
 
-/** Called when an upstream's state changes, or the time until which it is open. */
-export type HealthListener = (
-  upstream: Pick<Upstream, "id" | "name">,
-  change: { readonly from: BreakerState["type"]; readonly to: BreakerState["type"]; readonly reason: string },
-) => void;
+/** Called when what others see of an upstream has changed, or the time until which it is open. */
+export type HealthListener = (upstream: Pick<Upstream, "id" | "name">, change: HealthChange) => void;
+
+/** What is shown of an upstream. */
+export interface HealthView {
+  /** Of the upstream as a whole; of a model when the whole is well. */
+  readonly state: ShownState;
+  /** When it may be tried again; monotonic. null: it is tried now, or is well. */
+  readonly untilMs: number | null;
+  /** Why, with the model when it is about one; null when it is well. */
+  readonly reason: string | null;
+}
+
+type MonotonicClock = Pick<Clock, "monotonic">;
+
+const WELL: HealthView = { state: "closed", untilMs: null, reason: null };
+const UNKNOWN: UpstreamStanding = { availability: "ready", latencyMs: null };
+
+interface KnownUpstream {
+  upstream: Upstream;
+  readonly states: UpstreamStates;
+  /** What is said of it while it is well. */
+  readonly ready: { readonly availability: "ready"; latencyMs: number | null };
+}
 
 export class UpstreamHealth {
-  readonly #clock: Pick<Clock, "monotonic">;
+  readonly #clock: MonotonicClock;
   readonly #onChange: HealthListener;
-  readonly #states = new Map<number, BreakerState>();
-  readonly #latencies = new Map<number, number>();
-  readonly #known = new Map<
-    number,
-    { readonly sk: string; readonly endpoint: string; readonly witnesses: Witnesses }
-  >();
+  readonly #maxOutageMs: number;
+  readonly #known = new Map<number, KnownUpstream>();
 
-  constructor(clock: Pick<Clock, "monotonic">, onChange: HealthListener) {
+  /** @param maxOutageMs the longest pause after connection errors, timeouts, 5xx and broken streams */
+  constructor(clock: MonotonicClock, onChange: HealthListener, maxOutageMs = DEFAULT_MAX_OUTAGE_MS) {
     this.#clock = clock;
     this.#onChange = onChange;
+    this.#maxOutageMs = maxOutageMs;
   }
 
-  state(upstreamId: number): BreakerState {
-    return this.#states.get(upstreamId) ?? CLOSED;
+  /** Whether this request may go there now, and how fast it answers. */
+  standing(upstream: Upstream, request: HealthRequest): UpstreamStanding {
+    const known = this.#known.get(upstream.id);
+    if (known === undefined) return UNKNOWN;
+    if (known.states.isWell) return known.ready;
+    const subject = new RequestSubject(upstream, request);
+    const availability = known.states.availability(subject, this.#clock.monotonic());
+    return { availability, latencyMs: known.ready.latencyMs };
   }
 
-  standing(upstreamId: number): UpstreamStanding {
-    const state = this.state(upstreamId);
-    return {
-      availability: state.type === "closed" ? "ready" : availability(state, this.#clock.monotonic()),
-      latencyMs: this.#latencies.get(upstreamId) ?? null,
-    };
+  /** Whether another request is just finding out whether it is well again. */
+  isOnTrial(upstream: Upstream, request: HealthRequest): boolean {
+    const states = this.#known.get(upstream.id)?.states;
+    if (states === undefined || states.isWell) return false;
+    return states.isOnTrial(new RequestSubject(upstream, request), this.#clock.monotonic());
   }
 
-  /** Applies an event; `reason` goes to the listener when the state changes. */
-  apply(upstream: Pick<Upstream, "id" | "name">, event: BreakerEvent, reason: string): void {
-    const before = this.state(upstream.id);
-    if (isUnmoved(before, event)) return;
-    const after = transition(before, event, this.#clock.monotonic());
-    if (after === before) return;
-    this.#states.set(upstream.id, after);
-    // An open upstream may ask to be left alone for longer.
-    if (after.type !== before.type || after.type === "open") {
-      this.#onChange(upstream, { from: before.type, to: after.type, reason });
+  /** An attempt that is about to begin. */
+  begin(upstream: Upstream, request: HealthRequest): AttemptHealth {
+    const { states } = this.#knownOf(upstream);
+    const subject = new RequestSubject(upstream, request);
+    const nowMs = this.#clock.monotonic();
+    const moment = { nowMs, startedMs: nowMs, maxOutageMs: this.#maxOutageMs };
+    if (!states.isWell) states.begin(subject, moment);
+    return new AttemptHealth(this.#clock, states, { subject, moment });
+  }
+
+  noteLatency(upstream: Upstream, latencyMs: number): void {
+    const { ready } = this.#knownOf(upstream);
+    const before = ready.latencyMs;
+    ready.latencyMs = before === null ? latencyMs : before + LATENCY_WEIGHT * (latencyMs - before);
+  }
+
+  view(upstreamId: number): HealthView {
+    const states = this.#known.get(upstreamId)?.states;
+    return states === undefined ? WELL : viewOf(states.unwell());
+  }
+
+  /** Ends what is over by now; to be called now and then. */
+  sweep(): void {
+    const nowMs = this.#clock.monotonic();
+    for (const { states } of this.#known.values()) states.sweep(nowMs);
+  }
+
+  /**
+   * The upstreams as configured now. Those that are gone, or have another key or endpoint, are forgotten.
+   *
+   * @param enabled ids of those that the operator has just enabled: they are tried again at once
+   */
+  configured(upstreams: readonly Upstream[], enabled: ReadonlySet<number>): void {
+    const byId = new Map(upstreams.map((upstream) => [upstream.id, upstream]));
+    for (const [id, known] of this.#known) {
+      const upstream = byId.get(id);
+      const isSame = upstream?.sk === known.upstream.sk && upstream.endpoint === known.upstream.endpoint;
+      if (upstream !== undefined) known.upstream = upstream;
+      if (!isSame || enabled.has(id)) known.states.clear("the upstream was changed");
+      if (!isSame) this.#known.delete(id);
     }
   }
 
-  /** Reports how a request ended; its effect depends on what other clients experienced. */
-  report(
-    upstream: Pick<Upstream, "id" | "name" | "sk" | "endpoint">,
-    report: HealthReport,
-    reason: string,
-  ): void {
-    this.apply(upstream, this.#witnesses(upstream).weigh(report, this.#clock.monotonic()), reason);
-  }
-
-  /** Starts anew when key or endpoint changed: earlier observations do not apply. */
-  #witnesses({ id, sk, endpoint }: Pick<Upstream, "id" | "sk" | "endpoint">): Witnesses {
-    let known = this.#known.get(id);
-    if (known === undefined || known.sk !== sk || known.endpoint !== endpoint) {
-      known = { sk, endpoint, witnesses: new Witnesses() };
-      this.#known.set(id, known);
+  #knownOf(upstream: Upstream): KnownUpstream {
+    let known = this.#known.get(upstream.id);
+    if (known === undefined) {
+      const states = new UpstreamStates((change) => {
+        // An attempt may outlive its upstream, or the upstream's key.
+        if (this.#known.get(upstream.id) === made) this.#onChange(made.upstream, change);
+      });
+      const made: KnownUpstream = { upstream, states, ready: { availability: "ready", latencyMs: null } };
+      known = made;
+      this.#known.set(upstream.id, known);
     }
-    return known.witnesses;
+    return known;
+  }
+}
+
+/** What one attempt reports of its upstream: once, when it is over. */
+export class AttemptHealth {
+  readonly #clock: MonotonicClock;
+  readonly #states: UpstreamStates;
+  readonly #subject: RequestSubject;
+  /** Of the latest report. */
+  readonly #moment: { -readonly [Key in keyof Moment]: Moment[Key] };
+  #isOver = false;
+
+  constructor(
+    clock: MonotonicClock,
+    states: UpstreamStates,
+    { subject, moment }: { readonly subject: RequestSubject; readonly moment: Moment },
+  ) {
+    this.#clock = clock;
+    this.#states = states;
+    this.#subject = subject;
+    this.#moment = moment;
   }
 
-  noteLatency(upstreamId: number, latencyMs: number): void {
-    const before = this.#latencies.get(upstreamId);
-    const smoothed = before === undefined ? latencyMs : before + LATENCY_WEIGHT * (latencyMs - before);
-    this.#latencies.set(upstreamId, smoothed);
+  /** The reply has shown content: if this was a trial, others need not wait for its end. */
+  content(): void {
+    if (!this.#isOver && !this.#states.isWell) this.#states.content(this.#subject, this.#now());
   }
 
-  /** Forgets upstreams that are no longer configured. */
-  retain(upstreamIds: ReadonlySet<number>): void {
-    for (const id of this.#states.keys()) if (!upstreamIds.has(id)) this.#states.delete(id);
-    for (const id of this.#known.keys()) if (!upstreamIds.has(id)) this.#known.delete(id);
-    for (const id of this.#latencies.keys()) if (!upstreamIds.has(id)) this.#latencies.delete(id);
+  /** The attempt is over; a second end changes nothing. `reason` is for people. */
+  end(report: HealthReport, reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#states.report(this.#subject, { report, reason }, this.#now());
   }
+
+  #now(): Moment {
+    this.#moment.nowMs = this.#clock.monotonic();
+    return this.#moment;
+  }
+}
+
+function viewOf(cells: readonly HealthCell[]): HealthView {
+  // The upstream as a whole comes first; of the models, one that is open.
+  const cell = cells.find(({ model, state }) => model === null || state.type === "open") ?? cells[0];
+  if (cell === undefined) return WELL;
+  const { model, reason, state } = cell;
+  const more = cells.filter((each) => each.model !== null).length - 1;
+  const others = more < 1 ? "" : ` and ${more} more`;
+  return {
+    state: shownState(state),
+    untilMs: state.type === "open" ? state.untilMs : null,
+    reason: model === null ? reason : `${model === "" ? "no model" : `model ${model}`}${others}: ${reason}`,
+  };
 }

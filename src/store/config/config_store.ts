@@ -31,7 +31,7 @@ const TOKEN_NAMES_KEY = "token_names";
 const DATA_VERSION_SPAN = 2 ** 32;
 
 const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight,
-  ${asBlobs(["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style"])}
+  ${asBlobs(["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style", "updated_at"])}
   FROM openai_upstreams WHERE deleted_at IS NULL`;
 
 export interface ConfigStoreOptions {
@@ -247,10 +247,10 @@ export class SqliteConfigStore implements ConfigStore {
   #renumber(ids: readonly number[]): void {
     const update = prepared(
       this.#connection.db,
-      "UPDATE openai_upstreams SET position = ?, updated_at = ? WHERE id = ?",
+      "UPDATE openai_upstreams SET position = ?, updated_at = ? WHERE id = ? AND position IS NOT ?",
     );
     const now = toGoTime(this.#now());
-    ids.forEach((id, index) => update.run(index + 1, now, id));
+    ids.forEach((id, index) => update.run(index + 1, now, id, index + 1));
   }
 
   #put(key: string, value: string): void {
@@ -304,6 +304,7 @@ function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
     modelMap: text(row["model_map"]),
     authStyle: text(row["auth_style"]),
     weight: number(row["weight"]),
+    updatedAt: text(row["updated_at"]),
   };
 }
 

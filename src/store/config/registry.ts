@@ -8,7 +8,7 @@ import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { OrderPolicy, Upstream } from "../../core/types.ts";
 import { adminTokenOf } from "./initial_tokens.ts";
-import type { ConfigStore, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
+import type { ConfigStore, RegistryListener, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";
 
 const DEFAULT_POLL_MS = 500; // docs/tuning.md#store-read
@@ -32,7 +32,8 @@ export interface RegistryOptions {
 
 export class Registry implements RegistryView {
   readonly #options: RegistryOptions;
-  readonly #callbacks = new Set<(snapshot: RegistrySnapshot) => void>();
+  readonly #callbacks = new Set<RegistryListener>();
+  #rows: readonly UpstreamRow[] = [];
   #snapshot: RegistrySnapshot = {
     version: 0,
     upstreams: [],
@@ -55,7 +56,7 @@ export class Registry implements RegistryView {
     return this.#snapshot;
   }
 
-  onChange(callback: (snapshot: RegistrySnapshot) => void): () => void {
+  onChange(callback: RegistryListener): () => void {
     this.#callbacks.add(callback);
     return () => this.#callbacks.delete(callback);
   }
@@ -129,8 +130,27 @@ export class Registry implements RegistryView {
     for (const problem of problems) {
       if (!known.has(problem)) this.#options.onProblem(problem);
     }
-    for (const callback of this.#callbacks) callback(this.#snapshot);
+    const enabledAnew = enabledSince(this.#rows, rows);
+    this.#rows = rows;
+    for (const callback of this.#callbacks) callback(this.#snapshot, enabledAnew);
   }
+}
+
+/**
+ * The ids of rows that were enabled since `before`. The command `enable` changes nothing in a row that is enabled already
+ * but the time of its last change.
+ */
+function enabledSince(before: readonly UpstreamRow[], rows: readonly UpstreamRow[]): Set<number> {
+  const known = new Map(before.map((row) => [row.id, row]));
+  const enabled = rows.filter((row) => {
+    const old = known.get(row.id);
+    if (old === undefined || row.enabled === 0 || row.updatedAt === old.updatedAt) {
+      return old?.enabled === 0 && row.enabled !== 0;
+    }
+    return old.enabled === 0 ||
+      JSON.stringify({ ...row, updatedAt: null }) === JSON.stringify({ ...old, updatedAt: null });
+  });
+  return new Set(enabled.map(({ id }) => id));
 }
 
 function readRows(rows: readonly UpstreamRow[]): { upstreams: Upstream[]; problems: string[] } {

@@ -5,6 +5,7 @@
  * that are well. It is a display only; no server reads its own state back.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { SHOWN_STATES } from "../../core/breaker.ts";
 import { fromGoTime, toGoTime } from "../database/go_time.ts";
 import { livingInstances } from "../database/instances.ts";
 import { asBlobs, text } from "../database/values.ts";
@@ -47,8 +48,8 @@ export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamSta
   const living = rows.length === 0 ? new Set<string>() : livingInstances(db, nowMs);
   const notes = new Map<number, UpstreamStateNote>();
   for (const row of rows) {
-    const state = text(row["state"]);
-    if (!living.has(text(row["instance"]) ?? "") || (state !== "open" && state !== "half_open")) continue;
+    const state = SHOWN_STATES.find((each) => each === text(row["state"]));
+    if (!living.has(text(row["instance"]) ?? "") || state === undefined || state === "closed") continue;
     const upstreamId = Number(row["upstream_id"]);
     notes.set(upstreamId, {
       upstreamId,

@@ -31,6 +31,7 @@ const DEFAULTS: Settings = {
   retrySame: null,
   retryWaitMs: 5_000,
   maxAttempts: null,
+  breakerMaxMs: 15_000,
   maxConnections: 8192,
   maxConcurrent: null,
   maxHeldBytes: 256 * 1024 * 1024,
@@ -108,6 +109,7 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["retrySame", "2", { retrySame: 2 }],
   ["retryWait", "1.5", { retryWaitMs: 1_500 }],
   ["maxAttempts", "3", { maxAttempts: 3 }],
+  ["breakerMax", "60", { breakerMaxMs: 60_000 }],
   ["metricsAuth", "on", { isMetricsAuth: true }],
   ["noAdmin", "yes", { isAdminOff: true }],
   ["allowOrigin", "none", { allowedOrigins: [] }],
@@ -147,6 +149,7 @@ const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["retrySame", ["", "-1", "one", "101"]],
   ["retryWait", ["", "-1", "301"]],
   ["maxAttempts", ["", "0", "none", "1001"]],
+  ["breakerMax", ["", "0", "none", "3601"]],
   ["metricsAuth", ["", "sure"]],
   ["noAdmin", ["", "sure"]],
   ["allowOrigin", [

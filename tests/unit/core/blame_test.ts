@@ -1,16 +1,30 @@
 import assert from "node:assert/strict";
-import { type HealthReport, statusReport, VOUCHING_MS, Witnesses } from "../../../src/core/blame.ts";
+import {
+  errorReport,
+  type HealthReport,
+  type KeyOwner,
+  statusReport,
+  VOUCHING_MS,
+  Witnesses,
+} from "../../../src/core/blame.ts";
+import type { ReportedError } from "../../../src/core/reported_error.ts";
 
 const SECOND = 1_000;
 
-type Step = readonly [report: HealthReport, atMs: number, event: string];
+/** What happened to a client, and whether it counts against the upstream. */
+type Step = readonly [
+  what: "served" | "answered" | "failed" | "refused",
+  client: string,
+  atMs: number,
+  counts?: boolean,
+];
 
-const served = (client: string, atMs = 0): Step => [{ type: "served", client }, atMs, "success"];
-const failed = (client: string, event: string, atMs = 0): Step => [{ type: "failed", client }, atMs, event];
-const refused = (client: string, event: string, atMs = 0): Step => [{ type: "refused", client }, atMs, event];
-const ANSWERED: Step = [{ type: "answered" }, 0, "success"];
-const COUNTS = "failure";
-const NOT = "abandoned";
+const served = (client: string, atMs = 0): Step => ["served", client, atMs];
+const failed = (client: string, counts: boolean, atMs = 0): Step => ["failed", client, atMs, counts];
+const refused = (client: string, counts: boolean, atMs = 0): Step => ["refused", client, atMs, counts];
+const ANSWERED: Step = ["answered", "", 0];
+const COUNTS = true;
+const NOT = false;
 
 const STORIES: readonly [name: string, steps: readonly Step[]][] = [
   ["the only client's failures count", [failed("a", COUNTS), failed("a", COUNTS), failed("a", COUNTS)]],
@@ -71,41 +85,131 @@ const STORIES: readonly [name: string, steps: readonly Step[]][] = [
     failed("a", NOT, 100 * SECOND),
   ]],
   ["an answer to a client's mistake is not a success of a client", [ANSWERED, failed("a", COUNTS)]],
-  ["a report about nothing changes nothing", [[{ type: "nothing" }, 0, NOT], failed("a", COUNTS)]],
-  ["a request to wait counts at once", [served("b"), [{ type: "throttled", forMs: 5 }, 0, "throttled"]]],
 ];
 
+function step(witnesses: Witnesses, [what, client, atMs]: Step): boolean | undefined {
+  switch (what) {
+    case "served":
+      witnesses.served(client, atMs);
+      return undefined;
+    case "answered":
+      witnesses.forget();
+      return undefined;
+    case "failed":
+      return witnesses.countsFailure(client, atMs);
+    case "refused":
+      return witnesses.countsRefusal(client);
+  }
+}
+
 for (const [name, steps] of STORIES) {
-  Deno.test(`weigh(): ${name}`, () => {
+  Deno.test(`witnesses: ${name}`, () => {
     const witnesses = new Witnesses();
-    const events = steps.map(([report, atMs]) => witnesses.weigh(report, atMs).type);
-    assert.deepEqual(events, steps.map(([, , event]) => event));
+    assert.deepEqual(steps.map((each) => step(witnesses, each)), steps.map(([, , , counts]) => counts));
   });
 }
 
+const anError = (code: string | null, message = ""): ReportedError => ({ code, type: null, message });
+const short = (report: HealthReport): string => {
+  switch (report.type) {
+    case "failed":
+      return `${report.at} ${report.cause}`;
+    case "refused":
+    case "throttled":
+      return `${report.type} ${report.by}`;
+    case "no_credit":
+      return `${report.isCertain ? "" : "perhaps "}no_credit ${report.by}`;
+    default:
+      return report.type;
+  }
+};
+
 Deno.test("statusReport() follows its table", () => {
-  const table: [status: number, isAsis: boolean, waitMs: number | null, expected: string | null][] = [
-    [200, false, null, null],
-    [204, true, null, null],
-    [302, false, null, "nothing"],
-    [400, false, null, "answered"],
-    [404, true, null, "answered"],
-    [401, false, null, "refused"],
-    [403, false, null, "refused"],
-    [401, true, null, "nothing"],
-    [403, true, null, "nothing"],
-    [429, false, null, "failed"],
-    [429, false, 7, "throttled"],
-    [429, true, null, "nothing"],
-    [429, true, 7, "nothing"],
-    [503, false, 7, "throttled"],
-    [503, true, 7, "throttled"],
-    [500, false, null, "failed"],
-    [529, true, null, "failed"],
-    [99, false, null, "failed"],
+  type Row = [status: number, code: string | null, by: KeyOwner, waitMs: number | null, expected: string];
+  const table: Row[] = [
+    [302, null, "router", null, "nothing"],
+    [400, null, "router", null, "answered"],
+    [404, null, "client", null, "missing"],
+    [405, null, "router", null, "missing"],
+    [410, null, "router", null, "missing"],
+    [422, null, "router", null, "answered"],
+    [408, null, "router", null, "model outage"],
+    [401, null, "router", null, "refused router"],
+    [403, null, "router", null, "refused router"],
+    [403, null, "both", null, "refused both"],
+    [401, null, "client", null, "refused client"],
+    [403, null, "client", null, "refused client"],
+    [429, null, "router", null, "model refusal"],
+    [429, null, "router", 7, "throttled router"],
+    [429, null, "client", null, "refused client"],
+    [429, null, "client", 7, "throttled client"],
+    [503, null, "router", 7, "throttled router"],
+    [503, null, "client", 7, "throttled router"],
+    [500, null, "router", null, "model outage"],
+    [529, null, "client", null, "model outage"],
+    [99, null, "router", null, "model outage"],
+    [600, null, "router", null, "model outage"],
+
+    [402, null, "router", null, "no_credit router"],
+    [402, null, "client", null, "no_credit client"],
+    [429, "insufficient_quota", "router", null, "no_credit router"],
+    [429, "insufficient_quota", "router", 7, "no_credit router"],
+    [403, "insufficient_user_quota", "router", null, "no_credit router"],
+    [400, "Arrearage", "router", null, "no_credit router"],
+    [429, "rate_limit_exceeded", "router", null, "model refusal"],
+
+    [400, "model_not_found", "router", null, "missing"],
+    [403, "model_not_found", "router", null, "missing"],
+    [503, "model_not_found", "router", null, "missing"],
+    [404, "previous_response_not_found", "router", null, "answered"],
+    [500, "context_length_exceeded", "router", null, "answered"],
+    [500, "server_error", "router", null, "model outage"],
   ];
-  for (const [status, isAsis, waitMs, expected] of table) {
-    const report = statusReport(status, { client: "a", isAsis, waitMs });
-    assert.equal(report?.type ?? null, expected, `${status} ${isAsis} ${waitMs}`);
+  for (const [status, code, keyOwner, waitMs, expected] of table) {
+    const error = code === null ? null : anError(code);
+    const report = statusReport(status, { error, waitMs }, { keyOwner, hasModel: true });
+    assert.equal(short(report), expected, `${status} ${code} ${keyOwner} ${waitMs}`);
+  }
+});
+
+Deno.test("words about credit are believed less than codes, and not at all in a failure of the upstream's own", () => {
+  const words = (status: number) =>
+    short(
+      statusReport(status, { error: anError(null, "账户余额不足"), waitMs: null }, {
+        keyOwner: "router",
+        hasModel: true,
+      }),
+    );
+  assert.deepEqual([400, 403, 429, 500].map(words), [
+    "perhaps no_credit router",
+    "perhaps no_credit router",
+    "perhaps no_credit router",
+    "model outage",
+  ]);
+});
+
+Deno.test("a 404 for a request that names no model is about an object that it looks for", () => {
+  const facts = { keyOwner: "router", hasModel: false } as const;
+  assert.equal(short(statusReport(404, { error: null, waitMs: null }, facts)), "answered");
+  assert.equal(short(errorReport(anError("model_not_found"), facts)), "answered");
+});
+
+Deno.test("errorReport(): an error in a reply with status 200 means what it means as a status", () => {
+  const table: [code: string | null, by: KeyOwner, expected: string][] = [
+    ["invalid_request_error", "router", "answered"],
+    ["context_length_exceeded", "router", "answered"],
+    ["model_not_found", "router", "missing"],
+    ["invalid_api_key", "router", "refused router"],
+    ["invalid_api_key", "client", "refused client"],
+    ["rate_limit_exceeded", "router", "model refusal"],
+    ["rate_limit_exceeded", "client", "refused client"],
+    ["insufficient_quota", "router", "no_credit router"],
+    ["insufficient_quota", "client", "no_credit client"],
+    ["overloaded_error", "router", "model outage"],
+    ["whatever", "router", "model outage"],
+    [null, "router", "model outage"],
+  ];
+  for (const [code, keyOwner, expected] of table) {
+    assert.equal(short(errorReport(anError(code), { keyOwner, hasModel: true })), expected, `${code}`);
   }
 });

@@ -28,7 +28,7 @@ function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[
   const model = options.model === undefined ? "m" : options.model;
   return candidates(allowedUpstreams(upstreams, { model, path: "/v1/files" }), {
     policy: options.policy ?? "order",
-    standing: (id) => ({ availability: availability(id), latencyMs: options.latencies?.[id] ?? null }),
+    standing: ({ id }) => ({ availability: availability(id), latencyMs: options.latencies?.[id] ?? null }),
     random: options.random ?? (() => 0.5),
     turn: options.turn ?? 0,
   }).map(({ id }) => id);

@@ -88,14 +88,14 @@ function Order(
 }
 
 function Head({ page, upstream }: UpstreamProps): JSX.Element {
-  const { name, reason, state } = upstream;
+  const { name, reason, openUntilMs } = upstream;
   return (
     <div class="upstream-head">
       <h2>
         <Recorded text={name} />
       </h2>
       <StateChip page={page} upstream={upstream} />
-      {state === "open"
+      {openUntilMs !== null
         ? (
           <span class="muted">
             {reason === null ? null : (
@@ -104,7 +104,7 @@ function Head({ page, upstream }: UpstreamProps): JSX.Element {
                 {" · "}
               </>
             )}
-            <Countdown page={page} untilMs={upstream.openUntilMs} />
+            <Countdown page={page} untilMs={openUntilMs} />
           </span>
         )
         : null}

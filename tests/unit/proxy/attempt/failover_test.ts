@@ -79,7 +79,9 @@ async function limitsOf(
   const clock = new RecordingClock();
   const health = new UpstreamHealth(clock, () => {});
   if (failing !== undefined) {
-    for (let count = 0; count < 3; count++) health.apply(failing, { type: "failure" }, "it failed");
+    for (let count = 0; count < 3; count++) {
+      health.begin(failing, inbound).end({ type: "failed", at: "upstream", cause: "outage" }, "it failed");
+    }
   }
   const facts = {
     requestText: { text: "", isTruncated: false },

@@ -2,6 +2,7 @@
  * A second upstream beside one that is silent: who wins, who is closed, and what is said of it.
  */
 import assert from "node:assert/strict";
+import type { HealthReport } from "../../../../src/core/blame.ts";
 import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
 import { Hedging } from "../../../../src/proxy/attempt/hedging.ts";
 import { type Asked, FailoverStage, settled, type StageOptions } from "../../../support/failover_stage.ts";
@@ -10,6 +11,7 @@ import { anUpstream } from "../../../support/upstream_value.ts";
 const ONE = anUpstream(1);
 const TWO = anUpstream(2, { endpoint: "https://b.example/v1" });
 const THREE = anUpstream(3, { endpoint: "https://c.example/v1" });
+const DOWN_REPORT: HealthReport = { type: "failed", at: "upstream", cause: "outage" };
 const DOWN = '{"error":{"message":"down"}}';
 const WHOLE =
   '{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}';
@@ -52,7 +54,7 @@ Deno.test("the second upstream is asked when the delay has passed, not before, a
   assert.ok(first.body.isCancelled);
   assert.equal(second.isCancelled, false);
   assert.deepEqual(stage.attempts, ["u1 hedge_lost"]);
-  assert.deepEqual(stage.health.state(1), { type: "closed", failures: 0 });
+  assert.equal(stage.health.standing(ONE, stage.ledger.inbound).availability, "ready");
   assert.deepEqual(stage.hedged, [true]);
   assert.deepEqual(stage.failedOver, []);
 });
@@ -189,7 +191,7 @@ Deno.test("neutral bytes of both go out while the choice is open, and nothing of
 Deno.test("only an upstream that is well is asked beside another one, and only one a request", async () => {
   const stage = new FailoverStage({ hedge: 100, budgetPercent: 100 });
   for (let count = 0; count < 3; count++) {
-    stage.health.report(TWO, { type: "failed", client: "c" }, "it failed");
+    stage.health.begin(TWO, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
   }
   const choice = stage.run([ONE, TWO, THREE]);
   await stage.ask(1);
@@ -225,7 +227,7 @@ Deno.test("what must not be sent twice is not", async () => {
 Deno.test("an upstream's trial is hedged after two seconds, even when hedging is off and the budget is empty", async () => {
   const stage = new FailoverStage({ budgetPercent: 0 });
   for (let count = 0; count < 3; count++) {
-    stage.health.report(ONE, { type: "failed", client: "c" }, "it failed");
+    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
   }
   stage.clock.advance(30_000);
   const choice = stage.run([ONE, TWO]);
@@ -240,8 +242,10 @@ Deno.test("an upstream's trial is hedged after two seconds, even when hedging is
   second.word("hi");
   assert.equal(given(await choice), "200 u2");
   assert.ok(first.isCancelled);
-  // Nothing is known of it yet: the next request may find out.
-  assert.equal(stage.health.standing(1).availability, "trial");
+  // Nothing is known of it yet; the next one who finds out waits for another pause.
+  assert.equal(stage.health.standing(ONE, stage.ledger.inbound).availability, "cooling");
+  stage.clock.advance(5_000);
+  assert.equal(stage.health.standing(ONE, stage.ledger.inbound).availability, "trial");
 });
 
 Deno.test("auto waits for as long as the slowest first tokens take", async () => {

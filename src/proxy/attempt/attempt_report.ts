@@ -1,0 +1,86 @@
+/**
+ * What one attempt tells the breakers of its upstream, from how it ended.
+ *
+ * A 404 waits until it is known whether another upstream answers the same request.
+ */
+import { type AttemptFacts, type HealthReport, statusReport } from "../../core/blame.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { HeaderView } from "../../core/header_fields.ts";
+import { retryAfterMs } from "../../core/policy.ts";
+import type { ReportedError } from "../../core/reported_error.ts";
+import type { Inbound, Upstream } from "../../core/types.ts";
+import type { Verdict } from "../ledger/verdict.ts";
+import { describe, type FailedOutcome, failureReport, relayReport, statusReason } from "./failure.ts";
+import { keyOwnerOf } from "./request_subject.ts";
+import type { AttemptHealth, UpstreamHealth } from "./upstream_health.ts";
+
+export class AttemptReport {
+  readonly #health: AttemptHealth;
+  readonly #clock: Pick<Clock, "now">;
+  readonly #facts: AttemptFacts;
+  /** Why the upstream does not have what was asked for, while it is open whose fault that is. */
+  #missing: string | null = null;
+
+  /** The attempt is about to begin. */
+  constructor(
+    { health, clock }: { readonly health: UpstreamHealth; readonly clock: Pick<Clock, "now"> },
+    upstream: Upstream,
+    inbound: Inbound,
+  ) {
+    this.#health = health.begin(upstream, inbound);
+    this.#clock = clock;
+    this.#facts = { keyOwner: keyOwnerOf(upstream, inbound), hasModel: inbound.model !== null };
+  }
+
+  /** The reply shows content, and goes on. */
+  content(): void {
+    this.#health.content();
+  }
+
+  /** The attempt ended without an answer. */
+  failed(outcome: Exclude<FailedOutcome, { type: "response" }>): void {
+    this.#end(failureReport(outcome, this.#facts), describe(outcome));
+  }
+
+  /** It was answered with an error. */
+  answered(status: number, error: ReportedError | null, headers: HeaderView | null): void {
+    const canAsk = headers !== null && (status === 429 || status === 503);
+    const waitMs = canAsk ? retryAfterMs(headers, this.#clock.now()) : null;
+    const report = statusReport(status, { error, waitMs }, this.#facts);
+    this.#end(report, statusReason(report, status));
+  }
+
+  /** The relay of its reply, which was no error, is over. */
+  relayed({ outcome, error: message }: Verdict, error: ReportedError | null): void {
+    this.#end(relayReport(outcome, error, this.#facts), message ?? "it answered");
+  }
+
+  /** How it would have ended is not known, or says nothing. */
+  abandoned(reason: string): void {
+    this.#health.end({ type: "nothing" }, reason);
+  }
+
+  /** Another upstream was faster. */
+  outrun(): void {
+    this.#health.end({ type: "outrun" }, "another upstream was faster");
+  }
+
+  /** Whether the upstream does not have what was asked for, so that {@link settleMissing} must follow. */
+  get isMissing(): boolean {
+    return this.#missing !== null;
+  }
+
+  /** Another upstream has answered the same request, or nobody has. */
+  settleMissing({ isAnswered }: { readonly isAnswered: boolean }): void {
+    const reason = this.#missing;
+    if (reason === null) return;
+    this.#missing = null;
+    if (isAnswered) this.#health.end({ type: "lacking" }, `${reason}, and another upstream answers`);
+    else this.#health.end({ type: "missing" }, reason);
+  }
+
+  #end(report: HealthReport, reason: string): void {
+    if (report.type === "missing") this.#missing = reason;
+    else this.#health.end(report, reason);
+  }
+}
