@@ -40,20 +40,30 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
   const reader = new TimedReader(body, context.clock);
   const contentType = headers.get("content-type");
   if (status >= 400) return new WholeReplyReader(reader, context).assess();
-  if (isEventStream(contentType)) return new StreamGate(reader, context).run([]);
+  if (isEventStream(contentType)) return passStream(reader, context, []);
   if (context.inbound.isStream) return assessUnlabelled(reader, context);
   return isJson(contentType)
     ? new WholeReplyReader(reader, context).assess()
-    : openAsItComes(reader, context, []);
+    : openAsItComes(reader, context, { held: [], isEventStream: false });
+}
+
+/** @param held what was read before */
+function passStream(
+  reader: TimedReader,
+  context: Assessing,
+  held: Uint8Array<ArrayBuffer>[],
+): OpenReply | Promise<OpenReply> {
+  if (context.holding.mode !== "none") return new StreamGate(reader, context).run(held);
+  return openAsItComes(reader, context, { held, isEventStream: true });
 }
 
 /** A stream was requested, but the label says otherwise: the first bytes decide. */
 async function assessUnlabelled(reader: TimedReader, context: Assessing): Promise<ReplyAssessment> {
   const { isStream, chunks } = await sniff(reader, context);
-  if (isStream) return await new StreamGate(reader, context).run(chunks);
+  if (isStream) return await passStream(reader, context, chunks);
   return isJson(context.head.headers.get("content-type"))
     ? await new WholeReplyReader(reader, context, chunks).assess()
-    : openAsItComes(reader, context, chunks);
+    : openAsItComes(reader, context, { held: chunks, isEventStream: false });
 }
 
 /** Reads just enough of an unlabelled answer to see whether it begins like an event stream. */
@@ -79,9 +89,9 @@ async function sniff(
 function openAsItComes(
   reader: TimedReader,
   context: Assessing,
-  held: Uint8Array<ArrayBuffer>[],
+  { held, isEventStream }: Pick<OpenReply, "held" | "isEventStream">,
 ): OpenReply {
-  const capture = context.capture(false);
+  const capture = context.capture(isEventStream);
   for (const chunk of held) capture.push(chunk);
   return {
     ...context.head,
@@ -90,9 +100,9 @@ function openAsItComes(
     isHeldCaptured: true,
     body: reader.rest(),
     capture,
-    isEventStream: false,
+    isEventStream,
     mask: null,
-    errorEventMask: null,
+    errorEventMask: isEventStream ? context.mask : null,
     problem: null,
   };
 }

@@ -10,7 +10,7 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
-import { type Decision, retryAfterMs } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision, retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type ErrorClass, type Upstream } from "../../core/types.ts";
@@ -26,6 +26,7 @@ import type {
   ReplyProblem,
 } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
+import type { Holding } from "../assess/holding.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import { maskFor } from "../relay/masking.ts";
 import { answerOf, type FailedAnswer } from "./best_answer.ts";
@@ -39,6 +40,7 @@ import {
   statusReason,
   withoutKeys,
 } from "./failure.ts";
+import { partialText } from "./partial_text.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 
@@ -64,6 +66,7 @@ export interface AttemptedRequest {
   readonly stop: Stop;
   readonly guard: TokenGuard;
   readonly early: EarlyOutput;
+  readonly holding: Holding;
 }
 
 /** What an attempt asks of its request. */
@@ -107,8 +110,11 @@ export class UpstreamAttempt {
   /** Another attempt of the request was faster. */
   #isLost = false;
   #headers: HeaderView | null = null;
+  #headersTimeoutMs = 0;
   /** Of its stream. */
   #capture: Capture | null = null;
+  /** Its reply is the client's, and what it says is in the record. */
+  #isGiven = false;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -148,6 +154,7 @@ export class UpstreamAttempt {
     this.#availability = this.#deps.health.standing(this.upstream.id).availability;
     this.#deps.health.apply(this.upstream, { type: "try" }, "its cool-down has elapsed");
     this.#sentMs = this.#deps.clock.monotonic();
+    this.#headersTimeoutMs = headersTimeoutMs;
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
     return send(this.#deps, { inbound: ledger.inbound, upstream: this.upstream }, {
       headersTimeoutMs,
@@ -169,13 +176,15 @@ export class UpstreamAttempt {
 
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
-    const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message });
+    const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
+    const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 
   /** Another attempt was faster: closes this one, and its connection. */
   lose(): void {
     this.#isLost = true;
+    this.#isGiven = false;
     this.#stopped();
     this.#cancellation.cancel();
   }
@@ -246,7 +255,7 @@ export class UpstreamAttempt {
     { body, status, headers, contentLength }: AttemptReply,
     { isLast }: AttemptJudge,
   ): ReplyAssessment | Promise<ReplyAssessment> {
-    const { ledger: { inbound }, early } = this.#request;
+    const { ledger: { inbound }, early, holding } = this.#request;
     const { clock, times, budget } = this.#deps;
     return assess(body, {
       inbound,
@@ -254,6 +263,7 @@ export class UpstreamAttempt {
       clock,
       times,
       isLast,
+      bodyStartTimeoutMs: bodyStartTimeout(this.#headersTimeoutMs),
       mask: maskFor(this.upstream),
       budget,
       capture: (isEventStream) => {
@@ -262,6 +272,7 @@ export class UpstreamAttempt {
         return capture;
       },
       early,
+      holding,
     });
   }
 
@@ -281,16 +292,20 @@ export class UpstreamAttempt {
     if (problem === null) {
       if (assessment.status < 400) this.#served();
       else this.#reportStatus(head);
-      return { type: "chosen", reply: withoutLateBom(assessment, isBegun) };
+      return this.#chosen(assessment);
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
       return this.#unusable(problem, { assessment, body: head.body, judge });
     }
     this.#reportProblem(problem, judge);
-    if (assessment.type === "whole") return { type: "chosen", reply: { ...assessment, problem } };
-    const choice = withoutLateBom(assessment, isBegun);
+    if (assessment.type === "whole") return this.#chosen({ ...assessment, problem });
     // Joined, so that a key that was split between two chunks is masked.
-    return { type: "chosen", reply: { ...choice, problem, held: [concat(choice.held)] } };
+    return this.#chosen({ ...assessment, problem, held: [concat(assessment.held)] });
+  }
+
+  #chosen(reply: ReplyAssessment): AttemptResult {
+    this.#isGiven = true;
+    return { type: "chosen", reply: withoutLateBom(reply, this.#request.early.hasSent) };
   }
 
   /** A success that is none; what it says is kept if it is complete. */
