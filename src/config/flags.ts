@@ -4,22 +4,10 @@
  * Owns spelling and defaults only; settings.ts owns what a value may be.
  */
 
-/** One setting as people spell it. */
-export interface SettingFlag {
-  /** Property of `SettingsInput.flags`: the flag in camel case. */
-  readonly key: string;
-  /** With its dashes. */
-  readonly flag: string;
-  readonly variable: string;
-  /** What help shows as the value; null for a switch, which means yes without a value. */
-  readonly value: string | null;
-  readonly group: "Listening" | "Access" | "Failover" | "Records" | "Logs";
-  readonly description: string;
-  /** As a person would type it; null when there is none. */
-  readonly default: string | null;
-  /** May be given more than once; the values are joined by commas. */
-  readonly isList?: boolean;
-}
+import { RECORD_FLAGS } from "./record_flags.ts";
+import type { SettingFlag } from "./setting_flag.ts";
+
+export type { SettingFlag } from "./setting_flag.ts";
 
 /** The one flag that every command has. */
 export const DATABASE_FLAG = {
@@ -171,8 +159,27 @@ export const SETTING_FLAGS = [
     variable: "OAR_GATE_MS",
     value: "ms",
     group: "Failover",
-    description: "how long a stream without content is held back",
+    description: "after how long a stream that is held back gets its head, and keepalives",
     default: "5000",
+  },
+  {
+    key: "gate",
+    flag: "--gate",
+    variable: "OAR_GATE",
+    value: "mode",
+    group: "Failover",
+    description:
+      "until when streams are held back and can fail over: content (their first), whole (their end) or none",
+    default: "content",
+  },
+  {
+    key: "keepalive",
+    flag: "--keepalive",
+    variable: "OAR_KEEPALIVE",
+    value: "seconds",
+    group: "Failover",
+    description: "interval of the comments to a client whose stream is held back; 0: none",
+    default: "15",
   },
   {
     key: "firstTokenTimeout",
@@ -280,70 +287,7 @@ export const SETTING_FLAGS = [
     default: "15",
   },
   DATABASE_FLAG,
-  {
-    key: "recordBodyLimit",
-    flag: "--record-body-limit",
-    variable: "OAR_RECORD_BODY_LIMIT",
-    value: "size",
-    group: "Records",
-    description: "larger request bodies are described, not stored",
-    default: "1MiB",
-  },
-  {
-    key: "durability",
-    flag: "--durability",
-    variable: "OAR_DURABILITY",
-    value: "level",
-    group: "Records",
-    description:
-      "normal survives a crash of the program and may lose the last moments in a power failure; full waits for the disk",
-    default: "normal",
-  },
-  {
-    key: "keepDays",
-    flag: "--keep-days",
-    variable: "OAR_KEEP_DAYS",
-    value: "days",
-    group: "Records",
-    description: "older records are deleted",
-    default: "none",
-  },
-  {
-    key: "keepBodiesDays",
-    flag: "--keep-bodies-days",
-    variable: "OAR_KEEP_BODIES_DAYS",
-    value: "days",
-    group: "Records",
-    description: "older request and reply texts are deleted; the rest of the record stays",
-    default: "none",
-  },
-  {
-    key: "maxDbSize",
-    flag: "--max-db-size",
-    variable: "OAR_MAX_DB_SIZE",
-    value: "size",
-    group: "Records",
-    description: "when the database is larger than this, such as 10GiB, the oldest records are deleted",
-    default: "none",
-  },
-  {
-    key: "logFormat",
-    flag: "--log-format",
-    variable: "OAR_LOG_FORMAT",
-    value: "format",
-    group: "Logs",
-    description: "text for people, json for programs",
-    default: "text",
-  },
-  {
-    key: "logLevel",
-    flag: "--log-level",
-    variable: "OAR_LOG_LEVEL",
-    value: "level",
-    group: "Logs",
-    description: "debug, info, warning or error",
-    default: "info",
-  },
+  ...RECORD_FLAGS,
 ] as const satisfies readonly SettingFlag[];
 
 export type SettingKey = typeof SETTING_FLAGS[number]["key"];

@@ -8,6 +8,7 @@ import { z } from "zod";
 import type { Cidr } from "../core/client_ip.ts";
 import type { HedgeDelay } from "../core/hedging.ts";
 import type { RetryOn } from "../core/policy.ts";
+import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
@@ -48,6 +49,9 @@ export interface Settings {
   /** null: the database's `policy`, or `order`. */
   readonly policy: OrderPolicy | null;
   readonly gateMs: number;
+  readonly gate: GateMode;
+  /** Between two keepalives while a stream is held back; 0: none. */
+  readonly keepaliveMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
   /** Spans all attempts until the choice is final; null: none. */
@@ -127,6 +131,8 @@ const SCHEMAS = {
     main: "order",
   }).nullable(),
   gateMs: toMilliseconds({ min: 0, max: 600_000 }),
+  gate: toChoice({ content: "content", whole: "whole", none: "none" }),
+  keepalive: toSecondsAsMs({ min: 0, max: 3_600 }),
   firstTokenTimeout: toSecondsAsMs(ANY_DURATION),
   idleTimeout: toSecondsAsMs(ANY_DURATION),
   deadline: toSecondsAsMsOrNone(ANY_DURATION),
@@ -188,6 +194,8 @@ export function parseSettings(input: SettingsInput): Settings {
     isAdminOff: value.noAdmin,
     policy: value.policy,
     gateMs: value.gateMs,
+    gate: value.gate,
+    keepaliveMs: value.keepalive,
     firstTokenTimeoutMs: value.firstTokenTimeout,
     idleTimeoutMs: value.idleTimeout,
     deadlineMs: value.deadline,

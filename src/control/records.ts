@@ -63,6 +63,7 @@ export class RecordAdmin {
         ...attempt,
         upstreamName: nameOf(attempt.upstreamId) ?? attempt.upstreamName,
         message: masked(attempt.message, secrets),
+        partial: masked(attempt.partial, secrets),
       })),
       upstreamName: nameOf(found.record.upstreamId),
     };

@@ -27,6 +27,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   metricsAuth: ({ isMetricsAuth }) => yesNo(isMetricsAuth),
   policy: ({ policy }) => policy ?? "what the database says, else order",
   gateMs: ({ gateMs }) => `${gateMs} ms`,
+  gate: ({ gate }) => gate,
+  keepalive: ({ keepaliveMs }) => keepaliveMs === 0 ? NONE : seconds(keepaliveMs),
   firstTokenTimeout: ({ firstTokenTimeoutMs }) => seconds(firstTokenTimeoutMs),
   idleTimeout: ({ idleTimeoutMs }) => seconds(idleTimeoutMs),
   deadline: ({ deadlineMs }) => deadlineMs === null ? NONE : seconds(deadlineMs),

@@ -25,6 +25,19 @@ export function cutText(text: string, maxLength: number): string {
   return [text.slice(0, end), MARK].join("");
 }
 
+const encoder = new TextEncoder();
+
+/** At most `maxBytes` of UTF-8, whole characters only; a text that was cut ends in `…`. */
+export function cutBytes(text: string, maxBytes: number): string {
+  // Each unit takes three bytes at most.
+  if (text.length * 3 <= maxBytes) return text;
+  const { read } = encoder.encodeInto(text, new Uint8Array(maxBytes));
+  if (read === text.length) return text;
+  const markBytes = encoder.encode(MARK).length;
+  const kept = encoder.encodeInto(text, new Uint8Array(Math.max(0, maxBytes - markBytes))).read;
+  return [text.slice(0, kept), MARK].join("");
+}
+
 /** The beginning of a text that {@link redactedStart} examines. Keeps nothing of the rest in memory. */
 export function redactableStart(text: string, maxLength: number): string {
   return cutText(text, maxLength + REDACTION_MARGIN);

@@ -112,6 +112,8 @@ export function matchesGlob(glob: string, text: string): boolean {
 const DEFAULT_TIMEOUT_MS = 60_000;
 const STREAM_TIMEOUT_MS = 5_000;
 const LARGE_BODY_TIMEOUT_MS = 20_000;
+/** For the body to begin, once the head has come. */
+const FIRST_BYTE_TIMEOUT_MS = 8_000;
 /** For an upstream without another one after it, and for what takes long by its nature. */
 const LONG_TIMEOUT_MS = 120_000;
 const LARGE_BODY_BYTES = 128 * 1024;
@@ -137,6 +139,15 @@ export function firstByteTimeout(
  * mistake.
  */
 export type RetryOn = "any" | "connect" | "server";
+
+/**
+ * Milliseconds allowed between the head of a stream and the first byte of its body, while another upstream is left: a
+ * head alone is no sign of life.
+ * @param headersTimeoutMs what {@link firstByteTimeout} allowed
+ */
+export function bodyStartTimeout(headersTimeoutMs: number): number {
+  return Math.max(FIRST_BYTE_TIMEOUT_MS, headersTimeoutMs);
+}
 
 export interface DecisionContext {
   /** No other upstream is left for this request. */

@@ -162,6 +162,8 @@ export interface Attempt {
   readonly errorClass: ErrorClass | null;
   /** For people; no secret, at most 500 characters. null when all went well. */
   readonly message: string | null;
+  /** What it had said when it failed, if none of that was relayed; at most 64 KiB. null: nothing. */
+  readonly partial: string | null;
 }
 
 /** How a request ended. `complete` requires the protocol's own end. */

@@ -19,7 +19,7 @@ import { preflight } from "./cors.ts";
 import { answerError, fields } from "./error_answer.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
-import { readTarget, type Target } from "./target.ts";
+import { pathOf, readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./hono_bridge.ts";
 
 export interface AppDeps {
@@ -127,7 +127,7 @@ function createApp(deps: AppDeps): Hono<Env> {
       cutText(c.env.target.path, MAX_SHOWN_NAME_LENGTH)
     }; the base URL ends in /v1`;
     const headers = deps.browserGuard.headersFor(c.env.exchange);
-    return answerError(new RouterError(404, "not_found", message), headers);
+    return answerError(new RouterError(404, "not_found", message), headers, c.env.target.path);
   });
   app.onError((error, c) => answerFailure(deps, error, c.env.exchange));
   return app;
@@ -162,10 +162,11 @@ function answerFailure(
   const headers = deps.browserGuard.headersFor(exchange);
   if (error instanceof RouterError) {
     deps.observer.requestRefused(error.status, error.code);
-    return answerError(error, headers);
+    return answerError(error, headers, pathOf(exchange.target));
   }
   deps.onUnexpected(error);
-  return answerError(new RouterError(500, "internal_error", "The router failed; its log says why"), headers);
+  const failed = new RouterError(500, "internal_error", "The router failed; its log says why");
+  return answerError(failed, headers, pathOf(exchange.target));
 }
 
 /** The checker of each snapshot's tokens, made once. */

@@ -1,38 +1,96 @@
 /**
- * Errors as answers: a response, or an event of a stream that has begun.
+ * Errors as answers: a response, or an event of a stream that has begun, in the form of the API that was called.
  */
+import { isMessagesPath, toAnthropicEnvelope } from "../core/anthropic_error.ts";
 import type { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { HeaderFields } from "../core/header_fields.ts";
-import type { ErrorForms } from "../proxy/error_forms.ts";
+import type { ErrorForms, FailedCall } from "../proxy/error_forms.ts";
 
 const encoder = new TextEncoder();
 
+const document: ErrorForms["document"] = (error, { path, requestId }) =>
+  JSON.stringify(envelope(error, { path, requestId }));
+
 /** For the proxy: failures of requests that it has admitted. */
 export const errorForms: ErrorForms = {
-  answer: (error, headers) => {
+  document,
+  answer: (error, headers, call) => {
     headers.set("content-type", "application/json");
-    return { headers, body: encoder.encode(JSON.stringify(error.toEnvelope())) };
+    return { headers, body: encoder.encode(document(error, call)) };
   },
-  event: (error) => encoder.encode(`data: ${JSON.stringify(error.toEnvelope())}\n\n`),
+  event: (error, call) => encoder.encode(eventText(error, call)),
 };
+
+function envelope(
+  error: RouterError,
+  { path, requestId }: { readonly path: string | null; readonly requestId: string | null },
+): unknown {
+  const isMessages = path !== null && isMessagesPath(path);
+  return isMessages ? toAnthropicEnvelope(error, requestId) : error.toEnvelope();
+}
+
+function eventText(error: RouterError, call: FailedCall): string {
+  switch (call.kind) {
+    case "messages":
+      return `event: error\ndata: ${JSON.stringify(toAnthropicEnvelope(error, call.requestId))}\n\n`;
+    case "responses":
+      return `event: response.failed\ndata: ${JSON.stringify(failedResponse(error, call))}\n\n`;
+    default:
+      return `data: ${JSON.stringify(error.toEnvelope())}\n\n`;
+  }
+}
+
+/** https://platform.openai.com/docs/api-reference/responses-streaming/response/failed */
+function failedResponse(error: RouterError, { requestId, model, startedAtMs }: FailedCall): unknown {
+  const { code, type, message } = error.toEnvelope().error;
+  return {
+    type: "response.failed",
+    sequence_number: 0,
+    response: {
+      id: `resp_${requestId}`,
+      object: "response",
+      created_at: Math.floor(startedAtMs / 1000),
+      status: "failed",
+      error: { code: code ?? type, message },
+      incomplete_details: null,
+      instructions: null,
+      metadata: {},
+      model: model ?? "",
+      output: [],
+      parallel_tool_calls: true,
+      temperature: null,
+      tool_choice: "auto",
+      tools: [],
+      top_p: null,
+      usage: null,
+    },
+  };
+}
 
 /** `Retry-After` of a 429. */
 const RETRY_AFTER_SECONDS = "1";
 
-export function answerError(error: RouterError, fixed: FixedHeaders): Response {
-  const { headers, body } = refusal(error, fixed);
+/** @param path of the refused request, as it was sent */
+export function answerError(error: RouterError, fixed: FixedHeaders, path: string): Response {
+  const { headers, body } = refusal(error, fixed, path);
   return new Response(Uint8Array.from(body), { status: error.status, headers: [...headers] });
 }
 
 /**
  * Headers and body of the answer to a refused request.
  * @param fixed fields of every answer to it, such as who may read it
+ * @param path of the request; null: it could not be read
  */
-export function refusal(error: RouterError, fixed: FixedHeaders): ReturnType<ErrorForms["answer"]> {
+export function refusal(
+  error: RouterError,
+  fixed: FixedHeaders,
+  path: string | null,
+): { readonly headers: HeaderFields; readonly body: Uint8Array } {
   const headers = new HeaderFields(fields(fixed));
   if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
-  return errorForms.answer(error, headers);
+  headers.set("content-type", "application/json");
+  return { headers, body: encoder.encode(JSON.stringify(envelope(error, { path, requestId: null }))) };
 }
 
 export function fields(fixed: FixedHeaders): [name: string, value: string][] {

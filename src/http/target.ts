@@ -35,10 +35,9 @@ export function readTarget(
   }
   const host = headers.get("host");
   if (host !== null && !isHost(host)) throw invalid("the Host header is malformed");
-  const origin = target.startsWith("/") ? target : target.replace(ABSOLUTE_FORM, "");
-  const questionMark = origin.indexOf("?");
-  const path = (questionMark < 0 ? origin : origin.slice(0, questionMark)) || "/";
-  const query = questionMark < 0 ? "" : origin.slice(questionMark + 1);
+  const path = pathOf(target);
+  const questionMark = target.indexOf("?");
+  const query = questionMark < 0 ? "" : target.slice(questionMark + 1);
   if (!path.startsWith("/")) throw invalid("the path must begin with a slash");
   if (query.includes("#")) throw invalid("the query must not contain '#'; percent-encode it as %23");
   const problem = pathProblem(path);
@@ -47,6 +46,13 @@ export function readTarget(
   }
   if (problem !== null) throw invalid(problem);
   return { path, query };
+}
+
+/** The path of a request target, which may be none that is accepted. */
+export function pathOf(target: string): string {
+  const origin = target.startsWith("/") ? target : target.replace(ABSOLUTE_FORM, "");
+  const questionMark = origin.indexOf("?");
+  return (questionMark < 0 ? origin : origin.slice(0, questionMark)) || "/";
 }
 
 function isHost(text: string): boolean {

@@ -108,6 +108,7 @@ export interface UpstreamFamilies {
   readonly attempts: Counter<"upstream" | "result">;
   readonly failovers: Counter<"upstream" | "reason">;
   readonly hedges: Counter<"won">;
+  readonly gateDegraded: Counter;
   readonly state: Gauge<"upstream" | "state">;
 }
 
@@ -121,6 +122,10 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
     hedges: make.counter("hedges_total", "Requests sent to a second upstream while the first was silent.", [
       "won",
     ]),
+    gateDegraded: make.counter(
+      "gate_degraded_total",
+      "Streams that were to be held whole and were not, because the memory for held replies was used up.",
+    ),
     state: make.gauge("upstream_state", "1 for the state that the upstream's breaker is in.", [
       "upstream",
       "state",

@@ -112,6 +112,10 @@ export class Metrics implements Observer {
     this.#upstreams.attempts.inc({ upstream: attempt.upstreamName, result });
   }
 
+  gateDegraded(): void {
+    this.#upstreams.gateDegraded.inc();
+  }
+
   failedOver(upstreamName: string, reason: string): void {
     if (!this.#admit(upstreamName)) return;
     const label = wordLabel(reason);

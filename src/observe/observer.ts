@@ -14,6 +14,8 @@ export interface Observer {
   /** Refused before it was started: wrong credentials, body too large, bad target. */
   requestRefused(status: number, reason: string): void;
   attemptEnded(attempt: Attempt): void;
+  /** A stream that was to be held whole was not, because the memory for held replies was used up. */
+  gateDegraded(): void;
   /** The request moved on from this upstream. */
   failedOver(upstreamName: string, reason: string): void;
   /** A request was sent to a second upstream beside the first; whether that one's answer was used. */

@@ -7,6 +7,7 @@ import { Cancellation } from "../core/cancellation.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { askedHedge } from "../core/hedging.ts";
+import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
@@ -18,14 +19,15 @@ import { hasNoBody } from "./assess/assess.ts";
 import type { OpenReply, UpstreamHead, WholeReply } from "./assess/assessment.ts";
 import { failover, type FailoverDeps, type FinalChoice } from "./attempt/failover.ts";
 import type { Stop, UpstreamAttempt } from "./attempt/upstream_attempt.ts";
-import type { ErrorForms } from "./error_forms.ts";
+import { RequestHolding } from "./assess/holding.ts";
+import type { ErrorForms, FailedCall } from "./error_forms.ts";
 import type { InFlight, RequestUnderWay } from "./ledger/in_flight.ts";
 import type { ProgressRow, ProgressRows } from "./ledger/progress_rows.ts";
 import type { Ending, RequestLedger } from "./ledger/request_ledger.ts";
 import { resettle, settle, type SettlementDeps } from "./ledger/settlement.ts";
 import { CLIENT_GONE_STATUS, STOPPED_MESSAGE, type Verdict, verdictOnWhole } from "./ledger/verdict.ts";
 import { noUpstreamError } from "./refusals.ts";
-import { EarlyReply, type EarlyReplyOwner } from "./relay/early_reply.ts";
+import { EarlyReply, type EarlyReplyOwner, keepaliveOf } from "./relay/early_reply.ts";
 import type { FairReadScheduler } from "./relay/fair_reads.ts";
 import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
@@ -38,6 +40,12 @@ export interface RunDeps extends FailoverDeps, SettlementDeps {
   readonly progressRows: ProgressRows;
   readonly errorForms: ErrorForms;
   readonly limits: RunLimits;
+  /** How streams are held unless a request says otherwise. */
+  readonly gate: GateMode;
+  /** Between two keepalives while the choice of upstream is open; 0: none. */
+  readonly keepaliveMs: number;
+  /** A stream that was to be held whole is not: the memory for held replies is used up. */
+  readonly onGateDegraded: (requestId: string) => void;
 }
 
 export interface RunLimits {
@@ -92,7 +100,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     this.#fixedHeaders = fixedHeaders;
     this.#node = deps.inFlight.add(this);
     this.#row = deps.progressRows.add(ledger);
-    this.#early = new EarlyReply(client, this);
+    const keepalive = keepaliveOf(ledger.inbound, deps.keepaliveMs);
+    this.#early = new EarlyReply(client, this, { clock: deps.clock, keepalive });
   }
 
   get cause(): "client" | "deadline" | null {
@@ -111,6 +120,14 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
     if (hedge instanceof RouterError) return await this.#failed(hedge);
 
+    const gate = askedGate(this.ledger.inbound.headers) ?? this.#deps.gate;
+    if (gate instanceof RouterError) return await this.#failed(gate);
+
+    const holding = new RequestHolding(
+      gate,
+      this.#deps.budget,
+      () => this.#deps.onGateDegraded(this.ledger.inbound.id),
+    );
     const forgetClient = this.#client.onGone(() => this.clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
@@ -124,10 +141,13 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         guard: plan.guard,
         early: this.#early,
         hedge,
+        holding,
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
       await this.#final(choice);
     } finally {
+      void this.#early.finish();
+      holding.release();
       forgetClient();
     }
   }
@@ -135,7 +155,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   async stop(): Promise<void> {
     if (this.#relayed !== null) return await this.#relayed.stop();
     for (const entry of this.ledger.openAttempts) {
-      const ended = this.ledger.endAttempt(entry, { errorClass: null, message: null });
+      const ended = this.ledger.endAttempt(entry, { errorClass: null, message: null, partial: null });
       if (ended !== null) this.#deps.observer.attemptEnded(ended);
     }
     const settled = this.#settle({
@@ -195,7 +215,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   async #relay(reply: OpenReply): Promise<void> {
-    if (!this.#early.isBegun) this.#client.begin(this.#head(reply, reply));
+    if (this.#early.isBegun) await this.#early.finish();
+    else this.#client.begin(this.#head(reply, reply));
     this.ledger.chosen(reply.upstream, reply.capture);
     this.ledger.releaseBody();
     this.#releaseBody();
@@ -225,26 +246,28 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   beginEarly(head: UpstreamHead): AnswerHead {
-    this.ledger.chosen(head.upstream, null);
+    this.ledger.announced(head.upstream);
     return this.#head(head, { contentLength: null, isEventStream: true });
   }
 
   async #failed(error: RouterError): Promise<void> {
     const { errorForms } = this.#deps;
-    await this.#settleFailure(error);
-    if (this.#early.isBegun) return await this.#early.fail(errorForms.event(error));
-    const { headers, body } = errorForms.answer(error, this.#headers(null, null));
+    const { kind, path, shownModel, id, startedAtMs } = this.ledger.inbound;
+    const call: FailedCall = { kind, path, model: shownModel, requestId: id, startedAtMs };
+    await this.#settleFailure(error, errorForms.document(error, call));
+    if (this.#early.isBegun) return await this.#early.fail(errorForms.event(error, call));
+    const { headers, body } = errorForms.answer(error, this.#headers(null, null), call);
     await this.#reply({ status: error.status, headers }, body);
   }
 
-  #settleFailure(error: RouterError): Promise<void> {
+  #settleFailure(error: RouterError, responseText: string): Promise<void> {
     const { attempts } = this.ledger;
     const isUntried = attempts.every((attempt) => attempt.errorClass === "no_credential");
     return this.#settle({
       outcome: isUntried ? "no_upstream" : "upstream_error",
       status: error.status,
       captured: null,
-      responseText: JSON.stringify(error.toEnvelope()),
+      responseText,
       error: error.message,
     });
   }

@@ -50,7 +50,7 @@ export function listen(
     bodyTimeoutMs: settings.clientTimeoutMs + STALL_MARGIN_MS,
     refusal: (error) => {
       deps.observer.requestRefused(error.status, error.code);
-      return refusal(error, deps.browserGuard.headersFor(null));
+      return refusal(error, deps.browserGuard.headersFor(null), null);
     },
     onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
   });

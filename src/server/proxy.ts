@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
+import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { Proxy } from "../proxy/handler.ts";
@@ -55,6 +56,15 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
     hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
+    gate: settings.gate,
+    keepaliveMs: settings.keepaliveMs,
+    onGateDegraded: (requestId) => {
+      metrics.gateDegraded();
+      getLog("proxy").warn(
+        "the stream of request {requestId} is relayed as it comes, not held whole: the memory for held replies (--max-held) is used up",
+        { requestId },
+      );
+    },
     limits: settings,
     policy: settings.policy,
     newId: newRequestId,

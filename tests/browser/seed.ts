@@ -77,6 +77,7 @@ function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
       status: isLost ? 502 : 200,
       errorClass: isLost ? "http_status" : null,
       message: isLost ? "HTTP 502: Bad Gateway" : null,
+      partial: null,
     },
   ];
   const messages = [{ role: "user", content: QUESTIONS[topic] }];
@@ -114,6 +115,7 @@ function failedAttempt(createdAtMs: number): Attempt {
     status: 503,
     errorClass: "http_status",
     message: "HTTP 503: The engine is currently overloaded, please try again later",
+    partial: null,
   };
 }
 
@@ -166,6 +168,7 @@ function weatherRequest(createdAtMs: number): RequestRecord {
       status: 200,
       errorClass: null,
       message: null,
+      partial: null,
     }],
     client: "notebook",
     userAgent: "OpenAI/JS 7.57.0",

@@ -384,6 +384,9 @@ async function exchange(
     receiving: new ReceivingBudget(1024 * 1024),
     hedging: new Hedging({ delay: null, budgetPercent: 5 }),
     retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
+    gate: "content",
+    keepaliveMs: 15_000,
+    onGateDegraded: () => {},
     limits: {
       maxBodyBytes: 1024 * 1024,
       recordBodyLimitBytes: 1024,

@@ -105,13 +105,19 @@ Deno.test("a request may be sent twice when a kept connection closes before it i
   assert.equal((await router.recordOf(response)).attempts, 1);
 });
 
-Deno.test("a request on a new connection that closes before the answer is not repeated", async () => {
-  await using upstream = new FakeUpstream((_request, wire) => wire.close());
-  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
-  const response = await router.chat();
-  assert.equal(response.status, 502);
-  await response.body?.cancel();
-  assert.equal(upstream.requests.length, 1);
+Deno.test("a request on a new connection that closes before the answer is repeated as an attempt of its own only", async () => {
+  for (const [retries, attempts] of [["0", 1], ["1", 2]] as const) {
+    await using upstream = new FakeUpstream((_request, wire) => wire.close());
+    await using router = await Router.start({
+      upstreams: [{ endpoint: upstream.endpoint }],
+      args: ["--retry-same", retries],
+    });
+    const response = await router.chat();
+    assert.equal(response.status, 502);
+    assert.equal(response.headers.get("x-oar-attempts"), String(attempts));
+    await response.body?.cancel();
+    assert.equal(upstream.requests.length, attempts);
+  }
 });
 
 Deno.test("an abandoned reply does not leave its connection open", async () => {

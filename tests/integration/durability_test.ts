@@ -55,7 +55,8 @@ const REPLIES: Record<string, { script: Script; request: string; last: string; r
       response: /one two three/,
     },
     "an error of the last upstream": {
-      script: reply(500, '{"error":{"message":"down"}}'),
+      // Of which it is not asked again.
+      script: reply(501, '{"error":{"message":"down"}}'),
       request: rawChat(TEST_TOKEN),
       last: '"down"}}',
       response: '{"error":{"message":"down"}}',

@@ -3,7 +3,9 @@
  * The client gets the provider's bytes, and the record equals what the official SDKs read in them.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { GATE_MODES } from "../../src/core/gate_mode.ts";
 import { Router } from "../support/router.ts";
 import {
   comparableCall,
@@ -81,6 +83,63 @@ Deno.test({
           assert.equal(record.response_bytes, bytes.length);
         });
       }
+    }
+  },
+});
+
+/** What the router inserts while a stream is held. */
+const KEEPALIVES = [":\n", 'event: ping\ndata: {"type": "ping"}\n\n'].map((text) => Buffer.from(text));
+
+/** The received bytes without the keepalives that begin a line where the sample has something else. */
+function withoutKeepalives(received: Buffer, sample: Uint8Array): Buffer {
+  const kept: Buffer[] = [];
+  let keptBytes = 0;
+  for (let at = 0; at < received.length;) {
+    const keepalive = KEEPALIVES.find((each) =>
+      received.subarray(at, at + each.length).equals(each) &&
+      !Buffer.from(sample.subarray(keptBytes, keptBytes + each.length)).equals(each)
+    );
+    if (keepalive !== undefined) {
+      at += keepalive.length;
+      continue;
+    }
+    const lineEnd = received.indexOf("\n", at);
+    const line = received.subarray(at, lineEnd < 0 ? received.length : lineEnd + 1);
+    kept.push(line);
+    keptBytes += line.length;
+    at += line.length;
+  }
+  return Buffer.concat(kept);
+}
+
+Deno.test({
+  name: "every sample of a real provider passes unchanged through every gate",
+  ignore: samples === null,
+  fn: async (test) => {
+    await using upstream = new FakeUpstream(hang);
+    // The head, and keepalives, go out before anything has been shown.
+    const args = ["--gate-ms", "0", "--keepalive", "0.001"];
+    await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }], args });
+    for (const gate of GATE_MODES) {
+      await test.step(gate, async () => {
+        let keptAlive = 0;
+        for (const sample of samples ?? []) {
+          const bytes = Deno.readFileSync(new URL(sample.response, SAMPLES));
+          const isStream = sample.content_type.includes("event-stream");
+          upstream.script = inPieces(sample, bytes, pseudoRandomCuts(bytes.length, 11));
+          const response = await router.fetch(pathOf(sample), {
+            method: "POST",
+            headers: { "content-type": "application/json", "x-oar-gate": gate },
+            body: JSON.stringify({ model: "m", stream: isStream }),
+          });
+          const received = Buffer.from(await response.arrayBuffer());
+          const relayed = isStream ? withoutKeepalives(received, bytes) : received;
+          assert.equal(response.status, sample.status, sample.name);
+          assert.equal(sha256(relayed), sha256(bytes), `${sample.name} with ${gate}`);
+          if (relayed.length < received.length) keptAlive++;
+        }
+        assert.equal(keptAlive > 0, gate !== "none");
+      });
     }
   },
 });

@@ -205,6 +205,9 @@ export class FailoverStage {
       get isBegun() {
         return isBegun;
       },
+      get hasSent() {
+        return isBegun;
+      },
       send: (_head: unknown, bytes: Uint8Array) => {
         isBegun = true;
         this.early += new TextDecoder().decode(bytes);
@@ -219,6 +222,7 @@ export class FailoverStage {
       stop: this.stop,
       guard: NO_TOKENS,
       early,
+      holding: { mode: "content", keep: () => {}, degraded: () => {} },
     });
   }
 

@@ -152,6 +152,7 @@ function attempt(
     status: hasFailed ? 503 : 200,
     errorClass: hasFailed ? "http_status" : null,
     message: hasFailed ? "HTTP 503" : null,
+    partial: null,
   };
 }
 

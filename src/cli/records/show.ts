@@ -69,6 +69,9 @@ function describeRecord(record: StoredRecord, { names, attempts, terminal }: Des
     heading(record.outcome === "in_flight" ? "reply so far" : "reply"),
     ...replyLines(record),
     ...(attempts.length === 0 ? [] : ["", heading("attempts"), ...attemptLines(attempts, terminal.columns)]),
+    ...attempts.flatMap(({ index, partial }) =>
+      partial === null ? [] : ["", heading(`attempt ${index} had said`), ...indented(partial)]
+    ),
   ];
 }
 

@@ -34,7 +34,13 @@ const RECORD_POLL_MS = 10;
 const DRAIN_LIMIT_MS = 1_000;
 
 /** Short enough that timeouts are seen within seconds. */
-const FLAGS = { addr: "127.0.0.1:0", gateMs: "300", firstTokenTimeout: "1", idleTimeout: "3" };
+const FLAGS = {
+  addr: "127.0.0.1:0",
+  gateMs: "300",
+  keepalive: "0",
+  firstTokenTimeout: "1",
+  idleTimeout: "3",
+};
 
 /** @throws CommandError, StoreError when the router cannot be started at all */
 export async function runSelftest(): Promise<Tried[]> {

@@ -4,8 +4,12 @@
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import type { RecordDetail } from "../../control/admin_service.ts";
+import { harmless } from "../../core/recorded_text.ts";
+import { inParts } from "../record_texts.ts";
 import type { PageContext } from "../page_context.ts";
 import { Chip, Recorded } from "./parts.tsx";
+
+const PART_LENGTH = 16_000;
 
 export function Attempts({ page, detail }: { page: PageContext; detail: RecordDetail }): JSX.Element {
   const { m, format } = page;
@@ -52,6 +56,14 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
               <p class="attempt-message">
                 <Recorded text={attempt.message} />
               </p>
+            )}
+            {attempt.partial === null ? null : (
+              <details class="attempt-message">
+                <summary>{m.attemptPartial}</summary>
+                {inParts(attempt.partial, PART_LENGTH).map((part) => (
+                  <div class="text" dir="auto">{harmless(part)}</div>
+                ))}
+              </details>
             )}
           </li>
         );

@@ -158,6 +158,7 @@ export const en = {
   attempts: "Attempts",
   attemptNone: "No upstream was asked.",
   attemptOk: "answered",
+  attemptPartial: "What it had said",
   details: "Details",
   rawRequest: "Raw request",
   rawReply: "Reply as recorded",

@@ -153,6 +153,7 @@ export const zh: Messages = {
   attempts: "尝试",
   attemptNone: "没有向任何上游发出请求。",
   attemptOk: "已应答",
+  attemptPartial: "它已说的内容",
   details: "详情",
   rawRequest: "原始请求",
   rawReply: "记录的回复",

@@ -193,6 +193,7 @@ export const recordDetail = z.object({
     status: maybe,
     errorClass: z.string().nullable(),
     message: z.string().nullable(),
+    partial: z.string().nullable(),
   })),
   upstreamName: z.string().nullable(),
 });

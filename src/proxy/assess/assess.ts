@@ -45,11 +45,7 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
   if (status >= 400) return new WholeReplyReader(reader, context).assess();
   const contentType = headers.get("content-type");
   const { method, kind, isStream } = context.inbound;
-  if (isEventStream(contentType)) {
-    return isLookUp(method)
-      ? openAsItComes(reader, context, { isEventStream: true })
-      : assessStream(reader, context, []);
-  }
+  if (isEventStream(contentType)) return passStream(reader, context, []);
   if (isJsonLines(contentType)) return openAsItComes(reader, context);
   // Where only JSON or an event stream can be an answer, a label that says otherwise is not believed.
   const isExpected = isJson(contentType) || (promisesJson(kind) && !isLookUp(method));
@@ -57,6 +53,17 @@ function assessWith(body: LendingSource, context: Assessing): ReplyAssessment | 
     return assessUnlabelled(reader, context, { isExpected });
   }
   return isExpected ? new WholeReplyReader(reader, context).assess() : openAsItComes(reader, context);
+}
+
+/** @param held what was read before */
+function passStream(
+  reader: TimedReader,
+  context: Assessing,
+  held: Uint8Array<ArrayBuffer>[],
+): ReplyAssessment | Promise<ReplyAssessment> {
+  return context.holding.mode === "none" || isLookUp(context.inbound.method)
+    ? openAsItComes(reader, context, { held, isEventStream: true })
+    : assessStream(reader, context, held);
 }
 
 /** The gate, and what follows from what it finds. */
@@ -79,10 +86,7 @@ async function assessUnlabelled(
   { isExpected }: { readonly isExpected: boolean },
 ): Promise<ReplyAssessment> {
   const { isStream, chunks } = await sniff(reader, context);
-  if (isStream && isLookUp(context.inbound.method)) {
-    return openAsItComes(reader, context, { isEventStream: true, held: chunks });
-  }
-  if (isStream) return await assessStream(reader, context, chunks);
+  if (isStream) return await passStream(reader, context, chunks);
   return isExpected
     ? await new WholeReplyReader(reader, context, chunks).assess()
     : openAsItComes(reader, context, { held: chunks });

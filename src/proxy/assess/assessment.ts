@@ -10,6 +10,7 @@ import type { AttemptOutcome, CapturedReply, EndpointKind, Inbound, Upstream } f
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { SecretMask } from "../relay/masking.ts";
 import type { HeldAccount, HeldBudget } from "./held_budget.ts";
+import type { Holding } from "./holding.ts";
 
 /** The head of an upstream's reply. */
 export interface UpstreamHead {
@@ -68,9 +69,11 @@ export type CaptureFactory = (
 export interface EarlyOutput {
   /** The head has been sent, so only a stream can follow. */
   readonly isBegun: boolean;
+  /** Bytes of the body have been sent, too. */
+  readonly hasSent: boolean;
   /**
-   * Sends neutral bytes, which may be none; the first call also sends the head. Never rejects: a client that cannot be
-   * written to has left.
+   * Sends neutral bytes, which end where a line of a stream may begin, outside of any event. The first call also sends
+   * the head; with no bytes, a keepalive takes their place. Never rejects: a client that cannot be written to has left.
    */
   send(head: UpstreamHead, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
 }
@@ -88,12 +91,15 @@ export interface AssessmentContext {
   readonly times: GateTimes;
   /** No other upstream is left for this request, so that giving up would help nobody. */
   readonly isLast: boolean;
+  /** How long a stream may take from its head to the first byte of its body while another upstream is left. */
+  readonly bodyStartTimeoutMs: number;
   /** Masks the upstream's keys; null when it has none to hide. */
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;
   readonly budget: HeldBudget;
   /** Takes neutral bytes of a stream whose choice is still open. */
-  readonly early: Pick<EarlyOutput, "send">;
+  readonly early: Pick<EarlyOutput, "send" | "hasSent">;
+  readonly holding: Holding;
 }
 
 /** The same, with the memory account of this reply. */

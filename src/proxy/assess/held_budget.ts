@@ -24,6 +24,10 @@ export class HeldBudget {
         taken += bytes;
         this.#heldBytes += bytes;
       },
+      give: (bytes) => {
+        taken -= bytes;
+        this.#heldBytes -= bytes;
+      },
       release: () => {
         this.#heldBytes -= taken;
         taken = 0;
@@ -34,5 +38,8 @@ export class HeldBudget {
 
 export interface HeldAccount {
   take(bytes: number): void;
+  /** Returns some of what was taken. */
+  give(bytes: number): void;
+  /** Returns everything. Idempotent. */
   release(): void;
 }

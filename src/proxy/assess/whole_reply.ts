@@ -20,6 +20,7 @@ import type {
   UpstreamHead,
   WholeReply,
 } from "./assessment.ts";
+import { LeadingBlanks } from "./leading_blanks.ts";
 import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 
 /** A document up to this size is read whole before anything of it is relayed. */
@@ -30,6 +31,7 @@ export class WholeReplyReader {
   readonly #context: Assessing;
   readonly #chunks: Uint8Array<ArrayBuffer>[];
   #bytes: number;
+  readonly #blanks: LeadingBlanks;
 
   /** @param chunks what was read before */
   constructor(reader: TimedReader, context: Assessing, chunks: Uint8Array<ArrayBuffer>[] = []) {
@@ -37,6 +39,7 @@ export class WholeReplyReader {
     this.#context = context;
     this.#chunks = chunks;
     this.#bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#blanks = new LeadingBlanks(context);
   }
 
   /** Synchronous when the whole body arrived with the head, as it nearly always does. */
@@ -67,7 +70,11 @@ export class WholeReplyReader {
   async #read(): Promise<ReplyAssessment> {
     const { idleTimeoutMs } = this.#context.times;
     for (;;) {
-      const assessment = this.#add(await this.#reader.read(idleTimeoutMs)) ?? this.#take();
+      const dueInMs = this.#blanks.dueInMs;
+      if (dueInMs === 0) return this.#open(null);
+      const read = await this.#reader.read(Math.min(idleTimeoutMs, dueInMs ?? Infinity));
+      if (read.type === "late" && dueInMs !== null && dueInMs <= idleTimeoutMs) return this.#open(null);
+      const assessment = this.#add(read) ?? this.#take();
       if (assessment !== null) return assessment;
     }
   }
@@ -79,6 +86,7 @@ export class WholeReplyReader {
       case "chunk":
         this.#chunks.push(read.bytes);
         this.#bytes += read.bytes.length;
+        this.#blanks.push(read.bytes);
         account.take(read.bytes.length);
         if (this.#bytes > WHOLE_LIMIT_BYTES || budget.isExceeded || !this.#isReadable) {
           return this.#open(null);

@@ -15,6 +15,8 @@ import { ENDED } from "../../wire/byte_source.ts";
 import { collect } from "../../wire/collect.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
 import type { CapturedHead, OpenReply, ReplyAssessment, WholeReply } from "../assess/assessment.ts";
+import { fitsBegunStream } from "../assess/gate.ts";
+import { withoutByteOrderMark } from "../assess/held_bytes.ts";
 import { maskFor } from "../relay/masking.ts";
 import { errorWithoutKeys } from "./failure.ts";
 import type { AttemptReply } from "./transport.ts";
@@ -74,9 +76,8 @@ export async function withoutConnection(reply: ReplyAssessment, clock: Clock): P
 /** Drops a byte order mark when the client's stream has already begun: it is valid only at the start. */
 export function withoutLateBom<Reply extends ReplyAssessment>(reply: Reply, isBegun: boolean): Reply {
   if (!isBegun || reply.type !== "open") return reply;
-  const [first, ...rest] = reply.held;
-  const isBom = first?.[0] === 0xef && first[1] === 0xbb && first[2] === 0xbf;
-  return isBom ? { ...reply, held: [first.slice(3), ...rest] } : reply;
+  const held = withoutByteOrderMark(reply.held);
+  return held === reply.held ? reply : { ...reply, held };
 }
 
 /** Bytes of memory that a complete reply takes, roughly: as they came, and as they were read. */
@@ -87,5 +88,5 @@ export function bytesOf(reply: ReplyAssessment): number {
 
 /** Whether a reply is a stream that can go on in one whose head has been sent. */
 export function isStream(reply: ReplyAssessment): reply is OpenReply {
-  return reply.type === "open" && reply.isEventStream;
+  return reply.type === "open" && fitsBegunStream(reply);
 }

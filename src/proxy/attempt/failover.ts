@@ -301,9 +301,9 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     this.#finish(null);
     if (kept !== null) {
       const { answer, attempt } = kept;
-      const { isBegun } = this.#request.early;
+      const { isBegun, hasSent } = this.#request.early;
       if (!isBegun || isStream(answer.reply)) {
-        return { type: "reply", reply: withoutLateBom(answer.reply, isBegun), attempt };
+        return { type: "reply", reply: withoutLateBom(answer.reply, hasSent), attempt };
       }
       const error = conveyed(answer);
       if (error !== null) return { type: "failed", error, upstream: attempt.upstream };

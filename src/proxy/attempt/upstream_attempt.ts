@@ -10,7 +10,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import type { Decision } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
@@ -27,6 +27,7 @@ import type {
   ReplyProblem,
 } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
+import type { Holding } from "../assess/holding.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
@@ -34,6 +35,7 @@ import { AttemptReport } from "./attempt_report.ts";
 import { answerOf, type FailedAnswer } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
+import { partialText } from "./partial_text.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
 
@@ -59,6 +61,7 @@ export interface AttemptedRequest {
   readonly stop: Stop;
   readonly guard: TokenGuard;
   readonly early: EarlyOutput;
+  readonly holding: Holding;
 }
 
 /** What an attempt asks of its request. */
@@ -102,9 +105,12 @@ export class UpstreamAttempt {
   /** Another attempt of the request was faster. */
   #isLost = false;
   #headers: HeaderView | null = null;
+  #headersTimeoutMs = 0;
   /** Of its stream. */
   #capture: Capture | null = null;
   #report: AttemptReport | null = null;
+  /** Its reply is the client's, and what it says is in the record. */
+  #isGiven = false;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -144,6 +150,7 @@ export class UpstreamAttempt {
     this.#availability = this.#deps.health.standing(this.upstream, ledger.inbound).availability;
     this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
+    this.#headersTimeoutMs = headersTimeoutMs;
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
     return send(this.#deps, { inbound: ledger.inbound, upstream: this.upstream }, {
       headersTimeoutMs,
@@ -178,13 +185,15 @@ export class UpstreamAttempt {
 
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
-    const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message });
+    const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
+    const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 
   /** Another attempt was faster: closes this one, and its connection. */
   lose(): void {
     this.#isLost = true;
+    this.#isGiven = false;
     this.#stopped();
     this.#cancellation.cancel();
   }
@@ -257,7 +266,7 @@ export class UpstreamAttempt {
     { body, status, headers, contentLength }: AttemptReply,
     { isLast }: AttemptJudge,
   ): ReplyAssessment | Promise<ReplyAssessment> {
-    const { ledger: { inbound }, early } = this.#request;
+    const { ledger: { inbound }, early, holding } = this.#request;
     const { clock, times, budget } = this.#deps;
     return assess(body, {
       inbound,
@@ -265,6 +274,7 @@ export class UpstreamAttempt {
       clock,
       times,
       isLast,
+      bodyStartTimeoutMs: bodyStartTimeout(this.#headersTimeoutMs),
       mask: maskFor(this.upstream),
       budget,
       capture: (isEventStream) => {
@@ -273,6 +283,7 @@ export class UpstreamAttempt {
         return capture;
       },
       early,
+      holding,
     });
   }
 
@@ -299,16 +310,20 @@ export class UpstreamAttempt {
       else if (assessment.type === "whole") {
         this.#report?.answered(assessment.status, statedError(assessment.captured.text), head.headers);
       }
-      return { type: "chosen", reply: withoutLateBom(assessment, isBegun) };
+      return this.#chosen(assessment);
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
       return this.#unusable(problem, { assessment, body: head.body, judge });
     }
     this.#reportProblem(problem, judge);
-    if (assessment.type === "whole") return { type: "chosen", reply: { ...assessment, problem } };
-    const choice = withoutLateBom(assessment, isBegun);
+    if (assessment.type === "whole") return this.#chosen({ ...assessment, problem });
     // Joined, so that a key that was split between two chunks is masked.
-    return { type: "chosen", reply: { ...choice, problem, held: [concat(choice.held)] } };
+    return this.#chosen({ ...assessment, problem, held: [concat(assessment.held)] });
+  }
+
+  #chosen(reply: ReplyAssessment): AttemptResult {
+    this.#isGiven = true;
+    return { type: "chosen", reply: withoutLateBom(reply, this.#request.early.hasSent) };
   }
 
   /** A success that is none; what it says is kept if it is complete. */

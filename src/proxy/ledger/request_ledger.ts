@@ -4,7 +4,13 @@
  * `settle` is idempotent: the first of several ends (end, error, client left) counts.
  */
 import type { Capture } from "../../capture/capture.ts";
-import { cutText, MAX_PATH_LENGTH, MAX_USER_AGENT_LENGTH, redactableStart } from "../../core/cut_text.ts";
+import {
+  cutBytes,
+  cutText,
+  MAX_PATH_LENGTH,
+  MAX_USER_AGENT_LENGTH,
+  redactableStart,
+} from "../../core/cut_text.ts";
 import type { SecretSet } from "../../core/secret_set.ts";
 import { OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
@@ -14,6 +20,7 @@ import type { RequestText } from "./request_text.ts";
 
 const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
 const MAX_ERROR_LENGTH = 4096;
+const MAX_PARTIAL_BYTES = 64 * 1024;
 
 /** How a request ended. */
 export interface Ending {
@@ -136,7 +143,7 @@ export class RequestLedger {
    */
   endAttempt(
     entry: AttemptEntry,
-    { errorClass, message }: Pick<Attempt, "errorClass" | "message">,
+    { errorClass, message, partial }: Pick<Attempt, "errorClass" | "message" | "partial">,
   ): Attempt | null {
     if (entry.ended !== null) {
       if (errorClass === null) entry.ended = { ...entry.ended, errorClass, message: null };
@@ -152,6 +159,7 @@ export class RequestLedger {
       status: entry.status,
       errorClass,
       message: message === null ? null : this.#problem(message, upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
+      partial: partial === null ? null : this.#keptPartial(partial),
     };
     return entry.ended;
   }
@@ -161,7 +169,12 @@ export class RequestLedger {
     this.#inbound = { ...this.#inbound, body: null };
   }
 
-  /** The choice is final, or the head has been sent. */
+  /** The head has been sent, while the choice is still open. */
+  announced(upstream: Upstream): void {
+    this.#upstream = upstream;
+  }
+
+  /** The choice is final. */
   chosen(upstream: Upstream, capture: Capture | null): void {
     this.#upstream = upstream;
     this.#capture = capture;
@@ -250,6 +263,10 @@ export class RequestLedger {
       ...record,
       authorization: record.authorization === null ? note : `${record.authorization}; ${note}`,
     };
+  }
+
+  #keptPartial(text: string): string {
+    return cutBytes(this.#kept(redactableStart(text, MAX_PARTIAL_BYTES)), MAX_PARTIAL_BYTES);
   }
 
   /** The masked text, cut to a length. */

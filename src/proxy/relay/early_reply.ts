@@ -1,9 +1,11 @@
 /**
- * A reply whose head is sent before the choice of upstream is final: that of a stream that has sent nothing but neutral
- * bytes for `--gate-ms`.
+ * A reply whose head is sent before the choice of upstream is final: that of a stream without content for `--gate-ms`.
  *
- * Also tells the client when every upstream fails after that.
+ * One object serves all attempts of a request. Until the choice it keeps the client's connection alive, and it tells the
+ * client when every upstream fails after that.
  */
+import type { Clock, TimerId } from "../../core/clock.ts";
+import type { EndpointKind } from "../../core/types.ts";
 import type { AnswerHead, InboundExchange } from "../../wire/exchange.ts";
 import type { EarlyOutput, UpstreamHead } from "../assess/assessment.ts";
 
@@ -14,39 +16,118 @@ export interface EarlyReplyOwner {
   clientLeft(): void;
 }
 
-export class EarlyReply implements EarlyOutput {
-  readonly #client: InboundExchange;
-  readonly #owner: EarlyReplyOwner;
-  #isBegun = false;
+/** What is sent while there is nothing else to send, and how often. */
+export interface Keepalive {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly everyMs: number;
+}
 
-  constructor(client: InboundExchange, owner: EarlyReplyOwner) {
+const encoder = new TextEncoder();
+const NOTHING = new Uint8Array(0);
+
+/**
+ * A comment without the blank line that may follow one: openai-go before 3.43 and openai-python take each blank line for
+ * an event. https://github.com/openai/openai-python/issues/2722
+ */
+const COMMENT = encoder.encode(":\n");
+/** https://docs.anthropic.com/en/docs/build-with-claude/streaming#ping-events */
+const PING = encoder.encode('event: ping\ndata: {"type": "ping"}\n\n');
+
+/**
+ * The keepalive of a request; null: none, because its client may not expect a stream.
+ * @param everyMs 0: never
+ */
+export function keepaliveOf(
+  { kind, isStream }: { readonly kind: EndpointKind; readonly isStream: boolean },
+  everyMs: number,
+): Keepalive | null {
+  if (!isStream || everyMs === 0) return null;
+  return { bytes: kind === "messages" ? PING : COMMENT, everyMs };
+}
+
+export class EarlyReply implements EarlyOutput {
+  readonly #client: Pick<InboundExchange, "begin" | "write" | "cut">;
+  readonly #owner: EarlyReplyOwner;
+  readonly #clock: Clock;
+  readonly #keepalive: Keepalive | null;
+  #isBegun = false;
+  #hasSent = false;
+  #isOver = false;
+  #timer: TimerId | null = null;
+  /** Resolves when all that was sent has been accepted. */
+  #accepted: Promise<void> = Promise.resolve();
+  #pendingWrites = 0;
+
+  constructor(
+    client: Pick<InboundExchange, "begin" | "write" | "cut">,
+    owner: EarlyReplyOwner,
+    { clock, keepalive }: { readonly clock: Clock; readonly keepalive: Keepalive | null },
+  ) {
     this.#client = client;
     this.#owner = owner;
+    this.#clock = clock;
+    this.#keepalive = keepalive;
   }
 
   get isBegun(): boolean {
     return this.#isBegun;
   }
 
+  get hasSent(): boolean {
+    return this.#hasSent;
+  }
+
   async send(head: UpstreamHead, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (!this.#isBegun) {
-      this.#isBegun = true;
-      this.#client.begin(this.#owner.beginEarly(head));
+    if (this.#isOver) return;
+    if (this.#isBegun) {
+      if (bytes.length > 0) await this.#write(bytes);
+      return;
     }
-    await this.#write(bytes);
+    this.#isBegun = true;
+    this.#client.begin(this.#owner.beginEarly(head));
+    await this.#write(bytes.length > 0 ? bytes : this.#keepalive?.bytes ?? NOTHING);
+  }
+
+  /** The choice is final, or the request is over: nothing more is sent from here. Resolves when all that was has gone. */
+  finish(): Promise<void> {
+    this.#isOver = true;
+    if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
+    this.#timer = null;
+    return this.#accepted;
   }
 
   /** Sends this as the last event, then ends the body without its terminator. */
-  async fail(errorEvent: Uint8Array): Promise<void> {
+  async fail(errorEvent: Uint8Array<ArrayBuffer>): Promise<void> {
+    void this.finish();
     await this.#write(errorEvent);
     this.#client.cut();
   }
 
-  async #write(bytes: Uint8Array): Promise<void> {
-    try {
-      await this.#client.write(bytes);
-    } catch {
-      this.#owner.clientLeft();
-    }
+  /** One write after the other: two attempts may send at once. */
+  #write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#hasSent ||= bytes.length > 0;
+    this.#pendingWrites++;
+    this.#accepted = this.#accepted.then(() => this.#client.write(bytes)).catch(() =>
+      this.#owner.clientLeft()
+    )
+      .then(() => {
+        this.#pendingWrites--;
+        this.#arm();
+      });
+    return this.#accepted;
+  }
+
+  /** Keepalives are counted from what was sent last. */
+  #arm(): void {
+    if (this.#isOver || this.#keepalive === null) return;
+    if (this.#timer !== null) this.#clock.clearTimer(this.#timer);
+    this.#timer = this.#clock.setTimer(() => this.#keepAlive(), this.#keepalive.everyMs);
+  }
+
+  #keepAlive(): void {
+    this.#timer = null;
+    // A client that does not take what was sent needs no more.
+    if (this.#isOver || this.#keepalive === null || this.#pendingWrites > 0) return;
+    void this.#write(this.#keepalive.bytes);
   }
 }

@@ -13,7 +13,14 @@ type Step = (db: DatabaseSync) => void;
 /** `PRAGMA application_id` of databases that this program created: "OARd". */
 export const APPLICATION_ID = 0x4f415264;
 
-const STEPS: readonly Step[] = [createGoSchema, addOwnSchema, addSearch, addUpstreamStates, addStats];
+const STEPS: readonly Step[] = [
+  createGoSchema,
+  addOwnSchema,
+  addSearch,
+  addUpstreamStates,
+  addStats,
+  addPartials,
+];
 
 /** The `user_version` that this program works with. */
 export const SCHEMA_VERSION = STEPS.length;
@@ -216,6 +223,11 @@ function addStats(db: DatabaseSync): void {
     INSERT INTO request_stats_progress SELECT 1, coalesce(max(id), 0) FROM records;
     CREATE INDEX idx_attempts_failed ON attempts(upstream_id, record_id) WHERE error_class IS NOT NULL;
   `);
+}
+
+/** What failed attempts had said. */
+function addPartials(db: DatabaseSync): void {
+  addMissingColumns(db, "attempts", { partial: "text" });
 }
 
 /** Returns the names of the columns that had been missing. */

@@ -99,6 +99,7 @@ export function toAttempt(row: Row): StoredAttempt {
     status: number(row["status"]),
     errorClass: text(row["error_class"]),
     message: text(row["error"]),
+    partial: text(row["partial"]),
   };
 }
 

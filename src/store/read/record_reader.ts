@@ -43,6 +43,7 @@ export class SqliteRecordReader implements RecordReader {
     const rows = this.#query(
       `SELECT a.n, a.upstream_id, a.duration_ms, a.status, CAST(a.started_at AS BLOB) AS started_at,
         CAST(a.error_class AS BLOB) AS error_class, CAST(a.error AS BLOB) AS error,
+        CAST(a.partial AS BLOB) AS partial,
         CAST(u.name AS BLOB) AS name, CAST(u.endpoint AS BLOB) AS endpoint
         FROM attempts a LEFT JOIN openai_upstreams u ON u.id = a.upstream_id
         WHERE a.record_id = ? ORDER BY a.n`,

@@ -152,10 +152,12 @@ function packAttempt(attempt: Attempt) {
     attempt.status,
     attempt.errorClass,
     attempt.message,
+    attempt.partial,
   ] as const;
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
-  const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message] = packed;
-  return { index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message };
+  const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, partial] =
+    packed;
+  return { index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, partial };
 }

@@ -60,7 +60,7 @@ export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
 export const INSERT_ATTEMPT =
   `INSERT INTO attempts(record_id, n, upstream_id, started_at, duration_ms, status,
-  error_class, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`;
+  error_class, error, partial) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
@@ -143,6 +143,7 @@ export function attemptParams(attempt: Attempt, recordId: SQLInputValue): SQLInp
     attempt.status,
     attempt.errorClass,
     wellFormed(attempt.message),
+    wellFormed(attempt.partial),
   ];
 }
 

@@ -64,12 +64,15 @@ const INCREMENTAL = 2;
 const DELETE_RECORD = "DELETE FROM records WHERE id = ? AND outcome IS NOT 'in_flight'";
 
 const HAS_BODIES =
-  "body IS NOT NULL OR response IS NOT NULL OR reasoning IS NOT NULL OR tool_calls IS NOT NULL";
+  `body IS NOT NULL OR response IS NOT NULL OR reasoning IS NOT NULL OR tool_calls IS NOT NULL
+  OR EXISTS (SELECT 1 FROM attempts WHERE record_id = records.id AND partial IS NOT NULL)`;
 
 const DELETE_BODIES = `UPDATE records SET body = NULL, response = NULL, reasoning = NULL, tool_calls = NULL,
   is_truncated = CASE WHEN coalesce(body, '') <> '' OR coalesce(response, '') <> ''
     OR coalesce(reasoning, '') <> '' OR coalesce(tool_calls, '') <> '' THEN 1 ELSE is_truncated END
   WHERE id = ? AND outcome IS NOT 'in_flight'`;
+
+const DELETE_PARTIALS = "UPDATE attempts SET partial = NULL WHERE record_id = ? AND partial IS NOT NULL";
 
 /** What is done to rows above some age. */
 interface AgeJob {
@@ -135,7 +138,7 @@ export class Retention {
       jobs.push({
         scan: new AgeScan(this.#db, { days: keepBodiesDays, now, fullPassMs: FULL_PASS_MS }),
         select: (ids) => this.#withBodies(ids),
-        apply: (id) => this.#run(DELETE_BODIES, id) > 0,
+        apply: (id) => this.#deleteBodies(id),
         report: (count) => ({ type: "bodies_deleted", count }),
       });
     }
@@ -196,6 +199,12 @@ export class Retention {
   #delete(id: number): boolean {
     if (this.#run(DELETE_RECORD, id) === 0) return false;
     this.#run(DELETE_ATTEMPTS, id);
+    return true;
+  }
+
+  #deleteBodies(id: number): boolean {
+    if (this.#run(DELETE_BODIES, id) === 0) return false;
+    this.#run(DELETE_PARTIALS, id);
     return true;
   }
 

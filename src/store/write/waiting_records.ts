@@ -114,5 +114,6 @@ export function sizeOf(record: RequestRecord): number {
   let bytes = RECORD_OVERHEAD_BYTES + record.body.length + record.response.length + record.reasoning.length +
     record.path.length + (record.userAgent?.length ?? 0) + (record.error?.length ?? 0);
   for (const call of record.toolCalls) bytes += call.name.length + call.arguments.length;
+  for (const attempt of record.attempts) bytes += attempt.partial?.length ?? 0;
   return bytes + record.attempts.length * ATTEMPT_OVERHEAD_BYTES;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { cutText, redactedStart } from "../../../src/core/cut_text.ts";
+import { Buffer } from "node:buffer";
+import { cutBytes, cutText, redactedStart } from "../../../src/core/cut_text.ts";
 import { redactSecrets } from "../../../src/core/secrets.ts";
 
 Deno.test("cutText() returns at most maxLength characters, and marks what it cut", () => {
@@ -30,4 +31,20 @@ Deno.test("redactedStart() passes on no more than needed of a long text", () => 
     return text;
   });
   assert.ok(seen < 2_000, String(seen));
+});
+
+Deno.test("cutBytes() returns at most maxBytes of UTF-8, whole characters only, and marks what it cut", () => {
+  for (const character of ["a", "é", "水", "🎈"]) {
+    const size = Buffer.byteLength(character);
+    for (let count = 0; count < 20; count++) {
+      const text = character.repeat(count);
+      const cut = cutBytes(text, 24);
+      if (Buffer.byteLength(text) <= 24) {
+        assert.equal(cut, text);
+        continue;
+      }
+      assert.equal(cut, `${character.repeat(Math.floor((24 - 3) / size))}…`);
+      assert.ok(cut.isWellFormed() && Buffer.byteLength(cut) <= 24);
+    }
+  }
 });

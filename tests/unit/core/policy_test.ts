@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Availability } from "../../../src/core/breaker.ts";
 import {
   allowedUpstreams,
+  bodyStartTimeout,
   candidates,
   decide,
   firstByteTimeout,
@@ -302,4 +303,9 @@ Deno.test("decide() with --retry-on server moves on after all but the client's o
       assert.equal(decided(outcome, isLast), "relay", JSON.stringify(outcome));
     }
   }
+});
+
+Deno.test("bodyStartTimeout() is eight seconds, or what the head may take", () => {
+  assert.equal(bodyStartTimeout(5_000), 8_000);
+  assert.equal(bodyStartTimeout(20_000), 20_000);
 });

@@ -79,6 +79,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
     status: 500,
     errorClass: "http_status",
     message: HOSTILE,
+    partial: null,
   } as const;
   const state: FakeState = {
     records: [hostile],

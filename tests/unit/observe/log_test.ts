@@ -39,6 +39,7 @@ const SETTLED = record({
     status: 200,
     errorClass: null,
     message: null,
+    partial: null,
   })),
 });
 

@@ -19,6 +19,7 @@ function attempt(upstreamName: string, errorClass: ErrorClass | null): Attempt {
     status: null,
     errorClass,
     message: null,
+    partial: null,
   };
 }
 

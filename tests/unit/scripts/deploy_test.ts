@@ -186,6 +186,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
     status: 503,
     errorClass: "http_status",
     message: null,
+    partial: null,
   });
   metrics.failedOver("a", "http_status");
   metrics.upstreamState("a", "open");

@@ -45,6 +45,7 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         status: null,
         errorClass: "connect_error",
         message: "connection refused",
+        partial: "Hel",
       },
       {
         index: 2,
@@ -55,6 +56,7 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         status: 200,
         errorClass: null,
         message: null,
+        partial: null,
       },
     ],
     authorization: "sk-…wxyz",

@@ -88,10 +88,12 @@ function contextOf(contentType: string): AssessmentContext {
     clock: systemClock,
     times: { gateMs: 1_000, firstTokenTimeoutMs: 1_000, idleTimeoutMs: 1_000 },
     isLast: false,
+    bodyStartTimeoutMs: 1_000,
     mask: null,
     capture: (isEventStream) => createCapture({ kind: "chat", contentType, isEventStream, status: 200 }),
     budget: new HeldBudget(1_000_000),
-    early: { send: () => Promise.resolve() },
+    early: { hasSent: false, send: () => Promise.resolve() },
+    holding: { mode: "content", keep: () => {}, degraded: () => {} },
   };
 }
 

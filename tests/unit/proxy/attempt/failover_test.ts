@@ -117,7 +117,8 @@ async function limitsOf(
     stop: { cancellation: new Cancellation(), cause: null },
     hedge: null,
     guard: NO_TOKENS,
-    early: { isBegun: false, send: () => Promise.resolve() },
+    early: { isBegun: false, hasSent: false, send: () => Promise.resolve() },
+    holding: { mode: "content", keep: () => {}, degraded: () => {} },
   });
   assert.equal(choice.type, answering === undefined ? "failed" : "reply");
   // The text of an error has a limit of less than a second.

@@ -34,6 +34,7 @@ const RECORD: RequestRecord = {
     status: 15,
     errorClass: "timeout",
     message: "message",
+    partial: "partial",
   }],
   authorization: "authorization",
   client: "client",

@@ -221,6 +221,24 @@ Deno.test("Retention goes through old rows without texts once, and not again at 
   });
 });
 
+Deno.test("Retention deletes what failed attempts had said together with the other texts", async () => {
+  await withDirectory((path) => {
+    writeHourly(path, 30);
+    byHand(
+      path,
+      "UPDATE records SET body = NULL, response = NULL, reasoning = NULL, tool_calls = NULL WHERE id = 2",
+    );
+    const left = () =>
+      rowsOf(path, "SELECT DISTINCT record_id AS id FROM attempts WHERE partial IS NOT NULL").length;
+    assert.equal(left(), 30);
+    using bench = new Bench(path, { keepBodiesDays: 1 });
+    const deleted = counted(bench.run());
+    assert.ok(deleted > 0);
+    assert.equal(left(), 30 - deleted);
+    assert.deepEqual(rowsOf(path, "SELECT count(*) AS n FROM attempts WHERE record_id = 1"), [{ n: 2 }]);
+  });
+});
+
 Deno.test("Retention reads the Go program's times with their offsets", async () => {
   await withDirectory((path) => {
     makeGoDatabase(path);
