@@ -13,7 +13,13 @@ import type { TokenGuard } from "../../core/token_guard.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
-import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
+import {
+  describeChangedBody,
+  queryWithoutTokens,
+  upstreamContent,
+  upstreamHeaders,
+  upstreamUrl,
+} from "./upstream_request.ts";
 
 /** The headers have arrived; the body is not read yet. */
 export interface AttemptReply extends UpstreamReply {
@@ -52,7 +58,6 @@ export async function send(
   const { inbound, upstream } = target;
   const headers = upstreamHeaders(inbound, upstream, options.guard);
   if (headers === null) return { type: "no_credential" };
-
   if (options.cancellation.isCancelled) return { type: "client_gone" };
   const attempt = new Cancellation();
   const cancel = () => attempt.cancel();
@@ -64,15 +69,17 @@ export async function send(
   }, options.headersTimeoutMs);
 
   try {
+    const { path, body } = upstreamContent(inbound, upstream);
+    if (body !== inbound.body) describeChangedBody(headers);
     const reply = await deps.client.send({
       url: upstreamUrl(
         upstream.endpoint,
-        inbound.path,
+        path,
         queryWithoutTokens(inbound.query, options.guard),
       ),
       method: inbound.method,
       headers,
-      body: upstreamBody(inbound, upstream),
+      body,
       cancellation: attempt,
     });
     // The listener stays: it cancels the exchange when the client leaves.

@@ -150,7 +150,7 @@ export class RequestLedger {
 
   /** Forgets the body, which may be large, when no further upstream will be tried. */
   releaseBody(): void {
-    this.#inbound = { ...this.#inbound, body: null };
+    this.#inbound = { ...this.#inbound, body: null, decodedBody: null };
   }
 
   /** The choice is final, or the head has been sent. */
