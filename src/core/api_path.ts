@@ -114,7 +114,9 @@ export function comparablePath(path: string): string {
 
 /** `/v1/v1/messages` means `/v1/messages`: Anthropic's clients append `/v1` to a base URL that has it already. */
 export function withoutRepeatedVersion(path: string): string {
-  return path.startsWith("/v1/v1") ? path.replace(/^(?:\/v1)+(?=\/|$)/, "/v1") : path;
+  let start = 0;
+  while (path.startsWith("/v1/v1/", start) || path.slice(start) === "/v1/v1") start += 3;
+  return start === 0 ? path : path.slice(start);
 }
 
 /**

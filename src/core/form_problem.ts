@@ -13,7 +13,7 @@ import { DelimiterSearch, MAX_PARTS } from "./multipart.ts";
 const MAX_HEAD_BYTES = 4096;
 const MAX_CONTENT_TYPE_LENGTH = 256;
 const CONTENT_TYPE = /^multipart\/form-data; ?boundary=(?:"[\w'()+,./:=?-]{1,200}"|[\w'+.-]{1,200})$/i;
-const FORM_DATA = /^form-data(?=[ \t]*;)/i;
+const FORM_DATA = /^form-data(?![^ \t;])/i;
 /** One parameter: quoted, or of characters that no parser takes for something else. */
 const PARAMETER =
   /[ \t]*;[ \t]*([a-z-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|(utf-8'[a-z-]*'[\w.%!#$&+^`|~-]+|[^\s;"'\\=,]+))/iy;

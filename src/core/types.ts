@@ -130,6 +130,8 @@ export type AttemptOutcome =
     readonly type: "bad_reply";
     readonly message: string;
     readonly isCut: boolean;
+    /** Its head cannot be read: whatever answered does not speak HTTP, or not well. */
+    readonly isUnreadable?: boolean;
     readonly error: ReportedError | null;
   }
   | {

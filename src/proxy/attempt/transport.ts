@@ -93,6 +93,7 @@ export async function send(
         type: "bad_reply",
         message: `the reply is refused: ${error.message}`,
         isCut: true,
+        isUnreadable: !error.isCut,
         error: null,
       };
     }
