@@ -12,7 +12,7 @@ const MAGIC = 0xfd2fb528;
 /** With any last four bits. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const MAX_FRAMES = 256; // docs/tuning.md#request-bodies
-const MAX_BLOCKS = 1_000_000; // docs/tuning.md#request-bodies
+const MAX_BLOCKS = 100_000; // docs/tuning.md#request-bodies
 /** The limit of RFC 9659 for content codings. */
 const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
 /** Types of blocks (section 3.1.1.2). */

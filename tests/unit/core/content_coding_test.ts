@@ -63,6 +63,10 @@ Deno.test("zstdFrames() refuses what would take too much memory or time", () => 
   // Dictionaries and reserved bits.
   assert.equal(zstdFrames(Uint8Array.from([...magic, 0x01, 0x58, 7, ...end])), null);
   assert.equal(zstdFrames(Uint8Array.from([...magic, 0x08, 0x58, ...end])), null);
+  const blocks = (count: number) =>
+    Uint8Array.from([...magic, 0x00, 0x58, ...new Uint8Array(3 * (count - 1)), ...end]);
+  assert.ok(zstdFrames(blocks(100_000)));
+  assert.equal(zstdFrames(blocks(100_001)), null);
   const empty = zstd("");
   assert.ok(zstdFrames(Buffer.concat(Array.from({ length: 256 }, () => empty))));
   assert.equal(zstdFrames(Buffer.concat(Array.from({ length: 257 }, () => empty))), null);
