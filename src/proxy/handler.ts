@@ -160,7 +160,7 @@ export class Proxy {
     };
     return this.#run(client, context, {
       inbound,
-      recorded,
+      recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
       releaseBody,
       isCut: read.type === "cut",

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import zlib from "node:zlib";
-import { eventually, Router } from "../support/router.ts";
+import { eventually, Router, runProgram } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
 
 type Encode = (bytes: Uint8Array) => Uint8Array;
@@ -64,7 +64,8 @@ for (const [label, encode] of Object.entries(CODINGS)) {
       assert.equal(seen?.headers.get("content-encoding"), label.trim());
       assert.equal(seen?.headers.get("content-md5"), "x");
       const record = await router.recordOf(response);
-      assert.deepEqual([record.model, record.is_stream, record.request_bytes], ["other", 0, sent.length]);
+      const size = Buffer.byteLength(body("other", filling));
+      assert.deepEqual([record.model, record.is_stream, record.request_bytes], ["other", 0, size]);
       assert.equal(record.body, body("other", filling));
 
       const again = await post(router, encode(Buffer.from(body("gpt-5", filling))), headers);
@@ -99,6 +100,19 @@ Deno.test("a coded form is read, and described in its record", async () => {
   const record = await router.recordOf(response);
   assert.equal(record.model, "whisper");
   assert.deepEqual(JSON.parse(String(record.body)).fields, { model: "whisper" });
+});
+
+Deno.test("a coded request can be replayed from its record", async () => {
+  await using upstream = new FakeUpstream(chatReply("hi"));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  const response = await post(router, zlib.zstdCompressSync(body("m")), { "content-encoding": "zstd" });
+  await response.body?.cancel();
+  const { id } = await router.recordOf(response);
+  const replay = ["records", "replay", String(id)];
+  const { code, stderr } = await runProgram(replay, { cwd: router.directory });
+  assert.equal(code, 0, stderr);
+  const seen = upstream.requests.at(-1);
+  assert.deepEqual([seen?.text, seen?.headers.get("content-encoding")], [body("m"), null]);
 });
 
 Deno.test("an alias applies at one upstream, the bytes as they came at the next", async () => {

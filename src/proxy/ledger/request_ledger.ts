@@ -73,7 +73,7 @@ export class RequestLedger {
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.#inbound = inbound;
-    this.#requestBytes = inbound.body?.length ?? 0;
+    this.#requestBytes = facts.requestText.bytes ?? inbound.body?.length ?? 0;
     this.#facts = facts;
     this.#own = new OwnKeys(facts.credentials.filter((credential) => !facts.secrets.has(credential)));
     this.#clock = clock;
