@@ -62,7 +62,7 @@ const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({
 }));
 
 Deno.bench("policy: candidates of four upstreams", () => {
-  candidates(allowedUpstreams(UPSTREAMS, { model: "gpt-4o", path: "/v1/chat/completions" }), {
+  candidates(allowedUpstreams(UPSTREAMS, { model: "gpt-4o", method: "POST", path: "/v1/chat/completions" }), {
     policy: "order",
     standing: () => ({ availability: "ready", latencyMs: 100 }),
     random: Math.random,

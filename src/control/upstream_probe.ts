@@ -104,7 +104,9 @@ export async function askForModels(
         problem: {
           level: "fail",
           message: `cannot be used: ${result.message}`,
-          advice: "tell whoever runs it",
+          advice: result.isUnreadable
+            ? `check its scheme, host and port (${hostOf(upstream)}): no HTTP/1.1 is spoken there`
+            : "tell whoever runs it",
         },
       };
     case "timeout":

@@ -1,8 +1,8 @@
 /**
  * Whether every upstream reads the same `model` out of a multipart/form-data body.
  *
- * Owns the one plain form that is accepted, the one that browsers and SDKs write; parsers differ on all others.
- * Copies only the heads of parts. Linear in the body.
+ * Owns the plain form that is accepted, the one that browsers and SDKs write, .NET's without quotes among them; parsers
+ * differ on all others. Copies only the heads of parts. Linear in the body.
  *
  * @see https://www.rfc-editor.org/rfc/rfc7578
  * @see https://html.spec.whatwg.org/multipage/form-control-infrastructure.html#multipart-form-data
@@ -13,8 +13,12 @@ import { DelimiterSearch, MAX_PARTS } from "./multipart.ts";
 const MAX_HEAD_BYTES = 4096;
 const MAX_CONTENT_TYPE_LENGTH = 256;
 const CONTENT_TYPE = /^multipart\/form-data; ?boundary=(?:"[\w'()+,./:=?-]{1,200}"|[\w'+.-]{1,200})$/i;
-/** `form-data; name="field"`, then optionally a file name. */
-const DISPOSITION = /^form-data; ?name="([^"\\]*)"(; ?filename\*?=.*)?$/i;
+const FORM_DATA = /^form-data(?![^ \t;])/i;
+/** One parameter: quoted, or of characters that no parser takes for something else. */
+const PARAMETER =
+  /[ \t]*;[ \t]*([a-z-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|(utf-8'[a-z-]*'[\w.%!#$&+^`|~-]+|[^\s;"'\\=,]+))/iy;
+const NAME = /^[^"\\]*$/;
+const UNQUOTED_NAME = /^[\w.-]+$/;
 
 /** Why parsers may differ on a form; null when they do not. */
 export function formProblem(body: Uint8Array, contentType: string | null, boundary: string): string | null {
@@ -65,10 +69,10 @@ function readHead(head: string): { readonly isModel: boolean; readonly isPlain: 
     // Parsers differ on folded lines, blanks before the colon and bare line ends.
     if (colon <= 0 || !/^[a-z-]+$/.test(field) || /[\r\n]/.test(line)) return null;
     if (field === "content-disposition") {
-      const match = DISPOSITION.exec(value);
-      if (match?.[1] === undefined || name !== null) return null;
-      name = match[1];
-      isPlain &&= match[2] === undefined;
+      const disposition = readDisposition(value);
+      if (disposition === null || name !== null) return null;
+      name = disposition.name;
+      isPlain &&= !disposition.isFile;
     } else if (field === "content-type") {
       isPlain &&= /^text\/plain(?:; ?charset="?(?:utf-8|us-ascii)"?)?$/i.test(value);
     } else if (field === "content-transfer-encoding") {
@@ -78,6 +82,29 @@ function readHead(head: string): { readonly isModel: boolean; readonly isPlain: 
   if (name === null || name.toLowerCase() === "_charset_") return null;
   const isModel = name.trim().toLowerCase() === "model";
   return { isModel, isPlain: isPlain && (!isModel || name === "model") };
+}
+
+/** Null when parsers may differ on it. */
+function readDisposition(value: string): { readonly name: string; readonly isFile: boolean } | null {
+  const found = new Map<string, string>();
+  PARAMETER.lastIndex = FORM_DATA.exec(value)?.[0].length ?? value.length;
+  if (PARAMETER.lastIndex === value.length) return null;
+  while (PARAMETER.lastIndex < value.length) {
+    const [, name = "", quoted, unquoted = ""] = PARAMETER.exec(value) ?? [];
+    const key = name.toLowerCase();
+    const text = quoted ?? unquoted;
+    if (key === "" || found.has(key) || (key.endsWith("*") && key !== "filename*")) return null;
+    if (key === "name" && !(quoted === undefined ? UNQUOTED_NAME : NAME).test(text)) return null;
+    // Where escapes are not known, the text ends at the first quote, and more parameters could follow.
+    if (text.includes("\\") && (text.includes(";") || PARAMETER.lastIndex < value.length)) return null;
+    // Where parameters are searched for by their name, the end of `filename` is one.
+    if (key.startsWith("filename") && !found.has("name") && text.trim().toLowerCase() === "model") {
+      return null;
+    }
+    found.set(key, text);
+  }
+  const name = found.get("name");
+  return name === undefined ? null : { name, isFile: found.has("filename") || found.has("filename*") };
 }
 
 /** Whether only a line end follows the form, or nothing. */

@@ -1,9 +1,10 @@
 /**
  * Reads the outline of a multipart/form-data body: names, file names, sizes, and the text of small fields.
  *
- * Works on the bytes in place and copies only the small fields. RFC 7578, RFC 2046 section 5.1.1.
+ * Works on the bytes in place and copies only the small fields. RFC 7578, RFC 2183, RFC 2046 section 5.1.1.
  */
 import { Buffer } from "node:buffer";
+import { extendedText, headerParameters } from "./header_parameters.ts";
 
 /** One part of a form. `text` is null for files and for fields larger than 4 KiB. */
 export interface FormPart {
@@ -21,7 +22,6 @@ export const MAX_PARTS = 100;
 const MAX_FIELD_BYTES = 4096;
 const MAX_HEAD_BYTES = 8192;
 const MAX_BOUNDARY_LENGTH = 200;
-const BOUNDARY = "boundary=";
 
 /** The result for each body, as long as the body is alive. */
 const known = new WeakMap<Uint8Array, { readonly boundary: string; readonly parts: readonly FormPart[] }>();
@@ -29,14 +29,12 @@ const known = new WeakMap<Uint8Array, { readonly boundary: string; readonly part
 /** The boundary that a content type names, or null when it is not multipart/form-data. */
 export function multipartBoundary(contentType: string | null): string | null {
   if (contentType === null) return null;
-  const [type = "", ...parameters] = contentType.split(";").map((each) => each.trim());
-  if (!/^multipart\/form-data\b/i.test(type)) return null;
-  const parameter = parameters.find((each) => each.slice(0, BOUNDARY.length).toLowerCase() === BOUNDARY);
-  const value = parameter?.slice(BOUNDARY.length) ?? "";
-  const isQuoted = value.length > 2 && value.startsWith('"') && value.endsWith('"');
-  const boundary = isQuoted ? value.slice(1, -1) : value;
+  if (!/^\s*multipart\/form-data\b/i.test(contentType)) return null;
+  const parameter = headerParameters(contentType).find(({ name }) => name === "boundary");
+  if (parameter === undefined) return null;
+  const { value, isQuoted } = parameter;
   const isPlain = isQuoted ? /^[\x20\x21\x23-\x7e]+$/ : /^[\x21\x23-\x7e]+$/;
-  return boundary.length <= MAX_BOUNDARY_LENGTH && isPlain.test(boundary) ? boundary : null;
+  return value.length <= MAX_BOUNDARY_LENGTH && isPlain.test(value) ? value : null;
 }
 
 /**
@@ -110,16 +108,29 @@ export class DelimiterSearch {
 }
 
 function readPart(head: string, content: Buffer, startByte: number): FormPart | null {
-  const disposition = /^content-disposition:(.*)$/im.exec(head)?.[1];
-  const name = disposition && /;\s*name="([^"]*)"/i.exec(disposition)?.[1];
-  if (!disposition || !name) return null;
-  const fileName = /;\s*filename="([^"]*)"/i.exec(disposition)?.[1] ?? null;
+  // Long lines may be folded (RFC 5322 section 2.2.3).
+  const lines = head.replace(/\r\n[ \t]+/g, " ").split("\r\n");
+  const parameters = headerParameters(fieldOf(lines, "content-disposition") ?? "");
+  const parameter = (wanted: string) => parameters.find(({ name }) => name === wanted)?.value;
+  const name = parameter("name");
+  if (!name) return null;
+  const extended = parameter("filename*");
+  const fileName = extended === undefined ? parameter("filename") ?? null : extendedText(extended);
   return {
     name,
     fileName,
-    contentType: /^content-type:(.*)$/im.exec(head)?.[1]?.trim() ?? null,
+    contentType: fieldOf(lines, "content-type"),
     startByte,
     sizeBytes: content.length,
     text: fileName === null && content.length <= MAX_FIELD_BYTES ? content.toString("utf8") : null,
   };
+}
+
+/** The value of the first field with that name; null when there is none. */
+function fieldOf(lines: readonly string[], name: string): string | null {
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (line.slice(0, colon).trim().toLowerCase() === name) return line.slice(colon + 1).trim();
+  }
+  return null;
 }

@@ -4,6 +4,7 @@
  * Pure functions over plain data; randomness and time come in as arguments. The rules are those of
  * docs/failover.md.
  */
+import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
 import { impliedStatus } from "./implied_status.ts";
@@ -25,24 +26,25 @@ export interface OrderContext {
   readonly turn: number;
 }
 
-/** What `allow` and `deny` match: the model, or the path of a request that names none. */
+/** What `allow` and `deny` are about: the model, or the path of a request that names none. */
 export interface Subject {
   readonly model: string | null;
+  readonly method: string;
   readonly path: string;
 }
 
 /** The enabled upstreams whose `allow` and `deny` admit the request, in their own order. */
-export function allowedUpstreams(upstreams: readonly Upstream[], { model, path }: Subject): Upstream[] {
-  const subject = model ?? comparablePath(path);
-  return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream, subject));
+export function allowedUpstreams(upstreams: readonly Upstream[], subject: Subject): Upstream[] {
+  const isAllowed = admission(subject);
+  return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream));
 }
 
-/** Unreserved characters mean the same encoded or not (RFC 3986 section 6.2.2.2). */
-function comparablePath(path: string): string {
-  return path.replace(/%[0-9a-f]{2}/gi, (encoded) => {
-    const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
-    return /[\w.~-]/.test(character) ? character : encoded;
-  });
+function admission({ model, method, path }: Subject): (upstream: Upstream) => boolean {
+  if (model !== null) return (upstream) => matchesRules(upstream, model);
+  const plainPath = comparablePath(path);
+  if (mustNameModel(method, path)) return (upstream) => matchesRules(upstream, plainPath);
+  return ({ allow, deny }) =>
+    matchesRules({ allow: allow.some(isPathPattern) ? allow : [], deny: deny.filter(isOfPaths) }, plainPath);
 }
 
 /** The upstreams to try, in order: by policy, cooling ones last. */
@@ -80,9 +82,22 @@ function weightedShuffle(upstreams: readonly Upstream[], random: () => number): 
     .map(({ upstream }) => upstream);
 }
 
-function isAllowed(upstream: Upstream, subject: string): boolean {
-  if (upstream.deny.some((glob) => matchesGlob(glob, subject))) return false;
-  return upstream.allow.length === 0 || upstream.allow.some((glob) => matchesGlob(glob, subject));
+function matchesRules({ allow, deny }: Pick<Upstream, "allow" | "deny">, subject: string): boolean {
+  if (deny.some((glob) => matchesGlob(glob, subject))) return false;
+  return allow.length === 0 || allow.some((glob) => matchesGlob(glob, subject));
+}
+
+/** Whether a pattern can match a path: `/v1/files*`, `/*`; models are also called `/data/models/x`. */
+function isPathPattern(glob: string): boolean {
+  const wildcard = glob.search(/[*?]/);
+  const literal = wildcard < 0 ? glob : glob.slice(0, wildcard);
+  return glob.startsWith("/") &&
+    (`${literal}/`.startsWith("/v1/") || (wildcard >= 0 && "/v1/".startsWith(literal)));
+}
+
+/** The same, or it matches everything. */
+function isOfPaths(glob: string): boolean {
+  return isPathPattern(glob) || /^\*+$/.test(glob);
 }
 
 /** Globs with `*` (any run) and `?` (one character), anchored, case-sensitive. Linear in practice, no regex. */

@@ -28,10 +28,9 @@ export interface ModelPlace extends Span {
   readonly form: "json" | "multipart";
 }
 
-/** A body, and what is known about it. */
+/** A body without content codings, and what is known about it. */
 export interface RequestBodyView {
   readonly contentType: string | null;
-  readonly contentEncoding?: string | null;
   /** null: there is none. */
   readonly bytes: Uint8Array | null;
   /** The same as text, if it has been decoded already. */
@@ -78,11 +77,8 @@ export class JsonPieces {
 
 /** Never throws; a body that cannot be read has no fields. */
 export function readFields(body: RequestBodyView): RequestFields {
-  const { bytes, contentType, contentEncoding = null } = body;
+  const { bytes, contentType } = body;
   if (bytes === null || bytes.length === 0) return NO_FIELDS;
-  if (contentEncoding !== null && !IDENTITY.test(contentEncoding)) {
-    return unreadable(`it is compressed (content-encoding: ${contentEncoding.slice(0, 32)})`);
-  }
   const boundary = multipartBoundary(contentType);
   if (boundary !== null) return formFields(bytes, boundary, body);
   switch (bodyForm(contentType)) {
@@ -94,8 +90,6 @@ export function readFields(body: RequestBodyView): RequestFields {
       return mayBeJson(bytes) ? jsonFields(bytes, body) : NO_FIELDS;
   }
 }
-
-const IDENTITY = /^(?:identity)?$/i;
 
 function unreadable(problem: string): RequestFields {
   return { ...NO_FIELDS, problem };

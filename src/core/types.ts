@@ -5,6 +5,7 @@
  * apply"; it is never zero in disguise.
  */
 import type { HeaderView } from "./header_fields.ts";
+import type { PathModel } from "./model_alias.ts";
 import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
 
@@ -29,7 +30,7 @@ export interface Upstream {
   readonly isEnabled: boolean;
   /** Time allowed until response headers; null: the program's rules. */
   readonly timeoutMs: number | null;
-  /** Globs on the model (or the path, for requests without a model). Empty `allow` allows all. */
+  /** Globs on the model, or on paths for requests without a model. Empty `allow` allows all. */
   readonly allow: readonly string[];
   readonly deny: readonly string[];
   /** Model aliases: requested name to the upstream's name. */
@@ -68,7 +69,7 @@ export interface Inbound {
   /** ULID; the record's `request_id`. */
   readonly id: string;
   readonly method: string;
-  /** Raw path as received, starting with `/v1`; no query. */
+  /** Raw path, starting with one `/v1`; no query. */
   readonly path: string;
   /** Raw query without `?`; empty when none. */
   readonly query: string;
@@ -77,12 +78,16 @@ export interface Inbound {
   readonly model: string | null;
   /** For records and people: the same, or the beginning of one that is too long. */
   readonly shownModel: string | null;
-  /** Where the body names the model; null when it names none. */
+  /** Where the body, without its content codings, names the model; null when it names none. */
   readonly modelPlace: ModelPlace | null;
+  /** Where the path names the model; null or absent when it does not. */
+  readonly modelInPath?: PathModel | null;
   readonly isStream: boolean;
   readonly headers: HeaderView;
-  /** null when the request has no body. */
+  /** As it came; null when the request has no body. */
   readonly body: Uint8Array<ArrayBuffer> | null;
+  /** Without its content codings; null or absent when it has none, or no upstream needs it. */
+  readonly decodedBody?: Uint8Array<ArrayBuffer> | null;
   readonly clientIp: string;
   /** Name of the client's token; null with `--noauth`. */
   readonly clientName: string | null;
@@ -136,6 +141,8 @@ export type AttemptOutcome =
     readonly isCut: boolean;
     /** It is whole and has its finish reason, but says nothing: kept, and given unless another upstream does better. */
     readonly isFinished: boolean;
+    /** Its head cannot be read: whatever answered does not speak HTTP, or not well. */
+    readonly isUnreadable?: boolean;
     readonly error: ReportedError | null;
   }
   | {

@@ -3,9 +3,11 @@
  *
  * A request keeps the snapshot taken at its start. request_run.ts does the rest.
  */
+import { withoutRepeatedVersion } from "../core/api_path.ts";
 import { networkOf } from "../core/client_ip.ts";
 import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
+import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import { candidates } from "../core/policy.ts";
 import { JsonPieces } from "../core/request_fields.ts";
@@ -14,13 +16,14 @@ import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
+import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { tokenInPath, tooManyRequests, unreadable } from "./refusals.ts";
 import { FairReadScheduler } from "./relay/fair_reads.ts";
-import { type BodyRead, readBody } from "./request_body.ts";
+import { type BodyRead, readBody, type Receiving } from "./request_body.ts";
 import { RequestRun, type RunDeps, type RunLimits } from "./request_run.ts";
 
 export interface ProxyLimits extends RunLimits {
@@ -58,9 +61,11 @@ export class Proxy {
   #turn = 0;
   #snapshot: PreparedSnapshot | null = null;
   readonly #pace: FairReadScheduler;
+  readonly #decoder: BodyDecoder;
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
+    this.#decoder = new BodyDecoder(deps.limits, deps.clock);
     this.#pace = new FairReadScheduler(deps.clock);
   }
 
@@ -79,24 +84,30 @@ export class Proxy {
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
-    const answer = (read: BodyRead) =>
+    const receive = (): Receiving => {
+      account ??= this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
+      return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
+    };
+    const answer = (read: BodyRead | CodedBody) =>
       this.#answer(client, context, { read, prepared, startedAtMs, startedMonoMs, releaseBody });
-    const read = readBody(client.body, {
-      limits,
-      clock: this.#deps.clock,
-      receive: () => {
-        account = this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
-        return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
-      },
-    });
-    if (!(read instanceof Promise)) return answer(read);
+    const read = readBody(client.body, { limits, clock: this.#deps.clock, receive });
+    const label = client.body === null || isBodyless(client) ? null : client.headers.get("content-encoding");
+    if (label === null && !(read instanceof Promise)) return answer(read);
     inFlight.beginReceiving();
+    const whole = label === null ? Promise.resolve(read) : this.#decoder.decode({
+      read,
+      label,
+      receive,
+      contentType: client.headers.get("content-type"),
+      isStrict: prepared.isRestricted,
+    });
     // No function that awaits the end of the answer keeps the body in a variable, so that it can be collected earlier.
-    return read.then((body) => {
+    return whole.then((body) => {
       inFlight.endReceiving();
       return answer(body);
     }, (error) => {
       inFlight.endReceiving();
+      releaseBody();
       throw error;
     });
   }
@@ -105,7 +116,7 @@ export class Proxy {
     client: InboundExchange,
     context: RequestContext,
     { read, prepared, startedAtMs, startedMonoMs, releaseBody }: {
-      readonly read: BodyRead;
+      readonly read: BodyRead | CodedBody;
       readonly prepared: PreparedSnapshot;
       readonly startedAtMs: number;
       readonly startedMonoMs: number;
@@ -113,36 +124,63 @@ export class Proxy {
       readonly releaseBody: () => void;
     },
   ): Promise<void> {
-    const isBodyless = client.method === "GET" || client.method === "HEAD";
-    const body = isBodyless ? null : read.bytes;
+    const body = isBodyless(client) ? null : read.bytes;
+    const plain = read.type === "coded" ? read.plain ?? body : body;
     const contentType = client.headers.get("content-type");
-    const recorded = requestText(body, contentType, this.#deps.limits.recordBodyLimitBytes);
-    const { kind, model, shownModel, modelPlace, isStream, problem } = classify(context.path, {
+    const recorded = requestText(plain, contentType, this.#deps.limits.recordBodyLimitBytes);
+    const path = withoutRepeatedVersion(context.path);
+    const fields = classify(path, {
       contentType,
-      contentEncoding: client.headers.get("content-encoding"),
-      bytes: body,
+      bytes: plain,
       text: recorded.isTruncated ? null : recorded.text,
-      members: read.type === "body" ? read.members : null,
+      members: read.type === "cut" ? null : read.members,
       isStrict: prepared.isRestricted,
     });
+    const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
+    const problem = prepared.isRestricted ? problemOf(read) ?? fields.problem : null;
     const inbound: Inbound = {
       kind,
       model,
       shownModel,
       modelPlace,
+      modelInPath,
       isStream,
       id: this.#deps.newId(),
       method: client.method,
-      path: context.path,
+      path,
       query: context.query,
       headers: client.headers,
       body,
+      decodedBody: plain === body || !prepared.hasAlias(model) ? null : plain,
       clientIp: context.clientIp,
       clientName: context.clientName,
       clientToken: context.clientToken,
       startedAtMs,
       startedMonoMs,
     };
+    return this.#run(client, context, {
+      inbound,
+      recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
+      prepared,
+      releaseBody,
+      isCut: read.type === "cut",
+      refusal: problem === null ? null : unreadable(problem),
+    });
+  }
+
+  /** Chooses the candidates of a request that has been read, and answers it. */
+  #run(
+    client: InboundExchange,
+    context: RequestContext,
+    { inbound, recorded, prepared, releaseBody, isCut, refusal }: {
+      readonly inbound: Inbound;
+      readonly recorded: RequestText;
+      readonly prepared: PreparedSnapshot;
+      readonly releaseBody: () => void;
+      readonly isCut: boolean;
+      readonly refusal: RouterError | null;
+    },
+  ): Promise<void> {
     const candidates = this.#candidates(inbound, prepared);
     this.#deps.observer.requestStarted();
     const run = new RequestRun(this.#deps, {
@@ -152,13 +190,7 @@ export class Proxy {
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     });
-    return run.answer({
-      snapshot: context.snapshot,
-      candidates,
-      isCut: read.type === "cut",
-      refusal: problem === null || !prepared.isRestricted ? null : unreadable(problem),
-      guard: prepared.guard,
-    });
+    return run.answer({ snapshot: context.snapshot, candidates, isCut, refusal, guard: prepared.guard });
   }
 
   /** Ends all requests under way; their records keep what had arrived. */
@@ -195,4 +227,14 @@ export class Proxy {
       turn: this.#turn++,
     });
   }
+}
+
+/** Why upstreams may decode a body to something else. */
+function problemOf(read: BodyRead | CodedBody): string | null {
+  return read.type === "coded" ? read.problem : null;
+}
+
+/** What is sent with these methods means nothing (RFC 9110 section 9.3). */
+function isBodyless({ method }: Pick<InboundExchange, "method">): boolean {
+  return method === "GET" || method === "HEAD";
 }

@@ -2,7 +2,8 @@
  * What every request needs of a snapshot, computed once per snapshot: with a thousand upstreams, doing it per request
  * would cost more than the rest of the request.
  */
-import { allowedUpstreams } from "../core/policy.ts";
+import { aliasOf } from "../core/model_alias.ts";
+import { allowedUpstreams, type Subject } from "../core/policy.ts";
 import { SecretSet } from "../core/secret_set.ts";
 import { keptSecrets, keysOf } from "../core/secrets.ts";
 import { TokenGuard } from "../core/token_guard.ts";
@@ -21,7 +22,9 @@ export class PreparedSnapshot {
   readonly guard: TokenGuard;
   /** An enabled upstream has rules about models: `allow`, `deny` or aliases. */
   readonly isRestricted: boolean;
-  readonly #allowed = new Map<string, readonly Upstream[]>();
+  readonly #allowedModels = new Map<string, readonly Upstream[]>();
+  /** For requests without a model: by method and path. */
+  readonly #allowedPaths = new Map<string, readonly Upstream[]>();
 
   constructor(snapshot: RegistrySnapshot) {
     this.snapshot = snapshot;
@@ -33,17 +36,27 @@ export class PreparedSnapshot {
     this.isRestricted = enabled.some(hasModelRules);
   }
 
-  /** Enabled upstreams that allow the request, in order of trial. Without a model, the path counts. */
-  allowed(request: { readonly model: string | null; readonly path: string }): readonly Upstream[] {
-    const subject = request.model ?? request.path;
-    let allowed = this.#allowed.get(subject);
+  /** Enabled upstreams that allow the request, in order of trial. */
+  allowed(subject: Subject): readonly Upstream[] {
+    const { model, method, path } = subject;
+    const known = model === null ? this.#allowedPaths : this.#allowedModels;
+    const key = model ?? `${method} ${path}`;
+    let allowed = known.get(key);
     if (allowed === undefined) {
-      allowed = allowedUpstreams(this.snapshot.upstreams, request);
-      if (subject.length > MAX_REMEMBERED_LENGTH) return allowed;
-      if (this.#allowed.size >= MAX_REMEMBERED) this.#allowed.clear();
-      this.#allowed.set(subject, allowed);
+      allowed = allowedUpstreams(this.snapshot.upstreams, subject);
+      if (key.length > MAX_REMEMBERED_LENGTH) return allowed;
+      if (known.size >= MAX_REMEMBERED) known.clear();
+      known.set(key, allowed);
     }
     return allowed;
+  }
+
+  /** Whether an enabled upstream has another name for the model. */
+  hasAlias(model: string | null): boolean {
+    return model !== null &&
+      this.snapshot.upstreams.some(({ isEnabled, modelMap }) =>
+        isEnabled && aliasOf(modelMap, model) !== null
+      );
   }
 }
 

@@ -16,7 +16,7 @@ export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): R
     const patterns = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
     const allowed = cutText(patterns, MAX_SHOWN_PATTERNS_LENGTH);
     const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
-    const subject = `${inbound.model === null ? "path" : "model"} ${name}`;
+    const subject = inbound.model === null ? `path ${name} without a model` : `model ${name}`;
     return new RouterError(
       404,
       "model_not_found",

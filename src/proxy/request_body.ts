@@ -9,6 +9,7 @@ import type { Clock } from "../core/clock.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { MessageError } from "../wire/head.ts";
 import type { ReceivingAccount } from "./receiving_budget.ts";
+import { Turns } from "./turns.ts";
 import { type TimedRead, TimedReader } from "../wire/timed_reader.ts";
 
 export type BodyRead =
@@ -25,6 +26,8 @@ export interface BodyLimits {
   readonly maxBodyBytes: number;
   /** How long the client may send nothing. */
   readonly clientTimeoutMs: number;
+  /** The body is one that was decoded. */
+  readonly isDecoded?: boolean;
 }
 
 /** What a body in several pieces needs. */
@@ -48,38 +51,28 @@ export function readBody(
   },
 ): BodyRead | Promise<BodyRead> {
   if (body === null) return NO_BODY;
-  if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) throw tooLarge(limits.maxBodyBytes);
+  if ((body.declaredBytes ?? 0) > limits.maxBodyBytes) throw tooLarge(limits);
   const reading = new BodyReading(body, limits, clock);
   return reading.take() ?? reading.read(receive());
 }
 
 const NO_BODY: BodyRead = { type: "body", bytes: null, members: null };
 
-/** How long one body may be received, scanned and joined before other requests get a turn. */
-const MAX_TURN_MS = 4; // docs/tuning.md#request-bodies
-/**
- * The pause between two turns. Not 0: the runtime (tokio) polls other connections only when it is idle, or after 61
- * turns, which would be a quarter of a second.
- */
-const REST_MS = 1; // docs/tuning.md#request-bodies
 /** Larger bodies are joined in several turns. */
 const MAX_JOINED_BYTES = 1024 * 1024; // docs/tuning.md#request-bodies
 
 class BodyReading {
   readonly #reader: TimedReader<RequestBody>;
   readonly #limits: BodyLimits;
-  readonly #clock: Clock;
+  readonly #turns: Turns;
   readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
   #receiving: Receiving | null = null;
-  /** When this turn began. */
-  #turnSinceMs: number;
 
   constructor(body: RequestBody, limits: BodyLimits, clock: Clock) {
     this.#reader = new TimedReader(body, clock);
     this.#limits = limits;
-    this.#clock = clock;
-    this.#turnSinceMs = clock.monotonic();
+    this.#turns = new Turns(clock);
   }
 
   /** Takes what has arrived; null when more must follow. */
@@ -100,7 +93,7 @@ class BodyReading {
         if (read.type === "end") return await this.#joined();
         const body = this.#add(read);
         if (body !== null) return body;
-        if (this.#isTurnOver) await this.#nextTurn();
+        if (this.#turns.isOver) await this.#turns.next();
       }
     } catch (error) {
       receiving.account.release();
@@ -121,7 +114,7 @@ class BodyReading {
     for (const chunk of this.#chunks.splice(0)) {
       whole.set(chunk, at);
       at += chunk.length;
-      if (this.#isTurnOver) await this.#nextTurn();
+      if (this.#turns.isOver) await this.#turns.next();
     }
     this.#chunks.push(whole);
     return this.#whole();
@@ -134,16 +127,6 @@ class BodyReading {
     return { type: "body", bytes, members: this.#receiving?.pieces.end() ?? null };
   }
 
-  get #isTurnOver(): boolean {
-    return this.#clock.monotonic() - this.#turnSinceMs >= MAX_TURN_MS;
-  }
-
-  /** Lets other requests run: reads that need no waiting would all come before them. */
-  async #nextTurn(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
-    this.#turnSinceMs = this.#clock.monotonic();
-  }
-
   /** The body, if this read ends it. */
   #add(read: TimedRead): BodyRead | null {
     const { maxBodyBytes, clientTimeoutMs } = this.#limits;
@@ -151,7 +134,7 @@ class BodyReading {
       case "chunk":
         this.#chunks.push(read.bytes);
         this.#bytes += read.bytes.length;
-        if (this.#bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
+        if (this.#bytes > maxBodyBytes) throw tooLarge(this.#limits);
         this.#received(read.bytes);
         return null;
       case "late":
@@ -169,11 +152,12 @@ class BodyReading {
   }
 }
 
-function tooLarge(maxBytes: number): RouterError {
+function tooLarge({ maxBodyBytes, isDecoded = false }: BodyLimits): RouterError {
+  const when = isDecoded ? " after decoding" : "";
   return new RouterError(
     413,
     "request_too_large",
-    `The request body is larger than ${maxBytes} bytes; raise --max-body or send less`,
+    `The request body is larger than ${maxBodyBytes} bytes${when}; raise --max-body or send less`,
   );
 }
 

@@ -48,8 +48,8 @@ export class HttpClient implements UpstreamClient {
   /**
    * Sends one request. If a pooled connection ends before the first byte of the reply, the server had closed it while
    * it was idle: the request is then sent again on a new connection.
-   * @throws when no connection can be made, or it breaks before the reply's head, or the head is malformed; ReplyError
-   * when the head is well-formed but the length of the reply is ambiguous
+   * @throws when no connection can be made, or it breaks before the reply's head; ReplyError when the head breaks off, is
+   * malformed, or leaves the length of the reply open
    */
   async send(request: UpstreamRequest): Promise<UpstreamReply> {
     throwIfCancelled(request.cancellation);

@@ -38,9 +38,18 @@ export class FetchClient implements UpstreamClient {
     } catch (error) {
       release();
       abort();
-      throw error;
+      throw isOfHead(error) ? new ReplyError("its head cannot be read", { cause: error }) : error;
     }
   }
+}
+
+/** How the runtime's client (hyper) says that the head of a reply cannot be read. */
+const HEAD_PROBLEM =
+  /invalid HTTP (?:version|status-code|header)|invalid (?:content-length|transfer-encoding) parsed|message head is too large/i;
+
+function isOfHead(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return HEAD_PROBLEM.test(cause instanceof Error ? cause.message : "");
 }
 
 /**

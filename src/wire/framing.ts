@@ -27,9 +27,19 @@ export function requestFraming(head: RequestHead): Framing {
   return length === null || length === 0 ? { type: "none" } : { type: "length", bytes: length };
 }
 
-/** A reply with a readable head that cannot be used, because its length is ambiguous. */
+/** A reply that cannot be used: its head cannot be read, or its length is ambiguous. */
 export class ReplyError extends Error {
   override readonly name = "ReplyError";
+  /** Its head broke off. */
+  readonly isCut: boolean;
+
+  constructor(
+    message: string,
+    { isCut = false, ...options }: ErrorOptions & { readonly isCut?: boolean } = {},
+  ) {
+    super(message, options);
+    this.isCut = isCut;
+  }
 }
 
 export interface ReplyFraming {

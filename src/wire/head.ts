@@ -16,6 +16,13 @@ export class MessageError extends Error {
   }
 }
 
+/** The connection ended within a head. */
+export class CutHeadError extends MessageError {
+  constructor() {
+    super(400, "the connection ended within a head");
+  }
+}
+
 export interface RequestHead {
   readonly method: string;
   /** As it was sent, undecoded. */

@@ -131,9 +131,7 @@ export class HttpInboundExchange implements InboundExchange {
     if (this.#answer === "chunked" && bytes.length > 0) {
       return this.#write(`${head}${bytes.length.toString(16)}\r\n`, bytes, "\r\n");
     }
-    return this.#account(bytes)
-      ? this.#write(head, bytes)
-      : Promise.reject(new Error("the answer is too long"));
+    return this.#account(bytes) ? this.#write(head, bytes) : this.#overflow(head, bytes);
   }
 
   async end(last: Uint8Array = NOTHING): Promise<void> {
@@ -141,7 +139,7 @@ export class HttpInboundExchange implements InboundExchange {
     const head = this.#waitingHead;
     this.#waitingHead = "";
     if (this.#answer !== "chunked") {
-      if (!this.#account(last)) return;
+      if (!this.#account(last)) return await this.#overflow(head, last).catch(() => {});
       if (head !== "" || last.length > 0) await this.#write(head, last);
       if (this.#answer === "length" && this.#leftBytes > 0) return this.cut();
     } else if (last.length > 0) {
@@ -150,15 +148,22 @@ export class HttpInboundExchange implements InboundExchange {
     this.#isEnded = true;
   }
 
-  /** Counts bytes; false, and the connection ends, beyond the declared length: they would pass for the next answer. */
+  /** Counts bytes; false beyond the declared length. */
   #account(bytes: Uint8Array): boolean {
     const limit = this.#answer === "length" ? this.#leftBytes : this.#answer === "whole" ? 0 : Infinity;
-    if (bytes.length > limit) {
-      this.cut();
-      return false;
-    }
+    if (bytes.length > limit) return false;
     if (this.#answer === "length") this.#leftBytes -= bytes.length;
     return true;
+  }
+
+  /** Sends what was declared, and ends the connection: the rest would pass for the next answer. Rejects. */
+  async #overflow(head: string, bytes: Uint8Array): Promise<never> {
+    const fitting = bytes.subarray(0, this.#leftBytes);
+    this.#leftBytes = 0;
+    this.#isCut = true;
+    if (head !== "" || fitting.length > 0) await this.#write(head, fitting);
+    this.cut();
+    throw new Error("the answer is too long");
   }
 
   cut(): void {

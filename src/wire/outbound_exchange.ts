@@ -6,7 +6,7 @@
 import type { Cancellation } from "../core/cancellation.ts";
 import type { LendingSource } from "./byte_source.ts";
 import { isPersistent, ReplyError, replyFraming } from "./framing.ts";
-import { parseReplyHead, type ReplyHead } from "./head.ts";
+import { CutHeadError, MessageError, parseReplyHead, type ReplyHead } from "./head.ts";
 import type { Pool, PooledConnection } from "./pool.ts";
 import { MessageBody, readHead, takeHead } from "./reading.ts";
 import { isConnectionEnd } from "./connection_end.ts";
@@ -80,7 +80,7 @@ export class OutboundExchange implements LendingSource {
       const { input } = this.#connection;
       let head: ReplyHead | null = null;
       for (let interim = 0; head === null && (input.availableBytes > 0 || await input.fill()); interim++) {
-        const text = takeHead(input) ?? await readHead(input);
+        const text = takeHead(input) ?? await readHead(input, checkBeginning);
         if (text === null) break;
         head = finalHead(text);
         if (head === null && interim === MAX_INTERIM_REPLIES) {
@@ -94,6 +94,8 @@ export class OutboundExchange implements LendingSource {
         return null;
       }
       const { framing, contentLength, isSure } = replyFraming(head, this.#method);
+      // RFC 9112 section 6.3: the chunks say where the body ends, and the length is removed.
+      if (framing.type === "chunked") head.headers.delete("content-length");
       this.#body = new MessageBody(input, framing);
       this.#isReusable = isSure && isPersistent(head) && !this.#isAuthenticating && !isChallenge(head);
       if (this.#body.isDone) this.#finish();
@@ -101,8 +103,9 @@ export class OutboundExchange implements LendingSource {
     } catch (error) {
       this.#close();
       throwIfCancelled(this.#cancellation);
-      if (isReused && this.#connection.input.availableBytes === 0 && isConnectionEnd(error)) return null;
-      throw error;
+      const isBegun = this.#connection.input.availableBytes > 0;
+      if (isReused && !isBegun && isConnectionEnd(error)) return null;
+      throw headError(error, { isBegun });
     }
   }
 
@@ -187,6 +190,36 @@ export class OutboundExchange implements LendingSource {
 function finalHead(text: string): ReplyHead | null {
   const head = parseReplyHead(text);
   return head.status >= 200 || head.status < 100 || head.status === 101 ? head : null;
+}
+
+const BEGINNING = "HTTP/1.";
+/** First bytes of a TLS alert and a TLS handshake (RFC 8446 section 5.1). */
+const TLS_RECORDS = [0x15, 0x16];
+/** A frame of settings (RFC 9113 section 6.5): a length below 64 KiB, and the type. */
+const HTTP2_SETTINGS = 0x04;
+const CR = 0x0d;
+
+/** Notices at once what is no HTTP, and may never end. @throws MessageError */
+function checkBeginning(bytes: Uint8Array): void {
+  if (bytes[0] === CR) return;
+  for (let at = 0; at < Math.min(bytes.length, BEGINNING.length); at++) {
+    if (bytes[at] === BEGINNING.charCodeAt(at)) continue;
+    if (TLS_RECORDS.includes(bytes[0] ?? 0)) {
+      throw new MessageError(400, "it is TLS, not HTTP; the endpoint should begin with https");
+    }
+    if (bytes[0] === 0 && bytes[3] === HTTP2_SETTINGS) {
+      throw new MessageError(400, "it is HTTP/2, which is not spoken here");
+    }
+    throw new MessageError(400, "it does not begin like a reply in HTTP/1.1");
+  }
+}
+
+/** What a failure before the end of a head means; `isBegun`: a part of it has come. */
+function headError(error: unknown, { isBegun }: { readonly isBegun: boolean }): unknown {
+  if (error instanceof CutHeadError || (isBegun && isConnectionEnd(error))) {
+    return new ReplyError("it broke off within its head", { isCut: true, cause: error });
+  }
+  return error instanceof MessageError ? new ReplyError(error.message, { cause: error }) : error;
 }
 
 export function throwIfCancelled({ isCancelled }: Cancellation): void {

@@ -7,7 +7,7 @@
  */
 import { type ConnectionInput, copies } from "./connection.ts";
 import type { Framing } from "./framing.ts";
-import { isFieldLine, isForbidden, MAX_HEAD_BYTES, MessageError } from "./head.ts";
+import { CutHeadError, isFieldLine, isForbidden, MAX_HEAD_BYTES, MessageError } from "./head.ts";
 import { readLatin1 } from "./latin1.ts";
 
 const LF = 0x0a;
@@ -35,9 +35,13 @@ export function takeHead(input: ConnectionInput): string | null {
 /**
  * The next message's head as Latin-1 text without its blank line, or null when the connection ends before it begins.
  * Scans each byte once, in however many pieces the head arrives.
+ * @param check called with the beginning of the head whenever more has arrived; throws when no head begins like that
  * @throws MessageError; Error when the connection breaks
  */
-export async function readHead(input: ConnectionInput): Promise<string | null> {
+export async function readHead(
+  input: ConnectionInput,
+  check?: (beginning: Uint8Array) => void,
+): Promise<string | null> {
   let skippedBytes = 0;
   let seenBytes = 0;
   for (;;) {
@@ -51,6 +55,7 @@ export async function readHead(input: ConnectionInput): Promise<string | null> {
       }
     }
     const head = input.available;
+    check?.(head);
     const end = endOfHead(head, 0, seenBytes);
     if (end > MAX_HEAD_BYTES || (end < 0 && head.length > MAX_HEAD_BYTES)) throw tooLarge();
     if (end >= 0) return cutHead(input, 0, end);
@@ -58,7 +63,7 @@ export async function readHead(input: ConnectionInput): Promise<string | null> {
     seenBytes = head.length === 1 && head[0] === CR ? 0 : head.length;
     if (!await input.fill()) {
       if (input.availableBytes <= 1 && seenBytes === 0) return null;
-      throw new MessageError(400, "the connection ended within a head");
+      throw new CutHeadError();
     }
   }
 }

@@ -53,6 +53,7 @@ const UNREACHABLE = "502 upstream_unreachable, whole, upstream_error [connect_er
 const TIMED_OUT = "502 upstream_timeout, whole, upstream_error [timeout]";
 const CUT_OFF = "502 upstream_cut, whole, upstream_error";
 const INVALID = "502 upstream_invalid, whole, upstream_error [bad_status]";
+const UNREADABLE = "502 upstream_invalid, whole, upstream_error [bad_reply]";
 const REDIRECT = "502 upstream_redirect, whole, upstream_error [redirect]";
 const RELAYED = "200 primary, whole, complete [ok]";
 
@@ -61,8 +62,8 @@ const SCRIPTED: readonly FaultCase[] = [
   {
     name: "partial headers, then the end",
     fault: raw("HTTP/1.1 200 OK\r\ncontent-ty"),
-    backed: MOVED_ON("connect_error"),
-    alone: UNREACHABLE,
+    backed: MOVED_ON("bad_reply"),
+    alone: `${CUT_OFF} [bad_reply]`,
   },
   {
     name: "partial headers, then silence",
@@ -76,8 +77,8 @@ const SCRIPTED: readonly FaultCase[] = [
   {
     name: "junk instead of HTTP",
     fault: raw(new Uint8Array(4096).map((_, at) => (at * 31) & 0xff)),
-    backed: MOVED_ON("connect_error"),
-    alone: UNREACHABLE,
+    backed: MOVED_ON("bad_reply"),
+    alone: UNREADABLE,
   },
   {
     name: "headers, then silence",
@@ -236,8 +237,8 @@ const SCRIPTED: readonly FaultCase[] = [
   {
     name: "status 99999",
     fault: raw("HTTP/1.1 99999 Odd\r\ncontent-length: 0\r\n\r\n"),
-    backed: MOVED_ON("connect_error"),
-    alone: UNREACHABLE,
+    backed: MOVED_ON("bad_reply"),
+    alone: UNREADABLE,
   },
   {
     name: "500 with a body of 400 KB",
@@ -252,8 +253,8 @@ const SCRIPTED: readonly FaultCase[] = [
   {
     name: "headers larger than 1 MB",
     fault: raw(`HTTP/1.1 200 OK\r\nx-flood: ${"x".repeat(1_100_000)}\r\n\r\n`),
-    backed: MOVED_ON("connect_error"),
-    alone: UNREACHABLE,
+    backed: MOVED_ON("bad_reply"),
+    alone: UNREADABLE,
   },
 ];
 

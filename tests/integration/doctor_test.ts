@@ -90,7 +90,8 @@ test("doctor tells a refused key, a wrong path, a redirect, an outage and silenc
   await using broken = new FakeUpstream(reply(503, "{}"));
   await using silent = new FakeUpstream(hang);
   await using disabled = new FakeUpstream(models());
-  const named = { wrongKey, wrongPath, page, moved, broken, silent, disabled };
+  await using tls = new FakeUpstream((_, wire) => wire.write(Uint8Array.from([0x15, 3, 1, 0, 2, 2, 0x46])));
+  const named = { wrongKey, wrongPath, page, moved, broken, silent, disabled, tls };
   for (const [name, { endpoint }] of Object.entries(named)) await bench.add(name, endpoint);
   bench.sql("UPDATE openai_upstreams SET enabled = 0 WHERE name = 'disabled'");
   const { code, stdout, stderr } = await bench.doctor(["--timeout", "0.5"]);
@@ -101,13 +102,14 @@ test("doctor tells a refused key, a wrong path, a redirect, an outage and silenc
     /^warn {2}upstream {2}wrongPath answered 404 in \d+ ms: it has no such path: .*edit 3 --endpoint URL/m,
     /^warn {2}upstream {2}page answered 200 in \d+ ms, but not with a list of models: .*edit 4 --endpoint/m,
     /^fail {2}upstream {2}moved answered 302 in \d+ ms: it redirects to else\.example, .*edit 5 --endpoint/m,
+    /^fail {2}upstream {2}tls cannot be used: .*begin with https: check its scheme, host and port/m,
     /^fail {2}upstream {2}broken answered 503 in \d+ ms: /m,
     /^fail {2}upstream {2}silent did not answer within 0\.5 s: .*--timeout$/m,
     /^ok {4}upstream {2}disabled is disabled, so it was not asked$/m,
   ];
   for (const line of expected) assert.match(stdout, line);
   assert.equal(disabled.requests.length, 0);
-  assert.match(stderr, /^openai-api-route: 5 of \d+ checks failed\n$/);
+  assert.match(stderr, /^openai-api-route: 6 of \d+ checks failed\n$/);
 });
 
 test("doctor reads the certificate of an upstream that nobody vouches for", async (bench) => {

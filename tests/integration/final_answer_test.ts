@@ -167,6 +167,22 @@ Deno.test("the upstream's own key is masked in its errors, and nowhere else", as
   });
 });
 
+const UNREADABLE: readonly (readonly [name: string, text: string | Uint8Array])[] = [
+  ["an SSH banner", "SSH-2.0-OpenSSH_9.2\r\n"],
+  ["an SSH banner with an empty line", "SSH-2.0-OpenSSH_9.2\r\n\r\n"],
+  ["HTML without a head", "<html>hello</html>"],
+  ["a TLS alert", Uint8Array.from([0x15, 3, 1, 0, 2, 2, 0x46])],
+  ["settings of HTTP/2", Uint8Array.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1])],
+  ["of another version", "HTTP/2.0 200 OK\r\n\r\n"],
+  ["without a status", "HTTP/1.1 OK\r\n\r\n"],
+  ["a header line without a colon", "HTTP/1.1 200 OK\r\ncontent-length\r\n\r\n"],
+  ["a name with a blank", "HTTP/1.1 200 OK\r\nx y: z\r\n\r\n"],
+  ["a bare line feed", "HTTP/1.1 200 OK\ncontent-length: 0\n\n"],
+  ["a head of 300 fields", `HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(300)}\r\n`],
+  ["a head without an end", `HTTP/1.1 200 OK\r\na: ${"b".repeat(70_000)}`],
+  ["two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"],
+];
+
 Deno.test("without a usable answer the client gets our own error", async (t) => {
   const unreachable = { endpoint: refusingEndpoint(), name: "unreachable", allow: "nobody-listens" };
   const nameless = { endpoint: "http://no-such-host.invalid/v1", name: "nameless", allow: "no-such-host" };
@@ -184,7 +200,22 @@ Deno.test("without a usable answer the client gets our own error", async (t) => 
       "connect_error",
       (_, w) => w.close(),
     ],
-    ["the answer is no HTTP", "upstream_unreachable", "connect_error", raw("SSH-2.0-OpenSSH_9.2\r\n\r\n")],
+    ...UNREADABLE.map(([name, text]): [string, string, string, Script] => [
+      `the answer is ${name}`,
+      "upstream_invalid",
+      "bad_reply",
+      // It stays open: what is wrong must be noticed at once, not when the time is over.
+      (_, wire) => wire.write(text),
+    ]),
+    [
+      "the head is cut",
+      "upstream_cut",
+      "bad_reply",
+      async (_, wire) => {
+        await wire.write("HTTP/1.1 200 OK\r\ncontent-ty");
+        wire.close();
+      },
+    ],
     ["no headers come in time", "upstream_timeout", "timeout", hang],
     ["no headers of a stream come in time", "upstream_timeout", "timeout", hang, { stream: true }],
     [

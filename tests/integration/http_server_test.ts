@@ -293,7 +293,9 @@ Deno.test("an answer never exceeds its declared length, and a shorter one ends t
     },
   });
   const answered = "\r\n\r\nabc";
-  for (const [target, body] of [["/exact", "de"], ["/long", "de"], ["/last", ""], ["/short", ""]] as const) {
+  for (
+    const [target, body] of [["/exact", "de"], ["/long", "de"], ["/last", "de"], ["/short", ""]] as const
+  ) {
     using client = await RawClient.connect(port);
     await client.send(`GET ${target} HTTP/1.1\r\nhost: x\r\n\r\nGET /short HTTP/1.1\r\nhost: x\r\n\r\n`);
     const text = await client.readToEnd();

@@ -3,6 +3,8 @@
  * memory. Prints a table: case, expected, seen.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import zlib from "node:zlib";
 import { FaultTable } from "../support/fault_table.ts";
 import { RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router } from "../support/router.ts";
@@ -37,11 +39,46 @@ function form(name: string, value: string): string {
   return `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n--b--\r\n`;
 }
 
+const gzip = (text: string | Uint8Array) => Uint8Array.from(zlib.gzipSync(text));
+const br = (text: string | Uint8Array) => Uint8Array.from(zlib.brotliCompressSync(text));
+const GZIP = { "content-encoding": "gzip" };
+const CHEAP = Buffer.from('{"model":"cheap"}');
+
+/** A gzip text with a field that decoders skip (RFC 1952 section 2.3.1.1). */
+function gzipWithExtra(extra: string, text: string): Uint8Array<ArrayBuffer> {
+  const zipped = gzip(text);
+  const length = Buffer.from([extra.length & 0xff, extra.length >> 8]);
+  zipped[3] = 4;
+  return Uint8Array.from(
+    Buffer.concat([zipped.subarray(0, 10), length, Buffer.from(extra), zipped.subarray(10)]),
+  );
+}
+
+const CODED: readonly (readonly [name: string, contentType: string, body: BodyInit, label: string])[] = [
+  ["no zstd at all", JSON_TYPE, "x", "zstd"],
+  ["JSON that says it is gzip", JSON_TYPE, '{"model":"dear"}', "gzip"],
+  ["JSON that says it is br", JSON_TYPE, '{"model":"dear"}', "br"],
+  ["JSON of an unknown coding", JSON_TYPE, '{"model":"cheap"}', "compress"],
+  ["gzip of an unknown coding too", JSON_TYPE, gzip(CHEAP), "gzip, rot13"],
+  ["gzip that is cut", JSON_TYPE, gzip(CHEAP).subarray(0, -1), "gzip"],
+  ["br that is cut", JSON_TYPE, br(CHEAP).subarray(0, -1), "br"],
+  ["gzip with something behind it", JSON_TYPE, Buffer.concat([gzip(CHEAP), CHEAP]), "gzip"],
+  ["deflate with something behind it", JSON_TYPE, Buffer.concat([zlib.deflateSync(CHEAP), CHEAP]), "deflate"],
+  ["gzip twice, said once", JSON_TYPE, gzip(gzip(CHEAP)), "gzip"],
+  ["a second JSON in a second member", JSON_TYPE, Buffer.concat([gzip(CHEAP), gzip(CHEAP)]), "gzip"],
+  [
+    "a form before a form",
+    FORM,
+    gzipWithExtra(`\r\n${form("model", "dear")}`, form("model", "cheap")),
+    "gzip",
+  ],
+];
+
 Deno.test("a denied model cannot be reached by hiding its name", async (t) => {
   const table = new FaultTable("hidden models", t);
   await using upstream = new FakeUpstream(chatReply("hi"));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, deny: "dear*" }] });
-  const ask = async (contentType: string, body: string, more: Record<string, string> = {}) => {
+  const ask = async (contentType: string, body: BodyInit, more: Record<string, string> = {}) => {
     const before = upstream.requests.length;
     const headers = { "content-type": contentType, ...more };
     const response = await router.fetch("/chat/completions", { method: "POST", headers, body });
@@ -55,12 +92,21 @@ Deno.test("a denied model cannot be reached by hiding its name", async (t) => {
   for (const [name, contentType, body] of HIDDEN) {
     await table.case(name, REFUSED, () => ask(contentType, body));
   }
-  await table.case("compressed", REFUSED, () => ask(JSON_TYPE, "x", { "content-encoding": "zstd" }));
+  for (const [name, contentType, body] of HIDDEN) {
+    const coded = gzip(Buffer.from(body));
+    await table.case(`gzip of ${name}`, REFUSED, () => ask(contentType, coded, GZIP));
+  }
+  for (const [name, contentType, body, label] of CODED) {
+    await table.case(name, REFUSED, () => ask(contentType, body, { "content-encoding": label }));
+  }
   // In several pieces, which are scanned as they arrive.
   const large = `{"input":"${"x".repeat(300_000)}","model":"dear","user":NaN}`;
   await table.case("NaN behind 300 KB", REFUSED, () => ask(JSON_TYPE, large));
-  await table.case("plainly", "404, none sent on, recorded", () => ask(JSON_TYPE, '{"model":"dear"}'));
+  const denied = "404, none sent on, recorded";
+  await table.case("plainly", denied, () => ask(JSON_TYPE, '{"model":"dear"}'));
+  await table.case("plainly in gzip", denied, () => ask(JSON_TYPE, gzip('{"model":"dear"}'), GZIP));
   const served = "200, 1 sent on, recorded";
+  await table.case("another in gzip", served, () => ask(JSON_TYPE, gzip('{"model":"cheap"}'), GZIP));
   await table.case("another model", served, () => ask(JSON_TYPE, '{"model":"cheap"}'));
   await table.case("another model in a form", served, () => ask(FORM, form("model", "cheap")));
   await table.case("no model", served, () => ask(JSON_TYPE, '{"input":"x"}'));
@@ -81,6 +127,15 @@ Deno.test("without model rules, every body is forwarded unchanged", async () => 
     await response.body?.cancel();
     assert.equal(response.status, 200, name);
     assert.equal(upstream.requests.at(-1)?.text, body, name);
+  }
+  for (const [name, contentType, body, label] of CODED) {
+    const headers = { "content-type": contentType, "content-encoding": label };
+    const response = await router.fetch("/chat/completions", { method: "POST", headers, body });
+    await response.body?.cancel();
+    assert.equal(response.status, 200, name);
+    const seen = upstream.requests.at(-1);
+    assert.equal(seen?.headers.get("content-encoding"), label, name);
+    assert.equal(Buffer.compare(seen?.body ?? new Uint8Array(0), await new Response(body).bytes()), 0, name);
   }
 });
 

@@ -14,7 +14,8 @@ import { toFinetuneExample } from "../../src/cli/records/finetune.ts";
 import { toInbound } from "../../src/control/replay_request.ts";
 import { viewRecord } from "../../src/cli/records/view.ts";
 import { TrustedProxies } from "../../src/core/client_ip.ts";
-import { classify, endpointKind } from "../../src/core/endpoint.ts";
+import { endpointKind, modelInPath, mustNameModel } from "../../src/core/api_path.ts";
+import { classify } from "../../src/core/endpoint.ts";
 import { formProblem } from "../../src/core/form_problem.ts";
 import { JsonPieces, readFields } from "../../src/core/request_fields.ts";
 import { TokenGuard } from "../../src/core/token_guard.ts";
@@ -90,6 +91,8 @@ const NAMES: readonly Case[] = [
   ],
   ["a path", (text) => pathProblem(`/v1/${text}`)],
   ["the kind of a path", (text) => endpointKind(`/v1/${text}/models/${text}`)],
+  ["whether a path is a model's", (text) => mustNameModel("POST", `/v1/${text}`)],
+  ["the model in any path", (text) => modelInPath(`/v1/${text}`)],
   ["the model in a path", (text) => classify(`/v1/models/${text}`, { contentType: null, bytes: null })],
   ["a Content-Type: boundary", (text) => multipartBoundary(`multipart/form-data${text}; boundary=${text}`)],
   ["a Content-Type: of a form or JSON", (text) => refuseContentType(`multipart/form-data; ${text}`)],

@@ -5,7 +5,7 @@
  * https://platform.openai.com/docs/api-reference/fine-tuning/chat-input
  */
 import { asArray, asObject, asText, type JsonObject, parseJson } from "../../capture/json.ts";
-import { endpointKind } from "../../core/endpoint.ts";
+import { endpointKind } from "../../core/api_path.ts";
 import type { ToolCall } from "../../core/types.ts";
 import type { StoredRecord } from "../../store/store.ts";
 

@@ -7,7 +7,8 @@ import type { Clock } from "../../core/clock.ts";
 import { type HedgeDelay, hedgeDelayMs, isHedgedKind, mayBeSentTwice } from "../../core/hedging.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
 import type { Hedging } from "./hedging.ts";
-import type { AttemptResult, FailedAttempt, UpstreamAttempt } from "./upstream_attempt.ts";
+import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
+import type { UpstreamAttempt } from "./upstream_attempt.ts";
 
 export interface EndedAttempt {
   readonly attempt: UpstreamAttempt;

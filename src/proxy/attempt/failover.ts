@@ -18,6 +18,7 @@ import type { Observer } from "../../observe/observer.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
 import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } from "./attempt_race.ts";
 import type { AttemptReport } from "./attempt_report.ts";
+import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
@@ -28,7 +29,6 @@ import {
   type AttemptDeps,
   type AttemptedRequest,
   type AttemptJudge,
-  type FailedAttempt,
   UpstreamAttempt,
 } from "./upstream_attempt.ts";
 

@@ -144,7 +144,7 @@ export function finalError(failures: readonly FailedOutcome[]): RouterError {
     case "bad_stream":
       return new RouterError(
         502,
-        "upstream_cut",
+        outcome.type === "bad_reply" && outcome.isUnreadable ? "upstream_invalid" : "upstream_cut",
         `The last upstream's reply cannot be used: ${outcome.message}`,
       );
     case "response":

@@ -14,7 +14,13 @@ import type { LendingSource } from "../../wire/byte_source.ts";
 import { isConnectionEnd } from "../../wire/connection_end.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
-import { queryWithoutTokens, upstreamBody, upstreamHeaders, upstreamUrl } from "./upstream_request.ts";
+import {
+  describeChangedBody,
+  queryWithoutTokens,
+  upstreamContent,
+  upstreamHeaders,
+  upstreamUrl,
+} from "./upstream_request.ts";
 
 /** The headers have arrived; the body is not read yet. */
 export interface AttemptReply extends UpstreamReply {
@@ -53,7 +59,6 @@ export async function send(
   const { inbound, upstream } = target;
   const headers = upstreamHeaders(inbound, upstream, options.guard);
   if (headers === null) return { type: "no_credential" };
-
   if (options.cancellation.isCancelled) return { type: "client_gone" };
   let isTimedOut = false;
   const timer = deps.clock.setTimer(() => {
@@ -62,15 +67,17 @@ export async function send(
   }, options.headersTimeoutMs);
 
   try {
+    const { path, body } = upstreamContent(inbound, upstream);
+    if (body !== inbound.body) describeChangedBody(headers);
     const reply = await deps.client.send({
       url: upstreamUrl(
         upstream.endpoint,
-        inbound.path,
+        path,
         queryWithoutTokens(inbound.query, options.guard),
       ),
       method: inbound.method,
       headers,
-      body: upstreamBody(inbound, upstream),
+      body,
       cancellation: options.cancellation,
     });
     return { type: "reply", ...reply };
@@ -83,6 +90,7 @@ export async function send(
         message: `the reply is refused: ${error.message}`,
         isCut: true,
         isFinished: false,
+        isUnreadable: !error.isCut,
         error: null,
       };
     }

@@ -32,7 +32,8 @@ import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
 import { AttemptReport } from "./attempt_report.ts";
-import { answerOf, type FailedAnswer } from "./best_answer.ts";
+import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
+import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
 import { partialText } from "./partial_text.ts";
@@ -73,24 +74,6 @@ export interface AttemptJudge {
   /** Whether nobody else must be asked after this error. */
   isFinal(error: ReportedError | null): boolean;
 }
-
-/** An attempt that gave no usable reply, and is over. */
-export interface FailedAttempt {
-  readonly type: "failed";
-  readonly outcome: FailedOutcome;
-  /** null: there is none that could be given to the client. */
-  readonly answer: FailedAnswer | null;
-  /** What the reply stated, even when no complete answer could be made of it. */
-  readonly error: ReportedError | null;
-}
-
-/** How an attempt ended. */
-export type AttemptResult =
-  /** To be relayed; the attempt ends with the relay. */
-  | { readonly type: "chosen"; readonly reply: ReplyAssessment }
-  | FailedAttempt
-  /** The client left, the deadline passed, or another attempt was faster; the attempt is over. */
-  | { readonly type: "stopped" };
 
 export class UpstreamAttempt {
   readonly upstream: Upstream;

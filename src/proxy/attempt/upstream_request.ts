@@ -5,7 +5,7 @@
  */
 import { ownCredentials } from "../../core/credentials.ts";
 import { HeaderFields } from "../../core/header_fields.ts";
-import { withModel } from "../../core/model_alias.ts";
+import { aliasOf, withModel, withPathModel } from "../../core/model_alias.ts";
 import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
@@ -113,10 +113,28 @@ export function upstreamUrl(endpoint: string, path: string, query: string): stri
   return `${parts.origin}${target}${queries === "" ? "" : `?${queries}`}`;
 }
 
-/** The client's body, with the model renamed as this upstream's model map says. */
-export function upstreamBody(inbound: Inbound, upstream: Upstream): Uint8Array<ArrayBuffer> | null {
-  const { body, model, modelPlace } = inbound;
-  if (body === null || model === null || modelPlace === null) return body;
-  const alias = upstream.modelMap[model];
-  return alias === undefined ? body : withModel(body, modelPlace, alias);
+/** What is sent to one upstream, whose name for the model may be another one. */
+export interface UpstreamContent {
+  readonly path: string;
+  readonly body: Uint8Array<ArrayBuffer> | null;
 }
+
+/** The client's path and body, with the model renamed as this upstream's model map says. */
+export function upstreamContent(inbound: Inbound, { modelMap }: Pick<Upstream, "modelMap">): UpstreamContent {
+  const { path, body, model, modelPlace, modelInPath = null } = inbound;
+  const alias = model === null ? null : aliasOf(modelMap, model);
+  if (alias === null) return inbound;
+  return {
+    path: modelInPath === null ? path : withPathModel(path, modelInPath, alias),
+    body: body === null || modelPlace === null
+      ? body
+      : withModel(inbound.decodedBody ?? body, modelPlace, alias),
+  };
+}
+
+/** Removes what describes the client's bytes, when others are sent. */
+export function describeChangedBody(headers: HeaderFields): void {
+  for (const name of OF_BYTES) headers.delete(name);
+}
+/** RFC 9110 section 8.4, RFC 9530, RFC 3230, RFC 1864. */
+const OF_BYTES = ["content-encoding", "content-digest", "repr-digest", "digest", "content-md5"];

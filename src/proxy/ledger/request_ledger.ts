@@ -76,7 +76,7 @@ export class RequestLedger {
 
   constructor(inbound: Inbound, facts: RecordFacts, clock: Clock) {
     this.#inbound = inbound;
-    this.#requestBytes = inbound.body?.length ?? 0;
+    this.#requestBytes = facts.requestText.bytes ?? inbound.body?.length ?? 0;
     this.#facts = facts;
     this.#own = new OwnKeys(facts.credentials.filter((credential) => !facts.secrets.has(credential)));
     this.#clock = clock;
@@ -166,7 +166,7 @@ export class RequestLedger {
 
   /** Forgets the body, which may be large, when no further upstream will be tried. */
   releaseBody(): void {
-    this.#inbound = { ...this.#inbound, body: null };
+    this.#inbound = { ...this.#inbound, body: null, decodedBody: null };
   }
 
   /** The head has been sent, while the choice is still open. */

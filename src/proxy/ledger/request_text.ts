@@ -7,6 +7,8 @@ export interface RequestText {
   readonly text: string;
   /** The text is a description, not the body itself. */
   readonly isTruncated: boolean;
+  /** Size of the body that it is the text of; absent: as it came, without content codings. */
+  readonly bytes?: number;
 }
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

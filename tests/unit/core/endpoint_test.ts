@@ -1,31 +1,6 @@
 import assert from "node:assert/strict";
-import { classify, endpointKind } from "../../../src/core/endpoint.ts";
-
-Deno.test("endpointKind() names the kind of call by its path", () => {
-  const table: Record<string, string> = {
-    "/v1/chat/completions": "chat",
-    "/v1/chat/completions/": "chat",
-    "/v1/openai/deployments/gpt/chat/completions": "chat",
-    "/v1/completions": "completions",
-    "/v1/responses": "responses",
-    "/v1/responses/resp_1": "responses",
-    "/v1/messages": "messages",
-    "/v1/embeddings": "embeddings",
-    "/v1/images/generations": "images",
-    "/v1/audio/speech": "audio",
-    "/v1/audio/transcriptions": "audio",
-    "/v1/moderations": "moderations",
-    "/v1/models": "models",
-    "/v1/models/org/name": "models",
-    "/v1/files": "files",
-    "/v1/files/file-1/content": "files",
-    "/v1/uploads/1/parts": "files",
-    "/v1/batches": "other",
-    "/v1/chatcompletions": "other",
-    "/v1": "other",
-  };
-  for (const [path, kind] of Object.entries(table)) assert.equal(endpointKind(path), kind, path);
-});
+import { endpointKind } from "../../../src/core/api_path.ts";
+import { classify } from "../../../src/core/endpoint.ts";
 
 Deno.test("classify() reads model and stream from the body only", () => {
   const JSON_TYPE = "application/json";
@@ -72,4 +47,24 @@ Deno.test("classify() reads model and stream from the body only", () => {
       `${path} ${body}`,
     );
   }
+});
+
+Deno.test("classify() takes the model that the path names, if the body names no other one", () => {
+  const ask = (path: string, body: string | null, isStrict = true) =>
+    classify(path, {
+      contentType: "application/json",
+      bytes: body === null ? null : new TextEncoder().encode(body),
+      isStrict,
+    });
+  const azure = "/v1/openai/deployments/gpt%2D4o/chat/completions";
+  const plain = ask(azure, "{}");
+  assert.deepEqual([plain.kind, plain.model, plain.problem], ["chat", "gpt-4o", null]);
+  assert.equal(azure.slice(plain.modelInPath?.start, plain.modelInPath?.end), "gpt%2D4o");
+  const same = ask(azure, '{"model":"gpt-4o"}');
+  assert.deepEqual([same.model, same.problem], ["gpt-4o", null]);
+  assert.ok(same.modelInPath && same.modelPlace);
+  const other = ask(azure, '{"model":"cheap"}');
+  assert.deepEqual([other.model, other.modelInPath], ["cheap", null]);
+  assert.match(other.problem ?? "", /path names/);
+  assert.equal(ask(azure, '{"model":"cheap"}', false).problem, null);
 });

@@ -14,6 +14,9 @@ Deno.test("multipartBoundary() finds the boundary of forms only", () => {
     ['multipart/form-data; boundary="a b:c"', "a b:c"],
     ["multipart/form-data; boundary=abc; charset=utf-8", "abc"],
     ["multipart/form-data ;  boundary=abc ", "abc"],
+    ["multipart/form-data; BOUNDARY = abc", "abc"],
+    ['multipart/form-data; x="; boundary=no"; boundary="a;b"', "a;b"],
+    ["multipart/form-data; boundary=a; boundary=b", "a"],
     ["multipart/form-data; boundary=", null],
     ['multipart/form-data; boundary=""', null],
     ["multipart/form-data; boundary=a b", null],
@@ -76,4 +79,44 @@ Deno.test("readFormParts() finds the first delimiter only at the start of a line
   ]]);
   assert.equal(readFormParts(body, "b"), parts);
   assert.notEqual(readFormParts(body, "c"), parts);
+});
+
+Deno.test("readFormParts() reads a disposition as RFC 2183 and RFC 7578 write it", () => {
+  const table: [head: string, name: string | null, fileName?: string | null][] = [
+    ['Content-Disposition: form-data; name="model"', "model"],
+    ["Content-Disposition: form-data; name=model", "model"],
+    ["content-disposition:form-data;NAME=model", "model"],
+    ['CONTENT-DISPOSITION: FORM-DATA; Name="model"', "model"],
+    ['Content-Disposition: form-data ; name = "model" ', "model"],
+    ["Content-Disposition : form-data;\tname\t=\tmodel\t", "model"],
+    ['X: name="other"\r\nContent-Disposition: form-data; name="model"', "model"],
+    ['Content-Disposition: form-data;\r\n name="model"', "model"],
+    ['Content-Disposition: form-data; x=1; name="model"; y', "model"],
+    ["Content-Disposition: form-data; y; name=model;", "model"],
+    ['Content-Disposition: form-data; name="say \\"hi\\"; x=\\\\"', 'say "hi"; x=\\'],
+    ['Content-Disposition: form-data; x="name=\\"no\\"; name=no"; name=model', "model"],
+    ['Content-Disposition: form-data; filename="a.wav"; name="file"', "file", "a.wav"],
+    [
+      'Content-Disposition: form-data; name="file"; filename="a; name=\\"model\\".wav"',
+      "file",
+      'a; name="model".wav',
+    ],
+    ['Content-Disposition: form-data; name="file"; filename="C:\\dir\\a.wav"', "file", "C:\\dir\\a.wav"],
+    ["Content-Disposition: form-data; name=file; filename=a.wav", "file", "a.wav"],
+    ['Content-Disposition: form-data; name="file"; filename=""', "file", ""],
+    ["Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''na%C3%AFve.wav", "file", "naïve.wav"],
+    ["Content-Disposition: form-data; name=file; filename=a; filename*=utf-8'en'b%20c", "file", "b c"],
+    ["Content-Disposition: form-data; filename*=iso-8859-1''%e9; name=file", "file", "iso-8859-1''%e9"],
+    ["Content-Disposition: form-data; name=file; filename*=utf-8''%zz", "file", "utf-8''%zz"],
+    ['Content-Disposition: form-data; filename="name="', null],
+    ['Content-Disposition: form-data; name=""', null],
+    ["Content-Disposition: form-data", null],
+    ["Content-Type: text/plain", null],
+  ];
+  for (const [head, name, fileName = null] of table) {
+    const [part] = readFormParts(new TextEncoder().encode(`--b\r\n${head}\r\n\r\nv\r\n--b--`), "b");
+    assert.equal(part?.name ?? null, name, head);
+    assert.equal(part?.fileName ?? null, fileName, head);
+    if (name !== null) assert.equal(part?.text, fileName === null ? "v" : null, head);
+  }
 });

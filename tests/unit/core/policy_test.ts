@@ -27,7 +27,7 @@ function order(upstreams: readonly Upstream[], options: OrderCase = {}): number[
   const availability = (id: number): Availability =>
     options.cooling?.includes(id) ? "cooling" : options.trial?.includes(id) ? "trial" : "ready";
   const model = options.model === undefined ? "m" : options.model;
-  return candidates(allowedUpstreams(upstreams, { model, path: "/v1/files" }), {
+  return candidates(allowedUpstreams(upstreams, { model, method: "GET", path: "/v1/files" }), {
     policy: options.policy ?? "order",
     standing: ({ id }) => ({ availability: availability(id), latencyMs: options.latencies?.[id] ?? null }),
     random: options.random ?? (() => 0.5),
@@ -58,18 +58,52 @@ Deno.test("allowedUpstreams() omits disabled, not allowed and denied upstreams",
   assert.deepEqual(order(rows, { model: "claude" }), [3, 5]);
 });
 
+const idsFor = (upstreams: readonly Upstream[], method: string, path: string) =>
+  allowedUpstreams(upstreams, { model: null, method, path }).map(({ id }) => id);
+
 Deno.test("allowedUpstreams() matches an encoded letter in a path as the letter", () => {
   const upstreams = [anUpstream(1, { deny: ["/v1/files*"] })];
-  const ids = (path: string) => allowedUpstreams(upstreams, { model: null, path }).map(({ id }) => id);
+  const ids = (path: string) => idsFor(upstreams, "GET", path);
   assert.deepEqual(ids("/v1/files"), []);
   assert.deepEqual(ids("/v1/f%69les"), []);
   assert.deepEqual(ids("/v1/%66%69%6C%65%73/a"), []);
   assert.deepEqual(ids("/v1/%2566iles"), [1]);
 });
 
-Deno.test("allowedUpstreams() matches the path of a request without a model", () => {
-  const rows = [anUpstream(1, { allow: ["/v1/files*"] }), anUpstream(2, { allow: ["gpt-*"] }), anUpstream(3)];
-  assert.deepEqual(order(rows, { model: null }), [1, 3]);
+Deno.test("patterns of models say nothing about requests without a model, patterns of paths do", () => {
+  const table: [rules: Pick<Upstream, "allow" | "deny">, path: string, isAllowed: boolean][] = [
+    [{ allow: ["gpt-*"], deny: [] }, "/v1/files", true],
+    [{ allow: ["*file*"], deny: [] }, "/v1/batches", true],
+    [{ allow: ["meta-llama/x*"], deny: [] }, "/v1/models", true],
+    [{ allow: ["/data/models/llama*"], deny: [] }, "/v1/models", true],
+    [{ allow: ["/v1/files*"], deny: [] }, "/v1/files/f", true],
+    [{ allow: ["/v1/files*"], deny: [] }, "/v1/batches", false],
+    [{ allow: ["gpt-*", "/v1/files*"], deny: [] }, "/v1/batches", false],
+    [{ allow: ["*", "/v1/files*"], deny: [] }, "/v1/batches", true],
+    [{ allow: ["/*"], deny: [] }, "/v1/batches", true],
+    [{ allow: ["/v?/files"], deny: [] }, "/v1/batches", false],
+    [{ allow: ["*"], deny: [] }, "/v1/batches", true],
+    [{ allow: [], deny: ["*file*", "gpt-*", "?*"] }, "/v1/files", true],
+    [{ allow: [], deny: ["/v1/files*"] }, "/v1/files/f", false],
+    [{ allow: [], deny: ["/v1*"] }, "/v1/files/f", false],
+    [{ allow: [], deny: ["*"] }, "/v1/files/f", false],
+    [{ allow: ["gpt-*"], deny: ["/v1/files"] }, "/v1/files", false],
+  ];
+  for (const [rules, path, isAllowed] of table) {
+    assert.deepEqual(
+      idsFor([anUpstream(1, rules)], "GET", path),
+      isAllowed ? [1] : [],
+      JSON.stringify(rules),
+    );
+  }
+});
+
+Deno.test("what must name a model and names none is not let past a pattern of models", () => {
+  const upstreams = [anUpstream(1, { allow: ["gpt-*"] }), anUpstream(2, { allow: ["/v1/*"] }), anUpstream(3)];
+  assert.deepEqual(idsFor(upstreams, "POST", "/v1/chat/completions"), [2, 3]);
+  assert.deepEqual(idsFor(upstreams, "POST", "/v1/responses"), [2, 3]);
+  assert.deepEqual(idsFor(upstreams, "GET", "/v1/chat/completions"), [1, 2, 3]);
+  assert.deepEqual(idsFor(upstreams, "POST", "/v1/responses/resp_1/cancel"), [1, 2, 3]);
 });
 
 Deno.test("round_robin starts with the next upstream each time", () => {

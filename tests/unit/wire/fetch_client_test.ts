@@ -3,6 +3,7 @@ import { Cancellation } from "../../../src/core/cancellation.ts";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
 import { FetchClient } from "../../../src/wire/fetch_client.ts";
 import { ReplyError } from "../../../src/wire/framing.ts";
+import { FakeUpstream } from "../../support/upstream.ts";
 
 interface Reply {
   readonly status?: number;
@@ -48,5 +49,30 @@ Deno.test("over fetch, too, a malformed length is a reply that cannot be used", 
     for (const method of ["GET", "HEAD"]) {
       await assert.rejects(lengthOf({ headers: [length(value)], method }), ReplyError, `${method} ${value}`);
     }
+  }
+});
+
+Deno.test("over fetch, too, a head that cannot be read is a reply that cannot be used", async () => {
+  const heads: [text: string, isReply: boolean][] = [
+    ["SSH-2.0-OpenSSH_9.2\r\n\r\n", true],
+    ["HTTP/1.1 abc OK\r\n\r\n", true],
+    ["HTTP/1.1 200 OK\r\nx y: z\r\n\r\n", true],
+    [`HTTP/1.1 200 OK\r\n${"a: b\r\n".repeat(300)}\r\n`, true],
+    ["HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", true],
+    ["", false],
+  ];
+  for (const [text, isReply] of heads) {
+    await using upstream = new FakeUpstream(async (_request, wire) => {
+      await wire.write(text);
+      wire.close();
+    });
+    const sent = new FetchClient(fetch).send({
+      url: `${upstream.endpoint}/x`,
+      method: "GET",
+      headers: new HeaderFields(),
+      body: null,
+      cancellation: new Cancellation(),
+    });
+    await assert.rejects(sent, (error) => error instanceof ReplyError === isReply, text.slice(0, 40));
   }
 });

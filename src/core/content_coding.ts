@@ -1,0 +1,84 @@
+/**
+ * The content codings of a request's body: which a label names, and whether every upstream decodes to the same bytes.
+ *
+ * Pure; must not decode anything.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9110#section-8.4
+ */
+import { Buffer } from "node:buffer";
+import type { Span } from "./json_members.ts";
+import { multipartBoundary } from "./multipart.ts";
+import { zstdFrames } from "./zstd_frames.ts";
+
+export const CONTENT_CODINGS = ["gzip", "deflate", "br", "zstd"] as const;
+export type ContentCoding = typeof CONTENT_CODINGS[number];
+
+/** More in a row have no use, and each costs as much as a whole body. */
+const MAX_CODINGS = 3;
+const MAX_LABEL_LENGTH = 256;
+const CODING_OF: ReadonlyMap<string, ContentCoding> = new Map([
+  ...CONTENT_CODINGS.map((coding) => [coding, coding] as const),
+  ["x-gzip", "gzip"],
+]);
+
+/** The codings in the order in which they were applied, without `identity`; null when one of them is not known. */
+export function contentCodings(label: string): readonly ContentCoding[] | null {
+  if (label.length > MAX_LABEL_LENGTH) return null;
+  const codings: ContentCoding[] = [];
+  for (const item of label.split(",")) {
+    const name = item.trim().toLowerCase();
+    if (name === "" || name === "identity") continue;
+    const coding = CODING_OF.get(name);
+    if (coding === undefined) return null;
+    codings.push(coding);
+  }
+  return codings.length > MAX_CODINGS ? null : codings;
+}
+
+/** The parts of a body that are decoded one after the other; null when it certainly does not decode. */
+export function codedParts(coded: Uint8Array, coding: ContentCoding): readonly Span[] | null {
+  if (coded.length === 0) return null;
+  if (coding === "zstd") return zstdFrames(coded);
+  if (coding === "deflate" && isZlib(coded) && isRawDeflate(coded)) return null;
+  return [{ start: 0, end: coded.length }];
+}
+
+/** RFC 9110 means zlib's format by `deflate`; some programs send it without zlib's head (RFC 1950 section 2.2). */
+export function isZlib(coded: Uint8Array): boolean {
+  const [method = 0, flags = 0] = coded;
+  return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0;
+}
+
+/**
+ * Whether what begins like zlib's format is also valid without that head: it would begin a stored block, whose length
+ * comes twice (RFC 1951 section 3.2.4).
+ */
+function isRawDeflate(coded: Uint8Array): boolean {
+  const [, low = 0, high = 0, lowAgain = 0, highAgain = 0] = coded;
+  return (low ^ lowAgain) === 0xff && (high ^ highAgain) === 0xff;
+}
+
+/**
+ * Why an upstream that ignores the label could find a model in the bytes as they came; null when it could not. JSON and
+ * forms can be hidden in the parts of a coding that decoders skip.
+ */
+export function undecodedProblem(coded: Uint8Array, contentType: string | null): string | null {
+  const boundary = multipartBoundary(contentType);
+  const bytes = Buffer.from(coded.buffer, coded.byteOffset, coded.byteLength);
+  const isReadable = boundary === null
+    ? BEGINS_LIKE_TEXT.test(beginning(bytes))
+    : bytes.includes(`--${boundary}`);
+  return isReadable ? "it can be read without being decoded, too" : null;
+}
+
+const BEGINNING_BYTES = 4096;
+
+function beginning(bytes: Buffer): string {
+  return bytes.toString("latin1", 0, BEGINNING_BYTES);
+}
+
+/**
+ * An object in JSON, perhaps after blanks, a comment or a byte order mark, also in UTF-16 and UTF-32; or blanks without an
+ * end. No coding of JSON begins with a brace.
+ */
+const BEGINS_LIKE_TEXT = /^(?:\xef\xbb\xbf)?[\s\0]*(?:\{|\/[/*]|$)|^(?:\xfe\xff|\xff\xfe)/;
