@@ -5,6 +5,7 @@
  * The capture defines what content is. See docs/architecture.md, "The gate".
  */
 import type { Capture } from "../../capture/capture.ts";
+import { isEncoded } from "../../capture/content_coding.ts";
 import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
 import { ENDED } from "../../wire/byte_source.ts";
@@ -15,8 +16,6 @@ import { HeldBytes, withoutByteOrderMark } from "./held_bytes.ts";
 
 /** A stream that has shown no content after this many bytes is relayed as it is. */
 export const HELD_LIMIT_BYTES = 2 * 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
-/** The same for a stream with a content coding: its capture looks no further. */
-const ENCODED_LIMIT_BYTES = 256 * 1024; // docs/tuning.md#budgets-and-remembered-values
 /** How long a stream that is held whole may go on after its protocol's end. */
 const TAIL_MS = 1_000; // docs/tuning.md#relay-and-settlement
 
@@ -178,8 +177,9 @@ export class StreamGate {
       if (isTerminal) this.#terminalMs ??= this.#context.clock.monotonic();
       return null;
     }
-    const limitBytes = this.#isEncoded ? ENCODED_LIMIT_BYTES : HELD_LIMIT_BYTES;
-    return this.#held.length >= limitBytes || this.#context.budget.isExceeded ? this.#result(null) : null;
+    return this.#held.length >= HELD_LIMIT_BYTES || this.#context.budget.isExceeded
+      ? this.#result(null)
+      : null;
   }
 
   #ended(): OpenReply {
@@ -270,7 +270,3 @@ export function fitsBegunStream({ isEventStream, headers }: OpenReply): boolean 
 }
 
 /** Whether the bytes of a stream are not its text, so that nothing can be found or inserted in them. */
-function isEncoded(contentEncoding: string | null): boolean {
-  const coding = contentEncoding?.trim().toLowerCase() ?? "";
-  return coding !== "" && coding !== "identity";
-}

@@ -20,17 +20,13 @@ import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } fr
 import type { AttemptReport } from "./attempt_report.ts";
 import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
+import type { AttemptedRequest } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
 import type { Hedging } from "./hedging.ts";
 import type { SendResult } from "./transport.ts";
-import {
-  type AttemptDeps,
-  type AttemptedRequest,
-  type AttemptJudge,
-  UpstreamAttempt,
-} from "./upstream_attempt.ts";
+import { type AttemptDeps, type AttemptJudge, UpstreamAttempt } from "./upstream_attempt.ts";
 
 export interface FailoverDeps extends AttemptDeps {
   readonly observer: Pick<Observer, "attemptEnded" | "failedOver" | "hedged">;

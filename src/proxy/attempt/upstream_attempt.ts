@@ -12,7 +12,6 @@ import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { bodyStartTimeout, type Decision } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
-import type { TokenGuard } from "../../core/token_guard.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
@@ -21,18 +20,17 @@ import { assess } from "../assess/assess.ts";
 import type {
   CapturedHead,
   CaptureFactory,
-  EarlyOutput,
   GateTimes,
   ReplyAssessment,
   ReplyProblem,
 } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
-import type { Holding } from "../assess/holding.ts";
-import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
+import type { AttemptEntry } from "../ledger/request_ledger.ts";
 import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
 import { AttemptReport } from "./attempt_report.ts";
 import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
+import type { AttemptedRequest } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
@@ -48,21 +46,6 @@ export interface AttemptDeps {
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
-}
-
-/** Whether, and why, a request must stop. */
-export interface Stop {
-  readonly cancellation: Cancellation;
-  readonly cause: "client" | "deadline" | null;
-}
-
-/** The request of which this is an attempt. */
-export interface AttemptedRequest {
-  readonly ledger: RequestLedger;
-  readonly stop: Stop;
-  readonly guard: TokenGuard;
-  readonly early: EarlyOutput;
-  readonly holding: Holding;
 }
 
 /** What an attempt asks of its request. */

@@ -1,0 +1,23 @@
+/**
+ * The request as its attempts see it. Types only.
+ */
+import type { Cancellation } from "../../core/cancellation.ts";
+import type { TokenGuard } from "../../core/token_guard.ts";
+import type { EarlyOutput } from "../assess/assessment.ts";
+import type { Holding } from "../assess/holding.ts";
+import type { RequestLedger } from "../ledger/request_ledger.ts";
+
+/** Whether, and why, a request must stop. */
+export interface Stop {
+  readonly cancellation: Cancellation;
+  readonly cause: "client" | "deadline" | null;
+}
+
+/** The request of which this is an attempt. */
+export interface AttemptedRequest {
+  readonly ledger: RequestLedger;
+  readonly stop: Stop;
+  readonly guard: TokenGuard;
+  readonly early: EarlyOutput;
+  readonly holding: Holding;
+}
