@@ -37,9 +37,9 @@ export class RawClient implements Disposable {
     await this.#connection.closeWrite();
   }
 
-  /** Reads until this text was received, and returns all text; fails when the connection ends first. */
-  async readUntil(text: string): Promise<string> {
-    while (this.#received.indexOf(text) < 0) {
+  /** Reads until this text was received this often, and returns all text; fails when the connection ends first. */
+  async readUntil(text: string, times = 1): Promise<string> {
+    while (!this.#hasReceived(text, times)) {
       if (!await this.#read()) throw new Error(`the connection ended before ${JSON.stringify(text)} came`);
     }
     return this.text;
@@ -49,6 +49,15 @@ export class RawClient implements Disposable {
   async readToEnd(): Promise<string> {
     while (await this.#read());
     return this.text;
+  }
+
+  #hasReceived(text: string, times: number): boolean {
+    let at = -1;
+    for (let count = 0; count < times; count++) {
+      at = this.#received.indexOf(text, at + 1);
+      if (at < 0) return false;
+    }
+    return true;
   }
 
   /** Reads to the end without keeping anything; returns the number of bytes. */
@@ -120,19 +129,4 @@ export function rawChat(token: string, body: Record<string, unknown> = {}): stri
 /** Whether a chunked response ended with its last chunk (RFC 9112 section 7.1). */
 export function isTerminated(response: string): boolean {
   return response.endsWith("0\r\n\r\n");
-}
-
-/** The received part of a chunked body, decoded. */
-export function decodeChunked(client: RawClient): string {
-  const { body } = client;
-  let text = "";
-  for (let at = 0; at < body.length;) {
-    const lineEnd = body.indexOf("\r\n", at);
-    if (lineEnd < 0) break;
-    const size = parseInt(body.toString("latin1", at, lineEnd), 16);
-    if (size === 0) break;
-    text += body.toString("utf8", lineEnd + 2, lineEnd + 2 + size);
-    at = lineEnd + 2 + size + 2;
-  }
-  return text;
 }
