@@ -255,7 +255,7 @@ export const SETTING_FLAGS = [
     value: "number",
     group: "Failover",
     description:
-      "how often the same upstream is asked again after a passing failure; default: 1 for the only upstream left for a request, else 0",
+      "how often the same upstream is asked again after a passing failure; default: 1 if no other one has the same model, else 0",
     default: null,
   },
   {

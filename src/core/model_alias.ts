@@ -15,7 +15,7 @@ interface Aliases {
 
 /** The model's name at this upstream. */
 export function modelAt({ modelMap }: Aliases, model: string): string {
-  return modelMap[model] ?? model;
+  return aliasOf(modelMap, model) ?? model;
 }
 
 /** The model that a path names, decoded, and where. */

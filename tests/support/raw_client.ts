@@ -130,3 +130,18 @@ export function rawChat(token: string, body: Record<string, unknown> = {}): stri
 export function isTerminated(response: string): boolean {
   return response.endsWith("0\r\n\r\n");
 }
+
+/** The received part of a chunked body, decoded. */
+export function decodeChunked(client: RawClient): string {
+  const { body } = client;
+  let text = "";
+  for (let at = 0; at < body.length;) {
+    const lineEnd = body.indexOf("\r\n", at);
+    if (lineEnd < 0) break;
+    const size = parseInt(body.toString("latin1", at, lineEnd), 16);
+    if (size === 0) break;
+    text += body.toString("utf8", lineEnd + 2, lineEnd + 2 + size);
+    at = lineEnd + 2 + size + 2;
+  }
+  return text;
+}

@@ -33,6 +33,7 @@ export class StreamGate {
   readonly #context: Assessing;
   readonly #capture: Capture;
   readonly #held = new HeldBytes();
+  /** Its bytes are not its text, so that nothing can be found or inserted in them. */
   readonly #isEncoded: boolean;
   readonly #startedMs: number;
   #isWhole: boolean;
@@ -268,5 +269,3 @@ export class StreamGate {
 export function fitsBegunStream({ isEventStream, headers }: OpenReply): boolean {
   return isEventStream && !isEncoded(headers.get("content-encoding"));
 }
-
-/** Whether the bytes of a stream are not its text, so that nothing can be found or inserted in them. */

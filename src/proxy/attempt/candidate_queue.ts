@@ -64,10 +64,14 @@ export class CandidateQueue {
 
   /** Leaves out those that would send the request to the same model at the same endpoint. */
   skipLike(upstream: Upstream): void {
-    const model = this.#modelAt(upstream);
     this.#queue = this.#queue.filter((other) =>
-      other.endpoint !== upstream.endpoint || this.#modelAt(other) !== model
+      other.endpoint !== upstream.endpoint || !this.haveSameModel(other, upstream)
     );
+  }
+
+  /** Whether two upstreams are asked for a model of the same name; true when the request names none. */
+  haveSameModel(one: Upstream, other: Upstream): boolean {
+    return this.#modelAt(one) === this.#modelAt(other);
   }
 
   #modelAt(upstream: Upstream): string | null {

@@ -40,7 +40,7 @@ export interface RetryRules {
   readonly retryOn: RetryOn;
   /** Codes and types of errors after which nobody else is asked. */
   readonly finalCodes: ReadonlySet<string>;
-  /** How often the same upstream is asked again; null: once if it is the only one. */
+  /** How often the same upstream is asked again; null: once if no other one has the same model. */
   readonly retrySame: number | null;
   /** Longest pause before that. */
   readonly retryWaitMs: number;
@@ -233,11 +233,10 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #retryDelayMs(outcome: FailedOutcome, attempt: UpstreamAttempt): number | null {
     const { clock, random, retry } = this.#deps;
     if (outcome.type === "response" && outcome.status < 400) return null;
-    const { ledger: { inbound }, early, candidates } = this.#request;
+    const { ledger: { inbound }, early } = this.#request;
     if (outcome.type !== "connect_error" && retry.retryOn === "connect") return null;
     if (!attempt.isReady || early.isBegun || (inbound.body?.length ?? 0) > MAX_RETRIED_BYTES) return null;
-    const isOnly = () => candidates.filter((upstream) => this.#queue.isUsable(upstream)).length === 1;
-    if (this.#retries >= (retry.retrySame ?? (isOnly() ? 1 : 0))) return null;
+    if (this.#retries >= (retry.retrySame ?? (this.#isOnly(attempt.upstream) ? 1 : 0))) return null;
     // Nobody goes unasked because another one was asked twice.
     if (this.#sent + this.#queue.usableCount >= this.#maxAttempts) return null;
     return retryDelayMs(outcome, {
@@ -246,6 +245,13 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       wallNowMs: clock.now(),
       random: random(),
     });
+  }
+
+  /** Any other upstream would answer with another model: a worse answer than the same one's a moment later. */
+  #isOnly(upstream: Upstream): boolean {
+    return this.#request.candidates.every((other) =>
+      other === upstream || !this.#queue.isUsable(other) || !this.#queue.haveSameModel(other, upstream)
+    );
   }
 
   /** Waits before the same upstream is asked again; false when the request must stop. */

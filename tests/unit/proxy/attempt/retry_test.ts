@@ -47,6 +47,20 @@ Deno.test("the only upstream's 429 is tried again after its Retry-After, and the
   assert.equal(stage.asked.length, 2);
 });
 
+Deno.test("an upstream is asked once more before others that would answer with another model", async () => {
+  const other = anUpstream(2, { endpoint: "https://b.example/v1", modelMap: { m: "a smaller one" } });
+  const stage = new FailoverStage();
+  const choice = stage.run([ONE, other]);
+  (await stage.ask(1)).answer(500, DOWN);
+  await stage.clock.timerSet(500);
+  stage.clock.advance(500);
+  const again = await stage.ask(2);
+  again.stream();
+  again.word("well");
+  assert.equal(given(await choice), "200 u1");
+  assert.deepEqual(stage.attempts, ["u1 http_status"]);
+});
+
 Deno.test("by default, the next upstream is asked instead", async () => {
   const stage = new FailoverStage();
   const choice = stage.run([ONE, TWO]);
