@@ -321,7 +321,8 @@ Deno.test("faults of upstreams", async (t) => {
       name: "reset before headers",
       fault: rawUpstream(resetAfter("")),
       backed: MOVED_ON("connect_error"),
-      alone: UNREACHABLE,
+      // The only upstream is asked once more.
+      alone: "502 upstream_unreachable, whole, upstream_error [connect_error, connect_error]",
     },
     {
       name: "200, then reset before content",
