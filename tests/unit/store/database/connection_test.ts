@@ -75,6 +75,7 @@ Deno.test("openDatabase() lets a row be typed by hand with nothing but sk and en
       modelMap: null,
       authStyle: null,
       weight: 1,
+      updatedAt: null,
     }]);
     database.close();
   });
