@@ -206,7 +206,12 @@ Deno.test("an answer in hand is given when the deadline passes", async () => {
 });
 
 Deno.test("once a stream has begun, the best answer is conveyed as its error", async (t) => {
-  await using pair = await Pair.start(["--gate-ms", "50", "--first-token-timeout", "1"]);
+  await using pair = await Pair.start([...["--gate-ms", "50", "--first-token-timeout", "1"], ...[
+    "--idle-timeout",
+    "1",
+    "--keepalive",
+    "0",
+  ]]);
   const cases: [name: string, Script, Script][] = [
     ["first", error(400, "too wrong", "very_wrong"), silentAfter([PING])],
     ["last", silentAfter([PING]), error(400, "too wrong", "very_wrong")],

@@ -113,7 +113,8 @@ Deno.test("what is held back is the model as the upstream knows it, or the upstr
   await using stage = await Stage.start(
     (request, wire) =>
       (/"model":"(real|bad)"/.test(request.text) ? reply(503, "{}") : chatReply("ok"))(request, wire),
-    { first: { modelMap: '{"alias":"real"}' } },
+    // The second one has another model, so the first one would be asked again.
+    { first: { modelMap: '{"alias":"real"}' }, args: ["--retry-same", "0"] },
   );
   for (let n = 0; n < 3; n++) assert.equal(await stage.ask({ model: "alias" }), "second 2");
   assert.equal(await stage.ask({ model: "alias" }), "second 1");

@@ -62,7 +62,7 @@ class Stage implements AsyncDisposable {
   ): Promise<Seen> {
     // A success, so that earlier failures do not move the first one to the end.
     this.first.script = chatReply("healthy");
-    await (await this.router.chat()).text();
+    await (await this.router.chat({ model: "m" })).text();
     this.first.script = script;
     if (this.second !== null) this.second.script = answer;
     const response = await this.router.fetch(path, {
