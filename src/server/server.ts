@@ -15,9 +15,11 @@ import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
-import type { ConfigStore } from "../store/store.ts";
 import type { HttpServer } from "../wire/server.ts";
+import { ensureAdminTokenSoon } from "./admin_token.ts";
+import { ChangeThread } from "./change_thread.ts";
 import { systemClock } from "./clock.ts";
+import { DatabaseUsers } from "./database_users.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
@@ -40,7 +42,7 @@ export function liveRegistry(database: OpenDatabase): Registry {
 /** Where the server gets its upstreams and tokens from: of the database that the settings name. */
 export interface Configuration {
   readonly registry: Registry;
-  readonly config: ConfigStore;
+  readonly database: OpenDatabase;
 }
 
 /** A server that listens. */
@@ -70,12 +72,16 @@ export async function withServer(
   configuration: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
-  const { registry } = configuration;
+  const { registry, database: { config } } = configuration;
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
   const observers = makeObservers(settings, { secrets, instance });
-  const recording = startRecording(settings, { observers, registry, instance });
+  const users = new DatabaseUsers();
+  users.add(configuration.database);
+  const recording = startRecording(settings, { observers, registry, instance, users });
+  const changes = new ChangeThread({ database: settings.database, now: systemClock.now });
+  users.add(changes);
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
@@ -85,16 +91,20 @@ export async function withServer(
   const shared = { health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    ...configuration,
+    registry,
+    config,
     ...shared,
     settings,
     proxy,
     secrets,
+    changes,
+    users,
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
   if (admin !== null) settledListeners.push((record, upstreamName) => admin.finished(record, upstreamName));
   registry.start();
+  const adminToken = admin === null ? null : ensureAdminTokenSoon({ registry, changes });
 
   let listening: HttpServer | null = null;
   try {
@@ -114,12 +124,14 @@ export async function withServer(
     });
   } finally {
     admin?.close();
+    adminToken?.stop();
+    changes.close();
     await proxy.stop();
     listening?.stop();
     progressRows.stop();
     registry.stop();
     serverHealth.stop();
-    await queue.close();
+    await recording.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
   }

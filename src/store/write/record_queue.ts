@@ -228,8 +228,15 @@ export class RecordQueue implements RecordSink {
         return this.#options.observer.recordsDeleted(event.reason, event.count);
       case "bodies_deleted":
         return this.#options.observer.bodiesDeleted(event.count);
+      case "unopened":
+        return this.#trouble(event.reason, event.message);
       case "opened":
-      case "processes":
+        if (this.#queuedBytes === 0) this.#resumed();
+        return;
+      case "anchored":
+      case "journal_lost":
+      case "journal_new":
+      case "chore":
       case "closed":
         return;
       default:
@@ -249,10 +256,7 @@ export class RecordQueue implements RecordSink {
     this.#options.observer.recordCommitted(durationMs);
     this.#options.observer.recordWritten(settledCount(stored));
     for (const pending of stored) settle(pending, "committed");
-    if (this.#isInTrouble && this.#queuedBytes <= this.#maxQueueBytes / 2) {
-      this.#isInTrouble = false;
-      this.#options.onResumed?.();
-    }
+    if (this.#queuedBytes <= this.#maxQueueBytes / 2) this.#resumed();
     this.#dropInvalid(refused, "the database refuses a record");
     this.#pump();
   }
@@ -321,6 +325,12 @@ export class RecordQueue implements RecordSink {
     if (this.#isInTrouble) return;
     this.#isInTrouble = true;
     this.#options.onTrouble?.(reason, message);
+  }
+
+  #resumed(): void {
+    if (!this.#isInTrouble) return;
+    this.#isInTrouble = false;
+    this.#options.onResumed?.();
   }
 
   #forget(pendings: readonly Pending[]): void {

@@ -1,0 +1,34 @@
+/**
+ * The parts of a server that have the database open, besides the writing thread.
+ *
+ * Owns that all of them let go of it when the writing thread has to open it anew: SQLite shares what it knows of a
+ * journal among the connections of a process, until the last of them is closed.
+ */
+
+export interface DatabaseUser {
+  /** Closes the database. Called once before each {@link attach}. */
+  detach(): Promise<void> | void;
+  /** The database may be opened again. */
+  attach(): void;
+}
+
+export class DatabaseUsers {
+  readonly #users: DatabaseUser[] = [];
+  #isDetached = false;
+
+  add(user: DatabaseUser): void {
+    this.#users.push(user);
+    if (this.#isDetached) void user.detach();
+  }
+
+  /** Resolves when all have closed it. */
+  async detach(): Promise<void> {
+    this.#isDetached = true;
+    await Promise.all(this.#users.map((user) => user.detach()));
+  }
+
+  attach(): void {
+    this.#isDetached = false;
+    for (const user of this.#users) user.attach();
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The configuration of a database in memory, for as long as the file cannot be used.
+ *
+ * Owns which tables those are. A server goes on with it: upstreams and tokens are all that it needs to answer.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { requireOurs } from "./inspect.ts";
+import { columnsOf, migrate, SCHEMA_VERSION } from "./migrations.ts";
+import { openAlone } from "./still.ts";
+import { inTransaction } from "./transaction.ts";
+
+/** A database in memory with the configuration of another one. */
+export function standInFor(source: DatabaseSync): DatabaseSync {
+  const db = new DatabaseSync(":memory:");
+  try {
+    migrate(db);
+    copyConfiguration(source, db);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * The same for a file on a full disk.
+ *
+ * @returns null when it cannot be read even so, or has to be upgraded
+ */
+export function standInForFile(file: string, action: string): DatabaseSync | null {
+  try {
+    const source = openAlone(file);
+    try {
+      return requireOurs(source, action) < SCHEMA_VERSION ? null : standInFor(source);
+    } finally {
+      source.close();
+    }
+  } catch {
+    return null;
+  }
+}
+
+export function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
+  inTransaction(to, () => {
+    for (const table of ["openai_upstreams", "config_kvs"]) {
+      const columns = [...columnsOf(to, table)].map((name) => `"${name}"`);
+      const read = from.prepare(`SELECT ${columns.join(", ")} FROM ${table}`);
+      read.setReadBigInts(true);
+      const insert = to.prepare(
+        `INSERT INTO ${table}(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
+      );
+      for (const row of read.all()) insert.run(...Object.values(row));
+    }
+  });
+}
