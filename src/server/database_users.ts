@@ -5,6 +5,8 @@
  * journal among the connections of a process, until the last of them is closed.
  */
 
+import { systemClock } from "./clock.ts";
+
 export interface DatabaseUser {
   /** Closes the database. Called once before each {@link attach}. */
   detach(): Promise<void> | void;
@@ -13,8 +15,12 @@ export interface DatabaseUser {
 }
 
 export class DatabaseUsers {
-  readonly #users: DatabaseUser[] = [];
+  readonly #users: DatabaseUser[];
   #isDetached = false;
+
+  constructor(users: readonly DatabaseUser[]) {
+    this.#users = [...users];
+  }
 
   add(user: DatabaseUser): void {
     this.#users.push(user);
@@ -25,6 +31,14 @@ export class DatabaseUsers {
   async detach(): Promise<void> {
     this.#isDetached = true;
     await Promise.all(this.#users.map((user) => user.detach()));
+  }
+
+  /** The same, but waits no longer than this. */
+  async detachWithin(limitMs: number): Promise<void> {
+    const { promise: timeUp, resolve } = Promise.withResolvers<void>();
+    const timer = systemClock.setTimer(resolve, limitMs);
+    await Promise.race([this.detach(), timeUp]);
+    systemClock.clearTimer(timer);
   }
 
   attach(): void {

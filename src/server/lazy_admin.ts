@@ -4,16 +4,23 @@
  */
 import type { RequestRecord } from "../core/types.ts";
 import type { AdminEntry } from "../http/app.ts";
+import { ensureAdminTokenSoon } from "./admin_token.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
 
 export class LazyAdmin implements AdminEntry {
   readonly #deps: AdminDeps;
   #admin: Admin | null = null;
+  #token: { stop(): void } | null = null;
   #isEnding = false;
   #isClosed = false;
 
   constructor(deps: AdminDeps) {
     this.#deps = deps;
+  }
+
+  /** Makes the admin token when it is missing; call it when the registry has read the configuration. */
+  start(): void {
+    this.#token = ensureAdminTokenSoon(this.#deps);
   }
 
   /** Call once, and again only after a failure. */
@@ -38,6 +45,7 @@ export class LazyAdmin implements AdminEntry {
 
   close(): void {
     this.#isClosed = true;
+    this.#token?.stop();
     this.#admin?.close();
   }
 }

@@ -44,18 +44,7 @@ export function startRecording(
   removeDeadMarks(settings.database);
   const log = getLog("store");
   let isInTrouble = false;
-  const link = new WorkerLink({
-    spawnWorker: () =>
-      spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
-    path: settings.database,
-    durability: settings.durability,
-    retention: {
-      keepDays: settings.keepDays,
-      keepBodiesDays: settings.keepBodiesDays,
-      maxDbSizeBytes: settings.maxDbSizeBytes,
-    },
-    instance,
-  });
+  const link = startThread(settings, instance);
   const upstreamStates = new UpstreamStateNotes(link);
   const mark = keepMark(link, { database: settings.database, instance });
   renewJournals(link, users);
@@ -92,6 +81,17 @@ export function startRecording(
       mark.clear();
     },
   };
+}
+
+function startThread(settings: Settings, instance: string): WorkerLink {
+  const { database, durability, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
+  return new WorkerLink({
+    spawnWorker: () => spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), database),
+    path: database,
+    durability,
+    retention: { keepDays, keepBodiesDays, maxDbSizeBytes },
+    instance,
+  });
 }
 
 /** Marks this process as running once its row is in the file (see leftover_journal.ts). */

@@ -16,7 +16,6 @@ import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { HttpServer } from "../wire/server.ts";
-import { ensureAdminTokenSoon } from "./admin_token.ts";
 import { ChangeThread } from "./change_thread.ts";
 import { systemClock } from "./clock.ts";
 import { DatabaseUsers } from "./database_users.ts";
@@ -29,6 +28,8 @@ import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
 import { upstreamClient } from "./upstream_client.ts";
 
+/** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
+const DETACH_LIMIT_MS = 1_000;
 const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#server
 
 export function liveRegistry(database: OpenDatabase): Registry {
@@ -72,39 +73,31 @@ export async function withServer(
   configuration: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
-  const { registry, database: { config } } = configuration;
+  const { registry, database } = configuration;
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
   const observers = makeObservers(settings, { secrets, instance });
-  const users = new DatabaseUsers();
-  users.add(configuration.database);
+  const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
-  const changes = new ChangeThread({ database: settings.database, now: systemClock.now });
-  users.add(changes);
+  const changes = startChanges(settings, users);
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const shared = { health: serverHealth.health, inFlight, client };
+  const shared = { registry, health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    registry,
-    config,
     ...shared,
-    settings,
-    proxy,
-    secrets,
-    changes,
-    users,
+    ...{ settings, config: database.config, changes, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
   if (admin !== null) settledListeners.push((record, upstreamName) => admin.finished(record, upstreamName));
   registry.start();
-  const adminToken = admin === null ? null : ensureAdminTokenSoon({ registry, changes });
+  admin?.start();
 
   let listening: HttpServer | null = null;
   try {
@@ -123,9 +116,8 @@ export async function withServer(
       drained: server.finished,
     });
   } finally {
+    await users.detachWithin(DETACH_LIMIT_MS);
     admin?.close();
-    adminToken?.stop();
-    changes.close();
     await proxy.stop();
     listening?.stop();
     progressRows.stop();
@@ -133,8 +125,15 @@ export async function withServer(
     serverHealth.stop();
     await recording.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
+    changes.close();
     client.close();
   }
+}
+
+function startChanges({ database }: Settings, users: DatabaseUsers): ChangeThread {
+  const changes = new ChangeThread({ database, now: systemClock.now });
+  users.add(changes);
+  return changes;
 }
 
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {

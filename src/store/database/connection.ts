@@ -23,6 +23,8 @@ export interface ConnectionOptions {
   readonly busyTimeoutMs?: number;
   /** Only reads, and neither creates nor upgrades: for a database that is up to date. */
   readonly isReadOnly?: boolean;
+  /** With `isReadOnly`: whether the journal may be put away, if nobody else has the database open. Default false. */
+  readonly isTidying?: boolean;
   /** Called before a database is copied aside and upgraded, which blocks the thread; with its size. */
   readonly onUpgrade?: (bytes: number) => void;
 }
@@ -58,7 +60,7 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
     busyTimeoutMs: options.busyTimeoutMs ?? DEFAULT_BUSY_TIMEOUT_MS,
   };
   try {
-    return options.isReadOnly ? openToRead(target) : openToWrite(target, options);
+    return options.isReadOnly ? openToRead(target, options) : openToWrite(target, options);
   } catch (error) {
     throw toOpeningError(error, target);
   }
@@ -75,10 +77,14 @@ export function toOpeningError(
   });
 }
 
-function openToRead({ file, action, busyTimeoutMs }: Target): Connection {
-  const db = new DatabaseSync(file, { readOnly: true });
+function openToRead(
+  { file, action, busyTimeoutMs }: Target,
+  { isTidying = false }: ConnectionOptions,
+): Connection {
+  // A connection that cannot write leaves an empty journal and its index behind when it is the last one.
+  const db = new DatabaseSync(file, { readOnly: !isTidying });
   try {
-    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
     if (requireOurs(db, action) < SCHEMA_VERSION) {
       throw new StoreError("outdated", `${action}: it has not been upgraded yet; try again in a moment`);
     }

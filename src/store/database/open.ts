@@ -113,16 +113,16 @@ function requireThere(path: string): void {
 /** Opens for reading. @throws StoreError */
 type Opener = (path: string, options: ConnectionOptions) => Connection;
 
-const OPENERS: Readonly<Record<DatabaseAccess, { isReadOnly?: true; busyTimeoutMs?: 0; open?: Opener }>> = {
+const OPENERS: Readonly<Record<DatabaseAccess, ConnectionOptions & { open?: Opener }>> = {
   change: {},
-  read: { isReadOnly: true, open: openWhereverItIs },
+  read: { isReadOnly: true, isTidying: true, open: openWhereverItIs },
   serve: { isReadOnly: true, busyTimeoutMs: 0, open: openOrStandIn },
 };
 
 /** Returns the path of the copy from before; null when nothing was upgraded. */
 function upgradeIfOutdated(path: string, options: ConnectionOptions): string | null {
   try {
-    openConnection(path, { ...options, isReadOnly: true }).db.close();
+    openConnection(path, { ...options, isReadOnly: true, isTidying: true }).db.close();
   } catch (error) {
     if (!isStoreError(error, "outdated")) return null;
     try {

@@ -1,7 +1,6 @@
 /**
  * What the tests of the store share: records, clocks, temporary databases, waiting without sleeping.
  */
-import { thisProcess } from "../../../src/store/database/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/server/clock.ts";
@@ -180,7 +179,7 @@ export function makeSession(path: string, retention: RetentionLimits = KEEP_EVER
     path,
     durability: "normal",
     instance: crypto.randomUUID(),
-    process: thisProcess(),
+    pid: Deno.pid,
     busyTimeoutMs: 5_000,
     retention,
   });
