@@ -16,7 +16,6 @@ import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { HttpServer } from "../wire/server.ts";
-import { ChangeThread } from "./change_thread.ts";
 import { systemClock } from "./clock.ts";
 import { DatabaseUsers } from "./database_users.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
@@ -80,7 +79,6 @@ export async function withServer(
   const observers = makeObservers(settings, { secrets, instance });
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
-  const changes = startChanges(settings, users);
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
@@ -91,7 +89,7 @@ export async function withServer(
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...shared,
-    ...{ settings, config: database.config, changes, users, proxy, secrets },
+    ...{ settings, config: database.config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
@@ -125,15 +123,8 @@ export async function withServer(
     serverHealth.stop();
     await recording.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
-    changes.close();
     client.close();
   }
-}
-
-function startChanges({ database }: Settings, users: DatabaseUsers): ChangeThread {
-  const changes = new ChangeThread({ database, now: systemClock.now });
-  users.add(changes);
-  return changes;
 }
 
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {

@@ -84,7 +84,7 @@ function openToRead(
   // A connection that cannot write leaves an empty journal and its index behind when it is the last one.
   const db = new DatabaseSync(file, { readOnly: !isTidying });
   try {
-    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}; PRAGMA query_only = ON`);
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     if (requireOurs(db, action) < SCHEMA_VERSION) {
       throw new StoreError("outdated", `${action}: it has not been upgraded yet; try again in a moment`);
     }

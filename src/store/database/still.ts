@@ -28,7 +28,7 @@ export function openStill(file: string, openCopy: (copy: string) => DatabaseSync
 export function openAlone(file: string): DatabaseSync {
   const db = new DatabaseSync(file);
   try {
-    db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA query_only = ON");
+    db.exec("PRAGMA locking_mode = EXCLUSIVE");
     db.prepare("SELECT 1 FROM sqlite_schema").get();
     return db;
   } catch (error) {

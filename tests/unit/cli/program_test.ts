@@ -85,7 +85,7 @@ test("the first command makes the database and shows its token once", async ({ r
   assert.equal(first.out, 'added upstream 1 "api.openai.com" https://api.openai.com/v1 (key sk-…wxyz)');
   assert.match(
     first.err,
-    /^created \S+db\.sqlite\nclients must send this token, .*`token show`.*: sk-oar-\S+$/,
+    /^created database \/\S+db\.sqlite\nclients must send this token, .*`token show`.*: sk-oar-\S+$/,
   );
   const second = await run(["list"]);
   assert.equal(second.err, "");
@@ -210,7 +210,8 @@ test("list shows what a running server thinks of an upstream, and not what a dea
   assert.match(await bench.do(["list"]), / open, to be tried again \(HTTP 503\) /);
 });
 
-test("an empty list says how to add the first upstream", async ({ run }) => {
+test("an empty list says how to add the first upstream", async ({ run, do: succeed }) => {
+  await succeed(["token", "set", "woodpecker-one"]);
   const { exitCode, out, err } = await run(["list"]);
   assert.deepEqual([exitCode, out], [0, ""]);
   assert.match(err, /openai-api-route add --sk KEY --endpoint URL$/);
@@ -342,7 +343,11 @@ test("what cannot be done is said in one line and ends with 1", async ({ do: suc
     [["remove", "9"], /no upstream has that id or name: see them with `openai-api-route list`/],
     [["enable", "nobody"], /no upstream has that id or name/],
     [["move", KEY, "1"], /no upstream has that id or name/],
-    [["list", "--database", "/nowhere/db.sqlite"], /"\/nowhere\/db\.sqlite": its directory does not exist/],
+    [
+      ["list", "--database", "/nowhere/db.sqlite"],
+      /no database at \/nowhere\/db\.sqlite; name one with --database/,
+    ],
+    [["add", "--sk", KEY, "--database", "/nowhere/db.sqlite"], /its directory does not exist/],
     [["list", "--database", "/dev/null"], /it is not a file/],
     [["token", "show", "nobody"], /no token has that name/],
     [["token", "remove", KEY], /no token has that name, masked form or text/],
@@ -384,7 +389,7 @@ test("a token or a token's name is not accepted twice", async ({ do: succeed, ru
 
 test("token set on a new database shows no other token", async ({ run }) => {
   const { err, out } = await run(["token", "set", "woodpecker-one"]);
-  assert.match(err, /^created \S+$/);
+  assert.match(err, /^created database \/\S+$/);
   assert.equal(out, "set token token-1 woo…-one");
 });
 

@@ -174,11 +174,15 @@ export function makeWriter(
 }
 
 /** The writing side without its thread. */
-export function makeSession(path: string, retention: RetentionLimits = KEEP_EVERYTHING): WriterSession {
+export function makeSession(
+  path: string,
+  retention: RetentionLimits = KEEP_EVERYTHING,
+  instance: string = crypto.randomUUID(),
+): WriterSession {
   return new WriterSession({
     path,
     durability: "normal",
-    instance: crypto.randomUUID(),
+    instance,
     pid: Deno.pid,
     busyTimeoutMs: 5_000,
     retention,

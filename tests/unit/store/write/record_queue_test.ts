@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../../src/core/types.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import type { WriteResult } from "../../../../src/store/store.ts";
+import { RunningMark } from "../../../../src/store/database/running_marks.ts";
 import { toGoTime } from "../../../../src/store/database/go_time.ts";
 import { type PackedRecord, unpackRecord } from "../../../../src/store/write/packed_record.ts";
 import {
@@ -414,19 +415,18 @@ Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping wh
     await before.writer.close();
     byHand(
       path,
-      `INSERT INTO instances(id, heartbeat_at, pid, place, process_started)
-         SELECT 'killed', '${
-        toGoTime(Date.now() + 6_000)
-      }', pid, place, 'another process of that pid' FROM instances;
-       INSERT INTO instances(id, heartbeat_at) VALUES ('stale', '${toGoTime(Date.now() - 60_000)}'),
-         ('elsewhere', '${toGoTime(Date.now())}');
+      `INSERT INTO instances(id, heartbeat_at) VALUES ('stale', '${toGoTime(Date.now() - 60_000)}'),
+         ('marked', '${toGoTime(Date.now() - 60_000)}'), ('elsewhere', '${toGoTime(Date.now() + 6_000)}'),
+         ('killed', '${toGoTime(Date.now() + 6_000)}');
        INSERT INTO records(request_id, outcome, instance, response) VALUES ('killed', 'in_flight', 'killed', 'a'),
-         ('stale', 'in_flight', 'stale', 'b'), ('elsewhere', 'in_flight', 'elsewhere', 'c'),
+         ('stale', 'in_flight', 'stale', 'b'), ('marked', 'in_flight', 'marked', 'm'), ('elsewhere', 'in_flight', 'elsewhere', 'c'),
          ('done', 'complete', 'stale', 'd')`,
     );
+    Deno.writeFileSync(`${path}.running-killed`, new Uint8Array());
+    const marked = RunningMark.set(path, "marked");
     const after = makeWriter(path, { instance: "after" });
     await after.writer.write(makeRecord({ requestId: "own", outcome: "in_flight" }));
-    // The thread asks which processes live, long before a heartbeat would be too old.
+    // At once, long before its heartbeat would be too old.
     await eventually(() => {
       const [row] = rowsOf(path, "SELECT outcome FROM records WHERE request_id = 'killed'");
       return row?.["outcome"] === "crashed" ? row : null;
@@ -438,12 +438,14 @@ Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping wh
       ["living", "in_flight", "Hello"],
       ["killed", "crashed", "a"],
       ["stale", "crashed", "b"],
+      ["marked", "in_flight", "m"],
       ["elsewhere", "in_flight", "c"],
       ["done", "complete", "d"],
       ["own", "in_flight", "Hello"],
     ]);
     await living.writer.close();
     await after.writer.close();
+    marked?.clear();
   });
 });
 
