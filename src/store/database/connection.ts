@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../store.ts";
 import { copyAside, removeCopy, removeIfThere } from "./copy_aside.ts";
-import { isIoError, toStoreError, troubleOf } from "./errors.ts";
+import { isIoError, toStoreError, troubleOf, type TroubleReason } from "./errors.ts";
 import { databaseFile } from "./file.ts";
 import { ensureFile, inspectFile, requireOurs } from "./inspect.ts";
 import { APPLICATION_ID, migrate, SCHEMA_VERSION } from "./migrations.ts";
@@ -66,15 +66,25 @@ export function openConnection(path: string, options: ConnectionOptions = {}): C
   }
 }
 
-/** The same error, but for a system that only says that it cannot write: a full disk is the usual reason. */
+/** The same error, but for what SQLite does not tell: that the disk is full, or the folder read-only. */
 export function toOpeningError(
   error: unknown,
   { file, action }: Pick<Target, "file" | "action">,
 ): StoreError {
-  if (!isIoError(error) || !isDiskFull(dirname(file))) return toStoreError(error, action);
-  return new StoreError("full", `${action}: the disk is full; free some space and try again`, {
-    cause: error,
-  });
+  const isUnclear = isIoError(error) || (troubleOf(error) === "gone" && !(error instanceof StoreError));
+  const trouble = isUnclear ? folderTrouble(dirname(file)) : null;
+  const cause = { cause: error };
+  if (trouble === "full") {
+    return new StoreError("full", `${action}: the disk is full; free some space and try again`, cause);
+  }
+  if (trouble === "readonly") {
+    return new StoreError(
+      "readonly",
+      `${action}: its directory is read-only; make it writable for this user`,
+      cause,
+    );
+  }
+  return toStoreError(error, action);
 }
 
 function openToRead(
@@ -105,7 +115,7 @@ function openToWrite(target: Target, { onUpgrade }: ConnectionOptions): Connecti
       onUpgrade?.(Deno.statSync(file).size);
       upgradedFrom = copyAside(file, (db) => {
         db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-        requireWritable(db, { version, action });
+        requireWritable(db, version);
       });
     }
     const db = connect(target, { version, isEmpty });
@@ -120,7 +130,7 @@ function openToWrite(target: Target, { onUpgrade }: ConnectionOptions): Connecti
 }
 
 function connect(
-  { file, action, busyTimeoutMs }: Target,
+  { file, busyTimeoutMs }: Target,
   { version, isEmpty }: { readonly version: number; readonly isEmpty: boolean },
 ): DatabaseSync {
   const isCurrent = !isEmpty && version === SCHEMA_VERSION;
@@ -130,7 +140,7 @@ function connect(
     // Lets the file shrink (write/retention.ts). SQLite takes it only before anything else is done to a new file.
     if (isEmpty) db.exec("PRAGMA auto_vacuum = INCREMENTAL");
     const isLockTaken = isCurrent ? unlessLocked : always;
-    isLockTaken(() => requireWritable(db, { version, action }));
+    isLockTaken(() => requireWritable(db, version));
     // Takes a lock only where the mode is another one; the next who opens the database sets it, if now is no time.
     isLockTaken(() =>
       db.exec(`PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = ${JOURNAL_SIZE_LIMIT_BYTES}`)
@@ -166,39 +176,27 @@ function isOwn(db: DatabaseSync): boolean {
  * Tells a read-only or locked file from a good one before anything relies on it. `BEGIN IMMEDIATE` alone is
  * not enough: on a read-only file SQLite takes it for a plain `BEGIN`.
  */
-function requireWritable(db: DatabaseSync, { version, action }: { version: number; action: string }): void {
+function requireWritable(db: DatabaseSync, version: number): void {
+  db.exec("BEGIN IMMEDIATE");
   try {
-    db.exec("BEGIN IMMEDIATE");
-    try {
-      db.exec(`PRAGMA user_version = ${version}`);
-    } finally {
-      if (db.isTransaction) db.exec("ROLLBACK");
-    }
-  } catch (error) {
-    // The file was read a moment ago, so what cannot be opened is the journal beside it.
-    if (troubleOf(error) !== "gone") throw error;
-    throw new StoreError(
-      "readonly",
-      `${action}: its directory is read-only; make it writable for this user`,
-      {
-        cause: error,
-      },
-    );
+    db.exec(`PRAGMA user_version = ${version}`);
+  } finally {
+    if (db.isTransaction) db.exec("ROLLBACK");
   }
 }
 
 /** What SQLite writes first, in one piece. */
 const PROBE_BYTES = 32 * 1024;
 
-/** Whether a file of some pages finds no room in the folder. */
-export function isDiskFull(folder: string): boolean {
+/** Why a file of some pages cannot be made in the folder; null: it can. */
+function folderTrouble(folder: string): TroubleReason | null {
   const probe = join(folder, `.openai-api-route-${crypto.randomUUID()}`);
   try {
     using file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
     for (let left = PROBE_BYTES; left > 0;) left -= file.writeSync(new Uint8Array(left));
-    return false;
+    return null;
   } catch (error) {
-    return troubleOf(error) === "full";
+    return error instanceof Deno.errors.PermissionDenied ? "readonly" : troubleOf(error);
   } finally {
     removeQuietly(probe);
   }
