@@ -14,7 +14,7 @@ import { spawnDatabaseWorker } from "./database_worker.ts";
 import type { DatabaseUser } from "./database_users.ts";
 
 /** How long a change waits for a lock, so that whoever asked has an answer within two seconds. */
-const CHANGE_LIMIT_MS = 1_500; // docs/tuning.md#server
+const CHANGE_LIMIT_MS = 1_200; // docs/tuning.md#server
 
 type Api = { readonly [Name in ChangeName]: (change: TimedChange) => ReturnType<ConfigChanges[Name]> };
 

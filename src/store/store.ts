@@ -123,6 +123,8 @@ export interface RecordSink {
   write(record: RequestRecord): Promise<WriteResult>;
   /** Bytes that wait for commit. */
   readonly queuedBytes: number;
+  /** Nothing has been committed for a while, although records wait: it is in vain to wait for another one. */
+  readonly isStalled: boolean;
   /** Commits what waits, then closes the connection. */
   close(): Promise<void>;
 }

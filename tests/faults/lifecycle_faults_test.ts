@@ -358,6 +358,7 @@ async function exchange(
     },
     close: () => Promise.resolve(),
     queuedBytes: 0,
+    isStalled: false,
   };
   const upstream = anUpstream(1, { name: "only", endpoint: server.endpoint });
   const progressRows = new ProgressRows(sink, clock);

@@ -184,6 +184,39 @@ Deno.test("RecordQueue waits out a locked database and then commits everything",
   });
 });
 
+Deno.test("RecordQueue says that it is in vain to wait while the thread does not answer, or has failed", async () => {
+  await withDirectory(async (path) => {
+    const script: Script = ["full", "commit"];
+    const clock = new FakeClock(0);
+    const { writer } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(script), clock });
+    assert.equal(writer.isStalled, false);
+    const written = writer.write(makeRecord());
+    assert.equal(writer.isStalled, false);
+    await until(() => clock.pendingTimers === 1, "the batch failed");
+    assert.equal(writer.isStalled, true);
+    clock.advance(250);
+    await written;
+    assert.equal(writer.isStalled, false);
+    await writer.close();
+  });
+  await withDirectory(async (path) => {
+    const clock = new FakeClock(0);
+    const { writer } = makeWriter(path, { clock });
+    await writer.write(makeRecord());
+    const other = new DatabaseSync(path);
+    other.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
+    const waiting = writer.write(makeRecord());
+    assert.equal(writer.isStalled, false);
+    clock.advance(250);
+    assert.equal(writer.isStalled, true);
+    other.exec("ROLLBACK");
+    other.close();
+    await waiting;
+    assert.equal(writer.isStalled, false);
+    await writer.close();
+  });
+});
+
 Deno.test("RecordQueue retries a full database after 250 ms and then 500 ms, with the newest version of each record", async () => {
   await withDirectory(async (path) => {
     const script: Script = ["full", "full", "commit"];
