@@ -9,6 +9,7 @@ import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import { StoreError } from "../../store/store.ts";
 import { formatBytes } from "../../core/recorded_text.ts";
 import { type Finding, found } from "../../control/finding.ts";
+import { leftoverNote } from "../context.ts";
 
 /** Bits of a file's mode that let anybody but its owner in. */
 const OTHERS = 0o077;
@@ -61,7 +62,9 @@ function inspect(
   const upgraded = database.upgradedFrom === null
     ? ""
     : `, upgraded just now; as it was before: ${database.upgradedFrom}`;
+  const leftover = leftoverNote(path, database.leftoverJournal);
   const findings = [
+    ...(leftover === null ? [] : [found("database", { level: "warn", message: leftover })]),
     corruptions.length === 0
       ? found("database", {
         level: "ok",

@@ -31,11 +31,15 @@ export function checkLeftoverJournal(file: string): LeftoverJournal | null {
   if (journal === null || journal.size === 0) return null;
   const marked = markedInstances(file);
   if (marked.some((id) => isMarkHeld(file, id) !== false)) return null;
-  const isOwn = marked.length === 0 ? null : hasInstanceOf(file, marked);
-  if (isOwn === false) return { type: "set_aside", path: setAside(file) };
-  const ageMs = (statOf(file)?.mtime?.getTime() ?? 0) -
-    (journal.mtime?.getTime() ?? Number.POSITIVE_INFINITY);
-  return ageMs > SUSPECT_AFTER_MS ? { type: "suspect" } : null;
+  const found = statOf(file);
+  const writtenAt = journal.mtime?.getTime() ?? Number.POSITIVE_INFINITY;
+  const modifiedAt = found?.mtime?.getTime() ?? 0;
+  // Copying and renaming change the time of the last change, whatever becomes of that of the last modification.
+  const isChanged = Math.max(found?.ctime?.getTime() ?? 0, modifiedAt) > writtenAt;
+  if (isChanged && marked.length > 0 && hasInstanceOf(file, marked) === false) {
+    return { type: "set_aside", path: setAside(file) };
+  }
+  return modifiedAt - writtenAt > SUSPECT_AFTER_MS ? { type: "suspect" } : null;
 }
 
 function statOf(path: string): Deno.FileInfo | null {

@@ -11,7 +11,7 @@ import { type Connection, type ConnectionOptions, openConnection } from "./conne
 import { databaseFile } from "./file.ts";
 import { inspectDatabase, type Inspection } from "./inspection.ts";
 import { checkLeftoverJournal, type LeftoverJournal } from "./leftover_journal.ts";
-import { ReopeningConnection } from "./reopening_connection.ts";
+import { ReopeningConnection, type ReopeningConnectionOptions } from "./reopening_connection.ts";
 import { standInForFile } from "./stand_in.ts";
 import { openAlone, openStill } from "./still.ts";
 
@@ -110,12 +110,9 @@ function requireThere(path: string): void {
   throw new StoreError("missing", `${problem}; name one with --database`);
 }
 
-/** Opens for reading. @throws StoreError */
-type Opener = (path: string, options: ConnectionOptions) => Connection;
-
-const OPENERS: Readonly<Record<DatabaseAccess, ConnectionOptions & { open?: Opener }>> = {
+const OPENERS: Readonly<Record<DatabaseAccess, ReopeningConnectionOptions>> = {
   change: {},
-  read: { isReadOnly: true, isTidying: true, open: openWhereverItIs },
+  read: { isReadOnly: true, isTidying: true, isAlone: true, open: openWhereverItIs },
   serve: { isReadOnly: true, busyTimeoutMs: 0, open: openOrStandIn },
 };
 

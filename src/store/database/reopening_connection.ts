@@ -16,6 +16,8 @@ export interface ReopeningConnectionOptions extends ConnectionOptions {
   readonly isRecreating?: boolean;
   /** Prepares every connection: pragmas, statements. */
   readonly onOpen?: (db: DatabaseSync) => void;
+  /** The only connection of its process, which may open the file anew when its journal was deleted. Default false. */
+  readonly isAlone?: boolean;
   /** How the file is opened; default {@link openConnection}. */
   readonly open?: (path: string, options: ConnectionOptions) => Connection;
 }
@@ -63,7 +65,9 @@ export class ReopeningConnection {
     if (inodeOf(this.#path) === this.#identity.file) {
       // The WAL exists from the first use on, and stays the same.
       if (this.#identity.wal === null) this.#identity = identify(this.#path);
-      return false;
+      if (!this.#options.isAlone || !this.hasLostJournal()) return false;
+      this.reopen();
+      return true;
     }
     const found = identify(this.#path);
     const isGone = found.file === null;

@@ -25,6 +25,7 @@ interface RunOptions {
 
 interface Bench {
   readonly path: string;
+  readonly directory: string;
   run(args: readonly string[], options?: RunOptions): Promise<Result>;
   /** Runs it and demands success. Returns standard output. */
   do(args: readonly string[], options?: RunOptions): Promise<string>;
@@ -68,7 +69,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
       }
     };
     try {
-      await body({ path, run, do: succeed, sql });
+      await body({ path, directory, run, do: succeed, sql });
     } finally {
       await Deno.remove(directory, { recursive: true });
     }
@@ -419,4 +420,54 @@ test("--version names the program, its version and Deno's", async ({ do: succeed
     await succeed(["-version"]),
     /^openai-api-route \d+\.\d+\.\d+ \(from source, Deno \d+\.\d+\.\d+\)$/,
   );
+});
+
+test("commands other than those that set something up make no database", async ({ run, directory }) => {
+  const commands: readonly (readonly string[])[] = [
+    ["list"],
+    ["edit", "1", "--name", "x"],
+    ["enable", "1"],
+    ["disable", "1"],
+    ["move", "1", "1"],
+    ["remove", "1"],
+    ["token", "show"],
+    ["token", "show", "--admin"],
+    ["token", "add"],
+    ["token", "remove", "x"],
+    ["token", "set", "--admin"],
+    ["records", "list"],
+    ["doctor", "--repair-index"],
+    ["backup", "elsewhere.sqlite"],
+  ];
+  for (const args of commands) {
+    const { exitCode, out, err } = await run(args);
+    assert.deepEqual([exitCode, out], [1, ""], args.join(" "));
+    assert.match(
+      err,
+      /^openai-api-route: no database at \S+db\.sqlite; name one with --database$/,
+      args.join(" "),
+    );
+    assert.deepEqual([...Deno.readDirSync(directory)], [], args.join(" "));
+  }
+});
+
+test("backup and restore bring back what was there", async ({ run, do: succeed, directory }) => {
+  await succeed(["add", "--sk", KEY, "--name", "early"]);
+  const backup = `${directory}/copies`;
+  assert.match(
+    await succeed(["backup", backup]),
+    /^backed up \S+db\.sqlite to \S+copies: 0 records, \S+ KB, checked$/,
+  );
+  await succeed(["edit", "early", "--name", "late"]);
+  assert.match(
+    (await run(["backup", backup])).err,
+    /the file exists; name another one, or replace it with --force$/,
+  );
+  assert.match(
+    await succeed(["restore", backup]),
+    /^restored \S+db\.sqlite from \S+: 0 records, .*checked; what was there before is \S+db\.sqlite\.before-restore$/,
+  );
+  assert.match(await succeed(["list"]), / early /);
+  assert.match(await succeed(["list", "--database", `${directory}/db.sqlite.before-restore`]), / late /);
+  await succeed(["backup", "--force", backup]);
 });
