@@ -52,7 +52,7 @@ function prepareDatabase(settings: Settings): void {
   try {
     database = openDatabase(settings.database, { onUpgrade: upgradeNote(settings.database, say) });
   } catch (error) {
-    if (error instanceof StoreError && error.code === "full") return;
+    if (error instanceof StoreError && error.code === "full" && hasDatabase(settings)) return;
     throw error;
   }
   try {
@@ -60,6 +60,14 @@ function prepareDatabase(settings: Settings): void {
     if (!settings.isAdminOff) makeAdminToken(database);
   } finally {
     database.close();
+  }
+}
+
+function hasDatabase({ database }: Settings): boolean {
+  try {
+    return Deno.statSync(database).size > 0;
+  } catch {
+    return false;
   }
 }
 

@@ -151,6 +151,16 @@ Deno.test("a server starts on a full disk, answers, says so, and records when th
   await stop(router);
 });
 
+Deno.test("a server without a database says that the disk is full", async (t) => {
+  await using disk = await SmallDisk.mount(64);
+  if (disk === null) return void await t.step({ name: "no mount", ignore: true, fn: () => {} });
+  await disk.fill("filler", 0);
+  const { code, stderr } = await runProgram(["serve", "--addr", "127.0.0.1:0"], { cwd: disk.directory });
+  assert.equal(code, 1);
+  assert.match(stderr, /the disk is full; free some space/);
+  assert.deepEqual(files(disk.directory), ["filler"]);
+});
+
 Deno.test("commands read a database on read-only media, whatever its version and its journal", async (t) => {
   await using disk = await SmallDisk.mount(16384);
   if (disk === null) return void await t.step({ name: "no mount", ignore: true, fn: () => {} });

@@ -67,6 +67,7 @@ export async function backUp(
       `${action}: the file exists; name another one, or replace it with --force`,
     );
   }
+  checkLeftoverJournal(file);
   const unfinished = await copyTo(file, `${to}.unfinished`, { ...options, action, from: path });
   try {
     putInPlace(unfinished.path, to, { isReplacing: options.isReplacing, action });

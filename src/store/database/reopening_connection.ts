@@ -8,6 +8,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { StoreError } from "../store.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { removeIfThere } from "./copy_aside.ts";
+import { troubleOf } from "./errors.ts";
 import { databaseFile } from "./file.ts";
 import { copyConfiguration, standInFor } from "./stand_in.ts";
 
@@ -98,6 +99,16 @@ export class ReopeningConnection {
     if (wal === null || this.#isStandIn) return false;
     const found = identify(this.#path);
     return found.file === file && (found.wal !== wal || found.shm !== shm);
+  }
+
+  /** Sets the journal mode that another program's lock may have kept from being set when the file was opened. */
+  ensureWal(): void {
+    if (this.#identity.wal !== null) return;
+    try {
+      this.#db.exec("PRAGMA journal_mode = WAL");
+    } catch (error) {
+      if (troubleOf(error) !== "locked") throw error;
+    }
   }
 
   /** Moves everything from the journal into the file. Returns whether all of it is there. */

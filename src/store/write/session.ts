@@ -89,6 +89,7 @@ export class WriterSession {
 
   /** Due after opening and then every `HEARTBEAT_MS`. */
   beat(): void {
+    this.#connection.ensureWal();
     this.#parts.instances.beat();
     // Another process may have taken this one for dead, or a write may have failed.
     this.#writeUpstreamStates();
