@@ -93,11 +93,11 @@ const BAD_DATABASES: readonly BadStart[] = [
     prepare: (directory) => withDatabase(directory, (db) => db.exec("PRAGMA user_version = 999")),
   },
   {
-    name: "locked by another process",
+    name: "to be upgraded, and locked by another process",
     says: /locked/,
     prepare: (directory) => {
       const db = new DatabaseSync(`${directory}/db.sqlite`);
-      db.exec("BEGIN EXCLUSIVE");
+      db.exec("PRAGMA user_version = 1; BEGIN EXCLUSIVE");
       return () => {
         db.exec("ROLLBACK");
         db.close();

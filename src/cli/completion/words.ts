@@ -36,7 +36,7 @@ export function operandCases(
 }
 
 /** Operands that are files, as quoted `place:number`; empty when there are none. */
-export function fileOperandKeys(places: readonly Place[]): string[] {
+function fileOperandKeys(places: readonly Place[]): string[] {
   return places.flatMap(({ path, fileOperands }) => fileOperands.map((at) => quote(`${path}:${at}`)));
 }
 
