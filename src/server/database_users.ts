@@ -30,7 +30,7 @@ export class DatabaseUsers {
   /** Resolves when all have closed it. */
   async detach(): Promise<void> {
     this.#isDetached = true;
-    await Promise.all(this.#users.map((user) => user.detach()));
+    await Promise.allSettled(this.#users.map(async (user) => await user.detach()));
   }
 
   /** The same, but waits no longer than this. */

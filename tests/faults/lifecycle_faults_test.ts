@@ -155,7 +155,7 @@ Deno.test("starts that are refused", async (t) => {
     await table.case(readOnly.name, expected, () =>
       refusal({
         name: readOnly.name,
-        says: /may read and write it and its directory/,
+        says: /its directory is read-only; make it writable/,
         args: ["--database", `${disk.directory}/db.sqlite`],
         prepare: async (directory) => {
           await Deno.copyFile(`${directory}/db.sqlite`, `${disk.directory}/db.sqlite`);
