@@ -10,7 +10,8 @@ import { parseDatabasePath, settingChoices } from "../config/settings.ts";
 import { ensureToken } from "../store/config/initial_tokens.ts";
 import { Registry } from "../store/config/registry.ts";
 import { systemClock } from "../server/clock.ts";
-import { openDatabase } from "../store/database/open.ts";
+import { databaseFile } from "../store/database/file.ts";
+import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { Terminal } from "./output.ts";
 import { formatBytes } from "../core/recorded_text.ts";
@@ -73,9 +74,51 @@ export function quietRegistry(config: ConfigStore): Registry {
   return registry;
 }
 
+/** What to say about a journal that was left beside the database; null: nothing. */
+export function leftoverNote(path: string, leftover: OpenDatabase["leftoverJournal"]): string | null {
+  if (leftover === null) return null;
+  return leftover.type === "set_aside"
+    ? `${path}-wal belonged to another file than ${path} (was a backup put in its place?), and was moved to ` +
+      `${leftover.path}; see \`help restore\``
+    : `${path} is newer than its journal ${path}-wal: if a backup was put in its place, the journal has undone it; ` +
+      "put backups back with `restore`";
+}
+
 /** What it takes to open the database for one command. */
-export interface ConfigAccess extends CommandContext {
+export interface DatabaseRequest extends CommandContext {
   readonly flags: DatabaseFlags;
+  /** Default `read`. */
+  readonly access?: "read" | "change";
+  /** Only the commands that set something up make a database that is missing. */
+  readonly isCreating?: boolean;
+  readonly maxScannedLength?: number;
+}
+
+/**
+ * Opens the database, and says what was done to it on the way.
+ *
+ * @throws SettingsError, StoreError
+ */
+export function openFor(request: DatabaseRequest): OpenDatabase {
+  const { terminal, env, flags, access = "read", isCreating = false, maxScannedLength } = request;
+  const path = parseDatabasePath({ flags: { database: flags.database }, env });
+  const database = openDatabase(path, {
+    access,
+    isCreating,
+    onUpgrade: upgradeNote(path, terminal.note),
+    ...(maxScannedLength === undefined ? {} : { maxScannedLength }),
+  });
+  const leftover = leftoverNote(path, database.leftoverJournal);
+  if (leftover !== null) terminal.note(leftover);
+  if (database.isNew) terminal.note(`created database ${databaseFile(path)}`);
+  if (database.upgradedFrom !== null) {
+    terminal.note(`upgraded ${path}; as it was before: ${database.upgradedFrom}`);
+  }
+  return database;
+}
+
+/** Of a command that works with upstreams and tokens. */
+export interface ConfigAccess extends DatabaseRequest {
   /** The command gives a new database its token itself. */
   readonly isSettingTokens?: boolean;
 }
@@ -86,15 +129,10 @@ export interface ConfigAccess extends CommandContext {
  * @throws SettingsError, StoreError
  */
 export function withConfig(access: ConfigAccess, use: (config: ConfigStore) => void): void {
-  const { terminal, env, flags } = access;
-  const path = parseDatabasePath({ flags: { database: flags.database }, env });
-  const database = openDatabase(path, { onUpgrade: upgradeNote(path, terminal.note) });
+  const { terminal, isSettingTokens = false } = access;
+  const database = openFor(access);
   try {
-    if (database.isNew) terminal.note(`created ${path}`);
-    if (database.upgradedFrom !== null) {
-      terminal.note(`upgraded ${path}; as it was before: ${database.upgradedFrom}`);
-    }
-    const token = access.isSettingTokens ? null : ensureToken(database);
+    const token = access.access !== "change" || isSettingTokens ? null : ensureToken(database);
     if (token !== null) {
       terminal.note(`clients must send this token, which \`token show\` prints again: ${token}`);
     }

@@ -12,18 +12,28 @@ import { keysOf, redactKept } from "../core/secrets.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { upstreamClient } from "../server/upstream_client.ts";
-import { type CommandContext, type DatabaseFlags, databaseOption, quietRegistry } from "./context.ts";
+import { DEFAULT_BUSY_TIMEOUT_MS } from "../store/database/connection.ts";
+import { rebuildSearchIndex } from "../store/search/rebuild.ts";
+import {
+  type CommandContext,
+  type DatabaseFlags,
+  databaseOption,
+  openFor,
+  quietRegistry,
+} from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
+import { Progress } from "./progress.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 
 interface DoctorFlags extends DatabaseFlags {
   readonly json?: boolean;
   readonly send?: boolean;
   readonly timeout?: string;
+  readonly repairIndex?: boolean;
 }
 
 const DEFAULT_TIMEOUT = "10";
@@ -38,6 +48,7 @@ export function defineDoctorCommand(program: Command, context: CommandContext): 
     .helpGroup("Server:")
     .option("--timeout <seconds>", `how long to wait for each upstream (default ${DEFAULT_TIMEOUT})`)
     .option("--send", "send a test message to each alert channel")
+    .option("--repair-index", "first make the full-text index anew, from the records")
     .option("--json", "print JSON")
     .addOption(databaseOption())
     .action((flags: DoctorFlags) => doctor(context, flags));
@@ -47,11 +58,26 @@ export function defineDoctorCommand(program: Command, context: CommandContext): 
 async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void> {
   const { terminal } = context;
   const limitMs = readTimeout(flags.timeout ?? DEFAULT_TIMEOUT);
+  if (flags.repairIndex) repairIndex(context, flags);
   const findings = await examine(context, { flags, limitMs });
   const failed = findings.filter(({ level }) => level === "fail").length;
   if (flags.json) terminal.print(formatJson({ ok: failed === 0, checks: findings }));
   else linesOf(findings).forEach(terminal.print);
   if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
+}
+
+/** @throws StoreError */
+function repairIndex({ terminal, env }: CommandContext, flags: DoctorFlags): void {
+  const path = parseDatabasePath({ flags: { database: flags.database }, env });
+  // Not in a database that is none of ours, or of an older version.
+  openFor({ terminal, env, flags, access: "change" }).close();
+  const progress = new Progress({ screen: terminal.noteScreen ?? null, now: systemClock.monotonic });
+  rebuildSearchIndex(path, {
+    busyTimeoutMs: DEFAULT_BUSY_TIMEOUT_MS,
+    onProgress: (low, high) => progress.step(() => `${low} of ${high} records are to be indexed`),
+  });
+  progress.clear();
+  terminal.note("the full-text index was made anew");
 }
 
 async function examine(

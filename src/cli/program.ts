@@ -10,6 +10,7 @@ import { ALERT_VARIABLES, type Environment, readEnvironment } from "../config/en
 import { parseSettings } from "../config/settings.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
+import { defineBackupCommands } from "./backups.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
@@ -93,6 +94,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   defineUpstreamCommands(program, context);
   defineTokenCommands(program, context);
   defineRecordCommands(program, context);
+  defineBackupCommands(program, context);
   defineSelftestCommand(program, context);
   defineDoctorCommand(program, context);
   defineHealthCommand(program, context);

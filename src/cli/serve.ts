@@ -12,9 +12,11 @@ import {
   MIN_ADMIN_TOKEN_LENGTH,
 } from "../store/config/initial_tokens.ts";
 import { Registry } from "../store/config/registry.ts";
+import { databaseFile } from "../store/database/file.ts";
 import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
+import { StoreError } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
-import { upgradeNote } from "./context.ts";
+import { leftoverNote, upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { cannotListen } from "../server/listener.ts";
@@ -26,28 +28,66 @@ import { liveRegistry, type Serving, withServer } from "../server/server.ts";
  * @returns the exit code
  * @throws CommandError, StartError, StoreError when it cannot start
  */
-export async function serve(settings: Settings): Promise<number> {
-  requireFreeAddress(settings);
-  const database = openDatabase(settings.database, {
-    onUpgrade: upgradeNote(settings.database, (line) => console.log(line)),
-  });
+export async function serve(given: Settings): Promise<number> {
+  requireFreeAddress(given);
+  // The links are followed once: what lies beside the database has its real name.
+  const settings = { ...given, database: databaseFile(given.database) };
+  prepareDatabase(settings);
+  const database = openDatabase(settings.database, { access: "serve" });
   try {
-    announceDatabase(settings, database);
     requireToken(settings, database);
-    if (!settings.isAdminOff) ensureAdminToken(database.config);
     return await serveFrom(settings, database);
   } finally {
     database.close();
   }
 }
 
+/**
+ * Makes or upgrades the database, and its first tokens. Does nothing on a full disk: what is in the database is enough.
+ *
+ * @throws StoreError
+ */
+function prepareDatabase(settings: Settings): void {
+  let database: OpenDatabase;
+  try {
+    database = openDatabase(settings.database, { onUpgrade: upgradeNote(settings.database, say) });
+  } catch (error) {
+    if (error instanceof StoreError && error.code === "full" && hasDatabase(settings)) return;
+    throw error;
+  }
+  try {
+    announceDatabase(settings, database);
+    if (!settings.isAdminOff) makeAdminToken(database);
+  } finally {
+    database.close();
+  }
+}
+
+function hasDatabase({ database }: Settings): boolean {
+  try {
+    return Deno.statSync(database).size > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** When it cannot be made now, the running server makes it. */
+function makeAdminToken(database: OpenDatabase): void {
+  try {
+    database.waitForLocks(0);
+    ensureAdminToken(database.config);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
+}
+
 async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
   const registry = liveRegistry(database);
-  const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
-    if (!settings.isAdminOff) warnOfShortToken(config);
-    await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
+    if (!settings.isAdminOff) warnOfShortToken(database.config);
+    if (database.isStandIn) warnOfFullDisk(settings);
+    await withServer(settings, { registry, database }, (server) => untilSignalled(settings, server));
     return EXIT.ok;
   } finally {
     getLog("server").info("stopped");
@@ -93,14 +133,25 @@ function requireFreeAddress(settings: Settings): void {
   }
 }
 
+/** Prints a line. Nobody may be reading it, and its disk may be full: the server goes on. */
+function say(line: string): void {
+  try {
+    console.log(line);
+  } catch {
+    // There is no other place to tell it.
+  }
+}
+
 function announceDatabase(settings: Settings, database: OpenDatabase): void {
+  const leftover = leftoverNote(settings.database, database.leftoverJournal);
+  if (leftover !== null) say(leftover);
   if (database.upgradedFrom !== null) {
-    console.log(`upgraded ${settings.database}; as it was before: ${database.upgradedFrom}`);
+    say(`upgraded ${settings.database}; as it was before: ${database.upgradedFrom}`);
   }
   const token = ensureToken(database);
   if (token === null) return;
-  console.log(`new database ${settings.database}`);
-  console.log(`clients must send this token, which \`token show\` prints again: ${token}`);
+  say(`new database ${settings.database}`);
+  say(`clients must send this token, which \`token show\` prints again: ${token}`);
 }
 
 /** @throws CommandError when no client token is set and --noauth was not given */
@@ -122,12 +173,19 @@ function warnOfShortToken(config: OpenDatabase["config"]): void {
   );
 }
 
+function warnOfFullDisk({ database }: Settings): void {
+  getLog("server").error(
+    "the disk of {database} is full: requests are answered and not recorded until there is room; free some space",
+    { database },
+  );
+}
+
 function announceServer(settings: Settings, address: Deno.NetAddr, registry: Registry): void {
   const log = getLog("server");
   const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  console.log(`listening on http://${host}:${address.port}/v1`);
+  say(`listening on http://${host}:${address.port}/v1`);
   if (!settings.isAdminOff) {
-    console.log(`admin page on http://${host}:${address.port}/admin (its token: \`token show --admin\`)`);
+    say(`admin page on http://${host}:${address.port}/admin (its token: \`token show --admin\`)`);
   }
   const { upstreams, tokens } = registry.snapshot();
   const enabled = upstreams.filter((upstream) => upstream.isEnabled);

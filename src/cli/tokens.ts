@@ -103,7 +103,7 @@ interface GivenToken {
 
 async function addToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
   const token = await readToken(context, { given, flags });
-  withConfig({ ...context, flags }, (config) => {
+  withConfig({ ...context, flags, access: "change" }, (config) => {
     const { name, secret } = new Tokens({ config }).add(token);
     report(context, { verb: "added", name, secret, isRandom: given === undefined });
   });
@@ -111,7 +111,8 @@ async function addToken(context: CommandContext, { given, flags }: GivenToken): 
 
 async function setToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
   const token = await readToken(context, { given, flags });
-  withConfig({ ...context, flags, isSettingTokens: true }, (config) => {
+  const access = { access: "change", isCreating: true, isSettingTokens: true } as const;
+  withConfig({ ...context, flags, ...access }, (config) => {
     const { name, secret } = new Tokens({ config }).replaceAll(token);
     report(context, { verb: "set", name, secret, isRandom: given === undefined });
   });
@@ -141,7 +142,7 @@ async function replaceAdminToken(
   if (flags.name !== undefined) throw new UsageError("the admin token has no name: leave --name out");
   const secret = given === undefined ? randomAdminToken() : await readSecretToken(context, given);
   requireAdminToken(secret);
-  withConfig({ ...context, flags }, (config) => {
+  withConfig({ ...context, flags, access: "change" }, (config) => {
     new Tokens({ config }).setAdmin(secret);
     report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
   });
@@ -151,7 +152,7 @@ function removeToken(
   context: CommandContext,
   { which, flags }: { readonly which: string; readonly flags: DatabaseFlags },
 ): void {
-  withConfig({ ...context, flags }, (config) => {
+  withConfig({ ...context, flags, access: "change" }, (config) => {
     const { name } = new Tokens({ config }).remove(which);
     context.terminal.print(`removed token ${name}`);
   });

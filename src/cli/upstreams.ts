@@ -12,6 +12,7 @@ import { ASIS, AUTH_STYLES } from "../core/types.ts";
 import {
   choiceOption,
   type CommandContext,
+  type ConfigAccess,
   type DatabaseFlags,
   databaseOption,
   quietRegistry,
@@ -109,7 +110,10 @@ async function addUpstream(context: CommandContext, flags: UpstreamFlags): Promi
     );
   }
   const input = await readInput(context, { endpoint: DEFAULT_ENDPOINT, ...flags });
-  withUpstreams({ ...context, flags }, (upstreams) => `added ${describe(upstreams.add(input))}`);
+  withUpstreams(
+    { ...context, flags, isCreating: true },
+    (upstreams) => `added ${describe(upstreams.add(input))}`,
+  );
 }
 
 async function editUpstream(
@@ -166,11 +170,11 @@ function removeUpstream(
 
 /** @param change makes one change, and returns what to print */
 function withUpstreams(
-  { flags, ...context }: CommandContext & { readonly flags: DatabaseFlags },
+  access: Omit<ConfigAccess, "access">,
   change: (upstreams: Upstreams) => string,
 ): void {
-  withConfig({ ...context, flags }, (config) => {
-    context.terminal.print(change(new Upstreams({ config, registry: quietRegistry(config) })));
+  withConfig({ ...access, access: "change" }, (config) => {
+    access.terminal.print(change(new Upstreams({ config, registry: quietRegistry(config) })));
   });
 }
 

@@ -9,12 +9,12 @@ import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
 import { withControlErrors } from "./store_failure.ts";
-import type { Tokens } from "./tokens.ts";
+import type { TokenAdmin } from "./token_admin.ts";
 import type { UpstreamAdmin } from "./upstream_admin.ts";
 
 export interface ServiceParts {
   readonly upstreams: UpstreamAdmin;
-  readonly tokens: Tokens;
+  readonly tokens: TokenAdmin;
   readonly records: RecordAdmin;
   readonly hub: LiveHub;
   readonly replay: ReplayDeps;
@@ -32,7 +32,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     testUpstream: guarded((id: number) => upstreams.test(id)),
     tokens: guarded(() => tokens.list().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))),
     addToken: guarded((name: string) => tokens.add({ name, secret: randomToken() })),
-    removeToken: guarded((name: string) => void tokens.remove(name)),
+    removeToken: guarded((name: string) => tokens.remove(name)),
     records: guarded((page: SummaryQuery) => records.list(page)),
     record: guarded((id: string | number) => records.detail(id)),
     replay: guarded(async (id: string | number, upstreamId: number | null) => {

@@ -22,6 +22,8 @@ export type ControlErrorCode =
   | "unusable"
   | "not_replayable"
   | "database_unavailable"
+  /** Another program holds the database's write lock; nothing was changed. */
+  | "database_busy"
   /** A fault of this program. */
   | "failed";
 
@@ -40,25 +42,26 @@ export class ControlError extends Error {
   override readonly name = "ControlError";
   readonly field: string | null;
   readonly hint: string | null;
-  readonly #problem: string | null;
+  /** What is wrong with the field's value; null: the message is not about it. */
+  readonly problem: string | null;
 
   constructor(readonly code: ControlErrorCode, message: string, details: ControlErrorDetails = {}) {
     super(message, { cause: details.cause });
     this.field = details.field ?? null;
     this.hint = details.hint ?? null;
-    this.#problem = details.problem ?? null;
+    this.problem = details.problem ?? null;
   }
 
   /** Whether the message is about the value of the field, and begins with its name. */
   get isAboutValue(): boolean {
-    return this.field !== null && this.#problem !== null;
+    return this.field !== null && this.problem !== null;
   }
 
   /** The message, in which a field that it begins with is spelled as the reader knows it. */
   messageWith(spell: (field: string) => string): string {
-    return this.field === null || this.#problem === null
+    return this.field === null || this.problem === null
       ? this.message
-      : `${spell(this.field)} ${this.#problem}`;
+      : `${spell(this.field)} ${this.problem}`;
   }
 }
 

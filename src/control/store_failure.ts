@@ -8,10 +8,12 @@ const CODES: Readonly<Record<StoreError["code"], ControlErrorCode>> = {
   duplicate: "duplicate",
   not_found: "not_found",
   invalid: "invalid",
+  missing: "database_unavailable",
   unreadable: "database_unavailable",
   foreign: "database_unavailable",
   newer: "database_unavailable",
-  locked: "database_unavailable",
+  outdated: "database_unavailable",
+  locked: "database_busy",
   readonly: "database_unavailable",
   full: "database_unavailable",
 };

@@ -18,14 +18,9 @@ export interface NewToken {
 
 export class Tokens {
   readonly #config: ConfigStore;
-  readonly #onChange: () => void;
 
-  /** @param onChange called after every change */
-  constructor(
-    { config, onChange = () => {} }: { readonly config: ConfigStore; readonly onChange?: () => void },
-  ) {
+  constructor({ config }: { readonly config: ConfigStore }) {
     this.#config = config;
-    this.#onChange = onChange;
   }
 
   list(): ClientToken[] {
@@ -41,21 +36,20 @@ export class Tokens {
 
   /** One more. @throws ControlError `invalid`, `token_exists` */
   add({ name: wanted, secret }: NewToken): ClientToken {
-    const tokens = this.list();
-    const twin = tokens.find((token) => token.secret === secret);
-    if (twin !== undefined) {
-      throw new ControlError("token_exists", `this token is accepted already, as ${twin.name}`);
-    }
-    const token = { name: chooseName(wanted, tokens), secret };
-    this.#write([...tokens, token]);
-    return token;
+    return this.#change((tokens) => {
+      const twin = tokens.find((token) => token.secret === secret);
+      if (twin !== undefined) {
+        throw new ControlError("token_exists", `this token is accepted already, as ${twin.name}`);
+      }
+      const token = { name: chooseName(wanted, tokens), secret };
+      return { result: token, tokens: [...tokens, token] };
+    });
   }
 
   /** This one and no other. @throws ControlError `invalid` */
   replaceAll({ name, secret }: NewToken): ClientToken {
     const token = { name: chooseName(name, []), secret };
-    this.#write([token]);
-    return token;
+    return this.#change(() => ({ result: token, tokens: [token] }));
   }
 
   /**
@@ -64,35 +58,44 @@ export class Tokens {
    * @throws ControlError `not_found`, `ambiguous`, or `conflict` when it is the only one
    */
   remove(which: string): ClientToken {
-    const tokens = this.list();
-    const token = findToken(tokens, which);
-    const rest = tokens.filter((each) => each !== token);
-    if (rest.length === 0) {
+    return this.#change((tokens) => {
+      const token = findToken(tokens, which);
+      const rest = tokens.filter((each) => each !== token);
+      if (rest.length > 0) return { result: token, tokens: rest };
       throw new ControlError(
         "conflict",
         `token ${token.name} is the only token, and without one the server refuses to start`,
         { field: "token", hint: "make another first" },
       );
-    }
-    this.#write(rest);
-    return token;
+    });
   }
 
   /** Ends every login to the admin page. @throws ControlError `invalid`, `conflict` when clients send the same */
   setAdmin(secret: string): void {
     requireAdminToken(secret);
-    if (this.list().some((token) => token.secret === secret)) {
-      throw new ControlError("conflict", "clients send this token, and it must not open the admin page", {
-        field: "adminToken",
-        hint: "choose another",
-      });
-    }
-    setAdminToken(this.#config, secret);
+    this.#config.atomically("Cannot set the admin token", () => {
+      if (this.list().some((token) => token.secret === secret)) {
+        throw new ControlError("conflict", "clients send this token, and it must not open the admin page", {
+          field: "adminToken",
+          hint: "choose another",
+        });
+      }
+      setAdminToken(this.#config, secret);
+    });
   }
 
-  #write(tokens: readonly ClientToken[]): void {
-    this.#config.setTokens(tokens);
-    this.#onChange();
+  /** Nobody changes the tokens between the reading and the writing. */
+  #change(
+    decide: (tokens: readonly ClientToken[]) => {
+      readonly result: ClientToken;
+      readonly tokens: readonly ClientToken[];
+    },
+  ): ClientToken {
+    return this.#config.atomically("Cannot set the tokens", () => {
+      const { result, tokens } = decide(this.list());
+      this.#config.setTokens(tokens);
+      return result;
+    });
   }
 }
 

@@ -1,25 +1,23 @@
 /**
  * The upstreams as the admin API and the page show and change them.
  *
- * Owns the rule that a key does not follow its upstream to another host: whoever logs in may not see keys. Adds the
- * state of this server's breakers, the last error on record, and the test.
+ * Adds the state of this server's breakers, the last error on record, and the test. Changes are made elsewhere
+ * (config_changes.ts); the registry has read a change when the call returns.
  */
 import type { Clock } from "../core/clock.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
-import { ASIS } from "../core/types.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
-import { ControlError, invalidValue } from "./errors.ts";
-import { showEndpoint } from "./upstream_endpoint.ts";
+import type { ChangeCalls } from "./change_calls.ts";
 import { askForModels, judgeAnswer } from "./upstream_probe.ts";
-import { toChanges } from "./upstream_values.ts";
-import { noSuchUpstream, showKey, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
+import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
 export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view">;
+  readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
   readonly clock: Clock;
@@ -45,29 +43,30 @@ export class UpstreamAdmin {
   }
 
   async add(input: UpstreamInput): Promise<UpstreamView> {
-    return await this.#view(this.#upstreams.add(this.#unmasked(input, null)));
+    return await this.#view(await this.#changed(this.#deps.changes.ask("addUpstream", input)));
   }
 
   async edit(id: number, input: UpstreamInput): Promise<UpstreamView> {
-    const row = this.#upstreams.row(id);
-    const changes = this.#unmasked(input, row);
-    // What is no endpoint at all is refused as such.
-    const { endpoint } = toChanges(changes);
-    const isMoving = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
-    if (isMoving && hasOwnKey(row) && changes.key === undefined) throw keyRequired(endpoint);
-    const view = await this.#view(this.#upstreams.edit(id, changes));
-    if (isMoving) {
+    const { facts, hasMoved } = await this.#changed(this.#deps.changes.ask("editUpstream", { id, input }));
+    const view = await this.#view(facts);
+    if (hasMoved) {
       this.#deps.onMoved({ id, name: view.name, to: URL.parse(view.endpoint)?.origin ?? "nowhere" });
     }
     return view;
   }
 
-  move(id: number, place: number): void {
-    this.#upstreams.move(id, place);
+  async move(id: number, place: number): Promise<void> {
+    await this.#changed(this.#deps.changes.ask("moveUpstream", { id, place }));
   }
 
-  remove(id: number): void {
-    this.#upstreams.remove(id);
+  async remove(id: number): Promise<void> {
+    await this.#changed(this.#deps.changes.ask("removeUpstream", id));
+  }
+
+  async #changed<Result>(change: Promise<Result>): Promise<Result> {
+    const result = await change;
+    this.#deps.registry.reloadNow();
+    return result;
   }
 
   async test(id: number): Promise<UpstreamTest> {
@@ -126,26 +125,6 @@ export class UpstreamAdmin {
     const openUntilMs = untilMs === null ? null : Math.round(clock.now() + untilMs - clock.monotonic());
     return { state, openUntilMs, reason };
   }
-
-  /**
-   * The input without a key or an endpoint that comes back as it was shown: that is no change.
-   *
-   * @param row null: a new one
-   * @throws ControlError when another endpoint still holds what was masked
-   */
-  #unmasked(input: UpstreamInput, row: UpstreamRow | null): UpstreamInput {
-    const { key, endpoint, ...rest } = input;
-    const isKeyShown = row !== null && key === showKey(row.sk);
-    const isEndpointShown = row !== null && endpoint === showEndpoint(row.endpoint ?? "");
-    if (endpoint !== undefined && !isEndpointShown && isMasked(endpoint)) {
-      throw invalidValue("endpoint", "is refused: what it holds is masked (…); type its query in full");
-    }
-    return {
-      ...rest,
-      ...(key === undefined || isKeyShown ? {} : { key }),
-      ...(endpoint === undefined || isEndpointShown ? {} : { endpoint: endpoint.trim() }),
-    };
-  }
 }
 
 function lastErrorOf(
@@ -157,36 +136,4 @@ function lastErrorOf(
   const { atMs, errorClass, message } = found;
   const keys = keysOf({ sk: row.sk ?? "", endpoint: row.endpoint ?? "" });
   return { atMs, errorClass, message: redactSecrets(message, keys) };
-}
-
-/**
- * Whether a key that goes to one of two endpoints can be seen by nobody else at the other: same scheme, host and port
- * (https://url.spec.whatwg.org/#origin), so that case, a port that is the scheme's own, and other ways to write an IP
- * address make no difference. False when either is no URL.
- */
-function isSameOrigin(endpoint: string, other: string | null): boolean {
-  const origin = URL.parse(endpoint)?.origin;
-  return origin !== undefined && origin === URL.parse((other ?? "").trim())?.origin;
-}
-
-function hasOwnKey({ sk }: UpstreamRow): boolean {
-  const key = (sk ?? "").trim();
-  return key !== "" && key !== ASIS;
-}
-
-function keyRequired(endpoint: string): ControlError {
-  const origin = URL.parse(endpoint)?.origin;
-  const problem =
-    `is missing: the endpoint is at another place now (${origin}), and a key is not sent on to ` +
-    "another scheme, host or port by itself";
-  return new ControlError("key_required", `key ${problem}`, {
-    field: "key",
-    problem,
-    hint: "type the key again, in the same request",
-  });
-}
-
-/** A part that was shown masked has come back in an endpoint that was changed elsewhere. */
-function isMasked(endpoint: string): boolean {
-  return /…|%E2%80%A6/i.test(endpoint);
 }

@@ -102,19 +102,23 @@ export class Upstreams {
     if (sk === undefined || endpoint === undefined) {
       throw new ControlError("invalid", "an upstream needs an endpoint and a key");
     }
-    this.#requireFreeName(changes.name, null);
-    const { id } = this.#config.addUpstream({ ...changes, sk, endpoint });
-    if (changes.enabled === false) this.#config.editUpstream(id, { enabled: false });
-    return this.get(id);
+    return this.#config.atomically("Cannot add the upstream", () => {
+      this.#requireFreeName(changes.name, null);
+      const { id } = this.#config.addUpstream({ ...changes, sk, endpoint });
+      if (changes.enabled === false) this.#config.editUpstream(id, { enabled: false });
+      return this.get(id);
+    });
   }
 
   /** Fields that are not given stay as they are. @throws ControlError, StoreError `duplicate` */
   edit(id: number, input: UpstreamInput): UpstreamFacts {
     const changes = toChanges(input);
-    this.row(id);
-    this.#requireFreeName(changes.name, id);
-    if (Object.keys(changes).length > 0) this.#config.editUpstream(id, changes);
-    return this.get(id);
+    return this.#config.atomically(`Cannot edit upstream ${id}`, () => {
+      this.row(id);
+      this.#requireFreeName(changes.name, id);
+      if (Object.keys(changes).length > 0) this.#config.editUpstream(id, changes);
+      return this.get(id);
+    });
   }
 
   /** To a 1-based place; beyond the last means the last. @throws ControlError `not_found` */

@@ -31,6 +31,7 @@ export type RouterErrorCode =
   | "key_required"
   | "not_replayable"
   | "database_unavailable"
+  | "database_busy"
   | "internal_error";
 
 /** The body of the program's own errors. */

@@ -263,8 +263,10 @@ function withTexts(alert: Alert, change: (text: string, maxLength: number) => st
     case "upstream_recovered":
       return { ...alert, upstream: name(alert.upstream), ...model(alert) };
     case "records_dropped":
+    case "retention_failing":
       return { ...alert, reason: message(alert.reason) };
     case "records_resumed":
+    case "retention_resumed":
       return alert;
     default:
       return alert satisfies never;

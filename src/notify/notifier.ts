@@ -22,7 +22,10 @@ export type Alert =
   | { readonly type: "upstream_no_credit"; readonly upstream: string; readonly reason: string }
   | { readonly type: "upstream_recovered"; readonly upstream: string; readonly model?: string }
   | { readonly type: "records_dropped"; readonly reason: string }
-  | { readonly type: "records_resumed" };
+  | { readonly type: "records_resumed" }
+  /** Nothing has been deleted for an hour, although the limits say so. */
+  | { readonly type: "retention_failing"; readonly reason: string }
+  | { readonly type: "retention_resumed" };
 
 /** Raises alerts; returns at once, never throws, never affects traffic. */
 export interface Notifier {

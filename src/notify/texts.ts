@@ -48,6 +48,10 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return `Records are being lost, requests go on: the database cannot take them (${line(alert.reason)})`;
     case "records_resumed":
       return "Records are being written again";
+    case "retention_failing":
+      return `Old records have not been deleted for an hour, and the disk may fill up: ${line(alert.reason)}`;
+    case "retention_resumed":
+      return "Old records are being deleted again";
     default:
       return alert satisfies never;
   }
@@ -97,6 +101,8 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
       return `${alert.type} ${alert.upstream}`;
     case "records_dropped":
     case "records_resumed":
+    case "retention_failing":
+    case "retention_resumed":
       return alert.type;
     default:
       return alert satisfies never;

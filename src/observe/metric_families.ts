@@ -142,6 +142,7 @@ export interface RecordFamilies {
   readonly ackLate: Counter;
   readonly deleted: Counter<"reason">;
   readonly bodiesDeleted: Counter;
+  readonly choreFailures: Counter<"chore">;
 }
 
 export function recordFamilies(make: FamilyMaker): RecordFamilies {
@@ -160,6 +161,11 @@ export function recordFamilies(make: FamilyMaker): RecordFamilies {
     bodiesDeleted: make.counter(
       "bodies_deleted_total",
       "Records whose texts were deleted because of a limit.",
+    ),
+    choreFailures: make.counter(
+      "chore_failures_total",
+      "Failed steps of the deletion, the full-text index and the statistics.",
+      ["chore"],
     ),
   };
 }

@@ -177,6 +177,10 @@ export class Metrics implements Observer {
     addTo(this.#records.bodiesDeleted, {}, count);
   }
 
+  choreFailed(chore: string): void {
+    addTo(this.#records.choreFailures, { chore }, 1);
+  }
+
   alertSent(channel: string, result: "ok" | "error" | "dropped"): void {
     this.#alerts.inc({ channel: wordLabel(channel), result });
   }

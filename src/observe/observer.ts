@@ -32,5 +32,7 @@ export interface Observer {
   recordsDeleted(reason: string, count: number): void;
   /** Records whose texts were deleted because of a limit. */
   bodiesDeleted(count: number): void;
+  /** A step of the deletion, the full-text index or the statistics failed. */
+  choreFailed(chore: string): void;
   alertSent(channel: string, result: "ok" | "error" | "dropped"): void;
 }

@@ -27,9 +27,11 @@ import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
 import { createAdminService } from "../control/create_admin_service.ts";
 import { viewSettings } from "../control/settings_view.ts";
-import { Tokens } from "../control/tokens.ts";
+import { TokenAdmin } from "../control/token_admin.ts";
 import { UpstreamAdmin } from "../control/upstream_admin.ts";
+import type { ChangeCalls } from "../control/change_calls.ts";
 import { systemClock } from "./clock.ts";
+import type { DatabaseUsers } from "./database_users.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
 import { VERSION } from "../config/version.ts";
 
@@ -44,6 +46,9 @@ export interface AdminDeps {
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;
+  readonly changes: ChangeCalls;
+  /** Told of what has the database open. */
+  readonly users: DatabaseUsers;
   readonly boundTo: () => { readonly hostname: string; readonly port: number } | null;
 }
 
@@ -57,8 +62,9 @@ export interface Admin {
 }
 
 export function createAdmin(deps: AdminDeps): Admin {
-  const { settings, config, registry } = deps;
-  const secrets = () => [...deps.secrets(), ...optional(adminTokenOf(config))];
+  const { settings, registry } = deps;
+  const adminToken = () => adminTokenNow(deps);
+  const secrets = () => [...deps.secrets(), ...optional(adminToken())];
   const log = getLog("admin");
   const clock = systemClock;
   const hub = new LiveHub({
@@ -71,6 +77,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), settings.database),
     path: settings.database,
   });
+  deps.users.add(reader);
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
@@ -78,7 +85,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new Tokens({ config, onChange: () => registry.reloadNow() }),
+    tokens: new TokenAdmin(deps),
     records: new RecordAdmin({
       reader,
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
@@ -90,7 +97,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   });
   const streams = new AbortController();
   const routes = adminRoutes({
-    adminToken: () => adminTokenOf(config),
+    adminToken,
     monotonic: () => clock.monotonic(),
     trustedProxies: new TrustedProxies(settings.trustedProxies),
     registry,
@@ -110,6 +117,15 @@ export function createAdmin(deps: AdminDeps): Admin {
       reader.close();
     },
   };
+}
+
+/** As the database has it at this moment, or had it when it could last be read. */
+function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registry">): string | null {
+  try {
+    return adminTokenOf(config);
+  } catch {
+    return registry.snapshot().adminToken;
+  }
 }
 
 function optional(text: string | null): string[] {

@@ -2,24 +2,38 @@
  * Loads the admin page at the first request to it: its code is a quarter of the program's memory at rest and of its
  * start-up time, and many servers never need it.
  */
+import type { ChangeCalls } from "../control/change_calls.ts";
 import type { RequestRecord } from "../core/types.ts";
 import type { AdminEntry } from "../http/app.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
+import { ensureAdminTokenSoon } from "./admin_token.ts";
+import type { ChangeThread } from "./change_thread.ts";
+import { systemClock } from "./clock.ts";
 
 export class LazyAdmin implements AdminEntry {
-  readonly #deps: AdminDeps;
+  readonly #deps: Omit<AdminDeps, "changes">;
+  #changes: Promise<ChangeThread> | null = null;
   #admin: Admin | null = null;
+  #token: { stop(): void } | null = null;
   #isEnding = false;
   #isClosed = false;
 
-  constructor(deps: AdminDeps) {
+  constructor(deps: Omit<AdminDeps, "changes">) {
     this.#deps = deps;
+  }
+
+  /** Makes the admin token when it is missing; call it when the registry has read the configuration. */
+  start(): void {
+    const changes: ChangeCalls = {
+      ask: async (name, argument) => await (await this.#loadChanges()).ask(name, argument),
+    };
+    this.#token = ensureAdminTokenSoon({ registry: this.#deps.registry, changes });
   }
 
   /** Call once, and again only after a failure. */
   async routes(): Promise<Admin["routes"]> {
-    const { createAdmin } = await import("./admin.ts");
-    this.#admin = createAdmin(this.#deps);
+    const [{ createAdmin }, changes] = await Promise.all([import("./admin.ts"), this.#loadChanges()]);
+    this.#admin = createAdmin({ ...this.#deps, changes });
     if (this.#isEnding) this.#admin.endStreams();
     if (this.#isClosed) this.#admin.close();
     return this.#admin.routes;
@@ -38,6 +52,21 @@ export class LazyAdmin implements AdminEntry {
 
   close(): void {
     this.#isClosed = true;
+    this.#token?.stop();
+    void this.#changes?.then((changes) => changes.close());
     this.#admin?.close();
+  }
+
+  #loadChanges(): Promise<ChangeThread> {
+    return this.#changes ??= this.#makeChanges();
+  }
+
+  async #makeChanges(): Promise<ChangeThread> {
+    const { settings: { database }, users } = this.#deps;
+    const { ChangeThread } = await import("./change_thread.ts");
+    const changes = new ChangeThread({ database, now: systemClock.now });
+    users.add(changes);
+    if (this.#isClosed) changes.close();
+    return changes;
   }
 }

@@ -4,10 +4,13 @@
 import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
+import { removeDeadMarks, RunningMark } from "../store/database/running_marks.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
 import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { WorkerLink } from "../store/write/worker_link.ts";
+import { ChoreWatch } from "./chores.ts";
 import { systemClock } from "./clock.ts";
+import type { DatabaseUsers } from "./database_users.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
 import type { Observers } from "./observers.ts";
 
@@ -18,6 +21,8 @@ export interface Recording {
   readonly upstreamStates: UpstreamStateNotes;
   /** Records wait, and none is being written. */
   isStuck(): boolean;
+  /** Commits what waits. */
+  close(): Promise<void>;
 }
 
 /**
@@ -27,28 +32,26 @@ export interface Recording {
  */
 export function startRecording(
   settings: Settings,
-  { observers, registry, instance }: {
+  { observers, registry, instance, users }: {
     readonly observers: Observers;
     readonly registry: Registry;
     readonly instance: string;
+    /** Who else has the database open. */
+    readonly users: DatabaseUsers;
   },
 ): Recording {
   const { metrics, notifier } = observers;
+  removeDeadMarks(settings.database);
   const log = getLog("store");
   let isInTrouble = false;
-  const link = new WorkerLink({
-    spawnWorker: () =>
-      spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), settings.database),
-    path: settings.database,
-    durability: settings.durability,
-    retention: {
-      keepDays: settings.keepDays,
-      keepBodiesDays: settings.keepBodiesDays,
-      maxDbSizeBytes: settings.maxDbSizeBytes,
-    },
-    instance,
-  });
+  const link = startThread(settings, instance);
   const upstreamStates = new UpstreamStateNotes(link);
+  const mark = keepMark(link, { database: settings.database, instance });
+  renewJournals(link, users);
+  const chores = new ChoreWatch({ clock: systemClock, observer: metrics, notifier, log });
+  link.listen((event) => {
+    if (event.type === "chore") chores.report(event);
+  });
   const queue = new RecordQueue({
     link,
     observer: metrics,
@@ -69,5 +72,55 @@ export function startRecording(
     upstreamStates.clear((id) => !ids.has(id));
   });
   // With an empty queue, only the next record can tell whether the trouble is over.
-  return { queue, upstreamStates, isStuck: () => isInTrouble && queue.queuedBytes > 0 };
+  return {
+    queue,
+    upstreamStates,
+    isStuck: () => isInTrouble && queue.queuedBytes > 0,
+    close: async () => {
+      await queue.close();
+      mark.clear();
+    },
+  };
+}
+
+function startThread(settings: Settings, instance: string): WorkerLink {
+  const { database, durability, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
+  return new WorkerLink({
+    spawnWorker: () => spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), database),
+    path: database,
+    durability,
+    retention: { keepDays, keepBodiesDays, maxDbSizeBytes },
+    instance,
+  });
+}
+
+/** Marks this process as running once its row is in the file (see leftover_journal.ts). */
+function keepMark(
+  link: WorkerLink,
+  { database, instance }: { readonly database: string; readonly instance: string },
+): { clear(): void } {
+  let mark: RunningMark | null = null;
+  const clear = () => {
+    mark?.clear();
+    mark = null;
+  };
+  link.listen(({ type }) => {
+    if (type === "anchored") mark ??= RunningMark.set(database, instance);
+    else if (type === "reopened") clear();
+  });
+  return { clear };
+}
+
+/** When the journal was deleted, everybody opens the database anew. */
+function renewJournals(link: WorkerLink, users: DatabaseUsers): void {
+  const log = getLog("store");
+  link.listen(({ type }) => {
+    if (type === "journal_lost") {
+      log.error("somebody deleted the database's journal (-wal): what it held was saved, a new one is made");
+      void users.detach().then(() => link.sendIfRunning({ type: "detached" }));
+    } else if (type === "journal_new") {
+      users.attach();
+      log.info("the database has a new journal");
+    }
+  });
 }

@@ -15,9 +15,9 @@ import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
-import type { ConfigStore } from "../store/store.ts";
 import type { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
+import { DatabaseUsers } from "./database_users.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
@@ -27,6 +27,8 @@ import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
 import { upstreamClient } from "./upstream_client.ts";
 
+/** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
+const DETACH_LIMIT_MS = 1_000;
 const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#server
 
 export function liveRegistry(database: OpenDatabase): Registry {
@@ -40,7 +42,7 @@ export function liveRegistry(database: OpenDatabase): Registry {
 /** Where the server gets its upstreams and tokens from: of the database that the settings name. */
 export interface Configuration {
   readonly registry: Registry;
-  readonly config: ConfigStore;
+  readonly database: OpenDatabase;
 }
 
 /** A server that listens. */
@@ -70,31 +72,30 @@ export async function withServer(
   configuration: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
-  const { registry } = configuration;
+  const { registry, database } = configuration;
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
   const observers = makeObservers(settings, { secrets, instance });
-  const recording = startRecording(settings, { observers, registry, instance });
+  const users = new DatabaseUsers([database]);
+  const recording = startRecording(settings, { observers, registry, instance, users });
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const shared = { health: serverHealth.health, inFlight, client };
+  const shared = { registry, health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    ...configuration,
     ...shared,
-    settings,
-    proxy,
-    secrets,
+    ...{ settings, config: database.config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
   if (admin !== null) settledListeners.push((record, upstreamName) => admin.finished(record, upstreamName));
   registry.start();
+  admin?.start();
 
   let listening: HttpServer | null = null;
   try {
@@ -113,13 +114,14 @@ export async function withServer(
       drained: server.finished,
     });
   } finally {
+    await users.detachWithin(DETACH_LIMIT_MS);
     admin?.close();
     await proxy.stop();
     listening?.stop();
     progressRows.stop();
     registry.stop();
     serverHealth.stop();
-    await queue.close();
+    await recording.close();
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
   }

@@ -94,6 +94,11 @@ export interface ConfigStore {
   listTokens(): ClientToken[];
   /** Replaces all tokens. */
   setTokens(tokens: readonly ClientToken[]): void;
+  /**
+   * Commits all changes that `body` makes through this object, or none; what it reads cannot change meanwhile.
+   * @throws StoreError `locked` and the like, or what `body` throws
+   */
+  atomically<Result>(action: string, body: () => Result): Result;
   /** Value of `config_kvs`, null when absent. */
   getConfig(key: string): string | null;
   setConfig(key: string, value: string): void;
@@ -118,6 +123,8 @@ export interface RecordSink {
   write(record: RequestRecord): Promise<WriteResult>;
   /** Bytes that wait for commit. */
   readonly queuedBytes: number;
+  /** Nothing has been committed for a while, although records wait: it is in vain to wait for another one. */
+  readonly isStalled: boolean;
   /** Commits what waits, then closes the connection. */
   close(): Promise<void>;
 }
@@ -241,9 +248,12 @@ export class StoreError extends Error {
       | "duplicate"
       | "not_found"
       | "invalid"
+      | "missing"
       | "unreadable"
       | "foreign"
       | "newer"
+      /** The database is of an older version, and must be upgraded before it can be read. */
+      | "outdated"
       | "locked"
       | "readonly"
       | "full",

@@ -65,7 +65,7 @@ test("a first day, from an empty folder to the first record", async (t) => {
 
   await t.step("the first start makes a private database, prints the token and the next step", async () => {
     await eventually(() => server.text.includes("add --sk") ? true : null, "the next step");
-    assert.match(server.text, /^new database \.\/db\.sqlite$/m);
+    assert.match(server.text, /^new database \/\S+\/db\.sqlite$/m);
     token = TOKEN.exec(server.text)?.[0] ?? assert.fail(server.text);
     assert.match(server.text, /no upstream yet; add one: openai-api-route add --sk KEY --endpoint URL/);
     const { mode } = await Deno.stat(`${installation.directory}/db.sqlite`);
@@ -247,7 +247,7 @@ test("a database of the Go program is copied aside, upgraded, and served", async
   db.prepare("UPDATE openai_upstreams SET endpoint = ? WHERE id = 1").run(upstream.endpoint);
   db.close();
   await using server = await installation.start();
-  assert.match(server.text, /upgraded \.\/db\.sqlite; as it was before: .*db\.sqlite\.before-upgrade/);
+  assert.match(server.text, /upgraded \/\S+\/db\.sqlite; as it was before: .*db\.sqlite\.before-upgrade/);
   assert.equal(
     (await (await server.chat("woshimima")).json()).choices[0].message.content,
     "from the old database",

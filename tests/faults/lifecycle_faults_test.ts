@@ -93,11 +93,11 @@ const BAD_DATABASES: readonly BadStart[] = [
     prepare: (directory) => withDatabase(directory, (db) => db.exec("PRAGMA user_version = 999")),
   },
   {
-    name: "locked by another process",
+    name: "to be upgraded, and locked by another process",
     says: /locked/,
     prepare: (directory) => {
       const db = new DatabaseSync(`${directory}/db.sqlite`);
-      db.exec("BEGIN EXCLUSIVE");
+      db.exec("PRAGMA user_version = 1; BEGIN EXCLUSIVE");
       return () => {
         db.exec("ROLLBACK");
         db.close();
@@ -155,7 +155,7 @@ Deno.test("starts that are refused", async (t) => {
     await table.case(readOnly.name, expected, () =>
       refusal({
         name: readOnly.name,
-        says: /may read and write it and its directory/,
+        says: /its directory is read-only; make it writable/,
         args: ["--database", `${disk.directory}/db.sqlite`],
         prepare: async (directory) => {
           await Deno.copyFile(`${directory}/db.sqlite`, `${disk.directory}/db.sqlite`);
@@ -358,6 +358,7 @@ async function exchange(
     },
     close: () => Promise.resolve(),
     queuedBytes: 0,
+    isStalled: false,
   };
   const upstream = anUpstream(1, { name: "only", endpoint: server.endpoint });
   const progressRows = new ProgressRows(sink, clock);

@@ -48,7 +48,10 @@ Deno.test("the Go spellings add and list an upstream in ./db.sqlite, private to 
   inTempDir(async (cwd) => {
     const added = await run(["-add", "-sk", KEY, "-endpoint", "https://a.example/v1"], { cwd });
     assert.equal(added.out, 'added upstream 1 "a.example" https://a.example/v1 (key sk-…wxyz)\n');
-    assert.match(added.err, /^created \.\/db\.sqlite\nclients must send this token, .*sk-oar-\S+\n$/);
+    assert.match(
+      added.err,
+      /^created database \/\S+\/db\.sqlite\nclients must send this token, .*sk-oar-\S+\n$/,
+    );
     assert.equal(added.exitCode, 0);
     assert.equal(((await Deno.stat(`${cwd}/db.sqlite`)).mode ?? 0) & 0o777, 0o600);
     const listed = await run(["-list"], { cwd });
@@ -80,9 +83,10 @@ Deno.test("usage errors exit with 2, failures with 1, each with one line and no 
         /--endpoint carries a user name or password/,
       ],
       [["-addr", "8080"], 2, /--addr cannot be "8080": expected HOST:PORT or :PORT/],
-      [["remove", "7"], 1, /no upstream has that id or name/],
+      [["remove", "7"], 1, /no database at \.\/db\.sqlite; name one with --database/],
       [["list", "--database", "notes.txt"], 1, /notes\.txt.*not an? .*SQLite database/],
-      [["list", "--database", "missing/db.sqlite"], 1, /its directory does not exist/],
+      [["list", "--database", "missing/db.sqlite"], 1, /no database at missing\/db\.sqlite; name one/],
+      [["add", "--sk", KEY, "--database", "missing/db.sqlite"], 1, /its directory does not exist/],
     ];
     const results = await Promise.all(cases.map(([args]) => run(args, { cwd })));
     for (const [at, [args, exitCode, expected]] of cases.entries()) {

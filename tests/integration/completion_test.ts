@@ -69,6 +69,9 @@ const CASES: readonly Case[] = [
   { typed: ["completion", "bash", ""], offered: [] },
   { typed: ["add", "--sk", ""], offered: [], isExact: true },
   { typed: ["--database", "no"], offered: ["notes.txt"], isExact: true },
+  { typed: ["restore", "no"], offered: ["notes.txt"], isExact: true },
+  { typed: ["backup", "no"], offered: ["notes.txt"], isExact: true },
+  { typed: ["backup", "notes.txt", "--fo"], offered: ["--force"], isExact: true },
   { typed: ["records", "export", "--output", "no"], offered: ["notes.txt"], isExact: true },
 ];
 

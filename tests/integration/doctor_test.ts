@@ -160,7 +160,10 @@ test("doctor sees a damaged, an exposed and a missing database, and makes none",
   assert.match(damaged.stdout, /^fail {2}database {2}/m);
   const missing = await bench.doctor(["--database", "none.sqlite"]);
   assert.equal(missing.code, 1);
-  assert.match(missing.stdout, /^fail {2}database {2}there is no database at none\.sqlite: name it with/m);
+  assert.match(
+    missing.stdout,
+    /^fail {2}database {2}no database at none\.sqlite; name one with --database$/m,
+  );
   await assert.rejects(Deno.stat(`${bench.cwd}/none.sqlite`), Deno.errors.NotFound);
 });
 

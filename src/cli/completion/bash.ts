@@ -2,7 +2,15 @@
  * The completion script for bash.
  */
 import type { Place } from "./places.ts";
-import { functionName, operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
+import {
+  fileOperandCase,
+  functionName,
+  operandCases,
+  quote,
+  spellings,
+  stepLines,
+  valueCases,
+} from "./words.ts";
 
 export function bashScript(name: string, places: readonly Place[]): string[] {
   const run = functionName(name);
@@ -41,6 +49,11 @@ export function bashScript(name: string, places: readonly Place[]): string[] {
     ),
     "    esac",
     '    case "$place:$position" in',
+    ...fileOperandCase(
+      places,
+      "if [[ $current != -* ]]; then local IFS=$'\\n'; COMPREPLY=($(compgen -f -- \"$current\")); " +
+        "compopt -o filenames 2>/dev/null; return; fi",
+    ),
     ...operandCases(places).map(({ key, words }) => `      ${key}) offered=${quote(words.join(" "))} ;;`),
     "    esac",
     '    [[ $position -gt 0 ]] || offered="$offered $commands"',

@@ -38,7 +38,8 @@ export function fishScript(name: string, places: readonly Place[]): string[] {
     '  test "$place" = "$argv[1]"; and test -z "$argv[2]" -o "$position" = "$argv[2]"',
     "end",
     `complete -c ${name} -f`,
-    ...places.flatMap(({ path, commands, flags, operands }) => [
+    ...places.flatMap(({ path, commands, flags, operands, fileOperands }) => [
+      ...fileOperands.map((at) => `complete -c ${name} -n ${quote(`${run} ${quote(path)} ${at}`)} -F`),
       ...commands.map((command) =>
         `complete -c ${name} -n ${quote(`${run} ${quote(path)} 0`)} -a ${command.name} -d ${
           quote(command.description)

@@ -11,6 +11,8 @@ export interface Place {
   readonly flags: readonly Flag[];
   /** Accepted words of each operand; empty where anything may stand. */
   readonly operands: readonly (readonly string[])[];
+  /** Places of operands that are files. */
+  readonly fileOperands: readonly number[];
 }
 
 export interface Described {
@@ -49,6 +51,9 @@ function placesBelow(command: Command, path: string): Place[] {
     commands: below.map((each) => ({ name: each.name(), description: brief(each.description()) })),
     flags: help.visibleOptions(command).map(flagOf),
     operands: command.registeredArguments.map(({ argChoices }) => argChoices ?? []),
+    fileOperands: command.registeredArguments.flatMap((argument, at) =>
+      argument.name() === "file" ? [at] : []
+    ),
   };
   return [
     place,

@@ -35,6 +35,17 @@ export function operandCases(
   );
 }
 
+/** Operands that are files, as quoted `place:number`; empty when there are none. */
+function fileOperandKeys(places: readonly Place[]): string[] {
+  return places.flatMap(({ path, fileOperands }) => fileOperands.map((at) => quote(`${path}:${at}`)));
+}
+
+/** Within a `case` of bash and zsh: what follows is done for operands that are files. */
+export function fileOperandCase(places: readonly Place[], action: string): string[] {
+  const keys = fileOperandKeys(places);
+  return keys.length === 0 ? [] : [`      (${keys.join("|")}) ${action} ;;`];
+}
+
 /** The place before, a space, the next word. */
 function stepTo(path: string): string {
   return quote(path.includes(" ") ? path : ` ${path}`);

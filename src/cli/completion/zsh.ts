@@ -2,7 +2,7 @@
  * The completion script for zsh.
  */
 import type { Described, Place } from "./places.ts";
-import { operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
+import { fileOperandCase, operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
 
 export function zshScript(name: string, places: readonly Place[]): string[] {
   const run = `_${name}`;
@@ -55,6 +55,7 @@ function offerLines(places: readonly Place[]): string[] {
     ),
     "  esac",
     '  case "$place:$position" in',
+    ...fileOperandCase(places, "[[ $PREFIX == -* ]] || { _files; return }"),
     ...operandCases(places).map(({ key, words }) =>
       `    (${key}) offered=(${words.map(quote).join(" ")}) ;;`
     ),

@@ -4,12 +4,12 @@
 import { statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { messageOf } from "../../core/errors.ts";
-import { inspectDatabase } from "../../store/database/inspection.ts";
+import { type Inspection, writeTrouble } from "../../store/database/inspection.ts";
 import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import { StoreError } from "../../store/store.ts";
 import { formatBytes } from "../../core/recorded_text.ts";
-import { MISSING_DATABASE_HINT, missingDatabase } from "../database_file.ts";
 import { type Finding, found } from "../../control/finding.ts";
+import { leftoverNote } from "../context.ts";
 
 /** Bits of a file's mode that let anybody but its owner in. */
 const OTHERS = 0o077;
@@ -30,14 +30,9 @@ export interface DatabaseCheck {
  * @param note announces a slow check
  */
 export function checkDatabase(path: string, note: (line: string) => void): DatabaseCheck {
-  const problem = missingDatabase(path);
-  if (problem !== null) {
-    const finding = found("database", { level: "fail", message: problem, advice: MISSING_DATABASE_HINT });
-    return { findings: [finding], database: null };
-  }
   let database: OpenDatabase;
   try {
-    database = openDatabase(path);
+    database = openDatabase(path, { access: "read" });
   } catch (error) {
     return { findings: [failure(error)], database: null };
   }
@@ -61,24 +56,33 @@ function inspect(
   const bytes = sizeOf(path);
   const journalBytes = sizeOf(`${path}-wal`);
   if (bytes > LARGE_DATABASE_BYTES) note(`reading ${formatBytes(bytes)} of ${path} to check it ...`);
-  const { schemaVersion, journalMode, corruptions } = inspectDatabase(path);
+  const trouble = writeTrouble(path);
+  const inspection = database.inspect();
+  const { schemaVersion, journalMode, corruptions } = inspection;
   const upgraded = database.upgradedFrom === null
     ? ""
     : `, upgraded just now; as it was before: ${database.upgradedFrom}`;
+  const leftover = leftoverNote(path, database.leftoverJournal);
   const findings = [
+    ...(leftover === null ? [] : [found("database", { level: "warn", message: leftover })]),
     corruptions.length === 0
       ? found("database", {
         level: "ok",
-        message: `${path} is intact and writable: ${formatBytes(bytes)}, journal (${journalMode}) ` +
+        message:
+          `${path} is intact${trouble === null ? " and writable" : ""}: ${
+            formatBytes(bytes)
+          }, journal (${journalMode}) ` +
           `${formatBytes(journalBytes)}, schema ${schemaVersion}${upgraded}`,
       })
       : found("database", {
         level: "fail",
         message: `${path} is damaged: ${corruptions.join("; ")}`,
-        advice: "stop the server, keep a copy of the file, and restore a backup or try `sqlite3 " +
+        advice:
+          "stop the server, keep a copy of the file, and put a backup back (`restore FILE`) or try `sqlite3 " +
           `${path} .recover\``,
       }),
   ];
+  findings.push(...writability(trouble), searchIndex(inspection));
   if (journalMode !== "wal") {
     findings.push(found("database", {
       level: "warn",
@@ -94,6 +98,27 @@ function inspect(
     }));
   }
   return findings;
+}
+
+function writability(trouble: StoreError | null): Finding[] {
+  if (trouble === null) return [];
+  if (trouble.code !== "locked") return [found("database", { level: "fail", message: trouble.message })];
+  return [found("database", {
+    level: "warn",
+    message: "another program holds its write lock now",
+    advice: "until that program is closed, or ends its transaction, records wait and changes are refused",
+  })];
+}
+
+function searchIndex({ searchProblem }: Inspection): Finding {
+  if (searchProblem === null) {
+    return found("search", { level: "ok", message: "the full-text index is intact" });
+  }
+  return found("search", {
+    level: "fail",
+    message: `the full-text index is damaged: ${searchProblem}`,
+    advice: "nothing is lost, make it anew: doctor --repair-index",
+  });
 }
 
 function privacy(path: string): Finding[] {

@@ -1,15 +1,10 @@
 /**
  * The database of the `records` commands, and the names of its upstreams.
- *
- * Owns that looking at records never makes a database: a mistyped path is an error, not a new empty file.
  */
-import { MISSING_DATABASE_HINT, missingDatabase } from "../database_file.ts";
-import { CommandError } from "../errors.ts";
 import { UpstreamNames } from "../../control/upstream_names.ts";
-import { parseDatabasePath } from "../../config/settings.ts";
-import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
+import type { OpenDatabase } from "../../store/database/open.ts";
 import type { ConfigStore } from "../../store/store.ts";
-import { type CommandContext, type DatabaseFlags, quietRegistry, upgradeNote } from "../context.ts";
+import { type CommandContext, type DatabaseFlags, openFor, quietRegistry } from "../context.ts";
 
 export interface RecordsAccess extends CommandContext {
   readonly flags: DatabaseFlags;
@@ -18,24 +13,15 @@ export interface RecordsAccess extends CommandContext {
 /**
  * Opens the database, which must exist, and closes it after `use`.
  *
- * @throws SettingsError, StoreError, CommandError when there is no database
+ * @throws SettingsError, StoreError
  */
 export async function withRecords<Result>(
-  { terminal, env, flags }: RecordsAccess,
+  access: RecordsAccess,
   use: (database: OpenDatabase) => Result | Promise<Result>,
 ): Promise<Result> {
-  const path = parseDatabasePath({ flags: { database: flags.database }, env });
-  const problem = missingDatabase(path);
-  if (problem !== null) throw new CommandError(`${problem}: ${MISSING_DATABASE_HINT}`);
   // No server waits for these commands: a search may read as much as there is.
-  const database = openDatabase(path, {
-    maxScannedLength: Number.POSITIVE_INFINITY,
-    onUpgrade: upgradeNote(path, terminal.note),
-  });
+  const database = openFor({ ...access, maxScannedLength: Number.POSITIVE_INFINITY });
   try {
-    if (database.upgradedFrom !== null) {
-      terminal.note(`upgraded ${path}; as it was before: ${database.upgradedFrom}`);
-    }
     return await use(database);
   } finally {
     database.close();

@@ -82,7 +82,7 @@ async function runCases(settings: Settings, database: OpenDatabase): Promise<Tri
   try {
     await withServer(
       settings,
-      { registry: liveRegistry(database), config: database.config },
+      { registry: liveRegistry(database), database },
       async (server) => {
         try {
           const bench: Bench = { server, database, upstream, token, signal: total.signal };

@@ -3,7 +3,7 @@
  */
 import type { Context } from "hono";
 import type { StatusCode } from "hono/utils/http-status";
-import { refusalOf } from "../../http/admin/refusal.ts";
+import { refusalHeaders, refusalOf } from "../../http/admin/refusal.ts";
 import type { AdminEnv } from "../../http/admin/env.ts";
 
 /**
@@ -14,6 +14,7 @@ import type { AdminEnv } from "../../http/admin/env.ts";
 export function problemOf(c: Context<AdminEnv>, error: unknown): string {
   const refusal = refusalOf(error);
   if (refusal === null) throw error;
+  for (const [name, value] of Object.entries(refusalHeaders(refusal))) c.header(name, value);
   c.status((c.req.header("hx-request") === "true" ? 200 : refusal.status) as StatusCode);
   return refusal.message;
 }

@@ -15,8 +15,17 @@ const ANSWERS: Readonly<Record<ControlErrorCode, readonly [status: number, code:
   unusable: [400, "invalid_request"],
   not_replayable: [409, "not_replayable"],
   database_unavailable: [503, "database_unavailable"],
+  database_busy: [503, "database_busy"],
   failed: [500, "internal_error"],
 };
+
+/** Seconds after which a refused change may be tried again, for `Retry-After`. */
+const BUSY_RETRY_SECONDS = "2";
+
+/** Headers of the answer to an error (RFC 9110 section 10.2.3). */
+export function refusalHeaders({ code }: RouterError): Record<string, string> {
+  return code === "database_busy" ? { "retry-after": BUSY_RETRY_SECONDS } : {};
+}
 
 /** What to answer; null for a fault of this program. */
 export function refusalOf(error: unknown): RouterError | null {

@@ -10,7 +10,7 @@ import { RouterError } from "../../core/errors.ts";
 import { refuseContentType } from "../head_guard.ts";
 import { AdminAuth, type AdminAuthDeps, type RenderLogin } from "./auth.ts";
 import type { AdminEnv } from "./env.ts";
-import { refusalOf } from "./refusal.ts";
+import { refusalHeaders, refusalOf } from "./refusal.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 
 /** What draws HTML (see ../dashboard). */
@@ -46,7 +46,7 @@ export function adminRoutes(deps: AdminRoutesDeps): Hono<AdminEnv> {
     const answer = refusal ??
       new RouterError(500, "internal_error", "The admin page failed; the log says why");
     deps.onRefused(answer.status, answer.code);
-    return c.json(answer.toEnvelope(), answer.status as ContentfulStatusCode);
+    return c.json(answer.toEnvelope(), answer.status as ContentfulStatusCode, refusalHeaders(answer));
   });
   routes.use(securityHeaders());
   routes.use(hostCheck(deps));

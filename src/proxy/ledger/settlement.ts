@@ -28,7 +28,10 @@ export interface SettlementDeps {
   readonly clock: Clock;
 }
 
-/** Settles the ledger; resolves when the record is committed, dropped, or late by {@link ACK_LIMIT_MS}. */
+/**
+ * Settles the ledger; resolves when the record is committed, dropped, or late: by {@link ACK_LIMIT_MS}, or at once while
+ * the sink takes nothing.
+ */
 export function settle(deps: SettlementDeps, ledger: RequestLedger, ending: Ending): Promise<void> {
   const record = ledger.settle(ending);
   if (record === null) return Promise.resolve();
@@ -66,6 +69,10 @@ export function resettle(deps: SettlementDeps, ledger: RequestLedger, ending: En
 
 /** Resolves when the record is written, or late. */
 function withinLimit(deps: SettlementDeps, written: Promise<unknown>): Promise<void> {
+  if (deps.sink.isStalled) {
+    deps.observer.recordAckLate();
+    return Promise.resolve();
+  }
   return new Promise((resolve) => {
     const timer = deps.clock.setTimer(() => {
       deps.observer.recordAckLate();

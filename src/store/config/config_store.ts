@@ -184,8 +184,27 @@ export class SqliteConfigStore implements ConfigStore {
     this.#change(`Cannot set ${key}`, () => this.#put(key, value));
   }
 
+  atomically<Result>(action: string, body: () => Result): Result {
+    if (this.#connection.db.isTransaction) return body();
+    let thrown: unknown = null;
+    try {
+      const result = inTransaction(this.#connection.db, () => {
+        try {
+          return body();
+        } catch (error) {
+          thrown = error;
+          throw error;
+        }
+      });
+      this.#ownChanges++;
+      return result;
+    } catch (error) {
+      throw error === thrown ? error : toStoreError(error, action);
+    }
+  }
+
   dataVersion(): number {
-    if (this.#connection.reopenIfReplaced()) this.#ownChanges++;
+    if (!this.#connection.db.isTransaction && this.#connection.reopenIfReplaced()) this.#ownChanges++;
     const [row] = this.#query("PRAGMA data_version");
     return this.#ownChanges * DATA_VERSION_SPAN + Number(row?.["data_version"]);
   }
@@ -205,14 +224,13 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   #change<T>(action: string, body: (db: DatabaseSync) => T): T {
-    const { db } = this.#connection;
-    try {
-      const result = inTransaction(db, () => body(db));
-      this.#ownChanges++;
-      return result;
-    } catch (error) {
-      throw toStoreError(error, action);
-    }
+    return this.atomically(action, () => {
+      try {
+        return body(this.#connection.db);
+      } catch (error) {
+        throw toStoreError(error, action);
+      }
+    });
   }
 
   #require(id: number): UpstreamRow {

@@ -21,7 +21,7 @@ const REASON_BY_CODE: Readonly<Record<number, TroubleReason>> = {
 const REASON_BY_MESSAGE: readonly (readonly [RegExp, TroubleReason])[] = [
   [/\bis locked\b|\bbusy\b/i, "locked"],
   [/\breadonly database\b|\bread-only\b/i, "readonly"],
-  [/\bdisk is full\b|\bno space left\b/i, "full"],
+  [/\bdisk is full\b|\bno space left\b|\bdisk quota exceeded\b/i, "full"],
   [/unable to open database/i, "gone"],
 ];
 
@@ -53,11 +53,31 @@ export function isRecordFault(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError;
 }
 
+/**
+ * The system could not read or write, for a reason that SQLite does not tell (SQLITE_IOERR): a full disk is one of them,
+ * where the index of the journal cannot be made.
+ */
+export function isIoError(error: unknown): boolean {
+  return primaryCode(error) === 10 || /\bdisk i\/o error\b/i.test(messageOf(error));
+}
+
 /** The bytes are not a (whole) SQLite database. */
 export function isNotADatabase(error: unknown): boolean {
   const code = primaryCode(error);
   if (code === 11 || code === 26) return true;
   return /not a database|malformed|unsupported file format/i.test(messageOf(error));
+}
+
+const MAX_MESSAGE_LENGTH = 200;
+
+/** What went wrong, in one short line: `exec` puts the whole statement into its message. */
+export function briefMessage(error: unknown): string {
+  const text = messageOf(error);
+  const end = text.lastIndexOf(" at offset ") < 0 ? -1 : text.indexOf(" in ");
+  const [message = ""] = (end < 0 ? text : text.slice(0, end)).split("\n", 1);
+  return message.length <= MAX_MESSAGE_LENGTH
+    ? message
+    : `${message.slice(0, MAX_MESSAGE_LENGTH).toWellFormed()}…`;
 }
 
 /** The error as a {@link StoreError} whose message starts with what could not be done. */
@@ -94,7 +114,7 @@ export function toStoreError(error: unknown, action: string): StoreError {
         cause,
       );
     case "other":
-      return new StoreError("unreadable", `${action}: ${messageOf(error)}`, cause);
+      return new StoreError("unreadable", `${action}: ${briefMessage(error)}`, cause);
     default:
       return reason satisfies never;
   }

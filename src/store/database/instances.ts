@@ -2,12 +2,12 @@
  * Which processes write to this database, and what dead ones left behind.
  *
  * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of dead processes' notes on
- * upstreams. The death of a process on the same kernel and pid namespace is known at once (processes.ts), that of any
- * other by the age of its heartbeat.
+ * upstreams. The death of a process with a mark is known at once (running_marks.ts), that of any other by the age of its
+ * heartbeat.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
-import { type Processes, type ProcessIdentity, systemProcesses, thisProcess } from "./processes.ts";
+import { isMarkHeld } from "./running_marks.ts";
 import { prepared } from "./statements.ts";
 import { inTransaction } from "./transaction.ts";
 import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../stats/writer.ts";
@@ -16,7 +16,7 @@ import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../sta
 export const HEARTBEAT_MS = 5_000; // docs/tuning.md#write-worker
 
 /**
- * One missed beat and a margin; decides where /proc says nothing. A mistake corrects itself: the next row that the living
+ * One missed beat and a margin; decides where there is no mark. A mistake corrects itself: the next row that the living
  * process writes for its request replaces `crashed`.
  */
 const DEAD_AFTER_MS = 7_000; // docs/tuning.md#write-worker
@@ -28,35 +28,33 @@ const DELETE_NOTES_OF_THE_DEAD =
 
 export interface InstanceIdentity {
   readonly id: string;
-  readonly process: ProcessIdentity;
+  readonly pid: number;
 }
 
 interface InstanceRow {
   readonly id: string;
   readonly heartbeatAtMs: number | null;
-  readonly pid: number;
-  readonly place: string | null;
-  readonly processStarted: string | null;
 }
 
 export class Instances {
   readonly #db: DatabaseSync;
+  readonly #path: string;
   readonly #self: InstanceIdentity;
   readonly #stats: StatsWriter;
-  readonly #processes: Processes;
 
+  /** @param path of the database, beside which the marks are */
   constructor(
     db: DatabaseSync,
-    { self, stats, processes }: {
+    { path, self, stats }: {
+      readonly path: string;
       readonly self: InstanceIdentity;
       readonly stats: StatsWriter;
-      readonly processes: Processes;
     },
   ) {
     this.#db = db;
+    this.#path = path;
     this.#self = self;
     this.#stats = stats;
-    this.#processes = processes;
   }
 
   /**
@@ -66,16 +64,16 @@ export class Instances {
   beat(): number {
     const nowMs = Date.now();
     const now = toGoTime(nowMs);
-    const { id, process } = this.#self;
+    const { id, pid } = this.#self;
     return inTransaction(this.#db, () => {
       prepared(
         this.#db,
-        `INSERT INTO instances(id, started_at, heartbeat_at, pid, place, process_started) VALUES (?, ?, ?, ?, ?, ?)
+        `INSERT INTO instances(id, started_at, heartbeat_at, pid) VALUES (?, ?, ?, ?)
           ON CONFLICT(id) DO UPDATE SET heartbeat_at = excluded.heartbeat_at`,
-      ).run(id, now, now, process.pid, process.place, process.startedAt);
+      ).run(id, now, now, pid);
       const remove = prepared(this.#db, "DELETE FROM instances WHERE id = ?");
       for (const other of listInstances(this.#db)) {
-        if (other.id !== id && !this.#isAlive(other, nowMs)) remove.run(other.id);
+        if (other.id !== id && !isAlive(other, this.#path, nowMs)) remove.run(other.id);
       }
       prepared(this.#db, DELETE_NOTES_OF_THE_DEAD).run();
       return this.#closeRowsOfTheDead();
@@ -105,20 +103,8 @@ export class Instances {
   hasDeadOther(): boolean {
     const nowMs = Date.now();
     return listInstances(this.#db).some((other) =>
-      other.id !== this.#self.id && !this.#isAlive(other, nowMs)
+      other.id !== this.#self.id && !isAlive(other, this.#path, nowMs)
     );
-  }
-
-  /** Pids of other processes in the same boot and pid namespace, which {@link Processes} can look up. */
-  otherPids(): number[] {
-    const { id, process } = this.#self;
-    return listInstances(this.#db)
-      .filter((other) => other.id !== id && other.place !== null && other.place === process.place)
-      .map(({ pid }) => pid);
-  }
-
-  #isAlive(other: InstanceRow, nowMs: number): boolean {
-    return isAlive(other, { nowMs, place: this.#self.process.place, processes: this.#processes });
   }
 
   /** Removes this process, so that nobody has to wait for its heartbeat to grow old. */
@@ -130,36 +116,18 @@ export class Instances {
 
 /** Ids of the processes that write to this database now. */
 export function livingInstances(db: DatabaseSync, nowMs: number): Set<string> {
-  const { place } = thisProcess();
-  const context = { nowMs, place, processes: systemProcesses };
-  return new Set(listInstances(db).filter((each) => isAlive(each, context)).map(({ id }) => id));
+  const path = db.location() ?? "";
+  return new Set(listInstances(db).filter((each) => isAlive(each, path, nowMs)).map(({ id }) => id));
 }
 
 function listInstances(db: DatabaseSync): InstanceRow[] {
-  const rows = prepared(db, "SELECT id, heartbeat_at, pid, place, process_started FROM instances").all();
-  return rows.map((row) => ({
+  return prepared(db, "SELECT id, heartbeat_at FROM instances").all().map((row) => ({
     id: String(row["id"]),
     heartbeatAtMs: fromGoTime(String(row["heartbeat_at"])),
-    pid: Number(row["pid"]),
-    place: row["place"] === null ? null : String(row["place"]),
-    processStarted: row["process_started"] === null ? null : String(row["process_started"]),
   }));
 }
 
-interface Judgement {
-  readonly nowMs: number;
-  /** Of this process. */
-  readonly place: string | null;
-  readonly processes: Processes;
-}
-
-function isAlive(
-  { place, pid, processStarted, heartbeatAtMs }: InstanceRow,
-  { nowMs, place: ownPlace, processes }: Judgement,
-): boolean {
-  if (place !== null && place === ownPlace && processStarted !== null) {
-    const startedAt = processes.startOf(pid);
-    if (startedAt !== undefined) return startedAt === processStarted;
-  }
-  return heartbeatAtMs !== null && Math.abs(nowMs - heartbeatAtMs) <= DEAD_AFTER_MS;
+function isAlive({ id, heartbeatAtMs }: InstanceRow, path: string, nowMs: number): boolean {
+  return isMarkHeld(path, id) ??
+    (heartbeatAtMs !== null && Math.abs(nowMs - heartbeatAtMs) <= DEAD_AFTER_MS);
 }

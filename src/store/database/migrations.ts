@@ -1,11 +1,12 @@
 /**
  * The schema, as an append-only list of steps over `PRAGMA user_version`.
  *
- * Owns what the tables look like. A step never changes after a release; a change is a new step. Steps must
- * accept databases that have some of the columns already (older and forked Go versions do) and keep what
- * they do not know.
+ * Owns what the tables look like. What a step does to a database never changes after a release; a change is a new step.
+ * Steps must accept databases that have some of the columns already (older and forked Go versions do) and keep what
+ * they do not know. Each can be repeated: `.dump` of the sqlite3 program, for one, loses the `user_version`.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { createSearchTables } from "../search/tables.ts";
 import { inTransaction } from "./transaction.ts";
 
 type Step = (db: DatabaseSync) => void;
@@ -160,45 +161,21 @@ function addOwnSchema(db: DatabaseSync): void {
 
 /**
  * One narrow index that holds all that lists are filtered by, in the order in which they are shown: columns of
- * `records` that come after a large body are slow to reach. Then the full-text index and its book-keeping
- * (see search_index.ts). FTS5's own merging would block a commit for 100 ms and more now and then. The triggers touch plain tables only and use nothing new, so that people's SQLite
- * clients and the Go program can go on writing to `records`.
+ * `records` that come after a large body are slow to reach. Then the full-text index (../search/tables.ts).
  */
 function addSearch(db: DatabaseSync): void {
   db.exec(`
     CREATE INDEX IF NOT EXISTS idx_records_list ON records(
       id, created_at, model, status, outcome, upstream_id, client
     );
-    CREATE VIRTUAL TABLE records_search USING fts5(
-      request, reply, content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2"
-    );
-    INSERT INTO records_search(records_search, rank) VALUES ('automerge', 0), ('usermerge', 8);
-    CREATE TABLE search_progress (id integer PRIMARY KEY CHECK (id = 1), low integer NOT NULL, high integer NOT NULL);
-    INSERT INTO search_progress SELECT 1, coalesce(max(id), 0), coalesce(max(id), 0) FROM records;
-    CREATE TABLE search_queue (id integer PRIMARY KEY, is_gone integer NOT NULL);
-    CREATE TRIGGER records_search_insert AFTER INSERT ON records
-      WHEN EXISTS (SELECT 1 FROM search_progress WHERE low < new.id AND new.id <= high) BEGIN
-        DELETE FROM search_queue WHERE id = new.id;
-        INSERT INTO search_queue(id, is_gone) VALUES (new.id, 0);
-      END;
-    CREATE TRIGGER records_search_update
-      AFTER UPDATE OF request_id, body, response, reasoning, tool_calls, outcome ON records
-      WHEN EXISTS (SELECT 1 FROM search_progress WHERE low < new.id AND new.id <= high) BEGIN
-        DELETE FROM search_queue WHERE id = new.id;
-        INSERT INTO search_queue(id, is_gone) VALUES (new.id, 0);
-      END;
-    CREATE TRIGGER records_search_delete AFTER DELETE ON records
-      WHEN EXISTS (SELECT 1 FROM search_progress WHERE low < old.id AND old.id <= high) BEGIN
-        DELETE FROM search_queue WHERE id = old.id;
-        INSERT INTO search_queue(id, is_gone) VALUES (old.id, 1);
-      END;
   `);
+  createSearchTables(db);
 }
 
 /** What running servers think of their upstreams (see upstream_states.ts). */
 function addUpstreamStates(db: DatabaseSync): void {
   db.exec(`
-    CREATE TABLE upstream_states (
+    CREATE TABLE IF NOT EXISTS upstream_states (
       upstream_id integer NOT NULL, instance text NOT NULL,
       state text, until datetime, reason text, changed_at datetime,
       PRIMARY KEY (upstream_id, instance)
@@ -212,16 +189,16 @@ function addUpstreamStates(db: DatabaseSync): void {
  */
 function addStats(db: DatabaseSync): void {
   db.exec(`
-    CREATE TABLE request_stats (
+    CREATE TABLE IF NOT EXISTS request_stats (
       step_seconds integer NOT NULL, at integer NOT NULL, upstream_id integer NOT NULL,
       requests integer NOT NULL, errors integer NOT NULL, failures integer NOT NULL,
       input_tokens integer NOT NULL, output_tokens integer NOT NULL,
       latencies text NOT NULL, first_tokens text NOT NULL,
       PRIMARY KEY (step_seconds, at, upstream_id)
     ) WITHOUT ROWID;
-    CREATE TABLE request_stats_progress (id integer PRIMARY KEY CHECK (id = 1), low integer NOT NULL);
-    INSERT INTO request_stats_progress SELECT 1, coalesce(max(id), 0) FROM records;
-    CREATE INDEX idx_attempts_failed ON attempts(upstream_id, record_id) WHERE error_class IS NOT NULL;
+    CREATE TABLE IF NOT EXISTS request_stats_progress (id integer PRIMARY KEY CHECK (id = 1), low integer NOT NULL);
+    INSERT OR IGNORE INTO request_stats_progress SELECT 1, coalesce(max(id), 0) FROM records;
+    CREATE INDEX IF NOT EXISTS idx_attempts_failed ON attempts(upstream_id, record_id) WHERE error_class IS NOT NULL;
   `);
 }
 

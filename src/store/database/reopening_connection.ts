@@ -1,21 +1,26 @@
 /**
  * A connection that reopens when the file at its path was removed or replaced.
  *
- * Owns noticing it: SQLite goes on "succeeding" on an unlinked file, and what is written there is lost. Must not decide
- * when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
+ * Owns noticing it: SQLite goes on "succeeding" on an unlinked file or journal, and what is written there is lost. Must
+ * not decide when to look; its users call {@link ReopeningConnection.reopenIfReplaced}.
  */
-import { resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
-import { columnsOf } from "./migrations.ts";
-import { inTransaction } from "./transaction.ts";
 import { StoreError } from "../store.ts";
+import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
+import { removeIfThere } from "./copy_aside.ts";
+import { troubleOf } from "./errors.ts";
+import { databaseFile } from "./file.ts";
+import { copyConfiguration, standInFor } from "./stand_in.ts";
 
 export interface ReopeningConnectionOptions extends ConnectionOptions {
   /** When the file has gone, make a new one with the configuration of the old. Default: throw. */
   readonly isRecreating?: boolean;
   /** Prepares every connection: pragmas, statements. */
   readonly onOpen?: (db: DatabaseSync) => void;
+  /** The only connection of its process, which may open the file anew when its journal was deleted. Default false. */
+  readonly isAlone?: boolean;
+  /** How the file is opened; default {@link openConnection}. */
+  readonly open?: (path: string, options: ConnectionOptions) => Connection;
 }
 
 export class ReopeningConnection {
@@ -24,13 +29,18 @@ export class ReopeningConnection {
   #identity: FileIdentity;
   readonly #path: string;
   readonly #options: ReopeningConnectionOptions;
+  /** The connection is to a copy in memory, and the file is to be opened when it can be. */
+  #isStandIn: boolean;
+  /** Between {@link detach} and {@link attach}. */
+  #isDetached = false;
 
   /** @throws StoreError as {@link openConnection} */
   constructor(path: string, options: ReopeningConnectionOptions = {}) {
-    this.#path = resolve(path);
+    this.#path = databaseFile(path);
     this.#options = options;
-    this.opened = openConnection(path, options);
+    this.opened = this.#open(path);
     this.#db = this.opened.db;
+    this.#isStandIn = this.opened.isStandIn ?? false;
     try {
       options.onOpen?.(this.#db);
       this.#identity = identify(this.#path);
@@ -51,10 +61,14 @@ export class ReopeningConnection {
    *   the old connection stays open then
    */
   reopenIfReplaced(): boolean {
+    if (this.#isDetached) return false;
+    if (this.#isStandIn) return this.#replaceStandIn();
     if (inodeOf(this.#path) === this.#identity.file) {
       // The WAL exists from the first use on, and stays the same.
       if (this.#identity.wal === null) this.#identity = identify(this.#path);
-      return false;
+      if (!this.#options.isAlone || !this.hasLostJournal()) return false;
+      this.reopen();
+      return true;
     }
     const found = identify(this.#path);
     const isGone = found.file === null;
@@ -65,19 +79,68 @@ export class ReopeningConnection {
       );
     }
     if (!this.#options.isReadOnly) this.#detachSidecars(found);
-    const fresh = openConnection(this.#path, this.#options);
+    const fresh = this.#open(this.#path);
     try {
       if (isGone) copyConfiguration(this.#db, fresh.db);
-      this.#options.onOpen?.(fresh.db);
     } catch (error) {
       fresh.db.close();
       throw error;
     }
-    const old = this.#db;
-    this.#db = fresh.db;
-    this.#identity = identify(this.#path);
-    old.close();
+    this.#use(fresh);
     return true;
+  }
+
+  /**
+   * Whether the journal (`-wal`, or its index `-shm`) at the path is no longer the one in use: somebody has deleted it.
+   * What is committed from now on is in a file without a name, which ends with this process.
+   */
+  hasLostJournal(): boolean {
+    const { file, wal, shm } = this.#identity;
+    if (wal === null || this.#isStandIn) return false;
+    const found = identify(this.#path);
+    return found.file === file && (found.wal !== wal || found.shm !== shm);
+  }
+
+  /** Sets the journal mode that another program's lock may have kept from being set when the file was opened. */
+  ensureWal(): void {
+    if (this.#identity.wal !== null) return;
+    try {
+      this.#db.exec("PRAGMA journal_mode = WAL");
+    } catch (error) {
+      if (troubleOf(error) !== "locked") throw error;
+    }
+  }
+
+  /** Moves everything from the journal into the file. Returns whether all of it is there. */
+  checkpoint(): boolean {
+    const row = this.#db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    return row?.["busy"] === 0;
+  }
+
+  /**
+   * Opens the file anew, the old connection closed first: all connections of a process share what SQLite knows of a
+   * journal, until the last of them is closed.
+   * @throws StoreError as {@link openConnection}; call it again then
+   */
+  reopen(): void {
+    if (this.#db.isOpen) this.#db.close();
+    this.#use(this.#open(this.#path));
+  }
+
+  /** Closes the file, and goes on with its configuration in memory until {@link attach}. */
+  detach(): void {
+    if (this.#isDetached) return;
+    this.#isDetached = true;
+    if (this.#isStandIn) return;
+    const standIn = standInFor(this.#db);
+    this.#db.close();
+    this.#db = standIn;
+    this.#isStandIn = true;
+  }
+
+  /** The file may be opened again, which {@link reopenIfReplaced} does. */
+  attach(): void {
+    this.#isDetached = false;
   }
 
   /** Size of the WAL beside the file; 0 when there is none. */
@@ -91,7 +154,37 @@ export class ReopeningConnection {
   }
 
   close(): void {
-    this.#db.close();
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #open(path: string): Connection {
+    return (this.#options.open ?? openConnection)(path, this.#options);
+  }
+
+  /** Returns false while the file cannot be opened. */
+  #replaceStandIn(): boolean {
+    let fresh: Connection;
+    try {
+      fresh = openConnection(this.#path, this.#options);
+    } catch {
+      return false;
+    }
+    this.#use(fresh);
+    return true;
+  }
+
+  #use(fresh: Connection): void {
+    try {
+      this.#options.onOpen?.(fresh.db);
+    } catch (error) {
+      fresh.db.close();
+      throw error;
+    }
+    const old = this.#db;
+    this.#db = fresh.db;
+    this.#isStandIn = fresh.isStandIn ?? false;
+    this.#identity = identify(this.#path);
+    if (old.isOpen) old.close();
   }
 
   /**
@@ -101,13 +194,7 @@ export class ReopeningConnection {
   #detachSidecars(found: FileIdentity): void {
     if (found.wal === null || found.wal !== this.#identity.wal) return;
     this.#db.exec("PRAGMA wal_checkpoint(PASSIVE)");
-    for (const suffix of ["-wal", "-shm"]) {
-      try {
-        Deno.removeSync(this.#path + suffix);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    for (const suffix of ["-wal", "-shm"]) removeIfThere(this.#path + suffix);
   }
 }
 
@@ -115,10 +202,11 @@ export class ReopeningConnection {
 interface FileIdentity {
   readonly file: string | null;
   readonly wal: string | null;
+  readonly shm: string | null;
 }
 
 function identify(path: string): FileIdentity {
-  return { file: inodeOf(path), wal: inodeOf(`${path}-wal`) };
+  return { file: inodeOf(path), wal: inodeOf(`${path}-wal`), shm: inodeOf(`${path}-shm`) };
 }
 
 function inodeOf(path: string): string | null {
@@ -129,18 +217,4 @@ function inodeOf(path: string): string | null {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
-}
-
-function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
-  inTransaction(to, () => {
-    for (const table of ["openai_upstreams", "config_kvs"]) {
-      const columns = [...columnsOf(to, table)].map((name) => `"${name}"`);
-      const read = from.prepare(`SELECT ${columns.join(", ")} FROM ${table}`);
-      read.setReadBigInts(true);
-      const insert = to.prepare(
-        `INSERT INTO ${table}(${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-      );
-      for (const row of read.all()) insert.run(...Object.values(row));
-    }
-  });
 }

@@ -1,9 +1,9 @@
 /**
- * The messages between QueryThread and the reading thread.
+ * The questions that the reading thread answers (see ../threads/call_thread.ts).
  */
 import type { RequestStats, StatsSpan } from "../stats/reader.ts";
 import type { StoredSummary } from "./record_summary.ts";
-import type { RecordFilter, StoredAttempt, StoredRecord, StoreError } from "../store.ts";
+import type { RecordFilter, StoredAttempt, StoredRecord } from "../store.ts";
 
 export interface SummaryQuery {
   readonly limit: number;
@@ -39,17 +39,3 @@ export interface RecordQueries {
 }
 
 export type QueryName = keyof RecordQueries;
-
-export type ToReader =
-  | { readonly type: "open"; readonly path: string }
-  | { readonly type: "query"; readonly call: number; readonly name: QueryName; readonly argument: unknown };
-
-export type FromReader =
-  | { readonly type: "answer"; readonly call: number; readonly value: unknown }
-  | {
-    readonly type: "failed";
-    readonly call: number;
-    /** null: not a StoreError. */
-    readonly code: StoreError["code"] | null;
-    readonly message: string;
-  };

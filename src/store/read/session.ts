@@ -36,6 +36,11 @@ export class ReaderSession implements RecordQueries {
     this.#connection.reopenIfReplaced();
   }
 
+  close(): void {
+    this.#records.close();
+    this.#connection.close();
+  }
+
   summaries(query: SummaryQuery): SummaryPage {
     return this.#records.summaries(query);
   }

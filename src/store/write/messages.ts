@@ -2,7 +2,6 @@
  * The messages between WorkerLink and the database thread.
  */
 import type { PackedRecord } from "./packed_record.ts";
-import type { ProcessIdentity } from "../database/processes.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
 import type { UpstreamStateNote } from "../store.ts";
@@ -13,7 +12,7 @@ export interface OpenMessage {
   readonly durability: "normal" | "full";
   /** Identifies this process in `records.instance`. */
   readonly instance: string;
-  readonly process: ProcessIdentity;
+  readonly pid: number;
   readonly busyTimeoutMs: number;
   readonly retention: RetentionLimits;
 }
@@ -24,9 +23,19 @@ export type ToWorker =
   | { readonly type: "batch"; readonly batch: number; readonly records: readonly PackedRecord[] }
   /** All upstreams that are not well; ignored before `opened`. */
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
-  /** The answer to `processes`: when each process started, by pid; null: there is no such process. */
-  | { readonly type: "processes"; readonly starts: ReadonlyMap<number, string | null> }
+  /** The answer to `journal_lost`: no other part of this process has the database open. */
+  | { readonly type: "detached" }
   | { readonly type: "close" };
+
+/** Work that can wait, and that nobody waits for. */
+export type Chore = "retention" | "search_index" | "statistics";
+
+/** A step failed, or (`failure` null) was done after one that had failed. */
+export interface ChoreReport {
+  readonly type: "chore";
+  readonly chore: Chore;
+  readonly failure: { readonly reason: TroubleReason; readonly message: string } | null;
+}
 
 export type FromWorker =
   | {
@@ -45,10 +54,17 @@ export type FromWorker =
   }
   /** The database was opened; notes on upstreams that were sent before were ignored. */
   | { readonly type: "opened" }
+  /** The database cannot be opened; it is tried again every second. */
+  | { readonly type: "unopened"; readonly reason: TroubleReason; readonly message: string }
   /** The file had gone or was replaced; what is at its path now is in use. */
   | { readonly type: "reopened" }
   | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }
   | { readonly type: "bodies_deleted"; readonly count: number }
-  /** Asks which of these processes are alive; they have the database open, or had. */
-  | { readonly type: "processes"; readonly pids: readonly number[] }
+  /** This process's row in `instances` is in the database's file, no longer in its journal alone. */
+  | { readonly type: "anchored" }
+  /** The journal was deleted. What it held is safe; `detached` is expected, and `journal_new` follows. */
+  | { readonly type: "journal_lost" }
+  /** The database was opened anew, with another journal. */
+  | { readonly type: "journal_new" }
+  | ChoreReport
   | { readonly type: "closed" };

@@ -23,6 +23,7 @@ import {
   sizeOf,
   WaitingRecords,
 } from "./waiting_records.ts";
+import { SentBatches } from "./sent_batches.ts";
 import type { LinkEvent, WorkerLink } from "./worker_link.ts";
 
 /** Label of dropped records: `invalid` cannot be stored, `shutdown` was still waiting when time was up. */
@@ -64,19 +65,15 @@ const MAX_BACKOFF_MS = 5_000; // docs/tuning.md#record-queue
 /** After this many crashes of the thread in a row, the record that it was given is assumed to be the cause. */
 const MAX_CRASHES = 3; // docs/tuning.md#record-queue
 
-interface SentBatch {
-  readonly number: number;
-  readonly pendings: readonly Pending[];
-  readonly requestIds: ReadonlySet<string>;
-}
+/** As long as the end of a reply waits for the commit of its record. */
+const STALLED_AFTER_MS = 250; // docs/tuning.md#relay-and-settlement
 
 export class RecordQueue implements RecordSink {
   readonly #options: RecordQueueOptions;
   readonly #maxQueueBytes: number;
   readonly #link: WorkerLink;
   readonly #waiting = new WaitingRecords();
-  /** At the thread, which answers them in this order. */
-  #sent: SentBatch[] = [];
+  readonly #sent = new SentBatches();
   #queuedBytes = 0;
   #batchNumber = 0;
   #crashes = 0;
@@ -97,6 +94,11 @@ export class RecordQueue implements RecordSink {
 
   get queuedBytes(): number {
     return this.#queuedBytes;
+  }
+
+  get isStalled(): boolean {
+    return this.#retryTimer !== null ||
+      this.#sent.waitedMs(this.#options.clock.monotonic()) >= STALLED_AFTER_MS;
   }
 
   write(record: RequestRecord): Promise<WriteResult> {
@@ -142,9 +144,8 @@ export class RecordQueue implements RecordSink {
     try {
       this.#retryNow();
       await Promise.race([this.#idle(), timeUp]);
-      const left = [...this.#sent.flatMap(({ pendings }) => pendings), ...this.#waiting.takeAll()];
+      const left = [...this.#sent.takeAll(), ...this.#waiting.takeAll()];
       const isIdle = left.length === 0;
-      this.#sent = [];
       for (const pending of left) this.#queuedBytes -= pending.bytes;
       this.#drop(left, "shutdown");
       // A thread that is stuck in a batch would only answer after it.
@@ -159,13 +160,13 @@ export class RecordQueue implements RecordSink {
   }
 
   #idle(): Promise<void> {
-    if (this.#sent.length === 0 && this.#waiting.size === 0) return Promise.resolve();
+    if (this.#sent.count === 0 && this.#waiting.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle = resolve);
   }
 
   /** Sends at once when the thread is idle; otherwise what is settled in this turn of the event loop goes together. */
   #pumpSoon(): void {
-    if (this.#sent.length === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) this.#pump();
+    if (this.#sent.count === 0 || this.#waiting.size >= FULL_BATCH_RECORDS) this.#pump();
     else this.#pumpLater();
   }
 
@@ -182,20 +183,19 @@ export class RecordQueue implements RecordSink {
   #pump(): void {
     // After trouble, one batch shows whether it is over.
     const maxSent = this.#isInTrouble || this.#crashes > 0 ? 1 : MAX_SENT_BATCHES;
-    if (this.#sent.length >= maxSent || this.#retryTimer !== null) return;
+    if (this.#sent.count >= maxSent || this.#retryTimer !== null) return;
     const pendings = this.#takeBatch();
     if (pendings.length === 0) {
-      if (this.#sent.length === 0 && this.#waiting.size === 0) this.#onIdle?.();
+      if (this.#sent.count === 0 && this.#waiting.size === 0) this.#onIdle?.();
       return;
     }
     this.#batchNumber++;
-    const requestIds = new Set(pendings.map(({ record }) => record.requestId));
-    this.#sent.push({ number: this.#batchNumber, pendings, requestIds });
+    this.#sent.add({ number: this.#batchNumber, pendings, sentAtMs: this.#options.clock.monotonic() });
     try {
       const records = pendings.map((pending) => packRecord(pending.record));
       this.#link.send({ type: "batch", batch: this.#batchNumber, records });
     } catch (error) {
-      this.#sent.pop();
+      this.#sent.removeNewest();
       this.#isolateUncloneable(pendings, messageOf(error));
     }
   }
@@ -206,7 +206,7 @@ export class RecordQueue implements RecordSink {
       maxRecords: this.#crashes > 0 ? 1 : MAX_BATCH_RECORDS,
       maxBytes: this.#batchBytes,
       // An older version of it must not be tried again after a newer one was written.
-      isHeld: (requestId) => this.#sent.some(({ requestIds }) => requestIds.has(requestId)),
+      isHeld: (requestId) => this.#sent.holds(requestId),
     });
   }
 
@@ -215,7 +215,7 @@ export class RecordQueue implements RecordSink {
       case "committed":
         return this.#committed(event);
       case "failed":
-        if (event.batch === this.#sent[0]?.number) this.#retryLater(this.#takeSent(), event);
+        if (this.#sent.isNext(event.batch)) this.#retryLater(this.#sent.takeOldest(), event);
         return;
       case "crashed":
         return this.#crashed(event.message);
@@ -228,8 +228,15 @@ export class RecordQueue implements RecordSink {
         return this.#options.observer.recordsDeleted(event.reason, event.count);
       case "bodies_deleted":
         return this.#options.observer.bodiesDeleted(event.count);
+      case "unopened":
+        return this.#trouble(event.reason, event.message);
       case "opened":
-      case "processes":
+        if (this.#queuedBytes === 0) this.#resumed();
+        return;
+      case "anchored":
+      case "journal_lost":
+      case "journal_new":
+      case "chore":
       case "closed":
         return;
       default:
@@ -238,8 +245,8 @@ export class RecordQueue implements RecordSink {
   }
 
   #committed({ batch, durationMs, invalid }: Extract<FromWorker, { type: "committed" }>): void {
-    if (batch !== this.#sent[0]?.number) return;
-    const pendings = this.#takeSent();
+    if (!this.#sent.isNext(batch)) return;
+    const pendings = this.#sent.takeOldest();
     this.#crashes = 0;
     this.#backoffMs = MIN_BACKOFF_MS;
     this.#batchBytes = Math.min(this.#batchBytes * 2, MAX_BATCH_BYTES);
@@ -249,18 +256,14 @@ export class RecordQueue implements RecordSink {
     this.#options.observer.recordCommitted(durationMs);
     this.#options.observer.recordWritten(settledCount(stored));
     for (const pending of stored) settle(pending, "committed");
-    if (this.#isInTrouble && this.#queuedBytes <= this.#maxQueueBytes / 2) {
-      this.#isInTrouble = false;
-      this.#options.onResumed?.();
-    }
+    if (this.#queuedBytes <= this.#maxQueueBytes / 2) this.#resumed();
     this.#dropInvalid(refused, "the database refuses a record");
     this.#pump();
   }
 
   #crashed(message: string): void {
     this.#crashes++;
-    let pendings: readonly Pending[] = [];
-    while (this.#sent.length > 0) pendings = [...pendings, ...this.#takeSent()];
+    let pendings = this.#sent.takeAll();
     if (this.#crashes >= MAX_CRASHES && pendings.length === 1) {
       this.#crashes = 0;
       this.#forget(pendings);
@@ -268,11 +271,6 @@ export class RecordQueue implements RecordSink {
       pendings = [];
     }
     this.#retryLater(pendings, { reason: "other", message: `the writing thread stopped: ${message}` });
-  }
-
-  /** Removes the oldest sent batch, which the thread has answered. */
-  #takeSent(): readonly Pending[] {
-    return this.#sent.shift()?.pendings ?? [];
   }
 
   /** Puts records back in front and tries again after a while. */
@@ -321,6 +319,12 @@ export class RecordQueue implements RecordSink {
     if (this.#isInTrouble) return;
     this.#isInTrouble = true;
     this.#options.onTrouble?.(reason, message);
+  }
+
+  #resumed(): void {
+    if (!this.#isInTrouble) return;
+    this.#isInTrouble = false;
+    this.#options.onResumed?.();
   }
 
   #forget(pendings: readonly Pending[]): void {

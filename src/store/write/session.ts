@@ -18,12 +18,11 @@ import {
   UPSERT_RECORD,
 } from "./record_statements.ts";
 import { WrittenRows } from "./written_rows.ts";
-import { ReportedProcesses } from "../database/processes.ts";
 import { Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { StatsWriter } from "../stats/writer.ts";
-import type { UpstreamStateNote } from "../store.ts";
+import { StoreError, type UpstreamStateNote } from "../store.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { OpenMessage } from "./messages.ts";
 
@@ -52,9 +51,9 @@ interface Parts {
 export class WriterSession {
   readonly #connection: ReopeningConnection;
   readonly #options: Omit<OpenMessage, "type">;
-  readonly #processes = new ReportedProcesses();
   #made: Parts | null = null;
   #upstreamStates: readonly UpstreamStateNote[] = [];
+  #isJournalLost = false;
 
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
@@ -77,6 +76,7 @@ export class WriterSession {
     // Checked after the commit, because a commit into an unlinked file is lost.
     const isReopened = this.reopenIfReplaced();
     if (isReopened) invalid = this.#commit(records);
+    else if (this.#isJournalLost) this.#connection.checkpoint();
     return { invalid, isReopened };
   }
 
@@ -89,6 +89,7 @@ export class WriterSession {
 
   /** Due after opening and then every `HEARTBEAT_MS`. */
   beat(): void {
+    this.#connection.ensureWal();
     this.#parts.instances.beat();
     // Another process may have taken this one for dead, or a write may have failed.
     this.#writeUpstreamStates();
@@ -99,15 +100,37 @@ export class WriterSession {
     if (this.#parts.instances.hasDeadOther()) this.#parts.instances.beat();
   }
 
-  /** Pids of other processes that have the database open, or had; see {@link setProcessStarts}. */
-  otherPids(): number[] {
-    return this.#parts.instances.otherPids();
+  /**
+   * Moves the journal into the file as far as possible, and returns whether this process's row is there, without which
+   * a mark must not be set (see database/leftover_journal.ts).
+   */
+  anchor(): boolean {
+    const row = this.#connection.db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+    return row?.["busy"] === 0 && row["log"] === row["checkpointed"];
   }
 
-  /** Sets when each of them started (null: there is no such process), and closes the rows of dead ones. */
-  setProcessStarts(starts: ReadonlyMap<number, string | null>): void {
-    this.#processes.set(starts);
-    this.reap();
+  /** Whether somebody has deleted the journal. */
+  hasLostJournal(): boolean {
+    return this.#connection.hasLostJournal();
+  }
+
+  /** From now on everything that is committed goes into the file at once, until {@link reopen}. */
+  saveJournal(): void {
+    this.#isJournalLost = true;
+    this.#connection.checkpoint();
+  }
+
+  /** Opens the database anew. @throws StoreError or what SQLite throws; call it again then */
+  reopen(): void {
+    if (this.#made !== null) {
+      this.#made.stats.flush();
+      if (!this.#connection.checkpoint()) {
+        throw new StoreError("locked", "Another program reads what is in the deleted journal");
+      }
+      this.#made = null;
+    }
+    this.#connection.reopen();
+    this.#isJournalLost = false;
   }
 
   /** Replaces this process's notes on upstreams, which others read. Kept, because heartbeats write them again. */
@@ -153,15 +176,15 @@ export class WriterSession {
 
   #makeParts(): Parts {
     const { db } = this.#connection;
-    const { instance, process, retention } = this.#options;
+    const { path, instance, pid, retention } = this.#options;
     const stats = new StatsWriter(db, Date.now);
     return {
       db,
       statements: prepare(db),
       stats,
       rows: new WrittenRows(db),
-      instances: new Instances(db, { self: { id: instance, process }, stats, processes: this.#processes }),
-      search: new SearchIndex(db, process.pid),
+      instances: new Instances(db, { path, self: { id: instance, pid }, stats }),
+      search: new SearchIndex(db, pid),
       retention: new Retention(db, {
         limits: retention,
         walBytes: () => this.#connection.walBytes(),

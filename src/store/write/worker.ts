@@ -5,17 +5,19 @@
  *
  * Owns the message loop and the timers. Never throws: trouble is reported by message.
  */
-import { messageOf } from "../../core/errors.ts";
 import { BackgroundTask } from "./background_task.ts";
 import { HEARTBEAT_MS } from "../database/instances.ts";
 import { WalSync } from "./wal_sync.ts";
-import { troubleOf } from "../database/errors.ts";
+import { briefMessage, troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
-import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
+import type { Chore, FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
 
 /** How often the file of an idle database is checked; that of a busy one is checked at every batch. */
 const WATCH_MS = 1_000; // docs/tuning.md#write-worker
+
+/** How often the file is looked at while other parts of the process are asked to close it, before it is opened anew. */
+const MAX_LOST_LOOKS = 5;
 
 /** Without a batch for this long, the thread has time for background tasks. */
 const IDLE_AFTER_MS = 100; // docs/tuning.md#write-worker
@@ -25,6 +27,11 @@ let session: WriterSession | null = null;
 let walSync: WalSync | null = null;
 let beatTimer: ReturnType<typeof setInterval> | undefined;
 let watchTimer: ReturnType<typeof setInterval> | undefined;
+/** This process's row is in the file. */
+let isAnchored = false;
+/** Looks at the file since its journal was deleted. */
+let lostLooks = 0;
+const failingChores = new Set<Chore>();
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 const clock = {
@@ -44,9 +51,8 @@ function currentSession(): WriterSession {
   if (session !== null) return session;
   if (settings === null) throw new Error("a batch came before the message that opens the database");
   session = new WriterSession(settings);
-  beat();
   reply({ type: "opened" });
-  quietly(askForProcesses);
+  beat();
   return session;
 }
 
@@ -64,28 +70,61 @@ function quietly(action: () => void): void {
 }
 
 function beat(): void {
-  quietly(() => session?.beat());
+  quietly(() => {
+    session?.beat();
+    anchor();
+  });
   beginTasks(0);
 }
 
+function anchor(): void {
+  if (isAnchored || !session?.anchor()) return;
+  isAnchored = true;
+  reply({ type: "anchored" });
+}
+
 function watch(): void {
+  if (session === null) return open();
   quietly(() => {
     if (session?.reopenIfReplaced()) reopened();
+    else if (session?.hasLostJournal()) journalLost(session);
     session?.reap();
-    askForProcesses();
   });
 }
 
-/** This thread may not read /proc. Usually there are no other processes, and nothing is asked. */
-function askForProcesses(): void {
-  const pids = session?.otherPids() ?? [];
-  if (pids.length > 0) reply({ type: "processes", pids });
+/** What could not be opened at the start is tried again with every look, and with every batch. */
+function open(): void {
+  try {
+    currentSession();
+  } catch (error) {
+    reply({ type: "unopened", reason: troubleOf(error), message: briefMessage(error) });
+  }
 }
 
 /** The file that is at the path now has its own WAL. */
 function reopened(): void {
+  isAnchored = false;
   closeWal();
   reply({ type: "reopened" });
+  quietly(anchor);
+}
+
+/** Whoever else has the database open is asked to close it, for a limited time. */
+function journalLost(lost: WriterSession): void {
+  lost.saveJournal();
+  if (++lostLooks === 1) reply({ type: "journal_lost" });
+  else if (lostLooks > MAX_LOST_LOOKS) renewJournal();
+}
+
+function renewJournal(): void {
+  if (lostLooks === 0) return;
+  quietly(() => {
+    session?.reopen();
+    lostLooks = 0;
+    closeWal();
+    reply({ type: "journal_new" });
+    beat();
+  });
 }
 
 /** With full durability, SQLite syncs at every commit. */
@@ -115,29 +154,37 @@ function catchUp(): boolean {
   return place >= 0;
 }
 
-/** One step; returns whether there may be more. */
+/** One step; returns whether there may be more. A failure, and the first success after it, are reported. */
+function doChore(chore: Chore, step: () => boolean): boolean {
+  try {
+    const hasMore = step();
+    if (failingChores.delete(chore)) reply({ type: "chore", chore, failure: null });
+    return hasMore;
+  } catch (error) {
+    failingChores.add(chore);
+    reply({
+      type: "chore",
+      chore,
+      failure: { reason: troubleOf(error), message: briefMessage(error) },
+    });
+    return false;
+  }
+}
+
 function count(): boolean {
-  let hasMore = false;
-  quietly(() => hasMore = session?.count() ?? false);
-  return hasMore;
+  return doChore("statistics", () => session?.count() ?? false);
 }
 
-/** One step; returns whether there may be more. */
 function index(): boolean {
-  let hasMore = false;
-  quietly(() => hasMore = session?.index() ?? false);
-  return hasMore;
+  return doChore("search_index", () => session?.index() ?? false);
 }
 
-/** One step; returns whether there may be more. */
 function retain(): boolean {
-  let hasMore = false;
-  quietly(() => {
+  return doChore("retention", () => {
     const step = session?.retain() ?? { type: "rest" };
     if (step.type === "deleted" || step.type === "bodies_deleted") reply(step);
-    hasMore = step.type !== "rest";
+    return step.type !== "rest";
   });
-  return hasMore;
 }
 
 function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
@@ -148,7 +195,7 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
     reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
     syncWal();
   } catch (error) {
-    reply({ type: "failed", batch, reason: troubleOf(error), message: messageOf(error) });
+    reply({ type: "failed", batch, reason: troubleOf(error), message: briefMessage(error) });
   }
   lastBatchAtMs = performance.now();
   beginTasks(IDLE_AFTER_MS / 2);
@@ -169,7 +216,7 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
   switch (data.type) {
     case "open":
       settings = data;
-      quietly(() => void currentSession());
+      open();
       beatTimer = setInterval(beat, HEARTBEAT_MS);
       watchTimer = setInterval(watch, WATCH_MS);
       return;
@@ -177,8 +224,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return writeBatch(data);
     case "upstream_states":
       return quietly(() => session?.noteUpstreamStates(data.notes));
-    case "processes":
-      return quietly(() => session?.setProcessStarts(data.starts));
+    case "detached":
+      return renewJournal();
     case "close":
       return close();
     default:

@@ -1,11 +1,10 @@
 /**
  * The database thread as the rest of the program sees it: started, written to, listened to, started again after a crash.
  *
- * Owns the thread's life and its questions about processes, which it may not look up itself. What is sent, and what an
- * answer means, is the business of those who use the link. Never touches SQLite.
+ * Owns the thread's life. What is sent, and what an answer means, is the business of those who use the link. Never
+ * touches SQLite.
  */
 import { DEFAULT_BUSY_TIMEOUT_MS } from "../database/connection.ts";
-import { systemProcesses, thisProcess } from "../database/processes.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { KEEP_EVERYTHING, type RetentionLimits } from "./retention.ts";
 
@@ -73,26 +72,19 @@ export class WorkerLink {
     const { spawnWorker, path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } =
       this.#options;
     const retention = this.#options.retention ?? KEEP_EVERYTHING;
-    const process = thisProcess();
     const worker = spawnWorker();
     worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
     worker.onerror = (event: ErrorEvent): void => {
       event.preventDefault();
       if (worker === this.#worker) this.#crashed(event.message);
     };
-    post(worker, { type: "open", path, durability, instance, process, busyTimeoutMs, retention });
+    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs, retention });
     return worker;
   }
 
   #receive(message: FromWorker): void {
-    if (message.type === "processes") this.#reportProcesses(message.pids);
-    else if (message.type === "closed") this.#onClosed?.();
+    if (message.type === "closed") this.#onClosed?.();
     this.#emit(message);
-  }
-
-  #reportProcesses(pids: readonly number[]): void {
-    const starts = new Map(pids.map((pid) => [pid, systemProcesses.startOf(pid) ?? null]));
-    this.sendIfRunning({ type: "processes", starts });
   }
 
   #crashed(message: string): void {

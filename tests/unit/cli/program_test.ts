@@ -25,6 +25,7 @@ interface RunOptions {
 
 interface Bench {
   readonly path: string;
+  readonly directory: string;
   run(args: readonly string[], options?: RunOptions): Promise<Result>;
   /** Runs it and demands success. Returns standard output. */
   do(args: readonly string[], options?: RunOptions): Promise<string>;
@@ -68,7 +69,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
       }
     };
     try {
-      await body({ path, run, do: succeed, sql });
+      await body({ path, directory, run, do: succeed, sql });
     } finally {
       await Deno.remove(directory, { recursive: true });
     }
@@ -85,7 +86,7 @@ test("the first command makes the database and shows its token once", async ({ r
   assert.equal(first.out, 'added upstream 1 "api.openai.com" https://api.openai.com/v1 (key sk-…wxyz)');
   assert.match(
     first.err,
-    /^created \S+db\.sqlite\nclients must send this token, .*`token show`.*: sk-oar-\S+$/,
+    /^created database \/\S+db\.sqlite\nclients must send this token, .*`token show`.*: sk-oar-\S+$/,
   );
   const second = await run(["list"]);
   assert.equal(second.err, "");
@@ -210,7 +211,8 @@ test("list shows what a running server thinks of an upstream, and not what a dea
   assert.match(await bench.do(["list"]), / open, to be tried again \(HTTP 503\) /);
 });
 
-test("an empty list says how to add the first upstream", async ({ run }) => {
+test("an empty list says how to add the first upstream", async ({ run, do: succeed }) => {
+  await succeed(["token", "set", "woodpecker-one"]);
   const { exitCode, out, err } = await run(["list"]);
   assert.deepEqual([exitCode, out], [0, ""]);
   assert.match(err, /openai-api-route add --sk KEY --endpoint URL$/);
@@ -342,7 +344,11 @@ test("what cannot be done is said in one line and ends with 1", async ({ do: suc
     [["remove", "9"], /no upstream has that id or name: see them with `openai-api-route list`/],
     [["enable", "nobody"], /no upstream has that id or name/],
     [["move", KEY, "1"], /no upstream has that id or name/],
-    [["list", "--database", "/nowhere/db.sqlite"], /"\/nowhere\/db\.sqlite": its directory does not exist/],
+    [
+      ["list", "--database", "/nowhere/db.sqlite"],
+      /no database at \/nowhere\/db\.sqlite; name one with --database/,
+    ],
+    [["add", "--sk", KEY, "--database", "/nowhere/db.sqlite"], /its directory does not exist/],
     [["list", "--database", "/dev/null"], /it is not a file/],
     [["token", "show", "nobody"], /no token has that name/],
     [["token", "remove", KEY], /no token has that name, masked form or text/],
@@ -384,7 +390,7 @@ test("a token or a token's name is not accepted twice", async ({ do: succeed, ru
 
 test("token set on a new database shows no other token", async ({ run }) => {
   const { err, out } = await run(["token", "set", "woodpecker-one"]);
-  assert.match(err, /^created \S+$/);
+  assert.match(err, /^created database \/\S+$/);
   assert.equal(out, "set token token-1 woo…-one");
 });
 
@@ -414,4 +420,54 @@ test("--version names the program, its version and Deno's", async ({ do: succeed
     await succeed(["-version"]),
     /^openai-api-route \d+\.\d+\.\d+ \(from source, Deno \d+\.\d+\.\d+\)$/,
   );
+});
+
+test("commands other than those that set something up make no database", async ({ run, directory }) => {
+  const commands: readonly (readonly string[])[] = [
+    ["list"],
+    ["edit", "1", "--name", "x"],
+    ["enable", "1"],
+    ["disable", "1"],
+    ["move", "1", "1"],
+    ["remove", "1"],
+    ["token", "show"],
+    ["token", "show", "--admin"],
+    ["token", "add"],
+    ["token", "remove", "x"],
+    ["token", "set", "--admin"],
+    ["records", "list"],
+    ["doctor", "--repair-index"],
+    ["backup", "elsewhere.sqlite"],
+  ];
+  for (const args of commands) {
+    const { exitCode, out, err } = await run(args);
+    assert.deepEqual([exitCode, out], [1, ""], args.join(" "));
+    assert.match(
+      err,
+      /^openai-api-route: no database at \S+db\.sqlite; name one with --database$/,
+      args.join(" "),
+    );
+    assert.deepEqual([...Deno.readDirSync(directory)], [], args.join(" "));
+  }
+});
+
+test("backup and restore bring back what was there", async ({ run, do: succeed, directory }) => {
+  await succeed(["add", "--sk", KEY, "--name", "early"]);
+  const backup = `${directory}/copies`;
+  assert.match(
+    await succeed(["backup", backup]),
+    /^backed up \S+db\.sqlite to \S+copies: 0 records, \S+ KB, checked$/,
+  );
+  await succeed(["edit", "early", "--name", "late"]);
+  assert.match(
+    (await run(["backup", backup])).err,
+    /the file exists; name another one, or replace it with --force$/,
+  );
+  assert.match(
+    await succeed(["restore", backup]),
+    /^restored \S+db\.sqlite from \S+: 0 records, .*checked; what was there before is \S+db\.sqlite\.before-restore$/,
+  );
+  assert.match(await succeed(["list"]), / early /);
+  assert.match(await succeed(["list", "--database", `${directory}/db.sqlite.before-restore`]), / late /);
+  await succeed(["backup", "--force", backup]);
 });

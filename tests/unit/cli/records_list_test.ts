@@ -167,11 +167,14 @@ test("looking at records never makes a database", [], async ({ run, directory })
   const path = `${directory}/other.sqlite`;
   for (const args of [["list"], ["show", "1"], ["tail"], ["export", "--format", "csv"], ["replay", "1"]]) {
     const { exitCode, err } = await run([...args, "--database", path]);
-    assert.match(err, /there is no database at \S+other\.sqlite: name it with --database/);
+    assert.match(err, /no database at \S+other\.sqlite; name one with --database/);
     assert.equal(exitCode, 1);
   }
   await assert.rejects(Deno.stat(path), Deno.errors.NotFound);
   await Deno.writeTextFile(path, "");
-  assert.match((await run(["list", "--database", path])).err, /other\.sqlite is empty/);
+  assert.match(
+    (await run(["list", "--database", path])).err,
+    /no database at \S+other\.sqlite, the file is empty/,
+  );
   assert.equal((await Deno.stat(path)).size, 0);
 });

@@ -120,8 +120,7 @@ Deno.test("every value of an upstream has its bounds, however it is given", () =
 
 Deno.test("a token is named, found and removed, and the last one stays", () =>
   withConfig((config) => {
-    let changes = 0;
-    const tokens = new Tokens({ config, onChange: () => changes++ });
+    const tokens = new Tokens({ config });
     tokens.replaceAll({ name: "one", secret: "woodpecker-one" });
     assert.equal(tokens.add({ secret: "woodpecker-two" }).name, "token-2");
     assert.deepEqual(refused(() => tokens.add({ secret: "woodpecker-two" })), ["token_exists", null]);
@@ -131,5 +130,4 @@ Deno.test("a token is named, found and removed, and the last one stays", () =>
     assert.deepEqual(refused(() => tokens.setAdmin("woodpecker-two")), ["invalid", "adminToken"]);
     assert.equal(tokens.remove("woo…-two").name, "token-2");
     assert.deepEqual(refused(() => tokens.remove("one")), ["conflict", "token"]);
-    assert.equal(changes, 3);
   }));

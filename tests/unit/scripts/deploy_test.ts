@@ -197,6 +197,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.recordAckLate();
   metrics.recordsDeleted("age", 1);
   metrics.bodiesDeleted(1);
+  metrics.choreFailed("retention");
   metrics.alertSent("webhook", "ok");
   const labels = new Map<string, Set<string>>();
   for (const line of (await metrics.render()).body.split("\n")) {
@@ -317,6 +318,9 @@ const SITUATIONS:
     ["OpenAiApiRouteRecordsLate", "20m", {
       [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "0+2x40",
     }],
+    ["OpenAiApiRouteRetentionFailing", "80m", {
+      [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0+12x90",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -340,6 +344,7 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_requests_total{${INSTANCE},status="400",outcome="upstream_error"}`]: "0+10x200",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",
   [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "3x200",
+  [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0x50 5x150",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="5"}`]: "0+9x200",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="+Inf"}`]: "0+9x200",
   [`openai_api_route_first_token_seconds_count{${INSTANCE}}`]: "0+9x200",

@@ -1,7 +1,6 @@
 /**
  * What the tests of the store share: records, clocks, temporary databases, waiting without sleeping.
  */
-import { thisProcess } from "../../../src/store/database/processes.ts";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../../src/server/clock.ts";
@@ -175,12 +174,16 @@ export function makeWriter(
 }
 
 /** The writing side without its thread. */
-export function makeSession(path: string, retention: RetentionLimits = KEEP_EVERYTHING): WriterSession {
+export function makeSession(
+  path: string,
+  retention: RetentionLimits = KEEP_EVERYTHING,
+  instance: string = crypto.randomUUID(),
+): WriterSession {
   return new WriterSession({
     path,
     durability: "normal",
-    instance: crypto.randomUUID(),
-    process: thisProcess(),
+    instance,
+    pid: Deno.pid,
     busyTimeoutMs: 5_000,
     retention,
   });

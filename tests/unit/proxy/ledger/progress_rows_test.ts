@@ -41,7 +41,7 @@ function makeRows(clock: FakeClock, onWrite: (record: RequestRecord) => void): P
     onWrite(record);
     return Promise.resolve("committed" as const);
   };
-  return new ProgressRows({ queuedBytes: 0, close: () => Promise.resolve(), write }, clock);
+  return new ProgressRows({ queuedBytes: 0, isStalled: false, close: () => Promise.resolve(), write }, clock);
 }
 
 Deno.test("ProgressRows writes a row of each request, one after the other, and goes on when the next one has ended", () => {

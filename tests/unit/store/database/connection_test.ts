@@ -7,7 +7,8 @@ import { SCHEMA_VERSION } from "../../../../src/store/database/migrations.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import { StoreError } from "../../../../src/store/store.ts";
 import { makeDatabase, makeGoDatabase } from "../../../fixtures/go/fixture.ts";
-import { byHand, rowsOf, withDirectory } from "../support.ts";
+import { SmallDisk } from "../../../support/small_disk.ts";
+import { byHand, indexAll, makeRecord, makeSession, rowsOf, withDirectory } from "../support.ts";
 
 function refusal(path: string, busyTimeoutMs = 50): StoreError {
   try {
@@ -268,15 +269,19 @@ Deno.test("openDatabase() refuses a locked Go database and leaves every byte", a
   });
 });
 
-Deno.test("openDatabase() refuses its own database while another program keeps the write lock", async () => {
+Deno.test("openDatabase() opens its own database while another program keeps the write lock", async () => {
   await withDirectory((path) => {
     openDatabase(path).close();
     const other = new DatabaseSync(path);
     other.exec("BEGIN IMMEDIATE");
-    assert.equal(refusal(path).code, "locked");
+    for (const access of ["change", "read", "serve"] as const) {
+      const database = openDatabase(path, { access, busyTimeoutMs: 1 });
+      assert.deepEqual(database.config.listTokens(), [], access);
+      assert.throws(() => database.config.setConfig("policy", "random"), StoreError);
+      database.close();
+    }
     other.exec("ROLLBACK");
     other.close();
-    openDatabase(path).close();
   });
 });
 
@@ -302,7 +307,7 @@ Deno.test("openDatabase() follows a symbolic link to the database", async () => 
     const database = openDatabase(link);
     assert.equal(database.config.listUpstreams().length, 3);
     database.close();
-    assert.equal(database.upgradedFrom, `${link}.before-upgrade`);
+    assert.equal(database.upgradedFrom, `${path}.before-upgrade`);
   });
 });
 
@@ -324,4 +329,91 @@ Deno.test({
       first.close();
     });
   },
+});
+
+Deno.test("openDatabase() takes a database whose version was lost, as by .dump, and keeps its index", async () => {
+  await withDirectory((path, directory) => {
+    const session = makeSession(path);
+    session.write([makeRecord({ response: "the needle" })]);
+    indexAll(session);
+    session.close();
+    const schema = rowsOf(path, "SELECT name, sql FROM sqlite_schema ORDER BY name");
+    for (let version = 0; version < SCHEMA_VERSION; version++) {
+      byHand(path, `PRAGMA user_version = ${version}; PRAGMA application_id = 0`);
+      const database = openDatabase(path, { access: version % 2 === 0 ? "read" : "change" });
+      assert.equal(database.records.list({ limit: 9, filter: { text: "needle" } }).length, 1, `${version}`);
+      database.close();
+      assert.deepEqual(rowsOf(path, "PRAGMA user_version"), [{ user_version: SCHEMA_VERSION }]);
+    }
+    assert.deepEqual(rowsOf(path, "SELECT name, sql FROM sqlite_schema ORDER BY name"), schema);
+    assert.equal(copiesIn(directory).length, SCHEMA_VERSION);
+  });
+});
+
+Deno.test({
+  name: "openDatabase() opens what the sqlite3 program has dumped and read again, once with a copy",
+  ignore: spawnSync("sqlite3", ["--version"]).status !== 0,
+  fn: async () => {
+    await withDirectory((path, directory) => {
+      const session = makeSession(path);
+      session.write([makeRecord({ response: "the needle" }), makeRecord({ response: "hay" })]);
+      indexAll(session);
+      session.close();
+      byHand(path, "ANALYZE");
+      const { stdout: dump } = spawnSync("sqlite3", [path, ".dump"], { encoding: "utf8" });
+      for (const name of ["restored", "incomplete"]) {
+        const restored = join(directory, name);
+        // Older versions of the program do not know the index's options, and say so.
+        spawnSync("sqlite3", [restored], { input: dump });
+        if (name === "incomplete") withoutIndex(restored);
+        for (let time = 1; time <= 3; time++) {
+          const database = openDatabase(restored, { access: "read" });
+          assert.equal(database.records.list({ limit: 9, filter: { text: "needle" } }).length, 1, name);
+          assert.equal(database.inspect().searchProblem, null, name);
+          database.close();
+        }
+        assert.equal(copiesIn(directory).filter((copy) => copy.startsWith(name)).length, 1);
+      }
+    });
+  },
+});
+
+Deno.test("openDatabase() removes its copy when an upgrade fails, and says why in one short line", async () => {
+  await withDirectory((path, directory) => {
+    makeGoDatabase(path);
+    // The name of a table of the schema is taken.
+    byHand(path, "CREATE VIEW attempts AS SELECT 1 AS other");
+    const before = rowsOf(path, "SELECT * FROM records");
+    for (let time = 1; time <= 3; time++) {
+      const { code, message } = refusal(path);
+      assert.equal(code, "unreadable");
+      assert.ok(message.length < 300 && !message.includes("\n"), message);
+      assert.match(message, /views may not be indexed/);
+    }
+    assert.deepEqual(copiesIn(directory), []);
+    assert.deepEqual(rowsOf(path, "SELECT * FROM records"), before);
+  });
+});
+
+/** As a program leaves it that does not copy virtual tables. */
+function withoutIndex(path: string): void {
+  const db = new DatabaseSync(path, { defensive: false } as object);
+  db.exec("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'records_search'");
+  db.close();
+}
+
+function copiesIn(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) =>
+    name.includes("before-upgrade")
+  );
+}
+
+Deno.test("openDatabase() leaves nothing behind when a new database cannot be made", async (t) => {
+  await using disk = await SmallDisk.mount(64);
+  if (disk === null) return void await t.step({ name: "no mount", ignore: true, fn: () => {} });
+  await disk.fill("filler", 0);
+  const error = refusal(`${disk.directory}/db.sqlite`);
+  assert.equal(error.code, "full");
+  assert.match(error.message, /the disk is full; free some space/);
+  assert.deepEqual([...Deno.readDirSync(disk.directory)].map(({ name }) => name), ["filler"]);
 });

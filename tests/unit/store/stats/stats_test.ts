@@ -1,4 +1,3 @@
-import { thisProcess } from "../../../../src/store/database/processes.ts";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../../src/core/types.ts";
@@ -204,7 +203,7 @@ Deno.test("what was counted while another program held the lock is in the table 
       path,
       durability: "normal",
       instance: "counting",
-      process: thisProcess(),
+      pid: Deno.pid,
       busyTimeoutMs: 1,
       retention: KEEP_EVERYTHING,
     });

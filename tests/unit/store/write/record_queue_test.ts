@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../../../src/core/types.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import type { WriteResult } from "../../../../src/store/store.ts";
+import { RunningMark } from "../../../../src/store/database/running_marks.ts";
 import { toGoTime } from "../../../../src/store/database/go_time.ts";
 import { type PackedRecord, unpackRecord } from "../../../../src/store/write/packed_record.ts";
 import {
@@ -179,6 +180,39 @@ Deno.test("RecordQueue waits out a locked database and then commits everything",
     assert.equal(meter.resumed, 1);
     assert.equal(countOf(path), 52);
     assert.deepEqual(meter.dropped, {});
+    await writer.close();
+  });
+});
+
+Deno.test("RecordQueue says that it is in vain to wait while the thread does not answer, or has failed", async () => {
+  await withDirectory(async (path) => {
+    const script: Script = ["full", "commit"];
+    const clock = new FakeClock(0);
+    const { writer } = makeWriter(path, { spawnWorker: () => new ScriptedWorker(script), clock });
+    assert.equal(writer.isStalled, false);
+    const written = writer.write(makeRecord());
+    assert.equal(writer.isStalled, false);
+    await until(() => clock.pendingTimers === 1, "the batch failed");
+    assert.equal(writer.isStalled, true);
+    clock.advance(250);
+    await written;
+    assert.equal(writer.isStalled, false);
+    await writer.close();
+  });
+  await withDirectory(async (path) => {
+    const clock = new FakeClock(0);
+    const { writer } = makeWriter(path, { clock });
+    await writer.write(makeRecord());
+    const other = new DatabaseSync(path);
+    other.exec("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
+    const waiting = writer.write(makeRecord());
+    assert.equal(writer.isStalled, false);
+    clock.advance(250);
+    assert.equal(writer.isStalled, true);
+    other.exec("ROLLBACK");
+    other.close();
+    await waiting;
+    assert.equal(writer.isStalled, false);
     await writer.close();
   });
 });
@@ -414,19 +448,18 @@ Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping wh
     await before.writer.close();
     byHand(
       path,
-      `INSERT INTO instances(id, heartbeat_at, pid, place, process_started)
-         SELECT 'killed', '${
-        toGoTime(Date.now() + 6_000)
-      }', pid, place, 'another process of that pid' FROM instances;
-       INSERT INTO instances(id, heartbeat_at) VALUES ('stale', '${toGoTime(Date.now() - 60_000)}'),
-         ('elsewhere', '${toGoTime(Date.now())}');
+      `INSERT INTO instances(id, heartbeat_at) VALUES ('stale', '${toGoTime(Date.now() - 60_000)}'),
+         ('marked', '${toGoTime(Date.now() - 60_000)}'), ('elsewhere', '${toGoTime(Date.now() + 6_000)}'),
+         ('killed', '${toGoTime(Date.now() + 6_000)}');
        INSERT INTO records(request_id, outcome, instance, response) VALUES ('killed', 'in_flight', 'killed', 'a'),
-         ('stale', 'in_flight', 'stale', 'b'), ('elsewhere', 'in_flight', 'elsewhere', 'c'),
+         ('stale', 'in_flight', 'stale', 'b'), ('marked', 'in_flight', 'marked', 'm'), ('elsewhere', 'in_flight', 'elsewhere', 'c'),
          ('done', 'complete', 'stale', 'd')`,
     );
+    Deno.writeFileSync(`${path}.running-killed`, new Uint8Array());
+    const marked = RunningMark.set(path, "marked");
     const after = makeWriter(path, { instance: "after" });
     await after.writer.write(makeRecord({ requestId: "own", outcome: "in_flight" }));
-    // The thread asks which processes live, long before a heartbeat would be too old.
+    // At once, long before its heartbeat would be too old.
     await eventually(() => {
       const [row] = rowsOf(path, "SELECT outcome FROM records WHERE request_id = 'killed'");
       return row?.["outcome"] === "crashed" ? row : null;
@@ -438,12 +471,14 @@ Deno.test("RecordQueue turns the rows of dead processes into crashed, keeping wh
       ["living", "in_flight", "Hello"],
       ["killed", "crashed", "a"],
       ["stale", "crashed", "b"],
+      ["marked", "in_flight", "m"],
       ["elsewhere", "in_flight", "c"],
       ["done", "complete", "d"],
       ["own", "in_flight", "Hello"],
     ]);
     await living.writer.close();
     await after.writer.close();
+    marked?.clear();
   });
 });
 

@@ -8,6 +8,7 @@ import {
   type RetentionLimits,
   type RetentionStep,
 } from "../../../../src/store/write/retention.ts";
+import { RunningMark } from "../../../../src/store/database/running_marks.ts";
 import { toGoTime } from "../../../../src/store/database/go_time.ts";
 import { makeGoDatabase } from "../../../fixtures/go/fixture.ts";
 import {
@@ -338,7 +339,8 @@ Deno.test("Retention does nothing of a step that fails, and all of it later", as
 
 Deno.test("the writer's thread deletes while batches keep coming, and reports what it deleted", async () => {
   await withDirectory(async (path) => {
-    const session = makeSession(path);
+    const session = makeSession(path, KEEP_EVERYTHING, "living");
+    const mark = RunningMark.set(path, "living");
     const oldMs = Date.now() - 3 * DAY_MS;
     for (let n = 0; n < 4; n++) {
       session.write(Array.from({ length: 300 }, () => makeRecord({ createdAtMs: oldMs })));
@@ -362,6 +364,7 @@ Deno.test("the writer's thread deletes while batches keep coming, and reports wh
     assert.deepEqual(meter.deleted, { keep_days: 1_200 });
     assert.equal(meter.bodies, 0);
     session.close();
+    mark?.clear();
   });
 });
 

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { makeRecord, makeSession, rowsOf, withDirectory } from "../support.ts";
+import { openDatabase } from "../../../../src/store/database/open.ts";
+import { KEEP_EVERYTHING } from "../../../../src/store/write/retention.ts";
+import { WriterSession } from "../../../../src/store/write/session.ts";
+import { byHand, makeRecord, makeSession, rowsOf, withDirectory } from "../support.ts";
 
 /** Lets the next statement that is prepared on a new connection fail, as it does while another program has a lock. */
 function failOnce(pattern: RegExp): Disposable {
@@ -31,5 +34,28 @@ Deno.test("a file that was replaced is written to although the first try to open
     session.close();
     const ids = rowsOf(path, "SELECT request_id FROM records ORDER BY id").map((row) => row["request_id"]);
     assert.deepEqual(ids, ["first", "second"]);
+  });
+});
+
+Deno.test("a session sets the journal mode once the lock is free that kept it from being set", async () => {
+  await withDirectory((path) => {
+    openDatabase(path).close();
+    byHand(path, "PRAGMA journal_mode = DELETE");
+    const lock = new DatabaseSync(path);
+    lock.exec("BEGIN IMMEDIATE");
+    const session = new WriterSession({
+      path,
+      durability: "normal",
+      instance: "waiting",
+      pid: Deno.pid,
+      busyTimeoutMs: 1,
+      retention: KEEP_EVERYTHING,
+    });
+    assert.throws(() => session.beat(), /locked/);
+    lock.exec("ROLLBACK");
+    lock.close();
+    session.beat();
+    assert.deepEqual(rowsOf(path, "PRAGMA journal_mode"), [{ journal_mode: "wal" }]);
+    session.close();
   });
 });

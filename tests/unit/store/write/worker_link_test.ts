@@ -54,12 +54,6 @@ Deno.test("WorkerLink starts another thread after a crash, with the next message
   assert.equal(events.length, 1);
 });
 
-Deno.test("WorkerLink says which processes live", () => {
-  const { workers } = makeLink();
-  workers[0]?.say({ type: "processes", pids: [Deno.pid] });
-  assert.deepEqual(workers[0]?.types, ["open", "processes"]);
-});
-
 Deno.test("WorkerLink.closeDatabase() resolves when the thread has closed it, at once without a thread", async () => {
   const { link, workers } = makeLink();
   const closed = link.closeDatabase();

@@ -1,0 +1,123 @@
+/**
+ * The changes of upstreams and tokens that the admin API and the page make, each in one transaction.
+ *
+ * Owns the rule that a key does not follow its upstream to another host: whoever logs in may not see keys. Runs in the
+ * thread of changes, which may wait for another program's lock; arguments and results can be sent between threads.
+ */
+import { ASIS, type ClientToken } from "../core/types.ts";
+import { ensureAdminToken } from "../store/config/initial_tokens.ts";
+import type { UpstreamRow } from "../store/store.ts";
+import type { UpstreamInput } from "./admin_service.ts";
+import { ControlError, invalidValue } from "./errors.ts";
+import { type NewToken, Tokens } from "./tokens.ts";
+import { showEndpoint } from "./upstream_endpoint.ts";
+import { toChanges } from "./upstream_values.ts";
+import { showKey, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
+
+export interface EditedUpstream {
+  readonly facts: UpstreamFacts;
+  /** Its requests, and its key, go to another host from now on. */
+  readonly hasMoved: boolean;
+}
+
+export class ConfigChanges {
+  readonly #deps: UpstreamsDeps;
+  readonly #upstreams: Upstreams;
+  readonly #tokens: Tokens;
+
+  constructor(deps: UpstreamsDeps) {
+    this.#deps = deps;
+    this.#upstreams = new Upstreams(deps);
+    this.#tokens = new Tokens(deps);
+  }
+
+  addUpstream(input: UpstreamInput): UpstreamFacts {
+    return this.#upstreams.add(unmasked(input, null));
+  }
+
+  /** @throws ControlError, among them `key_required` */
+  editUpstream({ id, input }: { readonly id: number; readonly input: UpstreamInput }): EditedUpstream {
+    return this.#deps.config.atomically(`Cannot edit upstream ${id}`, () => {
+      const row = this.#upstreams.row(id);
+      const changes = unmasked(input, row);
+      // What is no endpoint at all is refused as such.
+      const { endpoint } = toChanges(changes);
+      const hasMoved = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
+      if (hasMoved && hasOwnKey(row) && changes.key === undefined) throw keyRequired(endpoint);
+      return { facts: this.#upstreams.edit(id, changes), hasMoved };
+    });
+  }
+
+  moveUpstream({ id, place }: { readonly id: number; readonly place: number }): void {
+    this.#upstreams.move(id, place);
+  }
+
+  removeUpstream(id: number): void {
+    this.#upstreams.remove(id);
+  }
+
+  addToken(token: NewToken): ClientToken {
+    return this.#tokens.add(token);
+  }
+
+  removeToken(which: string): void {
+    this.#tokens.remove(which);
+  }
+
+  /** Makes the token of the admin page when there is none. */
+  ensureAdminToken(): void {
+    ensureAdminToken(this.#deps.config);
+  }
+}
+
+/**
+ * The input without a key or an endpoint that comes back as it was shown: that is no change.
+ *
+ * @param row null: a new one
+ * @throws ControlError when another endpoint still holds what was masked
+ */
+function unmasked(input: UpstreamInput, row: UpstreamRow | null): UpstreamInput {
+  const { key, endpoint, ...rest } = input;
+  const isKeyShown = row !== null && key === showKey(row.sk);
+  const isEndpointShown = row !== null && endpoint === showEndpoint(row.endpoint ?? "");
+  if (endpoint !== undefined && !isEndpointShown && isMasked(endpoint)) {
+    throw invalidValue("endpoint", "is refused: what it holds is masked (…); type its query in full");
+  }
+  return {
+    ...rest,
+    ...(key === undefined || isKeyShown ? {} : { key }),
+    ...(endpoint === undefined || isEndpointShown ? {} : { endpoint: endpoint.trim() }),
+  };
+}
+
+/**
+ * Whether a key that goes to one of two endpoints can be seen by nobody else at the other: same scheme, host and port
+ * (https://url.spec.whatwg.org/#origin), so that case, a port that is the scheme's own, and other ways to write an IP
+ * address make no difference. False when either is no URL.
+ */
+function isSameOrigin(endpoint: string, other: string | null): boolean {
+  const origin = URL.parse(endpoint)?.origin;
+  return origin !== undefined && origin === URL.parse((other ?? "").trim())?.origin;
+}
+
+function hasOwnKey({ sk }: UpstreamRow): boolean {
+  const key = (sk ?? "").trim();
+  return key !== "" && key !== ASIS;
+}
+
+function keyRequired(endpoint: string): ControlError {
+  const origin = URL.parse(endpoint)?.origin;
+  const problem =
+    `is missing: the endpoint is at another place now (${origin}), and a key is not sent on to ` +
+    "another scheme, host or port by itself";
+  return new ControlError("key_required", `key ${problem}`, {
+    field: "key",
+    problem,
+    hint: "type the key again, in the same request",
+  });
+}
+
+/** A part that was shown masked has come back in an endpoint that was changed elsewhere. */
+function isMasked(endpoint: string): boolean {
+  return /…|%E2%80%A6/i.test(endpoint);
+}
