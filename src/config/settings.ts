@@ -62,7 +62,7 @@ export interface Settings {
   readonly hedgeBudgetPercent: number;
   /** Codes and types of errors after which no other upstream is asked. */
   readonly finalCodes: ReadonlySet<string>;
-  /** How often the same upstream is asked again; null: once if it is the only one. */
+  /** How often the same upstream is asked again; null: once if no other one has the same model. */
   readonly retrySame: number | null;
   /** Longest pause before that. */
   readonly retryWaitMs: number;
