@@ -7,6 +7,7 @@
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-8.4
  */
 import { Buffer } from "node:buffer";
+import { mayBeJson } from "./body_form.ts";
 import { multipartBoundary } from "./multipart.ts";
 import { type CodedPart, zstdFrames } from "./zstd_frames.ts";
 
@@ -78,19 +79,10 @@ export function undecodedProblem(coded: Uint8Array, contentType: string | null):
   const boundary = multipartBoundary(contentType);
   const bytes = Buffer.from(coded.buffer, coded.byteOffset, coded.byteLength);
   const isReadable = boundary === null
-    ? BEGINS_LIKE_TEXT.test(beginning(bytes))
+    ? mayBeJson(bytes) && !BEGINS_LIKE_BROTLI.test(bytes.toString("latin1", 0, 1))
     : bytes.includes(`--${boundary}`);
   return isReadable ? "it can be read without being decoded, too" : null;
 }
 
-const BEGINNING_BYTES = 4096;
-
-function beginning(bytes: Buffer): string {
-  return bytes.toString("latin1", 0, BEGINNING_BYTES);
-}
-
-/**
- * An object in JSON, perhaps after blanks, a comment or a byte order mark, also in UTF-16 and UTF-32; or blanks without an
- * end. No coding of JSON begins with a brace.
- */
-const BEGINS_LIKE_TEXT = /^(?:\xef\xbb\xbf)?[\s\0]*(?:\{|\/[/*]|$)|^(?:\xfe\xff|\xff\xfe)/;
+/** A length follows, of which one in 256 is a brace. */
+const BEGINS_LIKE_BROTLI = /(?![\s\0])\p{Cc}/u;

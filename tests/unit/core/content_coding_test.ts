@@ -65,8 +65,13 @@ Deno.test("undecodedProblem() finds what an upstream could read that ignores the
       assert.equal(problem(coded, JSON_TYPE), null, `${length} ${quality} ${coded[0]}`);
     }
   }
+  // The length that follows the first byte is that of a brace.
+  const brace = zlib.brotliCompressSync("m".repeat(0x7b + 1));
+  assert.deepEqual([...brace.subarray(0, 2)], [0x1b, 0x7b]);
+  assert.equal(problem(brace, JSON_TYPE), null);
   const readable = [
     text,
+    "\n\x01{",
     ` \n${text}`,
     "\xef\xbb\xbf{",
     "\0{\0",
