@@ -5,8 +5,8 @@
  * The capture defines what content is. See docs/architecture.md, "The gate".
  */
 import type { Capture } from "../../capture/capture.ts";
-import { isEncoded } from "../../capture/content_coding.ts";
 import { concat } from "../../core/bytes.ts";
+import { isEncoded } from "../../core/content_coding.ts";
 import { messageOf } from "../../core/errors.ts";
 import { ENDED } from "../../wire/byte_source.ts";
 import type { TimedReader } from "../../wire/timed_reader.ts";
