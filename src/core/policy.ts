@@ -7,7 +7,8 @@
 import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
-import { impliedStatus } from "./implied_status.ts";
+import { impliedStatus } from "./error_meaning.ts";
+import type { ReportedError } from "./reported_error.ts";
 import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
 
 /** What ordering needs to know about one upstream. */
@@ -172,6 +173,15 @@ export interface DecisionContext {
   readonly isConditional: boolean;
 }
 
+/**
+ * Whether another upstream must not be asked, because code or type is among `--final-codes`.
+ * @param finalCodes in lower case
+ */
+export function isFinalError(error: ReportedError | null, finalCodes: ReadonlySet<string>): boolean {
+  return error !== null && finalCodes.size > 0 &&
+    [error.code, error.type].some((name) => name !== null && finalCodes.has(name.toLowerCase()));
+}
+
 /** What follows from how an attempt ended. */
 export type Decision =
   | { readonly type: "relay" }
@@ -224,11 +234,6 @@ function isServerFailure(status: number): boolean {
 }
 
 const SERVER_FAILURES: ReadonlySet<number> = new Set([401, 402, 403, 408, 429]);
-
-/** Whether a status is a failure of the upstream, for its breaker. */
-export function isHealthFailure(status: number): boolean {
-  return status >= 500 || status < 100 || status === 429 || status === 401 || status === 403;
-}
 
 const MAX_RETRY_AFTER_MS = 5 * 60_000;
 

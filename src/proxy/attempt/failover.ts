@@ -8,9 +8,16 @@ import { answerRank, isTelling } from "../../core/answer_rank.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
-import { isFinalError, isTooLong } from "../../core/final_errors.ts";
+import { isTooLong } from "../../core/error_meaning.ts";
 import type { HedgeDelay } from "../../core/hedging.ts";
-import { decide, type Decision, firstByteTimeout, retryAfterMs, type RetryOn } from "../../core/policy.ts";
+import {
+  decide,
+  type Decision,
+  firstByteTimeout,
+  isFinalError,
+  retryAfterMs,
+  type RetryOn,
+} from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { MAX_RETRIED_BYTES, retryDelayMs } from "../../core/retry.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
@@ -38,7 +45,7 @@ export interface FailoverDeps extends AttemptDeps {
 
 export interface RetryRules {
   readonly retryOn: RetryOn;
-  /** Codes and types of errors after which nobody else is asked. */
+  /** Codes and types of errors after which nobody else is asked, in lower case. */
   readonly finalCodes: ReadonlySet<string>;
   /** How often the same upstream is asked again; null: once if no other one has the same model. */
   readonly retrySame: number | null;
