@@ -226,13 +226,13 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
     this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
+    if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
+      this.#queue.skipLike(attempt.upstream);
+    }
     if (answer === null) return false;
     const isFinal = this.isFinal(error);
     if (isFinal) this.#best.release();
     this.#best.offer(attempt, answer);
-    if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
-      this.#queue.skipLike(attempt.upstream);
-    }
     return isFinal;
   }
 

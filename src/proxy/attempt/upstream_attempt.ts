@@ -75,6 +75,8 @@ export class UpstreamAttempt {
   /** Of its stream. */
   #capture: Capture | null = null;
   #report: AttemptReport | null = null;
+  /** Milliseconds from the request to its first content; null: there was none yet. */
+  #firstTokenMs: number | null = null;
   /** Its reply is the client's, and what it says is in the record. */
   #isGiven = false;
 
@@ -95,14 +97,18 @@ export class UpstreamAttempt {
     return this.#availability === "trial";
   }
 
-  /** Milliseconds since the request was sent. */
-  get elapsedMs(): number {
+  /** Milliseconds from the request to the first content; until now while there is none. */
+  get firstTokenMs(): number {
+    return this.#firstTokenMs ?? this.#elapsedMs;
+  }
+
+  get #elapsedMs(): number {
     return this.#deps.clock.monotonic() - this.#sentMs;
   }
 
   /** Its stream has shown content, and is held back all the same. */
   get hasContent(): boolean {
-    return this.#capture?.progress.hasContent ?? false;
+    return this.#firstTokenMs !== null;
   }
 
   /** Of the reply; null before it came. */
@@ -197,7 +203,7 @@ export class UpstreamAttempt {
   #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
     this.#headers = reply.headers;
-    this.#deps.health.noteLatency(this.upstream, this.#deps.clock.monotonic() - this.#sentMs);
+    this.#deps.health.noteLatency(this.upstream, this.#elapsedMs);
     const decision = judge.decide({ type: "response", status: reply.status }, this);
     if (decision.type !== "relay") return this.#refuse(reply, judge);
     const assessment = this.#assess(reply, judge);
@@ -250,7 +256,15 @@ export class UpstreamAttempt {
       },
       early,
       holding,
+      onContent: () => this.#contentShown(),
     });
+  }
+
+  /** It answers, although it may not be over. */
+  #contentShown(): void {
+    if (this.#firstTokenMs !== null) return;
+    this.#firstTokenMs = this.#elapsedMs;
+    this.#report?.content();
   }
 
   #createCapture(reply: CapturedHead): Capture {
@@ -272,7 +286,7 @@ export class UpstreamAttempt {
     const misfit = isBegun && !isStream(assessment) ? MISFIT : null;
     const problem = withoutKeys(assessment.problem, this.upstream) ?? misfit;
     if (problem === null) {
-      if (assessment.status < 400) this.#report?.content();
+      if (assessment.status < 400) this.#contentShown();
       else if (assessment.type === "whole") {
         this.#report?.answered(assessment.status, statedError(assessment.captured.text), head.headers);
       }
