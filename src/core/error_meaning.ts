@@ -63,10 +63,13 @@ function names(
   };
 }
 
+/** OpenAI's for `insufficient_quota`. */
+const NO_CREDIT_STATUS = 429;
+
 /** The first that fits counts. */
 const NAMES: readonly Names[] = [
   names("no_credit", 402, { exact: "billingerror paymentrequired paymentrequirederror" }),
-  names("no_credit", 429, {
+  names("no_credit", NO_CREDIT_STATUS, {
     exact: "insufficientquota insufficientbalance insufficientcredit insufficientcredits insufficientfunds " +
       "insufficientuserquota insufficientaccountbalance insufficientbalanceerror insufficientquotaerror " +
       "billinghardlimitreached billingnotactive arrearage accountoverdue accountoverdueerror " +
@@ -181,10 +184,12 @@ export function meaningOf({ message, code, type }: ReportedError): ErrorMeaning 
 
 /**
  * The HTTP status that an error stands for when it came without one of its own, within a 200 or in a stream: from 400 to
- * 599; 500 when code and type are unknown.
+ * 599; 500 when nothing is known of it.
  */
-export function impliedStatus({ code, type }: ReportedError): number {
-  return (ofName(code) ?? ofName(type))?.status ?? 500;
+export function impliedStatus(error: ReportedError): number {
+  const byCode = ofName(error.code);
+  if (byCode !== null) return byCode.status;
+  return meaningOf(error) === "perhaps_no_credit" ? NO_CREDIT_STATUS : ofName(error.type)?.status ?? 500;
 }
 
 /**

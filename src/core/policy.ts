@@ -239,7 +239,7 @@ const MAX_RETRY_AFTER_MS = 5 * 60_000;
 
 /**
  * How long a 429 or 503 asks to wait, in ms, capped at 5 min; null when it does not say.
- * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date).
+ * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date, by the reply's clock).
  */
 export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | null {
   const milliseconds = Number(headers.get("retry-after-ms") ?? NaN);
@@ -247,6 +247,12 @@ export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | n
   const value = headers.get("retry-after");
   if (value === null || value.trim() === "") return null;
   const seconds = Number(value);
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - wallNowMs;
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : untilDate(value, headers.get("date"), wallNowMs);
   return Number.isFinite(ms) && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null;
+}
+
+/** 0 when it has passed; NaN when it is no date. */
+function untilDate(value: string, sentAt: string | null, wallNowMs: number): number {
+  const sentMs = Date.parse(sentAt ?? "");
+  return Math.max(0, Date.parse(value) - (Number.isFinite(sentMs) ? sentMs : wallNowMs));
 }

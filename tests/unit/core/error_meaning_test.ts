@@ -168,6 +168,17 @@ Deno.test("impliedStatus() reads the code first, then the type", () => {
   }
 });
 
+Deno.test("an error whose words say that the credit is used up is no client's mistake", () => {
+  const low = "Your credit balance is too low to access the API.";
+  assert.equal(impliedStatus(error(null, "invalid_request_error", low)), 429);
+  assert.equal(impliedStatus(error("1113", null, "余额不足")), 429);
+  assert.equal(
+    impliedStatus(error("402", null, "This request requires more credits, or fewer max_tokens.")),
+    402,
+  );
+  assert.equal(impliedStatus(error("context_length_exceeded", null, `it quotes: ${low}`)), 400);
+});
+
 Deno.test("the spelling of a name does not matter, whatever is read from it", () => {
   const spelt: [names: string[], status: number][] = [
     [["invalid_request_error", "InvalidRequestError", "INVALID_REQUEST", "invalid-request"], 400],

@@ -281,7 +281,11 @@ Deno.test("retryAfterMs() reads both headers, caps at five minutes, and ignores 
     [{ "retry-after": "soon" }, null],
     [{ "retry-after": "" }, null],
     [{ "retry-after": "Fri, 02 Jan 2026 03:04:25 GMT" }, 20_000],
-    [{ "retry-after": "Fri, 02 Jan 2026 03:00:00 GMT" }, null],
+    // Dates have no fractions of a second, and clocks differ: the reply's own date counts.
+    [{ "retry-after": "Fri, 02 Jan 2026 03:00:00 GMT" }, 0],
+    [{ "retry-after": "Fri, 02 Jan 2026 03:00:02 GMT", date: "Fri, 02 Jan 2026 03:00:00 GMT" }, 2_000],
+    [{ "retry-after": "Fri, 02 Jan 2026 03:09:01 GMT", date: "Fri, 02 Jan 2026 03:09:00 GMT" }, 1_000],
+    [{ "retry-after": "Fri, 02 Jan 2026 03:04:25 GMT", date: "yesterday" }, 20_000],
     [{ "retry-after-ms": "250" }, 250],
     [{ "retry-after-ms": "250", "retry-after": "9" }, 250],
     [{ "retry-after-ms": "x", "retry-after": "9" }, 9_000],
