@@ -164,7 +164,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   }
 
   isDecisive({ answer, error }: FailedAttempt): boolean {
-    return answer !== null && this.isFinal(error);
+    return answer !== null && this.#isFinal(error);
   }
 
   failedInRace(failed: FailedAttempt, attempt: UpstreamAttempt): void {
@@ -191,7 +191,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
 
   decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision {
     const { ledger: { inbound: { headers } }, early } = this.#request;
-    if (outcome.type !== "response" && "error" in outcome && this.isFinal(outcome.error)) {
+    if (outcome.type !== "response" && "error" in outcome && this.#isFinal(outcome.error)) {
       return { type: "relay" };
     }
     const decision = decide(outcome, {
@@ -206,7 +206,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return isMisfit || isOutranked ? { type: "give_up" } : decision;
   }
 
-  isFinal(error: ReportedError | null): boolean {
+  #isFinal(error: ReportedError | null): boolean {
     return isFinalError(error, this.#deps.retry.finalCodes);
   }
 
@@ -230,7 +230,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       this.#queue.skipLike(attempt.upstream);
     }
     if (answer === null) return false;
-    const isFinal = this.isFinal(error);
+    const isFinal = this.#isFinal(error);
     if (isFinal) this.#best.release();
     this.#best.offer(attempt, answer);
     return isFinal;

@@ -10,7 +10,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
@@ -46,6 +46,10 @@ export interface AttemptDeps {
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
+  readonly retry: {
+    /** Codes and types of errors after which nobody else is asked, in lower case. */
+    readonly finalCodes: ReadonlySet<string>;
+  };
 }
 
 /** What an attempt asks of its request. */
@@ -54,8 +58,6 @@ export interface AttemptJudge {
   readonly isLast: boolean;
   /** What follows if the attempt has ended like this. */
   decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision;
-  /** Whether nobody else must be asked after this error. */
-  isFinal(error: ReportedError | null): boolean;
 }
 
 export class UpstreamAttempt {
@@ -144,7 +146,8 @@ export class UpstreamAttempt {
 
   /** The relay of the chosen reply is over: closes the attempt. */
   finish(verdict: Verdict, error: ReportedError | null): void {
-    if (verdict.outcome === "upstream_error") this.#report?.answered(verdict.status, error, this.#headers);
+    if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
+    else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
     else this.#report?.relayed(verdict, error);
     this.#report?.settleMissing({ isAnswered: false });
     this.end(verdict.errorClass, verdict.error);
@@ -205,7 +208,7 @@ export class UpstreamAttempt {
     this.#headers = reply.headers;
     this.#deps.health.noteLatency(this.upstream, this.#elapsedMs);
     const decision = judge.decide({ type: "response", status: reply.status }, this);
-    if (decision.type !== "relay") return this.#refuse(reply, judge);
+    if (decision.type !== "relay") return this.#refuse(reply);
     const assessment = this.#assess(reply, judge);
     return assessment instanceof Promise
       ? assessment.then((assessment) => this.#assessed(assessment, reply, judge))
@@ -213,7 +216,7 @@ export class UpstreamAttempt {
   }
 
   /** A reply that is not relayed at once because of its status. */
-  async #refuse(head: AttemptReply, judge: AttemptJudge): Promise<AttemptResult> {
+  async #refuse(head: AttemptReply): Promise<AttemptResult> {
     const { status } = head;
     const { error, reply } = await readErrorReply(head, {
       upstream: this.upstream,
@@ -223,8 +226,7 @@ export class UpstreamAttempt {
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
-    if (judge.isFinal(error)) this.#report?.abandoned("the error is final");
-    else this.#report?.answered(status, error, head.headers);
+    this.#reportAnswer(status, error);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
       type: "failed",
@@ -288,14 +290,14 @@ export class UpstreamAttempt {
     if (problem === null) {
       if (assessment.status < 400) this.#contentShown();
       else if (assessment.type === "whole") {
-        this.#report?.answered(assessment.status, statedError(assessment.captured.text), head.headers);
+        this.#reportAnswer(assessment.status, statedError(assessment.captured.text));
       }
       return this.#chosen(assessment);
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
-      return this.#unusable(problem, { assessment, body: head.body, judge });
+      return this.#unusable(problem, { assessment, body: head.body });
     }
-    this.#reportProblem(problem, judge);
+    this.#reportProblem(problem);
     if (assessment.type === "whole") return this.#chosen({ ...assessment, problem });
     // Joined, so that a key that was split between two chunks is masked.
     return this.#chosen({ ...assessment, problem, held: [concat(assessment.held)] });
@@ -309,17 +311,13 @@ export class UpstreamAttempt {
   /** A success that is none; what it says is kept if it is complete. */
   async #unusable(
     problem: ReplyProblem,
-    { assessment, body, judge }: {
-      readonly assessment: ReplyAssessment;
-      readonly body: LendingSource;
-      readonly judge: AttemptJudge;
-    },
+    { assessment, body }: { readonly assessment: ReplyAssessment; readonly body: LendingSource },
   ): Promise<AttemptResult> {
     const isKept = problem.type !== "timeout" && !problem.isCut;
     const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
-    this.#reportProblem(problem, judge);
+    this.#reportProblem(problem);
     this.end(errorClassOf(problem), describe(problem));
     const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };
     if (!isKept || reply === null) return failed;
@@ -327,10 +325,22 @@ export class UpstreamAttempt {
     return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
   }
 
-  /** A final error says something about the request only. */
-  #reportProblem(problem: ReplyProblem, judge: AttemptJudge): void {
-    if (problem.type !== "timeout" && judge.isFinal(problem.error)) {
-      this.#report?.abandoned("the error is final");
-    } else this.#report?.failed(problem);
+  #reportProblem(problem: ReplyProblem): void {
+    if (problem.type !== "timeout" && this.#isFinal(problem.error)) this.#reportFinal();
+    else this.#report?.failed(problem);
+  }
+
+  #reportAnswer(status: number, error: ReportedError | null): void {
+    if (this.#isFinal(error)) this.#reportFinal();
+    else this.#report?.answered(status, error, this.#headers);
+  }
+
+  #isFinal(error: ReportedError | null): boolean {
+    return isFinalError(error, this.#deps.retry.finalCodes);
+  }
+
+  /** It says something about the request only. */
+  #reportFinal(): void {
+    this.#report?.abandoned("the error is final");
   }
 }
