@@ -109,6 +109,35 @@ Deno.test("a client's mistake is not the upstream's illness, wherever it is stat
   }
 });
 
+const REFUSED = anError({ code: 1301 });
+const FINAL: Readonly<Record<string, Script>> = {
+  "a 403": reply(403, REFUSED),
+  "a 429": reply(429, REFUSED),
+  "a 500": reply(500, REFUSED),
+  "a 200": reply(200, REFUSED),
+  "a stream": stream([`data: ${REFUSED}\n\n`]),
+  "a stream that has said something": stream([...chatEvents(["a"]).slice(0, 2), `data: ${REFUSED}\n\n`]),
+};
+
+Deno.test("a final error is no event for the breaker, from the only upstream either", async (t) => {
+  for (const [name, script] of Object.entries(FINAL)) {
+    await t.step(name, async () => {
+      await using upstream = new FakeUpstream(script);
+      await using router = await Router.start({
+        upstreams: [{ endpoint: upstream.endpoint, name: "first" }],
+        args: ["--final-codes", "1301"],
+      });
+      for (let count = 0; count < 3; count++) {
+        const response = await router.chat({ stream: name.includes("stream") });
+        await response.text().catch(() => {});
+        await router.recordOf(response);
+      }
+      assert.equal(upstream.requests.length, 3);
+      assert.equal(await router.metric('upstream_state{upstream="first",state="closed"}'), 1);
+    });
+  }
+});
+
 Deno.test("what is held back is the model as the upstream knows it, or the upstream if two of them fail", async () => {
   await using stage = await Stage.start(
     (request, wire) =>

@@ -3,6 +3,7 @@
  */
 import { createCapture } from "../../src/capture/create.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
+import type { GateMode } from "../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
 import type { HedgeDelay } from "../../src/core/hedging.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
@@ -161,6 +162,8 @@ export interface StageOptions {
   readonly retry?: Partial<RetryRules>;
   /** Default: off. */
   readonly hedge?: HedgeDelay;
+  /** Default: `content`. */
+  readonly gate?: GateMode;
   /** Hedges per hundred requests. */
   readonly budgetPercent?: number;
   /** More of what the loop works with. */
@@ -222,7 +225,7 @@ export class FailoverStage {
       stop: this.stop,
       guard: NO_TOKENS,
       early,
-      holding: { mode: "content", keep: () => {}, degraded: () => {} },
+      holding: { mode: this.#options.gate ?? "content", keep: () => {}, degraded: () => {} },
     });
   }
 

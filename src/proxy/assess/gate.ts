@@ -175,6 +175,7 @@ export class StreamGate {
     if (error !== null) return this.#errorResult();
     if (isTerminal && !hasContent) return this.#endedWithoutContent();
     if (this.#isWhole) {
+      if (hasContent) this.#context.onContent();
       if (isTerminal) this.#terminalMs ??= this.#context.clock.monotonic();
       return null;
     }

@@ -76,6 +76,7 @@ class Stage {
         },
       },
       holding: this.holding,
+      onContent: () => {},
     });
     void Promise.resolve(assessment).then((reply) => this.reply = reply);
   }

@@ -236,3 +236,15 @@ Deno.test("a request that is too long goes on to another endpoint or model, neve
   assert.equal(given(await choice), "400 u4");
   assert.deepEqual(stage.ledger.attempts.map(({ upstreamName }) => upstreamName), ["u1", "u4", "u5"]);
 });
+
+Deno.test("neither is one whose refusal is too large to be kept", async () => {
+  const quoted = `"context_length_exceeded","message":"${"x".repeat(1024 * 1024)}"`;
+  for (const [status, text] of [[413, quoted], [400, `{"error":{"code":${quoted}}}`]] as const) {
+    const stage = new FailoverStage();
+    const choice = stage.run([ONE, anUpstream(2, { sk: "sk-another-key-0123" }), TWO]);
+    (await stage.ask(1)).answer(status, text);
+    (await stage.ask(2)).answer(503, DOWN);
+    await choice;
+    assert.match(stage.asked[1]?.request.url ?? "", /b\.example/, String(status));
+  }
+});
