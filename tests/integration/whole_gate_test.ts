@@ -3,6 +3,8 @@
  * attempts had said is kept.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { gzipSync } from "node:zlib";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { decodeChunked, isTerminated, RawClient, rawRequest } from "../support/raw_client.ts";
@@ -15,7 +17,9 @@ import {
   cutAfter,
   FakeUpstream,
   hang,
+  head,
   LAST_CHUNK,
+  raw,
   type Script,
   silentAfter,
   stream,
@@ -53,6 +57,16 @@ function until(signal: Promise<void>, events: readonly string[], then: Script): 
     await signal;
     await then(request, wire);
   };
+}
+
+/** The same events, compressed as a whole. */
+function gzipped(events: readonly string[]): Script {
+  const body = gzipSync(events.join(""));
+  const fields = { "content-type": "text/event-stream", "content-encoding": "gzip" };
+  return raw(Buffer.concat([
+    Buffer.from(head(200, { ...fields, "content-length": String(body.length) })),
+    body,
+  ]));
 }
 
 function ask(
@@ -109,6 +123,12 @@ Deno.test("--gate whole: a failure anywhere in a stream moves on to a whole answ
     "a stall": { script: silentAfter(WORDS), errorClass: "timeout" },
     "an error event": { script: stream([...WORDS, ERROR]), errorClass: "bad_stream" },
     "an end without a marker": { script: stream(WORDS), errorClass: "bad_stream" },
+    "an error event, encoded": { script: gzipped([...WORDS, ERROR]), errorClass: "bad_stream" },
+    "an end without a marker, encoded": { script: gzipped(WORDS), errorClass: "bad_stream" },
+    "an error event of a type of its own": {
+      script: stream([...WORDS, 'event: error\ndata: {"type":"overloaded_error","message":"busy"}\n\n']),
+      errorClass: "bad_stream",
+    },
   };
   for (const [name, { script, errorClass }] of Object.entries(failures)) {
     await t.step(name, async () => {
