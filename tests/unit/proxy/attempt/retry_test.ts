@@ -61,6 +61,16 @@ Deno.test("an upstream is asked once more before others that would answer with a
   assert.deepEqual(stage.attempts, ["u1 http_status"]);
 });
 
+Deno.test("an upstream that cannot be used for lack of a key is no other one with the same model", async () => {
+  const stage = new FailoverStage();
+  const choice = stage.run([ONE, anUpstream(2, { endpoint: "https://b.example/v1", sk: "asis" })]);
+  (await stage.ask(1)).answer(500, DOWN);
+  await stage.clock.timerSet(500);
+  stage.clock.advance(500);
+  (await stage.ask(2)).answer(400, DOWN);
+  assert.equal(given(await choice), "400 u1");
+});
+
 Deno.test("by default, the next upstream is asked instead", async () => {
   const stage = new FailoverStage();
   const choice = stage.run([ONE, TWO]);
@@ -200,15 +210,22 @@ Deno.test("a final error is given at once, and is no failure of its upstream", a
     [403, said(null, "content_filter")],
     [500, said("content_filter", "server_error")],
     [200, said("content_filter", "invalid_request_error")],
+    // By themselves these would mean an outage.
+    [503, said("own_code", "server_error")],
+    [200, said("own_code", "server_error")],
   ];
   for (const [status, text] of replies) {
-    const stage = new FailoverStage({ retry: { retrySame: 1 }, inbound: { isStream: false } });
-    const choice = stage.run([ONE, TWO]);
-    (await stage.ask(1)).answer(status, text);
-    assert.equal(given(await choice), `${status} u1`);
-    assert.equal(stage.asked.length, 1);
-    assert.equal(stage.health.view(1).state, "closed");
-    if (status >= 400) assert.deepEqual(stage.attempts, ["u1 http_status"]);
+    const finalCodes = new Set(["content_filter", "own_code"]);
+    const stage = new FailoverStage({ retry: { retrySame: 1, finalCodes }, inbound: { isStream: false } });
+    // As many as it takes to hold an upstream back.
+    for (let count = 1; count <= 3; count++) {
+      const choice = stage.run([ONE, TWO]);
+      (await stage.ask(count)).answer(status, text);
+      assert.equal(given(await choice), `${status} u1`);
+      assert.equal(stage.asked.length, count);
+    }
+    assert.equal(stage.health.view(1).state, "closed", text);
+    if (status >= 400) assert.deepEqual(stage.attempts, Array(3).fill("u1 http_status"));
   }
 });
 
