@@ -65,12 +65,7 @@ async function limitsOf(
     },
   };
   const stage = new FailoverStage({ deps: { clock, client }, retry: { maxAttempts: maxAttempts ?? null } });
-  if (failing !== undefined) {
-    for (let count = 0; count < 3; count++) {
-      stage.health.begin(failing, stage.ledger.inbound)
-        .end({ type: "failed", at: "upstream", cause: "outage" }, "it failed");
-    }
-  }
+  if (failing !== undefined) stage.holdBack(failing);
   const choice = await stage.run(candidates);
   assert.equal(choice.type, answering === undefined ? "failed" : "reply");
   // The text of an error has a limit of less than a second.

@@ -2,27 +2,19 @@
  * When the same upstream is asked again, and when nobody is.
  */
 import assert from "node:assert/strict";
-import type { HealthReport } from "../../../../src/core/blame.ts";
-import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
 import { NoReplyError } from "../../../../src/wire/connection_end.ts";
-import { FailoverStage, settled } from "../../../support/failover_stage.ts";
+import { FailoverStage, given, settled } from "../../../support/failover_stage.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
 const ONE = anUpstream(1);
 const TWO = anUpstream(2, { endpoint: "https://b.example/v1" });
 const DOWN = '{"error":{"message":"down"}}';
 
-function given(choice: FinalChoice): string {
-  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
-  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
-}
-
 Deno.test("the only upstream is asked once more after a failure that may pass", async () => {
   const stage = new FailoverStage();
   const choice = stage.run([ONE]);
   (await stage.ask(1)).answer(500, DOWN);
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   const again = await stage.ask(2);
   again.stream();
   again.word("well");
@@ -52,8 +44,7 @@ Deno.test("an upstream is asked once more before others that would answer with a
   const stage = new FailoverStage();
   const choice = stage.run([ONE, other]);
   (await stage.ask(1)).answer(500, DOWN);
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   const again = await stage.ask(2);
   again.stream();
   again.word("well");
@@ -65,8 +56,7 @@ Deno.test("an upstream that cannot be used for lack of a key is no other one wit
   const stage = new FailoverStage();
   const choice = stage.run([ONE, anUpstream(2, { endpoint: "https://b.example/v1", sk: "asis" })]);
   (await stage.ask(1)).answer(500, DOWN);
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   (await stage.ask(2)).answer(400, DOWN);
   assert.equal(given(await choice), "400 u1");
 });
@@ -95,8 +85,7 @@ Deno.test("--retry-same asks each upstream again, up to --max-attempts in all", 
     for (let count = 1; count <= expected.length; count++) {
       (await stage.ask(count)).answer(503, DOWN);
       if (expected[count - 1] !== expected[count]) continue;
-      await stage.clock.timerSet(500);
-      stage.clock.advance(500);
+      await stage.pause(500);
     }
     assert.equal(given(await choice), `503 ${expected.at(-1)}`);
     assert.deepEqual(
@@ -110,8 +99,7 @@ Deno.test("a connection that ends before a reply is tried again, one that is ref
   const stage = new FailoverStage();
   const choice = stage.run([ONE]);
   (await stage.ask(1)).fail(new NoReplyError("the connection ended"));
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   (await stage.ask(2)).fail(new Error("connection refused"));
   assert.equal(given(await choice), "502 upstream_unreachable");
 });
@@ -140,8 +128,7 @@ Deno.test("nothing is asked again after a timeout, for a large body, or with --r
     const stage = new FailoverStage({ retry: { retryOn: "connect" } });
     const choice = stage.run([ONE]);
     (await stage.ask(1)).fail(new NoReplyError("the connection ended"));
-    await stage.clock.timerSet(500);
-    stage.clock.advance(500);
+    await stage.pause(500);
     (await stage.ask(2)).answer(503, DOWN);
     assert.equal(given(await choice), "503 u1");
   });
@@ -162,13 +149,9 @@ Deno.test("nothing is asked again after a timeout, for a large body, or with --r
   });
 });
 
-const DOWN_REPORT: HealthReport = { type: "failed", at: "upstream", cause: "outage" };
-
 Deno.test("an upstream that keeps failing is not asked twice for one request", async () => {
   const stage = new FailoverStage();
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   const choice = stage.run([ONE]);
   (await stage.ask(1)).answer(503, DOWN);
   assert.equal(given(await choice), "503 u1");
@@ -180,9 +163,7 @@ Deno.test("an upstream that others find down meanwhile is not asked again", asyn
   const choice = stage.run([ONE, TWO]);
   (await stage.ask(1)).answer(503, DOWN);
   await stage.clock.timerSet(500);
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   stage.clock.advance(500);
   assert.match((await stage.ask(2)).request.url, /b\.example/);
   (await stage.ask(2)).answer(400, DOWN);
