@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { decodeChunked, isTerminated, rawChat, RawClient } from "../support/raw_client.ts";
 import { Router } from "../support/router.ts";
 import {
+  chatCompletion,
   chatEvent,
   chatEvents,
   chunk,
@@ -261,6 +262,29 @@ Deno.test("a stream without content for --first-token-timeout has failed", async
       assert.deepEqual(errors.map((error) => (error as { code: string }).code), [code]);
     });
   }
+});
+
+Deno.test("white space before a slow document of the only upstream goes on after --gate-ms", async () => {
+  const document = JSON.stringify(chatCompletion("slow"));
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using upstream = new FakeUpstream(async (_request, wire) => {
+    const fields = { "content-type": "application/json", "transfer-encoding": "chunked" };
+    await wire.write(head(200, fields) + chunk("\n\n"));
+    await released;
+    await wire.write(chunk(document) + LAST_CHUNK);
+  });
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    args: ["--gate-ms", "50"],
+  });
+  using client = await RawClient.connect(router.port);
+  await client.send(rawChat(router.token));
+  await client.readUntil(chunk("\n\n"));
+  release();
+  await client.readToEnd();
+  assert.equal(decodeChunked(client), `\n\n${document}`);
+  const [record] = await router.recorded(1);
+  assert.deepEqual([record?.outcome, record?.response], ["complete", "slow"]);
 });
 
 /** Streams of the other APIs: events without content, failures, and content. */
