@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { decodeChunked, isTerminated, RawClient, rawRequest } from "../support/raw_client.ts";
+import { decodeChunked, isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
   chatEvent,
@@ -198,10 +198,7 @@ Deno.test("--gate whole: keepalives go out while a stream is held", async (t) =>
       await wire.write(STREAM_HEAD + WHOLE.map(chunk).join("") + LAST_CHUNK);
     };
     using client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     await client.readUntil(`2\r\n${KEEPALIVE}\r\n`.repeat(2));
     assert.equal(second.requests.length, 0);
     cut.resolve();
@@ -256,10 +253,7 @@ Deno.test("--gate whole: a client that leaves, and the deadline, end a stream th
   await t.step("the client leaves", async () => {
     first.script = silentAfter(WORDS);
     const client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     await client.readUntil(KEEPALIVE);
     client.close();
     await first.requests[0]?.closed;
@@ -273,10 +267,7 @@ Deno.test("--gate whole: a client that leaves, and the deadline, end a stream th
   await t.step("the deadline passes", async () => {
     first.script = silentAfter(WORDS);
     using client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     assert.equal(isTerminated(await client.readToEnd()), false);
     assert.match(decodeChunked(client), /^(:\n)+data: \{"error":\{.*"code":"deadline_exceeded"\}\}\n\n$/);
     const record = (await router.recorded(2)).at(-1);
@@ -346,10 +337,7 @@ Deno.test("without memory to hold it whole, a stream is relayed from its content
   const { first, router } = stage;
   first.script = cutAfter([...WORDS, ...WORDS]);
   using client = await RawClient.connect(router.port);
-  await client.send(rawRequest("/v1/chat/completions", {
-    token: router.token,
-    body: JSON.stringify({ model: "test-model", stream: true }),
-  }));
+  await client.send(rawChat(router.token, { stream: true }));
   assert.equal(isTerminated(await client.readToEnd()), false);
   assert.equal(decodeChunked(client), [...WORDS, ...WORDS].join(""));
   assert.equal(await router.metric("gate_degraded_total"), 1);

@@ -2,6 +2,7 @@
  * One request's failover before upstreams that a test answers for, on a clock that it advances.
  */
 import { createCapture } from "../../src/capture/create.ts";
+import { FAILURES_TO_OPEN } from "../../src/core/breaker.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
 import type { GateMode } from "../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
@@ -239,6 +240,20 @@ export class FailoverStage {
     return asked;
   }
 
+  /** Waits until a timer with this delay is set, and lets it fire. */
+  async pause(delayMs: number): Promise<void> {
+    await this.clock.timerSet(delayMs);
+    this.clock.advance(delayMs);
+  }
+
+  /** Lets an upstream fail as often as it takes to hold it back. */
+  holdBack(upstream: Upstream): void {
+    for (let count = 0; count < FAILURES_TO_OPEN; count++) {
+      this.health.begin(upstream, this.ledger.inbound)
+        .end({ type: "failed", at: "upstream", cause: "outage" }, "it failed");
+    }
+  }
+
   leave(cause: "client" | "deadline" = "client"): void {
     this.stop.cause = cause;
     this.stop.cancellation.cancel();
@@ -289,6 +304,12 @@ export class FailoverStage {
       ...this.#options.deps,
     };
   }
+}
+
+/** What the client gets: status and upstream, or the code of an error. */
+export function given(choice: FinalChoice): string {
+  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
+  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
 }
 
 /** Lets everything run that waits for nothing but what has happened. */

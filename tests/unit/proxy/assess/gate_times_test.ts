@@ -30,6 +30,8 @@ interface StageOptions {
   readonly headers?: readonly (readonly [string, string])[];
   readonly isStream?: boolean;
   readonly budgetBytes?: number;
+  /** Something of another attempt has gone out. */
+  readonly hasSent?: boolean;
 }
 
 /** One reply on its way through the gate. */
@@ -70,7 +72,7 @@ class Stage {
         }),
       budget: this.budget,
       early: {
-        hasSent: false,
+        hasSent: options.hasSent ?? false,
         send: (_head, bytes) => {
           this.early.push(Buffer.from(bytes).toString());
           return Promise.resolve();
@@ -128,6 +130,15 @@ Deno.test("a role is held beyond --gate-ms, and the choice stays open until --fi
   assert.equal(stage.problem, "open");
   await stage.pass(1);
   assert.equal(stage.problem, "first_token 60000");
+});
+
+Deno.test("a byte order mark goes out only at the start of what the client gets", async () => {
+  for (const hasSent of [false, true]) {
+    const stage = new Stage({ hasSent });
+    await stage.send("\ufeff: ping\n\n");
+    await stage.pass(5_000);
+    assert.deepEqual(stage.early, [hasSent ? ": ping\n\n" : "\ufeff: ping\n\n"]);
+  }
 });
 
 Deno.test("an error behind a role is still an error of the whole stream, however late", async () => {

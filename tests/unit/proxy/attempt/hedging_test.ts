@@ -2,24 +2,23 @@
  * A second upstream beside one that is silent: who wins, who is closed, and what is said of it.
  */
 import assert from "node:assert/strict";
-import type { HealthReport } from "../../../../src/core/blame.ts";
 import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
 import { Hedging } from "../../../../src/proxy/attempt/hedging.ts";
-import { type Asked, FailoverStage, settled, type StageOptions } from "../../../support/failover_stage.ts";
+import {
+  type Asked,
+  FailoverStage,
+  given,
+  settled,
+  type StageOptions,
+} from "../../../support/failover_stage.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
 const ONE = anUpstream(1);
 const TWO = anUpstream(2, { endpoint: "https://b.example/v1" });
 const THREE = anUpstream(3, { endpoint: "https://c.example/v1" });
-const DOWN_REPORT: HealthReport = { type: "failed", at: "upstream", cause: "outage" };
 const DOWN = '{"error":{"message":"down"}}';
 const WHOLE =
   '{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}';
-
-function given(choice: FinalChoice): string {
-  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
-  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
-}
 
 /** A request of which both attempts are under way. */
 async function raced(
@@ -190,9 +189,7 @@ Deno.test("neutral bytes of both go out while the choice is open, and nothing of
 
 Deno.test("only an upstream that is well is asked beside another one, and only one a request", async () => {
   const stage = new FailoverStage({ hedge: 100, budgetPercent: 100 });
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(TWO, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(TWO);
   const choice = stage.run([ONE, TWO, THREE]);
   await stage.ask(1);
   stage.clock.advance(100);
@@ -226,9 +223,7 @@ Deno.test("what must not be sent twice is not", async () => {
 
 Deno.test("an upstream's trial is hedged after two seconds, even when hedging is off and the budget is empty", async () => {
   const stage = new FailoverStage({ budgetPercent: 0 });
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   stage.clock.advance(30_000);
   const choice = stage.run([ONE, TWO]);
   const first = await stage.ask(1);
