@@ -299,9 +299,7 @@ Deno.test("the first token of a stream that is held whole is its first, not its 
 
 Deno.test("a trial whose stream is held whole lets others in with its first content", async () => {
   const stage = new FailoverStage({ gate: "whole" });
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   stage.clock.advance(30_000);
   const choice = stage.run([ONE, TWO]);
   const first = await stage.ask(1);
