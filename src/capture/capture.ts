@@ -50,7 +50,7 @@ export interface Capture {
   /** What is known so far, for the row of a request still in flight. The capture goes on as before. */
   partial(): CapturedReply;
   /**
-   * Ends the capture and gives the result.
+   * Ends the capture and gives the result; the same when it is called again.
    * @param isCleanEnd the body ended as HTTP says it should (declared length or final chunk).
    */
   finish(isCleanEnd: boolean): CapturedReply;

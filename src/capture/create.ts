@@ -3,9 +3,9 @@
  *
  * Owns this choice only; must not look at the bytes of a reply.
  */
+import { isEncoded } from "../core/content_coding.ts";
 import type { EndpointKind } from "../core/types.ts";
 import { type Capture, type CaptureOptions, DEFAULT_CAPTURE_LIMIT_BYTES } from "./capture.ts";
-import { isEncoded } from "./content_coding.ts";
 import { DocumentCapture } from "./document.ts";
 import { ReplyDraft } from "./draft.ts";
 import { EncodedCapture } from "./encoded.ts";

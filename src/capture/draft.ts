@@ -8,6 +8,7 @@ import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
 import type { CaptureProgress } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
+import { plainKey } from "./substance.ts";
 
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;
@@ -15,14 +16,24 @@ const MAX_LABEL_LENGTH = 256;
 /** V8 slices keep their parent string alive; joining early frees the event. */
 const PIECES_PER_BLOCK = 16; // docs/tuning.md#event-streams
 
-/** Finish reasons that are an answer by themselves: to say nothing was the decision, and no other upstream is asked. */
+/**
+ * Finish reasons that are an answer by themselves: to say nothing was the decision, and no other upstream is asked. Without
+ * `_` and in lower case.
+ *
+ * @see https://ai.google.dev/api/generate-content#FinishReason , which reach clients of other APIs, too
+ */
 const REFUSALS: ReadonlySet<string> = new Set([
-  "content_filter",
-  "prohibited_content",
+  "blocklist",
+  "contentfilter",
+  "imageprohibitedcontent",
+  "imagerecitation",
+  "imagesafety",
+  "prohibitedcontent",
   "recitation",
   "refusal",
   "safety",
   "sensitive",
+  "spii",
 ]);
 
 /** Longer texts are measured by the encoder, which is many times faster than counting here. */
@@ -244,7 +255,7 @@ export class ReplyDraft {
   setFinishReason(reason: string | null): void {
     if (reason === null) return;
     this.#finishReason = reason.slice(0, MAX_LABEL_LENGTH);
-    if (REFUSALS.has(this.#finishReason.toLowerCase())) this.markContent();
+    if (isRefusal(this.#finishReason)) this.markContent();
   }
 
   get finishReason(): string | null {
@@ -285,6 +296,11 @@ export class ReplyDraft {
     }
     return piece;
   }
+}
+
+/** Google's servers say more behind a colon: `content_filter: PROHIBITED_CONTENT`. */
+function isRefusal(finishReason: string): boolean {
+  return REFUSALS.has(plainKey(finishReason.replace(/:.*/s, "")));
 }
 
 function hasSome(pieces: ReadonlyMap<number, TextDraft>): boolean {

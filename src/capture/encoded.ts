@@ -6,6 +6,7 @@
  * text say nothing about the encoded one. What is not encoded, whatever its label says, is read as it is; what cannot be
  * decoded counts as content, since nobody could know better.
  */
+import type { ContentCoding } from "../core/content_coding.ts";
 import { errorOfText } from "../core/reported_error.ts";
 import type { CapturedReply } from "../core/types.ts";
 import { ByteBuffer } from "./bytes.ts";
@@ -15,14 +16,7 @@ import {
   type CaptureProgress,
   DEFAULT_CAPTURE_LIMIT_BYTES,
 } from "./capture.ts";
-import {
-  type Coding,
-  codingsOf,
-  type Decoded,
-  type DecodeOptions,
-  looksPlain,
-  undo,
-} from "./content_coding.ts";
+import { codingsOf, type Decoded, type DecodeOptions, looksPlain, undo } from "./content_coding.ts";
 import { describeBytes, shownMediaType } from "./document.ts";
 import { type MutableProgress, ReplyDraft } from "./draft.ts";
 import { promisesJson } from "./judge.ts";
@@ -43,7 +37,7 @@ type Form = "unknown" | "plain" | "encoded" | "opaque";
 export class EncodedCapture implements Capture {
   readonly #options: CaptureOptions;
   readonly #limitBytes: number;
-  readonly #codings: readonly Coding[] | null;
+  readonly #codings: readonly ContentCoding[] | null;
   readonly #body: ByteBuffer;
   /** Reads what was decoded. */
   readonly #plain: Capture;

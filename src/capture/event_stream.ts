@@ -10,7 +10,7 @@ import type { Capture, CaptureProgress } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
 import { isCostlyJson } from "./json_cost.ts";
-import { judgeEvent } from "./judge.ts";
+import { judgeEvent, onlyErrorIn } from "./judge.ts";
 import { asObject, asText, parseJson, readError } from "./json.ts";
 import type { ReadableEvent, ReplyReader } from "./readers/reader.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
@@ -185,7 +185,7 @@ export class EventStreamCapture implements Capture {
       return;
     }
     const parsed = parseJson(data);
-    const json = asObject(parsed);
+    const json = asObject(parsed) ?? onlyErrorIn(parsed);
     // What is left of a cut stream is not the upstream's mistake.
     if (parsed === undefined && event.isTerminated && !this.#reader.isOpaque) this.#draft.parseErrors++;
     this.#readData({ name, data, json });
@@ -197,7 +197,8 @@ export class EventStreamCapture implements Capture {
     const { progress } = this.#draft;
     const hadContent = progress.hasContent;
     if (json !== null) {
-      const error = judgeEvent(json, { kind: this.#kind, name: asText(json.type) ?? name });
+      const isError = name === "error";
+      const error = judgeEvent(json, { kind: this.#kind, name: isError ? name : asText(json.type) ?? name });
       if (error !== null) this.#draft.setError(error);
     } else if (name === "error") this.#draft.setError(readError(data));
     this.#reader.readEvent(event);

@@ -12,8 +12,8 @@ import { hasSubstance, plainKey } from "./substance.ts";
 interface Promised {
   /** The member that holds the answer. */
   readonly answer: string;
-  /** The value of `object` or `type` that such a document has; null when it has none. */
-  readonly name: string | null;
+  /** The `object` of a document that repeats the request, so that only its answer says anything; null: none does. */
+  readonly echo: string | null;
   /** A whole answer has a finish reason, by whatever name. */
   readonly hasFinishReason: boolean;
   /** Without the answer, a document is no answer. */
@@ -24,19 +24,25 @@ interface Promised {
   readonly mayBeBinary: boolean;
 }
 
-const CONVERSATION = { isRequired: true, isJson: true, mayBeBinary: false, hasFinishReason: true };
+const CONVERSATION = {
+  isRequired: true,
+  isJson: true,
+  mayBeBinary: false,
+  hasFinishReason: true,
+  echo: null,
+};
 const BULK = { ...CONVERSATION, mayBeBinary: true, hasFinishReason: false };
 
 /** Kinds that are not listed describe objects, which may have an `error`, a `code` or a `status` of their own. */
 const PROMISED: { readonly [Kind in EndpointKind]?: Promised } = {
-  chat: { ...CONVERSATION, answer: "choices", name: "chat.completion" },
-  completions: { ...CONVERSATION, answer: "choices", name: "text_completion" },
-  responses: { ...CONVERSATION, answer: "output", name: "response" },
-  messages: { ...CONVERSATION, answer: "content", name: "message" },
-  embeddings: { ...BULK, answer: "data", name: "list" },
-  images: { ...BULK, answer: "data", name: null },
-  moderations: { ...BULK, answer: "results", name: null, isRequired: false, mayBeBinary: false },
-  audio: { ...BULK, answer: "text", name: null, isRequired: false, isJson: false },
+  chat: { ...CONVERSATION, answer: "choices" },
+  completions: { ...CONVERSATION, answer: "choices" },
+  responses: { ...CONVERSATION, answer: "output", echo: "response" },
+  messages: { ...CONVERSATION, answer: "content" },
+  embeddings: { ...BULK, answer: "data" },
+  images: { ...BULK, answer: "data" },
+  moderations: { ...BULK, answer: "results", isRequired: false, mayBeBinary: false },
+  audio: { ...BULK, answer: "text", isRequired: false, isJson: false },
 };
 
 /** Whether a reply that is neither JSON nor an event stream cannot be an answer. */
@@ -76,7 +82,7 @@ export function judgeDocument(value: unknown, kind: EndpointKind, { isSaid, isFi
   const promised = PROMISED[kind];
   const json = asObject(value) ?? onlyErrorIn(value);
   if (promised === undefined) {
-    const error = json === null || describesObject(json) ? null : errorOf(json);
+    const error = json === null || describesObject(json) ? null : errorOf(json) ?? baseErrorOf(json);
     return error === null ? ANSWER : { type: "error", error };
   }
   if (isSaid) {
@@ -86,12 +92,11 @@ export function judgeDocument(value: unknown, kind: EndpointKind, { isSaid, isFi
   }
   if (json === null) return !promised.isRequired || isList(value) ? ANSWER : NOTHING;
   const answer = json[promised.answer];
-  const isAnswered = hasSubstance(answer) && !Array.isArray(answer);
+  const isAnswered = hasSubstance(answer);
   const error = errorOf(json) ?? softErrorOf(json) ?? (isAnswered ? null : loneMessageOf(json));
   if (error !== null) return { type: "error", error };
-  if (!promised.isRequired || isAnswered) return ANSWER;
-  const isKnownShape = Array.isArray(answer) ||
-    (promised.name !== null && (json.object ?? json.type) === promised.name);
+  if (!promised.isRequired || isAnswered || isAccepted(json)) return ANSWER;
+  const isKnownShape = Array.isArray(answer) || (promised.echo !== null && json.object === promised.echo);
   return !isKnownShape && hasSubstance(json) ? ANSWER : NOTHING;
 }
 
@@ -137,12 +142,36 @@ function isRealError(error: unknown): boolean {
   if (Array.isArray(error)) return error.length > 0;
   const values = Object.entries(error);
   return values.some(([key, value]) =>
-    key === "code" ? isFailingCode(value) : Boolean(value) && value !== "none"
+    key === "code" ? isFailingCode(value) : Boolean(value) && !isSuccessWord(value)
   );
 }
 
+/** Statuses of work that is not over. */
+const BEGUN: ReadonlySet<string> = new Set([
+  "accepted",
+  "inprogress",
+  "inqueue",
+  "pending",
+  "processing",
+  "queued",
+  "running",
+  "starting",
+  "submitted",
+]);
+
+/**
+ * The work has begun, and its result is to be fetched: `{"id","status":"queued"}`, or no more than `{"request_id"}`.
+ *
+ * @see https://docs.x.ai/docs/guides/deferred-chat-completions
+ */
+function isAccepted(json: JsonObject): boolean {
+  const status = asText(json.status);
+  if (status !== null && BEGUN.has(plainKey(status))) return true;
+  return asText(json.request_id) !== null && Object.keys(json).length === 1;
+}
+
 /** `[{"error":{…}}]`, as Google's servers write it. */
-function onlyErrorIn(value: unknown): JsonObject | null {
+export function onlyErrorIn(value: unknown): JsonObject | null {
   const first = Array.isArray(value) && value.length === 1 ? asObject(value[0]) : null;
   return first !== null && errorOf(first) !== null ? first : null;
 }
@@ -207,8 +236,8 @@ const SUCCESS_CODES: ReadonlySet<string> = new Set([
  * `{"code","message"}`, `{"success":false}`, `{"errcode","errmsg"}`, `{"detail"}`, `{"errors":[…]}`, `{"status":"error"}`.
  */
 function softErrorOf(json: JsonObject): ReportedError | null {
-  const base = asObject(json.base_resp);
-  if (base !== null && isFailingCode(base.status_code)) return envelopeError(base);
+  const baseError = baseErrorOf(json);
+  if (baseError !== null) return baseError;
   const envelope = readEnvelope(json);
   if (envelope === null) return null;
   if (Array.isArray(json.errors) && json.errors.length > 0) return readError(json.errors[0]);
@@ -217,6 +246,11 @@ function softErrorOf(json: JsonObject): ReportedError | null {
   const isDetail = json.detail !== undefined && json.detail !== null && envelope.message !== null;
   if (!isCertain && !((isCoded || isDetail) && !hasSubstance(json))) return null;
   return reported(envelope, json);
+}
+
+function baseErrorOf({ base_resp }: JsonObject): ReportedError | null {
+  const base = asObject(base_resp);
+  return base !== null && isFailingCode(base.status_code) ? envelopeError(base) : null;
 }
 
 /** A document with a message and nothing else: `{"message":"Forbidden"}`. */
@@ -270,7 +304,11 @@ function messageIn(value: unknown): string | null {
 
 function isFailingCode(code: unknown): boolean {
   if (typeof code === "number") return !(code === 0 || code === 20000 || (code >= 200 && code < 300));
-  return typeof code === "string" && !SUCCESS_CODES.has(code.trim().toLowerCase());
+  return typeof code === "string" && !isSuccessWord(code);
+}
+
+function isSuccessWord(value: unknown): boolean {
+  return typeof value === "string" && SUCCESS_CODES.has(value.trim().toLowerCase());
 }
 
 function isHttpError(code: unknown): boolean {

@@ -55,6 +55,8 @@ export class EventStreamParser {
   #bomMatched = 0;
   #isBomSettled = false;
   #isAfterCr = false;
+  /** What was settled before the line that this carriage return has ended. */
+  #settledBeforeCr = 0;
 
   /** Offset of the line being read. */
   #lineStart = 0;
@@ -79,9 +81,12 @@ export class EventStreamParser {
     this.#line = new ByteBuffer(this.#limitBytes);
   }
 
-  /** Length of the longest prefix of whole lines that ends outside of any open block. */
+  /**
+   * Length of the longest prefix of whole lines that ends outside of any open block. A line feed that may follow belongs to
+   * its line, so that nothing is ever inserted between the two.
+   */
   get settledBytes(): number {
-    return this.#blockStart === -1 ? this.#lineStart : this.#blockStart;
+    return this.#isAfterCr ? this.#settledBeforeCr : this.#settledLines();
   }
 
   /** The next byte begins a line, outside of any event. */
@@ -104,8 +109,10 @@ export class EventStreamParser {
       const end = lf === -1 || (cr !== -1 && cr < lf) ? cr : lf;
       let next = end + 1;
       if (end === cr) {
-        if (next === chunk.length) this.#isAfterCr = true;
-        else if (chunk[next] === LF) next++;
+        if (next === chunk.length) {
+          this.#settledBeforeCr = this.#settledLines();
+          this.#isAfterCr = true;
+        } else if (chunk[next] === LF) next++;
       }
       this.#endLine(chunk.subarray(at, end));
       at = next;
@@ -115,6 +122,10 @@ export class EventStreamParser {
     }
     if (at < chunk.length) this.#holdLine(at === 0 ? chunk : chunk.subarray(at));
     this.#offset += chunk.length;
+  }
+
+  #settledLines(): number {
+    return this.#blockStart === -1 ? this.#lineStart : this.#blockStart;
   }
 
   /** Ends the stream; an unfinished event is emitted with `isTerminated` false. */

@@ -60,9 +60,9 @@ export interface Settings {
   /** After how long without content a second upstream is asked. */
   readonly hedgeDelay: HedgeDelay;
   readonly hedgeBudgetPercent: number;
-  /** Codes and types of errors after which no other upstream is asked. */
+  /** Codes and types of errors after which no other upstream is asked, in lower case. */
   readonly finalCodes: ReadonlySet<string>;
-  /** How often the same upstream is asked again; null: once if it is the only one. */
+  /** How often the same upstream is asked again; null: once if no other one has the same model. */
   readonly retrySame: number | null;
   /** Longest pause before that. */
   readonly retryWaitMs: number;

@@ -182,7 +182,8 @@ export function toHedgeDelay(): z.ZodType<HedgeDelay, string> {
 /** Comma-separated words of an API, such as error codes; `none` or nothing for none. */
 export function toLabels(): z.ZodType<ReadonlySet<string>, string> {
   return fromText("words such as content_filter,content_policy_violation or none", (text) => {
-    const labels = text.toLowerCase() === "none" ? [] : text.split(",").map((label) => label.trim());
+    const lower = text.toLowerCase();
+    const labels = lower === "none" ? [] : lower.split(",").map((label) => label.trim());
     const given = labels.filter((label) => label !== "");
     return given.every((label) => /^[\x21-\x7e]{1,128}$/.test(label)) ? new Set(given) : undefined;
   });

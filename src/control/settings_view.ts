@@ -36,7 +36,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   hedgeMs: ({ hedgeDelay }) => typeof hedgeDelay === "number" ? `${hedgeDelay} ms` : hedgeDelay ?? "off",
   hedgeBudget: ({ hedgeBudgetPercent }) => `${hedgeBudgetPercent} %`,
   finalCodes: ({ finalCodes }) => [...finalCodes].join(",") || NONE,
-  retrySame: ({ retrySame }) => retrySame === null ? "1 for the only upstream, else 0" : String(retrySame),
+  retrySame: ({ retrySame }) =>
+    retrySame === null ? "1 if no other one has the same model, else 0" : String(retrySame),
   retryWait: ({ retryWaitMs }) => seconds(retryWaitMs),
   maxAttempts: ({ maxAttempts }) => maxAttempts === null ? "upstreams + 2" : String(maxAttempts),
   breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),

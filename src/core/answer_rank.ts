@@ -1,7 +1,7 @@
 /**
  * Which answer of several failed attempts tells the client most. Pure: the order is that of docs/failover.md.
  */
-import { impliedStatus } from "./implied_status.ts";
+import { impliedStatus } from "./error_meaning.ts";
 import type { AttemptOutcome } from "./types.ts";
 
 /** An answer that is finished and says nothing: a refusal, a content filter, a token limit. */

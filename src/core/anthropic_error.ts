@@ -15,13 +15,6 @@ export interface AnthropicEnvelope {
   readonly request_id: string | null;
 }
 
-const MESSAGES = /^\/v1(?:\/v1)?\/messages(?:\/|$)/;
-
-/** Whether a path belongs to the Messages API: `/v1/messages` and what is below it. */
-export function isMessagesPath(path: string): boolean {
-  return MESSAGES.test(path);
-}
-
 export function toAnthropicEnvelope(error: RouterError, requestId: string | null): AnthropicEnvelope {
   const { status, message, reported } = error;
   const type = reported?.type ?? anthropicErrorType(status);
@@ -42,6 +35,6 @@ const TYPES: Readonly<Record<number, string>> = {
 };
 
 /** Anthropic's `error.type` for a status. */
-export function anthropicErrorType(status: number): string {
+function anthropicErrorType(status: number): string {
   return TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
 }

@@ -93,6 +93,11 @@ export function endpointKind(path: string): EndpointKind {
   }
 }
 
+/** Whether a path belongs to Anthropic's Messages API: `/v1/messages` and what is below it. */
+export function isMessagesPath(path: string): boolean {
+  return path.startsWith("/v1/") && apiSegments(path)[0] === "messages";
+}
+
 /** The segments of an API path without the provider's prefix; empty when there is no API path. */
 function apiSegments(path: string): string[] {
   const segments = comparablePath(path).slice(1).split("/");

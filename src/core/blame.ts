@@ -101,6 +101,7 @@ export function errorReport(error: ReportedError, { keyOwner: by, hasModel }: At
       return by === "client" ? { type: "refused", by } : REFUSAL;
     case "model":
       return hasModel ? MISSING : ANSWERED;
+    case "too_long":
     case "client":
       return ANSWERED;
     case "upstream":

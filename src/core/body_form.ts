@@ -2,6 +2,8 @@
  * The form of a body, by its label and by its first bytes.
  */
 
+import { Buffer } from "node:buffer";
+
 /** The media type in lower case, without its parameters; empty when there is no label. */
 export function mediaTypeOf(contentType: string | null): string {
   return (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
@@ -22,6 +24,20 @@ export function isJsonLines(contentType: string | null): boolean {
   return /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines|json-seq|stream\+json)$/.test(
     mediaTypeOf(contentType),
   );
+}
+
+/** A body that begins with more blanks than this may be anything. */
+const MAX_LEADING_BYTES = 4096;
+/**
+ * An object in JSON, perhaps after blanks, a comment or a byte order mark, also in UTF-16 and UTF-32; or nothing but blanks.
+ * Some parsers take all control characters for blanks.
+ */
+const BEGINS_LIKE_JSON = /^(?:[\0-\x20\s]|\xef\xbb\xbf)*(?:\{|\/[/*]|$)|^(?:\xfe\xff|\xff\xfe)/;
+
+/** Whether a lenient parser that ignores all labels could find an object in a body. */
+export function mayBeJson(body: Uint8Array): boolean {
+  const start = Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, MAX_LEADING_BYTES));
+  return BEGINS_LIKE_JSON.test(start.toString("latin1"));
 }
 
 /** Whether an unlabelled body begins like an event stream. */

@@ -7,7 +7,8 @@
 import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
 import type { HeaderView } from "./header_fields.ts";
-import { impliedStatus } from "./implied_status.ts";
+import { impliedStatus } from "./error_meaning.ts";
+import type { ReportedError } from "./reported_error.ts";
 import type { AttemptOutcome, Inbound, OrderPolicy, Upstream } from "./types.ts";
 
 /** What ordering needs to know about one upstream. */
@@ -172,6 +173,15 @@ export interface DecisionContext {
   readonly isConditional: boolean;
 }
 
+/**
+ * Whether another upstream must not be asked, because code or type is among `--final-codes`.
+ * @param finalCodes in lower case
+ */
+export function isFinalError(error: ReportedError | null, finalCodes: ReadonlySet<string>): boolean {
+  return error !== null && finalCodes.size > 0 &&
+    [error.code, error.type].some((name) => name !== null && finalCodes.has(name.toLowerCase()));
+}
+
 /** What follows from how an attempt ended. */
 export type Decision =
   | { readonly type: "relay" }
@@ -225,16 +235,11 @@ function isServerFailure(status: number): boolean {
 
 const SERVER_FAILURES: ReadonlySet<number> = new Set([401, 402, 403, 408, 429]);
 
-/** Whether a status is a failure of the upstream, for its breaker. */
-export function isHealthFailure(status: number): boolean {
-  return status >= 500 || status < 100 || status === 429 || status === 401 || status === 403;
-}
-
 const MAX_RETRY_AFTER_MS = 5 * 60_000;
 
 /**
  * How long a 429 or 503 asks to wait, in ms, capped at 5 min; null when it does not say.
- * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date).
+ * `retry-after-ms` (OpenAI) wins over `Retry-After` (RFC 9110 section 10.2.3: seconds or HTTP date, by the reply's clock).
  */
 export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | null {
   const milliseconds = Number(headers.get("retry-after-ms") ?? NaN);
@@ -242,6 +247,12 @@ export function retryAfterMs(headers: HeaderView, wallNowMs: number): number | n
   const value = headers.get("retry-after");
   if (value === null || value.trim() === "") return null;
   const seconds = Number(value);
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(value) - wallNowMs;
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : untilDate(value, headers.get("date"), wallNowMs);
   return Number.isFinite(ms) && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : null;
+}
+
+/** 0 when it has passed; NaN when it is no date. */
+function untilDate(value: string, sentAt: string | null, wallNowMs: number): number {
+  const sentMs = Date.parse(sentAt ?? "");
+  return Math.max(0, Date.parse(value) - (Number.isFinite(sentMs) ? sentMs : wallNowMs));
 }

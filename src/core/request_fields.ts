@@ -4,7 +4,7 @@
  *
  * Owns how bodies are distinguished (JSON, forms, others) and the bound on a model's name. Pure.
  */
-import { mediaTypeOf } from "./body_form.ts";
+import { mayBeJson, mediaTypeOf } from "./body_form.ts";
 import { Buffer } from "node:buffer";
 import { formProblem } from "./form_problem.ts";
 import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
@@ -104,19 +104,6 @@ function bodyForm(contentType: string | null): "json" | "form" | "other" {
 
 const MAX_LABEL_LENGTH = 256;
 const CHARSET = /;[ \t]*charset[ \t]*=[ \t]*"?([^";]*)/i;
-const OPENING_BRACE = 0x7b;
-/** A body that begins with more blanks than this is scanned as JSON. */
-const MAX_LEADING_BYTES = 4096;
-
-/** Whether a parser that ignores labels could find an object: in UTF-8, or in UTF-16 or UTF-32, which have zeros. */
-function mayBeJson(bytes: Uint8Array): boolean {
-  for (const byte of bytes.subarray(0, MAX_LEADING_BYTES)) {
-    if (byte === OPENING_BRACE || byte === 0) return true;
-    const isBlankOrMark = byte <= 0x20 || byte === 0xef || byte === 0xbb || byte === 0xbf || byte >= 0xfe;
-    if (!isBlankOrMark) return false;
-  }
-  return bytes.length > MAX_LEADING_BYTES;
-}
 
 function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
   const { isStrict = false } = body;

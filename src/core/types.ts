@@ -115,11 +115,16 @@ export const ERROR_CLASSES = [
   "idle_timeout",
   "error_event",
   "deadline_exceeded",
+  "stopped",
 ] as const;
 export type ErrorClass = typeof ERROR_CLASSES[number];
 
 /** Those that are no failure of the upstream: nobody waited for its answer any more. */
-export const UNBLAMED_CLASSES: ReadonlySet<string> = new Set<ErrorClass>(["client_gone", "hedge_lost"]);
+export const UNBLAMED_CLASSES: ReadonlySet<string> = new Set<ErrorClass>([
+  "client_gone",
+  "hedge_lost",
+  "stopped",
+]);
 
 /**
  * How a try ended, for the choice of upstream. `isCut`: the reply broke off before its head was relayed, so

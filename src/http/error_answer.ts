@@ -1,7 +1,8 @@
 /**
  * Errors as answers: a response, or an event of a stream that has begun, in the form of the API that was called.
  */
-import { isMessagesPath, toAnthropicEnvelope } from "../core/anthropic_error.ts";
+import { toAnthropicEnvelope } from "../core/anthropic_error.ts";
+import { isMessagesPath } from "../core/api_path.ts";
 import type { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { HeaderFields } from "../core/header_fields.ts";

@@ -4,6 +4,7 @@
  * Owns how many are decoded at once, and what follows when one cannot be. The bytes that came are kept: they go on, unless
  * an alias applies.
  */
+import { canDecode } from "../capture/decoders.ts";
 import type { Clock } from "../core/clock.ts";
 import {
   CONTENT_CODINGS,
@@ -12,7 +13,7 @@ import {
   undecodedProblem,
 } from "../core/content_coding.ts";
 import type { JsonMembers } from "../core/json_members.ts";
-import { DecodedBody, isDecoded } from "./decoded_body.ts";
+import { DecodedBody } from "./decoded_body.ts";
 import { type BodyLimits, type BodyRead, readBody, type Receiving } from "./request_body.ts";
 
 /** A whole body that came with a label of content codings. */
@@ -134,7 +135,7 @@ function unknownProblem(label: string): string {
 
 /** Null when this runtime knows them all. */
 function missingProblem(codings: readonly ContentCoding[]): string | null {
-  const missing = codings.find((coding) => !isDecoded(coding));
+  const missing = codings.find((coding) => !canDecode(coding));
   return missing === undefined
     ? null
     : `the runtime of this router, Deno ${Deno.version.deno}, cannot decode ${missing}`;

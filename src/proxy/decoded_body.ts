@@ -1,23 +1,17 @@
 /**
  * A body with a content coding, decoded piece by piece.
  *
- * Owns the decoders. Takes memory only for the pieces that are read: whoever reads bounds and counts them.
+ * Takes memory only for the pieces that are read: whoever reads bounds and counts them.
  */
-import zlib from "node:zlib";
+import { decodersOf, type PieceDecoder } from "../capture/decoders.ts";
 import type { Clock } from "../core/clock.ts";
-import { codedParts, type ContentCoding, isZlib } from "../core/content_coding.ts";
+import { codedParts, type ContentCoding, isAmbiguousDeflate } from "../core/content_coding.ts";
+import type { CodedPart } from "../core/zstd_frames.ts";
 import type { RequestBody } from "../wire/exchange.ts";
 import { Turns } from "./turns.ts";
 
 /** How much is decoded between two looks at the time. */
 const SLICE_BYTES = 64 * 1024;
-
-type Decoder = ReturnType<typeof zlib.createGunzip>;
-
-/** Whether this runtime can decode it. */
-export function isDecoded(coding: ContentCoding): boolean {
-  return coding !== "zstd" || typeof zlib.createZstdDecompress === "function";
-}
 
 /** Reads reject when the body does not decode, is not whole, or holds more than that. */
 export class DecodedBody implements RequestBody {
@@ -51,11 +45,9 @@ async function* decodedPieces(
   coding: ContentCoding,
   clock: Clock,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  const parts = codedParts(coded, coding);
-  if (parts === null) throw new Error(`the body is not ${coding}`);
-  for (const { start, end } of parts) {
+  for (const { start, end } of partsOf(coded, coding)) {
     const part = coded.subarray(start, end);
-    const decoder = decoderOf(part, coding);
+    const decoder = decodersOf(part, coding).inPieces({ chunkSize: SLICE_BYTES });
     void feed(decoder, part, { turns: new Turns(clock), hasSentinel: coding === "br" });
     try {
       for await (const piece of decoder) yield piece;
@@ -67,25 +59,17 @@ async function* decodedPieces(
   }
 }
 
-function decoderOf(coded: Uint8Array, coding: ContentCoding): Decoder {
-  const options = { chunkSize: SLICE_BYTES };
-  switch (coding) {
-    case "gzip":
-      return zlib.createGunzip(options);
-    case "deflate":
-      return isZlib(coded) ? zlib.createInflate(options) : zlib.createInflateRaw(options);
-    case "br":
-      return zlib.createBrotliDecompress(options);
-    case "zstd":
-      return zlib.createZstdDecompress(options);
-    default:
-      return coding satisfies never;
-  }
+/** @throws when the body certainly does not decode, or not everywhere to the same bytes */
+function partsOf(coded: Uint8Array, coding: ContentCoding): readonly CodedPart[] {
+  const parts = codedParts(coded, coding);
+  const isRefused = coded.length === 0 || (coding === "deflate" && isAmbiguousDeflate(coded));
+  if (isRefused || parts.at(-1)?.isWhole !== true) throw new Error(`the body is not ${coding}`);
+  return parts;
 }
 
 /** Never rejects: the decoder's errors show where it is read. May stay pending when that ends early. */
 async function feed(
-  decoder: Decoder,
+  decoder: PieceDecoder,
   coded: Uint8Array,
   { turns, hasSentinel }: {
     readonly turns: Turns;

@@ -156,7 +156,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   async stop(): Promise<void> {
     if (this.#relayed !== null) return await this.#relayed.stop();
     for (const entry of this.ledger.openAttempts) {
-      const ended = this.ledger.endAttempt(entry, { errorClass: null, message: null, partial: null });
+      const end = { errorClass: "stopped", message: STOPPED_MESSAGE, partial: null } as const;
+      const ended = this.ledger.endAttempt(entry, end);
       if (ended !== null) this.#deps.observer.attemptEnded(ended);
     }
     const settled = this.#settle({

@@ -3,7 +3,8 @@
  * `NO_PROXY` and SOCKS. Slower than the client over sockets, but otherwise equivalent.
  */
 import type { LendingSource } from "./byte_source.ts";
-import { ReplyError } from "./framing.ts";
+import { NoReplyError } from "./connection_end.ts";
+import { ReplyError, transferCodings } from "./framing.ts";
 import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "./upstream_client.ts";
 
 /** `fetch`, bound to the connection pool that the composition root made. */
@@ -38,7 +39,7 @@ export class FetchClient implements UpstreamClient {
     } catch (error) {
       release();
       abort();
-      throw isOfHead(error) ? new ReplyError("its head cannot be read", { cause: error }) : error;
+      throw errorOf(error);
     }
   }
 }
@@ -47,9 +48,15 @@ export class FetchClient implements UpstreamClient {
 const HEAD_PROBLEM =
   /invalid HTTP (?:version|status-code|header)|invalid (?:content-length|transfer-encoding) parsed|message head is too large/i;
 
-function isOfHead(error: unknown): boolean {
+/** How it says that a request went out on a connection that stood, and no reply came. */
+const CONNECTION_END = /client error \(SendRequest\)/i;
+
+/** The same errors as those of the client over sockets. */
+function errorOf(error: unknown): unknown {
   const cause = error instanceof Error ? error.cause : undefined;
-  return HEAD_PROBLEM.test(cause instanceof Error ? cause.message : "");
+  const text = cause instanceof Error ? cause.message : "";
+  if (HEAD_PROBLEM.test(text)) return new ReplyError("its head cannot be read", { cause: error });
+  return CONNECTION_END.test(text) ? new NoReplyError("the connection ended before a reply came") : error;
 }
 
 /**
@@ -58,6 +65,8 @@ function isOfHead(error: unknown): boolean {
  * @throws ReplyError as the client over sockets does
  */
 function lengthOf({ status, headers }: Response, method: string): number | null {
+  const hasBody = method !== "HEAD" && status !== 204 && status !== 304;
+  if (hasBody) transferCodings(headers);
   const value = headers.get("content-length");
   if (value === null) return null;
   // `Headers` joins repeated fields.
@@ -66,7 +75,6 @@ function lengthOf({ status, headers }: Response, method: string): number | null 
     throw new ReplyError("its Content-Length is malformed");
   }
   if (status === 204 || headers.has("transfer-encoding")) return null;
-  const hasBody = method !== "HEAD" && status !== 304;
   return hasBody && headers.has("content-encoding") ? null : Number(length);
 }
 

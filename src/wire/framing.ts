@@ -62,12 +62,12 @@ export interface ReplyFraming {
 export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
   const { status, headers } = head;
   const declared = declaredLength(headers);
-  const codings = transferCodings(headers);
-  const contentLength = codings === null ? declared : null;
+  const contentLength = headers.has("transfer-encoding") ? null : declared;
   if (method === "HEAD" || status < 200 || status === 204 || status === 304) {
     const isTold = method === "HEAD" ? status >= 200 && status !== 204 : status === 304;
     return { framing: NO_BODY, contentLength: isTold ? contentLength : null, isSure: false };
   }
+  const codings = transferCodings(headers);
   if (codings === null) {
     return contentLength === null
       ? { framing: { type: "until_close" }, contentLength, isSure: false }
@@ -75,18 +75,13 @@ export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
       : { framing: { type: "length", bytes: contentLength }, contentLength, isSure: status !== 205 };
   }
   if (head.isHttp10) throw new ReplyError("an HTTP/1.0 reply has a Transfer-Encoding");
-  // Frameworks may repeat what the application has set; all repetitions mean one.
-  if (codings.every((coding) => coding === "chunked")) {
+  if (codings[0] === "chunked") {
     return {
       framing: { type: "chunked" },
       contentLength: null,
       // RFC 9112 section 6.3: with both, it may be an attempt to smuggle a second reply.
       isSure: codings.length === 1 && declared === null && status !== 205,
     };
-  }
-  // From RFC 2616, removed since: no coding at all.
-  if (codings.length !== 1 || codings[0] !== "identity") {
-    throw new ReplyError("its Transfer-Encoding is not one that is understood");
   }
   return declared === null
     ? { framing: { type: "until_close" }, contentLength: null, isSure: false }
@@ -95,10 +90,20 @@ export function replyFraming(head: ReplyHead, method: string): ReplyFraming {
 
 const NO_BODY: Framing = { type: "none" };
 
-/** In lower case; null when there is no such field. */
-function transferCodings(headers: HeaderView): string[] | null {
+/**
+ * `chunked` or `identity`, as often as a reply says it; null when it says neither.
+ * @throws ReplyError when they are not understood
+ */
+export function transferCodings(headers: HeaderView): readonly string[] | null {
   const value = headers.get("transfer-encoding");
-  return value === null ? null : value.split(",").map((coding) => coding.trim().toLowerCase());
+  if (value === null) return null;
+  const codings = value.split(",").map((coding) => coding.trim().toLowerCase());
+  // Frameworks may repeat what the application has set; all repetitions mean one.
+  const isChunked = codings.every((coding) => coding === "chunked");
+  // From RFC 2616, removed since: no coding at all.
+  const isIdentity = codings.length === 1 && codings[0] === "identity";
+  if (!isChunked && !isIdentity) throw new ReplyError("its Transfer-Encoding is not one that is understood");
+  return codings;
 }
 
 /** @throws ReplyError */

@@ -237,5 +237,3 @@ function isChallenge({ status, headers }: ReplyHead): boolean {
   return CHALLENGES.some((name) => OF_CONNECTION.test(headers.get(name) ?? ""));
 }
 const CHALLENGES = ["www-authenticate", "proxy-authenticate"] as const;
-
-/** Whether the connection itself failed, as when the server had closed it. */

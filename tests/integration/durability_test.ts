@@ -175,6 +175,34 @@ Deno.test("requests in flight when the router is killed are recorded as crashed,
   assert.equal((await again.recordOf(response)).outcome, "complete");
 });
 
+Deno.test("an attempt that a stop ends is recorded as such, and not as one that answered", async () => {
+  await using upstream = new FakeUpstream((request, wire) =>
+    silentAfter(request.text.includes("relayed") ? [chatEvent({ content: "relayed" })] : [])(request, wire)
+  );
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    args: ["--drain-timeout", "0"],
+  });
+  const client = await RawClient.connect(router.port);
+  const other = await RawClient.connect(router.port);
+  try {
+    await client.send(rawChat(TEST_TOKEN, { stream: true, model: "relayed" }));
+    await client.readUntil("relayed");
+    await other.send(rawChat(TEST_TOKEN, { stream: true, model: "held" }));
+    await upstream.received(2);
+    router.signal("SIGTERM");
+    await router.exited();
+  } finally {
+    client.close();
+    other.close();
+  }
+  const records = router.records();
+  assert.deepEqual(records.map(({ outcome }) => outcome), ["crashed", "crashed"]);
+  for (const { id } of records) {
+    assert.deepEqual(router.attempts(id).map(({ error_class }) => error_class), ["stopped"]);
+  }
+});
+
 Deno.test("a stop signal lets a request in flight finish, and its record is complete", async () => {
   const events = chatEvents(["before ", "and ", "after"]);
   const { promise: released, resolve: release } = Promise.withResolvers<void>();

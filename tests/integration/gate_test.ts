@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { decodeChunked, isTerminated, rawChat, RawClient } from "../support/raw_client.ts";
 import { Router } from "../support/router.ts";
 import {
+  chatCompletion,
   chatEvent,
   chatEvents,
   chunk,
@@ -90,6 +91,20 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
     },
   );
 
+  await t.step("a byte order mark of the next upstream does not", async () => {
+    const events = chatEvents(["clean"]);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    first.script = heldUntil(released, [PING], (wire) => Promise.resolve(wire.close()));
+    second.script = stream(["\ufeff", ...events]);
+    using client = await RawClient.connect(router.port);
+    await client.send(rawChat(router.token, { stream: true }));
+    await client.readUntil(PING);
+    release();
+    await client.readToEnd();
+    assert.equal(decodeChunked(client), PING + events.join(""));
+    await heal(first, router);
+  });
+
   await t.step("the first upstream may still answer after neutral bytes", async () => {
     const events = chatEvents(["late ", "but ", "fine"]);
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
@@ -100,7 +115,7 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
     release();
     await client.readToEnd();
     assert.equal(decodeChunked(client), PING + events.join(""));
-    const record = (await router.recorded(2)).at(-1);
+    const record = (await router.recorded(4)).at(-1);
     assert.equal(record?.response, "late but fine");
     assert.equal(record?.attempts, 1);
   });
@@ -129,7 +144,7 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
     release();
     assert.equal(isTerminated(await client.readToEnd()), true);
     assert.equal(decodeChunked(client), KEEPALIVE + events.join(""));
-    const record = (await router.recorded(4)).at(-1);
+    const record = (await router.recorded(6)).at(-1);
     assert.equal(record?.outcome, "complete");
     assert.deepEqual(router.attempts(record?.id).map((each) => each.error_class), ["bad_stream", null]);
   });
@@ -149,7 +164,7 @@ Deno.test("--gate-ms bounds how long a stream is held", async (t) => {
     assert.match(text, /^HTTP\/1.1 200/);
     assert.equal(isTerminated(text), false);
     assert.equal(second.requests.length, before + 1);
-    assert.equal((await router.recorded(7)).at(-1)?.outcome, "upstream_cut");
+    assert.equal((await router.recorded(9)).at(-1)?.outcome, "upstream_cut");
   });
 });
 
@@ -247,6 +262,29 @@ Deno.test("a stream without content for --first-token-timeout has failed", async
       assert.deepEqual(errors.map((error) => (error as { code: string }).code), [code]);
     });
   }
+});
+
+Deno.test("white space before a slow document of the only upstream goes on after --gate-ms", async () => {
+  const document = JSON.stringify(chatCompletion("slow"));
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using upstream = new FakeUpstream(async (_request, wire) => {
+    const fields = { "content-type": "application/json", "transfer-encoding": "chunked" };
+    await wire.write(head(200, fields) + chunk("\n\n"));
+    await released;
+    await wire.write(chunk(document) + LAST_CHUNK);
+  });
+  await using router = await Router.start({
+    upstreams: [{ endpoint: upstream.endpoint }],
+    args: ["--gate-ms", "50"],
+  });
+  using client = await RawClient.connect(router.port);
+  await client.send(rawChat(router.token));
+  await client.readUntil(chunk("\n\n"));
+  release();
+  await client.readToEnd();
+  assert.equal(decodeChunked(client), `\n\n${document}`);
+  const [record] = await router.recorded(1);
+  assert.deepEqual([record?.outcome, record?.response], ["complete", "slow"]);
 });
 
 /** Streams of the other APIs: events without content, failures, and content. */

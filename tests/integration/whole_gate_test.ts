@@ -3,9 +3,11 @@
  * attempts had said is kept.
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { gzipSync } from "node:zlib";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { decodeChunked, isTerminated, RawClient, rawRequest } from "../support/raw_client.ts";
+import { decodeChunked, isTerminated, rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
   chatEvent,
@@ -15,7 +17,9 @@ import {
   cutAfter,
   FakeUpstream,
   hang,
+  head,
   LAST_CHUNK,
+  raw,
   type Script,
   silentAfter,
   stream,
@@ -53,6 +57,16 @@ function until(signal: Promise<void>, events: readonly string[], then: Script): 
     await signal;
     await then(request, wire);
   };
+}
+
+/** The same events, compressed as a whole. */
+function gzipped(events: readonly string[]): Script {
+  const body = gzipSync(events.join(""));
+  const fields = { "content-type": "text/event-stream", "content-encoding": "gzip" };
+  return raw(Buffer.concat([
+    Buffer.from(head(200, { ...fields, "content-length": String(body.length) })),
+    body,
+  ]));
 }
 
 function ask(
@@ -109,6 +123,12 @@ Deno.test("--gate whole: a failure anywhere in a stream moves on to a whole answ
     "a stall": { script: silentAfter(WORDS), errorClass: "timeout" },
     "an error event": { script: stream([...WORDS, ERROR]), errorClass: "bad_stream" },
     "an end without a marker": { script: stream(WORDS), errorClass: "bad_stream" },
+    "an error event, encoded": { script: gzipped([...WORDS, ERROR]), errorClass: "bad_stream" },
+    "an end without a marker, encoded": { script: gzipped(WORDS), errorClass: "bad_stream" },
+    "an error event of a type of its own": {
+      script: stream([...WORDS, 'event: error\ndata: {"type":"overloaded_error","message":"busy"}\n\n']),
+      errorClass: "bad_stream",
+    },
   };
   for (const [name, { script, errorClass }] of Object.entries(failures)) {
     await t.step(name, async () => {
@@ -178,10 +198,7 @@ Deno.test("--gate whole: keepalives go out while a stream is held", async (t) =>
       await wire.write(STREAM_HEAD + WHOLE.map(chunk).join("") + LAST_CHUNK);
     };
     using client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     await client.readUntil(`2\r\n${KEEPALIVE}\r\n`.repeat(2));
     assert.equal(second.requests.length, 0);
     cut.resolve();
@@ -236,10 +253,7 @@ Deno.test("--gate whole: a client that leaves, and the deadline, end a stream th
   await t.step("the client leaves", async () => {
     first.script = silentAfter(WORDS);
     const client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     await client.readUntil(KEEPALIVE);
     client.close();
     await first.requests[0]?.closed;
@@ -253,10 +267,7 @@ Deno.test("--gate whole: a client that leaves, and the deadline, end a stream th
   await t.step("the deadline passes", async () => {
     first.script = silentAfter(WORDS);
     using client = await RawClient.connect(router.port);
-    await client.send(rawRequest("/v1/chat/completions", {
-      token: router.token,
-      body: JSON.stringify({ model: "test-model", stream: true }),
-    }));
+    await client.send(rawChat(router.token, { stream: true }));
     assert.equal(isTerminated(await client.readToEnd()), false);
     assert.match(decodeChunked(client), /^(:\n)+data: \{"error":\{.*"code":"deadline_exceeded"\}\}\n\n$/);
     const record = (await router.recorded(2)).at(-1);
@@ -326,10 +337,7 @@ Deno.test("without memory to hold it whole, a stream is relayed from its content
   const { first, router } = stage;
   first.script = cutAfter([...WORDS, ...WORDS]);
   using client = await RawClient.connect(router.port);
-  await client.send(rawRequest("/v1/chat/completions", {
-    token: router.token,
-    body: JSON.stringify({ model: "test-model", stream: true }),
-  }));
+  await client.send(rawChat(router.token, { stream: true }));
   assert.equal(isTerminated(await client.readToEnd()), false);
   assert.equal(decodeChunked(client), [...WORDS, ...WORDS].join(""));
   assert.equal(await router.metric("gate_degraded_total"), 1);

@@ -19,6 +19,7 @@ const HIDDEN: readonly (readonly [name: string, contentType: string, body: strin
   ["a comma too much", JSON_TYPE, '{"model":"dear",}'],
   ["a raw tab", JSON_TYPE, '{"model":"dear","user":"\t"}'],
   ["a comment", JSON_TYPE, '/**/{"model":"dear"}'],
+  ["a comment, labelled as bytes", "application/octet-stream", '/**/{"model":"dear"}'],
   ["single quotes", JSON_TYPE, "{'model':'dear'}"],
   ["another case", JSON_TYPE, '{"Model":"dear"}'],
   ["the first of two", JSON_TYPE, '{"model":"dear","model":"cheap"}'],

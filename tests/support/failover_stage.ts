@@ -2,7 +2,9 @@
  * One request's failover before upstreams that a test answers for, on a clock that it advances.
  */
 import { createCapture } from "../../src/capture/create.ts";
+import { FAILURES_TO_OPEN } from "../../src/core/breaker.ts";
 import { Cancellation } from "../../src/core/cancellation.ts";
+import type { GateMode } from "../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
 import type { HedgeDelay } from "../../src/core/hedging.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
@@ -161,6 +163,8 @@ export interface StageOptions {
   readonly retry?: Partial<RetryRules>;
   /** Default: off. */
   readonly hedge?: HedgeDelay;
+  /** Default: `content`. */
+  readonly gate?: GateMode;
   /** Hedges per hundred requests. */
   readonly budgetPercent?: number;
   /** More of what the loop works with. */
@@ -222,7 +226,7 @@ export class FailoverStage {
       stop: this.stop,
       guard: NO_TOKENS,
       early,
-      holding: { mode: "content", keep: () => {}, degraded: () => {} },
+      holding: { mode: this.#options.gate ?? "content", keep: () => {}, degraded: () => {} },
     });
   }
 
@@ -234,6 +238,20 @@ export class FailoverStage {
     const asked = this.asked[count - 1];
     if (asked === undefined) throw new Error(`there is no request ${count}`);
     return asked;
+  }
+
+  /** Waits until a timer with this delay is set, and lets it fire. */
+  async pause(delayMs: number): Promise<void> {
+    await this.clock.timerSet(delayMs);
+    this.clock.advance(delayMs);
+  }
+
+  /** Lets an upstream fail as often as it takes to hold it back. */
+  holdBack(upstream: Upstream): void {
+    for (let count = 0; count < FAILURES_TO_OPEN; count++) {
+      this.health.begin(upstream, this.ledger.inbound)
+        .end({ type: "failed", at: "upstream", cause: "outage" }, "it failed");
+    }
   }
 
   leave(cause: "client" | "deadline" = "client"): void {
@@ -286,6 +304,12 @@ export class FailoverStage {
       ...this.#options.deps,
     };
   }
+}
+
+/** What the client gets: status and upstream, or the code of an error. */
+export function given(choice: FinalChoice): string {
+  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
+  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
 }
 
 /** Lets everything run that waits for nothing but what has happened. */

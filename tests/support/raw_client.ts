@@ -2,6 +2,10 @@
  * A client over a raw socket: sends exactly the bytes given, shows exactly the bytes that come back.
  */
 import { Buffer } from "node:buffer";
+import { within } from "./within.ts";
+
+/** Longer than any test waits for something. */
+const LIMIT_SECONDS = 120;
 
 export class RawClient implements Disposable {
   readonly #connection: Deno.TcpConn;
@@ -38,7 +42,12 @@ export class RawClient implements Disposable {
   }
 
   /** Reads until this text was received this often, and returns all text; fails when the connection ends first. */
-  async readUntil(text: string, times = 1): Promise<string> {
+  readUntil(text: string, times = 1): Promise<string> {
+    const what = () => `waiting for ${JSON.stringify(text)}`;
+    return within(LIMIT_SECONDS, what, this.#readUntil(text, times));
+  }
+
+  async #readUntil(text: string, times: number): Promise<string> {
     while (!this.#hasReceived(text, times)) {
       if (!await this.#read()) throw new Error(`the connection ended before ${JSON.stringify(text)} came`);
     }

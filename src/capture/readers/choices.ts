@@ -32,7 +32,9 @@ export class Choices {
     const draft = this.#draft;
     draft.setModel(asText(json.model));
     draft.addUsage(json.usage);
-    draft.addUsage(asObject(json.x_groq)?.usage);
+    const groq = asObject(json.x_groq);
+    draft.addUsage(groq?.usage);
+    this.#readError(groq);
     asArray(json.choices).forEach((item, position) => {
       const choice = asObject(item);
       if (choice === null) return;
@@ -44,11 +46,15 @@ export class Choices {
       this.#seen.add(index);
       readChoice(choice, index);
       draft.addUsage(choice.usage);
-      const error = errorOf(choice);
-      if (error !== null) draft.setError(error);
+      this.#readError(choice);
       const reason = asText(choice.finish_reason);
       if (reason !== null) this.#finish(index, reason);
     });
+  }
+
+  #readError(json: JsonObject | null): void {
+    const error = json === null ? null : errorOf(json);
+    if (error !== null) this.#draft.setError(error);
   }
 
   #finish(index: number, reason: string): void {

@@ -28,9 +28,6 @@ const ENDS: ReadonlySet<string> = new Set([
   "response.cancelled",
 ]);
 
-/** Statuses of a response that is not over. */
-const BEGUN: ReadonlySet<string> = new Set(["queued", "in_progress"]);
-
 type PartKind = "text" | "reasoning" | "summary";
 
 export class ResponsesReader implements ReplyReader {
@@ -85,6 +82,10 @@ export class ResponsesReader implements ReplyReader {
       case "response.output_item.done":
         this.#readItem(asObject(json.item), output);
         break;
+      case "response.content_part.added":
+        // Its text comes again.
+        if (hasSubstance(json.part)) this.#draft.markContent();
+        break;
       case "response.content_part.done":
       case "response.reasoning_summary_part.done":
         this.#readPart(json, output);
@@ -133,8 +134,6 @@ export class ResponsesReader implements ReplyReader {
   }
 
   readDocument(document: JsonObject): boolean {
-    // What runs in the background has said nothing yet, and is an answer.
-    if (BEGUN.has(asText(document.status) ?? "")) this.#draft.markContent();
     if (!Array.isArray(document.output)) return false;
     this.#readOutcome(document);
     if (document.status === "failed") this.#draft.setError(FAILED);

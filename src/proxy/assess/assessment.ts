@@ -100,6 +100,8 @@ export interface AssessmentContext {
   /** Takes neutral bytes of a stream whose choice is still open. */
   readonly early: Pick<EarlyOutput, "send" | "hasSent">;
   readonly holding: Holding;
+  /** A stream that is held whole has shown its first content. */
+  readonly onContent: () => void;
 }
 
 /** The same, with the memory account of this reply. */

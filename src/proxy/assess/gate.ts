@@ -5,9 +5,10 @@
  * The capture defines what content is. See docs/architecture.md, "The gate".
  */
 import type { Capture } from "../../capture/capture.ts";
-import { isEncoded } from "../../capture/content_coding.ts";
 import { concat } from "../../core/bytes.ts";
+import { isEncoded } from "../../core/content_coding.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { CapturedReply } from "../../core/types.ts";
 import { ENDED } from "../../wire/byte_source.ts";
 import type { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, OpenReply, ReplyProblem } from "./assessment.ts";
@@ -173,8 +174,10 @@ export class StreamGate {
     // A document is no stream: assess.ts has it read whole.
     if (isDocument || (hasContent && !this.#isWhole)) return this.#result(null);
     if (error !== null) return this.#errorResult();
-    if (isTerminal && !hasContent) return this.#endedWithoutContent();
+    // Only a capture that is ended knows the finish reason of an encoded stream.
+    if (isTerminal && !hasContent) return this.#endedWithoutContent(this.#capture.finish(false));
     if (this.#isWhole) {
+      if (hasContent) this.#context.onContent();
       if (isTerminal) this.#terminalMs ??= this.#context.clock.monotonic();
       return null;
     }
@@ -184,12 +187,13 @@ export class StreamGate {
   }
 
   #ended(): OpenReply {
-    if (!this.#isWhole) return this.#endedWithoutContent();
     const captured = this.#capture.finish(true);
     const { hasContent, error } = this.#capture.progress;
     if (error !== null) return this.#errorResult();
-    if (!hasContent) return this.#endedWithoutContent();
-    if (captured.isComplete) return this.#wholeResult(new FinishedCapture(this.#capture.progress, captured));
+    if (!hasContent) return this.#endedWithoutContent(captured);
+    if (captured.isComplete || !this.#isWhole) {
+      return this.#wholeResult(new FinishedCapture(this.#capture.progress, captured));
+    }
     // It looks whole to a client that does not know the protocol's end.
     return this.#result({
       type: "bad_stream",
@@ -225,12 +229,12 @@ export class StreamGate {
     });
   }
 
-  #endedWithoutContent(): OpenReply {
+  #endedWithoutContent({ finishReason }: CapturedReply): OpenReply {
     return this.#result({
       type: "bad_stream",
       message: "the stream ended without content",
       isCut: false,
-      isFinished: this.#capture.partial().finishReason !== null,
+      isFinished: finishReason !== null,
       error: null,
     });
   }

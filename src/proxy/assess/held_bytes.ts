@@ -14,7 +14,6 @@ const MIN_BLOCK_BYTES = 1024;
 /** Blocks grow with what is held, up to this. */
 const MAX_BLOCK_BYTES = 64 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
-const CARRIAGE_RETURN = 0x0d;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 export class HeldBytes {
@@ -51,14 +50,10 @@ export class HeldBytes {
     if (this.#isLastLent) this.#settleLast();
   }
 
-  /**
-   * Removes the first `count` bytes, and returns them. Nothing when they end in a carriage return that a line feed may
-   * still follow: both are one line end, and nothing must be written in between.
-   */
+  /** Removes the first `count` bytes, and returns them. */
   takeFirst(count: number): Bytes {
     if (count <= 0) return new Uint8Array();
     const all = concat(this.#chunks);
-    if (count === all.length && all[count - 1] === CARRIAGE_RETURN) return new Uint8Array();
     const rest = all.slice(count);
     this.#chunks = rest.length > 0 ? [rest] : [];
     this.#length = rest.length;

@@ -73,7 +73,7 @@ export class AttemptRace {
     if ((this.#delay === null && !isTrial) || this.#second !== null || this.#host.isLast) return null;
     const { inbound } = this.#ledger;
     if (!isHedgedKind(inbound)) return null;
-    const usualMs = this.#deps.hedging.usualMs(upstream.id, inbound.model);
+    const usualMs = this.#deps.hedging.usualMs(upstream.id, inbound);
     return hedgeDelayMs(this.#delay, { usualMs, isTrial });
   }
 
@@ -99,7 +99,7 @@ export class AttemptRace {
         other.attempt.lose();
         break;
       case "chosen":
-        // It would have taken longer.
+        // It may have taken longer.
         this.noteFirstToken(other.attempt);
         other.attempt.lose();
         break;
@@ -112,10 +112,10 @@ export class AttemptRace {
     return ended;
   }
 
-  /** Remembers how long the attempt took until its first content. */
-  noteFirstToken({ upstream, elapsedMs }: UpstreamAttempt): void {
+  /** Remembers how long the attempt took until its first content, or for how long it has shown none. */
+  noteFirstToken({ upstream, firstTokenMs }: UpstreamAttempt): void {
     const { inbound } = this.#ledger;
-    if (isHedgedKind(inbound)) this.#deps.hedging.noteFirstToken(upstream.id, inbound.model, elapsedMs);
+    if (isHedgedKind(inbound)) this.#deps.hedging.noteFirstToken(upstream.id, inbound, firstTokenMs);
   }
 
   #start(first: UpstreamAttempt): RunningAttempt | null {

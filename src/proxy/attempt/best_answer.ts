@@ -6,7 +6,7 @@
 import { answerRank } from "../../core/answer_rank.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { RouterError } from "../../core/errors.ts";
-import { impliedStatus } from "../../core/implied_status.ts";
+import { impliedStatus } from "../../core/error_meaning.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
 import type { HeldAccount, HeldBudget } from "../assess/held_budget.ts";
 import { bytesOf } from "./failed_answer.ts";

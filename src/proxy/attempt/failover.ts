@@ -8,9 +8,16 @@ import { answerRank, isTelling } from "../../core/answer_rank.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
-import { isFinalError, isTooLong } from "../../core/final_errors.ts";
+import { isTooLong } from "../../core/error_meaning.ts";
 import type { HedgeDelay } from "../../core/hedging.ts";
-import { decide, type Decision, firstByteTimeout, retryAfterMs, type RetryOn } from "../../core/policy.ts";
+import {
+  decide,
+  type Decision,
+  firstByteTimeout,
+  isFinalError,
+  retryAfterMs,
+  type RetryOn,
+} from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { MAX_RETRIED_BYTES, retryDelayMs } from "../../core/retry.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
@@ -38,7 +45,7 @@ export interface FailoverDeps extends AttemptDeps {
 
 export interface RetryRules {
   readonly retryOn: RetryOn;
-  /** Codes and types of errors after which nobody else is asked. */
+  /** Codes and types of errors after which nobody else is asked, in lower case. */
   readonly finalCodes: ReadonlySet<string>;
   /** How often the same upstream is asked again; null: once if no other one has the same model. */
   readonly retrySame: number | null;
@@ -157,7 +164,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   }
 
   isDecisive({ answer, error }: FailedAttempt): boolean {
-    return answer !== null && this.isFinal(error);
+    return answer !== null && this.#isFinal(error);
   }
 
   failedInRace(failed: FailedAttempt, attempt: UpstreamAttempt): void {
@@ -184,7 +191,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
 
   decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision {
     const { ledger: { inbound: { headers } }, early } = this.#request;
-    if (outcome.type !== "response" && "error" in outcome && this.isFinal(outcome.error)) {
+    if (outcome.type !== "response" && "error" in outcome && this.#isFinal(outcome.error)) {
       return { type: "relay" };
     }
     const decision = decide(outcome, {
@@ -199,7 +206,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return isMisfit || isOutranked ? { type: "give_up" } : decision;
   }
 
-  isFinal(error: ReportedError | null): boolean {
+  #isFinal(error: ReportedError | null): boolean {
     return isFinalError(error, this.#deps.retry.finalCodes);
   }
 
@@ -219,13 +226,13 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
     this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
-    if (answer === null) return false;
-    const isFinal = this.isFinal(error);
-    if (isFinal) this.#best.release();
-    this.#best.offer(attempt, answer);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
+    if (answer === null) return false;
+    const isFinal = this.#isFinal(error);
+    if (isFinal) this.#best.release();
+    this.#best.offer(attempt, answer);
     return isFinal;
   }
 

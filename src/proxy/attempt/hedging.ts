@@ -4,14 +4,18 @@
  * Decides nothing about one request: core/hedging.ts and failover.ts do.
  */
 import type { HedgeDelay } from "../../core/hedging.ts";
+import type { Inbound } from "../../core/types.ts";
 
 /** Hedges that may be saved up. */
 const MAX_SAVED = 10; // docs/tuning.md#relay-and-settlement
-/** First tokens of one upstream and model that are remembered. */
+/** First tokens of one upstream and model, of streams or of documents, that are remembered. */
 const WINDOW = 64; // docs/tuning.md#relay-and-settlement
-/** Pairs of upstream and model; clients choose the models. */
+/** Such groups; clients choose the models. */
 const MAX_WINDOWS = 1_024; // docs/tuning.md#budgets-and-remembered-values
 const PERCENTILE = 0.95;
+
+/** What its first token depends on: that of a document comes with its last. */
+type TimedRequest = Pick<Inbound, "model" | "isStream">;
 
 export class Hedging {
   /** Unless a request says otherwise. */
@@ -43,8 +47,8 @@ export class Hedging {
   }
 
   /** @param ms until the first content, or for which there was none when another upstream won */
-  noteFirstToken(upstreamId: number, model: string | null, ms: number): void {
-    const key = keyOf(upstreamId, model);
+  noteFirstToken(upstreamId: number, request: TimedRequest, ms: number): void {
+    const key = keyOf(upstreamId, request);
     let window = this.#windows.get(key);
     if (window === undefined) {
       window = new TimeWindow();
@@ -55,8 +59,8 @@ export class Hedging {
   }
 
   /** The 95th percentile of what was noted lately; null: nothing was. */
-  usualMs(upstreamId: number, model: string | null): number | null {
-    return this.#windows.get(keyOf(upstreamId, model))?.percentile(PERCENTILE) ?? null;
+  usualMs(upstreamId: number, request: TimedRequest): number | null {
+    return this.#windows.get(keyOf(upstreamId, request))?.percentile(PERCENTILE) ?? null;
   }
 
   #forgetOldest(): void {
@@ -67,8 +71,8 @@ export class Hedging {
   }
 }
 
-function keyOf(upstreamId: number, model: string | null): string {
-  return `${upstreamId} ${model ?? ""}`;
+function keyOf(upstreamId: number, { model, isStream }: TimedRequest): string {
+  return `${upstreamId} ${isStream ? "stream" : ""} ${model ?? ""}`;
 }
 
 /** The last times, in no order. */

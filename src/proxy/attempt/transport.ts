@@ -10,7 +10,6 @@ import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
-import type { LendingSource } from "../../wire/byte_source.ts";
 import { isConnectionEnd } from "../../wire/connection_end.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
@@ -26,9 +25,6 @@ import {
 export interface AttemptReply extends UpstreamReply {
   readonly type: "reply";
 }
-
-/** A reply's body. Cancelling it lets the upstream see its connection close. */
-export type ReplyBody = LendingSource;
 
 export interface TransportDeps {
   readonly client: UpstreamClient;

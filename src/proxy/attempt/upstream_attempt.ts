@@ -10,7 +10,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
@@ -46,6 +46,10 @@ export interface AttemptDeps {
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
+  readonly retry: {
+    /** Codes and types of errors after which nobody else is asked, in lower case. */
+    readonly finalCodes: ReadonlySet<string>;
+  };
 }
 
 /** What an attempt asks of its request. */
@@ -54,8 +58,6 @@ export interface AttemptJudge {
   readonly isLast: boolean;
   /** What follows if the attempt has ended like this. */
   decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision;
-  /** Whether nobody else must be asked after this error. */
-  isFinal(error: ReportedError | null): boolean;
 }
 
 export class UpstreamAttempt {
@@ -75,6 +77,8 @@ export class UpstreamAttempt {
   /** Of its stream. */
   #capture: Capture | null = null;
   #report: AttemptReport | null = null;
+  /** Milliseconds from the request to its first content; null: there was none yet. */
+  #firstTokenMs: number | null = null;
   /** Its reply is the client's, and what it says is in the record. */
   #isGiven = false;
 
@@ -95,14 +99,18 @@ export class UpstreamAttempt {
     return this.#availability === "trial";
   }
 
-  /** Milliseconds since the request was sent. */
-  get elapsedMs(): number {
+  /** Milliseconds from the request to the first content; until now while there is none. */
+  get firstTokenMs(): number {
+    return this.#firstTokenMs ?? this.#elapsedMs;
+  }
+
+  get #elapsedMs(): number {
     return this.#deps.clock.monotonic() - this.#sentMs;
   }
 
   /** Its stream has shown content, and is held back all the same. */
   get hasContent(): boolean {
-    return this.#capture?.progress.hasContent ?? false;
+    return this.#firstTokenMs !== null;
   }
 
   /** Of the reply; null before it came. */
@@ -138,7 +146,8 @@ export class UpstreamAttempt {
 
   /** The relay of the chosen reply is over: closes the attempt. */
   finish(verdict: Verdict, error: ReportedError | null): void {
-    if (verdict.outcome === "upstream_error") this.#report?.answered(verdict.status, error, this.#headers);
+    if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
+    else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
     else this.#report?.relayed(verdict, error);
     this.#report?.settleMissing({ isAnswered: false });
     this.end(verdict.errorClass, verdict.error);
@@ -197,9 +206,9 @@ export class UpstreamAttempt {
   #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
     this.#headers = reply.headers;
-    this.#deps.health.noteLatency(this.upstream, this.#deps.clock.monotonic() - this.#sentMs);
+    this.#deps.health.noteLatency(this.upstream, this.#elapsedMs);
     const decision = judge.decide({ type: "response", status: reply.status }, this);
-    if (decision.type !== "relay") return this.#refuse(reply, judge);
+    if (decision.type !== "relay") return this.#refuse(reply);
     const assessment = this.#assess(reply, judge);
     return assessment instanceof Promise
       ? assessment.then((assessment) => this.#assessed(assessment, reply, judge))
@@ -207,7 +216,7 @@ export class UpstreamAttempt {
   }
 
   /** A reply that is not relayed at once because of its status. */
-  async #refuse(head: AttemptReply, judge: AttemptJudge): Promise<AttemptResult> {
+  async #refuse(head: AttemptReply): Promise<AttemptResult> {
     const { status } = head;
     const { error, reply } = await readErrorReply(head, {
       upstream: this.upstream,
@@ -217,8 +226,7 @@ export class UpstreamAttempt {
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
-    if (judge.isFinal(error)) this.#report?.abandoned("the error is final");
-    else this.#report?.answered(status, error, head.headers);
+    this.#reportAnswer(status, error);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
       type: "failed",
@@ -250,7 +258,15 @@ export class UpstreamAttempt {
       },
       early,
       holding,
+      onContent: () => this.#contentShown(),
     });
+  }
+
+  /** It answers, although it may not be over. */
+  #contentShown(): void {
+    if (this.#firstTokenMs !== null) return;
+    this.#firstTokenMs = this.#elapsedMs;
+    this.#report?.content();
   }
 
   #createCapture(reply: CapturedHead): Capture {
@@ -272,16 +288,16 @@ export class UpstreamAttempt {
     const misfit = isBegun && !isStream(assessment) ? MISFIT : null;
     const problem = withoutKeys(assessment.problem, this.upstream) ?? misfit;
     if (problem === null) {
-      if (assessment.status < 400) this.#report?.content();
+      if (assessment.status < 400) this.#contentShown();
       else if (assessment.type === "whole") {
-        this.#report?.answered(assessment.status, statedError(assessment.captured.text), head.headers);
+        this.#reportAnswer(assessment.status, statedError(assessment.captured.text));
       }
       return this.#chosen(assessment);
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
-      return this.#unusable(problem, { assessment, body: head.body, judge });
+      return this.#unusable(problem, { assessment, body: head.body });
     }
-    this.#reportProblem(problem, judge);
+    this.#reportProblem(problem);
     if (assessment.type === "whole") return this.#chosen({ ...assessment, problem });
     // Joined, so that a key that was split between two chunks is masked.
     return this.#chosen({ ...assessment, problem, held: [concat(assessment.held)] });
@@ -295,17 +311,13 @@ export class UpstreamAttempt {
   /** A success that is none; what it says is kept if it is complete. */
   async #unusable(
     problem: ReplyProblem,
-    { assessment, body, judge }: {
-      readonly assessment: ReplyAssessment;
-      readonly body: LendingSource;
-      readonly judge: AttemptJudge;
-    },
+    { assessment, body }: { readonly assessment: ReplyAssessment; readonly body: LendingSource },
   ): Promise<AttemptResult> {
     const isKept = problem.type !== "timeout" && !problem.isCut;
     const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
-    this.#reportProblem(problem, judge);
+    this.#reportProblem(problem);
     this.end(errorClassOf(problem), describe(problem));
     const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };
     if (!isKept || reply === null) return failed;
@@ -313,10 +325,22 @@ export class UpstreamAttempt {
     return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
   }
 
-  /** A final error says something about the request only. */
-  #reportProblem(problem: ReplyProblem, judge: AttemptJudge): void {
-    if (problem.type !== "timeout" && judge.isFinal(problem.error)) {
-      this.#report?.abandoned("the error is final");
-    } else this.#report?.failed(problem);
+  #reportProblem(problem: ReplyProblem): void {
+    if (problem.type !== "timeout" && this.#isFinal(problem.error)) this.#reportFinal();
+    else this.#report?.failed(problem);
+  }
+
+  #reportAnswer(status: number, error: ReportedError | null): void {
+    if (this.#isFinal(error)) this.#reportFinal();
+    else this.#report?.answered(status, error, this.#headers);
+  }
+
+  #isFinal(error: ReportedError | null): boolean {
+    return isFinalError(error, this.#deps.retry.finalCodes);
+  }
+
+  /** It says something about the request only. */
+  #reportFinal(): void {
+    this.#report?.abandoned("the error is final");
   }
 }

@@ -53,7 +53,7 @@ export function verdictOnRelay(end: RelayEnd, captured: CapturedReply, facts: Re
         errorClass: "client_gone",
       };
     case "stopped":
-      return { outcome: "crashed", status, error: STOPPED_MESSAGE, errorClass: null };
+      return { outcome: "crashed", status, error: STOPPED_MESSAGE, errorClass: "stopped" };
     case "cut": {
       const error = `the upstream's reply broke off: ${end.message}`;
       return { outcome: "upstream_cut", status, error, errorClass: "upstream_cut" };

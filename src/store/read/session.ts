@@ -3,6 +3,7 @@
  *
  * Owns a connection of its own that cannot write. Runs in the worker thread; knows nothing of messages.
  */
+import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
 import type {
@@ -20,6 +21,9 @@ import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts
 
 /** Only the one who searches waits for this thread. */
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
+
+/** As SQL text. */
+const UNBLAMED = [...UNBLAMED_CLASSES].map((errorClass) => `'${errorClass}'`).join(", ");
 
 export class ReaderSession implements RecordQueries {
   readonly #connection: ReopeningConnection;
@@ -72,7 +76,7 @@ export class ReaderSession implements RecordQueries {
       `SELECT status, CAST(started_at AS BLOB) AS started_at, CAST(error_class AS BLOB) AS error_class,
         CAST(error AS BLOB) AS error
         FROM attempts INDEXED BY idx_attempts_failed
-        WHERE upstream_id = ? AND error_class IS NOT NULL AND error_class NOT IN ('client_gone', 'hedge_lost')
+        WHERE upstream_id = ? AND error_class IS NOT NULL AND error_class NOT IN (${UNBLAMED})
         ORDER BY record_id DESC LIMIT 1`,
     );
     statement.setReadBigInts(true);

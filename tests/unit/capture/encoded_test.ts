@@ -176,6 +176,14 @@ Deno.test("createCapture() reads every frame of a zstd body", () => {
   }
 });
 
+Deno.test("createCapture() looks no further into a zstd body of very many frames, which is not refused", () => {
+  const capture = streamOf("chat", { contentEncoding: "zstd" });
+  capture.push(new Uint8Array(Buffer.concat(Array.from({ length: 257 }, () => zlib.zstdCompressSync("")))));
+  const { hasContent, error, defect } = capture.progress;
+  assert.deepEqual([hasContent, error, defect], [true, null, null]);
+  assert.equal(capture.finish(true).isComplete, true);
+});
+
 Deno.test("createCapture() sees content behind any amount of encoded events without it, in linear time", () => {
   const padding = Array.from({ length: 3_000 }, (_, index) => `${index} ${(index * 2654435761) % 2 ** 32}`)
     .join(" ");

@@ -45,6 +45,7 @@ const ERRORS: readonly (readonly [body: unknown, message: string])[] = [
   [{ status: 503, title: "no" }, "no"],
   [{ statusCode: 401, message: "no" }, "no"],
   [{ message: "no" }, "no"],
+  [{ error: { code: 0, message: "no" } }, "no"],
   ['[{"error":{"code":429,"message":"no"}}]', "no"],
 ];
 
@@ -86,6 +87,16 @@ const NOTHING: Readonly<Record<(typeof GENERATIONS)[number], readonly unknown[]>
       }],
     },
     { id: "x", choices: [], error: null },
+    { id: "x", request_id: "x" },
+    { choices: [], prompt_filter_results: [{ content_filter_results: { hate: { severity: "safe" } } }] },
+    {
+      choices: [{
+        message: { content: "", extra_content: { google: { thought_signature: "s" } } },
+        content_filter_results: { hate: { filtered: false, severity: "safe" } },
+        matched_stop: 1,
+        native_finish_reason: "",
+      }],
+    },
     { id: "x", choices: [], error: {}, base_resp: { status_code: 0, status_msg: "" } },
     { object: "list", data: [{ id: "gpt-4o" }] },
   ],
@@ -151,7 +162,23 @@ const ANSWERS: readonly (readonly [EndpointKind, unknown])[] = [
   ["chat", { choices: [{ message: { content: [{ type: "image_url", image_url: { url: "data:," } }] } }] }],
   ["chat", { choices: [{ text: "hi", finish_reason: "stop" }] }],
   ["chat", { choices: [{ delta: { content: "hi" }, finish_reason: "stop" }] }],
+  ["chat", { choices: [{ message: { content: "hi" } }], error: { code: 0, message: "ok" } }],
+  ["chat", { choices: [{ message: { content: "hi" } }], error: { code: 200, message: "success" } }],
+  // The choice has no message at all.
+  ["chat", { choices: [{ index: 0, finish_reason: "content_filter: PROHIBITED_CONTENT" }] }],
+  ["chat", { choices: [{ message: {}, finish_reason: "content-filter" }] }],
+  ["chat", { choices: [{ message: {}, finish_reason: "SPII" }] }],
+  // What no reader knows.
+  ["chat", { choices: [{ message: { content: null, videos: [{ url: "https://v.example/1.mp4" }] } }] }],
+  ["completions", { choices: [{ message: { content: [{ type: "text", text: "hi" }] } }] }],
+  ["completions", { choices: [{ text: "", message: { tool_calls: [{ function: { name: "f" } }] } }] }],
+  // Work that goes on elsewhere.
+  ["chat", { request_id: "f15c114e-f47d-40ca-8d5c-8c23d656eeb6" }],
+  ["chat", { id: "x", request_id: "x", model: "m", task_status: "PROCESSING" }],
+  ["images", { id: "x", status: "queued" }],
+  ["images", { id: "x", status: "IN_PROGRESS", error: null }],
   // Shapes of other APIs.
+  ["chat", { id: "x", object: "chat.completion", result: "hi", is_truncated: false, usage: {} }],
   ["chat", { model: "m", message: { role: "assistant", content: "hi" }, done: true }],
   ["chat", { candidates: [{ content: { parts: [{ text: "hi" }] } }] }],
   ["chat", { code: 200, msg: "ok", data: { text: "hi" } }],
@@ -209,6 +236,14 @@ Deno.test("an error that leaves no doubt is one of every kind", () => {
   }
   assert.equal(seen("audio", { code: 401, msg: "no" }), "error no");
   assert.equal(seen("moderations", { success: false, message: "no" }), "error no");
+  assert.equal(
+    seen("other", { task_id: "", base_resp: { status_code: 1004, status_msg: "no" } }),
+    "error no",
+  );
+  assert.equal(
+    seen("other", { task_id: "t", base_resp: { status_code: 0, status_msg: "success" } }),
+    "answer",
+  );
 });
 
 Deno.test("an error beside what was said counts when the answer is not finished", () => {
@@ -315,6 +350,8 @@ const EVENT_ERRORS: readonly (readonly [EndpointKind, unknown, string])[] = [
   ["audio", { error: { message: "no" } }, "no"],
   ["audio", { code: 401, msg: "no" }, "no"],
   ["other", { error: { message: "no" }, id: "x" }, "no"],
+  ["chat", [{ error: { code: 429, message: "no" } }], "no"],
+  ["chat", { ...chatChunk({ content: "x" }), x_groq: { id: "r", error: "no" } }, "no"],
 ];
 
 for (const [kind, event, message] of EVENT_ERRORS) {
@@ -324,6 +361,27 @@ for (const [kind, event, message] of EVENT_ERRORS) {
     assert.equal(progress.hasContent, false);
   });
 }
+
+Deno.test("an event that is called error is one, whatever type its data has", () => {
+  for (const kind of [...GENERATIONS, "audio", "other"] as const) {
+    for (const type of ["overloaded_error", "response.error", undefined]) {
+      const { progress } = replay(
+        streamOf(kind),
+        `event: error\n${events({ type, message: "no", code: "x" })}`,
+      );
+      assert.equal(progress.error?.message, "no", `${kind} ${type}`);
+      assert.equal(progress.error?.code, "x");
+      assert.equal(progress.hasContent, false);
+    }
+  }
+});
+
+Deno.test("a part that begins with its text is content", () => {
+  const begun = (text: string) =>
+    events({ type: "response.content_part.added", part: { type: "output_text", text, annotations: [] } });
+  assert.equal(replay(streamOf("responses"), begun("")).progress.hasContent, false);
+  assert.equal(replay(streamOf("responses"), begun("hi")).progress.hasContent, true);
+});
 
 Deno.test("a failed run of an assistant is an error, its shells are no content, its words and calls are", () => {
   const run = (status: string, more = {}) =>

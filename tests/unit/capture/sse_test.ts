@@ -158,7 +158,11 @@ Deno.test("EventStreamParser settles only whole lines outside an open event", ()
   assert.equal(settled(": a\n: b"), 4);
   assert.equal(settled(": a\nevent: ping\n"), 4);
   assert.equal(settled(": a\nevent: ping\n: b\n\n"), 21);
-  assert.equal(settled("data: x\r\n\r"), 10);
+  // A line feed may still follow.
+  assert.equal(settled("data: x\r\n\r"), 0);
+  assert.equal(settled(": a\r"), 0);
+  assert.equal(settled(": a\r: b\r"), 4);
+  assert.equal(settled(": a\r: b"), 4);
   assert.equal(settled("data: x\r\n\r\n"), 11);
 });
 

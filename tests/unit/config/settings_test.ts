@@ -112,6 +112,9 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["hedgeBudget", "100%", { hedgeBudgetPercent: 100 }],
   ["finalCodes", "none", { finalCodes: new Set() }],
   ["finalCodes", "content_filter, 1301", { finalCodes: new Set(["content_filter", "1301"]) }],
+  ["finalCodes", "Content_Filter,DataInspectionFailed", {
+    finalCodes: new Set(["content_filter", "datainspectionfailed"]),
+  }],
   ["retrySame", "0", { retrySame: 0 }],
   ["retrySame", "2", { retrySame: 2 }],
   ["retryWait", "1.5", { retryWaitMs: 1_500 }],

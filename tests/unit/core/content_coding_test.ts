@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import zlib from "node:zlib";
 import { Buffer } from "node:buffer";
-import { codedParts, contentCodings, undecodedProblem } from "../../../src/core/content_coding.ts";
-import { zstdFrames } from "../../../src/core/zstd_frames.ts";
+import {
+  contentCodings,
+  isAmbiguousDeflate,
+  isEncoded,
+  undecodedProblem,
+} from "../../../src/core/content_coding.ts";
 
-Deno.test("contentCodings() reads a label as RFC 9110 writes it", () => {
+Deno.test("contentCodings() reads a label as RFC 9110 writes it, and those that name no coding", () => {
   const table: [label: string, codings: string[] | null][] = [
     ["gzip", ["gzip"]],
     ["X-GZIP", ["gzip"]],
@@ -15,72 +19,29 @@ Deno.test("contentCodings() reads a label as RFC 9110 writes it", () => {
     ["Identity, identity", []],
     ["", []],
     ["compress", null],
-    ["gzip;q=1", null],
+    ["gzip;q=1", ["gzip"]],
+    ["utf-8, None,UTF8", []],
     ["gzip zstd", null],
     ["aws-chunked", null],
     ["constructor", null],
     ["gzip,gzip,gzip,gzip", null],
     [`gzip,${" ".repeat(300)}`, null],
   ];
-  for (const [label, codings] of table) assert.deepEqual(contentCodings(label), codings, label);
+  for (const [label, codings] of table) {
+    assert.deepEqual(contentCodings(label), codings, label);
+    assert.equal(isEncoded(label), codings?.length !== 0, label);
+  }
+  assert.deepEqual(contentCodings(null), []);
+  assert.equal(isEncoded(null), false);
 });
 
 const zstd = (text: string) => zlib.zstdCompressSync(Buffer.from(text));
-const SKIPPABLE = Buffer.from([0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
 
-Deno.test("zstdFrames() finds whole frames only, wherever they are cut", () => {
-  const texts = ["", "hello", "ab".repeat(300), "x".repeat(400_000)];
-  for (const text of texts) {
-    const frame = zstd(text);
-    assert.deepEqual(zstdFrames(frame), [{ start: 0, end: frame.length }], `${text.length}`);
-    for (let length = 0; length < frame.length; length++) {
-      assert.equal(zstdFrames(frame.subarray(0, length)), null);
-    }
-    assert.equal(zstdFrames(Buffer.concat([frame, Buffer.from([0])])), null);
-  }
-  const [one, two] = [zstd("one"), zstd("two")];
-  const both = Buffer.concat([SKIPPABLE, one, SKIPPABLE, two, SKIPPABLE]);
-  const start = SKIPPABLE.length;
-  const next = 2 * start + one.length;
-  assert.deepEqual(zstdFrames(both), [{ start, end: start + one.length }, {
-    start: next,
-    end: next + two.length,
-  }]);
-  assert.equal(zstdFrames(both.subarray(0, -1)), null);
-  assert.equal(zstdFrames(SKIPPABLE), null);
-});
-
-Deno.test("zstdFrames() refuses what would take too much memory or time", () => {
-  const magic = [0x28, 0xb5, 0x2f, 0xfd];
-  const end = [1, 0, 0];
-  // A window of 8 MiB is the limit of RFC 9659; the descriptor's upper five bits are the exponent above 10.
-  assert.ok(zstdFrames(Uint8Array.from([...magic, 0x00, 13 << 3, ...end])));
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0x00, (13 << 3) + 1, ...end])), null);
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0x00, 31 << 3, ...end])), null);
-  // A single segment has its content's size as its window.
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0xa0, 0, 0, 0x80, 0x01, ...end])), null);
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0xe0, 0, 0, 0, 0, 1, 0, 0, 0, ...end])), null);
-  // Dictionaries and reserved bits.
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0x01, 0x58, 7, ...end])), null);
-  assert.equal(zstdFrames(Uint8Array.from([...magic, 0x08, 0x58, ...end])), null);
-  const blocks = (count: number) =>
-    Uint8Array.from([...magic, 0x00, 0x58, ...new Uint8Array(3 * (count - 1)), ...end]);
-  assert.ok(zstdFrames(blocks(100_000)));
-  assert.equal(zstdFrames(blocks(100_001)), null);
-  const empty = zstd("");
-  assert.ok(zstdFrames(Buffer.concat(Array.from({ length: 256 }, () => empty))));
-  assert.equal(zstdFrames(Buffer.concat(Array.from({ length: 257 }, () => empty))), null);
-});
-
-Deno.test("codedParts() refuses a deflate text that is valid with and without zlib's head", () => {
-  const plain = zlib.deflateSync("hello");
-  assert.ok(codedParts(plain, "deflate"));
-  assert.ok(codedParts(zlib.deflateRawSync("hello"), "deflate"));
+Deno.test("isAmbiguousDeflate() finds a text that is valid with and without zlib's head", () => {
+  assert.equal(isAmbiguousDeflate(zlib.deflateSync("hello")), false);
+  assert.equal(isAmbiguousDeflate(zlib.deflateRawSync("hello")), false);
   // 78 9c, and the same bytes as the length of a stored block and its complement.
-  assert.equal(codedParts(Uint8Array.from([0x78, 0x9c, 0x00, 0x63, 0xff, 1, 2, 3]), "deflate"), null);
-  for (const coding of ["gzip", "deflate", "br", "zstd"] as const) {
-    assert.equal(codedParts(new Uint8Array(0), coding), null);
-  }
+  assert.equal(isAmbiguousDeflate(Uint8Array.from([0x78, 0x9c, 0x00, 0x63, 0xff, 1, 2, 3])), true);
 });
 
 Deno.test("undecodedProblem() finds what an upstream could read that ignores the label", () => {
@@ -104,8 +65,13 @@ Deno.test("undecodedProblem() finds what an upstream could read that ignores the
       assert.equal(problem(coded, JSON_TYPE), null, `${length} ${quality} ${coded[0]}`);
     }
   }
+  // The length that follows the first byte is that of a brace.
+  const brace = zlib.brotliCompressSync("m".repeat(0x7b + 1));
+  assert.deepEqual([...brace.subarray(0, 2)], [0x1b, 0x7b]);
+  assert.equal(problem(brace, JSON_TYPE), null);
   const readable = [
     text,
+    "\n\x01{",
     ` \n${text}`,
     "\xef\xbb\xbf{",
     "\0{\0",

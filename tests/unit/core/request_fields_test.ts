@@ -75,6 +75,7 @@ const READ_ALIKE: readonly (readonly [body: string, contentType: string | null, 
   ["[1]", JSON_TYPE, null],
   ["v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\n", "application/sdp", null],
   ["RIFF....WAVE", "audio/wav", null],
+  ["\0\0\0\x18ftypisom", "video/mp4", null],
 ];
 
 for (const [body, contentType, model] of READ_ALIKE) {
@@ -117,6 +118,11 @@ const READ_DIFFERENTLY: readonly (readonly [
   ['{"model":"m"}', { contentType: "application/json; charset=utf-16" }, /charset/],
   [utf16('{"model":"m"}'), {}, /not JSON/],
   [utf32('{"model":"m"}'), { contentType: "application/octet-stream" }, /not JSON/],
+  ['/* */{"model":"m"}', { contentType: "application/octet-stream" }, /not JSON/],
+  ['\n//\n{"model":"m"}', { contentType: "x/y" }, /not JSON/],
+  ['\x01{"model":"m"}', { contentType: "x/y" }, /not JSON/],
+  [' \ufeff{"model":"m"}', { contentType: "x/y" }, /not JSON/],
+  [`${" ".repeat(5000)}{'model':'m'}`, { contentType: "x/y" }, /not JSON/],
   [Uint8Array.from([0xff, 0xfe, ...utf16('{"model":"m"}')]), { contentType: "x/y" }, /not JSON/],
 ];
 

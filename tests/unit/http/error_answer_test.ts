@@ -63,7 +63,17 @@ Deno.test("documents are Anthropic's for the messages API and below it, OpenAI's
     if (document.type !== undefined) assert.equal(document.request_id, null);
     return `${document.type ?? "openai"} ${document.error.type}`;
   };
-  for (const path of ["/v1/messages", "/v1/messages/", "/v1/messages/count_tokens", "/v1/v1/messages"]) {
+  for (
+    const path of [
+      "/v1/messages",
+      "/v1/messages/",
+      "/v1/messages/count_tokens",
+      "/v1/v1/messages",
+      "/v1/v1/v1/messages",
+      "/v1/anthropic/v1/messages",
+      "/v1/%6Dessages",
+    ]
+  ) {
     assert.equal(typeOf(path), "error api_error", path);
   }
   for (const path of [null, "/v1/chat/completions", "/v1/threads/t/messages", "/v1/messagesx", "/messages"]) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Cancellation } from "../../../src/core/cancellation.ts";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
 import { FetchClient } from "../../../src/wire/fetch_client.ts";
+import { isConnectionEnd } from "../../../src/wire/connection_end.ts";
 import { ReplyError } from "../../../src/wire/framing.ts";
 import { FakeUpstream } from "../../support/upstream.ts";
 
@@ -44,7 +45,11 @@ Deno.test("over fetch, a reply has the length that holds of what fetch hands ove
   for (const [reply, expected] of table) assert.equal(await lengthOf(reply), expected, JSON.stringify(reply));
 });
 
-Deno.test("over fetch, too, a malformed length is a reply that cannot be used", async () => {
+Deno.test("over fetch, too, a malformed length or an unknown transfer coding is a reply that cannot be used", async () => {
+  for (const value of ["gzip, chunked", "chunked;x=1", "identity, chunked", ""]) {
+    const headers: [string, string][] = [["transfer-encoding", value]];
+    await assert.rejects(lengthOf({ headers }), ReplyError, value);
+  }
   for (const value of ["61,62", "abc", "-1", "+5", "", "5,", "0x5"]) {
     for (const method of ["GET", "HEAD"]) {
       await assert.rejects(lengthOf({ headers: [length(value)], method }), ReplyError, `${method} ${value}`);
@@ -75,4 +80,19 @@ Deno.test("over fetch, too, a head that cannot be read is a reply that cannot be
     });
     await assert.rejects(sent, (error) => error instanceof ReplyError === isReply, text.slice(0, 40));
   }
+});
+
+Deno.test("over fetch, too, a connection that stood and ended is told from one that could not be made", async () => {
+  const upstream = new FakeUpstream((_request, wire) => wire.close());
+  const send = () =>
+    new FetchClient(fetch).send({
+      url: `${upstream.endpoint}/x`,
+      method: "POST",
+      headers: new HeaderFields(),
+      body: new Uint8Array(3),
+      cancellation: new Cancellation(),
+    });
+  await assert.rejects(send(), isConnectionEnd);
+  await upstream[Symbol.asyncDispose]();
+  await assert.rejects(send(), (error) => !isConnectionEnd(error));
 });

@@ -94,6 +94,7 @@ function contextOf(contentType: string): AssessmentContext {
     budget: new HeldBudget(1_000_000),
     early: { hasSent: false, send: () => Promise.resolve() },
     holding: { mode: "content", keep: () => {}, degraded: () => {} },
+    onContent: () => {},
   };
 }
 

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { gzipSync } from "node:zlib";
 import { createCapture } from "../../../../src/capture/create.ts";
 import type { GateMode } from "../../../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
@@ -29,6 +30,8 @@ interface StageOptions {
   readonly headers?: readonly (readonly [string, string])[];
   readonly isStream?: boolean;
   readonly budgetBytes?: number;
+  /** Something of another attempt has gone out. */
+  readonly hasSent?: boolean;
 }
 
 /** One reply on its way through the gate. */
@@ -69,13 +72,14 @@ class Stage {
         }),
       budget: this.budget,
       early: {
-        hasSent: false,
+        hasSent: options.hasSent ?? false,
         send: (_head, bytes) => {
           this.early.push(Buffer.from(bytes).toString());
           return Promise.resolve();
         },
       },
       holding: this.holding,
+      onContent: () => {},
     });
     void Promise.resolve(assessment).then((reply) => this.reply = reply);
   }
@@ -126,6 +130,15 @@ Deno.test("a role is held beyond --gate-ms, and the choice stays open until --fi
   assert.equal(stage.problem, "open");
   await stage.pass(1);
   assert.equal(stage.problem, "first_token 60000");
+});
+
+Deno.test("a byte order mark goes out only at the start of what the client gets", async () => {
+  for (const hasSent of [false, true]) {
+    const stage = new Stage({ hasSent });
+    await stage.send("\ufeff: ping\n\n");
+    await stage.pass(5_000);
+    assert.deepEqual(stage.early, [hasSent ? ": ping\n\n" : "\ufeff: ping\n\n"]);
+  }
 });
 
 Deno.test("an error behind a role is still an error of the whole stream, however late", async () => {
@@ -204,6 +217,46 @@ Deno.test("a line end that may go on is not sent, so that nothing comes between 
   assert.deepEqual(stage.early, [""]);
   await stage.send("\n\r\n");
   assert.equal(stage.early.join(""), ": a\r\n\r\n");
+});
+
+Deno.test("comments whose lines end in a carriage return alone pass one behind", async () => {
+  const stage = new Stage();
+  await stage.pass(5_000);
+  for (const name of ["a", "b", "c"]) await stage.send(`: ${name}\r`);
+  assert.equal(stage.early.join(""), ": a\r: b\r");
+  await stage.send("event: ping\rdata: {}\r", "\r");
+  assert.equal(stage.early.join(""), ": a\r: b\r: c\r");
+  await stage.send(WORD);
+  assert.equal(stage.early.join("") + stage.held, `: a\r: b\r: c\revent: ping\rdata: {}\r\r${WORD}`);
+});
+
+Deno.test("what is finished without a word is told from what is empty, encoded or not, marked or not", async () => {
+  for (
+    const [stream, isFinished] of [[ROLE + STOP + DONE, true], [ROLE + STOP, true], [ROLE, false]] as const
+  ) {
+    for (const coding of ["identity", "gzip"] as const) {
+      const stage = new Stage({ headers: [["content-encoding", coding]] });
+      await stage.send(coding === "gzip" ? gzipSync(stream) : stream);
+      await stage.end();
+      assert.equal(stage.problem, "the stream ended without content");
+      const problem = stage.reply?.problem;
+      assert.equal(problem?.type === "bad_stream" && problem.isFinished, isFinished, `${coding} ${stream}`);
+    }
+  }
+});
+
+Deno.test("the last event counts without the blank line after it", async () => {
+  for (const mode of ["content", "whole"] as const) {
+    const failed = new Stage({ mode });
+    await failed.send(ROLE, ERROR.trimEnd());
+    await failed.end();
+    assert.equal(failed.problem, "the stream is an error: overloaded", mode);
+    const finished = new Stage({ mode });
+    await finished.send(ROLE, chatEvent({ content: "word" }, "stop").trimEnd());
+    await finished.end();
+    assert.equal(finished.problem, null, mode);
+    assert.equal(finished.held, ROLE + chatEvent({ content: "word" }, "stop").trimEnd());
+  }
 });
 
 Deno.test("nothing of an encoded stream goes out early, since another upstream's would be encoded otherwise", async () => {

@@ -46,11 +46,3 @@ Deno.test("HeldBytes.takeFirst() removes the beginning and goes on", () => {
   assert.equal(held.length, 9);
   assert.equal(held.takeFirst(0).length, 0);
 });
-
-Deno.test("HeldBytes.takeFirst() never ends between a carriage return and its line feed", () => {
-  const held = new HeldBytes();
-  held.push(bytes(": a\r"), { isLent: true });
-  assert.equal(held.takeFirst(4).length, 0);
-  held.push(bytes("\n: b"), { isLent: true });
-  assert.equal(Buffer.from(held.takeFirst(5)).toString(), ": a\r\n");
-});

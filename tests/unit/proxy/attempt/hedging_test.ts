@@ -2,24 +2,23 @@
  * A second upstream beside one that is silent: who wins, who is closed, and what is said of it.
  */
 import assert from "node:assert/strict";
-import type { HealthReport } from "../../../../src/core/blame.ts";
 import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
 import { Hedging } from "../../../../src/proxy/attempt/hedging.ts";
-import { type Asked, FailoverStage, settled, type StageOptions } from "../../../support/failover_stage.ts";
+import {
+  type Asked,
+  FailoverStage,
+  given,
+  settled,
+  type StageOptions,
+} from "../../../support/failover_stage.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
 const ONE = anUpstream(1);
 const TWO = anUpstream(2, { endpoint: "https://b.example/v1" });
 const THREE = anUpstream(3, { endpoint: "https://c.example/v1" });
-const DOWN_REPORT: HealthReport = { type: "failed", at: "upstream", cause: "outage" };
 const DOWN = '{"error":{"message":"down"}}';
 const WHOLE =
   '{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}';
-
-function given(choice: FinalChoice): string {
-  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
-  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
-}
 
 /** A request of which both attempts are under way. */
 async function raced(
@@ -190,9 +189,7 @@ Deno.test("neutral bytes of both go out while the choice is open, and nothing of
 
 Deno.test("only an upstream that is well is asked beside another one, and only one a request", async () => {
   const stage = new FailoverStage({ hedge: 100, budgetPercent: 100 });
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(TWO, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(TWO);
   const choice = stage.run([ONE, TWO, THREE]);
   await stage.ask(1);
   stage.clock.advance(100);
@@ -226,9 +223,7 @@ Deno.test("what must not be sent twice is not", async () => {
 
 Deno.test("an upstream's trial is hedged after two seconds, even when hedging is off and the budget is empty", async () => {
   const stage = new FailoverStage({ budgetPercent: 0 });
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   stage.clock.advance(30_000);
   const choice = stage.run([ONE, TWO]);
   const first = await stage.ask(1);
@@ -250,7 +245,9 @@ Deno.test("an upstream's trial is hedged after two seconds, even when hedging is
 
 Deno.test("auto waits for as long as the slowest first tokens take", async () => {
   const stage = new FailoverStage({ hedge: "auto" });
-  stage.hedging.noteFirstToken(1, "m", 1_500);
+  stage.hedging.noteFirstToken(1, stage.ledger.inbound, 1_500);
+  // A document that was read whole says nothing of streams.
+  stage.hedging.noteFirstToken(1, { model: "m", isStream: false }, 9_000);
   const choice = stage.run([ONE, TWO]);
   await stage.ask(1);
   stage.clock.advance(1_499);
@@ -261,7 +258,61 @@ Deno.test("auto waits for as long as the slowest first tokens take", async () =>
   second.stream();
   second.word("hi");
   await choice;
-  assert.equal(stage.hedging.usualMs(2, "m"), 0);
+  assert.equal(stage.hedging.usualMs(2, stage.ledger.inbound), 0);
+});
+
+Deno.test("the first token of a stream that is held whole is its first, not its end", async (t) => {
+  const isHeld = async (stage: FailoverStage, asked: Asked) => {
+    asked.stream();
+    stage.clock.advance(300);
+    asked.word("a");
+    await settled();
+    stage.clock.advance(2_700);
+  };
+
+  await t.step("of the one that is chosen", async () => {
+    const stage = new FailoverStage({ gate: "whole" });
+    const choice = stage.run([ONE, TWO]);
+    const first = await stage.ask(1);
+    await isHeld(stage, first);
+    first.body.push("data: [DONE]\n\n");
+    first.body.end();
+    assert.equal(given(await choice), "200 u1");
+    assert.equal(stage.hedging.usualMs(1, stage.ledger.inbound), 300);
+  });
+
+  await t.step("of the one that is not", async () => {
+    const stage = new FailoverStage({ gate: "whole", hedge: 100 });
+    const choice = stage.run([ONE, TWO]);
+    const first = await stage.ask(1);
+    stage.clock.advance(100);
+    const second = await stage.ask(2);
+    await isHeld(stage, first);
+    second.stream();
+    second.word("b");
+    second.body.push("data: [DONE]\n\n");
+    second.body.end();
+    assert.equal(given(await choice), "200 u2");
+    assert.equal(stage.hedging.usualMs(1, stage.ledger.inbound), 400);
+  });
+});
+
+Deno.test("a trial whose stream is held whole lets others in with its first content", async () => {
+  const stage = new FailoverStage({ gate: "whole" });
+  stage.holdBack(ONE);
+  stage.clock.advance(30_000);
+  const choice = stage.run([ONE, TWO]);
+  const first = await stage.ask(1);
+  const availability = () => stage.health.standing(ONE, stage.ledger.inbound).availability;
+  first.stream();
+  await settled();
+  assert.equal(availability(), "cooling");
+  first.word("a");
+  await settled();
+  assert.equal(availability(), "ready");
+  first.body.break();
+  (await stage.ask(2)).answer(200, WHOLE);
+  assert.equal(given(await choice), "200 u2");
 });
 
 Deno.test("Hedging allows one at once, then its share of the requests, and saves up ten", () => {
@@ -286,19 +337,24 @@ Deno.test("Hedging allows one at once, then its share of the requests, and saves
   assert.equal(hedges, 10);
 });
 
-Deno.test("Hedging remembers the last first tokens of each upstream and model", () => {
+Deno.test("Hedging remembers the last first tokens of each upstream and model, of streams and of documents", () => {
   const hedging = new Hedging({ delay: "auto", budgetPercent: 5 });
-  assert.equal(hedging.usualMs(1, "m"), null);
-  for (let ms = 1; ms <= 100; ms++) hedging.noteFirstToken(1, "m", ms);
+  const of = (model: string | null, isStream = true) => ({ model, isStream });
+  assert.equal(hedging.usualMs(1, of("m")), null);
+  for (let ms = 1; ms <= 100; ms++) hedging.noteFirstToken(1, of("m"), ms);
   // 37 to 100: the 61st of 64.
-  assert.equal(hedging.usualMs(1, "m"), 97);
-  hedging.noteFirstToken(1, null, 5);
-  hedging.noteFirstToken(2, "m", 7);
-  assert.deepEqual([hedging.usualMs(1, null), hedging.usualMs(2, "m"), hedging.usualMs(2, null)], [
-    5,
-    7,
-    null,
-  ]);
-  for (let model = 0; model < 2_000; model++) hedging.noteFirstToken(3, `m${model}`, 1);
-  assert.deepEqual([hedging.usualMs(1, "m"), hedging.usualMs(3, "m1999")], [null, 1]);
+  assert.equal(hedging.usualMs(1, of("m")), 97);
+  hedging.noteFirstToken(1, of(null), 5);
+  hedging.noteFirstToken(2, of("m"), 7);
+  hedging.noteFirstToken(1, of("m", false), 900);
+  const known = [
+    hedging.usualMs(1, of(null)),
+    hedging.usualMs(2, of("m")),
+    hedging.usualMs(2, of(null)),
+    hedging.usualMs(1, of("m", false)),
+    hedging.usualMs(1, of("m")),
+  ];
+  assert.deepEqual(known, [5, 7, null, 900, 97]);
+  for (let model = 0; model < 2_000; model++) hedging.noteFirstToken(3, of(`m${model}`), 1);
+  assert.deepEqual([hedging.usualMs(1, of("m")), hedging.usualMs(3, of("m1999"))], [null, 1]);
 });

@@ -2,27 +2,19 @@
  * When the same upstream is asked again, and when nobody is.
  */
 import assert from "node:assert/strict";
-import type { HealthReport } from "../../../../src/core/blame.ts";
-import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
 import { NoReplyError } from "../../../../src/wire/connection_end.ts";
-import { FailoverStage, settled } from "../../../support/failover_stage.ts";
+import { FailoverStage, given, settled } from "../../../support/failover_stage.ts";
 import { anUpstream } from "../../../support/upstream_value.ts";
 
 const ONE = anUpstream(1);
 const TWO = anUpstream(2, { endpoint: "https://b.example/v1" });
 const DOWN = '{"error":{"message":"down"}}';
 
-function given(choice: FinalChoice): string {
-  if (choice.type === "failed") return `${choice.error.status} ${choice.error.code}`;
-  return choice.type === "reply" ? `${choice.reply.status} ${choice.reply.upstream.name}` : choice.type;
-}
-
 Deno.test("the only upstream is asked once more after a failure that may pass", async () => {
   const stage = new FailoverStage();
   const choice = stage.run([ONE]);
   (await stage.ask(1)).answer(500, DOWN);
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   const again = await stage.ask(2);
   again.stream();
   again.word("well");
@@ -52,13 +44,21 @@ Deno.test("an upstream is asked once more before others that would answer with a
   const stage = new FailoverStage();
   const choice = stage.run([ONE, other]);
   (await stage.ask(1)).answer(500, DOWN);
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   const again = await stage.ask(2);
   again.stream();
   again.word("well");
   assert.equal(given(await choice), "200 u1");
   assert.deepEqual(stage.attempts, ["u1 http_status"]);
+});
+
+Deno.test("an upstream that cannot be used for lack of a key is no other one with the same model", async () => {
+  const stage = new FailoverStage();
+  const choice = stage.run([ONE, anUpstream(2, { endpoint: "https://b.example/v1", sk: "asis" })]);
+  (await stage.ask(1)).answer(500, DOWN);
+  await stage.pause(500);
+  (await stage.ask(2)).answer(400, DOWN);
+  assert.equal(given(await choice), "400 u1");
 });
 
 Deno.test("by default, the next upstream is asked instead", async () => {
@@ -85,8 +85,7 @@ Deno.test("--retry-same asks each upstream again, up to --max-attempts in all", 
     for (let count = 1; count <= expected.length; count++) {
       (await stage.ask(count)).answer(503, DOWN);
       if (expected[count - 1] !== expected[count]) continue;
-      await stage.clock.timerSet(500);
-      stage.clock.advance(500);
+      await stage.pause(500);
     }
     assert.equal(given(await choice), `503 ${expected.at(-1)}`);
     assert.deepEqual(
@@ -100,8 +99,7 @@ Deno.test("a connection that ends before a reply is tried again, one that is ref
   const stage = new FailoverStage();
   const choice = stage.run([ONE]);
   (await stage.ask(1)).fail(new NoReplyError("the connection ended"));
-  await stage.clock.timerSet(500);
-  stage.clock.advance(500);
+  await stage.pause(500);
   (await stage.ask(2)).fail(new Error("connection refused"));
   assert.equal(given(await choice), "502 upstream_unreachable");
 });
@@ -130,8 +128,7 @@ Deno.test("nothing is asked again after a timeout, for a large body, or with --r
     const stage = new FailoverStage({ retry: { retryOn: "connect" } });
     const choice = stage.run([ONE]);
     (await stage.ask(1)).fail(new NoReplyError("the connection ended"));
-    await stage.clock.timerSet(500);
-    stage.clock.advance(500);
+    await stage.pause(500);
     (await stage.ask(2)).answer(503, DOWN);
     assert.equal(given(await choice), "503 u1");
   });
@@ -152,13 +149,9 @@ Deno.test("nothing is asked again after a timeout, for a large body, or with --r
   });
 });
 
-const DOWN_REPORT: HealthReport = { type: "failed", at: "upstream", cause: "outage" };
-
 Deno.test("an upstream that keeps failing is not asked twice for one request", async () => {
   const stage = new FailoverStage();
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   const choice = stage.run([ONE]);
   (await stage.ask(1)).answer(503, DOWN);
   assert.equal(given(await choice), "503 u1");
@@ -170,9 +163,7 @@ Deno.test("an upstream that others find down meanwhile is not asked again", asyn
   const choice = stage.run([ONE, TWO]);
   (await stage.ask(1)).answer(503, DOWN);
   await stage.clock.timerSet(500);
-  for (let count = 0; count < 3; count++) {
-    stage.health.begin(ONE, stage.ledger.inbound).end(DOWN_REPORT, "it failed");
-  }
+  stage.holdBack(ONE);
   stage.clock.advance(500);
   assert.match((await stage.ask(2)).request.url, /b\.example/);
   (await stage.ask(2)).answer(400, DOWN);
@@ -200,15 +191,22 @@ Deno.test("a final error is given at once, and is no failure of its upstream", a
     [403, said(null, "content_filter")],
     [500, said("content_filter", "server_error")],
     [200, said("content_filter", "invalid_request_error")],
+    // By themselves these would mean an outage.
+    [503, said("own_code", "server_error")],
+    [200, said("own_code", "server_error")],
   ];
   for (const [status, text] of replies) {
-    const stage = new FailoverStage({ retry: { retrySame: 1 }, inbound: { isStream: false } });
-    const choice = stage.run([ONE, TWO]);
-    (await stage.ask(1)).answer(status, text);
-    assert.equal(given(await choice), `${status} u1`);
-    assert.equal(stage.asked.length, 1);
-    assert.equal(stage.health.view(1).state, "closed");
-    if (status >= 400) assert.deepEqual(stage.attempts, ["u1 http_status"]);
+    const finalCodes = new Set(["content_filter", "own_code"]);
+    const stage = new FailoverStage({ retry: { retrySame: 1, finalCodes }, inbound: { isStream: false } });
+    // As many as it takes to hold an upstream back.
+    for (let count = 1; count <= 3; count++) {
+      const choice = stage.run([ONE, TWO]);
+      (await stage.ask(count)).answer(status, text);
+      assert.equal(given(await choice), `${status} u1`);
+      assert.equal(stage.asked.length, count);
+    }
+    assert.equal(stage.health.view(1).state, "closed", text);
+    if (status >= 400) assert.deepEqual(stage.attempts, Array(3).fill("u1 http_status"));
   }
 });
 
@@ -235,4 +233,16 @@ Deno.test("a request that is too long goes on to another endpoint or model, neve
   (await stage.ask(3)).answer(503, DOWN);
   assert.equal(given(await choice), "400 u4");
   assert.deepEqual(stage.ledger.attempts.map(({ upstreamName }) => upstreamName), ["u1", "u4", "u5"]);
+});
+
+Deno.test("neither is one whose refusal is too large to be kept", async () => {
+  const quoted = `"context_length_exceeded","message":"${"x".repeat(1024 * 1024)}"`;
+  for (const [status, text] of [[413, quoted], [400, `{"error":{"code":${quoted}}}`]] as const) {
+    const stage = new FailoverStage();
+    const choice = stage.run([ONE, anUpstream(2, { sk: "sk-another-key-0123" }), TWO]);
+    (await stage.ask(1)).answer(status, text);
+    (await stage.ask(2)).answer(503, DOWN);
+    await choice;
+    assert.match(stage.asked[1]?.request.url ?? "", /b\.example/, String(status));
+  }
 });

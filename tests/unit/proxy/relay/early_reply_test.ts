@@ -129,6 +129,15 @@ Deno.test("no keepalive is added while the client has not taken what was sent", 
   await turn();
   await stage.pass(15_000);
   assert.deepEqual(stage.written, [":\n", ":\n"]);
+  stage.accept.shift()?.();
+  await turn();
+  // The timer runs when something else is sent.
+  void stage.send(": hello\n\n");
+  await turn();
+  await stage.pass(60_000);
+  stage.accept.shift()?.();
+  await turn();
+  assert.deepEqual(stage.written, [":\n", ":\n", ": hello\n\n"]);
 });
 
 Deno.test("two attempts that send at once do not mix their bytes", async () => {
