@@ -8,10 +8,12 @@ import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
 import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
+import { type OutgoingSettings, parseOutgoing } from "../config/outgoing.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
-import { upstreamClient } from "../server/upstream_client.ts";
+import { StartError } from "../server/start_error.ts";
+import { type OutgoingClient, upstreamClient } from "../server/upstream_client.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, quietRegistry } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
@@ -67,7 +69,7 @@ async function examine(
   try {
     const snapshot = quietRegistry(database.config).snapshot();
     const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
-    const upstreams = await checkUpstreams(snapshot, limitMs);
+    const upstreams = await checkUpstreams(snapshot, { outgoing: outgoingOf(settings), limitMs });
     const all = [finding, ...findings, disk, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
   } finally {
@@ -121,11 +123,22 @@ function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
   return found("tokens", { level: "ok", message: `clients may use ${tokens.length}` });
 }
 
+/** Settings that are wrong are a check of their own. */
+function outgoingOf(settings: Settings | null): OutgoingSettings {
+  return settings?.outgoing ?? parseOutgoing({}, null);
+}
+
 async function checkUpstreams(
   { upstreams, problems }: RegistrySnapshot,
-  limitMs: number,
+  { outgoing, limitMs }: { readonly outgoing: OutgoingSettings; readonly limitMs: number },
 ): Promise<Finding[]> {
-  const client = upstreamClient();
+  let client: OutgoingClient;
+  try {
+    client = upstreamClient(outgoing);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return [found("upstream", { level: "fail", message: error.message })];
+  }
   try {
     const deps = { client, clock: systemClock };
     const probes = await Promise.all(

@@ -2,7 +2,7 @@
  * `serve`: from the settings to the end of the process, and what it prints on the way.
  */
 import { CommandError } from "./errors.ts";
-import type { Settings } from "../config/settings.ts";
+import { addressText, type Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
 import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
 import {
@@ -18,6 +18,7 @@ import { upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { cannotListen } from "../server/listener.ts";
+import { openListener } from "../server/open_listener.ts";
 import { secretsOf } from "../server/secrets.ts";
 import { liveRegistry, type Serving, withServer } from "../server/server.ts";
 
@@ -87,7 +88,7 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
  */
 function requireFreeAddress(settings: Settings): void {
   try {
-    Deno.listen(settings.listen).close();
+    openListener(settings.listen).close();
   } catch (error) {
     throw cannotListen(settings, error);
   }
@@ -124,10 +125,10 @@ function warnOfShortToken(config: OpenDatabase["config"]): void {
 
 function announceServer(settings: Settings, address: Deno.NetAddr, registry: Registry): void {
   const log = getLog("server");
-  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  console.log(`listening on http://${host}:${address.port}/v1`);
+  const host = addressText(address);
+  console.log(`listening on http://${host}/v1`);
   if (!settings.isAdminOff) {
-    console.log(`admin page on http://${host}:${address.port}/admin (its token: \`token show --admin\`)`);
+    console.log(`admin page on http://${host}/admin (its token: \`token show --admin\`)`);
   }
   const { upstreams, tokens } = registry.snapshot();
   const enabled = upstreams.filter((upstream) => upstream.isEnabled);

@@ -18,20 +18,21 @@ export const ALERT_VARIABLES: readonly { readonly variable: string; readonly des
   { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
 ];
 
-/** Name the outbound proxy, if any; the runtime's `fetch` reads them. */
-export const PROXY_VARIABLES: readonly string[] = [
-  "HTTP_PROXY",
-  "http_proxy",
-  "HTTPS_PROXY",
-  "https_proxy",
-  "ALL_PROXY",
-  "all_proxy",
-];
+/** Name the outgoing proxies. */
+const PROXY_VARIABLES = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
+/** Name the hosts that are reached without a proxy. */
+export const NO_PROXY_VARIABLES: readonly string[] = ["no_proxy", "NO_PROXY"];
+
+/** Name files of certificate authorities: of OpenSSL, of Node and of Deno. */
+export const CA_VARIABLES: readonly string[] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
 export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...SETTING_FLAGS.map(({ variable }) => variable),
   ...ALERT_VARIABLES.map(({ variable }) => variable),
   ...PROXY_VARIABLES,
+  ...NO_PROXY_VARIABLES,
+  ...CA_VARIABLES,
   "OAR_DEBUG",
   "NO_COLOR",
 ];

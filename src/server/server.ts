@@ -80,7 +80,7 @@ export async function withServer(
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
-  const client = upstreamClient();
+  const client = upstreamClient(settings.outgoing);
   const settledListeners: SettledListener[] = [logRequest];
   const shared = { health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });

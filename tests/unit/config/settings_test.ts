@@ -13,8 +13,10 @@ import {
 
 const MIB = 1024 * 1024;
 
+const OUTGOING = { httpProxy: null, httpsProxy: null, direct: [], caFile: null, sharedCaFiles: [] };
+
 const DEFAULTS: Settings = {
-  listen: { hostname: "0.0.0.0", port: 8888 },
+  listen: { hostname: "", port: 8888 },
   database: "./db.sqlite",
   isNoAuth: false,
   allowedOrigins: [],
@@ -50,10 +52,11 @@ const DEFAULTS: Settings = {
   drainTimeoutMs: 30_000,
   log: { format: "text", level: "info" },
   alerts: { feishu: null, matrixApi: null, matrix: null, webhook: null },
+  outgoing: OUTGOING,
 };
 
 const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial<Settings>])[] = [
-  ["addr", ":80", { listen: { hostname: "0.0.0.0", port: 80 } }],
+  ["addr", ":80", { listen: { hostname: "", port: 80 } }],
   ["addr", "0.0.0.0:8080", { listen: { hostname: "0.0.0.0", port: 8080 } }],
   ["addr", "[::1]:80", { listen: { hostname: "::1", port: 80 } }],
   ["addr", "[::]:80", { listen: { hostname: "::", port: 80 } }],
@@ -117,6 +120,8 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["retryWait", "1.5", { retryWaitMs: 1_500 }],
   ["maxAttempts", "3", { maxAttempts: 3 }],
   ["breakerMax", "60", { breakerMaxMs: 60_000 }],
+  ["caFile", "none", { outgoing: OUTGOING }],
+  ["caFile", " /etc/own ca.pem ", { outgoing: { ...OUTGOING, caFile: "/etc/own ca.pem" } }],
   ["metricsAuth", "on", { isMetricsAuth: true }],
   ["noAdmin", "yes", { isAdminOff: true }],
   ["allowOrigin", "none", { allowedOrigins: [] }],
@@ -159,6 +164,7 @@ const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["retryWait", ["", "-1", "301"]],
   ["maxAttempts", ["", "0", "none", "1001"]],
   ["breakerMax", ["", "0", "none", "3601"]],
+  ["caFile", ["", "  ", "a\0b"]],
   ["metricsAuth", ["", "sure"]],
   ["noAdmin", ["", "sure"]],
   ["allowOrigin", [
