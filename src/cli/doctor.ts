@@ -8,7 +8,7 @@ import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
 import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
-import { type OutgoingSettings, parseOutgoing } from "../config/outgoing.ts";
+import { parseOutgoing } from "../config/outgoing.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
@@ -64,16 +64,41 @@ async function examine(
   const { settings, finding } = checkSettings(flags, env);
   const { findings, database } = checkDatabase(path, terminal.note);
   const disk = checkDisk(path);
-  const alerts = checkAlerts(env, flags.send ?? false);
-  if (database === null) return [finding, ...findings, disk, ...await alerts];
+  const { client, problems } = outgoingClient(settings);
+  const alerts = checkAlerts(env, { client, isSending: flags.send ?? false });
+  const basics = [finding, ...problems, ...findings, disk];
   try {
+    if (database === null) return [...basics, ...await alerts];
     const snapshot = quietRegistry(database.config).snapshot();
     const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
-    const upstreams = await checkUpstreams(snapshot, { outgoing: outgoingOf(settings), limitMs });
-    const all = [finding, ...findings, disk, tokens, ...upstreams, ...await alerts];
+    const upstreams = await checkUpstreams(snapshot, { client, limitMs });
+    const all = [...basics, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
   } finally {
-    database.close();
+    client.close();
+    database?.close();
+  }
+}
+
+/** The way out, as the environment says; settings that are wrong are a check of their own. */
+function outgoingClient(
+  settings: Settings | null,
+): { readonly client: OutgoingClient; readonly problems: readonly Finding[] } {
+  const direct = parseOutgoing({}, null);
+  const ignored: Finding[] = [];
+  const advice = "name a readable file of PEM certificates, or unset it";
+  try {
+    const client = upstreamClient(
+      settings?.outgoing ?? direct,
+      (message) => ignored.push(found("settings", { level: "warn", message, advice })),
+    );
+    return { client, problems: ignored };
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return {
+      client: upstreamClient(direct),
+      problems: [found("settings", { level: "fail", message: error.message })],
+    };
   }
 }
 
@@ -123,40 +148,24 @@ function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
   return found("tokens", { level: "ok", message: `clients may use ${tokens.length}` });
 }
 
-/** Settings that are wrong are a check of their own. */
-function outgoingOf(settings: Settings | null): OutgoingSettings {
-  return settings?.outgoing ?? parseOutgoing({}, null);
-}
-
 async function checkUpstreams(
   { upstreams, problems }: RegistrySnapshot,
-  { outgoing, limitMs }: { readonly outgoing: OutgoingSettings; readonly limitMs: number },
+  { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
-  let client: OutgoingClient;
-  try {
-    client = upstreamClient(outgoing);
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    return [found("upstream", { level: "fail", message: error.message })];
-  }
-  try {
-    const deps = { client, clock: systemClock };
-    const probes = await Promise.all(
-      upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
-    );
-    const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
-    const findings = [
-      ...problems.map((message) => found("upstream", { level: "fail", message })),
-      ...probes.map(({ finding }) => finding),
-      judgeClock(systemClock.now(), offsets),
-    ];
-    if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
-    const message = "none is enabled, so every request fails";
-    const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
-    return [found("upstream", { level: "fail", message, advice }), ...findings];
-  } finally {
-    client.close();
-  }
+  const deps = { client, clock: systemClock };
+  const probes = await Promise.all(
+    upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
+  );
+  const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
+  const findings = [
+    ...problems.map((message) => found("upstream", { level: "fail", message })),
+    ...probes.map(({ finding }) => finding),
+    judgeClock(systemClock.now(), offsets),
+  ];
+  if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
+  const message = "none is enabled, so every request fails";
+  const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
+  return [found("upstream", { level: "fail", message, advice }), ...findings];
 }
 
 /** A name or a host may contain a secret by mistake. */

@@ -120,7 +120,7 @@ function defineServe(
 
 const ALERT_HELP = [
   "\nAlerts (environment only; their values are secrets):",
-  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(19)}${description}`),
+  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(22)}${description}`),
 ].join("\n");
 
 /** The flags of `serve`, for the program's own help: most people never type the word `serve`. */

@@ -16,6 +16,11 @@ export const ALERT_VARIABLES: readonly { readonly variable: string; readonly des
   { variable: "MATRIX_ROOM", description: "the room's id, such as !abc:example.org" },
   { variable: "MATRIX_TOKEN", description: "the access token of the account that posts" },
   { variable: "ALERT_WEBHOOK", description: "alerts are posted to this URL as JSON" },
+  {
+    variable: "ALERT_WEBHOOK_FORMAT",
+    description:
+      "whose JSON: generic, slack, discord, teams or dingtalk; default: by the URL's host, else generic",
+  },
 ];
 
 /** Name the outgoing proxies. */

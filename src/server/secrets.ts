@@ -30,7 +30,7 @@ function* listSecrets(
     if (proxy?.credential?.password) yield proxy.credential.password;
   }
   const { feishu, matrix, matrixApi, webhook } = alerts;
-  for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {
+  for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook?.url]) {
     if (secret) yield secret;
   }
 }

@@ -25,7 +25,7 @@ import { makeObservers, type Observers } from "./observers.ts";
 import { makeProxy } from "./proxy.ts";
 import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
-import { upstreamClient } from "./upstream_client.ts";
+import { type OutgoingClient, upstreamClient } from "./upstream_client.ts";
 
 const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#server
 
@@ -74,13 +74,13 @@ export async function withServer(
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
-  const observers = makeObservers(settings, { secrets, instance });
+  const client = outgoingClient(settings);
+  const observers = makeObservers(settings, { secrets, instance, client });
   const recording = startRecording(settings, { observers, registry, instance });
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
-  const client = upstreamClient(settings.outgoing);
   const settledListeners: SettledListener[] = [logRequest];
   const shared = { health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
@@ -123,6 +123,11 @@ export async function withServer(
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
   }
+}
+
+/** @throws StartError when the file of `--ca-file` cannot be used */
+function outgoingClient({ outgoing }: Settings): OutgoingClient {
+  return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
 }
 
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {

@@ -7,7 +7,6 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { type OutgoingProxy, type OutgoingSettings, proxyFor } from "../config/outgoing.ts";
 import type { Cancellation } from "../core/cancellation.ts";
-import { getLog } from "../observe/log.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { dial } from "../wire/dial.ts";
@@ -22,12 +21,15 @@ const IDLE_CONNECTION_MS = 60_000;
 /** An {@link UpstreamClient} with connections of its own. */
 export type OutgoingClient = UpstreamClient & { close(): void };
 
-/** @throws StartError when the file of `--ca-file` cannot be used */
-export function upstreamClient(outgoing: OutgoingSettings): OutgoingClient {
-  const caCerts = trustedAuthorities(
-    outgoing,
-    (message) => getLog("server").warn("{message}", { message }),
-  );
+/**
+ * @param onIgnored a file of certificates that cannot be used, and that other programs read too
+ * @throws StartError when the file of `--ca-file` cannot be used
+ */
+export function upstreamClient(
+  outgoing: OutgoingSettings,
+  onIgnored: (message: string) => void = () => {},
+): OutgoingClient {
+  const caCerts = trustedAuthorities(outgoing, onIgnored);
   const direct = new HttpClient({
     connect: connector(caCerts),
     clock: systemClock,

@@ -275,7 +275,7 @@ Deno.test("parseSettings() reads the alert channels", () => {
     feishu: { webhook: env.FEISHU_WEBHOOK, secret: "s3cret" },
     matrixApi: env.MATRIX_API,
     matrix: { homeserver: env.MATRIX_HOMESERVER, room: "!room:example", token: "syt_abc" },
-    webhook: "http://127.0.0.1:9/hook",
+    webhook: { url: "http://127.0.0.1:9/hook", format: "generic" },
   });
 });
 
@@ -284,6 +284,11 @@ const BROKEN_ALERTS: readonly (readonly [env: Environment, expected: RegExp])[] 
   [{ FEISHU_SECRET: "SECRET" }, /^FEISHU_SECRET is set but FEISHU_WEBHOOK is not/],
   [{ MATRIX_API: "ftp://x/SECRET" }, /^MATRIX_API is not a URL/],
   [{ ALERT_WEBHOOK: "SECRET" }, /^ALERT_WEBHOOK is not a URL/],
+  [
+    { ALERT_WEBHOOK: "https://x/SECRET", ALERT_WEBHOOK_FORMAT: "telegram" },
+    /^ALERT_WEBHOOK_FORMAT must be one of generic, slack, discord, teams, dingtalk$/,
+  ],
+  [{ ALERT_WEBHOOK_FORMAT: "slack" }, /^ALERT_WEBHOOK_FORMAT is set but ALERT_WEBHOOK is not/],
   [{ MATRIX_TOKEN: "SECRET" }, /^MATRIX_HOMESERVER and MATRIX_ROOM must be set too/],
   [{ MATRIX_TOKEN: "SECRET", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_ROOM must be set too/],
   [{ MATRIX_ROOM: "!a:b", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_TOKEN must be set too/],
@@ -298,5 +303,26 @@ Deno.test("a broken alert channel is named without its value", () => {
     const message = messageOfFailure(() => parseSettings({ flags: {}, env }));
     assert.match(message, expected);
     assert.doesNotMatch(message.replaceAll(/[A-Z]+_SECRET/g, ""), /SECRET/);
+  }
+});
+
+Deno.test("whose JSON a webhook takes is what is said, or what its host suggests", () => {
+  const table: readonly [url: string, said: string | undefined, format: string][] = [
+    ["https://hooks.slack.com/services/T/B/x", undefined, "slack"],
+    ["https://discord.com/api/webhooks/1/x", undefined, "discord"],
+    ["https://ptb.discord.com/api/webhooks/1/x", undefined, "discord"],
+    ["https://discordapp.com/api/webhooks/1/x", "", "discord"],
+    ["https://contoso.webhook.office.com/webhookb2/x", undefined, "teams"],
+    ["https://prod-1.westeurope.logic.azure.com:443/workflows/x", undefined, "teams"],
+    ["https://oapi.dingtalk.com/robot/send?access_token=x", undefined, "dingtalk"],
+    ["https://hooks.slack.com.evil.example/x", undefined, "generic"],
+    ["https://notdiscord.com/x", undefined, "generic"],
+    ["http://127.0.0.1:9/hook", undefined, "generic"],
+    ["http://127.0.0.1:9/hook", " Slack ", "slack"],
+    ["https://hooks.slack.com/services/T/B/x", "generic", "generic"],
+  ];
+  for (const [url, said, format] of table) {
+    const env = { ALERT_WEBHOOK: url, ALERT_WEBHOOK_FORMAT: said };
+    assert.deepEqual(parseSettings({ flags: {}, env }).alerts.webhook, { url, format }, url);
   }
 });
