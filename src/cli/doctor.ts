@@ -6,7 +6,12 @@
 import { CommandError, UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
-import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
+import {
+  ALERT_VARIABLES,
+  type Environment,
+  type UnknownVariable,
+  unknownVariables,
+} from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { parseOutgoing } from "../config/outgoing.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
@@ -112,6 +117,8 @@ function checkSettings(
   const own = Object.entries(env).filter(([name, value]) => value !== undefined && !isOfAlerts(name));
   try {
     const settings = parseSettings({ flags: { database }, env: Object.fromEntries(own) });
+    const unknown = unknownVariables(env);
+    if (unknown.length > 0) return { settings, finding: found("settings", unknownFinding(unknown)) };
     const names = own.map(([name]) => name).filter((name) => name.startsWith("OAR_"));
     const message = names.length === 0
       ? "no OAR_ variable is set in this environment"
@@ -121,6 +128,17 @@ function checkSettings(
     if (!(error instanceof SettingsError)) throw error;
     return { settings: null, finding: found("settings", { level: "fail", message: error.message }) };
   }
+}
+
+function unknownFinding(unknown: readonly UnknownVariable[]): Parameters<typeof found>[1] {
+  const names = unknown.map(({ name, nearest }) =>
+    nearest === null ? name : `${name} (did you mean ${nearest}?)`
+  );
+  return {
+    level: "warn",
+    message: `the environment sets what the program does not know: ${names.join(", ")}`,
+    advice: "correct the name, or unset it",
+  };
 }
 
 function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {

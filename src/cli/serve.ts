@@ -2,9 +2,12 @@
  * `serve`: from the settings to the end of the process, and what it prints on the way.
  */
 import { CommandError } from "./errors.ts";
+import { type Environment, unknownVariables } from "../config/environment.ts";
 import { addressText, type Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
-import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
+import { messageOf } from "../core/errors.ts";
+import { announce, configureLogging, flushLogging, getLog } from "../observe/log.ts";
+import { statement } from "../observe/statement.ts";
 import {
   adminTokenOf,
   ensureAdminToken,
@@ -16,53 +19,93 @@ import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
 import { systemClock } from "../server/clock.ts";
 import { upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
+import { writeLine } from "./output.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { cannotListen } from "../server/listener.ts";
 import { openListener } from "../server/open_listener.ts";
 import { secretsOf } from "../server/secrets.ts";
+import { trustedAuthorities } from "../server/trusted_authorities.ts";
 import { liveRegistry, type Serving, withServer } from "../server/server.ts";
+
+/** How long the end of the process waits for a reader of its output. */
+const FLUSH_LIMIT_MS = 500;
 
 /**
  * Serves until a signal ends it.
  * @returns the exit code
  * @throws CommandError, StartError, StoreError when it cannot start
  */
-export async function serve(settings: Settings): Promise<number> {
+export async function serve(settings: Settings, env: Environment): Promise<number> {
+  const say = (line: string) => announce(line, settings.log.format);
+  if (settings.log.format === "json") reportUncaughtAsJson();
+  try {
+    return await prepareAndServe({ settings, env, say });
+  } finally {
+    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, FLUSH_LIMIT_MS))]);
+  }
+}
+
+/** What a server starts from. */
+interface Start {
+  readonly settings: Settings;
+  readonly env: Environment;
+  readonly say: Say;
+}
+
+type Say = (line: string) => void;
+
+/** The runtime would print its own lines. */
+function reportUncaughtAsJson(): void {
+  const report = (event: Event, error: unknown) => {
+    event.preventDefault();
+    const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};
+    writeLine(
+      Deno.stderr,
+      statement({ format: "json", level: "fatal", message: messageOf(error), ...stack }),
+    );
+    Deno.exit(EXIT.failure);
+  };
+  addEventListener("error", (event) => report(event, event.error));
+  addEventListener("unhandledrejection", (event) => report(event, event.reason));
+}
+
+async function prepareAndServe(start: Start): Promise<number> {
+  const { settings, say } = start;
   requireFreeAddress(settings);
+  // The file of --ca-file is read here, too, before there is a database.
+  trustedAuthorities(settings.outgoing, () => {});
   const database = openDatabase(settings.database, {
-    onUpgrade: upgradeNote(settings.database, (line) => console.log(line)),
+    onUpgrade: upgradeNote(settings.database, say),
   });
   try {
-    announceDatabase(settings, database);
+    announceDatabase(settings, database, say);
     requireToken(settings, database);
     if (!settings.isAdminOff) ensureAdminToken(database.config);
-    return await serveFrom(settings, database);
+    return await serveFrom(start, database);
   } finally {
     database.close();
   }
 }
 
-async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
+async function serveFrom({ settings, env, say }: Start, database: OpenDatabase): Promise<number> {
   const registry = liveRegistry(database);
   const { config } = database;
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
+    warnOfUnknownVariables(env);
     if (!settings.isAdminOff) warnOfShortToken(config);
-    await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server));
+    await withServer(settings, { registry, config }, (server) => untilSignalled(settings, server, say));
     return EXIT.ok;
   } finally {
     getLog("server").info("stopped");
-    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
   }
 }
 
 /**
  * Waits for a signal, then lets open requests finish until the drain timeout or a second signal.
  */
-async function untilSignalled(settings: Settings, server: Serving): Promise<void> {
+async function untilSignalled(settings: Settings, server: Serving, say: Say): Promise<void> {
   const log = getLog("server");
-  announceServer(settings, server.address, server.registry);
-
   const { promise: enough, resolve: stopNow } = Promise.withResolvers<void>();
   let signals = 0;
   let drainTimer: TimerId | null = null;
@@ -77,6 +120,9 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
   };
   const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const name of names) Deno.addSignalListener(name, onSignal);
+  // Whoever reads the address may send a signal at once.
+  sayAddress(settings, server.address, say);
+  warnAtStart(settings, server.registry);
   await Promise.race([server.drained, enough]);
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
   for (const name of names) Deno.removeSignalListener(name, onSignal);
@@ -94,14 +140,14 @@ function requireFreeAddress(settings: Settings): void {
   }
 }
 
-function announceDatabase(settings: Settings, database: OpenDatabase): void {
+function announceDatabase(settings: Settings, database: OpenDatabase, say: Say): void {
   if (database.upgradedFrom !== null) {
-    console.log(`upgraded ${settings.database}; as it was before: ${database.upgradedFrom}`);
+    say(`upgraded ${settings.database}; as it was before: ${database.upgradedFrom}`);
   }
   const token = ensureToken(database);
   if (token === null) return;
-  console.log(`new database ${settings.database}`);
-  console.log(`clients must send this token, which \`token show\` prints again: ${token}`);
+  say(`new database ${settings.database}`);
+  say(`clients must send this token, which \`token show\` prints again: ${token}`);
 }
 
 /** @throws CommandError when no client token is set and --noauth was not given */
@@ -111,6 +157,16 @@ function requireToken(settings: Settings, database: OpenDatabase): void {
     "No client token is set, so anybody could use the upstreams; " +
       "set one with `openai-api-route token add`, or start with --noauth",
   );
+}
+
+function warnOfUnknownVariables(env: Environment): void {
+  for (const { name, nearest } of unknownVariables(env)) {
+    const hint = nearest === null ? "see: openai-api-route --help" : `did you mean ${nearest}?`;
+    getLog("server").warn("the environment variable {name} is not known and does nothing; {hint}", {
+      name,
+      hint,
+    });
+  }
 }
 
 /** A short one was written into the database by hand, or set with an older version. */
@@ -123,13 +179,14 @@ function warnOfShortToken(config: OpenDatabase["config"]): void {
   );
 }
 
-function announceServer(settings: Settings, address: Deno.NetAddr, registry: Registry): void {
-  const log = getLog("server");
+function sayAddress(settings: Settings, address: Deno.NetAddr, say: Say): void {
   const host = addressText(address);
-  console.log(`listening on http://${host}/v1`);
-  if (!settings.isAdminOff) {
-    console.log(`admin page on http://${host}/admin (its token: \`token show --admin\`)`);
-  }
+  say(`listening on http://${host}/v1`);
+  if (!settings.isAdminOff) say(`admin page on http://${host}/admin (its token: \`token show --admin\`)`);
+}
+
+function warnAtStart(settings: Settings, registry: Registry): void {
+  const log = getLog("server");
   const { upstreams, tokens } = registry.snapshot();
   const enabled = upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {

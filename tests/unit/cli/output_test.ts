@@ -3,7 +3,7 @@
  */
 import { cleanText } from "../../../src/core/clean_text.ts";
 import assert from "node:assert/strict";
-import { type Column, displayWidth, formatTable } from "../../../src/cli/output.ts";
+import { type Column, displayWidth, formatTable, writeLine } from "../../../src/cli/output.ts";
 
 interface Row {
   readonly id: string;
@@ -43,4 +43,30 @@ Deno.test("cleanText() makes one harmless line of anything", () => {
   assert.equal(cleanText("a\x1b[31mb\r\nc\u202ed\u2028e\0f\x9bg"), "a [31mb c d e f g");
   assert.equal(cleanText("  plain 中文 é 🙂 "), "plain 中文 é 🙂");
   assert.equal(cleanText("\ud800x"), "x");
+});
+
+Deno.test("writeLine() waits for a stream that would block, and loses nothing", () => {
+  let refusals = 3;
+  let text = "";
+  const sink = {
+    writeSync: (bytes: Uint8Array) => {
+      if (refusals-- > 0) throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+      refusals = 2;
+      const taken = bytes.subarray(0, 4);
+      text += new TextDecoder().decode(taken);
+      return taken.length;
+    },
+  };
+  assert.equal(writeLine(sink, "a line of text"), true);
+  assert.equal(text, "a line of text\n");
+});
+
+Deno.test("writeLine() tells when nobody reads any more, and passes on every other failure", () => {
+  const failing = (error: Error) => ({
+    writeSync: () => {
+      throw error;
+    },
+  });
+  assert.equal(writeLine(failing(new Deno.errors.BrokenPipe("gone")), "a"), false);
+  assert.throws(() => writeLine(failing(new Error("No space left on device")), "a"), /No space/);
 });
