@@ -161,11 +161,9 @@ function requireToken(settings: Settings, database: OpenDatabase): void {
 
 function warnOfUnknownVariables(env: Environment): void {
   for (const { name, nearest } of unknownVariables(env)) {
-    const hint = nearest === null ? "see: openai-api-route --help" : `did you mean ${nearest}?`;
-    getLog("server").warn("the environment variable {name} is not known and does nothing; {hint}", {
-      name,
-      hint,
-    });
+    const hint = nearest === null ? "see: openai-api-route --help" : "did you mean {nearest}?";
+    const text = `the environment variable {name} is not known and does nothing; ${hint}`;
+    getLog("server").warn(text, { name, nearest });
   }
 }
 
