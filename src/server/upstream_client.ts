@@ -9,7 +9,7 @@ import { type OutgoingProxy, type OutgoingSettings, proxyFor } from "../config/o
 import type { Cancellation } from "../core/cancellation.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
-import { dial } from "../wire/dial.ts";
+import { dialName } from "../wire/dial.ts";
 import { FetchClient } from "../wire/fetch_client.ts";
 import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "../wire/upstream_client.ts";
 import { systemClock } from "./clock.ts";
@@ -111,8 +111,8 @@ async function connectTcp(
   cancellation: Cancellation,
 ): Promise<Deno.TcpConn & ByteConnection> {
   const connect = (address: string) => Deno.connect({ hostname: address, port });
-  const addresses = await addressesOf(hostname);
-  const connection = await dial({ clock: systemClock, connect }, addresses, cancellation);
+  const deps = { clock: systemClock, connect, lookup: addressesOf };
+  const connection = await dialName(deps, hostname, cancellation);
   connection.setNoDelay(true);
   return connection;
 }

@@ -13,6 +13,32 @@ export interface DialDeps<Connection extends { close(): void }> {
   readonly connect: (address: string) => Promise<Connection>;
 }
 
+/** The addresses of a name, at least one, in the order of preference. */
+export type Lookup = (hostname: string) => Promise<readonly string[]>;
+
+/**
+ * Looks the name up, and connects to one of its addresses.
+ *
+ * @throws as {@link dial} does, and what looking up throws
+ */
+export async function dialName<Connection extends { close(): void }>(
+  deps: DialDeps<Connection> & { readonly lookup: Lookup },
+  hostname: string,
+  cancellation: Cancellation,
+): Promise<Connection> {
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = () => reject(new Error("the connection was given up"));
+  cancellation.onCancel(giveUp);
+  let addresses: readonly string[];
+  try {
+    // A name server may be silent for longer than anybody waits.
+    addresses = await Promise.race([deps.lookup(hostname), givenUp]);
+  } finally {
+    cancellation.offCancel(giveUp);
+  }
+  return await dial(deps, addresses, cancellation);
+}
+
 /** RFC 8305 section 5. */
 const NEXT_ADDRESS_MS = 250;
 /** More addresses of one name are not tried. */

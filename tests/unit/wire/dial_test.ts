@@ -1,7 +1,7 @@
 /** Which address of a name a connection goes to. */
 import assert from "node:assert/strict";
 import { Cancellation } from "../../../src/core/cancellation.ts";
-import { dial } from "../../../src/wire/dial.ts";
+import { dial, dialName } from "../../../src/wire/dial.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
 /** Addresses whose connections the test settles. */
@@ -108,4 +108,33 @@ Deno.test("a dial that is given up tries nothing more, and closes what comes", a
   const again = assert.rejects(net.dial("c"), /given up/);
   await again;
   assert.deepEqual(net.tried, ["a"]);
+});
+
+Deno.test("a name is given up while it is still looked up, and nothing is connected to", async () => {
+  const cancellation = new Cancellation();
+  const deps = {
+    clock: new FakeClock(),
+    connect: () => assert.fail("there is no address"),
+    lookup: () => new Promise<readonly string[]>(() => {}),
+  };
+  const failed = assert.rejects(dialName(deps, "upstream.test", cancellation), /given up/);
+  cancellation.cancel();
+  await failed;
+});
+
+Deno.test("a name that is found is connected to at its addresses", async () => {
+  const net = new Network();
+  const connected = dialName(
+    {
+      clock: net.clock,
+      lookup: (name) => Promise.resolve([`${name} 1`, `${name} 2`]),
+      connect: (address) =>
+        address === "a 1"
+          ? Promise.reject(new Error("refused"))
+          : Promise.resolve({ address, close: () => {} }),
+    },
+    "a",
+    net.cancellation,
+  );
+  assert.equal((await connected).address, "a 2");
 });
