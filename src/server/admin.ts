@@ -18,7 +18,7 @@ import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
-import { adminTokenOf } from "../store/config/initial_tokens.ts";
+import { adminTokenOf, sessionKeyOf } from "../store/config/initial_tokens.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
@@ -91,6 +91,8 @@ export function createAdmin(deps: AdminDeps): Admin {
   const streams = new AbortController();
   const routes = adminRoutes({
     adminToken: () => adminTokenOf(config),
+    sessionKey: sessionKeyOf(config),
+    now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     trustedProxies: new TrustedProxies(settings.trustedProxies),
     registry,

@@ -6,7 +6,7 @@
 (() => {
   "use strict";
 
-  const { bytes, duration, fill, say, setSlot, showMoment, toast } = globalThis.oar;
+  const { bytes, duration, fill, root, say, setSlot, showMoment, toast } = globalThis.oar;
   const list = document.querySelector("[data-live]");
   if (list === null) return;
 
@@ -21,7 +21,7 @@
   let watched = pane?.dataset.watch || null;
 
   function watchPath(requestId) {
-    return `/admin/live?watch=${encodeURIComponent(requestId)}`;
+    return `${root}/live?watch=${encodeURIComponent(requestId)}`;
   }
 
   function showInFlight(requests) {
@@ -86,7 +86,7 @@
       upstream: record.upstreamName ?? "–",
       elapsed: duration(record.elapsedMs),
     });
-    row.querySelector("[data-slot=link]").href = `/admin/records/${encodeURIComponent(record.requestId)}`;
+    row.querySelector("[data-slot=link]").href = `${root}/records/${encodeURIComponent(record.requestId)}`;
     showMoment(row.querySelector("[data-slot=time]"), new Date(record.createdAtMs));
     const finishedRows = finished.querySelector("[data-finished-list]");
     finishedRows.prepend(row);
@@ -127,7 +127,7 @@
     reasoning.textContent = "";
     calls.replaceChildren();
     for (const link of pane.querySelectorAll("[data-slot=record-link]")) {
-      link.href = `/admin/records/${encodeURIComponent(requestId)}`;
+      link.href = `${root}/records/${encodeURIComponent(requestId)}`;
     }
     if (name !== null) setSlot(pane, "watch-name", name);
     show(["waiting", "on"]);
