@@ -11,8 +11,7 @@ import type { AdminEnv } from "./env.ts";
 const ROOT = "/admin";
 
 /** In texts, a quote is escaped: only an attribute of our own can match. */
-const LINKS =
-  /(\s(?:href|src|action|formaction|hx-(?:get|post|put|patch|delete)|data-live)=")\/(?=admin["/?#])/g;
+const LINKS = /(\s(?:href|src|action|formaction|hx-[a-z-]+|data-[a-z-]+)=")\/(?=admin["/?#])/g;
 
 /** Their paths are resolved by the page that asked, not by the address that answers. */
 const HTMX_HEADERS = ["hx-redirect", "hx-push-url", "hx-replace-url"];

@@ -35,14 +35,14 @@ Deno.test("links of HTML are made relative, and nothing else is touched", async 
   const page = app(() =>
     html(
       '<a href="/admin">x</a><form action="/admin/records?q=1"><input value="/admin/x">' +
-        '<p hx-get="/admin/a" data-live="/admin/api/live" data-x="/admin/y">/admin &quot;</p>' +
+        '<p hx-get="/admin/a" data-live="/admin/api/live" title="/admin/y">/admin &quot;</p>' +
         '<a href="/administration">x</a><a href="https://a.example/admin">x</a>',
     )
   );
   assert.equal(
     await (await page.request("/admin/records/5")).text(),
     '<a href="../../admin">x</a><form action="../../admin/records?q=1"><input value="/admin/x">' +
-      '<p hx-get="../../admin/a" data-live="../../admin/api/live" data-x="/admin/y">/admin &quot;</p>' +
+      '<p hx-get="../../admin/a" data-live="../../admin/api/live" title="/admin/y">/admin &quot;</p>' +
       '<a href="/administration">x</a><a href="https://a.example/admin">x</a>',
   );
   const json = app(() => Response.json({ text: ' href="/admin"' }));
