@@ -80,6 +80,8 @@ export class Visitor implements AsyncDisposable {
     this.page = page;
     page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;
+      // Over plain HTTP, except on loopback, browsers do without this header, and say so.
+      if (message.text().startsWith("The Cross-Origin-Opener-Policy header has been ignored")) return;
       this.#problems.push(`console: ${message.text()} at ${message.location().url}`);
     });
     page.on("pageerror", (error) => this.#problems.push(`error: ${error.message}`));
