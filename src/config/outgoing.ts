@@ -85,7 +85,8 @@ function holds(rule: DirectRule, host: string, port: number): boolean {
 /** The value without blanks, and without the quotes that `docker --env-file` leaves around it. */
 function textOf(env: Environment, variable: string): string {
   const text = (env[variable] ?? "").trim();
-  return /^(["'])(.*)\1$/.exec(text)?.[2]?.trim() ?? text;
+  const isQuoted = text.length > 1 && (text[0] === '"' || text[0] === "'") && text.endsWith(text[0]);
+  return isQuoted ? text.slice(1, -1).trim() : text;
 }
 
 const TRANSPORTS: Readonly<Record<string, OutgoingProxy["transport"]>> = {

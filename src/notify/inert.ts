@@ -28,6 +28,6 @@ export function inert(text: string): string {
  */
 export function withoutCommands(text: string): string {
   return text
-    .replaceAll(/<(?=\s*[/!@#]|\s*at\b)/gi, "(")
+    .replaceAll(/<(?=[/!@#]|at\b)/gi, "(")
     .replaceAll(/@(?=room\b|all\b|here\b|channel\b|everyone\b|所有人)/gi, "[at]");
 }

@@ -11,7 +11,10 @@ import type { AdminEnv } from "./env.ts";
 const ROOT = "/admin";
 
 /** In texts, a quote is escaped: only an attribute of our own can match. */
-const LINKS = /(\s(?:href|src|action|formaction|hx-[a-z-]+|data-[a-z-]+)=")\/(?=admin["/?#])/g;
+const VALUE = /="\/(?=admin["/?#])/g;
+/** What stands before the value of an attribute that holds a link. */
+const OF_LINK = /\s(?:href|src|action|formaction|hx-[a-z-]{1,24}|data-[a-z-]{1,24})$/;
+const MAX_NAME_LENGTH = 32;
 
 /** Their paths are resolved by the page that asked, not by the address that answers. */
 const HTMX_HEADERS = ["hx-redirect", "hx-push-url", "hx-replace-url"];
@@ -28,7 +31,7 @@ export function relativeLinks(): MiddlewareHandler<AdminEnv> {
     for (const name of HTMX_HEADERS) rewrite(res.headers, name, pageUp);
     if (!(res.headers.get("content-type") ?? "").startsWith("text/html") || res.body === null) return;
     const html = await res.text();
-    c.res = new Response(html.replace(LINKS, `$1${pageUp}`), { status: res.status, headers: res.headers });
+    c.res = new Response(withRelativeLinks(html, pageUp), { status: res.status, headers: res.headers });
   };
 }
 
@@ -45,6 +48,13 @@ function lastRoot(path: string): number {
     if (after === undefined || after === "/") return at;
   }
   return -1;
+}
+
+function withRelativeLinks(html: string, up: string): string {
+  return html.replace(VALUE, (match, at: number) => {
+    const before = html.slice(Math.max(0, at - MAX_NAME_LENGTH), at);
+    return OF_LINK.test(before) ? `="${up}` : match;
+  });
 }
 
 function pathOf(url: string): string {
