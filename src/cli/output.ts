@@ -4,6 +4,7 @@
  * Owns layout and the cleaning of text that people edited by hand. Knows nothing about the commands.
  */
 import { cleanText } from "../core/clean_text.ts";
+import { nextPiece } from "../observe/pipe_pieces.ts";
 
 /** A screen on which text can be replaced. */
 export interface Screen {
@@ -89,7 +90,7 @@ export function writeLine(stream: SyncSink, line: string): boolean {
   let rest = new TextEncoder().encode(`${line}\n`);
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(stream.writeSync(rest));
+      rest = rest.subarray(stream.writeSync(nextPiece(rest)));
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) return false;
       if (!(error instanceof Deno.errors.WouldBlock)) throw error;

@@ -5,6 +5,8 @@
  * without bound: during a write, further lines are collected for the next one, up to 1 MiB; lines beyond that
  * are dropped, and a line says how many.
  */
+import { nextPiece } from "./pipe_pieces.ts";
+
 const MAX_PENDING_CHARACTERS = 1024 * 1024; // docs/tuning.md#observe
 /** Pause between two writes, in which lines are collected. */
 const GATHER_MS = 20; // docs/tuning.md#observe
@@ -51,7 +53,7 @@ export class LogWriter {
     let rest = this.#encoder.encode(line);
     try {
       while (this.#writing === null && this.#sink.writeSync !== undefined && rest.length > 0) {
-        rest = rest.subarray(this.#sink.writeSync(rest));
+        rest = rest.subarray(this.#sink.writeSync(nextPiece(rest)));
       }
     } catch (error) {
       // A stream that is closed, or a full disk, must not stop the program.
@@ -103,7 +105,7 @@ export class LogWriter {
       this.#pendingCharacters = 0;
       try {
         let offset = 0;
-        while (offset < bytes.length) offset += await this.#writeSome(bytes.subarray(offset));
+        while (offset < bytes.length) offset += await this.#writeSome(nextPiece(bytes.subarray(offset)));
       } catch {
         // A closed standard error must not stop the program, and the failure cannot be reported anywhere.
       }

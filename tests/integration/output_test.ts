@@ -147,3 +147,44 @@ async function hasPython(): Promise<boolean> {
     return false;
   }
 }
+
+/** Reads slowly from a pipe in non-blocking mode, and prints what came. */
+const SLOW_READER = `
+import fcntl, os, subprocess, sys, time
+read_end, write_end = os.pipe()
+fcntl.fcntl(write_end, fcntl.F_SETFL, fcntl.fcntl(write_end, fcntl.F_GETFL) | os.O_NONBLOCK)
+child = subprocess.Popen(sys.argv[1:], stdout=write_end, stdin=subprocess.DEVNULL)
+os.close(write_end)
+while True:
+    piece = os.read(read_end, 65536)
+    if not piece: break
+    sys.stdout.buffer.write(piece)
+    time.sleep(0.002)
+sys.exit(child.wait())
+`;
+
+Deno.test({
+  name: "a long export into a pipe in non-blocking mode is the same as into a file",
+  ignore: !await hasPython(),
+  fn: async () => {
+    const long = "0123456789".repeat(12_000);
+    await using upstream = new FakeUpstream(chatReply(long));
+    await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+    for (let n = 0; n < 4; n++) await (await router.chat()).text();
+    await router.recorded(4);
+    const exporting = ["records", "export", "--format", "jsonl"];
+    const plain = await runProgram(exporting, { cwd: router.directory });
+    assert.ok(plain.stdout.length > 4 * long.length);
+    const { command, args } = programCommand();
+    const { code, stdout } = await new Deno.Command("python3", {
+      args: ["-c", SLOW_READER, command, ...args, ...exporting],
+      cwd: router.directory,
+      stderr: "null",
+    }).output();
+    assert.equal(code, 0);
+    assert.ok(
+      new TextDecoder().decode(stdout) === plain.stdout,
+      "what came through the pipe is not the export",
+    );
+  },
+});

@@ -61,6 +61,37 @@ Deno.test("writeLine() waits for a stream that would block, and loses nothing", 
   assert.equal(text, "a line of text\n");
 });
 
+/**
+ * A full pipe in non-blocking mode as the runtime shows it: of a piece larger than PIPE_BUF, it takes a part, and the write
+ * fails; a smaller one is taken as a whole or not at all.
+ */
+class RuntimePipe {
+  text = "";
+  #room: number;
+
+  constructor(readonly capacity: number) {
+    this.#room = capacity;
+  }
+
+  writeSync(bytes: Uint8Array): number {
+    const limit = Deno.build.os === "linux" ? 4096 : 512;
+    const taken = bytes.length <= limit && bytes.length > this.#room ? 0 : Math.min(bytes.length, this.#room);
+    this.text += new TextDecoder().decode(bytes.subarray(0, taken));
+    this.#room -= taken;
+    if (taken === bytes.length) return taken;
+    // Its reader takes everything.
+    this.#room = this.capacity;
+    throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+  }
+}
+
+Deno.test("writeLine() writes nothing twice into a pipe that takes a part of a long line", () => {
+  const pipe = new RuntimePipe(65_536);
+  const line = Array.from({ length: 40_000 }, (_, n) => String(n)).join(",");
+  for (let n = 0; n < 3; n++) assert.equal(writeLine(pipe, line), true);
+  assert.equal(pipe.text, `${line}\n`.repeat(3));
+});
+
 Deno.test("writeLine() tells when nobody reads any more, and passes on every other failure", () => {
   const failing = (error: Error) => ({
     writeSync: () => {
