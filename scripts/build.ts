@@ -10,7 +10,6 @@ import { basename, dirname, join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { errorScreen } from "../src/cli/output.ts";
 import { Progress } from "../src/cli/progress.ts";
-import { ENVIRONMENT_VARIABLES } from "../src/config/environment.ts";
 
 const NAME = "openai-api-route";
 const RELEASE_SERVER = "dl.deno.land";
@@ -40,9 +39,6 @@ export const NPM_RUNTIME = {
   version: "2.6.10",
 } as const;
 
-/** Environment variables outside the program's own prefix: commander reads them before it prints help. */
-const LIBRARY_VARIABLES = ["FORCE_COLOR", "CLICOLOR_FORCE"];
-
 /** V8 flags for the allocation pattern of a proxy. */
 export const V8_FLAGS: readonly string[] = [
   // Without it, V8 starts to allocate objects of requests in the old generation once enough of them have
@@ -68,7 +64,8 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-net",
   "--allow-read",
   "--allow-write",
-  `--allow-env=${[...ENVIRONMENT_VARIABLES, ...LIBRARY_VARIABLES].join(",")}`,
+  // To tell of misspelled variables, it has to see all names; main.ts gives the permission back at once.
+  "--allow-env",
   "--deny-import",
   "--no-prompt",
 ];

@@ -159,7 +159,7 @@ export class RouterProcess implements AsyncDisposable {
   }
 
   #noteOutput(line: string): void {
-    const port = /^listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+    const port = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
     if (port !== undefined) this.#listening.resolve(Number(port));
   }
 

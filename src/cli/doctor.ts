@@ -6,12 +6,19 @@
 import { CommandError, UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
-import { ALERT_VARIABLES, type Environment } from "../config/environment.ts";
+import {
+  ALERT_VARIABLES,
+  type Environment,
+  type UnknownVariable,
+  unknownVariables,
+} from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
+import { parseOutgoing } from "../config/outgoing.ts";
 import { keysOf, redactKept } from "../core/secrets.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
-import { upstreamClient } from "../server/upstream_client.ts";
+import { StartError } from "../server/start_error.ts";
+import { type OutgoingClient, upstreamClient } from "../server/upstream_client.ts";
 import { DEFAULT_BUSY_TIMEOUT_MS } from "../store/database/connection.ts";
 import { rebuildSearchIndex } from "../store/search/rebuild.ts";
 import {
@@ -88,16 +95,41 @@ async function examine(
   const { settings, finding } = checkSettings(flags, env);
   const { findings, database } = checkDatabase(path, terminal.note);
   const disk = checkDisk(path);
-  const alerts = checkAlerts(env, flags.send ?? false);
-  if (database === null) return [finding, ...findings, disk, ...await alerts];
+  const { client, problems } = outgoingClient(settings);
+  const alerts = checkAlerts(env, { client, isSending: flags.send ?? false });
+  const basics = [finding, ...problems, ...findings, disk];
   try {
+    if (database === null) return [...basics, ...await alerts];
     const snapshot = quietRegistry(database.config).snapshot();
     const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
-    const upstreams = await checkUpstreams(snapshot, limitMs);
-    const all = [finding, ...findings, disk, tokens, ...upstreams, ...await alerts];
+    const upstreams = await checkUpstreams(snapshot, { client, limitMs });
+    const all = [...basics, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
   } finally {
-    database.close();
+    client.close();
+    database?.close();
+  }
+}
+
+/** The way out, as the environment says; settings that are wrong are a check of their own. */
+function outgoingClient(
+  settings: Settings | null,
+): { readonly client: OutgoingClient; readonly problems: readonly Finding[] } {
+  const direct = parseOutgoing({}, null);
+  const ignored: Finding[] = [];
+  const advice = "name a readable file of PEM certificates, or unset it";
+  try {
+    const client = upstreamClient(
+      settings?.outgoing ?? direct,
+      (message) => ignored.push(found("settings", { level: "warn", message, advice })),
+    );
+    return { client, problems: ignored };
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return {
+      client: upstreamClient(direct),
+      problems: [found("settings", { level: "fail", message: error.message })],
+    };
   }
 }
 
@@ -111,6 +143,8 @@ function checkSettings(
   const own = Object.entries(env).filter(([name, value]) => value !== undefined && !isOfAlerts(name));
   try {
     const settings = parseSettings({ flags: { database }, env: Object.fromEntries(own) });
+    const unknown = unknownVariables(env);
+    if (unknown.length > 0) return { settings, finding: found("settings", unknownFinding(unknown)) };
     const names = own.map(([name]) => name).filter((name) => name.startsWith("OAR_"));
     const message = names.length === 0
       ? "no OAR_ variable is set in this environment"
@@ -120,6 +154,17 @@ function checkSettings(
     if (!(error instanceof SettingsError)) throw error;
     return { settings: null, finding: found("settings", { level: "fail", message: error.message }) };
   }
+}
+
+function unknownFinding(unknown: readonly UnknownVariable[]): Parameters<typeof found>[1] {
+  const names = unknown.map(({ name, nearest }) =>
+    nearest === null ? name : `${name} (did you mean ${nearest}?)`
+  );
+  return {
+    level: "warn",
+    message: `the environment sets what the program does not know: ${names.join(", ")}`,
+    advice: "correct the name, or unset it",
+  };
 }
 
 function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
@@ -149,27 +194,22 @@ function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
 
 async function checkUpstreams(
   { upstreams, problems }: RegistrySnapshot,
-  limitMs: number,
+  { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
-  const client = upstreamClient();
-  try {
-    const deps = { client, clock: systemClock };
-    const probes = await Promise.all(
-      upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
-    );
-    const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
-    const findings = [
-      ...problems.map((message) => found("upstream", { level: "fail", message })),
-      ...probes.map(({ finding }) => finding),
-      judgeClock(systemClock.now(), offsets),
-    ];
-    if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
-    const message = "none is enabled, so every request fails";
-    const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
-    return [found("upstream", { level: "fail", message, advice }), ...findings];
-  } finally {
-    client.close();
-  }
+  const deps = { client, clock: systemClock };
+  const probes = await Promise.all(
+    upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
+  );
+  const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
+  const findings = [
+    ...problems.map((message) => found("upstream", { level: "fail", message })),
+    ...probes.map(({ finding }) => finding),
+    judgeClock(systemClock.now(), offsets),
+  ];
+  if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
+  const message = "none is enabled, so every request fails";
+  const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
+  return [found("upstream", { level: "fail", message, advice }), ...findings];
 }
 
 /** A name or a host may contain a secret by mistake. */

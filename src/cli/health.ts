@@ -6,7 +6,7 @@
 import { CommandError, UsageError } from "./errors.ts";
 import type { Command } from "commander";
 import { SETTING_FLAGS } from "../config/flags.ts";
-import { parseSettings } from "../config/settings.ts";
+import { addressText, parseSettings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 
@@ -38,9 +38,7 @@ async function health({ terminal, env }: CommandContext, { addr }: HealthFlags):
   const { listen } = parseSettings({ flags: { addr }, env: { OAR_ADDR: env["OAR_ADDR"] } });
   if (listen.port === 0) throw new UsageError("port 0 is any port: name the server's with --addr");
   const address = { hostname: reachable(listen.hostname), port: listen.port };
-  const shown = `${
-    address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname
-  }:${address.port}`;
+  const shown = addressText(address);
   const problem = await problemAt(address, shown);
   if (problem !== null) throw new CommandError(`the server at ${shown} is not healthy: ${problem}`);
   terminal.print(`the server at ${shown} answers`);
@@ -48,7 +46,7 @@ async function health({ terminal, env }: CommandContext, { addr }: HealthFlags):
 
 /** The address under which this machine reaches a server that listens there. */
 function reachable(hostname: string): string {
-  if (hostname === "0.0.0.0") return "127.0.0.1";
+  if (hostname === "" || hostname === "0.0.0.0") return "127.0.0.1";
   return /^[0:]+$/.test(hostname) ? "::1" : hostname;
 }
 

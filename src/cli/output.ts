@@ -4,6 +4,7 @@
  * Owns layout and the cleaning of text that people edited by hand. Knows nothing about the commands.
  */
 import { cleanText } from "../core/clean_text.ts";
+import { nextPiece } from "../observe/pipe_pieces.ts";
 
 /** A screen on which text can be replaced. */
 export interface Screen {
@@ -36,13 +37,13 @@ export function processTerminal(): Terminal {
   const screen = errorScreen();
   return {
     print: (line) => {
-      if (!writeAll(Deno.stdout, line)) isReaderGone = true;
+      if (!writeLine(Deno.stdout, line)) isReaderGone = true;
     },
     get isReaderGone() {
       return isReaderGone;
     },
     note: (line) => {
-      writeAll(Deno.stderr, line);
+      writeLine(Deno.stderr, line);
     },
     readInput: () => new Response(Deno.stdin.readable).text(),
     columns: Deno.stdout.isTerminal() ? screenColumns() : null,
@@ -55,7 +56,12 @@ export function errorScreen(): Screen | null {
   if (!Deno.stderr.isTerminal()) return null;
   return {
     write: (text) => {
-      Deno.stderr.writeSync(new TextEncoder().encode(text));
+      try {
+        Deno.stderr.writeSync(new TextEncoder().encode(text));
+      } catch (error) {
+        // Progress that cannot be shown now is shown later.
+        if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      }
     },
     columns: screenColumns,
   };
@@ -66,16 +72,32 @@ function screenColumns(): number {
   return Deno.consoleSize().columns || DEFAULT_COLUMNS;
 }
 
-/** Returns false when the reader has closed the stream. */
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, line: string): boolean {
+/** The part of `Deno.stdout` that is used. */
+export interface SyncSink {
+  writeSync(bytes: Uint8Array): number;
+}
+
+/** Pause before a write is repeated that would have blocked. */
+const FULL_MS = 5;
+const pauseCell = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Writes one line. A stream in non-blocking mode, as a parent written in Node hands down, is waited for as any other.
+ *
+ * @returns false when the reader has closed the stream
+ */
+export function writeLine(stream: SyncSink, line: string): boolean {
   let rest = new TextEncoder().encode(`${line}\n`);
-  try {
-    while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
-    return true;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    return false;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(stream.writeSync(nextPiece(rest)));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return false;
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(pauseCell, 0, 0, FULL_MS);
+    }
   }
+  return true;
 }
 
 /** One column of a table. */

@@ -8,6 +8,7 @@ import { Command, CommanderError } from "commander";
 import { SETTING_FLAGS } from "../config/flags.ts";
 import { ALERT_VARIABLES, type Environment, readEnvironment } from "../config/environment.ts";
 import { parseSettings } from "../config/settings.ts";
+import { statement } from "../observe/statement.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments } from "./arguments.ts";
 import { defineBackupCommands } from "./backups.ts";
@@ -39,9 +40,9 @@ const DEFAULT_HELP_WIDTH = 100;
 /** A longer word that is no command is more likely a key in the wrong place. */
 const LONGEST_SHOWN_WORD = 20;
 
-/** The variables that the program knows; it asks for no other. */
+/** The variables that the program knows, and those that look like its own; it keeps no other. */
 export function processEnvironment(): Environment {
-  return readEnvironment((name) => Deno.env.get(name));
+  return readEnvironment(Deno.env.toObject());
 }
 
 /**
@@ -51,11 +52,12 @@ export function processEnvironment(): Environment {
  * @returns the exit code: 0, 2 when the command was typed wrong, 1 for any other failure; never throws
  */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
-  const run: { exitCode: number } = { exitCode: EXIT.ok };
+  const run: { exitCode: number; words: readonly string[] } = { exitCode: EXIT.ok, words: [] };
   try {
     const program = defineProgram(context, (exitCode) => run.exitCode = exitCode);
     try {
-      await program.parseAsync(normaliseArguments(args, program), { from: "user" });
+      run.words = normaliseArguments(args, program);
+      await program.parseAsync(run.words, { from: "user" });
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
       // Help and version also end by an error, with the exit code 0.
@@ -63,7 +65,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
     }
     return run.exitCode;
   } catch (error) {
-    return reportFailure(error, context);
+    return reportFailure(error, context, failureFormat(run.words, context.env));
   }
 }
 
@@ -116,13 +118,13 @@ function defineServe(
       const settings = parseSettings({ flags, env: context.env });
       // The other commands start faster without the server.
       const { serve } = await import("./serve.ts");
-      onServed(await serve(settings));
+      onServed(await serve(settings, context.env));
     });
 }
 
 const ALERT_HELP = [
   "\nAlerts (environment only; their values are secrets):",
-  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(19)}${description}`),
+  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(22)}${description}`),
 ].join("\n");
 
 /** The flags of `serve`, for the program's own help: most people never type the word `serve`. */
@@ -167,8 +169,23 @@ function commandsWith(flag: string, command: Command): string[] {
   ]);
 }
 
-function reportFailure(error: unknown, { terminal, env }: CommandContext): ExitCode {
-  terminal.note(`${NAME}: ${cleanText(textOf(error))}`);
-  if (env["OAR_DEBUG"] === "1" && error instanceof Error) terminal.note(error.stack ?? "");
+/** A server that logs JSON fails in JSON, too; the other commands talk to people. */
+function failureFormat(words: readonly string[], env: Environment): "text" | "json" {
+  if (words[0] !== "serve") return "text";
+  const flag = words.findLast((word) => word.startsWith(LOG_FORMAT_FLAG))?.slice(LOG_FORMAT_FLAG.length);
+  return (flag ?? env["OAR_LOG_FORMAT"] ?? "").trim().toLowerCase() === "json" ? "json" : "text";
+}
+
+const LOG_FORMAT_FLAG = "--log-format=";
+
+function reportFailure(error: unknown, { terminal, env }: CommandContext, format: "text" | "json"): ExitCode {
+  const text = cleanText(textOf(error));
+  const stack = env["OAR_DEBUG"] === "1" && error instanceof Error ? error.stack ?? "" : null;
+  if (format === "json") {
+    terminal.note(statement({ format, level: "fatal", message: text, ...(stack === null ? {} : { stack }) }));
+  } else {
+    terminal.note(`${NAME}: ${text}`);
+    if (stack !== null) terminal.note(stack);
+  }
   return exitCodeOf(error);
 }

@@ -2,9 +2,12 @@
  * `serve`: from the settings to the end of the process, and what it prints on the way.
  */
 import { CommandError } from "./errors.ts";
-import type { Settings } from "../config/settings.ts";
+import { type Environment, unknownVariables } from "../config/environment.ts";
+import { addressText, type Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
-import { configureLogging, flushLogging, getLog } from "../observe/log.ts";
+import { messageOf } from "../core/errors.ts";
+import { announce, configureLogging, flushLogging, getLog } from "../observe/log.ts";
+import { statement } from "../observe/statement.ts";
 import {
   adminTokenOf,
   ensureAdminToken,
@@ -18,25 +21,68 @@ import { StoreError } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { leftoverNote, upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
+import { writeLine } from "./output.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { cannotListen } from "../server/listener.ts";
+import { openListener } from "../server/open_listener.ts";
 import { secretsOf } from "../server/secrets.ts";
+import { trustedAuthorities } from "../server/trusted_authorities.ts";
 import { liveRegistry, type Serving, withServer } from "../server/server.ts";
+
+/** How long the end of the process waits for a reader of its output. */
+const FLUSH_LIMIT_MS = 500;
 
 /**
  * Serves until a signal ends it.
  * @returns the exit code
  * @throws CommandError, StartError, StoreError when it cannot start
  */
-export async function serve(given: Settings): Promise<number> {
-  requireFreeAddress(given);
+export async function serve(given: Settings, env: Environment): Promise<number> {
+  const say = (line: string) => announce(line, given.log.format);
+  if (given.log.format === "json") reportUncaughtAsJson();
   // The links are followed once: what lies beside the database has its real name.
   const settings = { ...given, database: databaseFile(given.database) };
-  prepareDatabase(settings);
+  try {
+    return await prepareAndServe({ settings, env, say });
+  } finally {
+    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, FLUSH_LIMIT_MS))]);
+  }
+}
+
+/** What a server starts from. */
+interface Start {
+  readonly settings: Settings;
+  readonly env: Environment;
+  readonly say: Say;
+}
+
+type Say = (line: string) => void;
+
+/** The runtime would print its own lines. */
+function reportUncaughtAsJson(): void {
+  const report = (event: Event, error: unknown) => {
+    event.preventDefault();
+    const stack = error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {};
+    writeLine(
+      Deno.stderr,
+      statement({ format: "json", level: "fatal", message: messageOf(error), ...stack }),
+    );
+    Deno.exit(EXIT.failure);
+  };
+  addEventListener("error", (event) => report(event, event.error));
+  addEventListener("unhandledrejection", (event) => report(event, event.reason));
+}
+
+async function prepareAndServe(start: Start): Promise<number> {
+  const { settings } = start;
+  requireFreeAddress(settings);
+  // The file of --ca-file is read here, too, before there is a database.
+  trustedAuthorities(settings.outgoing, () => {});
+  prepareDatabase(start);
   const database = openDatabase(settings.database, { access: "serve" });
   try {
     requireToken(settings, database);
-    return await serveFrom(settings, database);
+    return await serveFrom(start, database);
   } finally {
     database.close();
   }
@@ -47,7 +93,7 @@ export async function serve(given: Settings): Promise<number> {
  *
  * @throws StoreError
  */
-function prepareDatabase(settings: Settings): void {
+function prepareDatabase({ settings, say }: Start): void {
   let database: OpenDatabase;
   try {
     database = openDatabase(settings.database, { onUpgrade: upgradeNote(settings.database, say) });
@@ -56,7 +102,7 @@ function prepareDatabase(settings: Settings): void {
     throw error;
   }
   try {
-    announceDatabase(settings, database);
+    announceDatabase(settings, database, say);
     if (!settings.isAdminOff) makeAdminToken(database);
   } finally {
     database.close();
@@ -81,27 +127,25 @@ function makeAdminToken(database: OpenDatabase): void {
   }
 }
 
-async function serveFrom(settings: Settings, database: OpenDatabase): Promise<number> {
+async function serveFrom({ settings, env, say }: Start, database: OpenDatabase): Promise<number> {
   const registry = liveRegistry(database);
   configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
   try {
+    warnOfUnknownVariables(env);
     if (!settings.isAdminOff) warnOfShortToken(database.config);
     if (database.isStandIn) warnOfFullDisk(settings);
-    await withServer(settings, { registry, database }, (server) => untilSignalled(settings, server));
+    await withServer(settings, { registry, database }, (server) => untilSignalled(settings, server, say));
     return EXIT.ok;
   } finally {
     getLog("server").info("stopped");
-    await Promise.race([flushLogging(), new Promise((resolve) => setTimeout(resolve, 500))]);
   }
 }
 
 /**
  * Waits for a signal, then lets open requests finish until the drain timeout or a second signal.
  */
-async function untilSignalled(settings: Settings, server: Serving): Promise<void> {
+async function untilSignalled(settings: Settings, server: Serving, say: Say): Promise<void> {
   const log = getLog("server");
-  announceServer(settings, server.address, server.registry);
-
   const { promise: enough, resolve: stopNow } = Promise.withResolvers<void>();
   let signals = 0;
   let drainTimer: TimerId | null = null;
@@ -116,6 +160,9 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
   };
   const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const name of names) Deno.addSignalListener(name, onSignal);
+  // Whoever reads the address may send a signal at once.
+  sayAddress(settings, server.address, say);
+  warnAtStart(settings, server.registry);
   await Promise.race([server.drained, enough]);
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
   for (const name of names) Deno.removeSignalListener(name, onSignal);
@@ -127,22 +174,13 @@ async function untilSignalled(settings: Settings, server: Serving): Promise<void
  */
 function requireFreeAddress(settings: Settings): void {
   try {
-    Deno.listen(settings.listen).close();
+    openListener(settings.listen).close();
   } catch (error) {
     throw cannotListen(settings, error);
   }
 }
 
-/** Prints a line. Nobody may be reading it, and its disk may be full: the server goes on. */
-function say(line: string): void {
-  try {
-    console.log(line);
-  } catch {
-    // There is no other place to tell it.
-  }
-}
-
-function announceDatabase(settings: Settings, database: OpenDatabase): void {
+function announceDatabase(settings: Settings, database: OpenDatabase, say: Say): void {
   const leftover = leftoverNote(settings.database, database.leftoverJournal);
   if (leftover !== null) say(leftover);
   if (database.upgradedFrom !== null) {
@@ -163,6 +201,14 @@ function requireToken(settings: Settings, database: OpenDatabase): void {
   );
 }
 
+function warnOfUnknownVariables(env: Environment): void {
+  for (const { name, nearest } of unknownVariables(env)) {
+    const hint = nearest === null ? "see: openai-api-route --help" : "did you mean {nearest}?";
+    const text = `the environment variable {name} is not known and does nothing; ${hint}`;
+    getLog("server").warn(text, { name, nearest });
+  }
+}
+
 /** A short one was written into the database by hand, or set with an older version. */
 function warnOfShortToken(config: OpenDatabase["config"]): void {
   const length = adminTokenOf(config)?.length ?? MIN_ADMIN_TOKEN_LENGTH;
@@ -180,13 +226,14 @@ function warnOfFullDisk({ database }: Settings): void {
   );
 }
 
-function announceServer(settings: Settings, address: Deno.NetAddr, registry: Registry): void {
+function sayAddress(settings: Settings, address: Deno.NetAddr, say: Say): void {
+  const host = addressText(address);
+  say(`listening on http://${host}/v1`);
+  if (!settings.isAdminOff) say(`admin page on http://${host}/admin (its token: \`token show --admin\`)`);
+}
+
+function warnAtStart(settings: Settings, registry: Registry): void {
   const log = getLog("server");
-  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  say(`listening on http://${host}:${address.port}/v1`);
-  if (!settings.isAdminOff) {
-    say(`admin page on http://${host}:${address.port}/admin (its token: \`token show --admin\`)`);
-  }
   const { upstreams, tokens } = registry.snapshot();
   const enabled = upstreams.filter((upstream) => upstream.isEnabled);
   if (enabled.length > 0) {

@@ -12,8 +12,20 @@ export interface AlertSettings {
   /** The Go program's form: POST of `{"body": text}`-style JSON to a URL that carries its own credentials. */
   readonly matrixApi: string | null;
   readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
-  readonly webhook: string | null;
+  readonly webhook: { readonly url: string; readonly format: WebhookFormat } | null;
 }
+
+/** Whose JSON a webhook takes; `generic`: this program's own. */
+export type WebhookFormat = "generic" | "slack" | "discord" | "teams" | "dingtalk";
+
+/** By the end of the host's name, so that the usual addresses need no format. */
+const FORMATS_OF_HOSTS: readonly (readonly [RegExp, WebhookFormat])[] = [
+  [/^hooks\.slack(?:-gov)?\.com$/, "slack"],
+  [/(?:^|\.)discord(?:app)?\.com$/, "discord"],
+  [/\.(?:webhook\.office\.com|logic\.azure\.com|powerplatform\.com)$/, "teams"],
+  [/^(?:oapi|api)\.dingtalk\.com$/, "dingtalk"],
+];
+const FORMATS: readonly WebhookFormat[] = ["generic", "slack", "discord", "teams", "dingtalk"];
 
 /** @throws SettingsError naming the variable that is wrong or missing, without its value */
 export function parseAlerts(env: Environment): AlertSettings {
@@ -21,7 +33,7 @@ export function parseAlerts(env: Environment): AlertSettings {
     feishu: parseFeishu(env),
     matrixApi: urlOf(env, "MATRIX_API"),
     matrix: parseMatrix(env),
-    webhook: urlOf(env, "ALERT_WEBHOOK"),
+    webhook: parseWebhook(env),
   };
 }
 
@@ -53,6 +65,23 @@ function parseMatrix(env: Environment): AlertSettings["matrix"] {
     );
   }
   return { homeserver, room, token };
+}
+
+/** What is said wins over what the host's name suggests. */
+function parseWebhook(env: Environment): AlertSettings["webhook"] {
+  const url = urlOf(env, "ALERT_WEBHOOK");
+  const word = textOf(env, "ALERT_WEBHOOK_FORMAT")?.toLowerCase() ?? null;
+  const format = FORMATS.find((each) => each === word);
+  if (word !== null && format === undefined) {
+    throw new SettingsError(`ALERT_WEBHOOK_FORMAT must be one of ${FORMATS.join(", ")}`);
+  }
+  if (url === null) {
+    if (word === null) return null;
+    throw new SettingsError("ALERT_WEBHOOK_FORMAT is set but ALERT_WEBHOOK is not: set both, or unset it");
+  }
+  const { hostname } = new URL(url);
+  const suggested = FORMATS_OF_HOSTS.find(([host]) => host.test(hostname))?.[1];
+  return { url, format: format ?? suggested ?? "generic" };
 }
 
 function textOf(env: Environment, variable: string): string | null {

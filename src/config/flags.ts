@@ -20,6 +20,18 @@ export const DATABASE_FLAG = {
   default: "./db.sqlite",
 } as const satisfies SettingFlag;
 
+/** The one flag of `serve` that other commands read the variable of. */
+export const CA_FILE_FLAG = {
+  key: "caFile",
+  flag: "--ca-file",
+  variable: "OAR_CA_FILE",
+  value: "path",
+  group: "Failover",
+  description:
+    "PEM certificates of authorities that upstreams may have their certificates from, besides the public ones",
+  default: "none",
+} as const satisfies SettingFlag;
+
 /** Every flag of `serve`, in the order of the help; also the order in which mistakes are reported. */
 export const SETTING_FLAGS = [
   {
@@ -28,7 +40,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_ADDR",
     value: "host:port",
     group: "Listening",
-    description: "where to listen; no host means every interface, port 0 any free port",
+    description: "where to listen; no host means every interface, over IPv4 and IPv6; port 0 any free port",
     default: ":8888",
   },
   {
@@ -286,6 +298,7 @@ export const SETTING_FLAGS = [
       "the longest time that an upstream is tried last after connection errors, timeouts, 5xx and broken streams",
     default: "15",
   },
+  CA_FILE_FLAG,
   DATABASE_FLAG,
   ...RECORD_FLAGS,
 ] as const satisfies readonly SettingFlag[];

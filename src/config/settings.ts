@@ -12,7 +12,8 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
-import { DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
+import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
+import { CA_FILE_FLAG, DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
 import {
   choicesOf,
   SettingsError,
@@ -30,6 +31,7 @@ import {
   toNetworks,
   toOrigins,
   toPath,
+  toPathOrNone,
   toPercent,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
@@ -39,7 +41,7 @@ export { SettingsError } from "./values.ts";
 
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
 export interface Settings {
-  readonly listen: { readonly hostname: string; readonly port: number };
+  readonly listen: ListenAddress;
   readonly database: string;
   readonly isNoAuth: boolean;
   /** Web pages that may use the server without a token, as browsers write them in `Origin`. */
@@ -95,6 +97,20 @@ export interface Settings {
   readonly drainTimeoutMs: number;
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
+  readonly outgoing: OutgoingSettings;
+}
+
+/** Where a server listens. */
+export interface ListenAddress {
+  /** A name or an address without brackets; empty: every interface, both families. */
+  readonly hostname: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** As people type it: `:8888`, `127.0.0.1:8888`, `[::1]:8888`. */
+export function addressText({ hostname, port }: ListenAddress): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
@@ -144,6 +160,7 @@ const SCHEMAS = {
   retryWait: toSecondsAsMs({ min: 0, max: 300 }),
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
+  caFile: toPathOrNone(),
   database: toPath(),
   recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
   durability: toChoice({ normal: "normal", full: "full" }),
@@ -223,6 +240,7 @@ export function parseSettings(input: SettingsInput): Settings {
     drainTimeoutMs: value.drainTimeout,
     log: { format: value.logFormat, level: value.logLevel },
     alerts: parseAlerts(input.env),
+    outgoing: parseOutgoing(input.env, value.caFile),
   };
 }
 
@@ -236,6 +254,18 @@ export function parseDatabasePath(input: SettingsInput): string {
   const parsed = z.object({ database: SCHEMAS.database }).safeParse({ database: given.text });
   if (!parsed.success) throw toSettingsError(parsed.error, new Map([["database", given]]));
   return parsed.data.database;
+}
+
+/**
+ * Only the way out, as the environment says.
+ *
+ * @throws SettingsError
+ */
+export function parseOutgoingOf(env: Environment): OutgoingSettings {
+  const given = lookUp(CA_FILE_FLAG, { flags: {}, env });
+  const parsed = z.object({ caFile: SCHEMAS.caFile }).safeParse({ caFile: given.text });
+  if (!parsed.success) throw toSettingsError(parsed.error, new Map([["caFile", given]]));
+  return parseOutgoing(env, parsed.data.caFile);
 }
 
 function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {

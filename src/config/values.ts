@@ -31,7 +31,7 @@ function fromText<Value>(
 }
 
 /**
- * Go's listen address: `:8888` (every interface), `0.0.0.0:8080`, `[::1]:80`, `localhost:0`.
+ * Go's listen address: `:8888` (every interface, an empty name), `0.0.0.0:8080`, `[::1]:80`, `localhost:0`.
  * Source: https://pkg.go.dev/net#Listen
  */
 export function toAddress(): z.ZodType<{ hostname: string; port: number }, string> {
@@ -41,7 +41,7 @@ export function toAddress(): z.ZodType<{ hostname: string; port: number }, strin
     if (match === null) return undefined;
     const port = Number(match.groups?.port);
     if (port > 65_535) return undefined;
-    return { hostname: match.groups?.bracketed ?? (match.groups?.plain || "0.0.0.0"), port };
+    return { hostname: match.groups?.bracketed ?? match.groups?.plain ?? "", port };
   });
 }
 
@@ -186,6 +186,14 @@ export function toLabels(): z.ZodType<ReadonlySet<string>, string> {
     const labels = lower === "none" ? [] : lower.split(",").map((label) => label.trim());
     const given = labels.filter((label) => label !== "");
     return given.every((label) => /^[\x21-\x7e]{1,128}$/.test(label)) ? new Set(given) : undefined;
+  });
+}
+
+/** The path of a file, or `none`. */
+export function toPathOrNone(): z.ZodType<string | null, string> {
+  return fromText("the path of a file, or none", (text) => {
+    if (text.toLowerCase() === "none") return null;
+    return text === "" || text.includes("\0") ? undefined : text;
   });
 }
 

@@ -3,7 +3,7 @@
  */
 import type { SettingKey } from "../config/flags.ts";
 import { SETTING_FLAGS } from "../config/flags.ts";
-import type { Settings } from "../config/settings.ts";
+import { addressText, type Settings } from "../config/settings.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 
 type Show = (settings: Settings) => string;
@@ -11,7 +11,7 @@ type Show = (settings: Settings) => string;
 const NONE = "none";
 
 const SHOWN: Readonly<Record<SettingKey, Show>> = {
-  addr: ({ listen: { hostname, port } }) => `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
+  addr: ({ listen }) => addressText(listen),
   maxBody: ({ maxBodyBytes }) => formatBytes(maxBodyBytes),
   maxConnections: ({ maxConnections }) => String(maxConnections ?? NONE),
   maxConcurrent: ({ maxConcurrent }) => String(maxConcurrent ?? NONE),
@@ -41,6 +41,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   retryWait: ({ retryWaitMs }) => seconds(retryWaitMs),
   maxAttempts: ({ maxAttempts }) => maxAttempts === null ? "upstreams + 2" : String(maxAttempts),
   breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),
+  caFile: ({ outgoing }) => outgoing.caFile ?? NONE,
   database: ({ database }) => database,
   recordBodyLimit: ({ recordBodyLimitBytes }) => formatBytes(recordBodyLimitBytes),
   durability: ({ durability }) => durability,

@@ -53,7 +53,10 @@ export function parseCidr(text: string): Cidr | null {
   if (version === 0 || rest.length > 0) return null;
   const bits = version === 4 ? 32 : 128;
   const prefix = prefixText === undefined ? bits : /^\d{1,3}$/.test(prefixText) ? Number(prefixText) : NaN;
-  return prefix >= 0 && prefix <= bits ? { address, prefix } : null;
+  if (!(prefix >= 0 && prefix <= bits)) return null;
+  const plain = plainAddress(address);
+  // A network of IPv4 addresses in IPv6 form: addresses are compared in their plain form.
+  return plain !== address && prefix >= 96 ? { address: plain, prefix: prefix - 96 } : { address, prefix };
 }
 
 /** An address without port, brackets or IPv4-in-IPv6 form; null for anything else. */
@@ -61,8 +64,27 @@ function normalise(text: string): string | null {
   const trimmed = text.trim();
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(trimmed)?.[1] ??
     /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(trimmed)?.[1] ?? trimmed;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;
-  return isIP(mapped) === 0 ? null : mapped;
+  return isIP(bare) === 0 ? null : plainAddress(bare);
+}
+
+/**
+ * The IPv4 address that an IPv6 address carries (`::ffff:192.0.2.1`), as a socket that listens on both families reports
+ * it; any other text as it is.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc4291#section-2.5.5.2
+ */
+export function plainAddress(address: string): string {
+  // Nearly every address is an IPv4 one, or an IPv6 one that begins otherwise.
+  if (!address.includes(":") || !/^[0:]+:ffff:/i.test(address) || isIP(address) !== 6) return address;
+  const groups = groupsOf(address.split("%", 1)[0] ?? "");
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (!isMapped) return address;
+  return groups.slice(6).flatMap((group) => [group >> 8, group & 0xff]).join(".");
+}
+
+/** Whether an address, in any form, lies in one of these networks; a name never does. */
+export function isWithin(address: string, networks: readonly Cidr[]): boolean {
+  return networks.length > 0 && new TrustedProxies(networks).trusts(address);
 }
 
 function familyOf(address: string): "ipv4" | "ipv6" {
@@ -78,10 +100,6 @@ export function networkOf(address: string): string {
   const normal = normalise(address.split("%", 1)[0] ?? "");
   if (normal === null || isIP(normal) === 4) return normal ?? address;
   const groups = groupsOf(normal);
-  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
-  if (isMapped) {
-    return groups.slice(6).flatMap((group) => [group >> 8, group & 0xff]).join(".");
-  }
   return `${groups.slice(0, 4).map((group) => group.toString(16)).join(":")}::/64`;
 }
 

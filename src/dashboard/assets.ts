@@ -16,6 +16,7 @@ import controls from "./assets/controls.css" with { type: "text" };
 import conversation from "./assets/conversation.css" with { type: "text" };
 import layout from "./assets/layout.css" with { type: "text" };
 import liveScript from "./assets/live.js" with { type: "text" };
+import liveFeed from "./assets/live_feed.js" with { type: "text" };
 import live from "./assets/live.css" with { type: "text" };
 import manage from "./assets/manage.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
@@ -35,6 +36,7 @@ const SOURCES = {
   "page.js": [SCRIPT, page],
   "charts.js": [SCRIPT, charts],
   "live.js": [SCRIPT, liveScript],
+  "live_feed.js": [SCRIPT, liveFeed],
   "records.js": [SCRIPT, recordsScript],
   "order.js": [SCRIPT, order],
 } as const satisfies Record<string, readonly [contentType: string, text: string]>;

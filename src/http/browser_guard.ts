@@ -10,6 +10,7 @@ import { RouterError } from "../core/errors.ts";
 import { APART, type FixedHeaders, READABLE_BY_ALL, readableBy } from "../core/fixed_headers.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
+import { isOriginOf, requestedHost } from "./forwarded_host.ts";
 import { isLoopback, isSingleLabel, splitHost } from "../core/loopback.ts";
 
 export interface BrowserGuard {
@@ -91,9 +92,10 @@ export class OpenGuard implements BrowserGuard {
     if (origin !== null && this.#headersByOrigin.has(origin)) return;
     const site = headers.get("sec-fetch-site");
     const isSameSite = site === null || site === "same-origin" || site === "none";
-    if (isSameSite && (origin === null || isOriginOf(origin, headers.get("host")))) return;
+    const isTrusted = this.#deps.trustedProxies.trusts(remoteAddress);
+    if (isSameSite && (origin === null || isOriginOf(origin, requestedHost(headers, isTrusted)))) return;
     // A proxy may have changed the Host, but not what the browser says.
-    if (site === "same-origin" && this.#deps.trustedProxies.trusts(remoteAddress)) return;
+    if (site === "same-origin" && isTrusted) return;
     const shown = origin !== null && origin !== "null" && SHOWABLE.test(origin) ? origin : "ORIGIN";
     throw new RouterError(
       403,
@@ -108,13 +110,6 @@ export class OpenGuard implements BrowserGuard {
 function looksLikeBrowser(headers: HeaderView): boolean {
   return headers.has("origin") || headers.has("referer") ||
     /^Mozilla\//.test(headers.get("user-agent") ?? "");
-}
-
-/** Whether an `Origin` names the requested host, with any scheme: a proxy in front may have added TLS. */
-function isOriginOf(origin: string, host: string | null): boolean {
-  const own = URL.parse(origin);
-  if (own === null || own.origin !== origin || host === null) return false;
-  return URL.parse(`${own.protocol}//${host}`)?.origin === own.origin;
 }
 
 function isBelow(path: string, folder: string): boolean {

@@ -1,24 +1,56 @@
 /**
  * Limits on alerts about failed requests, since clients influence their causes and could make each one new.
  *
- * Owns the rate of immediate alerts, and which models are known because they have been served. Both are bounded.
+ * Owns the rate of immediate alerts and of digests, and which models are known because they have been served. Both are bounded.
  * Time comes in as a monotonic number of milliseconds.
  */
 
-const WINDOW_MS = 60_000;
 const MAX_IMMEDIATE = 10;
+/** Time in which one more immediate alert becomes available: whoever goes on failing gets ten an hour. */
+const REFILL_MS = 360_000;
 
-/** At most {@link MAX_IMMEDIATE} immediate alerts in any minute. */
+/** Ten immediate alerts at once, and one more every six minutes. */
 export class AlertBudget {
-  /** When the latest ones were sent, oldest first. */
-  readonly #sentMs: number[] = [];
+  #available = MAX_IMMEDIATE;
+  #refilledMs = 0;
 
   /** Whether one more may be sent now; if so, it is counted. */
   take(nowMs: number): boolean {
-    while (this.#sentMs.length > 0 && nowMs - (this.#sentMs[0] ?? 0) >= WINDOW_MS) this.#sentMs.shift();
-    if (this.#sentMs.length >= MAX_IMMEDIATE) return false;
-    this.#sentMs.push(nowMs);
+    const refilled = Math.floor((nowMs - this.#refilledMs) / REFILL_MS);
+    if (this.#available + refilled >= MAX_IMMEDIATE) {
+      this.#available = MAX_IMMEDIATE;
+      this.#refilledMs = nowMs;
+    } else {
+      this.#available += refilled;
+      this.#refilledMs += refilled * REFILL_MS;
+    }
+    if (this.#available === 0) return false;
+    this.#available--;
     return true;
+  }
+}
+
+const FIRST_DIGEST_MS = 60_000;
+const MAX_DIGEST_MS = 900_000;
+
+/**
+ * When failed requests may be in a digest: a minute after the first, then after 2, 4, 8 and 15 minutes, for as long as
+ * requests fail. Otherwise one failing request a minute would be a message a minute.
+ */
+export class DigestPace {
+  #intervalMs = FIRST_DIGEST_MS;
+  #nextMs = 0;
+
+  isDue(nowMs: number): boolean {
+    return nowMs >= this.#nextMs;
+  }
+
+  /** A digest with failed requests goes out now. */
+  sent(nowMs: number): void {
+    const wasQuiet = nowMs >= this.#nextMs + this.#intervalMs;
+    this.#intervalMs = wasQuiet ? FIRST_DIGEST_MS : this.#intervalMs;
+    this.#intervalMs = Math.min(MAX_DIGEST_MS, 2 * this.#intervalMs);
+    this.#nextMs = nowMs + this.#intervalMs;
   }
 }
 

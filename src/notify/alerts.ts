@@ -1,24 +1,25 @@
 /**
- * Sends alerts to channels: the first of each cause at once, repeats in a digest each minute. Of failed requests,
- * ten a minute are sent at once; the others are in the digest.
+ * Sends alerts to channels: the first of each cause at once, repeats in a digest. Of failed requests, a limited number
+ * is sent at once, and digests about nothing else become rarer while they go on.
  *
- * Owns the digest, and a bounded queue with a worker per channel, so that a channel that hangs delays neither
- * another channel nor the caller. Must not throw, and must not let a secret out.
+ * Owns the digest; a worker per channel has a queue, so that a channel that hangs delays neither another channel nor
+ * the caller. Must not throw, and must not let a secret out.
  */
 import { MAX_SHOWN_NAME_LENGTH, redactableStart, redactedStart } from "../core/cut_text.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
-import { AlertBudget, ServedModels } from "./alert_budget.ts";
-import { type AlertMessage, type Channel, ChannelError } from "./channels.ts";
+import { AlertBudget, DigestPace, ServedModels } from "./alert_budget.ts";
+import type { AlertMessage, Channel } from "./channel.ts";
+import { ChannelWorker, type SentListener } from "./channel_worker.ts";
 import type { Alert, Notifier } from "./notifier.ts";
-import { alertText, causeKey, digestText, isUrgent, type Repeats } from "./texts.ts";
+import { alertText, byWeight, causeKey, digestText, isUrgent, type Repeats } from "./texts.ts";
 
 const DIGEST_INTERVAL_MS = 60_000;
-/** Messages waiting for one channel; more are dropped and counted. */
-const MAX_PENDING = 100;
 /** Distinct causes besides failed requests; further ones count as one per type of alert. */
 const MAX_CAUSES = 1000;
 /** Distinct causes of failed requests. */
 const MAX_FAILURE_CAUSES = 200;
+/** Causes that a digest holds as data; its text has fewer. */
+const MAX_REPEATS = 100;
 /** For a message as a field; in the text for people it is shorter. */
 const MAX_MESSAGE_LENGTH = 2000;
 
@@ -28,7 +29,7 @@ export interface AlertNotifierOptions {
   /** Masks secrets; every text and every field of an alert passes through it. */
   readonly redact: (text: string) => string;
   /** For metrics and the log; `error` is safe to log. */
-  readonly onSent?: (channel: string, result: "ok" | "error" | "dropped", error: Error | null) => void;
+  readonly onSent?: SentListener;
   /** Default: random UUIDs. */
   readonly newId?: () => string;
 }
@@ -45,6 +46,7 @@ export class AlertNotifier implements Notifier {
   readonly #workers: readonly ChannelWorker[];
   readonly #causes = new Map<string, Cause>();
   readonly #budget = new AlertBudget();
+  readonly #pace = new DigestPace();
   readonly #served = new ServedModels();
   /** Causes of failed requests. */
   #failureCount = 0;
@@ -55,8 +57,10 @@ export class AlertNotifier implements Notifier {
   constructor(options: AlertNotifierOptions) {
     this.#options = options;
     this.#newId = options.newId ?? (() => crypto.randomUUID());
-    const onSent = options.onSent ?? (() => {});
-    this.#workers = options.channels.map((channel) => new ChannelWorker(channel, onSent));
+    const { clock, onSent = () => {} } = options;
+    this.#workers = options.channels.map((channel) =>
+      new ChannelWorker(channel, { clock, onSent, newId: this.#newId })
+    );
   }
 
   raise(raised: Alert): void {
@@ -79,7 +83,7 @@ export class AlertNotifier implements Notifier {
       this.#enqueue(() => ({
         text: alertText(alert, this.#options.redact),
         alert: redacted(alert, this.#options.redact),
-      }), { isUrgent: isUrgent(alert) });
+      }));
     }
     this.#digestTimer ??= this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
   }
@@ -101,25 +105,27 @@ export class AlertNotifier implements Notifier {
     const { clock } = this.#options;
     if (this.#digestTimer !== null) clock.clearTimer(this.#digestTimer);
     this.#digestTimer = null;
-    this.#sendDigest();
+    this.#sendDigest({ isLast: true });
     const limit = clock.setTimer(() => this.#workers.forEach((worker) => worker.abort()), limitMs);
     await Promise.all(this.#workers.map((worker) => worker.idle()));
     clock.clearTimer(limit);
   }
 
   #onDigestTimer(): void {
-    this.#sendDigest();
+    this.#sendDigest({ isLast: false });
     this.#digestTimer = this.#causes.size === 0
       ? null
       : this.#options.clock.setTimer(() => this.#onDigestTimer(), DIGEST_INTERVAL_MS);
   }
 
   /** Reports repeats, and forgets causes that were quiet for a whole interval. */
-  #sendDigest(): void {
+  #sendDigest({ isLast }: { readonly isLast: boolean }): void {
     const now = this.#options.clock.monotonic();
+    const areFailuresDue = isLast || this.#pace.isDue(now);
     const repeats: Repeats[] = [];
     for (const [key, cause] of this.#causes) {
       if (cause.count > 0) {
+        if (!areFailuresDue && !isUrgent(cause.last)) continue;
         repeats.push({ count: cause.count, last: cause.last });
         cause.count = 0;
         cause.reportedMonoMs = now;
@@ -129,20 +135,22 @@ export class AlertNotifier implements Notifier {
       }
     }
     if (repeats.length === 0) return;
+    if (repeats.some(({ last }) => !isUrgent(last))) this.#pace.sent(now);
     const { redact } = this.#options;
+    const sorted = byWeight(repeats);
     this.#enqueue(() => ({
-      text: digestText(repeats, redact),
+      text: digestText(sorted, redact),
       alert: {
         type: "digest",
-        repeats: repeats.map(({ count, last }) => ({ count, last: redacted(last, redact) })),
+        repeats: sorted.slice(0, MAX_REPEATS).map(({ count, last }) => ({
+          count,
+          last: redacted(last, redact),
+        })),
       },
-    }), { isUrgent: false });
+    }));
   }
 
-  #enqueue(
-    content: () => Pick<AlertMessage, "text" | "alert">,
-    order: { readonly isUrgent: boolean },
-  ): void {
+  #enqueue(content: () => Pick<AlertMessage, "text" | "alert">): void {
     let message: AlertMessage;
     try {
       message = { id: this.#newId(), atMs: this.#options.clock.now(), ...content() };
@@ -151,90 +159,8 @@ export class AlertNotifier implements Notifier {
       for (const worker of this.#workers) worker.drop(1);
       return;
     }
-    for (const worker of this.#workers) worker.push(message, order);
+    for (const worker of this.#workers) worker.push(message);
   }
-}
-
-/** One channel's queue and the loop that empties it. */
-class ChannelWorker {
-  readonly #channel: Channel;
-  readonly #onSent: NonNullable<AlertNotifierOptions["onSent"]>;
-  readonly #stop = new AbortController();
-  /** The urgent ones first. */
-  #pending: AlertMessage[] = [];
-  #urgentCount = 0;
-  #running: Promise<void> | null = null;
-
-  constructor(channel: Channel, onSent: NonNullable<AlertNotifierOptions["onSent"]>) {
-    this.#channel = channel;
-    this.#onSent = onSent;
-  }
-
-  /** Urgent messages go before all others, and displace them when the queue is full. */
-  push(message: AlertMessage, { isUrgent }: { readonly isUrgent: boolean }): void {
-    if (this.#pending.length >= MAX_PENDING) {
-      this.drop(1);
-      if (!isUrgent || this.#urgentCount === this.#pending.length) return;
-      this.#pending.pop();
-    }
-    this.#pending.splice(isUrgent ? this.#urgentCount++ : this.#pending.length, 0, message);
-    this.#running ??= this.#run();
-  }
-
-  drop(count: number): void {
-    for (let i = 0; i < count; i++) this.#report("dropped", null);
-  }
-
-  /** Drops what is being sent and what waits. */
-  abort(): void {
-    const waiting = this.#pending.length;
-    this.#pending = [];
-    this.#urgentCount = 0;
-    this.drop(waiting);
-    this.#stop.abort();
-  }
-
-  /** Resolves when nothing is being sent and nothing waits. */
-  async idle(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    // The first step of a send must not run inside raise().
-    await Promise.resolve();
-    for (let message = this.#next(); message !== undefined; message = this.#next()) {
-      try {
-        await orAborted(this.#channel.send(message, this.#stop.signal), this.#stop.signal);
-        this.#report("ok", null);
-      } catch (error) {
-        this.#report("error", error instanceof ChannelError ? error : new Error("Cannot send alert"));
-      }
-    }
-    this.#running = null;
-  }
-
-  #next(): AlertMessage | undefined {
-    if (this.#urgentCount > 0) this.#urgentCount--;
-    return this.#pending.shift();
-  }
-
-  #report(result: "ok" | "error" | "dropped", error: Error | null): void {
-    try {
-      this.#onSent(this.#channel.name, result, error);
-    } catch {
-      // A listener's failure must not stop the queue.
-    }
-  }
-}
-
-/** Settles when `signal` aborts, even if the work ignores it: closing must end in time. */
-function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new Error("aborted"));
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-    if (signal.aborted) onAbort();
-  });
 }
 
 /** A copy with every text masked and bounded: some come from clients or upstreams. */

@@ -21,3 +21,13 @@ export function inert(text: string): string {
     .replaceAll("://", "[:]//")
     .replaceAll(DOT_OF_A_NAME, "$1[.]");
 }
+
+/**
+ * The last line of defence, over a whole message: tags and words by which a chat mentions people, also where they stand
+ * in a name that the operator gave.
+ */
+export function withoutCommands(text: string): string {
+  return text
+    .replaceAll(/<(?=[/!@#]|at\b)/gi, "(")
+    .replaceAll(/@(?=room\b|all\b|here\b|channel\b|everyone\b|所有人)/gi, "[at]");
+}

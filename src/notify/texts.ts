@@ -57,13 +57,16 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
   }
 }
 
+/** Changes of states first, then the most frequent. */
+export function byWeight(repeats: readonly Repeats[]): Repeats[] {
+  return repeats.toSorted((a, b) => Number(isUrgent(b.last)) - Number(isUrgent(a.last)) || b.count - a.count);
+}
+
 /**
- * One message about all repeats: at most 20 lines, urgent alerts first, then the most frequent.
+ * One message about all repeats: at most 20 lines, in the order of {@link byWeight}.
  */
 export function digestText(repeats: readonly Repeats[], redact: (text: string) => string): string {
-  const sorted = repeats.toSorted((a, b) =>
-    Number(isUrgent(b.last)) - Number(isUrgent(a.last)) || b.count - a.count
-  );
+  const sorted = byWeight(repeats);
   const lines = sorted.slice(0, MAX_DIGEST_LINES).map(({ count, last }) =>
     `${count} more, the last: ${alertText(last, redact)}`
   );

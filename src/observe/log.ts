@@ -12,6 +12,7 @@ import { redactSecrets } from "../core/secrets.ts";
 import type { RequestRecord } from "../core/types.ts";
 import { AccessLog } from "./access_log.ts";
 import { LogWriter } from "./log_writer.ts";
+import { escapeControls, statement } from "./statement.ts";
 import { CREDENTIAL_FIELDS, CREDENTIAL_PATTERNS, redactor } from "./redact.ts";
 
 const ROOT = "openai-api-route";
@@ -29,6 +30,7 @@ export interface LoggingOptions {
 }
 
 const standardError = new LogWriter(Deno.stderr);
+const standardOutput = new LogWriter(Deno.stdout);
 
 /** Null while access lines are off. */
 let accessLog: AccessLog | null = null;
@@ -38,6 +40,10 @@ export function configureLogging(options: LoggingOptions): void {
   const write = options.write ?? ((line: string) => standardError.write(line));
   const known = (text: string) => redactSecrets(text, options.secrets());
   const isJson = options.format === "json";
+  standardError.describeDropped = (count) => {
+    const message = `${count} log lines were dropped: the log's reader is too slow`;
+    return isJson ? statement({ format: "json", level: "warning", message }) : `(${message})`;
+  };
   const format = redactByPattern(
     (record: LogRecord) => isJson ? jsonLine(record, known) : textLine(record, known),
     CREDENTIAL_PATTERNS,
@@ -60,9 +66,17 @@ export function configureLogging(options: LoggingOptions): void {
   });
 }
 
-/** Resolves when everything logged has been written to standard error; for the end of the process. */
-export function flushLogging(): Promise<void> {
-  return standardError.flush();
+/** Resolves when everything logged and announced has been written; for the end of the process. */
+export async function flushLogging(): Promise<void> {
+  await Promise.all([standardError.flush(), standardOutput.flush()]);
+}
+
+/**
+ * Says something on standard output that is not part of the log: where the server listens, and the token of a new
+ * database, which is therefore not masked. Never throws.
+ */
+export function announce(message: string, format: LoggingOptions["format"]): void {
+  standardOutput.writeNow(`${statement({ format, level: "info", message })}\n`);
 }
 
 /** The logger of one part of the program, for example `getLog("registry")`. */
@@ -151,19 +165,4 @@ function jsonValue(value: unknown, redact: (text: string) => string): unknown {
   if (typeof value === "bigint") return String(value);
   if (value instanceof Error) return redactedStart(value.stack ?? value.message, MAX_MESSAGE_LENGTH, redact);
   return value;
-}
-
-/**
- * Escapes everything that a terminal acts on or that hides text: controls (C0, C1, DEL), line and paragraph
- * separators, and the marks that reorder text. JSON allows only the `\u` form.
- */
-function escapeControls(line: string, isJson: boolean): string {
-  return line.replaceAll(/[\p{Cc}\p{Bidi_Control}\u2028\u2029\ufeff]/gu, (character) => {
-    if (character === "\n") return "\\n";
-    if (character === "\r") return "\\r";
-    if (character === "\t") return "\\t";
-    const code = character.charCodeAt(0);
-    if (!isJson && code < 0x100) return `\\x${code.toString(16).padStart(2, "0")}`;
-    return `\\u${code.toString(16).padStart(4, "0")}`;
-  });
 }

@@ -18,7 +18,7 @@ import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
-import { adminTokenOf } from "../store/config/initial_tokens.ts";
+import { adminTokenOf, randomAdminToken, sessionKeyOf } from "../store/config/initial_tokens.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
@@ -98,6 +98,8 @@ export function createAdmin(deps: AdminDeps): Admin {
   const streams = new AbortController();
   const routes = adminRoutes({
     adminToken,
+    sessionKey: sessionKeyNow(deps.config),
+    now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     trustedProxies: new TrustedProxies(settings.trustedProxies),
     registry,
@@ -130,4 +132,13 @@ function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registr
 
 function optional(text: string | null): string[] {
   return text === null ? [] : [text];
+}
+
+/** One of this process only, while the database cannot be read. */
+function sessionKeyNow(config: ConfigStore): string {
+  try {
+    return sessionKeyOf(config);
+  } catch {
+    return randomAdminToken();
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The address of a server: listens on it, and keeps the limits of connections.
  */
-import type { Settings } from "../config/settings.ts";
+import { addressText, type Settings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { type AppDeps, createHandler } from "../http/app.ts";
 import { refusal } from "../http/error_answer.ts";
@@ -10,11 +10,8 @@ import { denoProcessReadings, read } from "../observe/process_metrics.ts";
 import { ConnectionLimits } from "../wire/connection_limits.ts";
 import { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
-
-/** The server cannot start; the message says why and what to do. */
-export class StartError extends Error {
-  override readonly name = "StartError";
-}
+import { type OpenListener, openListener } from "./open_listener.ts";
+import { StartError } from "./start_error.ts";
 
 /** A client that does not take its reply is to be disconnected, and recorded, by the relay first. */
 const STALL_MARGIN_MS = 10_000;
@@ -27,9 +24,9 @@ export function listen(
   deps: AppDeps,
 ): { readonly server: HttpServer; readonly address: Deno.NetAddr } {
   const log = getLog("server");
-  let listener: Deno.TcpListener;
+  let listener: OpenListener;
   try {
-    listener = Deno.listen({ ...settings.listen, tcpBacklog: BACKLOG });
+    listener = openListener(settings.listen, { tcpBacklog: BACKLOG });
   } catch (error) {
     throw cannotListen(settings, error);
   }
@@ -75,7 +72,7 @@ function connectionLimit(configured: number | null): number | null {
 }
 
 /** Why an address cannot be listened on, and what to do. */
-export function cannotListen({ listen: { hostname, port } }: Settings, error: unknown): StartError {
+export function cannotListen({ listen: address }: Settings, error: unknown): StartError {
   const reason = error instanceof Deno.errors.AddrInUse ? "the address is in use" : messageOf(error);
-  return new StartError(`Cannot listen on ${hostname}:${port}: ${reason}; choose another with --addr`);
+  return new StartError(`Cannot listen on ${addressText(address)}: ${reason}; choose another with --addr`);
 }

@@ -5,6 +5,8 @@ import type { Settings } from "../config/settings.ts";
 import { VERSION } from "../config/version.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
 import { channelsOf } from "../notify/channels.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
+import { alertFetch } from "./alert_fetch.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { redactor } from "../observe/redact.ts";
@@ -16,10 +18,16 @@ export interface Observers {
   readonly notifier: AlertNotifier;
 }
 
-/** @param instance names this process in alerts */
+export interface ObserverParts {
+  readonly secrets: () => readonly string[];
+  /** Names this process in alerts. */
+  readonly instance: string;
+  readonly client: UpstreamClient;
+}
+
 export function makeObservers(
   settings: Settings,
-  { secrets, instance }: { readonly secrets: () => readonly string[]; readonly instance: string },
+  { secrets, instance, client }: ObserverParts,
 ): Observers {
   const metrics = new Metrics({
     version: VERSION,
@@ -27,7 +35,7 @@ export function makeObservers(
     databaseBytes: () => databaseBytes(settings.database),
   });
   const notifier = new AlertNotifier({
-    channels: channelsOf(settings.alerts, { fetch, clock: systemClock, instance }),
+    channels: channelsOf(settings.alerts, { fetch: alertFetch(client), clock: systemClock, instance }),
     clock: systemClock,
     redact: redactor(secrets),
     onSent: (channel, result, error) => {

@@ -20,14 +20,17 @@ export function secretsOf(settings: Settings, registry: Registry): () => readonl
 }
 
 function* listSecrets(
-  { alerts }: Settings,
+  { alerts, outgoing }: Settings,
   { upstreams, tokens, adminToken }: RegistrySnapshot,
 ): Iterable<string> {
   for (const upstream of upstreams) yield* keysOf(upstream);
   for (const { secret } of tokens) yield secret;
   if (adminToken !== null) yield adminToken;
+  for (const proxy of [outgoing.httpProxy, outgoing.httpsProxy]) {
+    if (proxy?.credential?.password) yield proxy.credential.password;
+  }
   const { feishu, matrix, matrixApi, webhook } = alerts;
-  for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook]) {
+  for (const secret of [feishu?.webhook, feishu?.secret, matrix?.token, matrixApi, webhook?.url]) {
     if (secret) yield secret;
   }
 }

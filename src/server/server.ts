@@ -25,7 +25,7 @@ import { makeObservers, type Observers } from "./observers.ts";
 import { makeProxy } from "./proxy.ts";
 import { type Recording, startRecording } from "./recording.ts";
 import { secretsOf } from "./secrets.ts";
-import { upstreamClient } from "./upstream_client.ts";
+import { type OutgoingClient, upstreamClient } from "./upstream_client.ts";
 
 /** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
 const DETACH_LIMIT_MS = 1_000;
@@ -76,14 +76,14 @@ export async function withServer(
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
-  const observers = makeObservers(settings, { secrets, instance });
+  const client = outgoingClient(settings);
+  const observers = makeObservers(settings, { secrets, instance, client });
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
-  const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
   const shared = { registry, health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
@@ -125,6 +125,11 @@ export async function withServer(
     await observers.notifier.close(CLOSE_LIMIT_MS);
     client.close();
   }
+}
+
+/** @throws StartError when the file of `--ca-file` cannot be used */
+function outgoingClient({ outgoing }: Settings): OutgoingClient {
+  return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
 }
 
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {

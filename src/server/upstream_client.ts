@@ -1,72 +1,130 @@
 /**
- * Makes the client for the upstreams: over sockets, or over `fetch` where the environment names an outgoing proxy.
+ * Makes the client for everything that goes out: over sockets, or over `fetch` where a proxy is on the way.
+ *
+ * Owns which of the two a URL takes, and how a connection is established.
  */
-import { PROXY_VARIABLES } from "../config/environment.ts";
-import { FetchClient } from "../wire/fetch_client.ts";
-import type { UpstreamClient } from "../wire/upstream_client.ts";
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { type OutgoingProxy, type OutgoingSettings, proxyFor } from "../config/outgoing.ts";
+import type { Cancellation } from "../core/cancellation.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
+import { dialName } from "../wire/dial.ts";
+import { FetchClient } from "../wire/fetch_client.ts";
+import type { UpstreamClient, UpstreamReply, UpstreamRequest } from "../wire/upstream_client.ts";
 import { systemClock } from "./clock.ts";
+import { trustedAuthorities } from "./trusted_authorities.ts";
 
 const IDLE_CONNECTIONS_PER_UPSTREAM = 1024; // docs/tuning.md#heads-and-connections
 const IDLE_CONNECTION_MS = 60_000;
 
-export function upstreamClient(): UpstreamClient & { close(): void } {
-  if (isBehindProxy()) return fetchClient();
-  return new HttpClient({
-    connect,
+/** An {@link UpstreamClient} with connections of its own. */
+export type OutgoingClient = UpstreamClient & { close(): void };
+
+/**
+ * @param onIgnored a file of certificates that cannot be used, and that other programs read too
+ * @throws StartError when the file of `--ca-file` cannot be used
+ */
+export function upstreamClient(
+  outgoing: OutgoingSettings,
+  onIgnored: (message: string) => void = () => {},
+): OutgoingClient {
+  const caCerts = trustedAuthorities(outgoing, onIgnored);
+  const direct = new HttpClient({
+    connect: connector(caCerts),
     clock: systemClock,
     maxIdlePerOrigin: IDLE_CONNECTIONS_PER_UPSTREAM,
     idleTimeoutMs: IDLE_CONNECTION_MS,
   });
+  const hasProxy = outgoing.httpProxy !== null || outgoing.httpsProxy !== null;
+  return hasProxy ? new ProxiedClient(outgoing, { direct, caCerts }) : direct;
 }
 
-function isBehindProxy(): boolean {
-  return PROXY_VARIABLES.some((name) => Boolean(Deno.env.get(name)));
+interface Ways {
+  readonly direct: OutgoingClient;
+  readonly caCerts: readonly string[];
 }
 
-function fetchClient(): UpstreamClient & { close(): void } {
+/** Takes the proxy or the direct way, as the URL demands. */
+class ProxiedClient implements OutgoingClient {
+  readonly #outgoing: OutgoingSettings;
+  readonly #ways: Ways;
+  readonly #clients = new Map<OutgoingProxy, OutgoingClient>();
+
+  constructor(outgoing: OutgoingSettings, ways: Ways) {
+    this.#outgoing = outgoing;
+    this.#ways = ways;
+  }
+
+  send(request: UpstreamRequest): Promise<UpstreamReply> {
+    const proxy = proxyFor(this.#outgoing, new URL(request.url));
+    return (proxy === null ? this.#ways.direct : this.#clientOf(proxy)).send(request);
+  }
+
+  close(): void {
+    this.#ways.direct.close();
+    for (const client of this.#clients.values()) client.close();
+  }
+
+  #clientOf(proxy: OutgoingProxy): OutgoingClient {
+    const known = this.#clients.get(proxy);
+    if (known !== undefined) return known;
+    const client = fetchClient(proxy, this.#ways.caCerts);
+    this.#clients.set(proxy, client);
+    return client;
+  }
+}
+
+function fetchClient(
+  { transport, url, credential }: OutgoingProxy,
+  caCerts: readonly string[],
+): OutgoingClient {
   const pool = Deno.createHttpClient({
     http1: true,
     http2: false,
     poolMaxIdlePerHost: IDLE_CONNECTIONS_PER_UPSTREAM,
     poolIdleTimeout: IDLE_CONNECTION_MS,
+    caCerts: [...caCerts],
+    proxy: { transport, url, ...(credential === null ? {} : { basicAuth: credential }) },
   });
-  const client = new FetchClient((url, init) => fetch(url, { ...init, client: pool }));
+  const client = new FetchClient((target, init) => fetch(target, { ...init, client: pool }));
   return { send: (request) => client.send(request), close: () => pool.close() };
 }
 
-/** Closes a connection that is established after the request was cancelled. */
-const connect: Connect = async (origin, cancellation) => {
-  const connecting = open(origin);
-  const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const cancel = () => reject(new Error("the connection was given up"));
-  cancellation.onCancel(cancel);
-  try {
-    return await Promise.race([connecting, givenUp]);
-  } catch (error) {
-    connecting.then((connection) => connection.close(), () => {});
-    throw error;
-  } finally {
-    cancellation.offCancel(cancel);
-  }
-};
-
-async function open(origin: Origin): Promise<ByteConnection> {
-  try {
-    return await openTo(origin, origin.hostname);
-  } catch (error) {
-    // Older runtimes try only the first address of a name; of this one it is often ::1, where nothing listens.
-    if (
-      origin.isTls || origin.hostname !== "localhost" || !(error instanceof Deno.errors.ConnectionRefused)
-    ) throw error;
-    return await openTo(origin, "127.0.0.1");
-  }
+function connector(caCerts: string[]): Connect {
+  return async ({ isTls, hostname, port }, cancellation) => {
+    const tcp = await connectTcp({ hostname, port }, cancellation);
+    if (!isTls) return tcp;
+    try {
+      // The handshake is part of the first write.
+      return await Deno.startTls(tcp, { hostname, alpnProtocols: ["http/1.1"], caCerts });
+    } catch (error) {
+      tcp.close();
+      throw error;
+    }
+  };
 }
 
-async function openTo({ isTls, port }: Origin, hostname: string): Promise<ByteConnection> {
-  if (isTls) return await Deno.connectTls({ hostname, port, alpnProtocols: ["http/1.1"] });
-  const connection = await Deno.connect({ hostname, port });
+/** Runtimes differ in how many addresses of a name they try, so each is connected to by itself. */
+async function connectTcp(
+  { hostname, port }: Pick<Origin, "hostname" | "port">,
+  cancellation: Cancellation,
+): Promise<Deno.TcpConn & ByteConnection> {
+  const connect = (address: string) => Deno.connect({ hostname: address, port });
+  const deps = { clock: systemClock, connect, lookup: addressesOf };
+  const connection = await dialName(deps, hostname, cancellation);
   connection.setNoDelay(true);
   return connection;
+}
+
+/** In the order of preference that the system gives (RFC 6724). */
+async function addressesOf(hostname: string): Promise<readonly string[]> {
+  if (isIP(hostname) !== 0) return [hostname];
+  try {
+    const found = await lookup(hostname, { all: true, order: "verbatim" });
+    return found.length === 0 ? [hostname] : [...new Set(found.map(({ address }) => address))];
+  } catch {
+    // Connecting to the name itself then says why it cannot be found, in the words of the runtime.
+    return [hostname];
+  }
 }

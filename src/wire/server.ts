@@ -4,6 +4,7 @@
  * Uses plain sockets instead of `Deno.serve`, which does not report that a client has left if its body came after its
  * head, has no time limit on heads, and costs three times as much for each piece of a stream.
  */
+import { plainAddress } from "../core/client_ip.ts";
 import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import { LinkedList } from "../core/linked_list.ts";
@@ -176,8 +177,9 @@ const NO_PLACE = new TextEncoder().encode(
   "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
 );
 
+/** A socket that listens on both families reports IPv4 addresses in IPv6 form. */
 function addressOf({ remoteAddr }: AcceptedConnection): string {
-  return "hostname" in remoteAddr ? remoteAddr.hostname : "";
+  return "hostname" in remoteAddr ? plainAddress(remoteAddr.hostname) : "";
 }
 
 interface ServerConnectionOptions extends ServerOptions {

@@ -38,6 +38,9 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A name that is not loopback to a browser; nothing leaves this machine.
+  "--host-resolver-rules=MAP router.test 127.0.0.1",
+  "--no-proxy-server",
 ];
 
 export function browserTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
@@ -61,16 +64,24 @@ const HIGHEST = 2_600;
 /** Disposing fails when the page logged an error or contacted another host. */
 export class Visitor implements AsyncDisposable {
   readonly page: Page;
+  /** With the path below which a proxy has put the page, if any. */
+  readonly origin: string;
   readonly #browser: Browser;
   readonly #router: Router;
   #problems: string[] = [];
 
-  private constructor(browser: Browser, { page, router }: { page: Page; router: Router }) {
+  private constructor(
+    browser: Browser,
+    { page, router, origin }: { page: Page; router: Router; origin: string | undefined },
+  ) {
     this.#browser = browser;
     this.#router = router;
+    this.origin = origin ?? `http://127.0.0.1:${router.port}`;
     this.page = page;
     page.on("console", (message) => {
       if (!["error", "warning"].includes(message.type())) return;
+      // Over plain HTTP, except on loopback, browsers do without this header, and say so.
+      if (message.text().startsWith("The Cross-Origin-Opener-Policy header has been ignored")) return;
       this.#problems.push(`console: ${message.text()} at ${message.location().url}`);
     });
     page.on("pageerror", (error) => this.#problems.push(`error: ${error.message}`));
@@ -87,16 +98,23 @@ export class Visitor implements AsyncDisposable {
     });
   }
 
-  static async open(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
+  /** @param origin where the browser finds the page; default: at the router itself */
+  static async open(
+    router: Router,
+    { origin, ...options }: BrowserContextOptions & { readonly origin?: string } = {},
+  ): Promise<Visitor> {
     // Playwright creates and removes the folder of the browser's profile.
     const browser = await chromium.launch({ executablePath: executable ?? "chromium", args: FLAGS });
     const context = await browser.newContext({ viewport: DESK, locale: "en-US", ...options });
     context.setDefaultTimeout(20_000);
-    return new Visitor(browser, { page: await context.newPage(), router });
+    return new Visitor(browser, { page: await context.newPage(), router, origin });
   }
 
   /** Opens the page and logs in. */
-  static async loggedIn(router: Router, options: BrowserContextOptions = {}): Promise<Visitor> {
+  static async loggedIn(
+    router: Router,
+    options: BrowserContextOptions & { readonly origin?: string } = {},
+  ): Promise<Visitor> {
     const visitor = await Visitor.open(router, options);
     await visitor.go("/login");
     await visitor.logIn();
@@ -108,10 +126,6 @@ export class Visitor implements AsyncDisposable {
     await this.page.locator("#token").fill(adminTokenOf(this.#router));
     await this.page.locator("form button[type=submit]").click();
     await this.page.waitForURL(`${this.origin}/admin`);
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${this.#router.port}`;
   }
 
   /** To a path below `/admin`. */

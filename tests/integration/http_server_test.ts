@@ -336,3 +336,40 @@ Deno.test("an answer with non-ASCII bytes is complete, however it is written", a
   server.shutdown();
   await server.finished;
 });
+
+Deno.test("an IPv4 address that a socket for both families reports in IPv6 form is written as IPv4", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const limited: string[] = [];
+  const limits = new ConnectionLimits({
+    max: 8,
+    isShared: (address) => {
+      limited.push(address);
+      return false;
+    },
+  });
+  const server = new HttpServer({
+    accept: async () => {
+      const connection = await listener.accept();
+      return Object.defineProperty(connection, "remoteAddr", {
+        value: { transport: "tcp", hostname: "::ffff:192.0.2.7", port: 1 },
+      });
+    },
+    close: () => listener.close(),
+  }, {
+    clock: systemClock,
+    handle: (exchange) =>
+      exchange.reply(
+        { status: 200, headers: [] },
+        new TextEncoder().encode(`from ${exchange.remoteAddress}.`),
+      ),
+    refusal: (error) => ({ headers: [], body: new TextEncoder().encode(error.message) }),
+    onUnexpected: (error) => assert.fail(String(error)),
+    limits,
+  });
+  using client = await RawClient.connect(listener.addr.port);
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  assert.match(await client.readToEnd(), /from 192\.0\.2\.7\.$/);
+  server.shutdown();
+  await server.finished;
+  assert.deepEqual([...new Set(limited)], ["192.0.2.7"]);
+});

@@ -41,11 +41,11 @@ Deno.test("only the admin token opens the admin page", async (t) => {
     });
     assert.equal(await statusOf(response), 303);
     const location = response.headers.get("location") ?? "";
-    assert.equal(location, "/admin/login?next=%2Fadmin%2Frecords%3Fq%3Dword");
-    const next = new URL(location, adminUrl(router, "")).searchParams.get("next") ?? "";
+    assert.equal(location, "../admin/login?next=%2Fadmin%2Frecords%3Fq%3Dword");
+    const next = new URL(location, adminUrl(router, "/records")).searchParams.get("next") ?? "";
     const login = await postLogin(router, { token, next });
     assert.equal(await statusOf(login), 303);
-    assert.equal(login.headers.get("location"), "/admin/records?q=word");
+    assert.equal(login.headers.get("location"), "../admin/records?q=word");
   });
   await t.step("a client's token gives no access, as bearer or in the form", async () => {
     const response = await fetch(adminUrl(router, "/api/upstreams"), {
@@ -82,8 +82,7 @@ Deno.test("only the admin token opens the admin page", async (t) => {
   await t.step("a trailing slash leads to the same page", async () => {
     const browser = await Browser.login(router);
     const response = await browser.fetch("/", { headers: { accept: "text/html" } });
-    assert.equal(`${await statusOf(response)} ${response.headers.get("location")}`, "303 /admin");
-    assert.equal(response.headers.get("location"), "/admin");
+    assert.equal(`${await statusOf(response)} ${response.headers.get("location")}`, "303 ../admin");
   });
   await t.step("next leads to no other site", async () => {
     for (
@@ -127,10 +126,12 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
 
   await t.step("its attributes", async () => {
     const cookie = (await postLogin(router, { token })).headers.get("set-cookie") ?? "";
-    assert.match(cookie, /^oar_admin=[\w-]{43};/);
-    for (const part of ["HttpOnly", "SameSite=Strict", "Path=/admin", "Max-Age=43200"]) {
-      assert.ok(cookie.split("; ").includes(part), `${part} in ${cookie.replace(/=[\w-]{43}/, "")}`);
+    assert.match(cookie, /^oar_admin=[\w.-]{80,90};/);
+    for (const part of ["HttpOnly", "SameSite=Strict", "Max-Age=43200"]) {
+      assert.ok(cookie.split("; ").includes(part), `${part} in ${cookie.replace(/=[\w.-]{80,}/, "")}`);
     }
+    // Then it is for the folder of the login's address, which a proxy in front may have moved.
+    assert.doesNotMatch(cookie, /Path|Domain/i);
     assert.doesNotMatch(cookie, /Secure/);
   });
   await t.step("X-Forwarded-Proto is ignored from untrusted peers", async () => {
@@ -185,7 +186,7 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
       body: new URLSearchParams({ csrf: browser.csrfToken }),
     });
     assert.equal(await statusOf(response), 303);
-    assert.match(response.headers.get("set-cookie") ?? "", /^oar_admin=; Max-Age=0; Path=\/admin/);
+    assert.match(response.headers.get("set-cookie") ?? "", /^oar_admin=; Max-Age=0; HttpOnly/);
     assert.equal(await statusOf(await browser.fetch("/api/tokens")), 401);
   });
   await t.step("a new admin token ends every session", async () => {
@@ -198,11 +199,38 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
     const shown = await runProgram(["token", "show", "--admin"], { cwd: router.directory });
     assert.equal(await statusOf(await postLogin(router, { token: shown.stdout.trim() })), 303);
   });
-  await t.step("a restart ends every session", async () => {
+  await t.step("a restart ends none, and a key of another database none opens", async () => {
     const browser = await Browser.login(router);
     await using again = await Router.start({ directory: router.directory });
-    const response = await fetch(adminUrl(again, "/api/tokens"), { headers: { cookie: browser.cookie } });
-    assert.equal(await statusOf(response), 401);
+    const headers = { cookie: browser.cookie };
+    assert.equal(await statusOf(await fetch(adminUrl(again, "/api/tokens"), { headers })), 200);
+    const change = await fetch(adminUrl(again, "/api/tokens"), {
+      method: "POST",
+      headers: {
+        ...headers,
+        ...SAME_ORIGIN,
+        "content-type": "application/json",
+        "x-csrf-token": browser.csrfToken,
+      },
+      body: JSON.stringify({ name: "afterwards" }),
+    });
+    assert.equal(await statusOf(change), 201);
+    await using other = await Router.start();
+    other.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", adminTokenOf(router));
+    assert.equal(await statusOf(await fetch(adminUrl(other, "/api/tokens"), { headers })), 401);
+  });
+  await t.step("a session that was changed by a character is none", async () => {
+    const { cookie } = await Browser.login(router);
+    const value = cookie.slice("oar_admin=".length);
+    for (let at = 0; at < value.length; at++) {
+      const changed = value.slice(0, at) + (value[at] === "1" ? "2" : "1") + value.slice(at + 1);
+      const response = await fetch(adminUrl(router, "/api/tokens"), {
+        headers: { cookie: `oar_admin=${changed}` },
+      });
+      // The last character holds bits that are not used.
+      if (at < value.length - 1) assert.equal(await statusOf(response), 401, `character ${at}`);
+      else await response.body?.cancel();
+    }
   });
 });
 
@@ -281,16 +309,26 @@ Deno.test("bound to loopback, the page answers to names of this machine only", a
     return (await client.readToEnd()).split(" ")[1] ?? "";
   };
   const { port } = router;
-  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
+  // A tunnel may have another port.
+  const tunnelled = ["localhost", "localhost:1", "127.0.0.1:9999"];
+  for (
+    const host of [
+      `127.0.0.1:${port}`,
+      `localhost:${port}`,
+      `LOCALHOST:${port}`,
+      `[::1]:${port}`,
+      ...tunnelled,
+    ]
+  ) {
     assert.equal(await ask(host), "200", host);
   }
   for (
     const host of [
       `evil.example:${port}`,
       "evil.example",
-      "localhost",
       `127.0.0.1.evil.example:${port}`,
-      `localhost:1`,
+      `localhost.evil.example:${port}`,
+      "",
     ]
   ) {
     assert.equal(await ask(host), "421", host);
@@ -347,7 +385,7 @@ Deno.test("every answer below /admin has the security headers, and none allows a
     }
     assert.doesNotMatch(csp, /unsafe|\*/);
     assert.equal(response.headers.get("x-content-type-options"), "nosniff");
-    assert.equal(response.headers.get("referrer-policy"), "no-referrer");
+    assert.equal(response.headers.get("referrer-policy"), "same-origin");
     assert.equal(response.headers.get("cache-control"), "no-store");
   }
 });
@@ -452,4 +490,107 @@ Deno.test("a server warns when its admin token is short enough to be guessed", a
   const line = await eventually(() => /^.*could be guessed.*$/m.exec(again.text)?.[0] ?? null, "the warning");
   assert.match(line, /WARN.*15 characters.*token set --admin/);
   assert.ok(!again.text.includes("fifteen-letters"));
+});
+
+Deno.test("a form's own Origin is enough over plain HTTP, under whatever name the page was opened", async () => {
+  await using direct = await Router.start();
+  await using proxied = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
+  const login = async (router: Router, headers: Record<string, string>) => {
+    using client = await RawClient.connect(router.port);
+    const body = `token=${adminTokenOf(router)}`;
+    const lines = Object.entries({
+      "content-type": "application/x-www-form-urlencoded",
+      "content-length": String(body.length),
+      connection: "close",
+      ...headers,
+    }).map(([name, value]) => `${name}: ${value}\r\n`);
+    await client.send(`POST /admin/login HTTP/1.1\r\n${lines.join("")}\r\n${body}`);
+    return Number((await client.readToEnd()).split(" ")[1]);
+  };
+  const table: readonly (readonly [router: Router, headers: Record<string, string>, status: number])[] = [
+    [direct, { host: "localhost:99", origin: "http://localhost:99" }, 303],
+    [direct, { host: "localhost:99", origin: "http://localhost:98" }, 403],
+    [direct, { host: "localhost", origin: "null" }, 403],
+    [direct, { host: "localhost", "x-forwarded-host": "a.example", origin: "http://a.example" }, 403],
+    [proxied, { host: "router.test:81", origin: "http://router.test:81" }, 303],
+    [proxied, { host: "router.test:81", origin: "http://evil.example" }, 403],
+    [proxied, { host: "router.test:81", origin: "null" }, 403],
+    [proxied, { host: "127.0.0.1:8888", origin: "http://router.test" }, 303],
+    [proxied, { host: "router:8888", origin: "https://router.test" }, 303],
+    [proxied, { host: "127.0.0.1:8888", origin: "null" }, 403],
+    [proxied, { host: "127.0.0.1:8888", origin: "http://router.test", "sec-fetch-site": "cross-site" }, 403],
+    [
+      proxied,
+      { host: "127.0.0.1:8888", "x-forwarded-host": "router.test", origin: "http://router.test" },
+      303,
+    ],
+    [
+      proxied,
+      { host: "127.0.0.1:8888", "x-forwarded-host": "router.test", origin: "http://evil.example" },
+      403,
+    ],
+    [proxied, {
+      host: "127.0.0.1:8888",
+      "x-forwarded-host": "evil.example, router.test",
+      origin: "http://evil.example",
+    }, 403],
+  ];
+  for (const [router, headers, status] of table) {
+    assert.equal(await login(router, headers), status, JSON.stringify(headers));
+  }
+});
+
+Deno.test("where a proxy has lost the host, a change needs the CSRF token as everywhere", async () => {
+  await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
+  const browser = await Browser.login(router);
+  const create = (headers: Record<string, string>) =>
+    browser.fetch("/api/tokens", {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: "http://router.test", ...headers },
+      body: JSON.stringify({ name: "t1" }),
+    });
+  assert.equal(await statusOf(await create({})), 403);
+  assert.equal(await statusOf(await create({ "x-csrf-token": browser.csrfToken })), 201);
+});
+
+Deno.test("the credential of a login proxy in front is no guess, and stands in nobody's way", async () => {
+  await using router = await Router.start();
+  const browser = await Browser.login(router);
+  const jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl";
+  const page = { accept: "text/html" };
+  for (const secret of [jwt, "an-opaque-token-of-the-proxy"]) {
+    const authorization = `Bearer ${secret}`;
+    for (let n = 0; n < 15; n++) {
+      const answer = await browser.fetch("", { headers: { ...page, authorization } });
+      assert.equal(await statusOf(answer), 200, "a session counts first");
+    }
+  }
+  const without = (secret: string, headers: Record<string, string>) =>
+    fetch(adminUrl(router, headers === page ? "" : "/api/tokens"), {
+      headers: { ...headers, authorization: `Bearer ${secret}` },
+      redirect: "manual",
+    });
+  for (let n = 0; n < 30; n++) {
+    assert.equal(await statusOf(await without(jwt, page)), 303);
+    assert.equal(await errorCode(await without(jwt, {})), "login_required");
+  }
+  assert.equal(await statusOf(await without("an-opaque-token", page)), 303, "people see the login page");
+  assert.equal(await errorCode(await without("a-wrong-token", {})), "invalid_authorization");
+});
+
+Deno.test("the page's links are relative, so that it works below any path of a proxy", async () => {
+  await using router = await Router.start();
+  const browser = await Browser.login(router);
+  for (const [path, up] of [["", ""], ["/records", "../"], ["/upstreams", "../"], ["/live", "../"]]) {
+    const html = await (await browser.fetch(path ?? "", { headers: { accept: "text/html" } })).text();
+    assert.doesNotMatch(html, /(?:href|src|action|hx-get|hx-post|data-live)="\//, path);
+    const links = [...html.matchAll(/(?:href|src|action)="([^"#]+)"/g)].map(([, link]) => link ?? "");
+    assert.ok(links.length > 8);
+    for (const link of links.filter((each) => !each.startsWith("data:"))) {
+      const seen = new URL(link, `https://proxy.example/some/path/admin${path}`);
+      assert.match(seen.pathname, /^\/some\/path\/admin(?:\/|$)/, `${link} at ${path}, ${up}`);
+    }
+  }
+  const login = await (await fetch(adminUrl(router, "/login?next=%2Fadmin%2Frecords"))).text();
+  assert.match(login, /value="\/admin\/records"/, "what is no link stays");
 });

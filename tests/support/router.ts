@@ -23,7 +23,7 @@ export async function runProgram(
   const child = new Deno.Command(command, {
     args: [...leading, ...args],
     cwd: options.cwd,
-    env: { NO_COLOR: "1", ...options.env },
+    env: { NO_COLOR: "1", OAR_EXECUTABLE: "", ...options.env },
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
@@ -83,7 +83,7 @@ export class Router implements AsyncDisposable {
     this.#child = new Deno.Command(command, {
       args: [...args, "serve", "--addr", "127.0.0.1:0", ...(options.args ?? [])],
       cwd: directory,
-      env: { NO_COLOR: "1", ...options.env },
+      env: { NO_COLOR: "1", OAR_EXECUTABLE: "", ...options.env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -3,7 +3,6 @@
  *
  * Deterministic: the same number gives the same records, apart from the end of the period.
  */
-import { thisProcess } from "../../../src/store/database/processes.ts";
 import { ulid } from "ulid";
 import type { RequestRecord } from "../../../src/core/types.ts";
 import { openDatabase } from "../../../src/store/database/open.ts";
@@ -55,7 +54,6 @@ export function seed({ path, count, endMs, onProgress }: SeedOptions): void {
     path,
     durability: "normal",
     instance: "seed",
-    process: thisProcess(),
     busyTimeoutMs: 5_000,
     retention: KEEP_EVERYTHING,
   });

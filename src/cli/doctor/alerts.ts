@@ -6,14 +6,22 @@
 import { type AlertSettings, parseAlerts } from "../../config/alerts.ts";
 import type { Environment } from "../../config/environment.ts";
 import { SettingsError } from "../../config/settings.ts";
-import { type Channel, ChannelError, channelsOf } from "../../notify/channels.ts";
+import { type Channel, ChannelError } from "../../notify/channel.ts";
+import { channelsOf } from "../../notify/channels.ts";
+import { alertFetch } from "../../server/alert_fetch.ts";
 import { systemClock } from "../../server/clock.ts";
+import type { OutgoingClient } from "../../server/upstream_client.ts";
 import { type Finding, found } from "../../control/finding.ts";
 
 const TEST_TEXT = "Test of openai-api-route: alerts reach this channel";
 
-/** @param isSending whether each channel gets a message, which people will see */
-export async function checkAlerts(env: Environment, isSending: boolean): Promise<Finding[]> {
+export interface AlertCheck {
+  readonly client: OutgoingClient;
+  /** Whether each channel gets a message, which people will see. */
+  readonly isSending: boolean;
+}
+
+export async function checkAlerts(env: Environment, { client, isSending }: AlertCheck): Promise<Finding[]> {
   let settings: AlertSettings;
   try {
     settings = parseAlerts(env);
@@ -21,7 +29,11 @@ export async function checkAlerts(env: Environment, isSending: boolean): Promise
     if (!(error instanceof SettingsError)) throw error;
     return [found("alerts", { level: "fail", message: error.message })];
   }
-  const channels = channelsOf(settings, { fetch, clock: systemClock, instance: "doctor" });
+  const channels = channelsOf(settings, {
+    fetch: alertFetch(client),
+    clock: systemClock,
+    instance: "doctor",
+  });
   if (channels.length === 0) {
     const message = "no channel is configured, so nobody is told of failures (see Alerts in `serve --help`)";
     return [found("alerts", { level: isSending ? "fail" : "ok", message })];

@@ -4,6 +4,8 @@
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */
 import { CommandError } from "../errors.ts";
+import type { Environment } from "../../config/environment.ts";
+import { parseOutgoingOf } from "../../config/settings.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Inbound, Upstream } from "../../core/types.ts";
@@ -47,7 +49,7 @@ export async function replayRecord(
     return { record, attempts: records.attempts(record.id), names, inbound, upstream };
   });
   const { upstream } = plan;
-  const replayed = await ask(plan);
+  const replayed = await ask(plan, context.env);
   const isAnswered = replayed.status !== null;
   const diff = isAnswered ? diffReplies(plan.record, replayed) : null;
   if (flags.json) context.terminal.print(replayJson(plan, { replayed, diff }));
@@ -59,8 +61,8 @@ export async function replayRecord(
   }
 }
 
-async function ask({ inbound, upstream }: ReplayPlan): Promise<ReplayedReply> {
-  const client = upstreamClient();
+async function ask({ inbound, upstream }: ReplayPlan, env: Environment): Promise<ReplayedReply> {
+  const client = upstreamClient(parseOutgoingOf(env));
   try {
     return await exchange({ client, clock: systemClock }, { inbound, upstream });
   } finally {

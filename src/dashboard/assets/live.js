@@ -6,7 +6,7 @@
 (() => {
   "use strict";
 
-  const { bytes, duration, fill, say, setSlot, showMoment, toast } = globalThis.oar;
+  const { bytes, duration, fill, adminPath, say, setSlot, showMoment, toast } = globalThis.oar;
   const list = document.querySelector("[data-live]");
   if (list === null) return;
 
@@ -21,7 +21,7 @@
   let watched = pane?.dataset.watch || null;
 
   function watchPath(requestId) {
-    return `/admin/live?watch=${encodeURIComponent(requestId)}`;
+    return `${adminPath}/live?watch=${encodeURIComponent(requestId)}`;
   }
 
   function showInFlight(requests) {
@@ -86,7 +86,9 @@
       upstream: record.upstreamName ?? "–",
       elapsed: duration(record.elapsedMs),
     });
-    row.querySelector("[data-slot=link]").href = `/admin/records/${encodeURIComponent(record.requestId)}`;
+    row.querySelector("[data-slot=link]").href = `${adminPath}/records/${
+      encodeURIComponent(record.requestId)
+    }`;
     showMoment(row.querySelector("[data-slot=time]"), new Date(record.createdAtMs));
     const finishedRows = finished.querySelector("[data-finished-list]");
     finishedRows.prepend(row);
@@ -94,12 +96,69 @@
     finished.querySelector("[data-finished-none]").hidden = true;
   }
 
-  const events = new EventSource(list.dataset.live);
-  events.addEventListener("in_flight", (event) => showInFlight(JSON.parse(event.data)));
-  events.addEventListener("finished", (event) => showFinished(JSON.parse(event.data)));
-  events.addEventListener("error", () => say(toast.dataset.lost));
-  events.addEventListener("open", () => say(""));
-  addEventListener("pagehide", () => events.close());
+  const eventsUrl = new URL(list.dataset.live, location.href).href;
+  const AGAIN_MS = 5000;
+
+  function receive({ type, data }) {
+    if (type === "in_flight") showInFlight(JSON.parse(data));
+    else if (type === "finished") showFinished(JSON.parse(data));
+    else if (type === "open") say("");
+    else say(toast.dataset.lost);
+    if (type === "refused") afterRefusal();
+  }
+
+  /** A session that is over leads to the login, and back here. */
+  async function afterRefusal() {
+    const asking = new AbortController();
+    const answer = await fetch(eventsUrl, { signal: asking.signal }).catch(() => null);
+    asking.abort();
+    if (answer?.status !== 401) return setTimeout(follow, AGAIN_MS);
+    const here = `/admin${location.pathname.slice(adminPath.length)}${location.search}`;
+    location.assign(`${adminPath}/login?next=${encodeURIComponent(here)}`);
+  }
+
+  // A browser opens six connections to a server: all tabs share one stream, and hidden ones need none.
+  let feed = globalThis.SharedWorker === undefined ? ownFeed() : sharedFeed();
+
+  function sharedFeed() {
+    const worker = new SharedWorker(list.dataset.liveFeed);
+    const { port } = worker;
+    worker.addEventListener("error", () => {
+      feed = ownFeed();
+      follow();
+    });
+    port.addEventListener("message", ({ data }) => receive(data));
+    port.start();
+    return {
+      follow: () => port.postMessage({ type: "follow", url: eventsUrl }),
+      leave: () => port.postMessage({ type: "leave" }),
+    };
+  }
+
+  function ownFeed() {
+    let events = null;
+    return {
+      follow: () => {
+        if (events !== null && events.readyState !== EventSource.CLOSED) return;
+        events = new EventSource(eventsUrl);
+        for (const type of ["in_flight", "finished", "open"]) {
+          events.addEventListener(type, ({ data }) => receive({ type, data }));
+        }
+        events.addEventListener("error", () => {
+          receive({ type: events.readyState === EventSource.CLOSED ? "refused" : "lost" });
+        });
+      },
+      leave: () => events?.close(),
+    };
+  }
+
+  function follow() {
+    if (!document.hidden) feed.follow();
+  }
+
+  document.addEventListener("visibilitychange", () => document.hidden ? feed.leave() : follow());
+  addEventListener("pagehide", () => feed.leave());
+  addEventListener("pageshow", follow);
 
   // One reply
 
@@ -112,6 +171,8 @@
   /** Longer replies are read on the record's page. */
   const MOST_CHARACTERS = 400_000;
   let stream = null;
+  /** The tab is hidden; the reply is read from its beginning when it is seen again. */
+  let isPaused = false;
 
   function show(names) {
     for (const name of ["off", "waiting", "gone", "reasoning", "ended", "on"]) {
@@ -127,7 +188,7 @@
     reasoning.textContent = "";
     calls.replaceChildren();
     for (const link of pane.querySelectorAll("[data-slot=record-link]")) {
-      link.href = `/admin/records/${encodeURIComponent(requestId)}`;
+      link.href = `${adminPath}/records/${encodeURIComponent(requestId)}`;
     }
     if (name !== null) setSlot(pane, "watch-name", name);
     show(["waiting", "on"]);
@@ -177,6 +238,17 @@
     const row = link.closest("[data-request]");
     history.replaceState(null, "", link.href);
     watch(row.dataset.request, row.querySelector("[data-slot=model]").textContent);
+  });
+
+  document.addEventListener("visibilitychange", () => {
+    const isOpen = stream !== null && stream.readyState !== EventSource.CLOSED;
+    if (document.hidden && isOpen) {
+      stream.close();
+      isPaused = true;
+    } else if (!document.hidden && isPaused) {
+      isPaused = false;
+      watch(watched, null);
+    }
   });
 
   if (watched !== null) watch(watched, null);

@@ -43,7 +43,7 @@
   }
 
   function send(id, place) {
-    globalThis.htmx.ajax("POST", `/admin/upstreams/${id}/move`, {
+    globalThis.htmx.ajax("POST", `${globalThis.oar.adminPath}/upstreams/${id}/move`, {
       target: "#upstreams",
       select: "#upstreams",
       swap: "outerHTML",

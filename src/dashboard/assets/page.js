@@ -7,6 +7,9 @@
 (() => {
   "use strict";
 
+  /** The path of `/admin`, below which a proxy in front may have put it. */
+  const adminPath = new URL("..", document.currentScript.src).pathname.replace(/\/$/, "");
+
   const HARMFUL = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
   /** The same characters as on the server: see core/recorded_text.ts. */
@@ -99,5 +102,5 @@
   document.addEventListener("htmx:afterSwap", () => say(""));
   prepare(document);
 
-  globalThis.oar = { bytes, duration, fill, harmless, say, setSlot, showMoment, toast };
+  globalThis.oar = { bytes, duration, fill, harmless, adminPath, say, setSlot, showMoment, toast };
 })();

@@ -3,6 +3,7 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LiveRequest } from "../../control/admin_service.ts";
+import { assetPath } from "../assets.ts";
 import type { PageContext } from "../page_context.ts";
 import { Recorded } from "./parts.tsx";
 
@@ -13,10 +14,15 @@ interface InFlightProps {
   readonly watched?: string | null;
 }
 
-/** `data-live` makes the script follow the event stream. */
+/** `data-live` makes the script follow the event stream, `data-live-feed` together with all other tabs. */
 export function InFlightList({ page, requests, watched = null }: InFlightProps): JSX.Element {
   return (
-    <div class="in-flight" data-live="/admin/api/live" data-watched={watched}>
+    <div
+      class="in-flight"
+      data-live="/admin/api/live"
+      data-live-feed={assetPath("live_feed.js")}
+      data-watched={watched}
+    >
       <ul class="rows" data-live-list>
         {requests.map((request) => (
           <InFlightRow page={page} request={request} isWatched={request.requestId === watched} />

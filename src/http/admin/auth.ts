@@ -5,11 +5,12 @@
  * never passes.
  */
 import type { Context, MiddlewareHandler } from "hono";
-import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { getCookie } from "hono/cookie";
 import type { TrustedProxies } from "../../core/client_ip.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { RegistryView } from "../../store/store.ts";
 import { type AdminEnv, LOGIN_PATH, peerOf } from "./env.ts";
+import { isHostLost, isOriginOf, requestedHost } from "../forwarded_host.ts";
 import { formFieldsOf } from "./input.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
@@ -39,6 +40,10 @@ export interface AdminAuthDeps {
   /** The admin token now; null when there is none. */
   readonly adminToken: () => string | null;
   readonly monotonic: () => number;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Signs sessions. */
+  readonly sessionKey: string;
   readonly trustedProxies: TrustedProxies;
   readonly registry: Pick<RegistryView, "snapshot">;
   readonly renderLogin: RenderLogin;
@@ -63,7 +68,7 @@ export class AdminAuth {
   /** Refuses everybody who has not logged in. Does not read the body, which anybody may have sent. */
   required(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
-      const session = this.#bySecret(c) ?? this.#byCookie(c);
+      const session = this.#bySecret(c) ?? this.#byCookie(c) ?? this.#refuseSecret(c);
       if (session === null) return loginFirst(c);
       c.set("admin", session);
       return await next();
@@ -75,7 +80,7 @@ export class AdminAuth {
     return async (c, next) => {
       const { csrfToken } = c.get("admin");
       if (csrfToken !== null && UNSAFE.has(c.req.method)) {
-        requireSameOrigin(c);
+        this.#requireSameOrigin(c);
         await requireCsrfToken(c, csrfToken);
       }
       return await next();
@@ -91,7 +96,7 @@ export class AdminAuth {
 
   /** `POST /admin/login` with the form fields `token` and `next`. */
   login = async (c: Context<AdminEnv>): Promise<Response> => {
-    requireSameOrigin(c);
+    this.#requireSameOrigin(c);
     const { token, next: wanted } = await formFieldsOf(c);
     const next = safeNext(typeof wanted === "string" ? wanted : undefined);
     const id = typeof token === "string" && this.#isAdmin(token.trim()) ? this.#sessions.open() : null;
@@ -107,13 +112,7 @@ export class AdminAuth {
       c.status(403);
       return await this.#deps.renderLogin(c, { next, problem: { type: "wrong_token" } });
     }
-    setCookie(c, SESSION_COOKIE, id, {
-      path: "/admin",
-      httpOnly: true,
-      sameSite: "Strict",
-      maxAge: SESSION_MS / 1000,
-      secure: this.#isSecure(c),
-    });
+    this.#setCookie(c, id, SESSION_MS / 1000);
     return c.redirect(next, 303);
   };
 
@@ -121,30 +120,48 @@ export class AdminAuth {
   logout = (c: Context<AdminEnv>): Response => {
     const id = getCookie(c, SESSION_COOKIE);
     if (id !== undefined) this.#sessions.close(id);
-    deleteCookie(c, SESSION_COOKIE, { path: "/admin", secure: this.#isSecure(c) });
+    this.#setCookie(c, "", 0);
     return c.redirect(LOGIN_PATH, 303);
   };
+
+  /** Without `Path`, it is the folder of the address as the browser sees it (RFC 6265 section 5.1.4). */
+  #setCookie(c: Context<AdminEnv>, value: string, maxAgeSeconds: number): void {
+    const secure = this.#isSecure(c) ? "; Secure" : "";
+    const cookie = `${SESSION_COOKIE}=${value}; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`;
+    c.header("set-cookie", cookie, { append: true });
+  }
 
   #byCookie(c: Context<AdminEnv>): AdminSession | null {
     const id = getCookie(c, SESSION_COOKIE);
     return id === undefined ? null : this.#sessions.find(id);
   }
 
-  /** @throws RouterError when the request carries a credential that is not the admin token */
   #bySecret(c: Context<AdminEnv>): AdminSession | null {
-    // Another scheme belongs to a proxy in front, whose credential the browser repeats.
-    const secret = /^bearer\s+(\S+)\s*$/i.exec(c.req.header("authorization") ?? "")?.[1];
-    if (secret === undefined) return null;
-    if (this.#isAdmin(secret)) return { csrfToken: null };
+    const secret = bearerOf(c);
+    return secret !== null && this.#isAdmin(secret) ? { csrfToken: null } : null;
+  }
+
+  /**
+   * For a request without a session. What a login proxy in front adds is no guess at the admin token, and keeps nobody
+   * from the login page.
+   * @throws RouterError when the request carries a credential that is not the admin token
+   */
+  #refuseSecret(c: Context<AdminEnv>): null {
+    const secret = bearerOf(c);
+    if (secret === null || (SIGNED_TOKEN.test(secret) && !SIGNED_TOKEN.test(this.#deps.adminToken() ?? ""))) {
+      return null;
+    }
     const waitSeconds = this.#limiter.failed(this.#addressOf(c));
     if (waitSeconds > 0) {
       c.header("retry-after", String(waitSeconds));
+      if (isPage(c)) return null;
       throw new RouterError(
         429,
         "too_many_requests",
         `Too many wrong admin tokens, and this is another; try again in ${waitSeconds} s`,
       );
     }
+    if (isPage(c)) return null;
     throw new RouterError(
       401,
       "invalid_authorization",
@@ -160,6 +177,30 @@ export class AdminAuth {
     return this.#sessions.isAdminToken(credential) && !isClients;
   }
 
+  /**
+   * By what the browser says about where a request comes from (https://www.w3.org/TR/fetch-metadata/), or else by its
+   * `Origin`. Every current browser sends one of them; a request with neither is refused. Where a proxy has lost the
+   * host, the CSRF token alone protects, and at the login the admin token that the form holds.
+   */
+  #requireSameOrigin(c: Context<AdminEnv>): void {
+    const site = c.req.header("sec-fetch-site");
+    if (site !== undefined ? site === "same-origin" : this.#isOriginOurs(c)) return;
+    throw new RouterError(
+      403,
+      "cross_site",
+      "The request does not come from the admin page; open /admin and try there. Behind a proxy, let it pass Host or " +
+        "X-Forwarded-Host, and name it with --trusted-proxy",
+    );
+  }
+
+  #isOriginOurs(c: Context<AdminEnv>): boolean {
+    const origin = c.req.header("origin");
+    if (origin === undefined || URL.parse(origin) === null) return false;
+    const { headers } = c.req.raw;
+    const isTrusted = this.#deps.trustedProxies.trusts(peerOf(c));
+    return isOriginOf(origin, requestedHost(headers, isTrusted)) || isHostLost(headers, isTrusted);
+  }
+
   #addressOf(c: Context<AdminEnv>): string {
     return this.#deps.trustedProxies.clientIp(peerOf(c), c.req.header("x-forwarded-for") ?? null);
   }
@@ -170,12 +211,24 @@ export class AdminAuth {
   }
 }
 
+/** A signed token of a login proxy (RFC 7519). */
+const SIGNED_TOKEN = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
+
+/** Another scheme belongs to a proxy in front, whose credential the browser repeats. */
+function bearerOf(c: Context<AdminEnv>): string | null {
+  return /^bearer\s+(\S+)\s*$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? null;
+}
+
+/** Whether somebody asks for a page, with a browser. */
+function isPage(c: Context<AdminEnv>): boolean {
+  return (c.req.method === "GET" || c.req.method === "HEAD") && !c.req.path.startsWith("/admin/api") &&
+    (c.req.header("accept") ?? "").includes("text/html");
+}
+
 /** Redirects people to the login page; programs get an error. */
 function loginFirst(c: Context<AdminEnv>): Response {
-  const path = c.req.path;
-  const isPage = (c.req.method === "GET" || c.req.method === "HEAD") && !path.startsWith("/admin/api") &&
-    (c.req.header("accept") ?? "").includes("text/html");
-  if (isPage) {
+  if (isPage(c)) {
+    const path = c.req.path;
     const query = new URL(c.req.url).search;
     const wanted = path === "/admin" ? "" : `?next=${encodeURIComponent(path + query)}`;
     return c.redirect(`${LOGIN_PATH}${wanted}`, 303);
@@ -196,26 +249,6 @@ function safeNext(wanted: string | undefined): string {
   // As a browser resolves it, with `.` and `..`.
   const path = URL.parse(wanted, "http://localhost")?.pathname ?? "";
   return /^\/admin(?:\/|$)/.test(path) && path !== LOGIN_PATH ? wanted : "/admin";
-}
-
-/**
- * What the browser says about where a request comes from (https://www.w3.org/TR/fetch-metadata/), or else its
- * `Origin`. Every current browser sends one of them; a request with neither is refused.
- */
-function requireSameOrigin(c: Context<AdminEnv>): void {
-  const site = c.req.header("sec-fetch-site");
-  if (site !== undefined ? site === "same-origin" : isOriginOurs(c)) return;
-  throw new RouterError(
-    403,
-    "cross_site",
-    "The request does not come from the admin page; open /admin and try there",
-  );
-}
-
-function isOriginOurs(c: Context<AdminEnv>): boolean {
-  const origin = c.req.header("origin");
-  const host = c.req.header("host");
-  return origin !== undefined && host !== undefined && URL.parse(origin)?.host === host.toLowerCase();
 }
 
 async function requireCsrfToken(c: Context<AdminEnv>, expected: string): Promise<void> {

@@ -23,7 +23,8 @@ const HEADERS: readonly (readonly [string, string])[] = [
   ["content-security-policy", CONTENT_SECURITY_POLICY],
   ["x-content-type-options", "nosniff"],
   ["x-frame-options", "DENY"],
-  ["referrer-policy", "no-referrer"],
+  // With `no-referrer`, browsers send `Origin: null`, and over plain HTTP nothing else says where a form comes from.
+  ["referrer-policy", "same-origin"],
   ["cross-origin-opener-policy", "same-origin"],
   ["cross-origin-resource-policy", "same-origin"],
 ];
@@ -44,15 +45,16 @@ export interface HostCheckDeps {
 }
 
 /**
- * A server that only this machine can reach answers only to this machine's names: a web site whose name was
- * rebound to 127.0.0.1 gets nothing (https://en.wikipedia.org/wiki/DNS_rebinding). A trusted proxy may use any name.
+ * A server that only this machine can reach answers only to this machine's names, on any port, since a tunnel may have
+ * another one: a web site whose name was rebound to 127.0.0.1 gets nothing
+ * (https://en.wikipedia.org/wiki/DNS_rebinding). A trusted proxy may use any name.
  */
 export function hostCheck({ boundTo, trustedProxies }: HostCheckDeps): MiddlewareHandler<AdminEnv> {
   return async (c, next) => {
     const bound = boundTo();
     if (bound !== null && isLoopback(bound.hostname) && !trustedProxies.trusts(peerOf(c))) {
-      const { name, port } = splitHost(c.req.header("host") ?? "");
-      if (!isLoopback(name) || port !== bound.port) {
+      const { name } = splitHost(c.req.header("host") ?? "");
+      if (!isLoopback(name)) {
         throw new RouterError(
           421,
           "wrong_host",

@@ -11,6 +11,7 @@ import { refuseContentType } from "../head_guard.ts";
 import { AdminAuth, type AdminAuthDeps, type RenderLogin } from "./auth.ts";
 import type { AdminEnv } from "./env.ts";
 import { refusalHeaders, refusalOf } from "./refusal.ts";
+import { relativeLinks } from "./relative_links.ts";
 import { hostCheck, type HostCheckDeps, securityHeaders } from "./guards.ts";
 
 /** What draws HTML (see ../dashboard). */
@@ -49,6 +50,7 @@ export function adminRoutes(deps: AdminRoutesDeps): Hono<AdminEnv> {
     return c.json(answer.toEnvelope(), answer.status as ContentfulStatusCode, refusalHeaders(answer));
   });
   routes.use(securityHeaders());
+  routes.use(relativeLinks());
   routes.use(hostCheck(deps));
   routes.use(async (c, next) => {
     if (c.req.method !== "GET" && c.req.method !== "HEAD") refuseContentType(c.req.header("content-type"));

@@ -1,10 +1,10 @@
 /**
  * Who has logged in: the admin token, and the sessions that it opened.
  *
- * Owns the sessions in memory: a bounded number, with ids kept as digests only. Knows nothing of HTTP.
+ * Owns the form of a session: a signed text that the browser keeps, so that a restart ends none. Knows nothing of HTTP.
  */
+import { hmacSha256, isSameSecret } from "../../core/digest.ts";
 import { randomText } from "../../core/random_text.ts";
-import { isSameSecret, sha256 } from "../../core/digest.ts";
 
 /** How a request was authenticated. */
 export interface AdminSession {
@@ -13,28 +13,27 @@ export interface AdminSession {
 }
 
 export interface SessionsDeps {
-  /** Milliseconds from an arbitrary start; never jumps. */
-  readonly monotonic: () => number;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
   /** The admin token now; null when there is none, and nobody can log in. */
   readonly adminToken: () => string | null;
+  /** Signs sessions; a secret. */
+  readonly sessionKey: string;
 }
 
 export const SESSION_MS = 12 * 3_600_000;
-/** Beyond this, the oldest session ends. */
-const MAX_SESSIONS = 256;
-const ID_BYTES = 32;
+/** Sessions that somebody ended are remembered until they would have ended; beyond this, the oldest one is forgotten. */
+const MAX_ENDED = 1024;
+const ID_BYTES = 24;
 
-interface Kept {
-  readonly csrfToken: string;
-  readonly tokenDigest: string;
-  readonly endsAtMs: number;
-}
+/** When it ends, in seconds and base 36; its id; the signature of both. */
+const SESSION = /^([0-9a-z]{1,9})\.([\w-]{32})\.([\w-]{43})$/;
 
-/** The sessions of this process; a restart ends them, and so does another admin token. */
+/** The sessions of a database; another admin token ends them all. */
 export class AdminSessions {
   readonly #deps: SessionsDeps;
-  /** By digest of the session id, oldest first. */
-  readonly #kept = new Map<string, Kept>();
+  /** Ids with the seconds of their end. */
+  readonly #ended = new Map<string, number>();
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps;
@@ -44,38 +43,37 @@ export class AdminSessions {
     return opensAdmin(credential, this.#deps.adminToken());
   }
 
-  /** @returns the id for the cookie; null when there is no admin token any more */
+  /** @returns the text for the cookie; null when there is no admin token any more */
   open(): string | null {
     const token = this.#deps.adminToken();
     if (token === null) return null;
-    const nowMs = this.#deps.monotonic();
-    for (const [key, { endsAtMs }] of this.#kept) {
-      if (endsAtMs > nowMs && this.#kept.size < MAX_SESSIONS) break;
-      this.#kept.delete(key);
-    }
+    const ends = Math.floor((this.#deps.now() + SESSION_MS) / 1000).toString(36);
     const id = randomText(ID_BYTES);
-    this.#kept.set(digestOf(id), {
-      csrfToken: randomText(ID_BYTES),
-      tokenDigest: digestOf(token),
-      endsAtMs: nowMs + SESSION_MS,
-    });
-    return id;
+    return `${ends}.${id}.${this.#sign("session", ends, id, token)}`;
   }
 
-  find(id: string): AdminSession | null {
-    const key = digestOf(id);
-    const kept = this.#kept.get(key);
-    if (kept === undefined) return null;
+  find(session: string): AdminSession | null {
     const token = this.#deps.adminToken();
-    const isOver = kept.endsAtMs <= this.#deps.monotonic() || token === null ||
-      kept.tokenDigest !== digestOf(token);
-    if (!isOver) return { csrfToken: kept.csrfToken };
-    this.#kept.delete(key);
-    return null;
+    const [, ends = "", id = "", signature = ""] = SESSION.exec(session) ?? [];
+    if (token === null || id === "") return null;
+    if (!isSameSecret(signature, this.#sign("session", ends, id, token))) return null;
+    if (parseInt(ends, 36) * 1000 <= this.#deps.now() || this.#ended.has(id)) return null;
+    return { csrfToken: this.#sign("csrf", id, token) };
   }
 
-  close(id: string): void {
-    this.#kept.delete(digestOf(id));
+  close(session: string): void {
+    if (this.find(session) === null) return;
+    const [ends = "", id = ""] = session.split(".");
+    const nowSeconds = this.#deps.now() / 1000;
+    for (const [each, endSeconds] of this.#ended) {
+      if (endSeconds > nowSeconds && this.#ended.size < MAX_ENDED) break;
+      this.#ended.delete(each);
+    }
+    this.#ended.set(id, parseInt(ends, 36));
+  }
+
+  #sign(...parts: readonly string[]): string {
+    return hmacSha256(this.#deps.sessionKey, parts.join("\n")).toString("base64url");
   }
 }
 
@@ -85,8 +83,4 @@ export class AdminSessions {
  */
 function opensAdmin(credential: string, adminToken: string | null): boolean {
   return adminToken !== null && isSameSecret(credential, adminToken);
-}
-
-function digestOf(text: string): string {
-  return sha256(text).toString("base64url");
 }

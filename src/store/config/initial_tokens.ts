@@ -1,5 +1,5 @@
 /**
- * The random tokens of a database: the clients', and the one that opens the admin page.
+ * The random secrets of a database: the clients' token, the one that opens the admin page, and the key of its sessions.
  *
  * Owns when they are made: the clients' once, and only in a database that this program created and nobody configured; the
  * admin token whenever there is none, because older databases lack it.
@@ -35,9 +35,17 @@ export function setAdminToken(config: ConfigStore, secret: string): void {
   config.setConfig(ADMIN_KEY, secret);
 }
 
-/** Makes one when there is none. */
+/** Makes one when there is none, and the key that signs the page's sessions. */
 export function ensureAdminToken(config: ConfigStore): void {
   if (adminTokenOf(config) === null) setAdminToken(config, randomAdminToken());
+  if (config.getConfig(SESSION_KEY) === null) config.setConfig(SESSION_KEY, randomText(TOKEN_BYTES));
+}
+
+const SESSION_KEY = "admin_session_key";
+
+/** What signs the sessions of the page; without one in the database, one of this process only. */
+export function sessionKeyOf(config: ConfigStore): string {
+  return config.getConfig(SESSION_KEY)?.trim() || randomText(TOKEN_BYTES);
 }
 
 /**

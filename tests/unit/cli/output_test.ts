@@ -3,7 +3,7 @@
  */
 import { cleanText } from "../../../src/core/clean_text.ts";
 import assert from "node:assert/strict";
-import { type Column, displayWidth, formatTable } from "../../../src/cli/output.ts";
+import { type Column, displayWidth, formatTable, writeLine } from "../../../src/cli/output.ts";
 
 interface Row {
   readonly id: string;
@@ -43,4 +43,61 @@ Deno.test("cleanText() makes one harmless line of anything", () => {
   assert.equal(cleanText("a\x1b[31mb\r\nc\u202ed\u2028e\0f\x9bg"), "a [31mb c d e f g");
   assert.equal(cleanText("  plain 中文 é 🙂 "), "plain 中文 é 🙂");
   assert.equal(cleanText("\ud800x"), "x");
+});
+
+Deno.test("writeLine() waits for a stream that would block, and loses nothing", () => {
+  let refusals = 3;
+  let text = "";
+  const sink = {
+    writeSync: (bytes: Uint8Array) => {
+      if (refusals-- > 0) throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+      refusals = 2;
+      const taken = bytes.subarray(0, 4);
+      text += new TextDecoder().decode(taken);
+      return taken.length;
+    },
+  };
+  assert.equal(writeLine(sink, "a line of text"), true);
+  assert.equal(text, "a line of text\n");
+});
+
+/**
+ * A full pipe in non-blocking mode as the runtime shows it: of a piece larger than PIPE_BUF, it takes a part, and the write
+ * fails; a smaller one is taken as a whole or not at all.
+ */
+class RuntimePipe {
+  text = "";
+  #room: number;
+
+  constructor(readonly capacity: number) {
+    this.#room = capacity;
+  }
+
+  writeSync(bytes: Uint8Array): number {
+    const limit = Deno.build.os === "linux" ? 4096 : 512;
+    const taken = bytes.length <= limit && bytes.length > this.#room ? 0 : Math.min(bytes.length, this.#room);
+    this.text += new TextDecoder().decode(bytes.subarray(0, taken));
+    this.#room -= taken;
+    if (taken === bytes.length) return taken;
+    // Its reader takes everything.
+    this.#room = this.capacity;
+    throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+  }
+}
+
+Deno.test("writeLine() writes nothing twice into a pipe that takes a part of a long line", () => {
+  const pipe = new RuntimePipe(65_536);
+  const line = Array.from({ length: 40_000 }, (_, n) => String(n)).join(",");
+  for (let n = 0; n < 3; n++) assert.equal(writeLine(pipe, line), true);
+  assert.equal(pipe.text, `${line}\n`.repeat(3));
+});
+
+Deno.test("writeLine() tells when nobody reads any more, and passes on every other failure", () => {
+  const failing = (error: Error) => ({
+    writeSync: () => {
+      throw error;
+    },
+  });
+  assert.equal(writeLine(failing(new Deno.errors.BrokenPipe("gone")), "a"), false);
+  assert.throws(() => writeLine(failing(new Error("No space left on device")), "a"), /No space/);
 });

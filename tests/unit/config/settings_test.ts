@@ -13,8 +13,10 @@ import {
 
 const MIB = 1024 * 1024;
 
+const OUTGOING = { httpProxy: null, httpsProxy: null, direct: [], caFile: null, sharedCaFiles: [] };
+
 const DEFAULTS: Settings = {
-  listen: { hostname: "0.0.0.0", port: 8888 },
+  listen: { hostname: "", port: 8888 },
   database: "./db.sqlite",
   isNoAuth: false,
   allowedOrigins: [],
@@ -50,10 +52,11 @@ const DEFAULTS: Settings = {
   drainTimeoutMs: 30_000,
   log: { format: "text", level: "info" },
   alerts: { feishu: null, matrixApi: null, matrix: null, webhook: null },
+  outgoing: OUTGOING,
 };
 
 const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial<Settings>])[] = [
-  ["addr", ":80", { listen: { hostname: "0.0.0.0", port: 80 } }],
+  ["addr", ":80", { listen: { hostname: "", port: 80 } }],
   ["addr", "0.0.0.0:8080", { listen: { hostname: "0.0.0.0", port: 8080 } }],
   ["addr", "[::1]:80", { listen: { hostname: "::1", port: 80 } }],
   ["addr", "[::]:80", { listen: { hostname: "::", port: 80 } }],
@@ -120,6 +123,8 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["retryWait", "1.5", { retryWaitMs: 1_500 }],
   ["maxAttempts", "3", { maxAttempts: 3 }],
   ["breakerMax", "60", { breakerMaxMs: 60_000 }],
+  ["caFile", "none", { outgoing: OUTGOING }],
+  ["caFile", " /etc/own ca.pem ", { outgoing: { ...OUTGOING, caFile: "/etc/own ca.pem" } }],
   ["metricsAuth", "on", { isMetricsAuth: true }],
   ["noAdmin", "yes", { isAdminOff: true }],
   ["allowOrigin", "none", { allowedOrigins: [] }],
@@ -162,6 +167,7 @@ const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["retryWait", ["", "-1", "301"]],
   ["maxAttempts", ["", "0", "none", "1001"]],
   ["breakerMax", ["", "0", "none", "3601"]],
+  ["caFile", ["", "  ", "a\0b"]],
   ["metricsAuth", ["", "sure"]],
   ["noAdmin", ["", "sure"]],
   ["allowOrigin", [
@@ -272,7 +278,7 @@ Deno.test("parseSettings() reads the alert channels", () => {
     feishu: { webhook: env.FEISHU_WEBHOOK, secret: "s3cret" },
     matrixApi: env.MATRIX_API,
     matrix: { homeserver: env.MATRIX_HOMESERVER, room: "!room:example", token: "syt_abc" },
-    webhook: "http://127.0.0.1:9/hook",
+    webhook: { url: "http://127.0.0.1:9/hook", format: "generic" },
   });
 });
 
@@ -281,6 +287,11 @@ const BROKEN_ALERTS: readonly (readonly [env: Environment, expected: RegExp])[] 
   [{ FEISHU_SECRET: "SECRET" }, /^FEISHU_SECRET is set but FEISHU_WEBHOOK is not/],
   [{ MATRIX_API: "ftp://x/SECRET" }, /^MATRIX_API is not a URL/],
   [{ ALERT_WEBHOOK: "SECRET" }, /^ALERT_WEBHOOK is not a URL/],
+  [
+    { ALERT_WEBHOOK: "https://x/SECRET", ALERT_WEBHOOK_FORMAT: "telegram" },
+    /^ALERT_WEBHOOK_FORMAT must be one of generic, slack, discord, teams, dingtalk$/,
+  ],
+  [{ ALERT_WEBHOOK_FORMAT: "slack" }, /^ALERT_WEBHOOK_FORMAT is set but ALERT_WEBHOOK is not/],
   [{ MATRIX_TOKEN: "SECRET" }, /^MATRIX_HOMESERVER and MATRIX_ROOM must be set too/],
   [{ MATRIX_TOKEN: "SECRET", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_ROOM must be set too/],
   [{ MATRIX_ROOM: "!a:b", MATRIX_HOMESERVER: "https://m" }, /^MATRIX_TOKEN must be set too/],
@@ -295,5 +306,26 @@ Deno.test("a broken alert channel is named without its value", () => {
     const message = messageOfFailure(() => parseSettings({ flags: {}, env }));
     assert.match(message, expected);
     assert.doesNotMatch(message.replaceAll(/[A-Z]+_SECRET/g, ""), /SECRET/);
+  }
+});
+
+Deno.test("whose JSON a webhook takes is what is said, or what its host suggests", () => {
+  const table: readonly [url: string, said: string | undefined, format: string][] = [
+    ["https://hooks.slack.com/services/T/B/x", undefined, "slack"],
+    ["https://discord.com/api/webhooks/1/x", undefined, "discord"],
+    ["https://ptb.discord.com/api/webhooks/1/x", undefined, "discord"],
+    ["https://discordapp.com/api/webhooks/1/x", "", "discord"],
+    ["https://contoso.webhook.office.com/webhookb2/x", undefined, "teams"],
+    ["https://prod-1.westeurope.logic.azure.com:443/workflows/x", undefined, "teams"],
+    ["https://oapi.dingtalk.com/robot/send?access_token=x", undefined, "dingtalk"],
+    ["https://hooks.slack.com.evil.example/x", undefined, "generic"],
+    ["https://notdiscord.com/x", undefined, "generic"],
+    ["http://127.0.0.1:9/hook", undefined, "generic"],
+    ["http://127.0.0.1:9/hook", " Slack ", "slack"],
+    ["https://hooks.slack.com/services/T/B/x", "generic", "generic"],
+  ];
+  for (const [url, said, format] of table) {
+    const env = { ALERT_WEBHOOK: url, ALERT_WEBHOOK_FORMAT: said };
+    assert.deepEqual(parseSettings({ flags: {}, env }).alerts.webhook, { url, format }, url);
   }
 });

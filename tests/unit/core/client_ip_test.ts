@@ -1,6 +1,12 @@
 /** Who the client is, behind trusted and untrusted proxies. */
 import assert from "node:assert/strict";
-import { type Cidr, networkOf, parseCidr, TrustedProxies } from "../../../src/core/client_ip.ts";
+import {
+  type Cidr,
+  networkOf,
+  parseCidr,
+  plainAddress,
+  TrustedProxies,
+} from "../../../src/core/client_ip.ts";
 
 const cidrs = (...texts: string[]): Cidr[] => texts.map((text) => parseCidr(text) ?? assert.fail(text));
 
@@ -89,4 +95,33 @@ Deno.test("networkOf() returns an IPv4 address, or the first 64 bits of an IPv6 
     ["unknown", "unknown"],
   ];
   for (const [address, network] of table) assert.equal(networkOf(address), network, address);
+});
+
+Deno.test("plainAddress() writes an IPv4 address in IPv6 form as IPv4, and nothing else otherwise", () => {
+  const table: readonly [string, string][] = [
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:192.0.2.1", "192.0.2.1"],
+    ["::ffff:c000:201", "192.0.2.1"],
+    ["0:0:0:0:0:ffff:c000:0201", "192.0.2.1"],
+    ["::ffff:0.0.0.0", "0.0.0.0"],
+    ["192.0.2.1", "192.0.2.1"],
+    ["::1", "::1"],
+    ["::", "::"],
+    ["::192.0.2.1", "::192.0.2.1"],
+    ["::ffff:0:192.0.2.1", "::ffff:0:192.0.2.1"],
+    ["2001:db8::ffff:192.0.2.1", "2001:db8::ffff:192.0.2.1"],
+    ["fe80::1%eth0", "fe80::1%eth0"],
+    ["::ffff:nonsense", "::ffff:nonsense"],
+    ["localhost", "localhost"],
+    ["", ""],
+  ];
+  for (const [address, plain] of table) assert.equal(plainAddress(address), plain, address);
+});
+
+Deno.test("a trusted proxy that reports, or has, an IPv4 address in IPv6 form is the same proxy", () => {
+  const proxies = new TrustedProxies(cidrs("10.0.0.0/8"));
+  assert.ok(proxies.trusts("::ffff:10.1.1.1") && proxies.trusts("::ffff:a01:101"));
+  assert.equal(proxies.clientIp("::ffff:10.1.1.1", "::ffff:c000:201"), "192.0.2.1");
+  assert.deepEqual(parseCidr("::ffff:10.0.0.0/104"), { address: "10.0.0.0", prefix: 8 });
+  assert.ok(new TrustedProxies(cidrs("::ffff:10.0.0.0/104", "::ffff:192.0.2.1")).trusts("192.0.2.1"));
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AlertNotifier, type AlertNotifierOptions } from "../../../src/notify/alerts.ts";
-import { type AlertMessage, type Channel, ChannelError } from "../../../src/notify/channels.ts";
+import { type AlertMessage, type Channel, ChannelError } from "../../../src/notify/channel.ts";
 import type { Alert } from "../../../src/notify/notifier.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
@@ -146,7 +146,7 @@ Deno.test("a channel that fails reports an error that is safe to log, and goes o
     name: "a",
     send: () => {
       sends++;
-      if (sends === 1) return Promise.reject(new ChannelError("a", "it answered 500", true));
+      if (sends === 1) return Promise.reject(new ChannelError("a", "it answered 500", { type: "soon" }));
       if (sends === 2) return Promise.reject(new TypeError("http://user:password@host/ failed"));
       return Promise.resolve();
     },
@@ -240,7 +240,7 @@ function word(n: number): string {
   return `w${n.toString(26).replaceAll(/\d/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? "")}`;
 }
 
-Deno.test("clients cannot raise more than ten immediate alerts a minute, whatever their causes", async () => {
+Deno.test("clients cannot raise more than ten immediate alerts, then one in six minutes, whatever their causes", async () => {
   const channel = new RecordingChannel("a");
   const { clock, notifier } = setUp([channel]);
   for (let n = 0; n < 3000; n++) {
@@ -256,9 +256,14 @@ Deno.test("clients cannot raise more than ten immediate alerts a minute, whateve
   await settle();
   assert.equal(channel.sent.length, 13);
   assert.equal(channel.texts[12]?.split("\n").length, 21);
+  clock.advance(300_000);
   notifier.raise(failed("afterwards"));
   await settle();
-  assert.equal(channel.sent.length, 14);
+  const immediate = () => channel.texts.filter((text) => text.startsWith("IP: ")).length;
+  assert.equal(immediate(), 11);
+  notifier.raise(failed("and one more"));
+  await settle();
+  assert.equal(immediate(), 11);
   await notifier.close(1000);
 });
 
@@ -292,7 +297,7 @@ Deno.test("urgent messages go first in a queue, and find room in a full one", as
   };
   const { clock, notifier, results } = setUp([channel]);
   // One is being sent; the others wait, with a digest for each of the minutes.
-  for (let minute = 0; minute < 12; minute++) {
+  for (let minute = 0; minute < 600; minute++) {
     for (let n = 0; n < 12; n++) notifier.raise(failed(`${word(minute)} ${word(n)}`));
     await settle();
     clock.advance(60_000);
@@ -343,4 +348,48 @@ Deno.test("a message holds a bounded part of any text, and redaction sees little
   assert.equal(channel.sent.length, 2);
   for (const message of channel.sent) assert.ok(JSON.stringify(message).length < 8_000);
   assert.ok(longest < 4_000, String(longest));
+});
+
+Deno.test("while requests go on failing, digests about them become rarer; changes of states do not wait", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  const minutes: number[] = [];
+  for (let minute = 1; minute <= 62; minute++) {
+    const before = channel.sent.length;
+    for (let n = 0; n < 3; n++) notifier.raise(failed("the same again"));
+    await settle();
+    clock.advance(60_000);
+    await settle();
+    if (channel.texts.slice(before).some((text) => text.includes("more, the last: IP"))) minutes.push(minute);
+  }
+  assert.deepEqual(minutes, [1, 3, 7, 15, 30, 45, 60]);
+  notifier.raise(DOWN);
+  notifier.raise(DOWN);
+  await settle();
+  assert.equal(channel.texts.at(-1), "Upstream a is down: connection refused");
+  clock.advance(60_000);
+  await settle();
+  assert.equal(channel.texts.at(-1), "1 more, the last: Upstream a is down: connection refused");
+  // What was held back is told in the end, and after a quiet time, a minute is enough again.
+  for (let minute = 0; minute < 40; minute++) clock.advance(60_000);
+  await settle();
+  const before = channel.sent.length;
+  for (let n = 0; n < 3; n++) notifier.raise(failed("another time"));
+  clock.advance(60_000);
+  await settle();
+  assert.equal(channel.sent.length, before + 2);
+  assert.equal(clock.pendingTimers, 1);
+  await notifier.close(1000);
+});
+
+Deno.test("the data of a digest is bounded as its text is", async () => {
+  const channel = new RecordingChannel("a");
+  const { clock, notifier } = setUp([channel]);
+  for (let n = 0; n < 190; n++) notifier.raise(failed(`boom ${word(n)} ${"x".repeat(3000)}`));
+  clock.advance(60_000);
+  await settle();
+  const digest = channel.sent.at(-1);
+  assert.ok(digest?.alert.type === "digest");
+  assert.equal(digest.alert.repeats.length, 100);
+  await notifier.close(1000);
 });

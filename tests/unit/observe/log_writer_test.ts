@@ -76,3 +76,50 @@ Deno.test("a broken pipe does not throw, and later lines are still written", asy
 Deno.test("flush() with nothing written resolves", async () => {
   await new LogWriter(new SlowSink()).flush();
 });
+
+/** A pipe in non-blocking mode that is full for a while. */
+function fullPipe(refusals: number) {
+  const written: string[] = [];
+  const take = (bytes: Uint8Array) => {
+    if (refusals-- > 0) throw new Deno.errors.WouldBlock("Resource temporarily unavailable");
+    written.push(new TextDecoder().decode(bytes));
+    return bytes.length;
+  };
+  return { written, sink: { write: (bytes: Uint8Array) => Promise.try(take, bytes), writeSync: take } };
+}
+
+Deno.test("a stream that would block is written to again, and no line is lost", async () => {
+  const { written, sink } = fullPipe(3);
+  const writer = new LogWriter(sink);
+  writer.write("a\n");
+  writer.write("b\n");
+  await writer.flush();
+  assert.deepEqual(written, ["a\nb\n"]);
+});
+
+Deno.test("writeNow() writes at once, or behind what waits when the stream takes nothing now", async () => {
+  const ready = fullPipe(0);
+  const writer = new LogWriter(ready.sink);
+  writer.writeNow("a\n");
+  assert.deepEqual(ready.written, ["a\n"]);
+  writer.write("b\n");
+  writer.writeNow("c\n");
+  await writer.flush();
+  assert.deepEqual(ready.written, ["a\n", "b\nc\n"]);
+
+  const full = fullPipe(1);
+  const waiting = new LogWriter(full.sink);
+  waiting.writeNow("a\n");
+  assert.deepEqual(full.written, []);
+  await waiting.flush();
+  assert.deepEqual(full.written, ["a\n"]);
+});
+
+Deno.test("writeNow() into a stream that cannot be written to does not throw", async () => {
+  const fail = () => {
+    throw new Error("No space left on device");
+  };
+  const writer = new LogWriter({ write: () => Promise.reject(new Error("no")), writeSync: fail });
+  writer.writeNow("a\n");
+  await writer.flush();
+});

@@ -1,0 +1,87 @@
+/**
+ * Opens the sockets of a listen address; no host means every interface and both families, as in Go
+ * (https://pkg.go.dev/net#Listen).
+ *
+ * Knows no HTTP, and no setting but the address.
+ */
+import type { Settings } from "../config/settings.ts";
+import type { AcceptedConnection, ConnectionListener } from "../wire/server.ts";
+
+/** A listener, or two that act as one. */
+export interface OpenListener extends ConnectionListener {
+  /** The IPv6 one of two. */
+  readonly addr: Deno.NetAddr;
+}
+
+export interface OpenOptions {
+  /** Connections that wait to be accepted; the system may allow fewer. */
+  readonly tcpBacklog?: number;
+  /** Default: `Deno.listen`. */
+  readonly listen?: (options: Deno.TcpListenOptions) => OpenListener;
+}
+
+/** @throws what `Deno.listen` throws */
+export function openListener(
+  { hostname, port }: Settings["listen"],
+  { tcpBacklog, listen = Deno.listen }: OpenOptions = {},
+): OpenListener {
+  const open = (host: string, at: number) =>
+    listen({ hostname: host, port: at, ...(tcpBacklog === undefined ? {} : { tcpBacklog }) });
+  if (hostname !== "") return open(hostname, port);
+  let both: OpenListener;
+  try {
+    both = open("::", port);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.PermissionDenied) throw error;
+    // A machine without IPv6.
+    return open("0.0.0.0", port);
+  }
+  try {
+    // Where a socket for IPv6 takes no IPv4 connections, as on Windows; elsewhere, the address is in use by now.
+    return joined(both, open("0.0.0.0", both.addr.port));
+  } catch {
+    return both;
+  }
+}
+
+/** Accepts from both, whichever comes first. */
+function joined(first: OpenListener, second: OpenListener): OpenListener {
+  const accepted: (() => AcceptedConnection)[] = [];
+  const waiting: ((next: () => AcceptedConnection) => void)[] = [];
+  let isClosed = false;
+  const deliver = (next: () => AcceptedConnection) => {
+    const taker = waiting.shift();
+    if (taker === undefined) accepted.push(next);
+    else taker(next);
+  };
+  /** Each listener is asked again only when what it gave was taken. */
+  const ask = (listener: OpenListener): void => {
+    if (isClosed) return;
+    listener.accept().then(
+      (connection) =>
+        deliver(() => {
+          ask(listener);
+          return connection;
+        }),
+      (error) =>
+        deliver(() => {
+          ask(listener);
+          throw error;
+        }),
+    );
+  };
+  for (const listener of [first, second]) ask(listener);
+  return {
+    addr: first.addr,
+    accept: async () => {
+      const next = accepted.shift() ??
+        await new Promise<() => AcceptedConnection>((taker) => waiting.push(taker));
+      return next();
+    },
+    close: () => {
+      isClosed = true;
+      first.close();
+      second.close();
+    },
+  };
+}
