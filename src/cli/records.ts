@@ -25,6 +25,7 @@ export function defineRecordCommands(program: Command, context: CommandContext):
       .description("show records, newest first")
       .option("--limit <count>", `how many at most, up to ${MAX_LIMIT} (default ${DEFAULT_LIMIT})`)
       .option("--before <id>", "only records older than this number: the next page")
+      .option("--count", "print only how many there are")
       .option("--json", "print a JSON array"),
   ).action((flags) => listRecords(context, flags));
 
