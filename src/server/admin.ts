@@ -20,12 +20,14 @@ import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { adminTokenOf } from "../store/config/initial_tokens.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
+import type { RecordDeletion } from "../store/write/record_deletion.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
 import { createAdminService } from "../control/create_admin_service.ts";
+import { ServerStatusView, type TestableChannel } from "../control/server_status.ts";
 import { viewSettings } from "../control/settings_view.ts";
 import { Tokens } from "../control/tokens.ts";
 import { UpstreamAdmin } from "../control/upstream_admin.ts";
@@ -41,6 +43,9 @@ export interface AdminDeps {
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlight;
   readonly client: UpstreamClient;
+  readonly deletion: RecordDeletion;
+  readonly databaseBytes: () => number;
+  readonly channels: readonly TestableChannel[];
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;
@@ -81,11 +86,20 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new Tokens({ config, onChange: () => registry.reloadNow() }),
     records: new RecordAdmin({
       reader,
+      deletion: deps.deletion,
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
       secrets,
     }),
     hub,
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
+    status: new ServerStatusView({
+      settings,
+      startedAtMs: performance.timeOrigin,
+      now: () => clock.now(),
+      databaseBytes: deps.databaseBytes,
+      storedPolicy: () => registry.snapshot().policy,
+      channels: deps.channels,
+    }),
     settings: viewSettings(settings),
   });
   const streams = new AbortController();

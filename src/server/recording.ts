@@ -4,6 +4,7 @@
 import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
+import { RecordDeletion } from "../store/write/record_deletion.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
 import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { WorkerLink } from "../store/write/worker_link.ts";
@@ -16,6 +17,8 @@ export interface Recording {
   readonly queue: RecordQueue;
   /** What other processes see of the breakers. */
   readonly upstreamStates: UpstreamStateNotes;
+  /** Deletes single records. */
+  readonly deletion: RecordDeletion;
   /** Records wait, and none is being written. */
   isStuck(): boolean;
 }
@@ -69,5 +72,6 @@ export function startRecording(
     upstreamStates.clear((id) => !ids.has(id));
   });
   // With an empty queue, only the next record can tell whether the trouble is over.
-  return { queue, upstreamStates, isStuck: () => isInTrouble && queue.queuedBytes > 0 };
+  const deletion = new RecordDeletion({ link, clock: systemClock });
+  return { queue, upstreamStates, deletion, isStuck: () => isInTrouble && queue.queuedBytes > 0 };
 }

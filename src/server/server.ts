@@ -90,6 +90,9 @@ export async function withServer(
     settings,
     proxy,
     secrets,
+    deletion: recording.deletion,
+    databaseBytes: observers.databaseBytes,
+    channels: observers.channels,
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });

@@ -3,6 +3,7 @@
  */
 import type { PackedRecord } from "./packed_record.ts";
 import type { ProcessIdentity } from "../database/processes.ts";
+import type { DeletionResult } from "./record_deletion.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
 import type { UpstreamStateNote } from "../store.ts";
@@ -26,6 +27,8 @@ export type ToWorker =
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   /** The answer to `processes`: when each process started, by pid; null: there is no such process. */
   | { readonly type: "processes"; readonly starts: ReadonlyMap<number, string | null> }
+  /** Answered with `record_deletion` and the same `call`. */
+  | { readonly type: "delete_record"; readonly call: number; readonly id: number }
   | { readonly type: "close" };
 
 export type FromWorker =
@@ -49,6 +52,13 @@ export type FromWorker =
   | { readonly type: "reopened" }
   | { readonly type: "deleted"; readonly reason: DeletionReason; readonly count: number }
   | { readonly type: "bodies_deleted"; readonly count: number }
+  | {
+    readonly type: "record_deletion";
+    readonly call: number;
+    readonly result: DeletionResult | "failed";
+    /** Why it failed; else empty. */
+    readonly message: string;
+  }
   /** Asks which of these processes are alive; they have the database open, or had. */
   | { readonly type: "processes"; readonly pids: readonly number[] }
   | { readonly type: "closed" };

@@ -230,6 +230,7 @@ export class RecordQueue implements RecordSink {
         return this.#options.observer.bodiesDeleted(event.count);
       case "opened":
       case "processes":
+      case "record_deletion":
       case "closed":
         return;
       default:

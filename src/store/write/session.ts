@@ -17,9 +17,12 @@ import {
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
+import type { DeletionResult } from "./record_deletion.ts";
+import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import { WrittenRows } from "./written_rows.ts";
 import { ReportedProcesses } from "../database/processes.ts";
-import { Retention, type RetentionStep } from "./retention.ts";
+import { DELETE_RECORD, Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { StatsWriter } from "../stats/writer.ts";
@@ -133,6 +136,21 @@ export class WriterSession {
   /** One small step of deleting what need not be kept any longer. */
   retain(): RetentionStep {
     return this.#parts.retention.step();
+  }
+
+  /** Deletes one record with its attempts; the search index follows by its triggers. @throws what SQLite throws */
+  deleteRecord(id: number): DeletionResult {
+    this.reopenIfReplaced();
+    const { db } = this.#connection;
+    return inTransaction(db, () => {
+      if (prepared(db, DELETE_RECORD).run(id).changes > 0) {
+        prepared(db, DELETE_ATTEMPTS).run(id);
+        return "deleted";
+      }
+      return prepared(db, "SELECT 1 FROM records WHERE id = ?").get(id) === undefined
+        ? "not_found"
+        : "in_flight";
+    });
   }
 
   close(): void {

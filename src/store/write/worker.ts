@@ -9,7 +9,7 @@ import { messageOf } from "../../core/errors.ts";
 import { BackgroundTask } from "./background_task.ts";
 import { HEARTBEAT_MS } from "../database/instances.ts";
 import { WalSync } from "./wal_sync.ts";
-import { troubleOf } from "../database/errors.ts";
+import { toStoreError, troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
 import type { FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
@@ -154,6 +154,16 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
   beginTasks(IDLE_AFTER_MS / 2);
 }
 
+function deleteRecord({ call, id }: Extract<ToWorker, { type: "delete_record" }>): void {
+  try {
+    reply({ type: "record_deletion", call, result: currentSession().deleteRecord(id), message: "" });
+  } catch (error) {
+    const { message } = toStoreError(error, "Cannot delete the record");
+    reply({ type: "record_deletion", call, result: "failed", message });
+  }
+  beginTasks(IDLE_AFTER_MS / 2);
+}
+
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
@@ -179,6 +189,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return quietly(() => session?.noteUpstreamStates(data.notes));
     case "processes":
       return quietly(() => session?.setProcessStarts(data.starts));
+    case "delete_record":
+      return deleteRecord(data);
     case "close":
       return close();
     default:
