@@ -155,6 +155,7 @@ function pieceLines(piece: Piece): string[] {
   switch (piece.type) {
     case "text":
     case "placeholder":
+    case "image":
       return indented(piece.text);
     case "reasoning":
       return ["  (reasoning)", ...indented(piece.text, "  | ")];

@@ -6,9 +6,10 @@ import { CutText } from "../../components/cut_text.tsx";
 import { Recorded } from "../../components/parts.tsx";
 import { isLong, Reply, Turns } from "../../components/turns.tsx";
 import { conversationOf, pretty } from "../../record_texts.ts";
+import { queryText, recordPath } from "../../record_query.ts";
 import { RAW_LIMIT, type RecordProps } from "./props.ts";
 
-export function Conversation({ page, detail, wholeKey, areAllTurnsShown }: RecordProps): JSX.Element {
+export function Conversation({ page, detail, query, wholeKey, areAllTurnsShown }: RecordProps): JSX.Element {
   const { record } = detail;
   const { m } = page;
   const conversation = conversationOf(record);
@@ -17,7 +18,20 @@ export function Conversation({ page, detail, wholeKey, areAllTurnsShown }: Recor
       aria-labelledby="conversation-title"
       class={isLong(conversation?.turns ?? []) ? "conversation conversation-long" : "conversation"}
     >
-      <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
+      <div class="conversation-head">
+        <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
+        <nav class="segments" aria-label={m.conversation}>
+          <a href={recordPath(record.id, query)} aria-current={page.isPlain ? undefined : "true"}>
+            {m.asMarkdown}
+          </a>
+          <a
+            href={`/admin/records/${record.id}${queryText(query, { as: "text" })}`}
+            aria-current={page.isPlain ? "true" : undefined}
+          >
+            {m.asText}
+          </a>
+        </nav>
+      </div>
       {conversation === null
         ? (
           <article class="turn turn-other">
