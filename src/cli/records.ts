@@ -58,6 +58,10 @@ export function defineRecordCommands(program: Command, context: CommandContext):
       .option("--output <file>", "a new file, readable by its owner only (default: standard output)"),
   ).action((flags) => exportRecords(context, flags));
 
+  defineReplay(records, context);
+}
+
+function defineReplay(records: Command, context: CommandContext): void {
   records.command("replay")
     .description(
       "send a recorded request again, and compare the replies; the new one is not recorded. " +

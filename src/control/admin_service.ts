@@ -85,7 +85,7 @@ export interface RecordDetail {
   readonly upstreamName: string | null;
 }
 
-export type { StatsRange, StatsSpan };
+export type { Neighbours, RecordCount, StatsRange, StatsSpan };
 
 /**
  * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without

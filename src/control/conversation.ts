@@ -6,7 +6,7 @@
  * the request.
  */
 import { asArguments, asArray, asObject, asText, type JsonObject, parseJson } from "../capture/json.ts";
-import { base64Of } from "./recorded_images.ts";
+import { base64Of, beginsLikeImage } from "./recorded_images.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 
 export type Piece =
@@ -195,9 +195,8 @@ function imagePiece(data: unknown): Piece {
 }
 
 function withImage(piece: Piece, base64: string | null): Piece {
-  return base64 === null || piece.type !== "placeholder"
-    ? piece
-    : { type: "image", text: piece.text, base64 };
+  const isImage = base64 !== null && piece.type === "placeholder" && beginsLikeImage(base64);
+  return isImage ? { type: "image", text: piece.text, base64 } : piece;
 }
 
 const DATA_SCHEME = "data:";

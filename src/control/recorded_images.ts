@@ -48,6 +48,15 @@ export function base64Of(data: unknown): string | null {
   return isPicture ? asText(source.data) : null;
 }
 
+/** Whether the data begins like a picture; only that is read. */
+export function beginsLikeImage(base64: string): boolean {
+  try {
+    return typeOf(Uint8Array.fromBase64(base64.slice(0, 16))) !== null;
+  } catch {
+    return false;
+  }
+}
+
 /** Null when it is no picture, or too large. */
 export function decodeImage(base64: string): RecordedImage | null {
   if (base64.length > MAX_BASE64_LENGTH) return null;

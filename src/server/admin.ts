@@ -92,14 +92,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     }),
     hub,
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
-    status: new ServerStatusView({
-      settings,
-      startedAtMs: performance.timeOrigin,
-      now: () => clock.now(),
-      databaseBytes: deps.databaseBytes,
-      storedPolicy: () => registry.snapshot().policy,
-      channels: deps.channels,
-    }),
+    status: statusView(deps),
     settings: viewSettings(settings),
   });
   const streams = new AbortController();
@@ -124,6 +117,17 @@ export function createAdmin(deps: AdminDeps): Admin {
       reader.close();
     },
   };
+}
+
+function statusView({ settings, registry, databaseBytes, channels }: AdminDeps): ServerStatusView {
+  return new ServerStatusView({
+    settings,
+    startedAtMs: Math.round(performance.timeOrigin),
+    now: () => systemClock.now(),
+    databaseBytes,
+    storedPolicy: () => registry.snapshot().policy,
+    channels,
+  });
 }
 
 function optional(text: string | null): string[] {

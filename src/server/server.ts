@@ -86,13 +86,12 @@ export async function withServer(
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...configuration,
+    ...observers,
     ...shared,
     settings,
     proxy,
     secrets,
     deletion: recording.deletion,
-    databaseBytes: observers.databaseBytes,
-    channels: observers.channels,
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });

@@ -92,18 +92,7 @@ export function Layout(
             <Mark />
             <span>{m.product}</span>
           </a>
-          <nav aria-label={m.navigation}>
-            <ul>
-              {VIEWS.map(({ name, href, label }) => (
-                <li>
-                  <a href={href} aria-current={name === current ? "page" : undefined}>
-                    <Icon name={name} />
-                    <span>{m[label] as string}</span>
-                  </a>
-                </li>
-              ))}
-            </ul>
-          </nav>
+          <Navigation page={page} current={current} />
           <a class="display-link" href="/admin/settings#display">
             <Icon name="clock" />
             <span>
@@ -138,6 +127,23 @@ export function Layout(
       >
       </div>
     </Document>
+  );
+}
+
+function Navigation({ page: { m }, current }: Pick<LayoutProps, "page" | "current">): JSX.Element {
+  return (
+    <nav aria-label={m.navigation}>
+      <ul>
+        {VIEWS.map(({ name, href, label }) => (
+          <li>
+            <a href={href} aria-current={name === current ? "page" : undefined}>
+              <Icon name={name} />
+              <span>{m[label] as string}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
   );
 }
 

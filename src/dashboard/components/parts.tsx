@@ -32,18 +32,40 @@ export function Chip({ tone, children }: { tone: Tone; children: Child }): JSX.E
   return <span class={`chip chip-${tone}`}>{children}</span>;
 }
 
+interface OutcomeProps {
+  readonly page: PageContext;
+  readonly status: number | null;
+  readonly outcome: string | null;
+}
+
 /** How a request ended: its status, and what went wrong in words. */
-export function OutcomeChip({ page, status, outcome }: {
-  page: PageContext;
-  status: number | null;
-  outcome: string | null;
-}): JSX.Element {
+export function OutcomeChip({ page, status, outcome }: OutcomeProps): JSX.Element {
+  const { number, words } = outcomeParts(page.m, status, outcome);
+  return <Chip tone={toneOf(status, outcome)}>{[number, words].filter(Boolean).join(" ") || "–"}</Chip>;
+}
+
+/** The same on two lines, for a narrow column. */
+export function OutcomeLines({ page, status, outcome }: OutcomeProps): JSX.Element {
+  const { number, words } = outcomeParts(page.m, status, outcome);
+  const tone = toneOf(status, outcome);
+  if (number === null || words === null) return <Chip tone={tone}>{number ?? words ?? "–"}</Chip>;
+  return (
+    <>
+      <Chip tone={tone}>{number}</Chip>
+      <span class={tone === "bad" ? "line second bad" : "line second"}>{words}</span>
+    </>
+  );
+}
+
+function outcomeParts(
+  m: Messages,
+  status: number | null,
+  outcome: string | null,
+): { readonly number: string | null; readonly words: string | null } {
   const isUnderWay = outcome === "in_flight";
   const number = status === null || status === 0 || isUnderWay ? null : String(status);
-  const words = outcome === null || (outcome === "complete" && number !== null)
-    ? null
-    : outcomeText(page.m, outcome);
-  return <Chip tone={toneOf(status, outcome)}>{[number, words].filter(Boolean).join(" ") || "–"}</Chip>;
+  const isGood = outcome === null || (outcome === "complete" && number !== null);
+  return { number, words: isGood ? null : outcomeText(m, outcome) };
 }
 
 export function outcomeText(m: Messages, outcome: string): string {

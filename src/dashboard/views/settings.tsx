@@ -88,7 +88,8 @@ function Display({ page }: { page: PageContext }): JSX.Element {
           ]}
         />
         <p class="hint">
-          {m.timesIn} <span data-zone-name>{zone.name}</span> ({zone.offset(nowMs)})
+          {m.timesIn} <span data-zone-name>{zone.name}</span>
+          {zone.offset(nowMs) === zone.name ? null : ` (${zone.offset(nowMs)})`}
         </p>
         <button type="submit" class="button">{m.save}</button>
       </form>

@@ -50,7 +50,7 @@ const TEXT = /"text"\s*:\s*"/;
 
 /** By its spelling: the end of a document is none. */
 function ofEnd(end: string): string | null {
-  for (const match of [...end.matchAll(USER)].toReversed()) {
+  for (const match of [...end.matchAll(USER)].slice(-MAX_TRIED).toReversed()) {
     const after = match.index + match[0].length;
     const content = CONTENT.exec(end.slice(after, after + 64));
     const next = content === null ? beforeRole(end, match.index) : after + content[0].length;
@@ -69,6 +69,8 @@ function beforeRole(end: string, roleAt: number): number | null {
 }
 
 const NEAR = 8_000;
+/** Messages without a text, such as results of tools, that are passed over. */
+const MAX_TRIED = 20;
 
 function valueAt(text: string, at: number): string {
   if (text[at] === '"') return stringAt(text, at + 1);

@@ -65,10 +65,9 @@ const STEPS_SECONDS = [
   10 * MINUTE_SECONDS,
   HOUR_SECONDS,
   6 * HOUR_SECONDS,
-  DAY_SECONDS,
-  7 * DAY_SECONDS,
 ];
 const MAX_STEPS = 180;
+const LONGEST_KEPT_SECONDS = Math.max(...RESOLUTIONS.map(({ keepSeconds }) => keepSeconds));
 
 /** Which rows are read, and the steps to which they are added up; in seconds since the Unix epoch. */
 interface Plan {
@@ -83,7 +82,8 @@ function planOf(db: DatabaseSync, span: StatsSpan, nowMs: number): Plan {
   const { since, until, wanted } = typeof span === "string"
     ? { since: null, until: now, wanted: SPANS[span].stepSeconds }
     : {
-      since: Math.max(0, Math.min(span.sinceMs, span.untilMs) / 1000),
+      // Nothing is kept of earlier times.
+      since: Math.max(now - LONGEST_KEPT_SECONDS, Math.min(span.sinceMs, span.untilMs) / 1000),
       until: Math.min(now, span.untilMs / 1000),
       wanted: 0,
     };
@@ -100,10 +100,9 @@ function planOf(db: DatabaseSync, span: StatsSpan, nowMs: number): Plan {
   const length = until - firstWith(keptSeconds);
   const stepSeconds = typeof span === "string"
     ? Math.max(keptSeconds, wanted)
-    : STEPS_SECONDS.find((step) => step >= keptSeconds && length / step <= MAX_STEPS) ?? 7 * DAY_SECONDS;
+    : STEPS_SECONDS.find((step) => step >= keptSeconds && length / step <= MAX_STEPS) ?? 6 * HOUR_SECONDS;
   const lastAt = floorTo(until, stepSeconds);
-  // Nothing is kept of earlier times, so that there are steps enough.
-  const firstAt = Math.max(firstWith(stepSeconds), lastAt - (MAX_STEPS + 1) * stepSeconds);
+  const firstAt = firstWith(stepSeconds);
   return { keptSeconds, stepSeconds, firstAt, lastAt: Math.max(firstAt, lastAt) };
 }
 

@@ -3,7 +3,6 @@
  */
 import type { PackedRecord } from "./packed_record.ts";
 import type { ProcessIdentity } from "../database/processes.ts";
-import type { DeletionResult } from "./record_deletion.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
 import type { UpstreamStateNote } from "../store.ts";
@@ -18,6 +17,9 @@ export interface OpenMessage {
   readonly busyTimeoutMs: number;
   readonly retention: RetentionLimits;
 }
+
+/** A record in flight stays: its row is still being written. */
+export type DeletionResult = "deleted" | "in_flight" | "not_found";
 
 /** Batches are answered one by one, in order, with their `batch` number. */
 export type ToWorker =

@@ -5,11 +5,8 @@
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 import { StoreError } from "../store.ts";
-import type { FromWorker } from "./messages.ts";
+import type { DeletionResult, FromWorker } from "./messages.ts";
 import type { LinkEvent, WorkerLink } from "./worker_link.ts";
-
-/** A record in flight stays: its row is still being written. */
-export type DeletionResult = "deleted" | "in_flight" | "not_found";
 
 const WAIT_MS = 2_000;
 

@@ -17,7 +17,6 @@ import {
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
-import type { DeletionResult } from "./record_deletion.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
 import { WrittenRows } from "./written_rows.ts";
@@ -28,7 +27,7 @@ import { isRecordFault } from "../database/errors.ts";
 import { StatsWriter } from "../stats/writer.ts";
 import type { UpstreamStateNote } from "../store.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
-import type { OpenMessage } from "./messages.ts";
+import type { DeletionResult, OpenMessage } from "./messages.ts";
 
 interface Statements {
   readonly begin: StatementSync;

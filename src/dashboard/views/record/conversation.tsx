@@ -18,20 +18,8 @@ export function Conversation({ page, detail, query, wholeKey, areAllTurnsShown }
       aria-labelledby="conversation-title"
       class={isLong(conversation?.turns ?? []) ? "conversation conversation-long" : "conversation"}
     >
-      <div class="conversation-head">
-        <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
-        <nav class="segments" aria-label={m.conversation}>
-          <a href={recordPath(record.id, query)} aria-current={page.isPlain ? undefined : "true"}>
-            {m.asMarkdown}
-          </a>
-          <a
-            href={`/admin/records/${record.id}${queryText(query, { as: "text" })}`}
-            aria-current={page.isPlain ? "true" : undefined}
-          >
-            {m.asText}
-          </a>
-        </nav>
-      </div>
+      <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
+      <FormChoice page={page} recordId={record.id} query={query} />
       {conversation === null
         ? (
           <article class="turn turn-other">
@@ -89,5 +77,23 @@ function NamedList({ title, items }: { title: string; items: readonly string[] }
         {items.length > MOST_ITEMS ? <li>…</li> : null}
       </ul>
     </div>
+  );
+}
+
+/** Formatted, or as it was recorded. */
+function FormChoice({ page, recordId, query }: Pick<RecordProps, "page" | "query"> & {
+  recordId: number;
+}): JSX.Element {
+  const { m, isPlain } = page;
+  return (
+    <nav class="segments conversation-form" aria-label={m.conversation}>
+      <a href={recordPath(recordId, query)} aria-current={isPlain ? undefined : "true"}>{m.asMarkdown}</a>
+      <a
+        href={`/admin/records/${recordId}${queryText(query, { as: "text" })}`}
+        aria-current={isPlain ? "true" : undefined}
+      >
+        {m.asText}
+      </a>
+    </nav>
   );
 }

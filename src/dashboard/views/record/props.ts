@@ -1,8 +1,7 @@
 /**
  * The data that the sections of a record show.
  */
-import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/admin_service.ts";
-import type { Neighbours } from "../../../store/read/messages.ts";
+import type { Neighbours, RecordDetail, ReplayResult, UpstreamView } from "../../../control/admin_service.ts";
 import type { RecordQuery } from "../../record_query.ts";
 import type { PageContext } from "../../page_context.ts";
 

@@ -25,22 +25,7 @@ export function RecordView(props: RecordProps): JSX.Element {
       problem={problem}
       scripts={["records.js"]}
     >
-      <div class="head">
-        <div class="title-line">
-          <h1>{m.recordTitle(record.id)}</h1>
-          <OutcomeChip page={page} status={record.status} outcome={record.outcome} />
-          <span class="muted">
-            <Recorded text={record.model ?? ""} /> · <Moment page={page} atMs={record.createdAtMs} />
-          </span>
-        </div>
-        <div class="record-actions">
-          <Neighbours {...props} />
-          <a class="button button-small" href={`/admin/api/records/${record.id}/export`} download>
-            {m.exportJson}
-          </a>
-          <a class="button button-small" href={`/admin/records/${record.id}/delete`}>{m.deleteRecord}</a>
-        </div>
-      </div>
+      <RecordHead {...props} />
       {record.outcome === "in_flight" && record.requestId !== null
         ? (
           <Notice tone="info">
@@ -74,6 +59,29 @@ export function RecordView(props: RecordProps): JSX.Element {
         </aside>
       </div>
     </Layout>
+  );
+}
+
+function RecordHead(props: RecordProps): JSX.Element {
+  const { page, detail: { record } } = props;
+  const { m } = page;
+  return (
+    <div class="head">
+      <div class="title-line">
+        <h1>{m.recordTitle(record.id)}</h1>
+        <OutcomeChip page={page} status={record.status} outcome={record.outcome} />
+        <span class="muted">
+          <Recorded text={record.model ?? ""} /> · <Moment page={page} atMs={record.createdAtMs} />
+        </span>
+      </div>
+      <div class="record-actions">
+        <Neighbours {...props} />
+        <a class="button button-small" href={`/admin/api/records/${record.id}/export`} download>
+          {m.exportJson}
+        </a>
+        <a class="button button-small" href={`/admin/records/${record.id}/delete`}>{m.deleteRecord}</a>
+      </div>
+    </div>
   );
 }
 

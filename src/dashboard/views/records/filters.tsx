@@ -52,26 +52,16 @@ export function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX
 const STATUSES = ["2", "4", "5", "400", "401", "403", "404", "429", "499", "500", "502", "503", "504"];
 
 function FilterFields(
-  { page: { m, zone }, query, upstreams, tokens }: Pick<RecordsProps, "page" | "upstreams" | "tokens"> & {
+  { page, query, upstreams, tokens }: Pick<RecordsProps, "page" | "upstreams" | "tokens"> & {
     query: RecordQuery;
   },
 ): JSX.Element {
+  const { m, zone } = page;
   const any: Choice = { value: "", text: m.any };
-  const statuses = [
-    ...STATUSES,
-    ...(query.status === "" || STATUSES.includes(query.status) ? [] : [query.status]),
-  ];
   return (
     <div class="fields">
       <Field label={m.filterModel} name="model" value={query.model} placeholder={m.filterModelHint} />
-      {UPSTREAM_FILTERS.map(([name, label]) => (
-        <Select
-          label={m[label]}
-          name={name}
-          value={idOf(query[name], upstreams)}
-          choices={[any, ...upstreamChoices(upstreams, query[name])]}
-        />
-      ))}
+      <UpstreamFilters page={page} query={query} upstreams={upstreams} />
       <Field
         label={m.filterAttempts}
         name="attempts"
@@ -96,7 +86,10 @@ function FilterFields(
         value={query.status}
         choices={[
           any,
-          ...statuses.map((value) => ({ value, text: value.length === 1 ? `${value}xx` : value })),
+          ...statusesWith(query.status).map((value) => ({
+            value,
+            text: value.length === 1 ? `${value}xx` : value,
+          })),
         ]}
       />
       <Select
@@ -120,6 +113,11 @@ function FilterFields(
   );
 }
 
+/** Includes the one in the URL. */
+function statusesWith(status: string): readonly string[] {
+  return status === "" || STATUSES.includes(status) ? STATUSES : [...STATUSES, status];
+}
+
 const UPSTREAM_FILTERS = [
   ["upstream", "filterUpstream"],
   ["tried", "filterTried"],
@@ -127,6 +125,23 @@ const UPSTREAM_FILTERS = [
 ] as const;
 
 type Upstreams = RecordsProps["upstreams"];
+
+function UpstreamFilters({ page: { m }, query, upstreams }: Pick<RecordsProps, "page" | "upstreams"> & {
+  query: RecordQuery;
+}): JSX.Element {
+  return (
+    <>
+      {UPSTREAM_FILTERS.map(([name, label]) => (
+        <Select
+          label={m[label]}
+          name={name}
+          value={idOf(query[name], upstreams)}
+          choices={[{ value: "", text: m.any }, ...upstreamChoices(upstreams, query[name])]}
+        />
+      ))}
+    </>
+  );
+}
 
 /** A name in the URL stands for its id. */
 function idOf(which: string, upstreams: Upstreams): string {

@@ -3,7 +3,7 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { RecordSummary } from "../../../control/admin_service.ts";
-import { Empty, Moment, OutcomeChip, Recorded } from "../../components/parts.tsx";
+import { Empty, Moment, OutcomeLines, Recorded } from "../../components/parts.tsx";
 import { firstRequest } from "../../curl.ts";
 import type { PageContext } from "../../page_context.ts";
 import { QUERY_NAMES, recordPath, type RecordQuery, recordsPath } from "../../record_query.ts";
@@ -52,7 +52,7 @@ function RecordRow({ page, record, query }: {
         </a>
       </td>
       <td class="cell-status">
-        <OutcomeChip page={page} status={record.status} outcome={record.outcome} />
+        <OutcomeLines page={page} status={record.status} outcome={record.outcome} />
       </td>
       <td class="cell-model">
         <span class="line">
@@ -62,16 +62,7 @@ function RecordRow({ page, record, query }: {
           <Recorded text={record.client ?? ""} />
         </span>
       </td>
-      <td class="cell-reply">
-        {record.prompt === "" ? null : (
-          <div class="prompt-start line" dir="auto">
-            <Recorded text={record.prompt} />
-          </div>
-        )}
-        <div class="reply-start" dir="auto">
-          <ReplyStart page={page} record={record} />
-        </div>
-      </td>
+      <TextsCell page={page} record={record} />
       <td class="cell-upstream">
         <span class="line">
           <Recorded text={record.upstreamName ?? "–"} />
@@ -98,11 +89,26 @@ function RecordRow({ page, record, query }: {
   );
 }
 
+function TextsCell({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
+  return (
+    <td class="cell-reply">
+      {record.prompt === "" ? null : (
+        <div class="prompt-start line" dir="auto">
+          <Recorded text={record.prompt} />
+        </div>
+      )}
+      <div class="reply-start" dir="auto">
+        <ReplyStart page={page} record={record} />
+      </div>
+    </td>
+  );
+}
+
 function ReplyStart({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
   if (record.hit.length === 0) return <Recorded text={record.reply} />;
   return (
     <bdi>
-      {record.hitIn === "request" ? <span class="hit-where">{page.m.hitInRequest}{" "}</span> : null}
+      {record.hitIn === "request" ? <span class="hit-where">{page.m.hitInRequest}</span> : null}
       {record.hit.map(({ text, isHit }) =>
         isHit
           ? (

@@ -1,8 +1,7 @@
 /**
  * The data that the parts of the list of records show.
  */
-import type { RecordPage, TokenView, UpstreamView } from "../../../control/admin_service.ts";
-import type { RecordCount } from "../../../store/read/messages.ts";
+import type { RecordCount, RecordPage, TokenView, UpstreamView } from "../../../control/admin_service.ts";
 import type { PageContext } from "../../page_context.ts";
 import type { ReadQuery } from "../../record_query.ts";
 
