@@ -39,7 +39,7 @@ const RECORDS: readonly RequestRecord[] = [
     createdAtMs: T0,
     model: "gpt-4o",
     body: JSON.stringify({ messages: [{ role: "user", content: "The quick brown Fox" }] }),
-    response: "jumps over the lazy dog",
+    response: "jumps over the lazy dog 👍🏽, error 643B0FF09D44C745DF4H 🇲🇳",
   }),
   makeRecord({
     createdAtMs: T0 + MINUTE,
@@ -200,6 +200,16 @@ const SEARCHES: readonly (readonly [string, readonly number[]])[] = [
   ["fox\0dog", [1]],
   ["\ud800", []],
   ["🦊", []],
+  ["👍", [1]],
+  ["dog 👍", [1]],
+  ["🇲", [1]],
+  ["643B0FF09D44C7", [1]],
+  ["9D44C745", [1]],
+  ["9d44c745df4h", [1]],
+  ["643B0FF09D44C745DF4H", [1]],
+  ["9D44C746", []],
+  ['"9D44C745"', []],
+  ["C745", [1]],
   [`${"fox ".repeat(1_000)}`, [5, 1]],
 ];
 
