@@ -58,10 +58,15 @@ export function csvLine(record: RecordView): string {
  * text.
  * Source: https://owasp.org/www-community/attacks/CSV_Injection
  */
-const FORMULA = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
+const FORMULA_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20";
+
+function isFormula(text: string): boolean {
+  const first = text.trimStart()[0];
+  return /^[\t\r\n]/.test(text) || (first !== undefined && FORMULA_SIGNS.includes(first));
+}
 
 function csvCell(value: CsvValue): string {
   const text = value === null ? "" : String(value);
-  const tamed = typeof value === "string" && FORMULA.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(tamed) ? `"${tamed.replaceAll('"', '""')}"` : tamed;
+  const tamed = typeof value === "string" && isFormula(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(tamed) ? `"${tamed.split('"').join('""')}"` : tamed;
 }

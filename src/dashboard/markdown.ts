@@ -33,9 +33,9 @@ export function parseMarkdown(text: string): readonly Token[] | null {
   let count = 0;
   for (const { children, level } of tokens) {
     count += 1 + (children?.length ?? 0);
-    // The parser leaves out what is nested deeper.
-    if (level >= MAX_NESTING || count > MAX_TOKENS) return null;
-    if (children?.some((child) => child.level >= MAX_NESTING)) return null;
+    // The parser leaves out what is in the last one.
+    if (level >= MAX_NESTING - 1 || count > MAX_TOKENS) return null;
+    if (children?.some((child) => child.level >= MAX_NESTING - 1)) return null;
   }
   return tokens;
 }

@@ -148,7 +148,7 @@ function Channels({ page, channels, tested }: Pick<SettingsProps, "page" | "test
     <section class="card" id="channels" aria-labelledby="channels-title">
       <h2 id="channels-title">{m.channelsTitle}</h2>
       {channels.length === 0 ? <p class="muted">{m.channelsNone}</p> : null}
-      <ul class="channels">
+      <ul class="channels" hidden={channels.length === 0}>
         {channels.map((name) => (
           <li>
             <span class="strong">{name}</span>
