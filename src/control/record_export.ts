@@ -37,13 +37,14 @@ export function exportStream(
   const encoder = new TextEncoder();
   let beforeId: number | undefined;
   let isBegun = false;
+  let isCancelled = false;
   const next = async (): Promise<{ readonly text: string; readonly isLast: boolean }> => {
     let text = isBegun ? "" : header;
     isBegun = true;
     for (;;) {
       const { records, nextBeforeId } = await page(beforeId);
       for (const record of records) text += line(record);
-      if (nextBeforeId === null) return { text, isLast: true };
+      if (nextBeforeId === null || isCancelled) return { text, isLast: true };
       beforeId = nextBeforeId;
       // A page may be empty although older records match.
       if (text !== "") return { text, isLast: false };
@@ -53,6 +54,7 @@ export function exportStream(
     pull: async (controller) => {
       try {
         const { text, isLast } = await next();
+        if (isCancelled) return;
         if (text !== "") controller.enqueue(encoder.encode(text));
         if (!isLast) return;
         controller.close();
@@ -62,6 +64,9 @@ export function exportStream(
         throw error;
       }
     },
-    cancel: onEnd,
+    cancel: () => {
+      isCancelled = true;
+      onEnd();
+    },
   }, { highWaterMark: 0 });
 }

@@ -79,7 +79,7 @@ export const recordTexts = {
   exportJson: "Export as JSON",
   newerRecord: "Newer",
   olderRecord: "Older",
-  backToList: "Records",
+  backToList: "List",
   deleteRecord: "Delete",
   deleteRecordTitle: (id: number) => `Delete record ${id}?`,
   deleteRecordText: "Request, reply and attempts are gone for good. The statistics stay as they are.",

@@ -82,7 +82,7 @@ export const recordTexts: Pick<Messages, keyof typeof english> = {
   exportJson: "导出 JSON",
   newerRecord: "较新",
   olderRecord: "较早",
-  backToList: "记录列表",
+  backToList: "列表",
   deleteRecord: "删除",
   deleteRecordTitle: (id) => `删除记录 ${id}？`,
   deleteRecordText: "请求、回复和各次尝试将被永久删除，统计数据不变。",

@@ -56,7 +56,7 @@ function FilterFields(
     query: RecordQuery;
   },
 ): JSX.Element {
-  const { m, zone } = page;
+  const { m } = page;
   const any: Choice = { value: "", text: m.any };
   return (
     <div class="fields">
@@ -104,11 +104,7 @@ function FilterFields(
         value={query.client}
         choices={[any, ...clientNames(tokens, query.client).map((name) => ({ value: name, text: name }))]}
       />
-      <Field label={m.filterSince} name="since" value={query.since} placeholder={m.filterTimeHint} />
-      <Field label={m.filterUntil} name="until" value={query.until} placeholder={m.filterTimeHint} />
-      <p class="hint zone-note">
-        {m.timesIn} <span data-zone-name>{zone.name}</span>
-      </p>
+      <TimeFields page={page} query={query} />
     </div>
   );
 }
@@ -116,6 +112,20 @@ function FilterFields(
 /** Includes the one in the URL. */
 function statusesWith(status: string): readonly string[] {
   return status === "" || STATUSES.includes(status) ? STATUSES : [...STATUSES, status];
+}
+
+function TimeFields({ page: { m, zone }, query }: Pick<RecordsProps, "page"> & {
+  query: RecordQuery;
+}): JSX.Element {
+  return (
+    <>
+      <Field label={m.filterSince} name="since" value={query.since} placeholder={m.filterTimeHint} />
+      <Field label={m.filterUntil} name="until" value={query.until} placeholder={m.filterTimeHint} />
+      <p class="hint zone-note">
+        {m.timesIn} <span data-zone-name>{zone.name}</span>
+      </p>
+    </>
+  );
 }
 
 const UPSTREAM_FILTERS = [
