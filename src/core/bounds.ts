@@ -10,7 +10,7 @@ export interface CountRange {
 
 /** `2`, `=2`, `>1`, `>=2`, `<3`, `<=2`; undefined for anything else. */
 export function parseCountRange(text: string): CountRange | undefined {
-  const [, operator = "", digits = ""] = /^\s*(>=|<=|=|>|<|)\s*(\d{1,6})\s*$/.exec(text) ?? [];
+  const [, operator = "", digits = ""] = /^(>=|<=|=|>|<|) {0,3}(\d{1,6})$/.exec(text.trim()) ?? [];
   if (digits === "") return undefined;
   const count = Number(digits);
   switch (operator) {
@@ -31,6 +31,6 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, m
 
 /** Milliseconds of `5s`, `1.5s`, `800ms`, `2m`, `1h`, `5` (seconds); undefined for anything else. */
 export function parseDuration(text: string): number | undefined {
-  const [, number = "", unit = ""] = /^\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|m|h|)\s*$/.exec(text) ?? [];
+  const [, number = "", unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?) {0,3}(ms|s|min|m|h|)$/.exec(text.trim()) ?? [];
   return number === "" ? undefined : Number(number) * (UNIT_MS[unit === "" ? "s" : unit] ?? 0);
 }

@@ -4,7 +4,7 @@
  * Owns the names of the cookies and what they may hold. Holds nothing that is secret.
  */
 import type { Context } from "hono";
-import { getCookie, setCookie } from "hono/cookie";
+import { getCookie } from "hono/cookie";
 import { systemZone, type Zone, zoneOf } from "../core/zones.ts";
 import type { AdminEnv } from "../http/admin/env.ts";
 
@@ -50,13 +50,12 @@ export function preferencesOf(given: { readonly [Name in keyof Preferences]: unk
   };
 }
 
+/** Without a path, a cookie belongs to the folder of the address as the browser sees it (RFC 6265 section 5.1.4). */
 export function writePreferences(c: Context<AdminEnv>, preferences: Preferences): void {
   for (const name of ["theme", "language", "zoneChoice"] as const) {
-    setCookie(c, COOKIES[name], preferences[name], {
-      path: "/admin",
-      httpOnly: true,
-      sameSite: "Strict",
-      maxAge: MAX_AGE_SECONDS,
+    const cookie = `${COOKIES[name]}=${encodeURIComponent(preferences[name])}`;
+    c.header("set-cookie", `${cookie}; Max-Age=${MAX_AGE_SECONDS}; HttpOnly; SameSite=Strict`, {
+      append: true,
     });
   }
 }

@@ -72,7 +72,7 @@
     const shown = root.dataset.zone;
     const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (root.dataset.zoneChoice !== "auto" || own === undefined || own === shown) return shown;
-    const path = location.pathname.replace(/(\/admin)(\/.*)?$/, "$1");
+    const path = location.pathname.slice(0, location.pathname.indexOf("/admin") + "/admin".length);
     document.cookie = `oar_browser_zone=${own}; path=${path}; max-age=31536000; SameSite=Strict`;
     return own;
   }

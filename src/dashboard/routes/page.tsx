@@ -16,7 +16,7 @@ import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "../page_context.ts";
 import { readSpan } from "../stats_span.ts";
 import { recordRoutes } from "./records.tsx";
-import { settingsRoutes } from "./settings.tsx";
+import { saveDisplay, settingsRoutes } from "./settings.tsx";
 import { tokenRoutes } from "./tokens.tsx";
 import { upstreamRoutes } from "./upstreams.tsx";
 import { Failure } from "../views/failure.tsx";
@@ -53,6 +53,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   views.route("/upstreams", upstreamRoutes(deps));
   views.route("/tokens", tokenRoutes(deps));
   views.route("/settings", settingsRoutes(deps));
+  views.post("/display", saveDisplay);
   views.get("*", async (c, next) => {
     if (c.req.path === "/admin/") return c.redirect("/admin", 303);
     if (wantsPage(c)) throw new RouterError(404, "not_found", pageContext(c, now()).m.notFoundText);

@@ -16,11 +16,6 @@ type Shown = Partial<Pick<Parameters<typeof Settings>[0], "tested" | "problem">>
 export function settingsRoutes(deps: ViewDeps): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();
   routes.get("/", (c) => view(c, deps));
-  routes.post("/display", async (c) => {
-    const { theme, language, zone } = await formFieldsOf(c);
-    writePreferences(c, preferencesOf({ theme, language, zoneChoice: zone }));
-    return c.redirect("/admin/settings?done=displaySaved", 303);
-  });
   routes.post("/channels/test", async (c) => {
     const { channel } = await formFieldsOf(c);
     const name = typeof channel === "string" ? channel : "";
@@ -31,6 +26,13 @@ export function settingsRoutes(deps: ViewDeps): Hono<AdminEnv> {
     }
   });
   return routes;
+}
+
+/** `POST /admin/display`: its cookies belong to the folder of that path, which is that of the whole page. */
+export async function saveDisplay(c: AdminContext): Promise<Response> {
+  const { theme, language, zone } = await formFieldsOf(c);
+  writePreferences(c, preferencesOf({ theme, language, zoneChoice: zone }));
+  return c.redirect("/admin/settings?done=displaySaved", 303);
 }
 
 async function view(c: AdminContext, { service, now }: ViewDeps, shown: Shown = {}): Promise<Response> {

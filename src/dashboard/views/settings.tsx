@@ -63,7 +63,7 @@ function Display({ page }: { page: PageContext }): JSX.Element {
   return (
     <section class="card" id="display" aria-labelledby="display-title">
       <h2 id="display-title">{m.displayTitle}</h2>
-      <form method="post" action="/admin/settings/display" class="display-form">
+      <form method="post" action="/admin/display" class="display-form">
         <CsrfField page={page} />
         <Select
           label={m.displayTheme}
