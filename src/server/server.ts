@@ -82,8 +82,8 @@ export async function withServer(
   const progressRows = new ProgressRows(queue, systemClock);
   const client = upstreamClient();
   const settledListeners: SettledListener[] = [logRequest];
-  const shared = { health: serverHealth.health, inFlight, client };
-  const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
+  const shared = { ...recording, health: serverHealth.health, inFlight, client };
+  const proxy = makeProxy(settings, { ...shared, observers, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...configuration,
     ...observers,
@@ -91,7 +91,6 @@ export async function withServer(
     settings,
     proxy,
     secrets,
-    deletion: recording.deletion,
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });

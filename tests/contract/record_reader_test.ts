@@ -31,6 +31,7 @@ function attempt(index: number, upstreamId: number, errorClass: Attempt["errorCl
     status: null,
     errorClass,
     message: null,
+    partial: null,
   };
 }
 
@@ -69,7 +70,12 @@ const RECORDS: readonly RequestRecord[] = [
     status: 499,
     outcome: "client_gone",
     elapsedMs: 4_000,
-    attempts: [attempt(1, 7, "timeout"), attempt(2, 7, "timeout"), attempt(3, 2, "client_gone")],
+    attempts: [
+      attempt(1, 7, "timeout"),
+      attempt(2, 7, "timeout"),
+      attempt(3, 2, "client_gone"),
+      attempt(4, 1, "hedge_lost"),
+    ],
     body: "",
     response: "",
     reasoning: "pondering deeply",
@@ -115,7 +121,7 @@ const FILTERS: readonly (readonly [RecordFilter, readonly number[]])[] = [
   [{ client: "bob" }, [2]],
   [{ client: "b%" }, []],
   [{ status: 4, outcome: "upstream_error", sinceMs: T0 }, [3]],
-  [{ triedUpstreamId: 1 }, [5, 2, 1]],
+  [{ triedUpstreamId: 1 }, [5, 4, 2, 1]],
   [{ triedUpstreamId: 2 }, [5, 4, 1]],
   [{ triedUpstreamId: 7 }, [4, 3]],
   [{ triedUpstreamId: 9 }, []],
@@ -126,7 +132,7 @@ const FILTERS: readonly (readonly [RecordFilter, readonly number[]])[] = [
   [{ failedUpstreamId: 7, triedUpstreamId: 2 }, [4]],
   [{ attempts: { min: 2, max: null } }, [4, 2, 1]],
   [{ attempts: { min: null, max: 1 } }, [3]],
-  [{ attempts: { min: 3, max: 3 } }, [4]],
+  [{ attempts: { min: 4, max: 4 } }, [4]],
   [{ attempts: { min: null, max: null } }, [4, 3, 2, 1]],
   [{ attempts: { min: 2, max: null }, failedUpstreamId: 7 }, [4]],
   [{ slowerThanMs: 1_234 }, [4, 3, 2, 1]],

@@ -5,7 +5,7 @@
  * every column of the condition is in a narrow index, so that no body is read to decide.
  */
 import { isFailure } from "../../core/outcome.ts";
-import { OUTCOMES } from "../../core/types.ts";
+import { OUTCOMES, UNBLAMED_CLASSES } from "../../core/types.ts";
 import { DAY_MS, NANOSECONDS_PER_MS } from "../../core/units.ts";
 import { toGoTime } from "../database/go_time.ts";
 import type { RecordFilter } from "../store.ts";
@@ -51,8 +51,12 @@ export function filterCondition(filter: RecordFilter): Condition {
   return { sql: terms.length === 0 ? "1" : terms.join(" AND "), params };
 }
 
-/** Failed attempts that count as an upstream's; each is in the index `idx_attempts_failed`. */
-const FAILED_ATTEMPT = "a.upstream_id = ? AND a.error_class IS NOT NULL AND a.error_class <> 'client_gone'";
+/** Attempts of which the upstream is to blame, as the statistics count them. */
+const isBlamed = (attempt: string): string =>
+  `${attempt}.error_class NOT IN (${[...UNBLAMED_CLASSES].map((name) => `'${name}'`).join(", ")})`;
+
+/** Each is in the index `idx_attempts_failed`. */
+const FAILED_ATTEMPT = `a.upstream_id = ? AND a.error_class IS NOT NULL AND ${isBlamed("a")}`;
 
 /** An attempt that did not fail is the one that answered. */
 function attemptTerms({ triedUpstreamId, failedUpstreamId }: RecordFilter): Condition[] {
@@ -107,7 +111,7 @@ export function narrowIds(filter: RecordFilter): Condition | null {
       // Each record once, without DISTINCT: it would gather all of them before the first is given.
       sql: `SELECT a.record_id AS id FROM attempts a INDEXED BY idx_attempts_failed
         WHERE ${FAILED_ATTEMPT} AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.record_id = a.record_id
-          AND b.n < a.n AND b.upstream_id = a.upstream_id AND b.error_class <> 'client_gone')
+          AND b.n < a.n AND b.upstream_id = a.upstream_id AND ${isBlamed("b")})
           AND a.record_id > ? AND a.record_id < ?`,
       params: [failedUpstreamId],
     };
