@@ -25,6 +25,7 @@ export function defineRecordCommands(program: Command, context: CommandContext):
       .description("show records, newest first")
       .option("--limit <count>", `how many at most, up to ${MAX_LIMIT} (default ${DEFAULT_LIMIT})`)
       .option("--before <id>", "only records older than this number: the next page")
+      .option("--count", "print only how many there are")
       .option("--json", "print a JSON array"),
   ).action((flags) => listRecords(context, flags));
 
@@ -57,6 +58,10 @@ export function defineRecordCommands(program: Command, context: CommandContext):
       .option("--output <file>", "a new file, readable by its owner only (default: standard output)"),
   ).action((flags) => exportRecords(context, flags));
 
+  defineReplay(records, context);
+}
+
+function defineReplay(records: Command, context: CommandContext): void {
   records.command("replay")
     .description(
       "send a recorded request again, and compare the replies; the new one is not recorded. " +

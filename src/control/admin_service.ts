@@ -5,10 +5,12 @@
  * Unix epoch, durations milliseconds.
  */
 import type { ShownState } from "../core/breaker.ts";
-import type { AuthStyle, EndpointKind, ToolCall } from "../core/types.ts";
-import type { SummaryQuery } from "../store/read/messages.ts";
+import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/types.ts";
+import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
+import type { RecordFilter } from "../store/store.ts";
+import type { RecordView } from "./record_view.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
-import type { RequestStats, StatsSpan } from "../store/stats/reader.ts";
+import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { DiffPart } from "./reply_diff.ts";
 
@@ -71,14 +73,19 @@ export interface RecordPage {
   readonly nextBeforeId: number | null;
 }
 
+/** Whole records; like a {@link RecordPage}. */
+export interface WholeRecordPage {
+  readonly records: readonly RecordView[];
+  readonly nextBeforeId: number | null;
+}
+
 export interface RecordDetail {
   readonly record: StoredRecord;
   readonly attempts: readonly StoredAttempt[];
   readonly upstreamName: string | null;
 }
 
-/** Length of a time series, up to now. */
-export type StatsRange = StatsSpan;
+export type { Neighbours, RecordCount, StatsRange, StatsSpan };
 
 /**
  * One step of a time series; null where nothing was measured. `errors` are requests that did not end well, without
@@ -87,7 +94,7 @@ export type StatsRange = StatsSpan;
 export type StatsPoint = RequestStats["points"][number];
 
 export interface Stats extends Omit<RequestStats, "upstreams"> {
-  readonly range: StatsRange;
+  readonly range: StatsRange | "custom";
   /** Answered requests by upstream over the range, most first; `failures` are attempts that failed there. */
   readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
 }
@@ -165,6 +172,34 @@ export interface UpstreamInput {
   readonly weight?: number;
 }
 
+/** What the running server is and keeps. */
+export interface ServerStatus {
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly uptimeMs: number;
+  readonly database: {
+    readonly path: string;
+    /** With its write-ahead log; null when it cannot be read. */
+    readonly bytes: number | null;
+  };
+  /** The order of trial in use. */
+  readonly policy: OrderPolicy;
+  /** null: kept for ever, or without a limit. */
+  readonly retention: {
+    readonly keepDays: number | null;
+    readonly keepBodiesDays: number | null;
+    readonly maxDatabaseBytes: number | null;
+  };
+  /** Names of the configured alert channels. */
+  readonly channels: readonly string[];
+}
+
+export interface ChannelTest {
+  readonly isOk: boolean;
+  /** For people; holds no secret. */
+  readonly message: string;
+}
+
 /** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
@@ -182,12 +217,20 @@ export interface AdminService {
   removeToken(name: string): Promise<void>;
 
   records(page: SummaryQuery): Promise<RecordPage>;
+  /** How many match; a count that takes too long is not complete. */
+  countRecords(filter: RecordFilter): Promise<RecordCount>;
+  /** Row numbers of the next records that match, on both sides of one. */
+  neighbours(query: NeighboursQuery): Promise<Neighbours>;
+  /** Whole, for exports. */
+  wholeRecords(page: SummaryQuery): Promise<WholeRecordPage>;
+  /** With its attempts; statistics stay. */
+  deleteRecord(id: string | number): Promise<void>;
   /** By `request_id` or row number; null when there is none. */
   record(id: string | number): Promise<RecordDetail | null>;
   /** Sends the recorded request again, to one upstream or (null) through the usual order. */
   replay(id: string | number, upstreamId: number | null): Promise<ReplayResult>;
 
-  stats(range: StatsRange): Promise<Stats>;
+  stats(span: StatsSpan): Promise<Stats>;
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];
@@ -195,6 +238,10 @@ export interface AdminService {
   subscribe(listener: (event: LiveEvent) => void): () => void;
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
   watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null;
+
+  status(): Promise<ServerStatus>;
+  /** Sends a test message to an alert channel that is configured. */
+  testChannel(name: string): Promise<ChannelTest>;
 
   /** Settings of the running server, secrets masked; name, value, and where it came from. */
   settings(): readonly { readonly name: string; readonly value: string }[];

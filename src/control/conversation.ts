@@ -2,9 +2,11 @@
  * What a recorded request said, as turns of a conversation.
  *
  * Reads the request text of chat completions, the responses API, Anthropic messages, and of everything that
- * has a prompt or an input. Pure; trusts nothing in the JSON. Media become placeholders.
+ * has a prompt or an input. Pure; trusts nothing in the JSON. Media become placeholders, but for pictures that came with
+ * the request.
  */
 import { asArguments, asArray, asObject, asText, type JsonObject, parseJson } from "../capture/json.ts";
+import { base64Of, beginsLikeImage } from "./recorded_images.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 
 export type Piece =
@@ -12,6 +14,8 @@ export type Piece =
   | { readonly type: "reasoning"; readonly text: string }
   /** Stands for something that is no text: `[image: image/png, 12.3 KB]`. */
   | { readonly type: "placeholder"; readonly text: string }
+  /** `text` as of a placeholder; `base64` may be anything, see recorded_images.ts. */
+  | { readonly type: "image"; readonly text: string; readonly base64: string }
   | {
     readonly type: "tool_call";
     readonly id: string | null;
@@ -148,10 +152,14 @@ function partPiece(value: unknown): Piece {
     case "redacted_thinking":
       return { type: "placeholder", text: "[thinking, redacted by the provider]" };
     case "image_url":
-      return mediaPiece("image", asObject(part.image_url)?.url ?? part.image_url);
+      return imagePiece(asObject(part.image_url)?.url ?? part.image_url);
     case "input_image":
-      return mediaPiece("image", part.image_url ?? part.file_id);
+      return imagePiece(part.image_url ?? part.file_id);
     case "image":
+      return withImage(
+        sourcePiece("image", asObject(part.source), asText(part.title)),
+        base64Of(part.source),
+      );
     case "document":
       return sourcePiece(part.type, asObject(part.source), asText(part.title));
     case "input_audio": {
@@ -180,6 +188,15 @@ function sourcePiece(what: string, source: JsonObject | null, title: string | nu
   const mediaType = asText(source?.media_type);
   const label = mediaType === null ? named : `${named}, ${mediaType}`;
   return mediaPiece(label, source?.data ?? source?.url ?? source?.file_id);
+}
+
+function imagePiece(data: unknown): Piece {
+  return withImage(mediaPiece("image", data), base64Of(data));
+}
+
+function withImage(piece: Piece, base64: string | null): Piece {
+  const isImage = base64 !== null && piece.type === "placeholder" && beginsLikeImage(base64);
+  return isImage ? { type: "image", text: piece.text, base64 } : piece;
 }
 
 const DATA_SCHEME = "data:";

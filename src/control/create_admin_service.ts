@@ -3,11 +3,13 @@
  */
 import { maskSecret } from "../core/secrets.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
-import type { SummaryQuery } from "../store/read/messages.ts";
-import type { AdminService, StatsRange, UpstreamInput } from "./admin_service.ts";
+import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
+import type { RecordFilter } from "../store/store.ts";
+import type { AdminService, StatsSpan, UpstreamInput } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
+import type { ServerStatusView } from "./server_status.ts";
 import { withControlErrors } from "./store_failure.ts";
 import type { TokenAdmin } from "./token_admin.ts";
 import type { UpstreamAdmin } from "./upstream_admin.ts";
@@ -18,11 +20,12 @@ export interface ServiceParts {
   readonly records: RecordAdmin;
   readonly hub: LiveHub;
   readonly replay: ReplayDeps;
+  readonly status: ServerStatusView;
   readonly settings: ReturnType<AdminService["settings"]>;
 }
 
 export function createAdminService(parts: ServiceParts): AdminService {
-  const { upstreams, tokens, records, hub } = parts;
+  const { upstreams, tokens, records, hub, status } = parts;
   return {
     upstreams: guarded(() => upstreams.list()),
     addUpstream: guarded((input: UpstreamInput) => upstreams.add(input)),
@@ -34,16 +37,22 @@ export function createAdminService(parts: ServiceParts): AdminService {
     addToken: guarded((name: string) => tokens.add({ name, secret: randomToken() })),
     removeToken: guarded((name: string) => tokens.remove(name)),
     records: guarded((page: SummaryQuery) => records.list(page)),
+    countRecords: guarded((filter: RecordFilter) => records.count(filter)),
+    neighbours: guarded((query: NeighboursQuery) => records.neighbours(query)),
+    wholeRecords: guarded((page: SummaryQuery) => records.whole(page)),
+    deleteRecord: guarded((id: string | number) => records.delete(id)),
     record: guarded((id: string | number) => records.detail(id)),
     replay: guarded(async (id: string | number, upstreamId: number | null) => {
       const record = await records.toReplay(id);
       if (record === null) throw noSuchRecord();
       return await replay(parts.replay, record, upstreamId);
     }),
-    stats: guarded((range: StatsRange) => records.stats(range)),
+    stats: guarded((span: StatsSpan) => records.stats(span)),
     live: () => hub.live(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),
+    status: guarded(() => status.status()),
+    testChannel: guarded((name: string) => status.test(name)),
     settings: () => parts.settings,
   };
 }

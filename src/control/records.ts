@@ -12,16 +12,26 @@ import {
 } from "../core/cut_text.ts";
 import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
-import type { RecordDetail, RecordPage, RecordSummary, Stats, StatsRange } from "./admin_service.ts";
+import type {
+  RecordDetail,
+  RecordPage,
+  RecordSummary,
+  Stats,
+  StatsSpan,
+  WholeRecordPage,
+} from "./admin_service.ts";
 import type { QueryThread } from "../store/read/query_thread.ts";
-import type { SummaryQuery } from "../store/read/messages.ts";
+import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
-import type { StoredRecord } from "../store/store.ts";
+import type { RecordFilter, StoredRecord } from "../store/store.ts";
+import type { RecordDeletion } from "../store/write/record_deletion.ts";
 import { ControlError } from "./errors.ts";
+import { viewRecord } from "./record_view.ts";
 import { upstreamName } from "./upstream_names.ts";
 
 export interface RecordAdminDeps {
   readonly reader: Pick<QueryThread, "ask">;
+  readonly deletion: Pick<RecordDeletion, "delete">;
   /** Names of the upstreams that are configured now, by id. */
   readonly upstreamNames: () => ReadonlyMap<number, string>;
   readonly secrets: () => readonly string[];
@@ -42,6 +52,41 @@ export class RecordAdmin {
       records: records.map((record) => withName(maskedSummary(record, secrets), nameOf(record.upstreamId))),
       nextBeforeId,
     };
+  }
+
+  count(filter: RecordFilter): Promise<RecordCount> {
+    return this.#deps.reader.ask("count", filter);
+  }
+
+  neighbours(query: NeighboursQuery): Promise<Neighbours> {
+    return this.#deps.reader.ask("neighbours", query);
+  }
+
+  /** Whole records, for exports. */
+  async whole(query: SummaryQuery): Promise<WholeRecordPage> {
+    const { records, nextBeforeId } = await this.#deps.reader.ask("whole", query);
+    const nameOf = this.#names();
+    const secrets = this.#deps.secrets();
+    return {
+      records: records.map((record) => viewRecord(maskedRecord(record, secrets), { nameOf })),
+      nextBeforeId,
+    };
+  }
+
+  /** @throws ControlError `not_found`, or `conflict` for a request in flight */
+  async delete(id: string | number): Promise<void> {
+    const found = await this.#deps.reader.ask("record", id);
+    if (found === null) throw noSuchRecord();
+    const result = await this.#deps.deletion.delete(found.record.id);
+    if (result === "not_found") throw noSuchRecord();
+    if (result !== "in_flight") return;
+    throw new ControlError(
+      "conflict",
+      `request ${found.record.id} is under way, and its record is being written`,
+      {
+        hint: "delete it when it has ended",
+      },
+    );
   }
 
   /** For a replay: the stored request, unmasked, and its reply, masked. */
@@ -69,12 +114,12 @@ export class RecordAdmin {
     };
   }
 
-  async stats(range: StatsRange): Promise<Stats> {
-    const stats = await this.#deps.reader.ask("stats", range);
+  async stats(span: StatsSpan): Promise<Stats> {
+    const stats = await this.#deps.reader.ask("stats", span);
     const nameOf = this.#names();
     return {
       ...stats,
-      range,
+      range: typeof span === "string" ? span : "custom",
       upstreams: stats.upstreams.map((upstream) => ({
         ...upstream,
         name: nameOf(upstream.id) ?? `#${upstream.id}`,
@@ -100,6 +145,7 @@ function maskedSummary(summary: StoredSummary, secrets: readonly string[]): Stor
   return {
     ...summary,
     model: masked(summary.model, secrets),
+    prompt: redactKept(summary.prompt, secrets),
     reply: redactKept(summary.reply, secrets),
     hit: summary.hit.map((piece) => ({ ...piece, text: redactKept(piece.text, secrets) })),
   };

@@ -17,8 +17,10 @@ import conversation from "./assets/conversation.css" with { type: "text" };
 import layout from "./assets/layout.css" with { type: "text" };
 import liveScript from "./assets/live.js" with { type: "text" };
 import liveFeed from "./assets/live_feed.js" with { type: "text" };
+import dark from "./assets/dark.css" with { type: "text" };
 import live from "./assets/live.css" with { type: "text" };
 import manage from "./assets/manage.css" with { type: "text" };
+import markdown from "./assets/markdown.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
 import page from "./assets/page.js" with { type: "text" };
 import recordsScript from "./assets/records.js" with { type: "text" };
@@ -29,7 +31,11 @@ const STYLE = "text/css; charset=utf-8";
 const SCRIPT = "text/javascript; charset=utf-8";
 
 const SOURCES = {
-  "page.css": [STYLE, [base, layout, controls, overview, live, records, manage, conversation].join("\n")],
+  "page.css": [
+    STYLE,
+    [base, layout, controls, overview, live, records, manage, conversation, markdown].join("\n"),
+  ],
+  "dark.css": [STYLE, dark],
   "uplot.css": [STYLE, uplotStyle],
   "htmx.js": [SCRIPT, htmx],
   "uplot.js": [SCRIPT, uplotScript],

@@ -2,13 +2,18 @@
  * What every view needs to know about the request.
  */
 import type { Context } from "hono";
+import type { Zone } from "../core/zones.ts";
 import type { AdminEnv } from "../http/admin/env.ts";
 import { chooseLanguage, type Formats } from "./messages/language.ts";
 import type { Messages } from "./messages/en.ts";
+import { type Preferences, readPreferences, zoneFor } from "./preferences.ts";
 
 export interface PageContext {
   readonly m: Messages;
   readonly format: Formats;
+  /** Of all times on the page, shown and typed. */
+  readonly zone: Zone;
+  readonly preferences: Preferences;
   /** For the hidden field of forms; null without a session, which includes API clients. */
   readonly csrf: string | null;
   /** Wall clock, for countdowns. */
@@ -17,21 +22,29 @@ export interface PageContext {
   readonly origin: string;
   /** The action that was just completed, from the URL; null for none. */
   readonly done: keyof Messages["done"] | null;
+  /** Recorded texts are wanted as they are, not formatted. */
+  readonly isPlain: boolean;
   /** htmx requests a part of the page. */
   readonly isPartial: boolean;
 }
 
 export function pageContext(c: Context<AdminEnv>, nowMs: number): PageContext {
-  const { messages, format } = chooseLanguage(c.req.header("accept-language"));
-  c.header("vary", "accept-language, hx-request");
+  const preferences = readPreferences(c);
+  const { language } = preferences;
+  const wanted = language === "auto" ? c.req.header("accept-language") : language;
+  const { messages, format } = chooseLanguage(wanted);
+  c.header("vary", "accept-language, cookie, hx-request");
   const done = c.req.query("done");
   return {
     m: messages,
     format,
+    zone: zoneFor(c, preferences),
+    preferences,
     csrf: c.get("admin")?.csrfToken ?? null,
     nowMs,
     origin: `http://${c.req.header("host") || "localhost"}`,
     done: isDone(messages, done) ? done : null,
+    isPlain: c.req.query("as") === "text",
     isPartial: c.req.header("hx-request") === "true",
   };
 }

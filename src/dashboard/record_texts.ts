@@ -2,6 +2,7 @@
  * The texts of one record, each under a key by which the page can request it whole. Pure.
  */
 import { type Conversation, type Piece, readConversation } from "../control/conversation.ts";
+import { base64Of, decodeImage, imageInText, type RecordedImage } from "../control/recorded_images.ts";
 import { prettyJson } from "../core/recorded_text.ts";
 import type { StoredRecord } from "../store/store.ts";
 
@@ -35,7 +36,23 @@ export function replyPieces({ reasoning, response, toolCalls }: {
 
 /** The displayed text of a piece. */
 export function pieceText(piece: Piece): string {
-  return piece.type === "tool_call" ? pretty(piece.arguments) : piece.text;
+  if (piece.type === "tool_call") return pretty(piece.arguments);
+  return piece.type === "tool_result" && /^\s*[[{]/.test(piece.text) ? pretty(piece.text) : piece.text;
+}
+
+/** Where the page gets a picture of a record from: that of a piece, or one within its text. */
+export function imagePath(recordId: number, key: string, number: number | null = null): string {
+  return `/admin/records/${recordId}/image/${encodeURIComponent(key)}${number === null ? "" : `/${number}`}`;
+}
+
+/** Null when there is no such picture. */
+export function findImage(record: StoredRecord, key: string, number: number | null): RecordedImage | null {
+  const piece = findPiece(record, key);
+  if (piece === null) return null;
+  const data = number === null
+    ? piece.type === "image" ? piece.base64 : null
+    : base64Of("text" in piece ? imageInText(piece.text, number) : null);
+  return data === null ? null : decodeImage(data);
 }
 
 /** The request as turns; null when it is not a conversation (not JSON, or described instead of kept). */
@@ -48,11 +65,15 @@ export function conversationOf({ body }: StoredRecord): Conversation | null {
 export function findText(record: StoredRecord, key: string): string | null {
   if (key === "raw-request") return record.body === null ? null : pretty(record.body);
   if (key === "raw-reply") return record.response;
+  const found = findPiece(record, key);
+  return found === null ? null : pieceText(found);
+}
+
+function findPiece(record: StoredRecord, key: string): Piece | null {
   const reply = replyPieces(record).find((each) => each.key === key);
-  if (reply !== undefined) return pieceText(reply.piece);
+  if (reply !== undefined) return reply.piece;
   const [, turn, piece] = /^t(\d{1,6})p(\d{1,6})$/.exec(key) ?? [];
-  const found = conversationOf(record)?.turns[Number(turn)]?.pieces[Number(piece)];
-  return found === undefined ? null : pieceText(found);
+  return conversationOf(record)?.turns[Number(turn)]?.pieces[Number(piece)] ?? null;
 }
 
 /** The beginning of a text, never cut within a character. */

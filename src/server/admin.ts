@@ -20,12 +20,14 @@ import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { adminTokenOf, randomAdminToken, sessionKeyOf } from "../store/config/initial_tokens.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
+import type { RecordDeletion } from "../store/write/record_deletion.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
 import { createAdminService } from "../control/create_admin_service.ts";
+import { ServerStatusView, type TestableChannel } from "../control/server_status.ts";
 import { viewSettings } from "../control/settings_view.ts";
 import { TokenAdmin } from "../control/token_admin.ts";
 import { UpstreamAdmin } from "../control/upstream_admin.ts";
@@ -43,6 +45,9 @@ export interface AdminDeps {
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlight;
   readonly client: UpstreamClient;
+  readonly deletion: RecordDeletion;
+  readonly databaseBytes: () => number;
+  readonly channels: readonly TestableChannel[];
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;
@@ -72,11 +77,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     clock,
     redact: redactor(secrets),
   });
-  const reader = new QueryThread({
-    spawnWorker: () =>
-      spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), settings.database),
-    path: settings.database,
-  });
+  const reader = recordReader(settings);
   deps.users.add(reader);
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
@@ -88,11 +89,13 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new TokenAdmin(deps),
     records: new RecordAdmin({
       reader,
+      deletion: deps.deletion,
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
       secrets,
     }),
     hub,
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
+    status: statusView(deps),
     settings: viewSettings(settings),
   });
   const streams = new AbortController();
@@ -121,6 +124,13 @@ export function createAdmin(deps: AdminDeps): Admin {
   };
 }
 
+function recordReader({ database }: Settings): QueryThread {
+  return new QueryThread({
+    spawnWorker: () => spawnDatabaseWorker(new URL("../store/read/worker.ts", import.meta.url), database),
+    path: database,
+  });
+}
+
 /** As the database has it at this moment, or had it when it could last be read. */
 function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registry">): string | null {
   try {
@@ -128,6 +138,17 @@ function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registr
   } catch {
     return registry.snapshot().adminToken;
   }
+}
+
+function statusView({ settings, registry, databaseBytes, channels }: AdminDeps): ServerStatusView {
+  return new ServerStatusView({
+    settings,
+    startedAtMs: Math.round(performance.timeOrigin),
+    now: () => systemClock.now(),
+    databaseBytes,
+    storedPolicy: () => registry.snapshot().policy,
+    channels,
+  });
 }
 
 function optional(text: string | null): string[] {

@@ -2,20 +2,28 @@
  * What watches a server: metrics, and the alerts.
  */
 import type { Settings } from "../config/settings.ts";
-import { VERSION } from "../config/version.ts";
+import { NAME, VERSION } from "../config/version.ts";
 import { AlertNotifier } from "../notify/alerts.ts";
-import { channelsOf } from "../notify/channels.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { alertFetch } from "./alert_fetch.ts";
+import type { TestableChannel } from "../control/server_status.ts";
+import type { Channel } from "../notify/channel.ts";
+import { channelsOf } from "../notify/channels.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { redactor } from "../observe/redact.ts";
 import { systemClock } from "./clock.ts";
 
+const TEST_TEXT = `Test of ${NAME}: alerts reach this channel`;
+
 export interface Observers {
   readonly metrics: Metrics;
   /** To be closed. */
   readonly notifier: AlertNotifier;
+  /** The alert channels, to be tried one by one. */
+  readonly channels: readonly TestableChannel[];
+  /** Size of the database: the file and its write-ahead log. @throws when there is no file */
+  readonly databaseBytes: () => number;
 }
 
 export interface ObserverParts {
@@ -29,13 +37,16 @@ export function makeObservers(
   settings: Settings,
   { secrets, instance, client }: ObserverParts,
 ): Observers {
+  const bytesOfDatabase = () => databaseBytes(settings.database);
   const metrics = new Metrics({
     version: VERSION,
     deno: Deno.version.deno,
-    databaseBytes: () => databaseBytes(settings.database),
+    databaseBytes: bytesOfDatabase,
   });
+  const fetch = alertFetch(client);
+  const channels = channelsOf(settings.alerts, { fetch, clock: systemClock, instance });
   const notifier = new AlertNotifier({
-    channels: channelsOf(settings.alerts, { fetch: alertFetch(client), clock: systemClock, instance }),
+    channels,
     clock: systemClock,
     redact: redactor(secrets),
     onSent: (channel, result, error) => {
@@ -43,7 +54,22 @@ export function makeObservers(
       if (error !== null) getLog("notify").warn("{message}", { message: error.message });
     },
   });
-  return { metrics, notifier };
+  return {
+    metrics,
+    notifier,
+    channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
+    databaseBytes: bytesOfDatabase,
+  };
+}
+
+/** @throws ChannelError */
+async function sendTest(channel: Channel): Promise<void> {
+  await channel.send({
+    id: crypto.randomUUID(),
+    text: TEST_TEXT,
+    alert: { type: "test" },
+    atMs: systemClock.now(),
+  }, new AbortController().signal);
 }
 
 /** The file and its write-ahead log. */

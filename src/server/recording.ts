@@ -5,6 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { removeDeadMarks, RunningMark } from "../store/database/running_marks.ts";
+import { RecordDeletion } from "../store/write/record_deletion.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
 import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { WorkerLink } from "../store/write/worker_link.ts";
@@ -19,6 +20,8 @@ export interface Recording {
   readonly queue: RecordQueue;
   /** What other processes see of the breakers. */
   readonly upstreamStates: UpstreamStateNotes;
+  /** Deletes single records. */
+  readonly deletion: RecordDeletion;
   /** Records wait, and none is being written. */
   isStuck(): boolean;
   /** Commits what waits. */
@@ -75,6 +78,7 @@ export function startRecording(
   return {
     queue,
     upstreamStates,
+    deletion: new RecordDeletion({ link, clock: systemClock }),
     isStuck: () => isInTrouble && queue.queuedBytes > 0,
     close: async () => {
       await queue.close();

@@ -88,7 +88,7 @@ export async function withServer(
   const shared = { registry, health: serverHealth.health, inFlight, client };
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    ...shared,
+    ...{ ...observers, ...recording, ...shared },
     ...{ settings, config: database.config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,

@@ -3,6 +3,7 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
+import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type {
   Attempt,
@@ -182,7 +183,18 @@ export interface RecordFilter {
   readonly untilMs?: number;
   /** A glob (`*`, `?`) on the requested model. */
   readonly model?: string;
+  /** The upstream that answered. */
   readonly upstreamId?: number;
+  /** An upstream that was asked, whether it answered or not. */
+  readonly triedUpstreamId?: number;
+  /** An upstream at which an attempt failed; one that the client broke off has not. */
+  readonly failedUpstreamId?: number;
+  /** Number of attempts; only settled records have one. */
+  readonly attempts?: CountRange;
+  /** Took longer than this; only settled records have a duration. */
+  readonly slowerThanMs?: number;
+  /** Requests that count as errors in the statistics, see `isFailure`. */
+  readonly isFailure?: true;
   /** One status, or a class: `4` for 400 to 499. */
   readonly status?: number;
   readonly outcome?: Outcome;
@@ -210,6 +222,8 @@ export interface RecordReader {
   listAfter(
     page: { readonly limit: number; readonly afterId: number; readonly filter?: RecordFilter },
   ): StoredRecord[];
+  /** How many match. */
+  count(filter: RecordFilter): number;
   /** The newest row's number; 0 when there is none. */
   lastId(): number;
 }

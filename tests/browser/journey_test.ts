@@ -156,11 +156,32 @@ browserTest("a day with the page, from the first login to the last", async (t) =
     await page.keyboard.press("Escape");
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
-    await page.waitForURL(/records\/\d+$/);
+    await page.waitForURL(/records\/\d+\?q=tuul$/);
     await visitor.sees("Ulaanbaatar lies by the Tuul.");
     await page.goBack();
     await page.locator("mark").first().waitFor();
   });
+
+  await step(
+    "a record leads to the next one of its list, shows its reply as it came, and is deleted",
+    async () => {
+      await (await router.chat({ model: "to-be-deleted" })).body?.cancel();
+      await router.recorded(2);
+      await visitor.go("/records");
+      await page.locator(".record .row-link").first().click();
+      await page.waitForURL(/records\/2$/);
+      await page.keyboard.press("j");
+      await page.waitForURL(/records\/1$/);
+      await page.getByRole("link", { name: "As text" }).click();
+      await page.waitForURL(/as=text/);
+      await page.getByRole("link", { name: "Newer" }).click();
+      await page.waitForURL(/records\/2$/);
+      await page.getByRole("link", { name: "Delete" }).click();
+      await page.getByRole("button", { name: "Delete" }).click();
+      await visitor.sees("The record was deleted.");
+      assert.equal(await page.locator(".record").count(), 1);
+    },
+  );
 
   await step("filters narrow the list, and live in the address", async () => {
     await (await router.chat({ model: "other-model" })).body?.cancel();

@@ -36,6 +36,9 @@ function traffic(nowMs: number): RequestRecord[] {
   ].toSorted((a, b) => b - a);
   return [
     ...moments.map((agoMs) => oneRequest(nowMs - agoMs - 5_000, random)),
+    longCallRequest(nowMs - 4_400),
+    failedRequest(nowMs - 4_200),
+    formattedRequest(nowMs - 4_100),
     weatherRequest(nowMs - 4_000),
   ];
 }
@@ -119,10 +122,89 @@ function failedAttempt(createdAtMs: number): Attempt {
   };
 }
 
+/** A reply with everything that Markdown has. */
+function formattedRequest(createdAtMs: number): RequestRecord {
+  const code = Array.from({ length: 80 }, (_, line) => `print("line ${line + 1}")`).join("\n");
+  return makeRecord({
+    createdAtMs,
+    model: "claude-sonnet-4-5",
+    body: JSON.stringify({
+      model: "claude-sonnet-4-5",
+      messages: [{
+        role: "user",
+        content: "How do I sort a list in Python, and how fast is that?\nPlease with a table.",
+      }],
+    }),
+    response: [
+      "## Sorting in Python",
+      "Use `sorted()` for a **new** list, or `list.sort()` *in place*:",
+      "```python\nnumbers = [3, 1, 2]\nprint(sorted(numbers))  # [1, 2, 3]\n```",
+      "1. `key=` takes a function\n2. `reverse=True` turns the order round\n   - both are stable",
+      "| function | returns | time |\n|:--|:--|--:|\n| `sorted(x)` | a new list | O(n log n) |\n" +
+      "| `x.sort()` | `None` | O(n log n) |",
+      "> See the [documentation](https://docs.python.org/3/howto/sorting.html).",
+      "图片：![plot](https://example.com/plot.png) ![dot](data:image/png;base64," + PICTURE + ")",
+      `\`\`\`python\n${code}\n\`\`\``,
+      "<script>alert(1)</script> stays text, [so does this](javascript:alert(1)).",
+    ].join("\n\n"),
+    upstreamId: 1,
+    client: "editor",
+    attempts: [],
+  });
+}
+
+function failedRequest(createdAtMs: number): RequestRecord {
+  return makeRecord({
+    createdAtMs,
+    model: "gpt-4o-2024-11-20-with-quite-a-long-name-of-a-deployment",
+    body: JSON.stringify({ model: "gpt-4o", messages: [{ role: "user", content: "Are you there?" }] }),
+    response:
+      '{"error":{"message":"Rate limit reached for requests per minute","type":"rate_limit_error","code":"rate_limited"}}',
+    status: 429,
+    outcome: "upstream_error",
+    error: "HTTP 429: Rate limit reached for requests per minute",
+    upstreamId: null,
+    attempts: [failedAttempt(createdAtMs)],
+    client: "nightly-job",
+  });
+}
+
+function longCallRequest(createdAtMs: number): RequestRecord {
+  const args = JSON.stringify({
+    query: "weather in Ulaanbaatar",
+    sources: Array.from({ length: 12 }, (_, n) => `site-${n}`),
+  });
+  return makeRecord({
+    createdAtMs,
+    body: JSON.stringify({ model: "gpt-4o", messages: [{ role: "user", content: "查一下乌兰巴托的天气" }] }),
+    response: "",
+    toolCalls: [{ id: "call_1", name: "get_weather", arguments: '{"city":"Paris"}' }, {
+      id: "call_2",
+      name: "search_web",
+      arguments: args,
+    }],
+    upstreamId: 1,
+    attempts: [],
+    outcome: "upstream_cut",
+    status: 200,
+    client: "notebook",
+  });
+}
+
+/** A sun over a field. */
+const PICTURE = [
+  "iVBORw0KGgoAAAANSUhEUgAAAKAAAABaCAIAAACwpMoFAAABNElEQVR42u3bQQ1CQRBEwXHABU3I4UjQgEyMgANCCPC3+1fy",
+  "FHQdZ3cOl7OKGxMAFmABFmABFmABBizAAizAAizAAgy4r8f99n6AO13rpYdrt/TQ7TYetN3MQ7fbeNB2Mw/dbuOh2208dLuN",
+  "h263MWDAdJONh263MWDAdJONh263MWDAgAHvWXdxY8CAAQPeue7KxoABAwYMGDBgwIABAwYMGDBgwIABAwYMGDBgwIABuwe7",
+  "BwMGDBiwV5WAAQMG7G8S3XeBr6fj+i2ru/50gAEzjtVNAl7NOGU0wIAZx+rmAa9gnDVXHvC2xnFbRQJvZZw4VCrwn5lzJ8oG",
+  "/o9x9D7xwD9lLlimBPgXxh2z9AB/S7psjULgz6RbR2gGFmDAAizAAizAAizAgAVYgAVYgAVYL3sCKi5lgx2a+ZUAAAAASUVO",
+  "RK5CYII=",
+].join("");
+
 /** The newest record: a conversation with every kind of content. */
 function weatherRequest(createdAtMs: number): RequestRecord {
   const call = { name: "get_weather", arguments: '{"city":"Ulaanbaatar","units":"metric"}' };
-  const picture = `data:image/png;base64,${"iVBORw0KGgo".repeat(4_000)}`;
+  const picture = `data:image/png;base64,${PICTURE}`;
   return makeRecord({
     createdAtMs,
     body: JSON.stringify({

@@ -58,6 +58,7 @@ const VIEWS: readonly View[] = [
   { name: "overview-30d", path: "?range=30d", prepare: ({ page }) => page.getByText("table").click() },
   { name: "records", path: "/records" },
   { name: "records-search", path: "/records?q=khentii&model=gpt*&since=24h" },
+  { name: "records-failed", path: "/records?failedOn=azure-east&attempts=%3E1&slowerThan=2s" },
   { name: "records-none", path: "/records?q=nothingislikethis" },
   {
     name: "record",
@@ -76,6 +77,16 @@ const VIEWS: readonly View[] = [
       for (const summary of await page.locator("summary").all()) await summary.click();
     },
   },
+  ...[["record-formatted", "sorting"], ["record-failed", "rate limit"], ["record-calls", "query"]].map((
+    [name = "", words = ""],
+  ): View => ({
+    name,
+    path: `/records?q=${encodeURIComponent(words)}`,
+    prepare: async ({ page }) => {
+      await page.locator(".record .row-link").first().click();
+      await page.locator(".conversation").waitFor();
+    },
+  })),
   {
     name: "live",
     path: "/live",
@@ -176,6 +187,52 @@ browserTest("a browser that wants Chinese gets Chinese", async () => {
     assert.equal(await visitor.page.locator("html").getAttribute("lang"), "zh-Hans");
     await visitor.screenshot(`${name}-zh`);
   }
+});
+
+browserTest("times are in the browser's zone, shown and typed, until another is chosen", async () => {
+  await using scene = await Scene.start();
+  await using visitor = await Visitor.loggedIn(scene.router, { timezoneId: "Asia/Kolkata" });
+  const { page } = visitor;
+  await visitor.go("/records");
+  const first = () => page.locator(".record time").first();
+  const iso = String(await first().getAttribute("datetime"));
+  const inKolkata = new Date(Date.parse(iso) + 5.5 * 3_600_000).toISOString().slice(0, 19).replace("T", " ");
+  assert.equal(
+    (await first().innerText()).replace(/\s+/g, " ").split(" ").toSorted().join(" "),
+    inKolkata.split(" ").toSorted().join(" "),
+  );
+  const minutesLater = new Date(Date.parse(iso) + 5.5 * 3_600_000 + 60_000).toISOString().slice(0, 16);
+  await visitor.go(`/records?since=${minutesLater}`);
+  await visitor.sees("No record matches");
+  await visitor.go("/settings");
+  await page.getByLabel("Time zone").selectOption("UTC");
+  await page.getByLabel("Theme").selectOption("dark");
+  await page.getByRole("button", { name: "Save" }).click();
+  await visitor.sees("Saved.");
+  assert.match(
+    String(await page.evaluate("getComputedStyle(document.body).backgroundColor")),
+    /rgb\(15, 18, 17\)/,
+  );
+  await visitor.go("/records");
+  assert.equal(
+    await page.locator(`.record time[datetime="${iso}"] .clock`).first().innerText(),
+    iso.slice(11, 19),
+  );
+});
+
+browserTest("a click on a plot, or on a number, shows its records", async () => {
+  await using scene = await Scene.start();
+  await using visitor = await Visitor.loggedIn(scene.router);
+  const { page } = visitor;
+  await visitor.go("?range=24h");
+  await page.locator(".u-over").first().waitFor();
+  await page.locator(".u-over").first().click({ position: { x: 120, y: 60 } });
+  await page.waitForURL(/records\?since=.*&until=/);
+  await visitor.go("?range=24h");
+  await page.locator(".tile-value.bad").click();
+  await page.waitForURL(/failed=yes/);
+  const shown = await page.locator("#record-count").innerText();
+  assert.equal(shown, `${await page.locator(".record").count()} records`);
 });
 
 const WITHOUT_SCRIPT: BrowserContextOptions = { javaScriptEnabled: false };

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { RequestRecord } from "../../src/core/types.ts";
+import type { Attempt, RequestRecord } from "../../src/core/types.ts";
 import { openDatabase } from "../../src/store/database/open.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../src/store/store.ts";
 import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support.ts";
@@ -21,12 +21,26 @@ interface Backend {
 const T0 = Date.UTC(2024, 4, 1, 12);
 const MINUTE = 60_000;
 
+function attempt(index: number, upstreamId: number, errorClass: Attempt["errorClass"]): Attempt {
+  return {
+    index,
+    upstreamId,
+    upstreamName: `u${upstreamId}`,
+    startedAtMs: T0,
+    durationMs: 5,
+    status: null,
+    errorClass,
+    message: null,
+    partial: null,
+  };
+}
+
 const RECORDS: readonly RequestRecord[] = [
   makeRecord({
     createdAtMs: T0,
     model: "gpt-4o",
     body: JSON.stringify({ messages: [{ role: "user", content: "The quick brown Fox" }] }),
-    response: "jumps over the lazy dog",
+    response: "jumps over the lazy dog 👍🏽, error 643B0FF09D44C745DF4H 🇲🇳",
   }),
   makeRecord({
     createdAtMs: T0 + MINUTE,
@@ -44,6 +58,8 @@ const RECORDS: readonly RequestRecord[] = [
     status: 404,
     outcome: "upstream_error",
     upstreamId: 7,
+    elapsedMs: 9_000,
+    attempts: [attempt(1, 7, "http_status")],
     client: null,
     body: "Crème brûlée for 100% of gpt_4 users",
     response: "AND that's it",
@@ -53,6 +69,13 @@ const RECORDS: readonly RequestRecord[] = [
     model: null,
     status: 499,
     outcome: "client_gone",
+    elapsedMs: 4_000,
+    attempts: [
+      attempt(1, 7, "timeout"),
+      attempt(2, 7, "timeout"),
+      attempt(3, 2, "client_gone"),
+      attempt(4, 1, "hedge_lost"),
+    ],
     body: "",
     response: "",
     reasoning: "pondering deeply",
@@ -98,6 +121,28 @@ const FILTERS: readonly (readonly [RecordFilter, readonly number[]])[] = [
   [{ client: "bob" }, [2]],
   [{ client: "b%" }, []],
   [{ status: 4, outcome: "upstream_error", sinceMs: T0 }, [3]],
+  [{ triedUpstreamId: 1 }, [5, 4, 2, 1]],
+  [{ triedUpstreamId: 2 }, [5, 4, 1]],
+  [{ triedUpstreamId: 7 }, [4, 3]],
+  [{ triedUpstreamId: 9 }, []],
+  [{ failedUpstreamId: 1 }, [5, 2, 1]],
+  [{ failedUpstreamId: 2 }, []],
+  [{ failedUpstreamId: 7 }, [4, 3]],
+  [{ failedUpstreamId: 7, status: 404 }, [3]],
+  [{ failedUpstreamId: 7, triedUpstreamId: 2 }, [4]],
+  [{ attempts: { min: 2, max: null } }, [4, 2, 1]],
+  [{ attempts: { min: null, max: 1 } }, [3]],
+  [{ attempts: { min: 4, max: 4 } }, [4]],
+  [{ attempts: { min: null, max: null } }, [4, 3, 2, 1]],
+  [{ attempts: { min: 2, max: null }, failedUpstreamId: 7 }, [4]],
+  [{ slowerThanMs: 1_234 }, [4, 3, 2, 1]],
+  [{ slowerThanMs: 4_000 }, [3]],
+  [{ slowerThanMs: 4_000, model: "gpt*" }, []],
+  [{ slowerThanMs: Infinity }, []],
+  [{ isFailure: true }, [2]],
+  [{ isFailure: true, text: "fox" }, []],
+  [{ failedUpstreamId: 1, text: "fox" }, [5, 1]],
+  [{ slowerThanMs: 1_000, text: "fox" }, [1]],
   [{ text: "fox", model: "gpt-4o" }, [5, 1]],
   [{ text: "fox", untilMs: T0 }, [1]],
   [{ text: "fox", status: 4 }, []],
@@ -161,6 +206,16 @@ const SEARCHES: readonly (readonly [string, readonly number[]])[] = [
   ["fox\0dog", [1]],
   ["\ud800", []],
   ["🦊", []],
+  ["👍", [1]],
+  ["dog 👍", [1]],
+  ["🇲", [1]],
+  ["643B0FF09D44C7", [1]],
+  ["9D44C745", [1]],
+  ["9d44c745df4h", [1]],
+  ["643B0FF09D44C745DF4H", [1]],
+  ["9D44C746", []],
+  ['"9D44C745"', []],
+  ["C745", [1]],
   [`${"fox ".repeat(1_000)}`, [5, 1]],
 ];
 
@@ -177,6 +232,7 @@ function describeRecordReader(backend: Backend): void {
       const what = JSON.stringify(filter);
       assert.deepEqual(ids(reader.list({ limit: 9, filter })), expected, what);
       assert.deepEqual(ids(reader.listAfter({ limit: 9, afterId: 0, filter })), expected.toReversed(), what);
+      assert.equal(reader.count(filter), expected.length, what);
     }
   });
 

@@ -9,10 +9,10 @@ import { readConversation } from "../../src/control/conversation.ts";
 import { requestText } from "../../src/proxy/ledger/request_text.ts";
 import { EventStreamParser } from "../../src/capture/sse.ts";
 import { formatTable } from "../../src/cli/output.ts";
-import { csvLine } from "../../src/cli/records/csv.ts";
+import { csvLine } from "../../src/control/record_csv.ts";
 import { toFinetuneExample } from "../../src/cli/records/finetune.ts";
 import { toInbound } from "../../src/control/replay_request.ts";
-import { viewRecord } from "../../src/cli/records/view.ts";
+import { viewRecord } from "../../src/control/record_view.ts";
 import { TrustedProxies } from "../../src/core/client_ip.ts";
 import { endpointKind, modelInPath, mustNameModel } from "../../src/core/api_path.ts";
 import { classify } from "../../src/core/endpoint.ts";
@@ -43,6 +43,12 @@ import { bearerToken } from "../../src/core/credentials.ts";
 import { clientHeaders } from "../../src/proxy/relay/reply_headers.ts";
 import { upstreamHeaders, upstreamUrl } from "../../src/proxy/attempt/upstream_request.ts";
 import { SecretMask } from "../../src/proxy/relay/masking.ts";
+import { parseCountRange, parseDuration } from "../../src/core/bounds.ts";
+import { callsText, callText, errorSentence } from "../../src/core/reply_text.ts";
+import { systemZone, zoneOf } from "../../src/core/zones.ts";
+import { decodeImage, imageInText, withoutImages } from "../../src/control/recorded_images.ts";
+import { MAX_MARKDOWN_LENGTH, parseMarkdown } from "../../src/dashboard/markdown.ts";
+import { promptStart } from "../../src/store/read/prompt_start.ts";
 import { hitPassage } from "../../src/store/search/hit.ts";
 import { parseSearch, termPattern } from "../../src/store/search/query.ts";
 import { MemoryIndex } from "../../src/store/search/memory_index.ts";
@@ -110,6 +116,10 @@ const NAMES: readonly Case[] = [
   ["the URL at an upstream", (text) => upstreamUrl("https://h/v1?a=b", `/v1/${text}`, text)],
   ["a Retry-After", (text) => retryAfterMs(new HeaderFields([["retry-after", text]]), 0)],
   ["a glob", (text) => matchesGlob("*a*a*?b*", text)],
+  ["a moment in a zone", (text) => parseMoment(text, { nowMs: 0, isEnd: true, zone: systemZone() })],
+  ["a zone", (text) => zoneOf(text)],
+  ["a number of attempts", (text) => parseCountRange(`>${text}`)],
+  ["a duration", (text) => parseDuration(`5${text}`)],
   ["a moment", (text) => parseMoment(text, { nowMs: 0, isEnd: false })],
   ["an access line", (text) => logRequest(settledRecord({ model: text, path: text, method: text }), text)],
   ["a log line", (text) => getLog("x").error("{text} {error}", { text, error: new Error(text), sk: text })],
@@ -171,6 +181,18 @@ const TEXTS: readonly Case[] = [
   ["a conversation of images", (text) => readConversation(imageOf(`data:${text}`))],
   ["a command that repeats a request", (text) => curlCommand(recordOf(text), "http://x")],
   ["a replay", (text) => toInbound({ ...recordOf(text), requestBytes: text.length }, CLOCK)],
+  ["Markdown", (text) => parseMarkdown(text.slice(0, MAX_MARKDOWN_LENGTH))],
+  ["pictures in a text", (text) => withoutImages(`data:image/png;base64,${text}`)],
+  ["a picture in a text", (text) => imageInText(`data:image/png;base64,${text}`, 5)],
+  ["the bytes of a picture", (text) => decodeImage(text)],
+  ["a call of a tool", (text) => callText("f", text)],
+  ["calls of tools", (text) => callsText(text)],
+  ["what an error says", (text) => errorSentence(`{"error":{"message":"${text}`)],
+  ["what was asked", (text) => promptStart(messageOf(text), { isWhole: true })],
+  [
+    "what was asked, by the end",
+    (text) => promptStart(`${text}"role":"user"`.slice(-32 * KIB), { isWhole: false }),
+  ],
   ["a line of CSV", (text) => csvLine(viewRecord(recordOf(text), { nameOf: () => text }))],
   ["an example for fine-tuning", (text) => toFinetuneExample(recordOf(messageOf(text)))],
   ["a table", (text) => formatTable([text + "wide".repeat(40)], { columns: [COLUMN], width: 80 })],
@@ -228,7 +250,7 @@ Deno.test("worst case: the tokenizer of the index", () => {
 const proxies = new TrustedProxies([{ address: "127.0.0.1", prefix: 8 }]);
 const UPSTREAM = { sk: "asis", endpoint: "https://h/v1", authStyle: null };
 const ROUTER = { requestId: "x", upstreamName: null, attempts: 1 };
-const QUERY_OPTIONS = { m: en, nowMs: 0 };
+const QUERY_OPTIONS = { m: en, nowMs: 0, zone: systemZone(), upstreams: [] };
 const SEARCHED = { body: null, response: null, reasoning: null, toolCalls: [] };
 const STREAM = { kind: "chat", isEventStream: true } as const;
 const CLOCK = { now: () => 0, monotonic: () => 0 };

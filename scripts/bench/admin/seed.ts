@@ -54,6 +54,7 @@ export function seed({ path, count, endMs, onProgress }: SeedOptions): void {
     path,
     durability: "normal",
     instance: "seed",
+    pid: Deno.pid,
     busyTimeoutMs: 5_000,
     retention: KEEP_EVERYTHING,
   });

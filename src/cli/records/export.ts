@@ -11,12 +11,12 @@ import type { CommandContext } from "../context.ts";
 import { formatJson, type Terminal } from "../output.ts";
 import { Progress } from "../progress.ts";
 import { upstreamNames, withRecords } from "./access.ts";
-import { CSV_HEADER, csvLine } from "./csv.ts";
+import { BYTE_ORDER_MARK, CSV_HEADER, csvLine } from "../../control/record_csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
 import { type SkipReason, toFinetuneExample } from "./finetune.ts";
 import { oldestFirst } from "./pages.ts";
 import { harmless } from "../../core/recorded_text.ts";
-import { type NameSource, viewRecord } from "./view.ts";
+import { type NameSource, viewRecord } from "../../control/record_view.ts";
 
 export interface ExportFlags extends FilterFlags {
   readonly format?: string;
@@ -101,7 +101,7 @@ const FORMATTERS: Readonly<Record<Format, (names: NameSource) => Formatter>> = {
   "jsonl": (names) => ({ line: (record) => formatJson(viewRecord(record, names), 0) }),
   // RFC 4180: every line ends with CRLF, of which the output adds the LF.
   "csv": (names) => ({
-    header: `${CSV_HEADER}\r`,
+    header: `${BYTE_ORDER_MARK}${CSV_HEADER}\r`,
     line: (record) => `${csvLine(viewRecord(record, names))}\r`,
   }),
   "openai-finetune": finetuneFormatter,
@@ -149,7 +149,8 @@ function writeLines(
 function terminalOutput(terminal: Terminal, format: Format): LineOutput {
   const isTaming = format === "csv" && terminal.columns !== null;
   return {
-    line: (text) => terminal.print(isTaming ? harmless(text.slice(0, -1)) : text),
+    line: (text) =>
+      terminal.print(isTaming ? harmless(text.replace(BYTE_ORDER_MARK, "").slice(0, -1)) : text),
     isOver: () => terminal.isReaderGone,
   };
 }

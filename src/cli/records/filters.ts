@@ -6,6 +6,7 @@
 import { UsageError } from "../errors.ts";
 import type { UpstreamNames } from "../../control/upstream_names.ts";
 import type { Command } from "commander";
+import { type CountRange, parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { type Outcome, OUTCOMES } from "../../core/types.ts";
 import type { RecordFilter } from "../../store/store.ts";
 import { choiceOption, type DatabaseFlags, databaseOption } from "../context.ts";
@@ -16,6 +17,11 @@ export interface FilterFlags extends DatabaseFlags {
   readonly until?: string;
   readonly model?: string;
   readonly upstream?: string;
+  readonly tried?: string;
+  readonly failedOn?: string;
+  readonly attempts?: string;
+  readonly slowerThan?: string;
+  readonly failed?: boolean;
   readonly status?: string;
   readonly outcome?: string;
   readonly client?: string;
@@ -25,8 +31,10 @@ export interface FilterFlags extends DatabaseFlags {
 /** A filter as far as it can be read without the database. */
 export interface ParsedFilter {
   readonly filter: RecordFilter;
-  /** Id or name of the upstream; null: any. */
+  /** Ids or names of upstreams; null: any. */
   readonly upstream: string | null;
+  readonly tried: string | null;
+  readonly failedOn: string | null;
 }
 
 const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01, or an ISO 8601 time";
@@ -38,6 +46,11 @@ export function addFilterOptions(command: Command): Command {
     .option("--until <when>", "not after; a date includes that whole day")
     .option("--model <glob>", "the requested model, with * and ?")
     .option("--upstream <upstream>", "the one that answered, by its id or its name")
+    .option("--tried <upstream>", "one that was asked, whether it answered or not, by its id or its name")
+    .option("--failed-on <upstream>", "one at which an attempt failed, by its id or its name")
+    .option("--attempts <count>", "how many were made: 2, '>1', '<=3'")
+    .option("--slower-than <duration>", "took longer: 5s, 800ms, 2m")
+    .option("--failed", "only requests that count as errors: not the client's own mistakes and departures")
     .option("--status <status>", "what the client got: 502, or a class such as 5xx")
     .addOption(choiceOption("--outcome <outcome>", {
       description: `how it ended: ${OUTCOMES.join(", ")}`,
@@ -50,11 +63,14 @@ export function addFilterOptions(command: Command): Command {
 
 /** @throws UsageError naming the flag */
 export function parseFilter(flags: FilterFlags, nowMs: number): ParsedFilter {
-  const { since, until, model, upstream, status, outcome, client, text } = flags;
+  const { since, until, model, upstream, tried, failedOn, status, outcome, client, text } = flags;
   const filter: RecordFilter = {
     ...(since === undefined ? {} : { sinceMs: readMoment(since, { flag: "--since", nowMs, isEnd: false }) }),
     ...(until === undefined ? {} : { untilMs: readMoment(until, { flag: "--until", nowMs, isEnd: true }) }),
     ...(model === undefined ? {} : { model: readWords(model, "--model") }),
+    ...(flags.attempts === undefined ? {} : { attempts: readAttempts(flags.attempts) }),
+    ...(flags.slowerThan === undefined ? {} : { slowerThanMs: readDuration(flags.slowerThan) }),
+    ...(flags.failed ? { isFailure: true } : {}),
     ...(status === undefined ? {} : { status: readStatus(status) }),
     ...(outcome === undefined ? {} : { outcome: readOutcome(outcome) }),
     ...(client === undefined ? {} : { client: readWords(client, "--client") }),
@@ -63,12 +79,27 @@ export function parseFilter(flags: FilterFlags, nowMs: number): ParsedFilter {
   if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs > filter.untilMs) {
     throw new UsageError("--since is later than --until: nothing lies between");
   }
-  return { filter, upstream: upstream === undefined ? null : readWords(upstream, "--upstream") };
+  const named = (which: string | undefined, flag: string): string | null =>
+    which === undefined ? null : readWords(which, flag);
+  return {
+    filter,
+    upstream: named(upstream, "--upstream"),
+    tried: named(tried, "--tried"),
+    failedOn: named(failedOn, "--failed-on"),
+  };
 }
 
 /** @throws CommandError when there is no such upstream */
-export function resolveFilter({ filter, upstream }: ParsedFilter, names: UpstreamNames): RecordFilter {
-  return upstream === null ? filter : { ...filter, upstreamId: names.idOf(upstream) };
+export function resolveFilter(
+  { filter, upstream, tried, failedOn }: ParsedFilter,
+  names: UpstreamNames,
+): RecordFilter {
+  return {
+    ...filter,
+    ...(upstream === null ? {} : { upstreamId: names.idOf(upstream) }),
+    ...(tried === null ? {} : { triedUpstreamId: names.idOf(tried) }),
+    ...(failedOn === null ? {} : { failedUpstreamId: names.idOf(failedOn) }),
+  };
 }
 
 /** @throws UsageError */
@@ -88,6 +119,22 @@ function readMoment(
   const moment = parseMoment(text, options);
   if (moment !== undefined) return moment;
   throw new UsageError(`${flag} cannot be ${JSON.stringify(text)}: expected ${MOMENT}`);
+}
+
+function readAttempts(text: string): CountRange {
+  const range = parseCountRange(text);
+  if (range !== undefined) return range;
+  throw new UsageError(
+    `--attempts cannot be ${JSON.stringify(text)}: expected a number such as 2, '>1' or '<=3'`,
+  );
+}
+
+function readDuration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  throw new UsageError(
+    `--slower-than cannot be ${JSON.stringify(text)}: expected a duration such as 5s, 800ms or 2m`,
+  );
 }
 
 function readStatus(text: string): number {

@@ -11,11 +11,13 @@ import { upstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
-import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
+import { type NameSource, viewRecord } from "../../control/record_view.ts";
+import { countText, startOfReply, statusText } from "./view.ts";
 
 export interface ListFlags extends FilterFlags {
   readonly limit?: string;
   readonly before?: string;
+  readonly count?: boolean;
   readonly json?: boolean;
 }
 
@@ -31,10 +33,15 @@ export async function listRecords(context: CommandContext, flags: ListFlags): Pr
   await withRecords({ ...context, flags }, ({ records, config }) => {
     const names = upstreamNames(config);
     const filter = resolveFilter(parsed, names);
+    if (flags.count) return context.terminal.print(formatCount(records.count(filter), flags));
     const found = newestFirst(records, { limit, beforeId, filter });
     if (flags.json) return printJson(found, { names, terminal: context.terminal });
     printTable(found, { names, terminal: context.terminal });
   });
+}
+
+function formatCount(count: number, { json }: ListFlags): string {
+  return json ? formatJson({ count }, 0) : String(count);
 }
 
 interface PrintOptions {

@@ -13,7 +13,8 @@ import { noSuchRecord } from "../../control/records.ts";
 import { type Piece, readConversation } from "../../control/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
-import { countText, type DetailedRecordView, type NameSource, statusText, viewRecord } from "./view.ts";
+import { type DetailedRecordView, type NameSource, viewRecord } from "../../control/record_view.ts";
+import { countText, statusText } from "./view.ts";
 
 export interface ShowFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -154,6 +155,7 @@ function pieceLines(piece: Piece): string[] {
   switch (piece.type) {
     case "text":
     case "placeholder":
+    case "image":
       return indented(piece.text);
     case "reasoning":
       return ["  (reasoning)", ...indented(piece.text, "  | ")];

@@ -14,7 +14,8 @@ import { upstreamNames, withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
-import { countText, type NameSource, startOfReply, statusText, viewRecord } from "./view.ts";
+import { type NameSource, viewRecord } from "../../control/record_view.ts";
+import { countText, startOfReply, statusText } from "./view.ts";
 
 export interface TailFlags extends FilterFlags {
   readonly follow?: boolean;
@@ -73,9 +74,13 @@ export class Tail {
 
   constructor(options: TailOptions) {
     this.#options = options;
-    const { status: _status, outcome: _outcome, upstreamId: _upstreamId, text: _text, ...lasting } =
-      options.filter;
-    this.#lasting = lasting;
+    const { sinceMs, untilMs, model, client } = options.filter;
+    this.#lasting = {
+      ...(sinceMs === undefined ? {} : { sinceMs }),
+      ...(untilMs === undefined ? {} : { untilMs }),
+      ...(model === undefined ? {} : { model }),
+      ...(client === undefined ? {} : { client }),
+    };
   }
 
   /** Prints the newest settled records, oldest first, at most `limit`. */

@@ -11,6 +11,7 @@
   let drawn = [];
 
   const locale = document.documentElement.lang;
+  const timeZone = globalThis.oar.zone;
   const compact = new Intl.NumberFormat(locale, { notation: "compact", maximumSignificantDigits: 3 });
   const percent = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
 
@@ -28,6 +29,84 @@
     percent: (max) => Math.max(max * 1.2, 0.05),
     duration: (max) => Math.max(max, 10) * 1.1,
   };
+
+  const OUTLIER_FACTOR = 4;
+  const CLIPPED_FACTOR = 1.6;
+
+  /**
+   * Where the axis is cut off when a few values would flatten all others: above what nine of ten stay below. Infinity when
+   * none does.
+   */
+  function clippedAt(series) {
+    const values = series.flatMap((each) => each.values).filter((value) => value !== null && value > 0);
+    if (values.length < 5) return Infinity;
+    values.sort((a, b) => a - b);
+    const most = values[Math.floor((values.length - 1) * 0.9)];
+    return values.at(-1) > OUTLIER_FACTOR * most ? CLIPPED_FACTOR * most : Infinity;
+  }
+
+  /** Small triangles at the upper edge, where values are higher. */
+  function clippedMarks(limit) {
+    return {
+      hooks: {
+        draw: (plot) => {
+          const { ctx, bbox } = plot;
+          const size = 5 * devicePixelRatio;
+          for (let index = 1; index < plot.series.length; index++) {
+            ctx.fillStyle = plot.series[index].stroke(plot, index);
+            for (const [at, value] of plot.data[index].entries()) {
+              if (value === null || value <= limit) continue;
+              const x = plot.valToPos(plot.data[0][at], "x", true);
+              ctx.beginPath();
+              ctx.moveTo(x, bbox.top);
+              ctx.lineTo(x - size, bbox.top + size * 1.6);
+              ctx.lineTo(x + size, bbox.top + size * 1.6);
+              ctx.fill();
+            }
+          }
+        },
+      },
+    };
+  }
+
+  /** A click shows the records of its step. */
+  function opensRecords(step, query) {
+    return {
+      hooks: {
+        ready: (plot) => {
+          plot.over.addEventListener("click", () => {
+            const { idx } = plot.cursor;
+            if (idx === null || idx === undefined) return;
+            const fromMs = plot.data[0][idx] * 1000;
+            const parameters = new URLSearchParams(query);
+            parameters.set("since", new Date(fromMs).toISOString());
+            parameters.set("until", new Date(fromMs + step * 1000 - 1).toISOString());
+            location.assign(`${location.pathname.replace(/\/$/, "")}/records?${parameters}`);
+          });
+        },
+      },
+    };
+  }
+
+  /** Plots that are shown to their highest value, by their title; it survives that the figures are fetched again. */
+  const whole = new Set();
+
+  function showClipping(area, { highest, isClipped }) {
+    const figure = area.closest("figure");
+    const title = figure.querySelector("h2").textContent;
+    figure.querySelector(".plot-clipped")?.remove();
+    if (highest === null) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button-plain plot-clipped";
+    button.setAttribute("aria-pressed", String(!isClipped));
+    button.textContent = `▲ ${area.dataset.clipped} ${highest}`;
+    button.addEventListener("click", () => {
+      if (!whole.delete(title)) whole.add(title);
+      drawAll();
+    });
+    figure.querySelector("figcaption").append(button);
+  }
 
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -50,7 +129,7 @@
             const value = plot.data[index + 1][idx];
             return `${series.label} ${value === null ? "–" : format(value)}`;
           });
-          const when = at.toLocaleString(locale, { dateStyle: "short", timeStyle: "short" });
+          const when = at.toLocaleString(locale, { dateStyle: "short", timeStyle: "short", timeZone });
           tip.textContent = [when, ...values].join(" · ");
           const middle = plot.over.clientWidth / 2;
           tip.style.left = left < middle ? `${Math.max(0, left)}px` : "auto";
@@ -60,9 +139,14 @@
     };
   }
 
-  function draw(area, times) {
-    const { unit, series } = JSON.parse(area.dataset.plot);
+  function draw(area, { times, step }) {
+    const { unit, series, query } = JSON.parse(area.dataset.plot);
     const format = FORMATS[unit];
+    const limit = unit === "percent" ? Infinity : clippedAt(series);
+    const isWhole = whole.has(area.closest("figure").querySelector("h2").textContent);
+    const highest = Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
+    const isClipped = limit !== Infinity && !isWhole;
+    showClipping(area, { highest: limit === Infinity ? null : format(highest), isClipped });
     const axis = {
       stroke: colour("ink-soft"),
       grid: { stroke: colour("line"), width: 1 },
@@ -76,7 +160,7 @@
       padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
-      scales: { y: { range: (_plot, _min, max) => [0, CEILINGS[unit](max ?? 0)] } },
+      scales: { y: { range: (_plot, _min, max) => [0, isClipped ? limit : CEILINGS[unit](max ?? 0)] } },
       axes: [
         { ...axis, size: 24, gap: 4, space: 60, values: timeTexts },
         { ...axis, size: 52, gap: 4, space: 34, values: (_plot, values) => values.map(format) },
@@ -94,7 +178,11 @@
           points: { show: true, size: 5, filter: (plot, index) => loneIndexes(plot.data[index]) },
         })),
       ],
-      plugins: [tooltip(format)],
+      plugins: [
+        tooltip(format),
+        opensRecords(step, query),
+        ...(isClipped ? [clippedMarks(limit)] : []),
+      ],
     };
     return new uPlot(options, [times, ...series.map(({ values }) => values)], area);
   }
@@ -110,7 +198,7 @@
     const style = span > 2 * 86_400
       ? { month: "numeric", day: "numeric" }
       : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-    const text = new Intl.DateTimeFormat(locale, style);
+    const text = new Intl.DateTimeFormat(locale, { ...style, timeZone });
     return times.map((seconds) => text.format(new Date(seconds * 1000)));
   }
 
@@ -118,8 +206,8 @@
     for (const { plot } of drawn) plot.destroy();
     drawn = [];
     for (const group of document.querySelectorAll("[data-plot-times]")) {
-      const times = JSON.parse(group.dataset.plotTimes);
-      for (const area of group.querySelectorAll("[data-plot]")) drawn.push({ area, plot: draw(area, times) });
+      const axis = { times: JSON.parse(group.dataset.plotTimes), step: Number(group.dataset.plotStep) };
+      for (const area of group.querySelectorAll("[data-plot]")) drawn.push({ area, plot: draw(area, axis) });
     }
   }
 

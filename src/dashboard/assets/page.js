@@ -1,5 +1,5 @@
 /**
- * What every view has: times in the browser's zone, countdowns, copy buttons, and a notice when the server
+ * What every view has: times in the page's zone, countdowns, copy buttons, and a notice when the server
  * does not answer.
  *
  * Offers the other scripts a few functions as `oar`. Writes recorded text by `textContent` only.
@@ -52,16 +52,46 @@
     return value < 1_000_000 ? `${(value / 1000).toFixed(1)} KB` : `${(value / 1_000_000).toFixed(1)} MB`;
   }
 
-  const two = (value) => String(value).padStart(2, "0");
+  const root = document.documentElement;
+  const zone = pageZone();
+  const clock = new Intl.DateTimeFormat("en-US", {
+    timeZone: zone,
+    calendar: "gregory",
+    numberingSystem: "latn",
+    hourCycle: "h23",
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
+
+  /**
+   * The zone of all times on the page. Unless one was chosen it is the browser's, of which the server learns by a cookie: it
+   * reads the times that are typed here, too.
+   */
+  function pageZone() {
+    const shown = root.dataset.zone;
+    const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (root.dataset.zoneChoice !== "auto" || own === undefined || own === shown) return shown;
+    document.cookie = `oar_browser_zone=${own}; path=${adminPath}; max-age=31536000; SameSite=Strict`;
+    return own;
+  }
 
   /** Fills a `<time class="moment">`. */
   function showMoment(element, date) {
     element.dateTime = date.toISOString();
-    const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-    element.querySelector(".date").textContent = day;
-    element.querySelector(".clock").textContent = `${two(date.getHours())}:${two(date.getMinutes())}:${
-      two(date.getSeconds())
-    }`;
+    const { year, month, day, hour, minute, second } = Object.fromEntries(
+      clock.formatToParts(date).map(({ type, value }) => [type, value]),
+    );
+    element.querySelector(".date").textContent = `${year}-${month}-${day}`;
+    element.querySelector(".clock").textContent = `${hour}:${minute}:${second}`;
+  }
+
+  /** The server does not know under which scheme a proxy in front is reached. */
+  function showAddress(element) {
+    element.textContent = element.textContent.replaceAll(root.dataset.origin, location.origin);
   }
 
   const toast = document.getElementById("toast");
@@ -70,23 +100,41 @@
     toast.textContent = text;
   }
 
-  function prepare(root) {
-    for (const element of root.querySelectorAll("time.moment[datetime]")) {
-      showMoment(element, new Date(element.dateTime));
+  function prepare(part) {
+    if (zone !== root.dataset.zone) {
+      for (const element of part.querySelectorAll("time.moment[datetime]")) {
+        showMoment(element, new Date(element.dateTime));
+      }
+      for (const element of part.querySelectorAll("[data-zone-name]")) element.textContent = zone;
     }
-    for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+    if (location.origin !== root.dataset.origin) part.querySelectorAll("[data-address]").forEach(showAddress);
+    for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
+  }
+
+  /** The element that a button names, or the code beside it. */
+  function sourceOf(button) {
+    const { copy } = button.dataset;
+    return copy === "" ? button.closest(".code-block")?.querySelector("pre") : document.querySelector(copy);
+  }
+
+  async function textOf(button) {
+    const path = button.dataset.copyPath;
+    if (path === undefined) return sourceOf(button).textContent;
+    const response = await fetch(path);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await response.text();
   }
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (button === null) return;
-    const source = document.querySelector(button.dataset.copy);
     try {
-      await navigator.clipboard.writeText(source.textContent);
+      await navigator.clipboard.writeText(await textOf(button));
       button.textContent = button.dataset.copied;
     } catch {
       // Without the permission, or on plain HTTP: select the text for the user to copy.
-      getSelection().selectAllChildren(source);
+      const source = sourceOf(button) ?? button.closest(".turn")?.querySelector(".text");
+      if (source) getSelection().selectAllChildren(source);
     }
   });
 
@@ -102,5 +150,5 @@
   document.addEventListener("htmx:afterSwap", () => say(""));
   prepare(document);
 
-  globalThis.oar = { bytes, duration, fill, harmless, adminPath, say, setSlot, showMoment, toast };
+  globalThis.oar = { bytes, duration, fill, harmless, adminPath, say, setSlot, showMoment, toast, zone };
 })();

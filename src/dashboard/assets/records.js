@@ -1,5 +1,6 @@
 /**
- * The keyboard in the list of records: `/` to search, `j` and `k` to move, Enter (the browser's own) to open.
+ * The keyboard in the list of records: `/` to search, `j` and `k` to move, Enter (the browser's own) to open. On a record,
+ * `j` and `k` lead to the next ones.
  */
 (() => {
   "use strict";
@@ -18,6 +19,12 @@
     next?.closest("tr").scrollIntoView({ block: "nearest" });
   }
 
+  function go(rel, step) {
+    const link = document.querySelector(`.neighbours [rel="${rel}"]`);
+    if (link === null) move(step);
+    else link.click();
+  }
+
   // A list that is drawn again keeps the selected row.
   let focused = null;
   document.addEventListener("htmx:beforeSwap", () => {
@@ -30,16 +37,16 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    if (event.key === "Escape" && event.target === search) {
+    if (event.key === "Escape" && search !== null && event.target === search) {
       // Otherwise the browser clears the field and the results disappear.
       event.preventDefault();
       search.blur();
       return;
     }
     if (isTyping(event.target)) return;
-    if (event.key === "/") search.select();
-    else if (event.key === "j") move(1);
-    else if (event.key === "k") move(-1);
+    if (event.key === "/" && search !== null) search.select();
+    else if (event.key === "j") go("next", 1);
+    else if (event.key === "k") go("prev", -1);
     else return;
     event.preventDefault();
   });

@@ -34,28 +34,54 @@ export function CutText(
       </div>
     );
   }
-  if (text.length <= limit * TOLERANCE) {
+  if (!isCut(text, limit)) {
     return <div class={kind} id={textKey} dir="auto">{harmless(text)}</div>;
   }
-  const { m, format } = page;
-  const characters = (count: number) => m.characters(format.short(count));
   const start = beginning(text, limit);
-  const keyPath = encodeURIComponent(textKey);
   return (
     <div class={kind} id={textKey}>
       <div dir="auto" class="text-cut">{harmless(start)}</div>
-      <p class="cut-note">
-        <span class="muted">{m.cutNote(format.short(start.length), characters(text.length))}</span>{" "}
-        <a
-          href={`/admin/records/${recordId}?show=${keyPath}#${keyPath}`}
-          hx-get={`/admin/records/${recordId}/text/${keyPath}${isMono ? "?mono=1" : ""}`}
-          hx-target="closest .text"
-          hx-swap="outerHTML"
-        >
-          {m.showAll(characters(text.length))}
-        </a>
-      </p>
+      <CutNote
+        page={page}
+        recordId={recordId}
+        textKey={textKey}
+        text={text}
+        form={isMono ? "mono" : null}
+        shownLength={start.length}
+      />
     </div>
+  );
+}
+
+/** Whether only the beginning of a text is shown at first. */
+export function isCut(text: string, limit: number): boolean {
+  return text.length > limit * TOLERANCE;
+}
+
+/** How much is shown, and the link that loads the rest. */
+export function CutNote({ page, recordId, textKey, text, form, shownLength }:
+  & Pick<CutTextProps, "page" | "recordId" | "textKey" | "text">
+  & {
+    /** How the whole text is to be shown; null: as proportional text. */
+    form: "mono" | "md" | null;
+    shownLength: number;
+  }): JSX.Element {
+  const { m, format } = page;
+  const characters = (count: number) => m.characters(format.short(count));
+  const keyPath = encodeURIComponent(textKey);
+  const as = page.isPlain ? "&as=text" : "";
+  return (
+    <p class="cut-note">
+      <span class="muted">{m.cutNote(format.short(shownLength), characters(text.length))}</span>{" "}
+      <a
+        href={`/admin/records/${recordId}?show=${keyPath}${as}#${keyPath}`}
+        hx-get={`/admin/records/${recordId}/text/${keyPath}${form === null ? "" : `?${form}=1`}`}
+        hx-target="closest .text"
+        hx-swap="outerHTML"
+      >
+        {m.showAll(characters(text.length))}
+      </a>
+    </p>
   );
 }
 

@@ -16,6 +16,9 @@ const PATHS = {
   down: "M12 5v14m-6-6l6 6 6-6",
   grip: "M9 6h.01M15 6h.01M9 12h.01M15 12h.01M9 18h.01M15 18h.01",
   close: "M6 6l12 12M18 6L6 18",
+  clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l3 2",
+  left: "M14 6l-6 6 6 6",
+  right: "M10 6l6 6-6 6",
   arrow: "M5 12h14m-6-6l6 6-6 6",
 } as const;
 

@@ -42,18 +42,30 @@ interface DocumentProps {
 
 /** The bare document, for the login page. */
 export function Document({ page, title, scripts = [], styles = [], children }: DocumentProps): JSX.Element {
-  const { m } = page;
+  const { m, preferences: { theme, zoneChoice } } = page;
   const headers = page.csrf === null ? undefined : JSON.stringify({ [CSRF_HEADER]: page.csrf });
   return (
-    <html lang={m.language}>
+    <html
+      lang={m.language}
+      data-zone={page.zone.name}
+      data-zone-choice={zoneChoice === "auto" ? "auto" : "fixed"}
+      data-origin={page.origin}
+    >
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
+        <meta name="color-scheme" content={theme === "auto" ? "light dark" : theme} />
         <meta name="htmx-config" content={JSON.stringify(HTMX_SETTINGS)} />
         <title>{harmless(`${title} · ${m.product}`)}</title>
         <link rel="icon" href={FAVICON} />
         {["page.css" as const, ...styles].map((name) => <link rel="stylesheet" href={assetPath(name)} />)}
+        {theme === "light" ? null : (
+          <link
+            rel="stylesheet"
+            href={assetPath("dark.css")}
+            media={theme === "auto" ? "(prefers-color-scheme: dark)" : undefined}
+          />
+        )}
         {scripts.map((name) => <script src={assetPath(name)} defer></script>)}
       </head>
       <body hx-headers={headers}>{children}</body>
@@ -80,18 +92,14 @@ export function Layout(
             <Mark />
             <span>{m.product}</span>
           </a>
-          <nav aria-label={m.navigation}>
-            <ul>
-              {VIEWS.map(({ name, href, label }) => (
-                <li>
-                  <a href={href} aria-current={name === current ? "page" : undefined}>
-                    <Icon name={name} />
-                    <span>{m[label] as string}</span>
-                  </a>
-                </li>
-              ))}
-            </ul>
-          </nav>
+          <Navigation page={page} current={current} />
+          <a class="display-link" href="/admin/settings#display">
+            <Icon name="clock" />
+            <span>
+              <span class="visually-hidden">{m.timesIn}</span>
+              <span data-zone-name>{page.zone.name}</span>
+            </span>
+          </a>
           <form method="post" action="/admin/logout" class="log-out">
             <CsrfField page={page} />
             <button type="submit" class="button-plain">
@@ -119,6 +127,23 @@ export function Layout(
       >
       </div>
     </Document>
+  );
+}
+
+function Navigation({ page: { m }, current }: Pick<LayoutProps, "page" | "current">): JSX.Element {
+  return (
+    <nav aria-label={m.navigation}>
+      <ul>
+        {VIEWS.map(({ name, href, label }) => (
+          <li>
+            <a href={href} aria-current={name === current ? "page" : undefined}>
+              <Icon name={name} />
+              <span>{m[label] as string}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
   );
 }
 

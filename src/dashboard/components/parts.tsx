@@ -4,7 +4,6 @@
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { harmless } from "../../core/recorded_text.ts";
-import { formatTime } from "../../core/times.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
 import type { UpstreamView } from "../../control/admin_service.ts";
 import type { Messages } from "../messages/en.ts";
@@ -15,10 +14,11 @@ export function Recorded({ text }: { text: string }): JSX.Element {
   return <bdi>{harmless(text)}</bdi>;
 }
 
-/** A moment in the server's zone; the page's script changes it to the browser's. */
-export function Moment({ atMs }: { atMs: number | null }): JSX.Element {
-  if (atMs === null) return <span class="muted">–</span>;
-  const [date = "", clock = ""] = formatTime(atMs).split(" ");
+/** A moment in the page's zone. */
+export function Moment({ page, atMs }: { page: PageContext; atMs: number | null }): JSX.Element {
+  const shown = page.zone.format(atMs);
+  if (atMs === null || shown === "-") return <span class="muted">–</span>;
+  const [date = "", clock = ""] = shown.split(" ");
   return (
     <time class="moment" datetime={new Date(atMs).toISOString()}>
       <span class="date">{date}</span> <span class="clock">{clock}</span>
@@ -32,18 +32,40 @@ export function Chip({ tone, children }: { tone: Tone; children: Child }): JSX.E
   return <span class={`chip chip-${tone}`}>{children}</span>;
 }
 
+interface OutcomeProps {
+  readonly page: PageContext;
+  readonly status: number | null;
+  readonly outcome: string | null;
+}
+
 /** How a request ended: its status, and what went wrong in words. */
-export function OutcomeChip({ page, status, outcome }: {
-  page: PageContext;
-  status: number | null;
-  outcome: string | null;
-}): JSX.Element {
+export function OutcomeChip({ page, status, outcome }: OutcomeProps): JSX.Element {
+  const { number, words } = outcomeParts(page.m, status, outcome);
+  return <Chip tone={toneOf(status, outcome)}>{[number, words].filter(Boolean).join(" ") || "–"}</Chip>;
+}
+
+/** The same on two lines, for a narrow column. */
+export function OutcomeLines({ page, status, outcome }: OutcomeProps): JSX.Element {
+  const { number, words } = outcomeParts(page.m, status, outcome);
+  const tone = toneOf(status, outcome);
+  if (number === null || words === null) return <Chip tone={tone}>{number ?? words ?? "–"}</Chip>;
+  return (
+    <>
+      <Chip tone={tone}>{number}</Chip>
+      <span class={tone === "bad" ? "line second bad" : "line second"}>{words}</span>
+    </>
+  );
+}
+
+function outcomeParts(
+  m: Messages,
+  status: number | null,
+  outcome: string | null,
+): { readonly number: string | null; readonly words: string | null } {
   const isUnderWay = outcome === "in_flight";
   const number = status === null || status === 0 || isUnderWay ? null : String(status);
-  const words = outcome === null || (outcome === "complete" && number !== null)
-    ? null
-    : outcomeText(page.m, outcome);
-  return <Chip tone={toneOf(status, outcome)}>{[number, words].filter(Boolean).join(" ") || "–"}</Chip>;
+  const isGood = outcome === null || (outcome === "complete" && number !== null);
+  return { number, words: isGood ? null : outcomeText(m, outcome) };
 }
 
 export function outcomeText(m: Messages, outcome: string): string {
@@ -165,6 +187,31 @@ export function Select({ label, name, value, choices }: {
 export function CopyButton({ page, target }: { page: PageContext; target: string }): JSX.Element {
   return (
     <button type="button" class="button button-small" data-copy={target} data-copied={page.m.copied} hidden>
+      {page.m.copy}
+    </button>
+  );
+}
+
+/** Copies the code beside it. */
+export function CopyCode({ page }: { page: PageContext }): JSX.Element {
+  return (
+    <button type="button" class="button-plain copy" data-copy="" data-copied={page.m.copied} hidden>
+      {page.m.copy}
+    </button>
+  );
+}
+
+/** Copies a text of a record as it was recorded, which the page may show formatted or in part. */
+export function CopyText({ page, path }: { page: PageContext; path: string }): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="button-plain copy"
+      data-copy=""
+      data-copy-path={path}
+      data-copied={page.m.copied}
+      hidden
+    >
       {page.m.copy}
     </button>
   );

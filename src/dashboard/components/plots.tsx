@@ -5,9 +5,11 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, StatsRange } from "../../control/admin_service.ts";
+import type { Stats } from "../../control/admin_service.ts";
 import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
+import { recordsPath } from "../record_query.ts";
+import { spanQuery, stepQuery } from "../stats_span.ts";
 import { Moment, Recorded } from "./parts.tsx";
 
 type Unit = "rate" | "percent" | "duration" | "count";
@@ -24,6 +26,8 @@ interface Plot {
   readonly title: string;
   readonly unit: Unit;
   readonly series: readonly Series[];
+  /** Further conditions on the records that a click shows. */
+  readonly query?: string;
 }
 
 /** `children` fill the last cell of the grid. */
@@ -35,8 +39,8 @@ export function Plots({ page, stats, children }: {
   const plots = plotsOf(page, stats);
   const times = stats.points.map(({ atMs }) => atMs / 1000);
   return (
-    <div class="plots" data-plot-times={JSON.stringify(times)}>
-      {plots.map(({ title, unit, series }) => (
+    <div class="plots" data-plot-times={JSON.stringify(times)} data-plot-step={stats.stepMs / 1000}>
+      {plots.map(({ title, unit, series, query = "" }) => (
         <figure class="card plot">
           <figcaption>
             <h2>{title}</h2>
@@ -48,7 +52,13 @@ export function Plots({ page, stats, children }: {
                 ))}
             </span>
           </figcaption>
-          <div class="plot-area" data-plot={JSON.stringify({ unit, series })} aria-hidden="true"></div>
+          <div
+            class="plot-area"
+            data-plot={JSON.stringify({ unit, series, query })}
+            data-clipped={page.m.plotClipped}
+            aria-hidden="true"
+          >
+          </div>
           <noscript>
             <p class="muted">{page.m.plotsNeedScript}</p>
           </noscript>
@@ -59,15 +69,18 @@ export function Plots({ page, stats, children }: {
   );
 }
 
-/** The unit of request rates: per second says little over a month. */
-const RATE_UNITS = {
-  "15m": { title: "plotRequestsPerSecond", unitMs: 1_000 },
-  "24h": { title: "plotRequestsPerMinute", unitMs: 60_000 },
-  "30d": { title: "plotRequestsPerHour", unitMs: 3_600_000 },
-} as const satisfies Record<StatsRange, { title: keyof Messages; unitMs: number }>;
+/** The unit of request rates, by the length of a step: per second says little over a month. */
+function rateUnit(
+  stepMs: number,
+): { readonly title: keyof Messages & `plot${string}`; readonly unitMs: number } {
+  if (stepMs < 60_000) return { title: "plotRequestsPerSecond", unitMs: 1_000 };
+  return stepMs < 3_600_000
+    ? { title: "plotRequestsPerMinute", unitMs: 60_000 }
+    : { title: "plotRequestsPerHour", unitMs: 3_600_000 };
+}
 
-function plotsOf({ m }: PageContext, { range, points, stepMs }: Stats): Plot[] {
-  const { title, unitMs } = RATE_UNITS[range];
+function plotsOf({ m }: PageContext, { points, stepMs }: Stats): Plot[] {
+  const { title, unitMs } = rateUnit(stepMs);
   const perUnit = (count: number) => count / (stepMs / unitMs);
   const perMinute = (count: number) => count / (stepMs / 60_000);
   return [
@@ -82,6 +95,7 @@ function plotsOf({ m }: PageContext, { range, points, stepMs }: Stats): Plot[] {
     {
       title: m.plotErrors,
       unit: "percent",
+      query: "failed=yes",
       series: [{
         label: m.seriesErrors,
         colour: "bad",
@@ -143,10 +157,20 @@ export function Figures({ page, stats }: { page: PageContext; stats: Stats }): J
             {points.map((point) => (
               <tr>
                 <td>
-                  <Moment atMs={point.atMs} />
+                  <a href={recordsPath(stepQuery(point.atMs, stats.stepMs))}>
+                    <Moment page={page} atMs={point.atMs} />
+                  </a>
                 </td>
                 <td class="number">{format.count(point.requests)}</td>
-                <td class="number">{format.count(point.errors)}</td>
+                <td class="number">
+                  {point.errors === 0
+                    ? format.count(0)
+                    : (
+                      <a href={recordsPath({ ...stepQuery(point.atMs, stats.stepMs), failed: "yes" })}>
+                        {format.count(point.errors)}
+                      </a>
+                    )}
+                </td>
                 <td class="number">{format.duration(point.p50Ms)}</td>
                 <td class="number">{format.duration(point.p95Ms)}</td>
                 <td class="number">{format.duration(point.firstTokenP50Ms)}</td>
@@ -163,13 +187,14 @@ export function Figures({ page, stats }: { page: PageContext; stats: Stats }): J
 /** How many requests each upstream answered, as bars. */
 export function UpstreamShare({ page, stats }: { page: PageContext; stats: Stats }): JSX.Element {
   const { m, format } = page;
+  const within = spanQuery(stats);
   const answered = stats.upstreams.reduce((sum, { requests }) => sum + requests, 0);
   return (
     <section class="card share" aria-labelledby="share-title">
       <h2 id="share-title">{m.plotShare}</h2>
       {stats.upstreams.length === 0 ? <p class="muted">{m.shareNone}</p> : null}
       <ul>
-        {stats.upstreams.map(({ name, requests, failures }) => {
+        {stats.upstreams.map(({ id, name, requests, failures }) => {
           const fraction = answered === 0 ? 0 : requests / answered;
           return (
             <li>
@@ -181,8 +206,16 @@ export function UpstreamShare({ page, stats }: { page: PageContext; stats: Stats
                 <rect class="bar-fill" width={`${(fraction * 100).toFixed(2)}%`} height="10" rx="5" />
               </svg>
               <span class="share-text">
-                {m.shareAnswers(format.short(requests), format.percent(fraction))}
-                {failures === 0 ? null : <span class="bad">{m.shareFailures(format.short(failures))}</span>}
+                <a href={recordsPath({ ...within, upstream: String(id) })}>
+                  {m.shareAnswers(format.short(requests), format.percent(fraction))}
+                </a>
+                {failures === 0
+                  ? null
+                  : (
+                    <a class="bad" href={recordsPath({ ...within, failedOn: String(id) })}>
+                      {m.shareFailures(format.short(failures))}
+                    </a>
+                  )}
               </span>
             </li>
           );

@@ -2,13 +2,15 @@
  * A conversation for reading: the role of each turn, reasoning folded, tool calls with their arguments.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
+import { callText, errorSentence } from "../../core/reply_text.ts";
 import type { Piece, Turn } from "../../control/conversation.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
-import { pieceKey, pieceText, replyPieces } from "../record_texts.ts";
-import { CutText } from "./cut_text.tsx";
-import { Recorded } from "./parts.tsx";
+import { imagePath, pieceKey, pieceText, replyPieces } from "../record_texts.ts";
+import { CutText, type CutTextProps } from "./cut_text.tsx";
+import { CopyText, Recorded } from "./parts.tsx";
+import { RichText } from "./rich_text.tsx";
 
 interface TurnsProps {
   readonly page: PageContext;
@@ -48,8 +50,8 @@ export function Turns({ areAllShown, ...props }: TurnsProps & { areAllShown: boo
       <TurnRange {...props} from={0} to={from} />
       <p class="fold">
         <a
-          href={`/admin/records/${recordId}?turns=all`}
-          hx-get={`/admin/records/${recordId}/turns`}
+          href={`/admin/records/${recordId}?turns=all${page.isPlain ? "&as=text" : ""}`}
+          hx-get={`/admin/records/${recordId}/turns${page.isPlain ? "?as=text" : ""}`}
           hx-target="closest .fold"
           hx-swap="outerHTML"
         >
@@ -81,6 +83,7 @@ export function TurnRange({ page, recordId, turns, wholeKey, from, to }: TurnsPr
               textKey={pieceKey(from + offset, index)}
               piece={piece}
               limit={kindOf(role) === "system" ? SYSTEM_LIMIT : textLimit}
+              isMarkdown={kindOf(role) === "assistant"}
               wholeKey={wholeKey}
             />
           ))}
@@ -96,17 +99,29 @@ export function Reply({ page, record, wholeKey }: {
   wholeKey: string | null;
 }): JSX.Element {
   const pieces = replyPieces(record);
+  const sentence = page.isPlain ? null : errorOf(record);
   return (
     <article class="turn turn-assistant turn-reply">
-      <h3 class="role">{record.outcome === "in_flight" ? page.m.replySoFar : page.m.reply}</h3>
+      <div class="role-line">
+        <h3 class="role">{record.outcome === "in_flight" ? page.m.replySoFar : page.m.reply}</h3>
+        {record.response
+          ? <CopyText page={page} path={`/admin/records/${record.id}/text/reply?plain=1`} />
+          : null}
+      </div>
       {pieces.length === 0 ? <p class="muted">{page.m.nothing}</p> : null}
-      {pieces.map(({ key, piece }) => (
+      {sentence === null ? null : (
+        <p class="error-reply">
+          <Recorded text={sentence} />
+        </p>
+      )}
+      {pieces.filter(({ key }) => sentence === null || key !== "reply").map(({ key, piece }) => (
         <PieceView
           page={page}
           recordId={record.id}
           textKey={key}
           piece={piece}
           limit={TEXT_LIMIT}
+          isMarkdown
           wholeKey={wholeKey}
         />
       ))}
@@ -114,19 +129,38 @@ export function Reply({ page, record, wholeKey }: {
   );
 }
 
-function PieceView({ page, recordId, textKey, piece, limit, wholeKey }: {
-  page: PageContext;
-  recordId: number;
-  textKey: string;
-  piece: Piece;
-  limit: number;
-  wholeKey: string | null;
-}): JSX.Element {
+/** What an error document of a request that failed says. */
+function errorOf({ response, status, outcome }: StoredRecord): string | null {
+  const isGood = outcome === "complete" && (status ?? 0) < 400;
+  return isGood || !response ? null : errorSentence(response);
+}
+
+interface PieceProps {
+  readonly page: PageContext;
+  readonly recordId: number;
+  readonly textKey: string;
+  readonly piece: Piece;
+  readonly limit: number;
+  readonly isMarkdown: boolean;
+  readonly wholeKey: string | null;
+}
+
+function PieceView(props: PieceProps): JSX.Element {
+  const { page, recordId, textKey, piece, limit, isMarkdown, wholeKey } = props;
   const { m, format } = page;
   const common = { page, recordId, textKey, text: pieceText(piece), limit, isWhole: wholeKey === textKey };
   switch (piece.type) {
     case "text":
-      return <CutText {...common} />;
+      return isMarkdown ? <RichText {...common} /> : <CutText {...common} />;
+    case "image":
+      return (
+        <img
+          class="recorded-image"
+          src={imagePath(recordId, textKey)}
+          alt={piece.text}
+          loading="lazy"
+        />
+      );
     case "placeholder":
       return (
         <p class="placeholder">
@@ -137,22 +171,11 @@ function PieceView({ page, recordId, textKey, piece, limit, wholeKey }: {
       return (
         <details class="reasoning" open={wholeKey === textKey}>
           <summary>{m.reasoning(m.characters(format.short(piece.text.length)))}</summary>
-          <CutText {...common} />
+          <RichText {...common} />
         </details>
       );
     case "tool_call":
-      return (
-        <div class="tool">
-          <p class="tool-head">
-            <span class="muted">{m.toolCall}</span>{" "}
-            <code>
-              <Recorded text={piece.name} />
-            </code>
-            <ToolId id={piece.id} />
-          </p>
-          <CutText {...common} isMono />
-        </div>
-      );
+      return <ToolCallView {...common} call={piece} />;
     case "tool_result":
       return (
         <div class="tool">
@@ -166,6 +189,29 @@ function PieceView({ page, recordId, textKey, piece, limit, wholeKey }: {
     default:
       return piece satisfies never;
   }
+}
+
+/** A longer call has its arguments below, indented. */
+const LONGEST_CALL = 160;
+
+/** `get_weather({"city":"Paris"})` */
+function ToolCallView({ call, ...text }: CutTextProps & {
+  call: Extract<Piece, { type: "tool_call" }>;
+}): JSX.Element {
+  const line = call.arguments.length > LONGEST_CALL ? null : callText(call.name, call.arguments);
+  const isShort = line !== null && line.length <= LONGEST_CALL && !line.includes("\n");
+  return (
+    <div class="tool">
+      <p class="tool-head">
+        <span class="muted">{text.page.m.toolCall}</span>{" "}
+        <code>
+          <Recorded text={isShort ? line : `${call.name}(…)`} />
+        </code>
+        <ToolId id={call.id} />
+      </p>
+      {isShort ? null : <CutText {...text} isMono />}
+    </div>
+  );
 }
 
 function ToolId({ id }: { id: string | null }): JSX.Element | null {

@@ -9,19 +9,20 @@ import { RouterError } from "../../core/errors.ts";
 import { refusalOf } from "../../http/admin/refusal.ts";
 import type { AdminEnv } from "../../http/admin/env.ts";
 import type { AdminPage } from "../../http/admin/routes.ts";
-import type { AdminService, StatsRange } from "../../control/admin_service.ts";
+import type { AdminService } from "../../control/admin_service.ts";
 import { assetRoutes } from "../assets.ts";
 import type { ViewName } from "../components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "../page_context.ts";
+import { readSpan } from "../stats_span.ts";
 import { recordRoutes } from "./records.tsx";
+import { saveDisplay, settingsRoutes } from "./settings.tsx";
 import { tokenRoutes } from "./tokens.tsx";
 import { upstreamRoutes } from "./upstreams.tsx";
 import { Failure } from "../views/failure.tsx";
 import { Live } from "../views/live.tsx";
 import { Login } from "../views/login.tsx";
 import { Overview } from "../views/overview.tsx";
-import { Settings } from "../views/settings.tsx";
 
 export interface DashboardDeps {
   readonly service: AdminService;
@@ -36,9 +37,10 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   const views = new Hono<AdminEnv>();
   views.get("/", async (c) => {
     const page = pageContext(c, now());
-    const stats = await service.stats(rangeOf(c.req.query("range")));
-    const upstreams = await service.upstreams();
-    return draw(c, <Overview page={page} stats={stats} upstreams={upstreams} live={service.live()} />);
+    const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page);
+    const stats = await service.stats(span);
+    const shown = { stats, custom, problem, upstreams: await service.upstreams(), live: service.live() };
+    return draw(c, <Overview page={page} {...shown} />);
   });
   views.get("/live", async (c) => {
     const page = pageContext(c, now());
@@ -47,12 +49,11 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     const watched = c.req.query("watch")?.slice(0, 100) || null;
     return draw(c, <Live page={page} live={service.live()} finished={finished} watched={watched} />);
   });
-  views.get("/settings", (c) => {
-    return draw(c, <Settings page={pageContext(c, now())} settings={service.settings()} />);
-  });
   views.route("/records", recordRoutes(deps));
   views.route("/upstreams", upstreamRoutes(deps));
   views.route("/tokens", tokenRoutes(deps));
+  views.route("/settings", settingsRoutes(deps));
+  views.post("/display", saveDisplay);
   views.get("*", async (c, next) => {
     if (c.req.path === "/admin/") return c.redirect("/admin", 303);
     if (wantsPage(c)) throw new RouterError(404, "not_found", pageContext(c, now()).m.notFoundText);
@@ -78,11 +79,8 @@ function wantsPage(c: Context<AdminEnv>): boolean {
   return !c.req.path.startsWith("/admin/api") && (c.req.header("accept") ?? "").includes("text/html");
 }
 
-function rangeOf(text: string | undefined): StatsRange {
-  return text === "24h" || text === "30d" ? text : "15m";
-}
-
 function viewOf(path: string): ViewName | null {
   const name = path.split("/")[2];
-  return name === "records" || name === "upstreams" || name === "tokens" || name === "live" ? name : null;
+  const names = ["records", "upstreams", "tokens", "live", "settings"] as const;
+  return names.find((each) => each === name) ?? null;
 }

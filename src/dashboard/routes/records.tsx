@@ -7,10 +7,12 @@ import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { CutText } from "../components/cut_text.tsx";
+import { RichText } from "../components/rich_text.tsx";
 import { foldedTurns, TurnRange } from "../components/turns.tsx";
 import { pageContext } from "../page_context.ts";
 import { readQuery, recordsPath } from "../record_query.ts";
-import { conversationOf, findText } from "../record_texts.ts";
+import { conversationOf, findImage, findText } from "../record_texts.ts";
+import { Confirm } from "../views/confirm.tsx";
 import type { RecordProps } from "../views/record/props.ts";
 import { RecordView } from "../views/record/record.tsx";
 import { Records } from "../views/records/records.tsx";
@@ -38,6 +40,9 @@ export function recordRoutes(deps: ViewDeps): Hono<AdminEnv> {
     (c) => c.redirect(`/admin/api/records/${encodeURIComponent(c.req.param("id"))}/export`),
   );
   routes.get("/:id/request", async (c) => requestFile(c, await find(c)));
+  routes.get("/:id/image/:key/:number{\\d{1,4}}?", async (c) => image(c, deps, await find(c)));
+  routes.get("/:id/delete", async (c) => confirmDeletion(c, deps, { id: (await find(c)).record.id }));
+  routes.post("/:id/delete", async (c) => remove(c, deps, await find(c)));
   routes.get("/:id/text/:key", async (c) => wholeText(c, deps, await find(c)));
   routes.get("/:id/turns", async (c) => middleTurns(c, deps, await find(c)));
   routes.post("/:id/replay", async (c) => replay(c, deps, await find(c)));
@@ -47,26 +52,33 @@ export function recordRoutes(deps: ViewDeps): Hono<AdminEnv> {
 async function list(c: AdminContext, { service, now }: ViewDeps): Promise<Response> {
   const page = pageContext(c, now());
   const parameters = new URL(c.req.url).searchParams;
-  const read = readQuery(parameters, { m: page.m, nowMs: now() });
+  const upstreams = await service.upstreams();
+  const read = readQuery(parameters, { m: page.m, nowMs: now(), zone: page.zone, upstreams });
   const before = /^\d{1,15}$/.exec(parameters.get("before") ?? "")?.[0];
   const path = recordsPath(read.query, before === undefined ? {} : { before });
   // A form sends its empty fields too; the URL that people see leaves them out.
   if (page.isPartial) {
     if (before === undefined) c.header("hx-push-url", path);
   } else if ([...parameters.values()].includes("")) return c.redirect(path, 303);
-  const records = await service.records({
-    limit: PAGE_LENGTH,
-    filter: read.filter,
-    ...(before === undefined ? {} : { beforeId: Number(before) }),
-  });
+  const { filter } = read;
+  const [records, count, tokens] = await Promise.all([
+    service.records({
+      limit: PAGE_LENGTH,
+      filter,
+      ...(before === undefined ? {} : { beforeId: Number(before) }),
+    }),
+    before === undefined ? service.countRecords(filter) : null,
+    service.tokens(),
+  ]);
   return draw(
     c,
     <Records
       page={page}
       read={read}
       records={records}
-      upstreams={await service.upstreams()}
-      tokens={await service.tokens()}
+      count={count}
+      upstreams={upstreams}
+      tokens={tokens}
       isContinued={before !== undefined}
     />,
   );
@@ -77,16 +89,66 @@ async function recordView(
   { service, now }: ViewDeps,
   shown: Pick<RecordProps, "detail" | "replay" | "problem">,
 ): Promise<Response> {
+  const page = pageContext(c, now());
+  const upstreams = await service.upstreams();
+  const { query, filter } = readQuery(new URL(c.req.url).searchParams, {
+    m: page.m,
+    nowMs: now(),
+    zone: page.zone,
+    upstreams,
+  });
   return await draw(
     c,
     <RecordView
-      page={pageContext(c, now())}
-      upstreams={await service.upstreams()}
+      page={page}
+      upstreams={upstreams}
+      query={query}
+      neighbours={await service.neighbours({ id: shown.detail.record.id, filter })}
       wholeKey={c.req.query("show") ?? null}
       areAllTurnsShown={c.req.query("turns") === "all"}
       {...shown}
     />,
   );
+}
+
+/** A picture of the record; its type is that of its bytes, and a browser does nothing else with it. */
+function image(c: AdminContext, { now }: ViewDeps, { record }: RecordDetail): Response {
+  const number = c.req.param("number");
+  const found = findImage(record, c.req.param("key") ?? "", number === undefined ? null : Number(number));
+  if (found === null) throw new RouterError(404, "not_found", pageContext(c, now()).m.notFoundText);
+  c.header("content-type", found.type);
+  c.header("content-disposition", "inline");
+  return c.body(found.bytes);
+}
+
+function confirmDeletion(
+  c: AdminContext,
+  { now }: ViewDeps,
+  { id, problem = null }: { id: number; problem?: string | null },
+): Answer {
+  const page = pageContext(c, now());
+  return draw(
+    c,
+    <Confirm
+      page={page}
+      current="records"
+      title={page.m.deleteRecordTitle(id)}
+      text={page.m.deleteRecordText}
+      action={`/admin/records/${id}/delete`}
+      button={page.m.deleteRecord}
+      back={`/admin/records/${id}`}
+      problem={problem}
+    />,
+  );
+}
+
+async function remove(c: AdminContext, deps: ViewDeps, { record: { id } }: RecordDetail): Promise<Response> {
+  try {
+    await deps.service.deleteRecord(id);
+  } catch (error) {
+    return await confirmDeletion(c, deps, { id, problem: problemOf(c, error) });
+  }
+  return c.redirect("/admin/records?done=recordDeleted", 303);
 }
 
 /** The request's body as a file. */
@@ -102,10 +164,10 @@ function wholeText(c: AdminContext, { now }: ViewDeps, { record }: RecordDetail)
   const text = findText(record, key);
   const page = pageContext(c, now());
   if (text === null) throw new RouterError(404, "not_found", page.m.notFoundText);
+  if (c.req.query("plain") === "1") return c.text(text);
+  const whole = { page, recordId: record.id, textKey: key, text, limit: 0, isWhole: true };
   const isMono = c.req.query("mono") === "1";
-  return c.html(
-    <CutText page={page} recordId={record.id} textKey={key} text={text} limit={0} isMono={isMono} isWhole />,
-  );
+  return c.html(c.req.query("md") === "1" ? <RichText {...whole} /> : <CutText {...whole} isMono={isMono} />);
 }
 
 /** The folded turns of a long conversation. */

@@ -60,7 +60,7 @@ function Finished(
         {finished.map((record) => (
           <li class="row row-finished">
             <a class="row-link" href={`/admin/records/${record.id}`}>
-              <Moment atMs={record.createdAtMs} />
+              <Moment page={page} atMs={record.createdAtMs} />
             </a>
             <OutcomeChip page={page} status={record.status} outcome={record.outcome} />
             <span class="strong">

@@ -11,7 +11,7 @@ export function Login({ page, view }: { page: PageContext; view: LoginView }): J
   const { m } = page;
   const { problem, next } = view;
   return (
-    <Document page={page} title={m.loginTitle}>
+    <Document page={page} title={m.loginTitle} scripts={["page.js"]}>
       <main class="login">
         <div class="card">
           <p class="brand">{m.product}</p>

@@ -3,11 +3,13 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, Stats, StatsRange, UpstreamView } from "../../control/admin_service.ts";
+import type { LiveRequest, Stats, UpstreamView } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";
 import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
+import { queryText, recordsPath } from "../record_query.ts";
+import { spanQuery, STATS_RANGES } from "../stats_span.ts";
 import type { PageContext } from "../page_context.ts";
 
 export interface OverviewProps {
@@ -15,32 +17,40 @@ export interface OverviewProps {
   readonly stats: Stats;
   readonly upstreams: readonly UpstreamView[];
   readonly live: readonly LiveRequest[];
+  /** What was typed for a time of one's own; null with a range up to now. */
+  readonly custom: { readonly since: string; readonly until: string } | null;
+  /** Why that is not shown. */
+  readonly problem: string | null;
 }
 
 /** How often the figures are fetched again, by time range. */
-const REFRESH: Readonly<Record<StatsRange, string>> = {
+const REFRESH: Readonly<Record<Stats["range"], string>> = {
   "15m": "every 10s",
+  "1h": "every 30s",
   "24h": "every 60s",
+  "7d": "every 300s",
   "30d": "every 300s",
+  custom: "every 300s",
 };
 
-export function Overview({ page, stats, upstreams, live }: OverviewProps): JSX.Element {
+export function Overview({ page, stats, upstreams, live, custom, problem }: OverviewProps): JSX.Element {
   const { m } = page;
   return (
     <Layout
       page={page}
       title={m.navOverview}
       current="overview"
+      problem={problem}
       scripts={["uplot.js", "charts.js", "live.js"]}
       styles={["uplot.css"]}
     >
       <div class="head">
         <h1>{m.navOverview}</h1>
-        <RangeChoice page={page} current={stats.range} />
+        <RangeChoice page={page} stats={stats} custom={custom} />
       </div>
       <div
         id="figures"
-        hx-get={`/admin?range=${stats.range}`}
+        hx-get={`/admin${custom === null ? `?range=${stats.range}` : queryText(custom)}`}
         hx-trigger={REFRESH[stats.range]}
         hx-select="#figures"
         hx-swap="outerHTML"
@@ -64,21 +74,46 @@ export function Overview({ page, stats, upstreams, live }: OverviewProps): JSX.E
   );
 }
 
-function RangeChoice({ page: { m }, current }: { page: PageContext; current: StatsRange }): JSX.Element {
-  const ranges = [["15m", m.range15m], ["24h", m.range24h], ["30d", m.range30d]] as const;
+/** Ranges up to now, and two fields for any other time. */
+function RangeChoice({ page, stats, custom }: Pick<OverviewProps, "page" | "stats" | "custom">): JSX.Element {
+  const { m, zone } = page;
+  const typed = (ms: number) => zone.format(ms).slice(0, "2026-11-01 12:00".length).replace(" ", "T");
   return (
-    <nav class="segments" aria-label={m.range}>
-      {ranges.map(([range, text]) => (
-        <a href={`/admin?range=${range}`} aria-current={range === current ? "true" : undefined}>{text}</a>
-      ))}
-    </nav>
+    <div class="ranges">
+      <nav class="segments" aria-label={m.range}>
+        {STATS_RANGES.map((range) => (
+          <a href={`/admin?range=${range}`} aria-current={range === stats.range ? "true" : undefined}>
+            {m.ranges[range]}
+          </a>
+        ))}
+      </nav>
+      <details class="custom-range" open={custom !== null}>
+        <summary>{m.rangeCustom}</summary>
+        <form method="get" action="/admin">
+          <label>
+            {m.filterSince}
+            <input type="datetime-local" name="since" value={custom?.since || typed(stats.fromMs)} required />
+          </label>
+          <label>
+            {m.filterUntil}
+            <input type="datetime-local" name="until" value={custom?.until || typed(stats.toMs)} />
+          </label>
+          <button type="submit" class="button button-small">{m.show}</button>
+          <span class="hint">
+            {m.timesIn} <span data-zone-name>{zone.name}</span>
+          </span>
+        </form>
+      </details>
+    </div>
   );
 }
 
 /** Above this error rate something is wrong, even when all upstreams are healthy. */
 const TOO_MANY_ERRORS = 0.05;
 
-function Verdict({ page, stats, upstreams }: Omit<OverviewProps, "live">): JSX.Element {
+function Verdict(
+  { page, stats, upstreams }: Pick<OverviewProps, "page" | "stats" | "upstreams">,
+): JSX.Element {
   const { m } = page;
   const { tone, title, detail } = judge(page, stats, upstreams);
   return (
@@ -121,15 +156,27 @@ function Tiles({ page, stats, inFlight }: {
   const { total } = stats;
   const seconds = (stats.toMs - stats.fromMs) / 1000;
   const errorRate = total.requests === 0 ? null : total.errors / total.requests;
+  const within = spanQuery(stats);
   return (
     <dl class="tiles">
-      <Tile label={m.tileRequests} value={format.short(total.requests)}>
+      <Tile label={m.tileRequests} value={format.short(total.requests)} href={recordsPath(within)}>
         {rateText(page, total.requests / seconds)}
       </Tile>
-      <Tile label={m.tileErrors} value={format.percent(errorRate)} isBad={total.errors > 0}>
+      <Tile
+        label={m.tileErrors}
+        value={format.percent(errorRate)}
+        isBad={total.errors > 0}
+        href={recordsPath({ ...within, failed: "yes" })}
+      >
         {m.errorsOf(format.short(total.errors))}
       </Tile>
-      <Tile label={m.tileLatency} value={format.duration(total.p50Ms)}>
+      <Tile
+        label={m.tileLatency}
+        value={format.duration(total.p50Ms)}
+        href={total.p95Ms === null
+          ? undefined
+          : recordsPath({ ...within, slowerThan: `${Math.floor(total.p95Ms)}ms` })}
+      >
         {m.p95(format.duration(total.p95Ms))}
       </Tile>
       <Tile label={m.tileFirstToken} value={format.duration(total.firstTokenP50Ms)}>
@@ -138,7 +185,9 @@ function Tiles({ page, stats, inFlight }: {
       <Tile label={m.tileTokens} value={format.short(total.inputTokens + total.outputTokens)}>
         {m.tokensInOut(format.short(total.inputTokens), format.short(total.outputTokens))}
       </Tile>
-      <Tile label={m.tileInFlight} value={String(inFlight)} slot="in-flight-count">{m.inFlightHint}</Tile>
+      <Tile label={m.tileInFlight} value={String(inFlight)} slot="in-flight-count" href="/admin/live">
+        {m.inFlightHint}
+      </Tile>
     </dl>
   );
 }
@@ -151,19 +200,24 @@ function rateText({ m, format }: PageContext, perSecond: number): string {
     : m.perHour(format.rate(perSecond * 3_600));
 }
 
-function Tile({ label, value, isBad, slot, children }: {
+function Tile({ label, value, isBad, slot, href, children }: {
   label: string;
   value: string;
   isBad?: boolean;
   /** Kept up to date by the script. */
   slot?: string;
+  /** The records behind the number. */
+  href?: string | undefined;
   children: Child;
 }): JSX.Element {
+  const className = isBad ? "tile-value bad" : "tile-value";
   return (
     <div class="tile">
       <dt>{label}</dt>
       <dd>
-        <span class={isBad ? "tile-value bad" : "tile-value"} data-slot={slot}>{value}</span>
+        {href === undefined
+          ? <span class={className} data-slot={slot}>{value}</span>
+          : <a class={className} href={href} data-slot={slot}>{value}</a>}
         <span class="tile-note">{children}</span>
       </dd>
     </div>
@@ -222,7 +276,7 @@ function UpstreamCard({ page, upstream }: { page: PageContext; upstream: Upstrea
       {lastError === null ? <p class="muted">{m.noErrors}</p> : (
         <p class="last-error">
           <span class="muted">
-            {m.lastError} <Moment atMs={lastError.atMs} />
+            {m.lastError} <Moment page={page} atMs={lastError.atMs} />
           </span>
           <span class="clamp">
             <Recorded text={lastError.message} />

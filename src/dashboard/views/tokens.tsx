@@ -3,6 +3,8 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../control/admin_service.ts";
+import { ConnectCard } from "../components/connect.tsx";
+import { recordsPath } from "../record_query.ts";
 import { Layout } from "../components/layout.tsx";
 import { CopyButton, CsrfField, Empty, Field, Recorded } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";
@@ -45,6 +47,7 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
           <button type="submit" class="button button-main">{m.tokenMake}</button>
         </form>
       </section>
+      <ConnectCard page={page} secret={made?.secret ?? null} />
     </Layout>
   );
 }
@@ -85,7 +88,9 @@ function TokenTable({ page: { m }, tokens }: Pick<TokensProps, "page" | "tokens"
         {tokens.map((token) => (
           <tr>
             <th scope="row">
-              <Recorded text={token.name} />
+              <a href={recordsPath({ client: token.name })}>
+                <Recorded text={token.name} />
+              </a>
             </th>
             <td class="mono muted">
               <Recorded text={token.token} />

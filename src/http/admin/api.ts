@@ -6,16 +6,15 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { RecordFilter } from "../../store/store.ts";
 import type { z } from "zod";
 import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
-import { bodyOf, optionalBodyOf, parameterOf, queryOf } from "./input.ts";
+import { bodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, RecordDetail, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
-import { noSuchRecord } from "../../control/records.ts";
+import type { AdminService, StatsSpan, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
 import { noSuchUpstream } from "../../control/upstreams.ts";
+import { recordRoutes } from "./record_routes.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {
@@ -26,8 +25,6 @@ export interface ApiDeps {
   /** Aborts when the server stops, which ends every event stream. */
   readonly ending: AbortSignal;
 }
-
-const DEFAULT_LIMIT = 50;
 
 /** To be mounted at `/admin`. */
 export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
@@ -46,7 +43,9 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
     return c.body(null, 204);
   });
   recordRoutes(api, service);
-  api.get("/stats", async (c) => c.json(await service.stats(queryOf(c, schemas.statsQuery).range)));
+  api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
+  api.get("/status", async (c) => c.json(await service.status()));
+  api.post("/channels/:name/test", async (c) => c.json(await service.testChannel(c.req.param("name"))));
   api.get("/settings", (c) => c.json(service.settings()));
   streamRoutes(api, deps);
   api.all("*", (c) => {
@@ -57,6 +56,11 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
     );
   });
   return new Hono<AdminEnv>().route("/api", api).route("/", goRoutes(service));
+}
+
+function spanOf({ range, since, until }: z.output<typeof schemas.statsQuery>): StatsSpan {
+  if (since === undefined) return range;
+  return { sinceMs: since, untilMs: until ?? Number.MAX_SAFE_INTEGER };
 }
 
 function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
@@ -87,32 +91,6 @@ async function oneOf(service: AdminService, id: number): Promise<UpstreamView> {
   const found = (await service.upstreams()).find((each) => each.id === id);
   if (found === undefined) throw noSuchUpstream(id);
   return found;
-}
-
-function recordRoutes(api: Hono<AdminEnv>, service: AdminService): void {
-  api.get("/records", async (c) => {
-    const query = queryOf(c, schemas.recordQuery);
-    const page = { limit: query.limit ?? DEFAULT_LIMIT, filter: filterOf(query) };
-    return c.json(
-      await service.records(query.before === undefined ? page : { ...page, beforeId: query.before }),
-    );
-  });
-  api.get("/records/:id", async (c) => c.json(await detailOf(c, service)));
-  api.get("/records/:id/export", async (c) => {
-    const detail = await detailOf(c, service);
-    c.header("content-disposition", `attachment; filename="record-${detail.record.id}.json"`);
-    return c.json(detail);
-  });
-  api.post("/records/:id/replay", async (c) => {
-    const { upstreamId } = await optionalBodyOf(c, schemas.replayTarget);
-    return c.json(await service.replay(parameterOf(c, "id", schemas.recordId), upstreamId));
-  });
-}
-
-async function detailOf(c: Context<AdminEnv>, service: AdminService): Promise<RecordDetail> {
-  const detail = await service.record(parameterOf(c, "id", schemas.recordId));
-  if (detail === null) throw noSuchRecord();
-  return detail;
 }
 
 function streamRoutes(api: Hono<AdminEnv>, { service, clock, ending }: ApiDeps): void {
@@ -150,18 +128,4 @@ function nothingToWatch(): never {
 /** Without the fields that were not given, which must stay as they are. */
 function given(input: z.output<typeof schemas.upstreamChanges>): UpstreamInput {
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
-}
-
-function filterOf(query: z.output<typeof schemas.recordQuery>): RecordFilter {
-  const { since, until, model, upstream, status, outcome, client, q } = query;
-  return {
-    ...(since === undefined ? {} : { sinceMs: since }),
-    ...(until === undefined ? {} : { untilMs: until }),
-    ...(model === undefined ? {} : { model }),
-    ...(upstream === undefined ? {} : { upstreamId: upstream }),
-    ...(status === undefined ? {} : { status }),
-    ...(outcome === undefined ? {} : { outcome }),
-    ...(client === undefined ? {} : { client }),
-    ...(q === undefined ? {} : { text: q }),
-  };
 }

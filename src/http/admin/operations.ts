@@ -16,7 +16,7 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** null: no content. */
   readonly answer: z.ZodType | null;
-  readonly answerType?: "application/json" | "text/event-stream";
+  readonly answerType?: "application/json" | "application/jsonl" | "text/event-stream";
   readonly status: 200 | 201 | 204;
 }
 
@@ -61,10 +61,19 @@ export const OPERATIONS: readonly Operation[] = [
     query: schemas.recordQuery,
     answer: schemas.recordPage,
   }),
+  get("/records/count", "How many records match", { query: schemas.countQuery, answer: schemas.recordCount }),
+  {
+    ...get("/records/export", "All records that match as a file, newest first", {
+      query: schemas.exportQuery,
+      answer: null,
+    }),
+    answerType: "application/jsonl",
+  },
   get("/records/{id}", "One record with its attempts, by request id or number", {
     answer: schemas.recordDetail,
   }),
   get("/records/{id}/export", "The same as a file", { answer: schemas.recordDetail }),
+  remove("/records/{id}", "Delete a record with its attempts; statistics stay"),
   post("/records/{id}/replay", "Send a recorded request again, and compare the replies", {
     body: schemas.replayTarget,
     answer: schemas.replayResult,
@@ -72,6 +81,10 @@ export const OPERATIONS: readonly Operation[] = [
   get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: schemas.stats }),
   { ...get("/live", LIVE, { answer: null }), answerType: "text/event-stream" },
   { ...get("/live/{requestId}", WATCH, { answer: null }), answerType: "text/event-stream" },
+  get("/status", "Version, uptime, size of the database, what is kept, alert channels", {
+    answer: schemas.status,
+  }),
+  post("/channels/{name}/test", "Send a test message to an alert channel", { answer: schemas.channelTest }),
   get("/settings", "The settings of the running server, read-only", { answer: schemas.setting.array() }),
 ];
 

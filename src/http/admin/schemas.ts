@@ -5,11 +5,13 @@
  */
 import { z } from "zod";
 import type { ReplayResult, StatsRange } from "../../control/admin_service.ts";
+import { EXPORT_FORMATS } from "../../control/record_export.ts";
+import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
-import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
+import { AUTH_STYLES, type OrderPolicy, OUTCOMES } from "../../core/types.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
-const STATS_RANGES = ["15m", "24h", "30d"] as const satisfies readonly StatsRange[];
+const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const satisfies readonly StatsRange[];
 const DIFF_TYPES = [
   "same",
   "removed",
@@ -70,13 +72,30 @@ const moment = z.union([
 const queryNumber = (min: number, max: number) =>
   z.string().regex(/^\d{1,15}$/).transform(Number).pipe(z.int().min(min).max(max));
 
-export const recordQuery = z.strictObject({
-  limit: queryNumber(1, 200).optional().describe("default 50"),
-  before: queryNumber(1, Number.MAX_SAFE_INTEGER).optional().describe("nextBeforeId of the page before"),
+const upstreamName = z.string().min(1).max(MAX_NAME_LENGTH);
+
+/** Text that a function understands, or refuses with undefined. */
+function read<Value>(parse: (text: string) => Value | undefined, problem: string) {
+  return z.string().max(100).transform((text, context): Value => {
+    const value = parse(text);
+    if (value !== undefined) return value;
+    context.addIssue({ code: "custom", message: problem });
+    return z.NEVER;
+  });
+}
+
+const recordFilter = {
   since: moment.optional(),
   until: moment.optional(),
   model: z.string().min(1).max(200).optional().describe("a glob with * and ?"),
-  upstream: queryNumber(0, Number.MAX_SAFE_INTEGER).optional().describe("id of the one that answered"),
+  upstream: upstreamName.optional().describe("id or name of the one that answered"),
+  tried: upstreamName.optional().describe("id or name of one that was asked, whether it answered or not"),
+  failedOn: upstreamName.optional().describe("id or name of one at which an attempt failed"),
+  attempts: read(parseCountRange, "write a number, such as 2, >1 or <=3").optional()
+    .describe("how many were made: 2, >1, <=3"),
+  slowerThan: read(parseDuration, "write a duration, such as 5s, 800ms or 2m").optional()
+    .describe("took longer: 5s, 800ms, 2m"),
+  failed: z.enum(["yes", "true", "1"]).optional().describe("only requests that count as errors"),
   status: z.string().regex(/^(?:[1-5]xx|[1-9]\d{0,2})$/).transform((status) =>
     Number(status.replace("xx", ""))
   )
@@ -84,9 +103,26 @@ export const recordQuery = z.strictObject({
   outcome: z.enum(OUTCOMES).optional(),
   client: z.string().min(1).max(200).optional().describe("name of the client's token"),
   q: z.string().max(1_000).optional().describe('words or their beginnings; "..." for a phrase'),
+};
+
+export const recordQuery = z.strictObject({
+  limit: queryNumber(1, 200).optional().describe("default 50"),
+  before: queryNumber(1, Number.MAX_SAFE_INTEGER).optional().describe("nextBeforeId of the page before"),
+  ...recordFilter,
 });
 
-export const statsQuery = z.strictObject({ range: z.enum(STATS_RANGES).default("15m") });
+export const countQuery = z.strictObject(recordFilter);
+export const recordCount = z.object({
+  count: z.number(),
+  isComplete: z.boolean().describe("false: it took too long, and there may be more"),
+});
+export const exportQuery = z.strictObject({ format: z.enum(EXPORT_FORMATS), ...recordFilter });
+
+export const statsQuery = z.strictObject({
+  range: z.enum(STATS_RANGES).default("15m"),
+  since: moment.optional().describe("instead of a range; kept for 31 days"),
+  until: moment.optional().describe("default now"),
+});
 
 const count = z.number();
 const maybe = z.number().nullable();
@@ -145,8 +181,10 @@ const recordSummary = z.object({
   firstTokenMs: maybe,
   usage,
   client: z.string().nullable(),
-  reply: z.string(),
+  prompt: z.string().describe("beginning of the user's last message"),
+  reply: z.string().describe("beginning of the reply, its tool calls or its error"),
   hit: z.array(z.object({ text: z.string(), isHit: z.boolean() })),
+  hitIn: z.enum(["reply", "request"]).nullable().describe("what the hit is a passage of"),
 });
 
 export const recordPage = z.object({ records: z.array(recordSummary), nextBeforeId: maybe });
@@ -220,7 +258,7 @@ const sums = {
 };
 
 export const stats = z.object({
-  range: z.enum(STATS_RANGES),
+  range: z.enum([...STATS_RANGES, "custom"]),
   fromMs: milliseconds,
   toMs: milliseconds,
   stepMs: count,
@@ -228,6 +266,20 @@ export const stats = z.object({
   total: z.object(sums),
   upstreams: z.array(z.object({ id: count, name: z.string(), requests: count, failures: count })),
 });
+
+export const status = z.object({
+  version: z.string(),
+  startedAtMs: milliseconds,
+  uptimeMs: count,
+  database: z.object({ path: z.string(), bytes: maybe }),
+  policy: z.enum(
+    ["order", "random", "round_robin", "least_latency"] as const satisfies readonly OrderPolicy[],
+  ),
+  retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
+  channels: z.array(z.string()).describe("the alert channels that are configured"),
+});
+
+export const channelTest = z.object({ isOk: z.boolean(), message: z.string() });
 
 export const setting = z.object({ name: z.string(), value: z.string() });
 

@@ -17,6 +17,30 @@ export interface SummaryPage {
   readonly nextBeforeId: number | null;
 }
 
+/** Whole records; like a {@link SummaryPage}. */
+export interface WholePage {
+  readonly records: readonly StoredRecord[];
+  readonly nextBeforeId: number | null;
+}
+
+export interface RecordCount {
+  readonly count: number;
+  /** False: time was up, and there may be more. */
+  readonly isComplete: boolean;
+}
+
+export interface NeighboursQuery {
+  /** Row number. */
+  readonly id: number;
+  readonly filter?: RecordFilter;
+}
+
+/** Row numbers of the next records on both sides. */
+export interface Neighbours {
+  readonly newerId: number | null;
+  readonly olderId: number | null;
+}
+
 export interface RecordWithAttempts {
   readonly record: StoredRecord;
   readonly attempts: readonly StoredAttempt[];
@@ -33,6 +57,9 @@ export interface LastFailure {
 /** Questions, each with one argument; @throws StoreError all of them */
 export interface RecordQueries {
   summaries(query: SummaryQuery): SummaryPage;
+  whole(query: SummaryQuery): WholePage;
+  count(filter: RecordFilter): RecordCount;
+  neighbours(query: NeighboursQuery): Neighbours;
   record(requestIdOrId: string | number): RecordWithAttempts | null;
   stats(span: StatsSpan): RequestStats;
   lastFailures(upstreamIds: readonly number[]): readonly LastFailure[];

@@ -4,7 +4,7 @@
  * Owns the walk over `idx_records_list`, the narrow index of all that is filtered by, in the order of ids.
  */
 import type { DatabaseSync } from "node:sqlite";
-import { type Condition, dayWindow, filterCondition } from "./record_filter.ts";
+import { type Condition, dayWindow, filterCondition, narrowIds } from "./record_filter.ts";
 import { prepared } from "../database/statements.ts";
 import type { RecordFilter } from "../store.ts";
 
@@ -17,6 +17,8 @@ export interface Page {
   readonly endId: number;
   readonly limit: number;
   readonly condition: Condition;
+  /** A SELECT of candidates, see {@link narrowIds}; null: every row is one. */
+  readonly narrow: Condition | null;
 }
 
 /** The page that was asked for, narrowed to the ids of the days in question: the rest is not walked through. */
@@ -31,7 +33,7 @@ export function pageOf(
   const range = order === "ASC"
     ? { startId: Math.max(startId, low), endId: high }
     : { startId: Math.min(startId, high), endId: low };
-  return { order, limit, condition: filterCondition(filter), ...range };
+  return { order, limit, condition: filterCondition(filter), narrow: narrowIds(filter), ...range };
 }
 
 /**
@@ -47,29 +49,55 @@ export function firstIds(
   // As min() and max() of one SELECT, SQLite would walk the table.
   const ends = "SELECT (SELECT min(id) FROM records) AS low, (SELECT max(id) FROM records) AS high";
   const row = prepared(db, ends).get();
-  const endId = Math.min(page.startId, Number(row?.["high"] ?? 0) + 1) - maxIds - 1;
-  if (page.order === "ASC" || endId < Math.max(page.endId + 1, Number(row?.["low"] ?? 0))) {
-    return { page, nextStartId: null };
+  const low = Number(row?.["low"] ?? 0);
+  const high = Number(row?.["high"] ?? 0);
+  if (page.order === "ASC") {
+    const endId = Math.max(page.startId, low - 1) + maxIds + 1;
+    if (endId > Math.min(page.endId - 1, high)) return { page, nextStartId: null };
+    return { page: { ...page, endId }, nextStartId: endId - 1 };
   }
+  const endId = Math.min(page.startId, high + 1) - maxIds - 1;
+  if (endId < Math.max(page.endId + 1, low)) return { page, nextStartId: null };
   return { page: { ...page, endId }, nextStartId: endId + 1 };
 }
 
 /** Ids in the page's order. */
 export function listIds(db: DatabaseSync, page: Page): number[] {
-  const { order, limit, condition } = page;
-  const between = betweenEnds("id", page);
-  const rows = prepared(
-    db,
-    `SELECT id FROM records INDEXED BY idx_records_list
-      WHERE ${between.sql} AND ${condition.sql} ORDER BY id ${order} LIMIT ?`,
-  ).all(...between.params, ...condition.params, limit);
+  const { sql, params } = matching(page);
+  const rows = prepared(db, `${sql} ORDER BY id ${page.order} LIMIT ?`).all(...params, page.limit);
   return rows.map((row) => Number(row["id"]));
+}
+
+/** How many rows are on the page, at most its limit. */
+export function countIds(db: DatabaseSync, page: Page): number {
+  const { sql, params } = matching(page);
+  const row = prepared(db, `SELECT count(*) AS n FROM (${sql} LIMIT ?)`).get(...params, page.limit);
+  return Number(row?.["n"] ?? 0);
+}
+
+/** The rows of a page as a SELECT of `id`, without order and limit. */
+function matching(page: Page): Condition {
+  const { condition, narrow } = page;
+  const between = betweenEnds("r.id", page);
+  if (narrow === null) {
+    return {
+      sql: `SELECT r.id AS id FROM records r INDEXED BY idx_records_list
+        WHERE ${between.sql} AND ${condition.sql}`,
+      params: [...between.params, ...condition.params],
+    };
+  }
+  const ends = [Math.min(page.startId, page.endId), Math.max(page.startId, page.endId)];
+  return {
+    sql: `SELECT n.id AS id FROM (${narrow.sql}) n
+      CROSS JOIN records r INDEXED BY idx_records_list ON r.id = n.id WHERE ${condition.sql}`,
+    params: [...narrow.params, ...ends, ...condition.params],
+  };
 }
 
 /** The condition that a column lies within the page. */
 export function betweenEnds(
   column: string,
-  { order, startId, endId }: Omit<Page, "limit" | "condition">,
+  { order, startId, endId }: Pick<Page, "order" | "startId" | "endId">,
 ): Condition {
   const [before, after] = order === "ASC" ? [">", "<"] : ["<", ">"];
   // Numbers are bound as REAL, and FTS5 takes no notice of bounds on its rowid that are not INTEGER.

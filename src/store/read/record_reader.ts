@@ -6,20 +6,34 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
-import { firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
+import { countIds, firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
-import type { SummaryPage, SummaryQuery } from "./messages.ts";
+import type {
+  Neighbours,
+  NeighboursQuery,
+  RecordCount,
+  SummaryPage,
+  SummaryQuery,
+  WholePage,
+} from "./messages.ts";
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
-import { type Row, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
+import { type Row, SEARCH_SIZE, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
 /** After this long, a page of {@link SqliteRecordReader.summaries} is returned as it is. */
 const WALK_MS = 40; // docs/tuning.md#store-read
+/** A count comes with a page, which must not wait long for it. */
+const COUNT_MS = 25;
 const FIRST_PART_IDS = 16_384;
 const QUICK_PART_MS = 8; // docs/tuning.md#store-read
 const PART_GROWTH = 4;
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+/** A search gathers the ids that it finds. */
+const MAX_COUNTED_HITS = 10_000;
+/** Texts of one page of whole records; a larger record comes alone. */
+const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
 
 export class SqliteRecordReader implements RecordReader {
   readonly #connection: ReopeningConnection;
@@ -83,24 +97,88 @@ export class SqliteRecordReader implements RecordReader {
     });
   }
 
+  count(filter: RecordFilter): number {
+    return this.#count(filter, Number.POSITIVE_INFINITY).count;
+  }
+
+  /** How many records match, or how many were found until time was up. */
+  countInTime(filter: RecordFilter): RecordCount {
+    return this.#count(filter, COUNT_MS);
+  }
+
+  #count(filter: RecordFilter, limitMs: number): RecordCount {
+    return this.#reading((db) => {
+      const text = filter.text ?? "";
+      const isSearch = text.trim() !== "";
+      const maxHits = limitMs === Number.POSITIVE_INFINITY ? limitMs : MAX_COUNTED_HITS;
+      const whole = pageOf(db, { order: "DESC", startId: Number.MAX_SAFE_INTEGER, limit: MAX_COUNT }, filter);
+      let count = 0;
+      const nextStartId = this.#inParts(db, { whole, limitMs }, (page) => {
+        count += isSearch ? this.#search.find(db, page, text)?.length ?? 0 : countIds(db, page);
+        return isSearch && count >= maxHits;
+      });
+      return { count, isComplete: nextStartId === null };
+    });
+  }
+
+  /** Whole records, newest first, with a bound on their texts; like {@link summaries} it may be short or empty. */
+  whole({ limit, beforeId, filter = {} }: SummaryQuery): WholePage {
+    return this.#reading((db) => {
+      const startId = beforeId ?? Number.MAX_SAFE_INTEGER;
+      const page = pageOf(db, { order: "DESC", startId, limit: limit + 1 }, filter);
+      const { ids, nextStartId } = this.#walk(db, page, filter.text ?? "");
+      const shown = idsWithin(db, ids.slice(0, limit), MAX_WHOLE_BYTES);
+      const hasMore = ids.length > shown.length;
+      return {
+        records: this.#whole(shown, "DESC"),
+        nextBeforeId: hasMore ? shown.at(-1) ?? null : nextStartId,
+      };
+    });
+  }
+
+  /** The next records that match, on both sides of one; null also when none was found in time. */
+  neighbours({ id, filter = {} }: NeighboursQuery): Neighbours {
+    return this.#reading((db) => {
+      const next = (order: Order): number | null =>
+        this.#walk(db, pageOf(db, { order, startId: id, limit: 1 }, filter), filter.text ?? "").ids[0] ??
+          null;
+      return { newerId: next("ASC"), olderId: next("DESC") };
+    });
+  }
+
   /** Searches parts of the table, small ones first, until the page is full, the table has ended, or time is up. */
   #walk(
     db: DatabaseSync,
     whole: Page,
     text: string,
   ): { readonly ids: readonly number[]; readonly nextStartId: number | null } {
-    const startedMs = performance.now();
     const ids: number[] = [];
+    const nextStartId = this.#inParts(db, { whole, limitMs: WALK_MS }, (part) => {
+      const page = { ...part, limit: whole.limit - ids.length };
+      ids.push(...this.#search.find(db, page, text) ?? listIds(db, page));
+      return ids.length === whole.limit;
+    });
+    return { ids, nextStartId };
+  }
+
+  /**
+   * Visits parts of a page, small ones first, until the visitor says that it is enough, or time is up.
+   *
+   * @returns where the next part would begin; null when the page has ended
+   */
+  #inParts(
+    db: DatabaseSync,
+    { whole, limitMs }: { readonly whole: Page; readonly limitMs: number },
+    visit: (part: Page) => boolean,
+  ): number | null {
+    const startedMs = performance.now();
     let { startId } = whole;
     for (let partIds = FIRST_PART_IDS;;) {
       const partStartedMs = performance.now();
-      const limit = whole.limit - ids.length;
-      const { page, nextStartId } = firstIds(db, { ...whole, startId, limit }, partIds);
-      ids.push(...this.#search.find(db, page, text) ?? listIds(db, page));
+      const { page, nextStartId } = firstIds(db, { ...whole, startId }, partIds);
+      const isEnough = visit(page);
       const nowMs = performance.now();
-      if (ids.length === whole.limit || nextStartId === null || nowMs - startedMs > WALK_MS) {
-        return { ids, nextStartId };
-      }
+      if (isEnough || nextStartId === null || nowMs - startedMs > limitMs) return nextStartId;
       startId = nextStartId;
       if (nowMs - partStartedMs < QUICK_PART_MS) partIds *= PART_GROWTH;
     }
@@ -132,11 +210,15 @@ export class SqliteRecordReader implements RecordReader {
     return this.#reading((db) => {
       const page = pageOf(db, asked, filter);
       const ids = this.#search.find(db, page, filter.text ?? "") ?? listIds(db, page);
-      return this.#query(
-        `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${asked.order}`,
-        JSON.stringify(ids),
-      ).map(toStoredRecord);
+      return this.#whole(ids, asked.order);
     });
+  }
+
+  #whole(ids: readonly number[], order: Order): StoredRecord[] {
+    return this.#query(
+      `${SELECT_RECORDS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id ${order}`,
+      JSON.stringify(ids),
+    ).map(toStoredRecord);
   }
 
   /** One transaction, so that nothing is indexed or deleted between its statements. */
@@ -163,4 +245,15 @@ export class SqliteRecordReader implements RecordReader {
       throw toStoreError(error, "Cannot read the records");
     }
   }
+}
+
+/** The first of the ids whose records have no more bytes of text than this together, at least one. */
+function idsWithin(db: DatabaseSync, ids: readonly number[], maxBytes: number): number[] {
+  const size = prepared(db, `SELECT ${SEARCH_SIZE} AS bytes FROM records WHERE id = ?`);
+  let bytes = 0;
+  const within = ids.findIndex((id, place) => {
+    bytes += Number(size.get(id)?.["bytes"] ?? 0);
+    return bytes > maxBytes && place > 0;
+  });
+  return within < 0 ? [...ids] : ids.slice(0, within);
 }

@@ -8,15 +8,20 @@ import { fromGoTime } from "../database/go_time.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
 import type {
   LastFailure,
+  Neighbours,
+  NeighboursQuery,
+  RecordCount,
   RecordQueries,
   RecordWithAttempts,
   SummaryPage,
   SummaryQuery,
+  WholePage,
 } from "./messages.ts";
 import { SqliteRecordReader } from "./record_reader.ts";
 import { number, text } from "../database/values.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
+import type { RecordFilter } from "../store.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
 
 /** Only the one who searches waits for this thread. */
@@ -47,6 +52,18 @@ export class ReaderSession implements RecordQueries {
 
   summaries(query: SummaryQuery): SummaryPage {
     return this.#records.summaries(query);
+  }
+
+  whole(query: SummaryQuery): WholePage {
+    return this.#records.whole(query);
+  }
+
+  count(filter: RecordFilter): RecordCount {
+    return this.#records.countInTime(filter);
+  }
+
+  neighbours(query: NeighboursQuery): Neighbours {
+    return this.#records.neighbours(query);
   }
 
   record(requestIdOrId: string | number): RecordWithAttempts | null {

@@ -12,19 +12,24 @@ export interface HitPiece {
   readonly isHit: boolean;
 }
 
+export interface HitPassage {
+  readonly pieces: readonly HitPiece[];
+  readonly where: "reply" | "request";
+}
+
 const LENGTH_BEFORE = 60;
 const LENGTH_AFTER = 160;
 
 /**
- * The passage around the first hit, of the reply if it has one, else of the request; on one line.
+ * The passage around the first hit, of the reply if it has one, else of the request; on one line; null: there is none.
  * @param pattern global, see `termPattern`
  */
-export function hitPassage({ reply, request }: SearchText, pattern: RegExp): HitPiece[] {
-  for (const text of [reply, request]) {
+export function hitPassage({ reply, request }: SearchText, pattern: RegExp): HitPassage | null {
+  for (const [where, text] of [["reply", reply], ["request", request]] as const) {
     const at = text.search(pattern);
-    if (at >= 0) return piecesOf(passage(text, at), pattern);
+    if (at >= 0) return { pieces: piecesOf(passage(text, at), pattern), where };
   }
-  return [];
+  return null;
 }
 
 function passage(text: string, at: number): string {

@@ -4,6 +4,7 @@
  * Owns the query language: words, each matching its beginning, and `"..."` for a phrase. Pure. Everything
  * that FTS5 could take for syntax ends up inside a quoted string (https://www.sqlite.org/fts5.html section 3).
  */
+import { isPartOfId, pictureOf } from "./parts.ts";
 import { endsUnspaced, normalized, normalizeForSearch } from "./text.ts";
 
 /** Words that must follow each other. */
@@ -49,12 +50,14 @@ function firstWords(text: string, count: number): string {
  */
 export function termPattern(terms: readonly SearchTerm[]): RegExp | null {
   const sources = terms.flatMap(({ text, isPrefix }) => {
-    const words = text.match(WORD) ?? [];
+    const words = (text.match(WORD) ?? []).map((word) => pictureOf(word) ?? word);
     if (words.length === 0) return [];
     const phrase = words.join(String.raw`[^\p{L}\p{N}]{1,8}`);
     // Characters that are words by themselves are written without spaces.
     const source = words.every((word) => endsUnspaced(word))
       ? words.join(String.raw`[^\p{L}\p{N}]{0,8}`)
+      : isPrefix && isPartOfId(phrase)
+      ? phrase
       : String.raw`(?<![\p{L}\p{N}])${phrase}${
         isPrefix ? String.raw`[\p{L}\p{N}]*` : String.raw`(?![\p{L}\p{N}])`
       }`;

@@ -173,16 +173,17 @@ function findIndexed(db: DatabaseSync, page: Page, terms: readonly PlannedTerm[]
 /** Three ranges, each on the index of ids, so that nothing is read when everything is indexed. */
 function unindexed(db: DatabaseSync, page: Page): number[] {
   const { condition, order, limit } = page;
-  const between = betweenEnds("id", page);
+  const between = betweenEnds("r.id", page);
   const part = (where: string): string =>
-    `SELECT id FROM records INDEXED BY idx_records_list WHERE ${where} AND ${between.sql} AND ${condition.sql}`;
+    `SELECT r.id AS id FROM records r INDEXED BY idx_records_list
+      WHERE ${where} AND ${between.sql} AND ${condition.sql}`;
   const params = [...between.params, ...condition.params];
   const rows = prepared(
     db,
     `SELECT id FROM (
-      ${part("id > (SELECT high FROM search_progress)")}
-      UNION ALL ${part("id <= (SELECT low FROM search_progress)")}
-      UNION ALL ${part("id IN (SELECT q.id FROM search_queue q WHERE q.is_gone <> 1)")}
+      ${part("r.id > (SELECT high FROM search_progress)")}
+      UNION ALL ${part("r.id <= (SELECT low FROM search_progress)")}
+      UNION ALL ${part("r.id IN (SELECT q.id FROM search_queue q WHERE q.is_gone <> 1)")}
     ) ORDER BY id ${order} LIMIT ?`,
   ).all(...params, ...params, ...params, limit);
   return rows.map((row) => Number(row["id"]));

@@ -5,6 +5,7 @@
  * string values, so that `\u4e2d` is found as the character that it is; file contents are left out.
  */
 import type { ToolCall } from "../../core/types.ts";
+import { endsOfIds, endsWithPicture, withPictureWords } from "./parts.ts";
 
 /** The columns of the index. */
 export interface SearchText {
@@ -67,7 +68,13 @@ const MARK_UNIT = /[\p{M}\uff9e\uff9f\ud800-\udfff]/u;
 /** Never throws. */
 export function searchText(source: SearchSource): SearchText {
   const { request, reply } = plainText(source);
-  return { request: normalizeForSearch(request), reply: normalizeForSearch(reply) };
+  return { request: searchable(request), reply: searchable(reply) };
+}
+
+function searchable(text: string): string {
+  const ends = endsOfIds(text);
+  const words = normalizeForSearch(text);
+  return ends.length === 0 ? words : `${words}\n${ends.join(" ")}`;
 }
 
 /** The same text before it is normalized. */
@@ -84,9 +91,9 @@ export function plainText({ body, response, reasoning, toolCalls }: SearchSource
   return { request: request.text, reply: reply.text };
 }
 
-/** Normalizes (NFKC), and puts spaces around characters that are words by themselves. */
+/** Normalizes (NFKC), and puts spaces around characters that are words by themselves, pictures included. */
 export function normalizeForSearch(text: string): string {
-  return normalized(text).replace(UNSPACED, " $& ");
+  return withPictureWords(normalized(text).replace(UNSPACED, " $& "));
 }
 
 /**
@@ -103,7 +110,7 @@ export function normalized(text: string): string {
 /** Whether the last character is a word by itself. */
 export function endsUnspaced(text: string): boolean {
   const last = [...text.slice(-2)].at(-1) ?? "";
-  return last.search(UNSPACED) >= 0;
+  return last.search(UNSPACED) >= 0 || endsWithPicture(last);
 }
 
 /** What a JSON document holds: an API's envelope around people's texts, or people's text throughout. */

@@ -18,10 +18,10 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** For views of 15 minutes, 24 hours and 30 days, with some room. */
+/** For views of an hour, a week and 30 days, with some room. */
 export const RESOLUTIONS = [
-  { stepSeconds: 10, keepSeconds: 20 * MINUTE },
-  { stepSeconds: 10 * MINUTE, keepSeconds: 25 * HOUR },
+  { stepSeconds: 10, keepSeconds: 70 * MINUTE },
+  { stepSeconds: 10 * MINUTE, keepSeconds: 8 * DAY },
   { stepSeconds: 6 * HOUR, keepSeconds: 31 * DAY },
 ] as const satisfies readonly Resolution[];
 

@@ -17,6 +17,9 @@ export interface OpenMessage {
   readonly retention: RetentionLimits;
 }
 
+/** A record in flight stays: its row is still being written. */
+export type DeletionResult = "deleted" | "in_flight" | "not_found";
+
 /** Batches are answered one by one, in order, with their `batch` number. */
 export type ToWorker =
   | OpenMessage
@@ -25,6 +28,8 @@ export type ToWorker =
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   /** The answer to `journal_lost`: no other part of this process has the database open. */
   | { readonly type: "detached" }
+  /** Answered with `record_deletion` and the same `call`. */
+  | { readonly type: "delete_record"; readonly call: number; readonly id: number }
   | { readonly type: "close" };
 
 /** Work that can wait, and that nobody waits for. */
@@ -67,4 +72,11 @@ export type FromWorker =
   /** The database was opened anew, with another journal. */
   | { readonly type: "journal_new" }
   | ChoreReport
+  | {
+    readonly type: "record_deletion";
+    readonly call: number;
+    readonly result: DeletionResult | "failed";
+    /** Why it failed; else empty. */
+    readonly message: string;
+  }
   | { readonly type: "closed" };

@@ -237,6 +237,7 @@ export class RecordQueue implements RecordSink {
       case "journal_lost":
       case "journal_new":
       case "chore":
+      case "record_deletion":
       case "closed":
         return;
       default:

@@ -61,7 +61,8 @@ const FULL_PASS_MS = 3_600_000; // docs/tuning.md#retention
 /** `PRAGMA auto_vacuum` of databases that this program made. */
 const INCREMENTAL = 2;
 
-const DELETE_RECORD = "DELETE FROM records WHERE id = ? AND outcome IS NOT 'in_flight'";
+/** Rows in flight stay. */
+export const DELETE_RECORD = "DELETE FROM records WHERE id = ? AND outcome IS NOT 'in_flight'";
 
 const HAS_BODIES =
   `body IS NOT NULL OR response IS NOT NULL OR reasoning IS NOT NULL OR tool_calls IS NOT NULL

@@ -17,14 +17,16 @@ import {
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
+import { prepared } from "../database/statements.ts";
+import { inTransaction } from "../database/transaction.ts";
 import { WrittenRows } from "./written_rows.ts";
-import { Retention, type RetentionStep } from "./retention.ts";
+import { DELETE_RECORD, Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { StatsWriter } from "../stats/writer.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
-import type { OpenMessage } from "./messages.ts";
+import type { DeletionResult, OpenMessage } from "./messages.ts";
 
 interface Statements {
   readonly begin: StatementSync;
@@ -156,6 +158,21 @@ export class WriterSession {
   /** One small step of deleting what need not be kept any longer. */
   retain(): RetentionStep {
     return this.#parts.retention.step();
+  }
+
+  /** Deletes one record with its attempts; the search index follows by its triggers. @throws what SQLite throws */
+  deleteRecord(id: number): DeletionResult {
+    this.reopenIfReplaced();
+    const { db } = this.#connection;
+    return inTransaction(db, () => {
+      if (prepared(db, DELETE_RECORD).run(id).changes > 0) {
+        prepared(db, DELETE_ATTEMPTS).run(id);
+        return "deleted";
+      }
+      return prepared(db, "SELECT 1 FROM records WHERE id = ?").get(id) === undefined
+        ? "not_found"
+        : "in_flight";
+    });
   }
 
   close(): void {

@@ -8,7 +8,7 @@
 import { BackgroundTask } from "./background_task.ts";
 import { HEARTBEAT_MS } from "../database/instances.ts";
 import { WalSync } from "./wal_sync.ts";
-import { briefMessage, troubleOf } from "../database/errors.ts";
+import { briefMessage, toStoreError, troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
 import type { Chore, FromWorker, OpenMessage, ToWorker } from "./messages.ts";
 import { WriterSession } from "./session.ts";
@@ -201,6 +201,16 @@ function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): v
   beginTasks(IDLE_AFTER_MS / 2);
 }
 
+function deleteRecord({ call, id }: Extract<ToWorker, { type: "delete_record" }>): void {
+  try {
+    reply({ type: "record_deletion", call, result: currentSession().deleteRecord(id), message: "" });
+  } catch (error) {
+    const { message } = toStoreError(error, "Cannot delete the record");
+    reply({ type: "record_deletion", call, result: "failed", message });
+  }
+  beginTasks(IDLE_AFTER_MS / 2);
+}
+
 function close(): void {
   clearInterval(beatTimer);
   clearInterval(watchTimer);
@@ -226,6 +236,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return quietly(() => session?.noteUpstreamStates(data.notes));
     case "detached":
       return renewJournal();
+    case "delete_record":
+      return deleteRecord(data);
     case "close":
       return close();
     default:

@@ -180,10 +180,14 @@ test("csv quotes what needs it, and no cell is a formula", [
     userAgent: "+1",
     error: "-2",
   },
-  { response: "\tx", model: "\rx", client: "plain" },
+  { response: "\tx", model: "\rx", client: "plain", userAgent: "\uff1d1+1", error: "\n  =1+1" },
 ], async ({ do: succeed }) => {
   const out = await succeed(["export", "--format", "csv"]);
-  const [titles, first, second] = readCsv(`${out}\n`);
+  assert.ok(
+    out.startsWith("\ufeffid,requestId,"),
+    "spreadsheets take a file without a mark for the local code page",
+  );
+  const [titles, first, second] = readCsv(`${out.slice(1)}\n`);
   assert.ok(titles && first && second);
   assert.deepEqual([first.length, second.length], [titles.length, titles.length]);
   const cell = (row: readonly string[], title: string): string | undefined => row[titles.indexOf(title)];
@@ -194,11 +198,10 @@ test("csv quotes what needs it, and no cell is a formula", [
     "'+1",
     "'-2",
   ]);
-  assert.deepEqual(["response", "model", "client"].map((title) => cell(second, title)), [
-    "'\tx",
-    "'\rx",
-    "plain",
-  ]);
+  assert.deepEqual(
+    ["response", "model", "client", "userAgent", "error"].map((title) => cell(second, title)),
+    ["'\tx", "'\rx", "plain", "'\uff1d1+1", "'\n  =1+1"],
+  );
   assert.deepEqual(
     ["id", "status", "inputTokens", "cachedTokens", "isStream"].map((title) => cell(first, title)),
     ["1", "200", "3", "", "true"],
@@ -206,7 +209,9 @@ test("csv quotes what needs it, and no cell is a formula", [
 });
 
 test("csv on a screen is harmless", [{ response: HOSTILE }], async ({ do: succeed }) => {
-  assertHarmless(await succeed(["export", "--format", "csv"], { columns: 80 }));
+  const out = await succeed(["export", "--format", "csv"], { columns: 80 });
+  assertHarmless(out);
+  assert.ok(out.startsWith("id,"));
 });
 
 test("--output makes a new private file, and never overwrites one", [{}], async ({ run, directory }) => {

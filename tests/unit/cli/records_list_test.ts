@@ -63,6 +63,17 @@ test("every filter chooses, and several must all hold", SAMPLE, async (bench) =>
     [["--model", "gpt-4o"], [4, 1]],
     [["--upstream", "one"], [2]],
     [["--upstream", "2"], [4, 1]],
+    [["--tried", "one"], [4, 3, 2, 1]],
+    [["--tried", "two"], [4, 1]],
+    [["--tried", "1", "--upstream", "two"], [4, 1]],
+    [["--failed-on", "one"], [4, 3, 2, 1]],
+    [["--failed-on", "two"], []],
+    [["--attempts", ">1"], [4, 3, 2, 1]],
+    [["--attempts", "<2"], []],
+    [["--slower-than", "1.2s"], [4, 3, 2, 1]],
+    [["--slower-than", "1235ms"], []],
+    [["--failed"], [3]],
+    [["--failed", "--model", "gpt-*"], []],
     [["--status", "503"], [3]],
     [["--status", "4xx"], [4]],
     [["--outcome", "complete"], [2, 1]],
@@ -73,6 +84,14 @@ test("every filter chooses, and several must all hold", SAMPLE, async (bench) =>
     [["--text", "unheard"], []],
   ];
   for (const [args, expected] of cases) assert.deepEqual(await ids(bench, ...args), expected, args.join(" "));
+});
+
+test("list --count prints how many there are, whatever the limit", SAMPLE, async (bench) => {
+  bench.sql(UPSTREAMS);
+  assert.equal(await bench.do(["list", "--count", "--limit", "1"]), "4");
+  assert.equal(await bench.do(["list", "--count", "--failed-on", "one", "--status", "503"]), "1");
+  assert.equal(await bench.do(["list", "--count", "--text", "zeb"]), "2");
+  assert.equal(await bench.do(["list", "--count", "--json", "--text", "unheard"]), '{"count":0}');
 });
 
 test("list --json names everything that was stored", SAMPLE.slice(0, 1), async ({ do: succeed, sql }) => {
@@ -128,6 +147,9 @@ test("what was typed wrong is said in one line and ends with 2", [], async ({ ru
     [["list", "--since", "1h", "--until", "2h"], /--since is later than --until/],
     [["list", "--status", "6xx"], /--status cannot be "6xx": expected a status such as 502/],
     [["list", "--outcome", "good"], /--outcome cannot be "good": expected one of complete, /],
+    [["list", "--attempts", "many"], /--attempts cannot be "many": expected a number such as 2, '>1'/],
+    [["list", "--slower-than", "5d"], /--slower-than cannot be "5d": expected a duration such as 5s/],
+    [["list", "--tried", " "], /--tried must not be empty/],
     [["list", "--text", " "], /--text must not be empty/],
     [["list", "--modle", "x"], /unknown flag --modle \(Did you mean --model\?\)/],
     [["list", "--raw"], /--raw does not belong here, but to: records show/],
@@ -151,6 +173,7 @@ test("what was typed wrong is said in one line and ends with 2", [], async ({ ru
 
 test("what is not there is said in one line and ends with 1", [], async ({ run }) => {
   const cases: readonly (readonly [args: readonly string[], expected: RegExp])[] = [
+    [["list", "--failed-on", "nobody"], /no upstream has that id or name/],
     [["show", "7"], /no record has that number or request id: see them with `openai-api-route records list`/],
     [["show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], /no record has that number/],
     [["replay", "7"], /no record has that number/],

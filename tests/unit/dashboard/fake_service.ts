@@ -6,11 +6,15 @@ import type { AdminEnv } from "../../../src/http/admin/env.ts";
 import type { AdminPage } from "../../../src/http/admin/routes.ts";
 import type {
   AdminService,
+  ChannelTest,
   LiveRequest,
+  Neighbours,
+  RecordCount,
   RecordDetail,
   RecordPage,
   RecordSummary,
   ReplayResult,
+  ServerStatus,
   Stats,
   StatsPoint,
   StatsRange,
@@ -36,6 +40,10 @@ export interface FakeState {
   readonly stats?: (range: StatsRange) => Stats;
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
+  readonly count?: RecordCount;
+  readonly neighbours?: Neighbours;
+  readonly status?: Partial<ServerStatus>;
+  readonly channelTest?: ChannelTest;
   readonly settings?: ReturnType<AdminService["settings"]>;
   /** Thrown by every operation that changes something. */
   readonly refusal?: Error;
@@ -83,10 +91,35 @@ export class FakeService implements AdminService {
     if (record === undefined) return Promise.resolve(null);
     return Promise.resolve({ record, attempts: this.#state.attempts ?? [], upstreamName: "alpha" });
   };
+  countRecords: AdminService["countRecords"] = () =>
+    Promise.resolve(this.#state.count ?? { count: this.#state.records?.length ?? 0, isComplete: true });
+  neighbours: AdminService["neighbours"] = (query) => {
+    this.calls.push(["neighbours", query]);
+    return Promise.resolve(this.#state.neighbours ?? { newerId: null, olderId: null });
+  };
+  wholeRecords: AdminService["wholeRecords"] = () => Promise.resolve({ records: [], nextBeforeId: null });
+  deleteRecord: AdminService["deleteRecord"] = (id) => this.#do(undefined, "deleteRecord", id);
   replay: AdminService["replay"] = (id, upstreamId) =>
     this.#do(this.#state.replay ?? sameReply("same"), "replay", id, upstreamId);
 
-  stats: AdminService["stats"] = (range) => Promise.resolve((this.#state.stats ?? quietStats)(range));
+  stats: AdminService["stats"] = (span) => {
+    this.calls.push(["stats", span]);
+    const stats = (this.#state.stats ?? quietStats)(typeof span === "string" ? span : "24h");
+    return Promise.resolve(typeof span === "string" ? stats : { ...stats, range: "custom" });
+  };
+  status: AdminService["status"] = () =>
+    Promise.resolve({
+      version: "1.2.3",
+      startedAtMs: NOW - 90 * 60_000,
+      uptimeMs: 90 * 60_000,
+      database: { path: "./db.sqlite", bytes: 12_300_000 },
+      policy: "order",
+      retention: { keepDays: 30, keepBodiesDays: null, maxDatabaseBytes: null },
+      channels: [],
+      ...this.#state.status,
+    });
+  testChannel: AdminService["testChannel"] = (name) =>
+    this.#do(this.#state.channelTest ?? { isOk: true, message: "It took the message" }, "testChannel", name);
   live: AdminService["live"] = () => this.#state.live ?? [];
   subscribe: AdminService["subscribe"] = () => () => {};
   watch: AdminService["watch"] = () => null;
@@ -173,7 +206,15 @@ export function record(id: number, changes: Partial<StoredRecord> = {}): StoredR
 
 function summaryOf(stored: StoredRecord, hit: RecordSummary["hit"]): RecordSummary {
   const { reasoning: _reasoning, body: _body, response, ...rest } = stored;
-  return { ...rest, upstreamName: "alpha", reply: (response ?? "").slice(0, 200), hit };
+  const reply = (response ?? "").slice(0, 200);
+  return {
+    ...rest,
+    upstreamName: "alpha",
+    prompt: "What was asked",
+    reply,
+    hit,
+    hitIn: hit.length > 0 ? "request" : null,
+  };
 }
 
 export function quietStats(range: StatsRange): Stats {
@@ -182,7 +223,13 @@ export function quietStats(range: StatsRange): Stats {
 
 /** The points of a range, each with the values that the function returns. */
 export function statsOf(range: StatsRange, pointOf: (index: number) => Partial<StatsPoint>): Stats {
-  const [count, stepMs] = { "15m": [60, 15_000], "24h": [144, 600_000], "30d": [180, 14_400_000] }[range] as [
+  const [count, stepMs] = {
+    "15m": [60, 15_000],
+    "1h": [60, 60_000],
+    "24h": [144, 600_000],
+    "7d": [168, 3_600_000],
+    "30d": [180, 14_400_000],
+  }[range] as [
     number,
     number,
   ];

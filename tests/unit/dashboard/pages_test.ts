@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { StatsRange } from "../../../src/control/admin_service.ts";
 import { RouterError } from "../../../src/core/errors.ts";
 import {
   type Call,
@@ -230,8 +231,7 @@ Deno.test("empty views say what to do next", async () => {
 Deno.test("the verdict follows states first, errors second", async () => {
   const well = upstream(1);
   const open = upstream(2, { state: "open" });
-  const busy = (errors: number) => (range: "15m" | "24h" | "30d") =>
-    statsOf(range, () => ({ requests: 10, errors }));
+  const busy = (errors: number) => (range: StatsRange) => statsOf(range, () => ({ requests: 10, errors }));
   for (
     const [state, title] of [
       [{ upstreams: [well] }, "Ready"],
@@ -287,7 +287,13 @@ const BODIES: readonly (readonly [api: string, body: unknown, texts: readonly Re
       },
       { role: "tool", tool_call_id: "c1", content: "42" },
     ],
-  }, [/Developer/, /Be brief\./, /\[image: image\/png, 3 bytes\]/, /&quot;a&quot;: 1/, /42/]],
+  }, [
+    /Developer/,
+    /Be brief\./,
+    /\[image: image\/png, 3 bytes\]/,
+    /<code><bdi>f\(\{&quot;a&quot;:1\}\)<\/bdi><\/code>/,
+    /42/,
+  ]],
   ["completions", { prompt: "Once upon" }, [/Prompt/, /Once upon/]],
   ["responses", {
     instructions: "Rhyme.",
@@ -296,7 +302,7 @@ const BODIES: readonly (readonly [api: string, body: unknown, texts: readonly Re
       { type: "function_call", call_id: "c2", name: "g", arguments: "{}" },
       { type: "function_call_output", call_id: "c2", output: "done" },
     ],
-  }, [/System/, /Rhyme\./, /<details class="reasoning">.*Let me see\./s, /<bdi>g<\/bdi>/, /done/]],
+  }, [/System/, /Rhyme\./, /<details class="reasoning">.*Let me see\./s, /<bdi>g\(\{\}\)<\/bdi>/, /done/]],
   ["messages", {
     system: "Think.",
     messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t", content: "fine" }] }, {
@@ -308,7 +314,7 @@ const BODIES: readonly (readonly [api: string, body: unknown, texts: readonly Re
         input: { b: 2 },
       }],
     }],
-  }, [/Think\./, /fine/, /Hm\./, /<bdi>h<\/bdi>/, /&quot;b&quot;: 2/]],
+  }, [/Think\./, /fine/, /Hm\./, /<bdi>h\(\{&quot;b&quot;:2\}\)<\/bdi>/]],
 ];
 
 for (const [api, body, texts] of BODIES) {
@@ -364,7 +370,7 @@ Deno.test("the page's actions call the service, and report the result", async ()
   assert.match((await ask(state, "/upstreams?done=moved")).text, /The order was changed\./);
   assert.ok(!(await ask(state, "/upstreams?done=constructor")).text.includes("notice-good"));
   const replayed = await ask(state, "/records/5/replay", form({ upstream: "" }));
-  assert.deepEqual(replayed.calls, [["replay", 5, null]]);
+  assert.deepEqual(replayed.calls.filter(([name]) => name !== "neighbours"), [["replay", 5, null]]);
   const made = await ask(state, "/tokens", form({ name: " c " }));
   assert.deepEqual(made.calls, [["addToken", "c"]]);
   assert.match(made.text, /sk-fresh-secret/);

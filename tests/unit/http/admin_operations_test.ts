@@ -38,14 +38,19 @@ Deno.test("the description is made of the schemas that check requests", () => {
   });
   const names = document.paths["/records"].get.parameters.map(({ name }: { name: string }) => name);
   assert.deepEqual(names.toSorted(), [
+    "attempts",
     "before",
     "client",
+    "failed",
+    "failedOn",
     "limit",
     "model",
     "outcome",
     "q",
     "since",
+    "slowerThan",
     "status",
+    "tried",
     "until",
     "upstream",
   ]);

@@ -6,9 +6,10 @@ import { CutText } from "../../components/cut_text.tsx";
 import { Recorded } from "../../components/parts.tsx";
 import { isLong, Reply, Turns } from "../../components/turns.tsx";
 import { conversationOf, pretty } from "../../record_texts.ts";
+import { queryText, recordPath } from "../../record_query.ts";
 import { RAW_LIMIT, type RecordProps } from "./props.ts";
 
-export function Conversation({ page, detail, wholeKey, areAllTurnsShown }: RecordProps): JSX.Element {
+export function Conversation({ page, detail, query, wholeKey, areAllTurnsShown }: RecordProps): JSX.Element {
   const { record } = detail;
   const { m } = page;
   const conversation = conversationOf(record);
@@ -18,6 +19,7 @@ export function Conversation({ page, detail, wholeKey, areAllTurnsShown }: Recor
       class={isLong(conversation?.turns ?? []) ? "conversation conversation-long" : "conversation"}
     >
       <h2 id="conversation-title" class="visually-hidden">{m.conversation}</h2>
+      <FormChoice page={page} recordId={record.id} query={query} />
       {conversation === null
         ? (
           <article class="turn turn-other">
@@ -75,5 +77,23 @@ function NamedList({ title, items }: { title: string; items: readonly string[] }
         {items.length > MOST_ITEMS ? <li>…</li> : null}
       </ul>
     </div>
+  );
+}
+
+/** Formatted, or as it was recorded. */
+function FormChoice({ page, recordId, query }: Pick<RecordProps, "page" | "query"> & {
+  recordId: number;
+}): JSX.Element {
+  const { m, isPlain } = page;
+  return (
+    <nav class="segments conversation-form" aria-label={m.conversation}>
+      <a href={recordPath(recordId, query)} aria-current={isPlain ? undefined : "true"}>{m.asMarkdown}</a>
+      <a
+        href={`/admin/records/${recordId}${queryText(query, { as: "text" })}`}
+        aria-current={isPlain ? "true" : undefined}
+      >
+        {m.asText}
+      </a>
+    </nav>
   );
 }

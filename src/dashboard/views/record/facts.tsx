@@ -7,6 +7,7 @@ import type { StoredRecord } from "../../../store/store.ts";
 import type { RecordDetail } from "../../../control/admin_service.ts";
 import { Moment, Recorded } from "../../components/parts.tsx";
 import type { PageContext } from "../../page_context.ts";
+import { recordsPath } from "../../record_query.ts";
 
 interface FactsProps {
   readonly page: PageContext;
@@ -21,7 +22,13 @@ export function Facts({ page, detail: { record, upstreamName } }: {
   return (
     <dl class="facts">
       <RequestFacts page={page} record={record} />
-      <Fact label={m.factUpstream}>{upstreamName === null ? null : <Recorded text={upstreamName} />}</Fact>
+      <Fact label={m.factUpstream}>
+        {upstreamName === null ? null : (
+          <a href={recordsPath({ upstream: String(record.upstreamId) })}>
+            <Recorded text={upstreamName} />
+          </a>
+        )}
+      </Fact>
       <TimeFacts page={page} record={record} />
       <TokenFacts page={page} record={record} />
       <Fact label={m.factFinish}>
@@ -35,12 +42,13 @@ export function Facts({ page, detail: { record, upstreamName } }: {
   );
 }
 
-function RequestFacts({ page: { m }, record }: FactsProps): JSX.Element {
+function RequestFacts({ page, record }: FactsProps): JSX.Element {
+  const { m } = page;
   const isOtherModel = record.responseModel !== null && record.responseModel !== record.model;
   return (
     <>
       <Fact label={m.factTime}>
-        <Moment atMs={record.createdAtMs} />
+        <Moment page={page} atMs={record.createdAtMs} />
       </Fact>
       <Fact label={m.factRequest}>
         <span class="mono">
@@ -98,7 +106,15 @@ function TokenFacts({ page: { m, format }, record: { usage } }: FactsProps): JSX
 function ClientFacts({ page: { m }, record }: FactsProps): JSX.Element {
   return (
     <>
-      <Fact label={m.factClient}>{record.client ? <Recorded text={record.client} /> : null}</Fact>
+      <Fact label={m.factClient}>
+        {record.client
+          ? (
+            <a href={recordsPath({ client: record.client })}>
+              <Recorded text={record.client} />
+            </a>
+          )
+          : null}
+      </Fact>
       <Fact label={m.factAuthorization}>
         {record.authorization
           ? (

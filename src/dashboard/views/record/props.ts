@@ -1,13 +1,17 @@
 /**
  * The data that the sections of a record show.
  */
-import type { RecordDetail, ReplayResult, UpstreamView } from "../../../control/admin_service.ts";
+import type { Neighbours, RecordDetail, ReplayResult, UpstreamView } from "../../../control/admin_service.ts";
+import type { RecordQuery } from "../../record_query.ts";
 import type { PageContext } from "../../page_context.ts";
 
 export interface RecordProps {
   readonly page: PageContext;
   readonly detail: RecordDetail;
   readonly upstreams: readonly UpstreamView[];
+  /** Of the list from which it was opened. */
+  readonly query: RecordQuery;
+  readonly neighbours: Neighbours;
   /** The replay that was just made. */
   readonly replay: { readonly upstreamId: number | null; readonly result: ReplayResult } | null;
   readonly problem: string | null;

@@ -21,7 +21,7 @@ export function RawTexts({ page, detail: { record }, wholeKey }: RecordProps): J
             <p class="muted">
               {m.curlNote} {curl.isFromFile ? m.curlFileNote : null}
             </p>
-            <pre class="code" id="curl" tabindex={0}>{curl.text}</pre>
+            <pre class="code" id="curl" tabindex={0} data-address>{curl.text}</pre>
             <CopyButton page={page} target="#curl" />
           </>
         )}

@@ -6,6 +6,7 @@ import type { TokenView } from "../../../control/admin_service.ts";
 import { Icon } from "../../components/icons.tsx";
 import { type Choice, Field, outcomeText, Recorded, Select } from "../../components/parts.tsx";
 import { QUERY_NAMES, type QueryName, type RecordQuery, recordsPath } from "../../record_query.ts";
+import type { Zone } from "../../../core/zones.ts";
 import type { RecordsProps } from "./props.ts";
 
 export function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX.Element {
@@ -51,23 +52,33 @@ export function FilterForm({ page, read, upstreams, tokens }: RecordsProps): JSX
 const STATUSES = ["2", "4", "5", "400", "401", "403", "404", "429", "499", "500", "502", "503", "504"];
 
 function FilterFields(
-  { page: { m }, query, upstreams, tokens }: Pick<RecordsProps, "page" | "upstreams" | "tokens"> & {
+  { page, query, upstreams, tokens }: Pick<RecordsProps, "page" | "upstreams" | "tokens"> & {
     query: RecordQuery;
   },
 ): JSX.Element {
+  const { m } = page;
   const any: Choice = { value: "", text: m.any };
-  const statuses = [
-    ...STATUSES,
-    ...(query.status === "" || STATUSES.includes(query.status) ? [] : [query.status]),
-  ];
   return (
     <div class="fields">
       <Field label={m.filterModel} name="model" value={query.model} placeholder={m.filterModelHint} />
+      <UpstreamFilters page={page} query={query} upstreams={upstreams} />
+      <Field
+        label={m.filterAttempts}
+        name="attempts"
+        value={query.attempts}
+        placeholder={m.filterAttemptsHint}
+      />
+      <Field
+        label={m.filterSlowerThan}
+        name="slowerThan"
+        value={query.slowerThan}
+        placeholder={m.filterSlowerThanHint}
+      />
       <Select
-        label={m.filterUpstream}
-        name="upstream"
-        value={query.upstream}
-        choices={[any, ...upstreams.map(({ id, name }) => ({ value: String(id), text: name }))]}
+        label={m.filterFailed}
+        name="failed"
+        value={query.failed === "" ? "" : "yes"}
+        choices={[any, { value: "yes", text: m.filterFailedOnly }]}
       />
       <Select
         label={m.filterStatus}
@@ -75,7 +86,10 @@ function FilterFields(
         value={query.status}
         choices={[
           any,
-          ...statuses.map((value) => ({ value, text: value.length === 1 ? `${value}xx` : value })),
+          ...statusesWith(query.status).map((value) => ({
+            value,
+            text: value.length === 1 ? `${value}xx` : value,
+          })),
         ]}
       />
       <Select
@@ -90,10 +104,66 @@ function FilterFields(
         value={query.client}
         choices={[any, ...clientNames(tokens, query.client).map((name) => ({ value: name, text: name }))]}
       />
-      <Field label={m.filterSince} name="since" value={query.since} placeholder={m.filterTimeHint} />
-      <Field label={m.filterUntil} name="until" value={query.until} placeholder={m.filterTimeHint} />
+      <TimeFields page={page} query={query} />
     </div>
   );
+}
+
+/** Includes the one in the URL. */
+function statusesWith(status: string): readonly string[] {
+  return status === "" || STATUSES.includes(status) ? STATUSES : [...STATUSES, status];
+}
+
+function TimeFields({ page: { m, zone }, query }: Pick<RecordsProps, "page"> & {
+  query: RecordQuery;
+}): JSX.Element {
+  return (
+    <>
+      <Field label={m.filterSince} name="since" value={query.since} placeholder={m.filterTimeHint} />
+      <Field label={m.filterUntil} name="until" value={query.until} placeholder={m.filterTimeHint} />
+      <p class="hint zone-note">
+        {m.timesIn} <span data-zone-name>{zone.name}</span>
+      </p>
+    </>
+  );
+}
+
+const UPSTREAM_FILTERS = [
+  ["upstream", "filterUpstream"],
+  ["tried", "filterTried"],
+  ["failedOn", "filterFailedOn"],
+] as const;
+
+type Upstreams = RecordsProps["upstreams"];
+
+function UpstreamFilters({ page: { m }, query, upstreams }: Pick<RecordsProps, "page" | "upstreams"> & {
+  query: RecordQuery;
+}): JSX.Element {
+  return (
+    <>
+      {UPSTREAM_FILTERS.map(([name, label]) => (
+        <Select
+          label={m[label]}
+          name={name}
+          value={idOf(query[name], upstreams)}
+          choices={[{ value: "", text: m.any }, ...upstreamChoices(upstreams, query[name])]}
+        />
+      ))}
+    </>
+  );
+}
+
+/** A name in the URL stands for its id. */
+function idOf(which: string, upstreams: Upstreams): string {
+  return String(upstreams.find(({ name }) => name === which)?.id ?? which);
+}
+
+/** Includes the selected one even when it was removed. */
+function upstreamChoices(upstreams: Upstreams, which: string): Choice[] {
+  const choices = upstreams.map(({ id, name }) => ({ value: String(id), text: name }));
+  const value = idOf(which, upstreams);
+  const isThere = which === "" || choices.some((choice) => choice.value === value);
+  return isThere ? choices : [...choices, { value, text: `#${value}` }];
 }
 
 /** Includes the selected client even when its token was revoked. */
@@ -110,6 +180,11 @@ export function ActiveFilters({ page, read, upstreams }: RecordsProps): JSX.Elem
     q: m.search,
     model: m.filterModel,
     upstream: m.filterUpstream,
+    tried: m.filterTried,
+    failedOn: m.filterFailedOn,
+    attempts: m.filterAttempts,
+    slowerThan: m.filterSlowerThan,
+    failed: m.filterFailed,
     status: m.filterStatus,
     outcome: m.filterOutcome,
     client: m.filterClient,
@@ -140,7 +215,27 @@ function shownValue(
   { page, read, upstreams }: Pick<RecordsProps, "page" | "read" | "upstreams">,
 ): string {
   const value = read.query[name];
-  if (name === "upstream") return upstreams.find(({ id }) => String(id) === value)?.name ?? `#${value}`;
-  if (name === "outcome") return outcomeText(page.m, value);
-  return name === "status" && value.length === 1 ? `${value}xx` : value;
+  switch (name) {
+    case "upstream":
+    case "tried":
+    case "failedOn":
+      return upstreams.find((each) => String(each.id) === idOf(value, upstreams))?.name ?? `#${value}`;
+    case "outcome":
+      return outcomeText(page.m, value);
+    case "failed":
+      return page.m.filterFailedOnly;
+    case "status":
+      return value.length === 1 ? `${value}xx` : value;
+    case "since":
+    case "until":
+      return shownMoment(value, page.zone);
+    default:
+      return value;
+  }
+}
+
+/** Links of the page name a moment in UTC. */
+function shownMoment(text: string, zone: Zone): string {
+  const ms = /Z$/.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(ms) ? text : zone.format(ms);
 }

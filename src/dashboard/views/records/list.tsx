@@ -3,10 +3,10 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { RecordSummary } from "../../../control/admin_service.ts";
-import { Empty, Moment, OutcomeChip, Recorded } from "../../components/parts.tsx";
+import { Empty, Moment, OutcomeLines, Recorded } from "../../components/parts.tsx";
 import { firstRequest } from "../../curl.ts";
 import type { PageContext } from "../../page_context.ts";
-import { QUERY_NAMES, type RecordQuery, recordsPath } from "../../record_query.ts";
+import { QUERY_NAMES, recordPath, type RecordQuery, recordsPath } from "../../record_query.ts";
 import type { RecordsProps } from "./props.ts";
 
 export function RecordList(props: RecordsProps): JSX.Element {
@@ -28,14 +28,18 @@ export function RecordList(props: RecordsProps): JSX.Element {
         </tr>
       </thead>
       <tbody>
-        {records.records.map((record) => <RecordRow page={page} record={record} />)}
+        {records.records.map((record) => <RecordRow page={page} record={record} query={read.query} />)}
         <OlderRow page={page} query={read.query} nextBeforeId={records.nextBeforeId} />
       </tbody>
     </table>
   );
 }
 
-function RecordRow({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
+function RecordRow({ page, record, query }: {
+  page: PageContext;
+  record: RecordSummary;
+  query: RecordQuery;
+}): JSX.Element {
   const { m, format } = page;
   const { usage } = record;
   const hasTokens = usage.inputTokens !== null || usage.outputTokens !== null;
@@ -43,12 +47,12 @@ function RecordRow({ page, record }: { page: PageContext; record: RecordSummary 
   return (
     <tr class="record" data-record={record.id}>
       <td class="cell-time">
-        <a class="row-link" href={`/admin/records/${record.id}`}>
-          <Moment atMs={record.createdAtMs} />
+        <a class="row-link" href={recordPath(record.id, query)}>
+          <Moment page={page} atMs={record.createdAtMs} />
         </a>
       </td>
       <td class="cell-status">
-        <OutcomeChip page={page} status={record.status} outcome={record.outcome} />
+        <OutcomeLines page={page} status={record.status} outcome={record.outcome} />
       </td>
       <td class="cell-model">
         <span class="line">
@@ -58,16 +62,18 @@ function RecordRow({ page, record }: { page: PageContext; record: RecordSummary 
           <Recorded text={record.client ?? ""} />
         </span>
       </td>
-      <td class="cell-reply">
-        <div class="reply-start" dir="auto">
-          <ReplyStart record={record} />
-        </div>
-      </td>
+      <TextsCell page={page} record={record} />
       <td class="cell-upstream">
         <span class="line">
           <Recorded text={record.upstreamName ?? "–"} />
         </span>
-        {attempts > 1 ? <span class="line second attempt-count">{m.attemptsCount(attempts)}</span> : null}
+        {attempts > 1
+          ? (
+            <a class="line second attempt-count" href={recordsPath(query, { attempts: ">1" })}>
+              {m.attemptsCount(attempts)}
+            </a>
+          )
+          : null}
       </td>
       <td class="cell-took number">
         <span class="line">{format.duration(record.elapsedMs)}</span>
@@ -83,10 +89,26 @@ function RecordRow({ page, record }: { page: PageContext; record: RecordSummary 
   );
 }
 
-function ReplyStart({ record }: { record: RecordSummary }): JSX.Element {
+function TextsCell({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
+  return (
+    <td class="cell-reply">
+      {record.prompt === "" ? null : (
+        <div class="prompt-start line" dir="auto">
+          <Recorded text={record.prompt} />
+        </div>
+      )}
+      <div class="reply-start" dir="auto">
+        <ReplyStart page={page} record={record} />
+      </div>
+    </td>
+  );
+}
+
+function ReplyStart({ page, record }: { page: PageContext; record: RecordSummary }): JSX.Element {
   if (record.hit.length === 0) return <Recorded text={record.reply} />;
   return (
     <bdi>
+      {record.hitIn === "request" ? <span class="hit-where">{page.m.hitInRequest}</span> : null}
       {record.hit.map(({ text, isHit }) =>
         isHit
           ? (
@@ -147,7 +169,7 @@ function NoRecords({ page, read }: RecordsProps): JSX.Element {
   return (
     <Empty title={m.noRecordsTitle}>
       <p>{m.noRecordsText}</p>
-      <pre class="code" tabindex={0}>{firstRequest(page.origin)}</pre>
+      <pre class="code" tabindex={0} data-address>{firstRequest(page.origin)}</pre>
       <p class="muted">{m.curlNote}</p>
     </Empty>
   );

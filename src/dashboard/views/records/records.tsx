@@ -4,7 +4,7 @@
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout } from "../../components/layout.tsx";
 import { Notice, Recorded } from "../../components/parts.tsx";
-import { recordsPath } from "../../record_query.ts";
+import { exportPath, recordsPath } from "../../record_query.ts";
 import { ActiveFilters, FilterForm } from "./filters.tsx";
 import { RecordList } from "./list.tsx";
 import type { RecordsProps } from "./props.ts";
@@ -28,6 +28,7 @@ export function Records(props: RecordsProps): JSX.Element {
           </Notice>
         ))}
         <ActiveFilters {...props} />
+        <ListHead {...props} />
         {isContinued
           ? (
             <p>
@@ -38,5 +39,21 @@ export function Records(props: RecordsProps): JSX.Element {
         <RecordList {...props} />
       </div>
     </Layout>
+  );
+}
+
+/** How many there are, and the same as a file. */
+function ListHead({ page, read, count }: RecordsProps): JSX.Element | null {
+  const { m, format } = page;
+  if (count === null || count.count === 0) return null;
+  const text = format.count(count.count);
+  return (
+    <p class="list-head">
+      <span class="muted" id="record-count">{count.isComplete ? m.found(text) : m.foundMore(text)}</span>
+      <span class="exports">
+        {m.exportAs} <a href={exportPath("csv", read)} download>CSV</a>{" "}
+        <a href={exportPath("jsonl", read)} download>JSONL</a>
+      </span>
+    </p>
   );
 }

@@ -5,6 +5,7 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import type { Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
 import { Icon } from "../../components/icons.tsx";
 import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../../components/parts.tsx";
+import { recordsPath } from "../../record_query.ts";
 import type { PageContext } from "../../page_context.ts";
 import type { UpstreamsProps } from "./props.ts";
 
@@ -118,7 +119,7 @@ function LastError(
   return (
     <p class="last-error">
       <span class="muted">
-        {page.m.lastError} <Moment atMs={error.atMs} />
+        {page.m.lastError} <Moment page={page} atMs={error.atMs} />
       </span>
       <span class="clamp">
         <Recorded text={error.message} />
@@ -209,7 +210,20 @@ function AnswerCount(
   const share = stats.upstreams.find((each) => each.id === id);
   if (share === undefined) return null;
   const { m, format } = page;
-  return <p class="muted">{m.answers24h(format.count(share.requests), format.count(share.failures))}</p>;
+  const since = "24h";
+  return (
+    <p class="muted">
+      <a href={recordsPath({ upstream: String(id), since })}>{m.answers24h(format.count(share.requests))}</a>
+      {share.failures === 0 ? null : (
+        <>
+          {" · "}
+          <a href={recordsPath({ failedOn: String(id), since })}>
+            {m.failures24h(format.count(share.failures))}
+          </a>
+        </>
+      )}
+    </p>
+  );
 }
 
 function TestResult({ page, result }: { page: PageContext; result: UpstreamTest }): JSX.Element {

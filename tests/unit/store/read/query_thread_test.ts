@@ -150,7 +150,14 @@ Deno.test("firstIds() cuts a page to its newest ids, and says where the next one
     byHand(path, "INSERT INTO records(id) VALUES (1), (50), (100)");
     const db = new DatabaseSync(path, { readOnly: true });
     const cut = (startId: number, maxIds: number, endId = Number.MIN_SAFE_INTEGER) => {
-      const page = { order: "DESC", startId, endId, limit: 9, condition: { sql: "1", params: [] } } as const;
+      const page = {
+        order: "DESC",
+        startId,
+        endId,
+        limit: 9,
+        condition: { sql: "1", params: [] },
+        narrow: null,
+      } as const;
       const { page: first, nextStartId } = firstIds(db, page, maxIds);
       return { ids: listIds(db, first), nextStartId };
     };

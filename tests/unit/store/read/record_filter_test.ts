@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { isFailure } from "../../../../src/core/outcome.ts";
+import { OUTCOMES } from "../../../../src/core/types.ts";
 import { dayWindow, filterCondition } from "../../../../src/store/read/record_filter.ts";
 import type { RecordFilter } from "../../../../src/store/store.ts";
 
@@ -26,6 +29,32 @@ Deno.test("filterCondition() makes a parameter of every value", () => {
   for (const [filter, sql, params] of TABLE) {
     assert.deepEqual(filterCondition(filter), { sql, params }, JSON.stringify(filter).slice(0, 100));
   }
+});
+
+Deno.test("filterCondition() names no column that only the table has", () => {
+  const { sql } = filterCondition({
+    triedUpstreamId: 1,
+    failedUpstreamId: 1,
+    attempts: { min: 1, max: 2 },
+    slowerThanMs: 5,
+    isFailure: true,
+  });
+  assert.match(sql, /INDEXED BY idx_attempts_failed/);
+  assert.match(sql, /t\.attempts >= \? AND t\.attempts <= \? AND t\.elapsed_time > \?/);
+  assert.doesNotMatch(sql, /[^t]\.(?:attempts|elapsed_time)/);
+});
+
+Deno.test("the condition of a failed request says what isFailure() says", () => {
+  const db = new DatabaseSync(":memory:");
+  const { sql } = filterCondition({ isFailure: true });
+  const statement = db.prepare(`SELECT ${sql} AS failed FROM (SELECT ? AS outcome, ? AS status)`);
+  for (const outcome of [null, ...OUTCOMES, "typed by hand"]) {
+    for (const status of [null, 0, 200, 204, 302, 399, 400, 401, 404, 409, 422, 429, 499, 500, 502, 599]) {
+      const failed = Number(statement.get(outcome, status)?.["failed"] ?? 0) === 1;
+      assert.equal(failed, isFailure(outcome, status), `${outcome} ${status}`);
+    }
+  }
+  db.close();
 });
 
 Deno.test("filterCondition() takes any number for a time", () => {

@@ -33,9 +33,10 @@ Deno.test("a committed record is in the statistics of every span, in its own ste
       recent({ elapsedMs: 100, firstTokenMs: 40 }),
       recent({ elapsedMs: 900, firstTokenMs: null }),
     ]);
-    for (const span of ["15m", "24h", "30d"] as const) {
+    const custom = { sinceMs: Date.now() - 3 * 86_400_000, untilMs: Date.now() };
+    for (const span of ["15m", "1h", "24h", "7d", "30d", custom] as const) {
       const { total, points, stepMs } = statsOf(path, span);
-      assert.equal(total.requests, 2, span);
+      assert.equal(total.requests, 2, String(span));
       assert.equal(total.errors, 0);
       assert.deepEqual([total.inputTokens, total.outputTokens], [6, 10]);
       assert.ok(total.p50Ms !== null && Math.abs(total.p50Ms - 100) < 5);
@@ -47,6 +48,46 @@ Deno.test("a committed record is in the statistics of every span, in its own ste
       );
     }
     session.close();
+  });
+});
+
+Deno.test("any time of the last month has steps that are kept for it, and at most some two hundred", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    const now = Date.now();
+    const day = 86_400_000;
+    const ages = [0, 0.02, 0.5, 3, 6.5, 20];
+    write(session, ages.map((days) => recent({ createdAtMs: now - days * day - 1_000 })));
+    const spans: readonly (readonly [StatsSpan, stepMinutes: number, requests: number])[] = [
+      ["1h", 1, 2],
+      ["24h", 10, 3],
+      ["7d", 60, 5],
+      ["30d", 360, 6],
+      [{ sinceMs: now - 25 * 60_000, untilMs: now }, 1 / 6, 1],
+      [{ sinceMs: now - 4 * day, untilMs: now - 2 * day }, 60, 1],
+      [{ sinceMs: now - 25 * day, untilMs: now - 10 * day }, 360, 1],
+      [{ sinceMs: 0, untilMs: now + day }, 360, 6],
+      [{ sinceMs: now - 365 * day, untilMs: now - 364 * day }, 360, 0],
+    ];
+    for (const [span, stepMinutes, requests] of spans) {
+      const { points, stepMs, total, fromMs, toMs } = statsOf(path, span);
+      const what = JSON.stringify(span);
+      assert.equal(stepMs, stepMinutes * 60_000, what);
+      assert.equal(total.requests, requests, what);
+      assert.ok(points.length > 0 && points.length <= 200 && fromMs < toMs + 1, what);
+    }
+    session.close();
+  });
+});
+
+Deno.test("what an older version kept for a shorter time is shown in the coarser steps that it has", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    write(session, [recent({ createdAtMs: Date.now() - 3 * 86_400_000 })]);
+    session.close();
+    byHand(path, `DELETE FROM request_stats WHERE step_seconds = 600 AND at < unixepoch() - ${25 * 3600}`);
+    const { total, stepMs } = statsOf(path, "7d");
+    assert.deepEqual([total.requests, stepMs], [1, 6 * 3_600_000]);
   });
 });
 

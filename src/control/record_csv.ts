@@ -1,7 +1,7 @@
 /**
  * Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
  */
-import type { RecordView } from "./view.ts";
+import type { RecordView } from "./record_view.ts";
 
 const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => CsvValue])[] = [
   ["id", ({ id }) => id],
@@ -42,7 +42,10 @@ const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => 
 
 type CsvValue = string | number | boolean | null;
 
-/** The titles, without the line's end. */
+/** Without it, spreadsheets read the local code page (RFC 3629 section 6). */
+export const BYTE_ORDER_MARK = "\ufeff";
+
+/** The titles, without the line's end and without a {@link BYTE_ORDER_MARK}. */
 export const CSV_HEADER = COLUMNS.map(([title]) => title).join(",");
 
 /** One record, without the line's end; unknown values are empty cells. */
@@ -51,11 +54,19 @@ export function csvLine(record: RecordView): string {
 }
 
 /**
- * Spreadsheets run cells that begin like formulas; an apostrophe makes them text.
+ * Spreadsheets run cells that begin like formulas, East Asian ones also with full-width signs; an apostrophe makes them
+ * text.
  * Source: https://owasp.org/www-community/attacks/CSV_Injection
  */
+const FORMULA_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20";
+
+function isFormula(text: string): boolean {
+  const first = text.trimStart()[0];
+  return /^[\t\r\n]/.test(text) || (first !== undefined && FORMULA_SIGNS.includes(first));
+}
+
 function csvCell(value: CsvValue): string {
   const text = value === null ? "" : String(value);
-  const tamed = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(tamed) ? `"${tamed.replaceAll('"', '""')}"` : tamed;
+  const tamed = typeof value === "string" && isFormula(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(tamed) ? `"${tamed.split('"').join('""')}"` : tamed;
 }
