@@ -256,7 +256,7 @@ export const SETTING_FLAGS = [
     value: "codes",
     group: "Failover",
     description:
-      "errors with one of these codes or types are relayed at once, and no other upstream is asked; none for none",
+      "errors with one of these codes or types, whatever their case, are relayed at once, and no other upstream is asked; none for none",
     default: "content_policy_violation,content_filter",
     isList: true,
   },
