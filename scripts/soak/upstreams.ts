@@ -44,8 +44,9 @@ const throttled: Fault = (turn) => {
 };
 const hanging: Fault = (turn) => turn % 6 === 0 ? "hang" : null;
 
-/** Answers 200 and fails before any content. */
+/** Answers 200 and fails before any content; not a look-up, whose answer is relayed whatever it says. */
 const deceitful: Fault = (turn, { path, isStream }) => {
+  if (path.endsWith("/models")) return null;
   if (!isStream) {
     if (turn % 6 === 0) return json(200, { error: { message: "scripted error in a 200" } });
     return turn % 6 === 3 ? cutJson('{"cut":') : null;
