@@ -19,6 +19,9 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 /** Where Linux keeps the loader of programs for glibc, by `process.arch`. */
 const GLIBC_LOADERS = { x64: "/lib64/ld-linux-x86-64.so.2", arm64: "/lib/ld-linux-aarch64.so.1" };
 
+/** How soon the end of npm is noticed. */
+const PARENT_INTERVAL_MS = 200;
+
 /** As shells say of a command that is there and cannot be started. */
 const CANNOT_START = 126;
 
@@ -67,6 +70,7 @@ function run(executable) {
     if (platform !== "win32") child.kill(signal);
   };
   for (const signal of SIGNALS) process.on(signal, passOn);
+  stopWithNpm(() => passOn("SIGTERM"));
   child.on("error", (error) => fail(`cannot start ${executable}: ${error.message}`));
   child.on("exit", (code, signal) => {
     for (const each of SIGNALS) process.off(each, passOn);
@@ -74,6 +78,18 @@ function run(executable) {
     // Ends as the program did, so that whoever started this sees it.
     if (signal !== null) process.kill(process.pid, signal);
   });
+}
+
+/** npx gives signals to the shell between, and some shells end without passing them on: the program would stay. */
+function stopWithNpm(stop) {
+  const parent = process.ppid;
+  if (process.env.npm_command === undefined) return;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    stop();
+  }, PARENT_INTERVAL_MS);
+  watch.unref();
 }
 
 const executable = findExecutable();
