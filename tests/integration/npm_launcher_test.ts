@@ -106,6 +106,28 @@ test("signals reach the program, which decides when both end", async () => {
   }
 });
 
+test("the program stops when npm's shell is gone, which ends without passing a signal on", async () => {
+  const script = "trap 'echo stopped; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+  await using installation = await NpmInstallation.create(script);
+  const launcher = "node_modules/openai-api-route/bin/openai-api-route.cjs";
+  const shell = new Deno.Command("sh", {
+    args: ["-c", `node ${launcher}; exit`],
+    cwd: installation.directory,
+    env: { npm_command: "exec" },
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  let text = "";
+  const read = (async () => {
+    for await (const part of shell.stdout.pipeThrough(new TextDecoderStream())) text += part;
+  })();
+  await eventually(() => text.includes("ready") ? true : null, "the program");
+  shell.kill("SIGTERM");
+  await shell.status;
+  await read;
+  assert.equal(text, "ready\nstopped\n");
+});
+
 test("a program that a signal ended is reported as ended by that signal", async () => {
   for (const [name, number] of [["KILL", 9], ["TERM", 15], ["SEGV", 11]] as const) {
     await using installation = await NpmInstallation.create(`kill -${name} $$`);
