@@ -1,15 +1,16 @@
 /**
- * Builds the executable: `deno task build [--denort npm] [--target TARGET | --all] [--output FILE]`.
+ * Builds the executable: `deno task build [--denort npm] [--target TARGET | --all] [--output FILE] [--npm]`.
  *
  * Owns the permissions of the executable, what is embedded in it, and where its runtime comes from.
  */
 import { Command } from "commander";
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import manifest from "../deno.json" with { type: "json" };
 import { errorScreen } from "../src/cli/output.ts";
 import { Progress } from "../src/cli/progress.ts";
+import { systemTrust } from "./build/system_trust.ts";
+import { type Executable, repositoryOf, writePackages } from "./npm/packages.ts";
 
 const NAME = "openai-api-route";
 const RELEASE_SERVER = "dl.deno.land";
@@ -76,8 +77,15 @@ const INCLUDED = ["src/store/write/worker.ts", "src/store/read/worker.ts", "src/
 const BUILD_CONFIG = `${DIST}/build.json`;
 const BUILD_LOCK = `${DIST}/build.lock`;
 
+const WITH_NPM_RUNTIME = "deno task build --denort npm";
+
 class BuildError extends Error {
-  override readonly name = "BuildError";
+  override readonly name: string = "BuildError";
+}
+
+/** The runtime cannot be downloaded, but the npm registry has an older one. */
+class RuntimeError extends BuildError {
+  override readonly name = "RuntimeError";
 }
 
 interface BuildOptions {
@@ -85,6 +93,7 @@ interface BuildOptions {
   readonly target?: string;
   readonly all?: boolean;
   readonly output?: string;
+  readonly npm?: boolean;
 }
 
 async function main(): Promise<void> {
@@ -93,25 +102,56 @@ async function main(): Promise<void> {
     .option("--target <target>", `one of ${TARGETS.join(", ")}; default: this machine's`)
     .option("--all", "build for every target and write SHA256SUMS")
     .option("--denort <source>", "npm: take the runtime (Linux x64, older) from the npm registry")
-    .option("--output <file>", `default: ${DIST}/${NAME}`);
+    .option("--output <file>", `default: ${DIST}/${NAME}`)
+    .option("--npm", `also write the npm packages, ready to publish, into ${DIST}/npm`);
   program.parse(Deno.args, { from: "user" });
   const options = program.opts<BuildOptions>();
   checkOptions(options);
   await Deno.mkdir(DIST, { recursive: true });
   await Deno.writeTextFile(`${DIST}/commit.txt`, await currentCommit());
   await writeBuildConfig();
-  if (!options.all) {
-    const output = options.output ?? `${DIST}/${NAME}${options.target?.includes("windows") ? ".exe" : ""}`;
-    await build(output, options);
-    return;
+  const built = options.all ? await buildAll() : [await buildOne(options)];
+  if (options.npm) await packForNpm(built);
+}
+
+async function buildOne(options: BuildOptions): Promise<Executable> {
+  const path = options.output ?? `${DIST}/${NAME}${options.target?.includes("windows") ? ".exe" : ""}`;
+  try {
+    await build(path, options);
+  } catch (error) {
+    // Packages of one platform are for trying out, so the older runtime will do.
+    if (!options.npm || options.target !== undefined || !(error instanceof RuntimeError)) throw error;
+    console.log(`note: ${error.message}`);
+    await build(path, { ...options, denort: "npm" });
   }
-  const outputs: string[] = [];
+  return { target: options.target ?? Deno.build.target, path };
+}
+
+async function buildAll(): Promise<Executable[]> {
+  const built: Executable[] = [];
   for (const target of TARGETS) {
-    const output = `${DIST}/${NAME}-${target}${target.includes("windows") ? ".exe" : ""}`;
-    await build(output, { target });
-    outputs.push(output);
+    const path = `${DIST}/${NAME}-${target}${target.includes("windows") ? ".exe" : ""}`;
+    await build(path, { target });
+    built.push({ target, path });
   }
-  await writeSums(outputs);
+  await writeSums(built.map(({ path }) => path));
+  return built;
+}
+
+async function packForNpm(executables: readonly Executable[]): Promise<void> {
+  const { version } = manifest;
+  const origin = await outputOf("git", ["remote", "get-url", "origin"]);
+  const repository = repositoryOf(Deno.env.toObject(), origin);
+  const folders = await writePackages(`${DIST}/npm`, executables, { version, repository });
+  for (const folder of folders) console.log(`wrote ${folder}`);
+  if (repository === null) {
+    console.log("note: they name no repository: neither GITHUB_REPOSITORY nor the remote origin is a URL");
+  }
+  if (executables.length < TARGETS.length) {
+    console.log(
+      "note: not for publishing: the executables of other platforms are missing; --all builds them",
+    );
+  }
 }
 
 function checkOptions({ denort, target, all, output }: BuildOptions): void {
@@ -166,38 +206,13 @@ async function build(output: string, { denort, target }: BuildOptions): Promise<
     const { success, stderr } = await showingTime(output, compiler.output());
     await Deno.stderr.write(stderr);
     if (!success) {
-      throw new BuildError(compileFailure(new TextDecoder().decode(stderr), target ?? Deno.build.target));
+      const failure = compileFailure(new TextDecoder().decode(stderr), target ?? Deno.build.target);
+      throw failure.endsWith(WITH_NPM_RUNTIME) ? new RuntimeError(failure) : new BuildError(failure);
     }
   }
   await Deno.rename(unfinished, output);
   const { size } = await Deno.stat(output);
   console.log(`built ${output}: ${NAME} ${manifest.version}, ${(size / 1e6).toFixed(1)} MB`);
-}
-
-/** Files in which distributions keep the certificates that the system trusts. */
-const SYSTEM_BUNDLES = [
-  "/etc/ssl/certs/ca-certificates.crt",
-  "/etc/pki/tls/certs/ca-bundle.crt",
-  "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem",
-];
-
-/**
- * Variables that make compilers and npm trust the system's certificates in addition to their own: behind a
- * TLS-inspecting company proxy, its certificate is only there. Variables that are already set stay.
- *
- * @see https://docs.deno.com/runtime/reference/env_variables/ , https://nodejs.org/api/cli.html#node_extra_ca_certsfile
- */
-export function systemTrust(
-  env: Readonly<Record<string, string | undefined>>,
-  isFile: (path: string) => boolean = existsSync,
-): Record<string, string> {
-  const bundle = [env["SSL_CERT_FILE"] ?? "", ...SYSTEM_BUNDLES].find((path) => path !== "" && isFile(path));
-  const wanted: Record<string, string> = {
-    DENO_TLS_CA_STORE: "system,mozilla",
-    ...(bundle === undefined ? {} : { NODE_EXTRA_CA_CERTS: bundle }),
-  };
-  return Object.fromEntries(Object.entries(wanted).filter(([name]) => !env[name]));
 }
 
 /** Shows progress on a terminal: the compiler is quiet. */
@@ -217,7 +232,7 @@ export function compileFailure(stderr: string, target: string): string {
   if (!stderr.includes(`//${RELEASE_SERVER}/`)) return "deno compile failed, see above";
   const problem = `the runtime cannot be downloaded from the Deno release server ${RELEASE_SERVER}`;
   return target === NPM_RUNTIME.target
-    ? `${problem}; an older one is on the npm registry: deno task build --denort npm`
+    ? `${problem}; an older one is on the npm registry: ${WITH_NPM_RUNTIME}`
     : `${problem}; only for ${NPM_RUNTIME.target} is there one on the npm registry: --denort npm`;
 }
 
@@ -282,13 +297,22 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** The commit's short name, with `+` when the tree has changes; `unknown` outside a checkout. */
+/**
+ * The commit's short name, with `+` when the tree has changes; `unknown` outside a checkout. A container is built
+ * without one, and is told by `BUILD_COMMIT`.
+ */
 async function currentCommit(): Promise<string> {
+  return Deno.env.get("BUILD_COMMIT") || await outputOf("git", ["describe", "--always", "--dirty=+"]) ||
+    "unknown";
+}
+
+/** What a command prints, trimmed; null when it fails or is not installed. */
+async function outputOf(command: string, args: readonly string[]): Promise<string | null> {
   try {
-    const output = await new Deno.Command("git", { args: ["describe", "--always", "--dirty=+"] }).output();
-    return output.success ? new TextDecoder().decode(output.stdout).trim() : "unknown";
+    const { success, stdout } = await new Deno.Command(command, { args: [...args] }).output();
+    return success ? new TextDecoder().decode(stdout).trim() : null;
   } catch {
-    return "unknown";
+    return null;
   }
 }
 

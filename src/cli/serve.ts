@@ -142,16 +142,31 @@ async function serveFrom({ settings, env, say }: Start, database: OpenDatabase):
 }
 
 /**
- * Waits for a signal, then lets open requests finish until the drain timeout or a second signal.
+ * A signal this soon after another is the same one: a terminal or a supervisor sends it to every process of a group,
+ * and npx and the launcher of the npm package pass it on as well.
+ */
+const SAME_SIGNAL_MS = 500;
+
+/**
+ * Waits for a signal, then lets open requests finish until the drain timeout or a second signal. A third one ends the
+ * process without waiting for what is being closed.
  */
 async function untilSignalled(settings: Settings, server: Serving, say: Say): Promise<void> {
   const log = getLog("server");
   const { promise: enough, resolve: stopNow } = Promise.withResolvers<void>();
   let signals = 0;
+  let countedAtMs = -SAME_SIGNAL_MS;
   let drainTimer: TimerId | null = null;
   const onSignal = () => {
+    const nowMs = systemClock.monotonic();
+    if (nowMs - countedAtMs < SAME_SIGNAL_MS) return;
+    countedAtMs = nowMs;
     signals++;
-    if (signals > 1) return stopNow();
+    if (signals > 2) Deno.exit(EXIT.failure);
+    if (signals > 1) {
+      log.info("stopping now: open requests are cut");
+      return stopNow();
+    }
     log.info("stopping: open requests have {seconds} s to finish", {
       seconds: settings.drainTimeoutMs / 1000,
     });
@@ -164,8 +179,8 @@ async function untilSignalled(settings: Settings, server: Serving, say: Say): Pr
   sayAddress(settings, server.address, say);
   warnAtStart(settings, server.registry);
   await Promise.race([server.drained, enough]);
+  // The listeners stay: without them, a repeat would end the process before its records are written.
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
-  for (const name of names) Deno.removeSignalListener(name, onSignal);
 }
 
 /**

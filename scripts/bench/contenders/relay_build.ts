@@ -2,6 +2,7 @@
  * Compiles the bare relay for the runtime of the tested executable when that differs from the current one.
  */
 import { NPM_RUNTIME } from "../../build.ts";
+import { systemTrust } from "../../build/system_trust.ts";
 import { cacheFolder, isFile } from "../npm_cache.ts";
 import { BenchError } from "../processes.ts";
 
@@ -31,7 +32,7 @@ export async function relayFor(deno: string): Promise<Relay> {
       ...["-y", `deno@${NPM_RUNTIME.compiler}`, "compile", "--quiet", "--no-check", "--no-config", "-A"],
       ...["--output", executable, source],
     ],
-    env: { DENORT_BIN: runtime },
+    env: { DENORT_BIN: runtime, ...systemTrust(Deno.env.toObject()) },
     stdin: "null",
     stdout: "null",
     stderr: "piped",

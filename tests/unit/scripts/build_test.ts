@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { systemTrust } from "../../../scripts/build.ts";
+import { systemTrust } from "../../../scripts/build/system_trust.ts";
 
 const DEBIAN = "/etc/ssl/certs/ca-certificates.crt";
 const FEDORA = "/etc/pki/tls/certs/ca-bundle.crt";

@@ -110,66 +110,6 @@ Deno.test({
   },
 });
 
-interface Instruction {
-  readonly name: string;
-  readonly flags: readonly string[];
-  /** The arguments after the flags. */
-  readonly rest: string;
-}
-
-function parseDockerfile(text: string): Instruction[] {
-  const lines = text.replaceAll("\\\n", " ").split("\n").filter((line) =>
-    line.trim() !== "" && !line.startsWith("#")
-  );
-  return lines.map((line) => {
-    const [, name = "", rest = ""] = /^([A-Z]+)\s+(.+)$/.exec(line) ??
-      assert.fail(`not an instruction: ${line}`);
-    const flags = /^(?:--\S+\s+)*/.exec(rest)?.[0] ?? "";
-    return { name, flags: flags.split(/\s+/).filter((flag) => flag !== ""), rest: rest.slice(flags.length) };
-  });
-}
-
-Deno.test("the Dockerfile copies the built executable, and runs it without root or a shell", async () => {
-  const instructions = parseDockerfile(read("Dockerfile"));
-  const all = (name: string) => instructions.filter((each) => each.name === name);
-  const one = (name: string): Instruction => {
-    const [found, ...more] = all(name);
-    assert.equal(more.length, 0, name);
-    return found ?? assert.fail(`no ${name}`);
-  };
-  const known = "FROM COPY USER WORKDIR ENV VOLUME EXPOSE STOPSIGNAL HEALTHCHECK ENTRYPOINT".split(" ");
-  assert.deepEqual(instructions.map(({ name }) => name).filter((name) => !known.includes(name)), []);
-  assert.equal(all("FROM")[0]?.rest, "gcr.io/distroless/cc-debian12:nonroot AS base");
-
-  const buildOutput = /const DIST = "(.+)"/.exec(await Deno.readTextFile(`${root}scripts/build.ts`))?.[1];
-  const copies = all("COPY").map(({ flags, rest }) => ({ flags, words: rest.split(/\s+/) }));
-  for (const { flags, words: [source = "", target = ""] } of copies) {
-    if (flags.includes("--from=base")) {
-      assert.deepEqual([source, target], ["/home/nonroot", "/data"]);
-      assert.ok(flags.includes("--chown=65532:65532"));
-    } else {
-      assert.deepEqual([source, target], [`${buildOutput}/openai-api-route`, PROGRAM]);
-      assert.ok(flags.includes("--chmod=0755"));
-    }
-  }
-  assert.equal(copies.length, 2);
-
-  assert.equal(one("USER").rest, "65532:65532");
-  assert.equal(one("ENV").rest, "OAR_DATABASE=/data/db.sqlite");
-  assert.deepEqual(JSON.parse(one("VOLUME").rest), ["/data"]);
-  assert.equal(`:${one("EXPOSE").rest}`, defaultOf("addr"));
-  assert.deepEqual(JSON.parse(one("ENTRYPOINT").rest), [PROGRAM]);
-  const [, check = ""] = /^CMD (.+)$/.exec(one("HEALTHCHECK").rest) ?? [];
-  assert.deepEqual(JSON.parse(check), [PROGRAM, "health"]);
-  assert.match(await helpOf(), /^ {2}health /m);
-  // A retry must not begin before the previous one has ended.
-  const seconds = (name: string) =>
-    Number(
-      one("HEALTHCHECK").flags.map((flag) => new RegExp(`^--${name}=(\\d+)s$`).exec(flag)?.[1]).find(Boolean),
-    );
-  assert.ok(seconds("timeout") < seconds("interval"));
-});
-
 /** Label names of each sample, from a real exposition after one event of each kind. */
 async function renderedLabels(): Promise<Map<string, Set<string>>> {
   const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 1 });
