@@ -93,6 +93,8 @@ export interface ConfigStore {
   listUpstreamStates(): UpstreamStateNote[];
   /** Tokens in stored order, empty parts ignored. */
   listTokens(): ClientToken[];
+  /** When tokens were added, in milliseconds since the Unix epoch, by token; those whose time is unknown are left out. */
+  tokenTimes(): ReadonlyMap<string, number>;
   /** Replaces all tokens. */
   setTokens(tokens: readonly ClientToken[]): void;
   /**
