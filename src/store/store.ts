@@ -3,6 +3,7 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
+import type { ClientTotals } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type {
@@ -228,6 +229,8 @@ export interface RecordReader {
   count(filter: RecordFilter): number;
   /** The newest row's number; 0 when there is none. */
   lastId(): number;
+  /** What each client has used; it outlasts the records. */
+  clientTotals(): ClientTotals;
 }
 
 /** Upstreams and tokens at one moment; never changes. */

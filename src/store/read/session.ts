@@ -23,7 +23,7 @@ import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import type { RecordFilter } from "../store.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
-import { type ClientTotals, readClientTotals, readUsage, type UsageStats } from "../stats/usage_reader.ts";
+import { type ClientTotals, readUsage, type UsageStats } from "../stats/usage_reader.ts";
 
 /** Only the one who searches waits for this thread. */
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
@@ -89,11 +89,7 @@ export class ReaderSession implements RecordQueries {
   }
 
   clientTotals(): ClientTotals {
-    try {
-      return readClientTotals(this.#connection.db);
-    } catch (error) {
-      throw toStoreError(error, "Cannot read the statistics");
-    }
+    return this.#records.clientTotals();
   }
 
   lastFailures(upstreamIds: readonly number[]): LastFailure[] {
