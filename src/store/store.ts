@@ -198,6 +198,8 @@ export interface RecordFilter {
   readonly slowerThanMs?: number;
   /** Requests that count as errors in the statistics, see `isFailure`. */
   readonly isFailure?: true;
+  /** Only records that name none. */
+  readonly without?: "model" | "client";
   /** One status, or a class: `4` for 400 to 499. */
   readonly status?: number;
   readonly outcome?: Outcome;

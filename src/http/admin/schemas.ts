@@ -102,6 +102,7 @@ const recordFilter = {
     .optional().describe("502, or a class such as 5xx"),
   outcome: z.enum(OUTCOMES).optional(),
   client: z.string().min(1).max(200).optional().describe("name of the client's token"),
+  without: z.enum(["model", "client"]).optional().describe("only records that name none"),
   q: z.string().max(1_000).optional().describe('words or their beginnings; "..." for a phrase'),
 };
 
