@@ -151,7 +151,9 @@ function readTable(
     if (adder !== rest) names.set(name, adder);
     adder.add(row, (floorTo(Number(row["at"]), stepSeconds) - firstAt) / stepSeconds);
   }
-  const byRequests = [...names].sort(([, a], [, b]) => b.requests - a.requests);
+  const byRequests = [...names].sort(([aName, a], [bName, b]) =>
+    b.requests - a.requests || Number(aName === "") - Number(bName === "") || (aName < bName ? -1 : 1)
+  );
   for (const [, adder] of byRequests.slice(MAX_ROWS)) (rest ??= new UsageAdder(steps)).addAll(adder);
   return {
     rows: byRequests.slice(0, MAX_ROWS).map(([name, adder]) => ({
