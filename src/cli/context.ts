@@ -128,7 +128,10 @@ export interface ConfigAccess extends DatabaseRequest {
  *
  * @throws SettingsError, StoreError
  */
-export function withConfig(access: ConfigAccess, use: (config: ConfigStore) => void): void {
+export function withConfig(
+  access: ConfigAccess,
+  use: (config: ConfigStore, database: OpenDatabase) => void,
+): void {
   const { terminal, isSettingTokens = false } = access;
   const database = openFor(access);
   try {
@@ -136,7 +139,7 @@ export function withConfig(access: ConfigAccess, use: (config: ConfigStore) => v
     if (token !== null) {
       terminal.note(`clients must send this token, which \`token show\` prints again: ${token}`);
     }
-    use(database.config);
+    use(database.config, database);
   } finally {
     database.close();
   }

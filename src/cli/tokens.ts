@@ -9,8 +9,9 @@ import { maskSecret } from "../core/secrets.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
 import { adminTokenOf, randomAdminToken, randomToken } from "../store/config/initial_tokens.ts";
 import { CommandError, UsageError } from "./errors.ts";
-import { formatJson, formatTable } from "./output.ts";
+import { formatJson } from "./output.ts";
 import { readSecret } from "./secret_input.ts";
+import { listedTokens, printTokenTable } from "./token_list.ts";
 
 interface NameFlags extends DatabaseFlags {
   readonly name?: string;
@@ -73,10 +74,10 @@ function showTokens(
   { name, flags }: { readonly name: string | undefined; readonly flags: ShowFlags },
 ): void {
   const { terminal } = context;
-  withConfig({ ...context, flags }, (config) => {
+  withConfig({ ...context, flags }, (config, { records }) => {
     const known = new Tokens({ config });
     const show = (secret: string) => flags.masked ? maskSecret(secret) : secret;
-    const tokens = known.list().map((token) => ({ name: token.name, token: show(token.secret) }));
+    const tokens = listedTokens(known.list(), { config, records, show });
     if (name !== undefined) {
       terminal.print(show(known.named(name).secret));
     } else if (flags.json) {
@@ -87,11 +88,7 @@ function showTokens(
       // Piped: `TOKEN=$(openai-api-route token show)` gets the token and nothing else.
       for (const { token } of tokens) terminal.print(token);
     } else {
-      const columns = [
-        { title: "NAME", cell: (token: { name: string }) => token.name },
-        { title: "TOKEN", cell: (token: { token: string }) => token.token },
-      ];
-      formatTable(tokens, { columns, width: null }).forEach(terminal.print);
+      printTokenTable(terminal, tokens);
     }
   });
 }

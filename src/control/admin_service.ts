@@ -11,6 +11,7 @@ import type { RecordFilter } from "../store/store.ts";
 import type { RecordView } from "./record_view.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
+import type { UsageStats } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { DiffPart } from "./reply_diff.ts";
 
@@ -59,6 +60,18 @@ export interface TokenView {
   readonly name: string;
   /** Masked. */
   readonly token: string;
+  /** null: unknown, as of tokens that were added by hand or by an older version. */
+  readonly createdAtMs: number | null;
+  /** Of the name, whichever token had it; null: never, as far as is counted. */
+  readonly lastUsedMs: number | null;
+  /** Of the name, as are the tokens of models that it has used. */
+  readonly requests: number;
+  readonly errors: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cachedTokens: number;
+  /** Since when requests are counted; null: since ever. */
+  readonly countedSinceMs: number | null;
 }
 
 /** A record as a list shows it: no bodies. */
@@ -97,6 +110,13 @@ export interface Stats extends Omit<RequestStats, "upstreams"> {
   readonly range: StatsRange | "custom";
   /** Answered requests by upstream over the range, most first; `failures` are attempts that failed there. */
   readonly upstreams: readonly (RequestStats["upstreams"][number] & { readonly name: string })[];
+}
+
+export type { UsageTable } from "../store/stats/usage_reader.ts";
+
+/** Requests by model and by client. */
+export interface UsageReport extends UsageStats {
+  readonly range: StatsRange | "custom";
 }
 
 /** A request in flight. */
@@ -231,6 +251,7 @@ export interface AdminService {
   replay(id: string | number, upstreamId: number | null): Promise<ReplayResult>;
 
   stats(span: StatsSpan): Promise<Stats>;
+  usage(span: StatsSpan): Promise<UsageReport>;
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];

@@ -1,7 +1,6 @@
 /**
  * Makes the admin service of its parts.
  */
-import { maskSecret } from "../core/secrets.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
@@ -33,7 +32,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     moveUpstream: guarded((id: number, place: number) => upstreams.move(id, place)),
     removeUpstream: guarded((id: number) => upstreams.remove(id)),
     testUpstream: guarded((id: number) => upstreams.test(id)),
-    tokens: guarded(() => tokens.list().map(({ name, secret }) => ({ name, token: maskSecret(secret) }))),
+    tokens: guarded(() => tokens.list()),
     addToken: guarded((name: string) => tokens.add({ name, secret: randomToken() })),
     removeToken: guarded((name: string) => tokens.remove(name)),
     records: guarded((page: SummaryQuery) => records.list(page)),
@@ -48,6 +47,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
       return await replay(parts.replay, record, upstreamId);
     }),
     stats: guarded((span: StatsSpan) => records.stats(span)),
+    usage: guarded((span: StatsSpan) => records.usage(span)),
     live: () => hub.live(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),

@@ -23,6 +23,7 @@ export interface RecordConditions {
   readonly status?: number | undefined;
   readonly outcome?: Outcome | undefined;
   readonly client?: string | undefined;
+  readonly without?: "model" | "client" | undefined;
   readonly q?: string | undefined;
 }
 
@@ -31,7 +32,7 @@ type Named = Pick<UpstreamView, "id" | "name">;
 /** @throws ControlError `not_found` or `ambiguous` for the name of an upstream */
 export function toRecordFilter(conditions: RecordConditions, upstreams: readonly Named[]): RecordFilter {
   const { since, until, model, upstream, tried, failedOn, attempts, slowerThan, failed } = conditions;
-  const { status, outcome, client, q } = conditions;
+  const { status, outcome, client, without, q } = conditions;
   return {
     ...(since === undefined ? {} : { sinceMs: since }),
     ...(until === undefined ? {} : { untilMs: until }),
@@ -45,6 +46,7 @@ export function toRecordFilter(conditions: RecordConditions, upstreams: readonly
     ...(status === undefined ? {} : { status }),
     ...(outcome === undefined ? {} : { outcome }),
     ...(client === undefined ? {} : { client }),
+    ...(without === undefined ? {} : { without }),
     ...(q === undefined ? {} : { text: q }),
   };
 }

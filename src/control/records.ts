@@ -18,6 +18,8 @@ import type {
   RecordSummary,
   Stats,
   StatsSpan,
+  UsageReport,
+  UsageTable,
   WholeRecordPage,
 } from "./admin_service.ts";
 import type { QueryThread } from "../store/read/query_thread.ts";
@@ -127,6 +129,17 @@ export class RecordAdmin {
     };
   }
 
+  async usage(span: StatsSpan): Promise<UsageReport> {
+    const usage = await this.#deps.reader.ask("usage", span);
+    const secrets = this.#deps.secrets();
+    return {
+      ...usage,
+      range: typeof span === "string" ? span : "custom",
+      models: maskedNames(usage.models, secrets),
+      clients: maskedNames(usage.clients, secrets),
+    };
+  }
+
   #names(): (id: number | null) => string | null {
     const names = this.#deps.upstreamNames();
     return (id) => upstreamName(names, id);
@@ -167,6 +180,11 @@ function maskedRecord(record: StoredRecord, secrets: readonly string[]): StoredR
     userAgent: cutMasked(record.userAgent, MAX_USER_AGENT_LENGTH, secrets),
     error: masked(record.error, secrets),
   };
+}
+
+/** Clients choose the names of models, and somebody may have typed a secret there. */
+function maskedNames({ rows, others }: UsageTable, secrets: readonly string[]): UsageTable {
+  return { rows: rows.map((row) => ({ ...row, name: masked(row.name, secrets) })), others };
 }
 
 function masked(text: string | null, secrets: readonly string[]): string | null {

@@ -4,12 +4,16 @@
  * Changes are made elsewhere (config_changes.ts); the registry has read a change when the call returns.
  */
 import type { ClientToken } from "../core/types.ts";
+import type { ClientTotals } from "../store/stats/usage_reader.ts";
+import type { TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
+import { viewTokens } from "./token_view.ts";
 import { type NewToken, Tokens } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
 
 export interface TokenAdminDeps extends UpstreamsDeps {
   readonly changes: ChangeCalls;
+  readonly clientTotals: () => Promise<ClientTotals>;
 }
 
 export class TokenAdmin {
@@ -21,8 +25,9 @@ export class TokenAdmin {
     this.#tokens = new Tokens(deps);
   }
 
-  list(): ClientToken[] {
-    return this.#tokens.list();
+  async list(): Promise<TokenView[]> {
+    const totals = await this.#deps.clientTotals();
+    return viewTokens(this.#tokens.list(), { times: this.#deps.config.tokenTimes(), totals });
   }
 
   async add(token: NewToken): Promise<ClientToken> {

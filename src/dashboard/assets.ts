@@ -21,6 +21,7 @@ import dark from "./assets/dark.css" with { type: "text" };
 import live from "./assets/live.css" with { type: "text" };
 import manage from "./assets/manage.css" with { type: "text" };
 import markdown from "./assets/markdown.css" with { type: "text" };
+import usage from "./assets/usage.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
 import page from "./assets/page.js" with { type: "text" };
 import recordsScript from "./assets/records.js" with { type: "text" };
@@ -33,7 +34,7 @@ const SCRIPT = "text/javascript; charset=utf-8";
 const SOURCES = {
   "page.css": [
     STYLE,
-    [base, layout, controls, overview, live, records, manage, conversation, markdown].join("\n"),
+    [base, layout, controls, overview, live, records, manage, conversation, markdown, usage].join("\n"),
   ],
   "dark.css": [STYLE, dark],
   "uplot.css": [STYLE, uplotStyle],

@@ -24,6 +24,7 @@ export const QUERY_NAMES = [
   "status",
   "outcome",
   "client",
+  "without",
   "since",
   "until",
 ] as const;
@@ -48,6 +49,7 @@ export interface QueryContext {
 }
 
 const LONGEST_VALUE = 500;
+const WITHOUT = ["model", "client"] as const;
 
 export function readQuery(parameters: URLSearchParams, context: QueryContext): ReadQuery {
   const { m, nowMs, zone, upstreams } = context;
@@ -81,6 +83,7 @@ export function readQuery(parameters: URLSearchParams, context: QueryContext): R
     outcome: Object.keys(m.outcomes).find((each) => each === query.outcome) as Outcome | undefined,
     model: query.model || undefined,
     client: query.client || undefined,
+    without: WITHOUT.find((each) => each === query.without),
     q: query.q || undefined,
   };
   return { query, problems, filter: toRecordFilter(conditions, upstreams) };
@@ -140,6 +143,7 @@ export function exportPath(format: "csv" | "jsonl", { query, filter }: ReadQuery
     slowerThan: filter.slowerThanMs === undefined ? "" : rest.slowerThan,
     failed: filter.isFailure ? "yes" : "",
     outcome: outcome ?? "",
+    without: filter.without ?? "",
     status: status === undefined ? "" : status < 10 ? `${status}xx` : String(status),
     since: sinceMs === undefined ? "" : isoTime(sinceMs),
     until: untilMs === undefined ? "" : isoTime(untilMs),

@@ -103,6 +103,29 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
   };
 }
 
+/** The same by client. */
+export interface ClientFamilies {
+  readonly requests: Counter<"client" | "result">;
+  readonly tokens: Counter<"client" | "type">;
+}
+
+export function clientFamilies(make: FamilyMaker): ClientFamilies {
+  return {
+    requests: make.counter(
+      "client_requests_total",
+      "Requests that ended, by the name of the client's token.",
+      [
+        "client",
+        "result",
+      ],
+    ),
+    tokens: make.counter("client_tokens_total", "Tokens as the upstreams reported them, by client.", [
+      "client",
+      "type",
+    ]),
+  };
+}
+
 /** How attempts at upstreams ended, and the states of their breakers. */
 export interface UpstreamFamilies {
   readonly attempts: Counter<"upstream" | "result">;

@@ -6,8 +6,11 @@
  */
 import { SHOWN_STATES, type ShownState } from "../core/breaker.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
-import type { Attempt, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
+import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
+import { ClientMetrics } from "./client_metrics.ts";
+import { addTo, isPlainLabel, type Labels, TOKEN_TYPES } from "./metric_labels.ts";
 import {
+  clientFamilies,
   FamilyMaker,
   type RecordFamilies,
   recordFamilies,
@@ -27,9 +30,6 @@ import {
 
 /** Limit on distinct model labels; later models are counted as `other`. */
 const MAX_MODELS = 100; // docs/tuning.md#observe
-const MAX_MODEL_LENGTH = 100;
-
-const TOKEN_TYPES = ["input", "output", "cached", "reasoning"] as const;
 
 export interface MetricsOptions {
   /** The program's version, for `build_info`. */
@@ -54,6 +54,7 @@ export class Metrics implements Observer {
   readonly #failoverReasons = new Set<string>();
 
   readonly #requests: RequestFamilies;
+  readonly #clients: ClientMetrics;
   readonly #upstreams: UpstreamFamilies;
   readonly #inFlight: Gauge;
   readonly #records: RecordFamilies;
@@ -63,6 +64,7 @@ export class Metrics implements Observer {
   constructor(options: MetricsOptions) {
     const make = new FamilyMaker(this.#registry);
     this.#requests = requestFamilies(make);
+    this.#clients = new ClientMetrics(clientFamilies(make));
     this.#upstreams = upstreamFamilies(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
@@ -91,6 +93,7 @@ export class Metrics implements Observer {
 
   requestSettled(kind: EndpointKind, record: RequestRecord, upstreamName: string | null): void {
     this.#inFlight.dec();
+    this.#clients.requestSettled(record);
     const model = this.#modelLabel(record.model);
     this.#requests.total.inc({ kind, model, status: record.status, outcome: record.outcome });
     observeMs(this.#requests.duration, { kind, is_stream: String(record.isStream) }, record.elapsedMs);
@@ -147,6 +150,11 @@ export class Metrics implements Observer {
     for (const name of this.#configured) {
       if (before?.has(name) !== true && !this.#seenUpstreams.has(name)) this.upstreamState(name, "closed");
     }
+  }
+
+  /** The tokens that are accepted now; the series of others are removed. */
+  tokensChanged(tokens: readonly ClientToken[]): void {
+    this.#clients.tokensChanged(tokens);
   }
 
   recordWritten(count: number): void {
@@ -220,20 +228,9 @@ export class Metrics implements Observer {
   }
 }
 
-type Labels<T extends string> = Partial<Record<T, string | number>>;
-
 /** prom-client throws on a value that is not a finite number. */
 function observeMs<T extends string>(histogram: Histogram<T>, labels: Labels<T>, durationMs: number): void {
   if (Number.isFinite(durationMs)) histogram.observe(labels, Math.max(0, durationMs) / 1000);
-}
-
-/** Upstreams report token counts, so they can be anything; invalid counts are ignored. */
-function addTo<T extends string>(counter: Counter<T>, labels: Labels<T>, count: number | null): void {
-  if (count !== null && Number.isSafeInteger(count) && count >= 0) counter.inc(labels, count);
-}
-
-function isPlainLabel(model: string): boolean {
-  return model.length <= MAX_MODEL_LENGTH && model.isWellFormed() && !/\p{Cc}/u.test(model);
 }
 
 /** Reasons and channels are words of this program; anything else would be an unbounded label. */

@@ -86,7 +86,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new TokenAdmin(deps),
+    tokens: new TokenAdmin({ ...deps, clientTotals: () => reader.ask("clientTotals", null) }),
     records: new RecordAdmin({
       reader,
       deletion: deps.deletion,

@@ -81,6 +81,7 @@ export async function withServer(
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
   const { queue, upstreamStates } = recording;
+  registry.onChange(({ tokens }) => observers.metrics.tokensChanged(tokens));
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);

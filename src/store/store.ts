@@ -3,6 +3,7 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
+import type { ClientTotals } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type {
@@ -93,6 +94,8 @@ export interface ConfigStore {
   listUpstreamStates(): UpstreamStateNote[];
   /** Tokens in stored order, empty parts ignored. */
   listTokens(): ClientToken[];
+  /** When tokens were added, in milliseconds since the Unix epoch, by token; those whose time is unknown are left out. */
+  tokenTimes(): ReadonlyMap<string, number>;
   /** Replaces all tokens. */
   setTokens(tokens: readonly ClientToken[]): void;
   /**
@@ -195,6 +198,8 @@ export interface RecordFilter {
   readonly slowerThanMs?: number;
   /** Requests that count as errors in the statistics, see `isFailure`. */
   readonly isFailure?: true;
+  /** Only records that name none. */
+  readonly without?: "model" | "client";
   /** One status, or a class: `4` for 400 to 499. */
   readonly status?: number;
   readonly outcome?: Outcome;
@@ -226,6 +231,8 @@ export interface RecordReader {
   count(filter: RecordFilter): number;
   /** The newest row's number; 0 when there is none. */
   lastId(): number;
+  /** What each client has used; it outlasts the records. */
+  clientTotals(): ClientTotals;
 }
 
 /** Upstreams and tokens at one moment; never changes. */

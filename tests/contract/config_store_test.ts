@@ -174,6 +174,43 @@ function describeConfigStore(backend: Backend): void {
     assert.equal(other.getConfig("authorization"), "");
   });
 
+  test(
+    "tokenTimes() knows when tokens were added here, and nothing of those that others put in",
+    (store, other) => {
+      const alice = { name: "alice", secret: "sk-alice-0123456789" };
+      const bob = { name: "bob", secret: "sk-bob-0123456789" };
+      store.setTokens([alice]);
+      const addedMs = store.tokenTimes().get(alice.secret) ?? 0;
+      assert.ok(Math.abs(addedMs - Date.now()) < 60_000, String(addedMs));
+      // As the Go program, or a person, edits the list.
+      store.setConfig("authorization", `${alice.secret},${bob.secret}`);
+      assert.deepEqual([...other.tokenTimes()], [[alice.secret, addedMs]]);
+      // Another change of the list does not make up a time.
+      store.setTokens([alice, bob, { name: "carol", secret: "sk-carol-0123456789" }]);
+      assert.deepEqual([...store.tokenTimes().keys()], [alice.secret, "sk-carol-0123456789"]);
+      assert.equal(store.tokenTimes().get(alice.secret), addedMs);
+      store.setTokens([bob]);
+      assert.equal(store.tokenTimes().size, 0);
+      assert.equal(store.getConfig("token_created"), "{}");
+    },
+  );
+
+  test("tokenTimes() takes what is no time for none", (store) => {
+    store.setTokens([{ name: "alice", secret: "sk-alice-0123456789" }]);
+    for (
+      const value of [
+        "[not json",
+        "null",
+        "7",
+        '{"x":"y"}',
+        store.getConfig("token_created")?.replace(/\d+}$/, "1e300}") ?? "",
+      ]
+    ) {
+      store.setConfig("token_created", value);
+      assert.equal(store.tokenTimes().size, 0, value);
+    }
+  });
+
   test("listTokens() ignores empty parts and repeats, and names the unnamed by their masked form", (store) => {
     store.setConfig("authorization", " , sk-unnamed-0123456789,,sk-unnamed-0123456789, short ,");
     assert.deepEqual(store.listTokens(), [

@@ -25,6 +25,7 @@ export interface FilterFlags extends DatabaseFlags {
   readonly status?: string;
   readonly outcome?: string;
   readonly client?: string;
+  readonly without?: string;
   readonly text?: string;
 }
 
@@ -38,6 +39,8 @@ export interface ParsedFilter {
 }
 
 const MOMENT = "a duration such as 15m, 24h, 7d or 3w, a date such as 2026-11-01, or an ISO 8601 time";
+
+const WITHOUT = ["model", "client"] as const;
 
 /** Adds the filters, and `--database`, to a command. */
 export function addFilterOptions(command: Command): Command {
@@ -57,6 +60,10 @@ export function addFilterOptions(command: Command): Command {
       choices: OUTCOMES,
     }))
     .option("--client <name>", "the name of the client's token")
+    .addOption(choiceOption("--without <what>", {
+      description: "only records that name none: model, client",
+      choices: WITHOUT,
+    }))
     .option("--text <words>", 'words in the request or the reply, or their beginnings; "..." for a phrase')
     .addOption(databaseOption());
 }
@@ -74,6 +81,7 @@ export function parseFilter(flags: FilterFlags, nowMs: number): ParsedFilter {
     ...(status === undefined ? {} : { status: readStatus(status) }),
     ...(outcome === undefined ? {} : { outcome: readOutcome(outcome) }),
     ...(client === undefined ? {} : { client: readWords(client, "--client") }),
+    ...(flags.without === undefined ? {} : { without: readWithout(flags.without) }),
     ...(text === undefined ? {} : { text: readWords(text, "--text") }),
   };
   if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs > filter.untilMs) {
@@ -152,6 +160,12 @@ function readOutcome(text: string): Outcome {
   throw new UsageError(
     `--outcome cannot be ${JSON.stringify(text)}: expected one of ${OUTCOMES.join(", ")}`,
   );
+}
+
+function readWithout(text: string): (typeof WITHOUT)[number] {
+  const what = WITHOUT.find((each) => each === text);
+  if (what !== undefined) return what;
+  throw new UsageError(`--without cannot be ${JSON.stringify(text)}: expected ${WITHOUT.join(" or ")}`);
 }
 
 function readWords(text: string, flag: string): string {

@@ -91,9 +91,13 @@
   /** Plots that are shown to their highest value, by their title; it survives that the figures are fetched again. */
   const whole = new Set();
 
+  function titleOf(figure) {
+    return figure.querySelector("h2, h3").textContent;
+  }
+
   function showClipping(area, { highest, isClipped }) {
     const figure = area.closest("figure");
-    const title = figure.querySelector("h2").textContent;
+    const title = titleOf(figure);
     figure.querySelector(".plot-clipped")?.remove();
     if (highest === null) return;
     const button = document.createElement("button");
@@ -143,7 +147,7 @@
     const { unit, series, query } = JSON.parse(area.dataset.plot);
     const format = FORMATS[unit];
     const limit = unit === "percent" ? Infinity : clippedAt(series);
-    const isWhole = whole.has(area.closest("figure").querySelector("h2").textContent);
+    const isWhole = whole.has(titleOf(area.closest("figure")));
     const highest = Math.max(0, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
     const isClipped = limit !== Infinity && !isWhole;
     showClipping(area, { highest: limit === Infinity ? null : format(highest), isClipped });
@@ -171,7 +175,7 @@
           label: each.label,
           stroke: colour(each.colour),
           width: 2,
-          fill: isOne || each.colour === "accent"
+          fill: isOne || (series.length === 2 && each.colour === "accent")
             ? `color-mix(in srgb, ${colour(each.colour)} 14%, transparent)`
             : undefined,
           spanGaps: false,

@@ -15,14 +15,14 @@ import { Moment, Recorded } from "./parts.tsx";
 type Unit = "rate" | "percent" | "duration" | "count";
 
 /** One line of a plot; one value for each step, in order. */
-interface Series {
+export interface Series {
   readonly label: string;
   /** Name of a colour in the style sheet. */
-  readonly colour: "accent" | "bad" | "second";
+  readonly colour: "accent" | "bad" | "second" | "info" | "fourth" | "fifth" | "ink-soft";
   readonly values: readonly (number | null)[];
 }
 
-interface Plot {
+export interface Plot {
   readonly title: string;
   readonly unit: Unit;
   readonly series: readonly Series[];
@@ -40,37 +40,48 @@ export function Plots({ page, stats, children }: {
   const times = stats.points.map(({ atMs }) => atMs / 1000);
   return (
     <div class="plots" data-plot-times={JSON.stringify(times)} data-plot-step={stats.stepMs / 1000}>
-      {plots.map(({ title, unit, series, query = "" }) => (
-        <figure class="card plot">
-          <figcaption>
-            <h2>{title}</h2>
-            <span class="legend">
-              {series.length < 2
-                ? null
-                : series.map(({ label, colour }) => (
-                  <span class={`legend-item legend-${colour}`}>{label}</span>
-                ))}
-            </span>
-          </figcaption>
-          <div
-            class="plot-area"
-            data-plot={JSON.stringify({ unit, series, query })}
-            data-clipped={page.m.plotClipped}
-            aria-hidden="true"
-          >
-          </div>
-          <noscript>
-            <p class="muted">{page.m.plotsNeedScript}</p>
-          </noscript>
-        </figure>
-      ))}
+      {plots.map((plot) => <PlotFigure page={page} plot={plot} isMain />)}
       {children}
     </div>
   );
 }
 
+/** `isMain`: it is no part of a section. */
+export function PlotFigure({ page, plot: { title, unit, series, query = "" }, isMain }: {
+  page: PageContext;
+  plot: Plot;
+  isMain?: boolean;
+}): JSX.Element {
+  return (
+    <figure class="card plot">
+      <figcaption>
+        {isMain ? <h2>{title}</h2> : <h3>{title}</h3>}
+        <span class="legend">
+          {series.length < 2
+            ? null
+            : series.map(({ label, colour }) => (
+              <span class={`legend-item legend-${colour}`}>
+                <Recorded text={label} />
+              </span>
+            ))}
+        </span>
+      </figcaption>
+      <div
+        class="plot-area"
+        data-plot={JSON.stringify({ unit, series, query })}
+        data-clipped={page.m.plotClipped}
+        aria-hidden="true"
+      >
+      </div>
+      <noscript>
+        <p class="muted">{page.m.plotsNeedScript}</p>
+      </noscript>
+    </figure>
+  );
+}
+
 /** The unit of request rates, by the length of a step: per second says little over a month. */
-function rateUnit(
+export function rateUnit(
   stepMs: number,
 ): { readonly title: keyof Messages & `plot${string}`; readonly unitMs: number } {
   if (stepMs < 60_000) return { title: "plotRequestsPerSecond", unitMs: 1_000 };

@@ -4,6 +4,7 @@
  * Texts are plain; values put into them are escaped when they are rendered.
  */
 import { recordTexts } from "./records_en.ts";
+import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
 
@@ -115,6 +116,7 @@ export const en = {
   noErrors: "No failed attempt on record.",
 
   ...recordTexts,
+  ...usageTexts,
 
   liveTitle: "Live",
   liveIntro: "Requests under way, and replies as they arrive.",

@@ -3,6 +3,7 @@
  */
 import type { Messages } from "./en.ts";
 import { recordTexts } from "./records_zh.ts";
+import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
   language: "zh-Hans",
@@ -109,6 +110,7 @@ export const zh: Messages = {
   noErrors: "没有失败的尝试。",
 
   ...recordTexts,
+  ...usageTexts,
 
   liveTitle: "实时",
   liveIntro: "进行中的请求，以及正在到达的回复。",

@@ -38,8 +38,15 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
   views.get("/", async (c) => {
     const page = pageContext(c, now());
     const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page);
-    const stats = await service.stats(span);
-    const shown = { stats, custom, problem, upstreams: await service.upstreams(), live: service.live() };
+    const [stats, usage] = await Promise.all([service.stats(span), service.usage(span)]);
+    const shown = {
+      stats,
+      usage,
+      custom,
+      problem,
+      upstreams: await service.upstreams(),
+      live: service.live(),
+    };
     return draw(c, <Overview page={page} {...shown} />);
   });
   views.get("/live", async (c) => {

@@ -3,11 +3,12 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, Stats, UpstreamView } from "../../control/admin_service.ts";
+import type { LiveRequest, Stats, UpstreamView, UsageReport } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";
 import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
+import { UsageSections } from "../components/usage.tsx";
 import { queryText, recordsPath } from "../record_query.ts";
 import { spanQuery, STATS_RANGES } from "../stats_span.ts";
 import type { PageContext } from "../page_context.ts";
@@ -15,6 +16,7 @@ import type { PageContext } from "../page_context.ts";
 export interface OverviewProps {
   readonly page: PageContext;
   readonly stats: Stats;
+  readonly usage: UsageReport;
   readonly upstreams: readonly UpstreamView[];
   readonly live: readonly LiveRequest[];
   /** What was typed for a time of one's own; null with a range up to now. */
@@ -33,7 +35,9 @@ const REFRESH: Readonly<Record<Stats["range"], string>> = {
   custom: "every 300s",
 };
 
-export function Overview({ page, stats, upstreams, live, custom, problem }: OverviewProps): JSX.Element {
+export function Overview(
+  { page, stats, usage, upstreams, live, custom, problem }: OverviewProps,
+): JSX.Element {
   const { m } = page;
   return (
     <Layout
@@ -61,6 +65,7 @@ export function Overview({ page, stats, upstreams, live, custom, problem }: Over
           <UpstreamShare page={page} stats={stats} />
         </Plots>
         <Figures page={page} stats={stats} />
+        <UsageSections page={page} usage={usage} />
         <UpstreamCards page={page} upstreams={upstreams} />
       </div>
       <section class="card" aria-labelledby="in-flight-title">

@@ -4,7 +4,7 @@
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../control/admin_service.ts";
 import { ConnectCard } from "../components/connect.tsx";
-import { recordsPath } from "../record_query.ts";
+import { TokenTable } from "../components/token_table.tsx";
 import { Layout } from "../components/layout.tsx";
 import { CopyButton, CsrfField, Empty, Field, Recorded } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";
@@ -69,47 +69,5 @@ function MadeToken({ page, made }: {
         <CopyButton page={page} target="#secret" />
       </div>
     </section>
-  );
-}
-
-function TokenTable({ page: { m }, tokens }: Pick<TokensProps, "page" | "tokens">): JSX.Element {
-  return (
-    <table class="plain card">
-      <thead>
-        <tr>
-          <th scope="col">{m.tokenName}</th>
-          <th scope="col">{m.tokenMasked}</th>
-          <th scope="col">
-            <span class="visually-hidden">{m.revoke}</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {tokens.map((token) => (
-          <tr>
-            <th scope="row">
-              <a href={recordsPath({ client: token.name })}>
-                <Recorded text={token.name} />
-              </a>
-            </th>
-            <td class="mono muted">
-              <Recorded text={token.token} />
-            </td>
-            <td class="actions">
-              <a
-                class="button button-small"
-                href={`/admin/tokens/revoke?name=${encodeURIComponent(token.name)}`}
-              >
-                {m.revoke}
-                <span class="visually-hidden">
-                  {" "}
-                  <Recorded text={token.name} />
-                </span>
-              </a>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
   );
 }

@@ -44,6 +44,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   });
   recordRoutes(api, service);
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
+  api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/status", async (c) => c.json(await service.status()));
   api.post("/channels/:name/test", async (c) => c.json(await service.testChannel(c.req.param("name"))));
   api.get("/settings", (c) => c.json(service.settings()));

@@ -78,6 +78,10 @@ export const OPERATIONS: readonly Operation[] = [
     body: schemas.replayTarget,
     answer: schemas.replayResult,
   }),
+  get("/usage", "Requests by model and by client", {
+    query: schemas.statsQuery,
+    answer: schemas.usageReport,
+  }),
   get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: schemas.stats }),
   { ...get("/live", LIVE, { answer: null }), answerType: "text/event-stream" },
   { ...get("/live/{requestId}", WATCH, { answer: null }), answerType: "text/event-stream" },

@@ -102,6 +102,7 @@ const recordFilter = {
     .optional().describe("502, or a class such as 5xx"),
   outcome: z.enum(OUTCOMES).optional(),
   client: z.string().min(1).max(200).optional().describe("name of the client's token"),
+  without: z.enum(["model", "client"]).optional().describe("only records that name none"),
   q: z.string().max(1_000).optional().describe('words or their beginnings; "..." for a phrase'),
 };
 
@@ -147,6 +148,14 @@ export const upstreamView = z.object({
   problem: text.nullable().describe("why its row is not used"),
 });
 
+const usageSums = {
+  requests: count,
+  errors: count,
+  inputTokens: count,
+  outputTokens: count,
+  cachedTokens: count.describe("part of the input"),
+};
+
 export const upstreamTest = z.object({
   isOk: z.boolean(),
   status: maybe,
@@ -155,7 +164,14 @@ export const upstreamTest = z.object({
   models: z.array(text),
 });
 
-export const tokenView = z.object({ name: text, token: text.describe("masked") });
+export const tokenView = z.object({
+  name: text,
+  token: text.describe("masked"),
+  createdAtMs: milliseconds.nullable().describe("null: unknown"),
+  lastUsedMs: milliseconds.nullable().describe("of the name, whichever token had it"),
+  ...usageSums,
+  countedSinceMs: milliseconds.nullable().describe("null: since ever"),
+});
 export const tokenSecret = z.object({ name: text, secret: text.describe("shown this once") });
 
 const usage = z.object({
@@ -265,6 +281,28 @@ export const stats = z.object({
   points: z.array(z.object({ atMs: milliseconds, ...sums })),
   total: z.object(sums),
   upstreams: z.array(z.object({ id: count, name: z.string(), requests: count, failures: count })),
+});
+
+const usageFigures = {
+  ...usageSums,
+  p95Ms: maybe,
+  series: z.object({ requests: z.array(count), tokens: z.array(count) }).describe("by step"),
+};
+const usageTable = z.object({
+  rows: z.array(z.object({ name: z.string().nullable().describe("null: none was named"), ...usageFigures }))
+    .describe("most requests first, at most 20"),
+  others: z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms"),
+});
+
+export const usageReport = z.object({
+  range: z.enum([...STATS_RANGES, "custom"]),
+  fromMs: milliseconds,
+  toMs: milliseconds,
+  stepMs: count,
+  sinceMs: milliseconds.nullable().describe("requests before are not counted; null: all of the range are"),
+  steps: z.array(milliseconds),
+  models: usageTable,
+  clients: usageTable,
 });
 
 export const status = z.object({

@@ -4,7 +4,6 @@
  * Owns every statement on `openai_upstreams` and `config_kvs`. Must not validate rows that people typed by
  * hand (see upstream_row.ts) and must not touch `records`.
  */
-import { sha256 } from "../../core/digest.ts";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { ClientToken } from "../../core/types.ts";
@@ -22,10 +21,13 @@ import {
   type UpstreamRow,
   type UpstreamStateNote,
 } from "../store.ts";
+import { digest, parseNames, splitTokens } from "./token_list.ts";
+import { parseTokenTimes, timesAfter } from "./token_times.ts";
 import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
 const TOKEN_NAMES_KEY = "token_names";
+const TOKEN_TIMES_KEY = "token_created";
 
 /** `PRAGMA data_version` is 32 bits wide; our own counter goes above it. */
 const DATA_VERSION_SPAN = 2 ** 32;
@@ -155,6 +157,16 @@ export class SqliteConfigStore implements ConfigStore {
     return [...secrets].map((secret) => ({ secret, name: names[digest(secret)] ?? maskSecret(secret) }));
   }
 
+  tokenTimes(): ReadonlyMap<string, number> {
+    const times = parseTokenTimes(this.getConfig(TOKEN_TIMES_KEY));
+    return new Map(
+      this.listTokens().flatMap(({ secret }) => {
+        const atMs = times[digest(secret)];
+        return atMs === undefined ? [] : [[secret, atMs]];
+      }),
+    );
+  }
+
   setTokens(tokens: readonly ClientToken[]): void {
     for (const { secret } of tokens) {
       if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(secret)) {
@@ -167,8 +179,14 @@ export class SqliteConfigStore implements ConfigStore {
     const named = tokens.filter(({ name, secret }) => name !== "" && name !== maskSecret(secret));
     const names = Object.fromEntries(named.map(({ name, secret }) => [digest(secret), name]));
     this.#change("Cannot set the tokens", () => {
+      const times = timesAfter(parseTokenTimes(this.getConfig(TOKEN_TIMES_KEY)), {
+        before: new Set(this.listTokens().map(({ secret }) => digest(secret))),
+        after: tokens.map(({ secret }) => digest(secret)),
+        nowMs: this.#now(),
+      });
       this.#put(AUTHORIZATION_KEY, tokens.map(({ secret }) => secret).join(","));
       this.#put(TOKEN_NAMES_KEY, JSON.stringify(names));
+      this.#put(TOKEN_TIMES_KEY, JSON.stringify(times));
     });
   }
 
@@ -324,25 +342,4 @@ function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
     weight: number(row["weight"]),
     updatedAt: text(row["updated_at"]),
   };
-}
-
-function splitTokens(value: string): string[] {
-  return value.split(",").map((part) => part.trim()).filter((part) => part !== "");
-}
-
-function digest(secret: string): string {
-  return sha256(secret).toString("hex");
-}
-
-/** Names are a convenience: what is not a JSON object of texts counts as no names. */
-function parseNames(json: string | null): Record<string, string> {
-  try {
-    const value: unknown = JSON.parse(json ?? "{}");
-    if (typeof value !== "object" || value === null) return {};
-    return Object.fromEntries(
-      Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
-    );
-  } catch {
-    return {};
-  }
 }

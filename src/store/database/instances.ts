@@ -10,7 +10,8 @@ import { fromGoTime, toGoTime } from "./go_time.ts";
 import { isMarkHeld } from "./running_marks.ts";
 import { prepared } from "./statements.ts";
 import { inTransaction } from "./transaction.ts";
-import { attemptsOf, COUNTED_COLUMNS, type StatsWriter, toCounted } from "../stats/writer.ts";
+import { attemptsOf, COUNTED_COLUMNS, toCounted } from "../stats/counted.ts";
+import type { StatsWriter } from "../stats/writer.ts";
 
 /** How often {@link Instances.beat} is due. */
 export const HEARTBEAT_MS = 5_000; // docs/tuning.md#write-worker
@@ -92,8 +93,8 @@ export class Instances {
     const tally = this.#stats.tally();
     for (const row of rows) {
       const id = Number(row["id"]);
-      const request = this.#stats.shouldCount(id) ? toCounted(row, attemptsOf(this.#db, id)) : null;
-      if (request !== null) tally.add(request);
+      const request = toCounted(row, attemptsOf(this.#db, id));
+      if (request !== null) tally.add(request, this.#stats.counting(id));
     }
     this.#stats.write(tally);
     return rows.length;

@@ -22,6 +22,7 @@ const STEPS: readonly Step[] = [
   addStats,
   addPartials,
   addDurationIndex,
+  addUsage,
 ];
 
 /** The `user_version` that this program works with. */
@@ -216,6 +217,33 @@ function addDurationIndex(db: DatabaseSync): void {
   db.exec(`
     CREATE INDEX IF NOT EXISTS idx_records_took ON records(id, elapsed_time, attempts)
       WHERE outcome IS NOT 'in_flight'
+  `);
+}
+
+/**
+ * Requests added up by time and model, and by time and client, and each client's since ever (see stats/usage_writer.ts).
+ * `since_ms` says since when all are counted; NULL: since ever.
+ */
+function addUsage(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS usage_stats (
+      step_seconds integer NOT NULL, at integer NOT NULL,
+      dimension text NOT NULL, is_rest integer NOT NULL, name text NOT NULL,
+      requests integer NOT NULL, errors integer NOT NULL,
+      input_tokens integer NOT NULL, output_tokens integer NOT NULL, cached_tokens integer NOT NULL,
+      latencies text NOT NULL,
+      PRIMARY KEY (step_seconds, at, dimension, is_rest, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS client_totals (
+      client text PRIMARY KEY, requests integer NOT NULL, errors integer NOT NULL,
+      input_tokens integer NOT NULL, output_tokens integer NOT NULL, cached_tokens integer NOT NULL,
+      last_used_ms integer NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS usage_progress (
+      id integer PRIMARY KEY CHECK (id = 1), low integer NOT NULL, since_ms integer
+    );
+    INSERT OR IGNORE INTO usage_progress
+      SELECT 1, coalesce(max(id), 0), CASE WHEN max(id) IS NULL THEN NULL ELSE unixepoch() * 1000 END FROM records;
   `);
 }
 

@@ -44,6 +44,7 @@ export function filterCondition(filter: RecordFilter): Condition {
   }
   if (outcome !== undefined) add("outcome = ?", outcome);
   if (client !== undefined) add("client = ?", client);
+  if (filter.without !== undefined) add(`coalesce(${filter.without}, '') = ''`);
   if (filter.isFailure) add(FAILURE);
   for (const { sql, params: values } of [...attemptTerms(filter), ...durationTerms(filter)]) {
     add(sql, ...values);

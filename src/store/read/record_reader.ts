@@ -19,6 +19,7 @@ import type {
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
+import { type ClientTotals, readClientTotals } from "../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SEARCH_SIZE, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
@@ -51,6 +52,10 @@ export class SqliteRecordReader implements RecordReader {
     if (!Number.isSafeInteger(id)) return null;
     const [byId] = this.#query(`${SELECT_RECORDS} WHERE id = ?`, id);
     return byId === undefined ? null : toStoredRecord(byId);
+  }
+
+  clientTotals(): ClientTotals {
+    return this.#reading(readClientTotals);
   }
 
   attempts(recordId: number): StoredAttempt[] {

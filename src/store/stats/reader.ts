@@ -1,19 +1,15 @@
 /**
  * Reads the table `request_stats` as a time series.
  *
- * Owns which resolution serves which span, and the percentiles. Never writes.
+ * Owns the percentiles; which resolution serves which span: span_plan.ts. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { Histogram } from "./histogram.ts";
 import { prepared } from "../database/statements.ts";
+import { floorTo, planOf, type StatsSpan } from "./span_plan.ts";
 import { RESOLUTIONS } from "./tally.ts";
 
-/** Lengths of time up to now. */
-export const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const;
-export type StatsRange = typeof STATS_RANGES[number];
-
-/** A length of time up to now, or any time; milliseconds since the Unix epoch. */
-export type StatsSpan = StatsRange | { readonly sinceMs: number; readonly untilMs: number };
+export { STATS_RANGES, type StatsRange, type StatsSpan } from "./span_plan.ts";
 
 /** null where nothing was measured. */
 export interface StatsSums {
@@ -46,81 +42,7 @@ export interface RequestStats {
   }[];
 }
 
-const MINUTE_SECONDS = 60;
-const HOUR_SECONDS = 60 * MINUTE_SECONDS;
-const DAY_SECONDS = 24 * HOUR_SECONDS;
-/** Seconds, and the step in which they are shown; kept steps are added up to it. */
-const SPANS = {
-  "15m": { seconds: 15 * MINUTE_SECONDS, stepSeconds: 10 },
-  "1h": { seconds: HOUR_SECONDS, stepSeconds: MINUTE_SECONDS },
-  "24h": { seconds: DAY_SECONDS, stepSeconds: 10 * MINUTE_SECONDS },
-  "7d": { seconds: 7 * DAY_SECONDS, stepSeconds: HOUR_SECONDS },
-  "30d": { seconds: 30 * DAY_SECONDS, stepSeconds: 6 * HOUR_SECONDS },
-} as const satisfies Record<StatsRange, unknown>;
-
-/** Steps of any time: the shortest with which there are not too many. */
-const STEPS_SECONDS = [
-  10,
-  MINUTE_SECONDS,
-  10 * MINUTE_SECONDS,
-  HOUR_SECONDS,
-  6 * HOUR_SECONDS,
-];
-const MAX_STEPS = 180;
-const LONGEST_KEPT_SECONDS = Math.max(...RESOLUTIONS.map(({ keepSeconds }) => keepSeconds));
-
-/** Which rows are read, and the steps to which they are added up; in seconds since the Unix epoch. */
-interface Plan {
-  readonly keptSeconds: number;
-  readonly stepSeconds: number;
-  readonly firstAt: number;
-  readonly lastAt: number;
-}
-
-function planOf(db: DatabaseSync, span: StatsSpan, nowMs: number): Plan {
-  const now = nowMs / 1000;
-  const { since, until, wanted } = typeof span === "string"
-    ? { since: null, until: now, wanted: SPANS[span].stepSeconds }
-    : {
-      // Nothing is kept of earlier times.
-      since: Math.max(now - LONGEST_KEPT_SECONDS, Math.min(span.sinceMs, span.untilMs) / 1000),
-      until: Math.min(now, span.untilMs / 1000),
-      wanted: 0,
-    };
-  // A span up to now ends with the step that is not over; its first step is whole.
-  const firstWith = (step: number): number =>
-    since === null && typeof span === "string"
-      ? floorTo(now, step) - SPANS[span].seconds + step
-      : floorTo(since ?? 0, step);
-  const kept = RESOLUTIONS.find(({ stepSeconds, keepSeconds }) => {
-    const firstAt = firstWith(Math.max(stepSeconds, wanted));
-    return firstAt >= now - keepSeconds && isKeptSince(db, stepSeconds, firstAt);
-  }) ?? RESOLUTIONS[RESOLUTIONS.length - 1];
-  const keptSeconds = kept?.stepSeconds ?? 6 * HOUR_SECONDS;
-  const length = until - firstWith(keptSeconds);
-  const stepSeconds = typeof span === "string"
-    ? Math.max(keptSeconds, wanted)
-    : STEPS_SECONDS.find((step) => step >= keptSeconds && length / step <= MAX_STEPS) ?? 6 * HOUR_SECONDS;
-  const lastAt = floorTo(until, stepSeconds);
-  const firstAt = firstWith(stepSeconds);
-  return { keptSeconds, stepSeconds, firstAt, lastAt: Math.max(firstAt, lastAt) };
-}
-
-function floorTo(seconds: number, step: number): number {
-  return Math.floor(seconds / step) * step;
-}
-
-/** A database of an older version has kept its fine steps for a shorter time; the next coarser ones tell. */
-function isKeptSince(db: DatabaseSync, stepSeconds: number, at: number): boolean {
-  const oldest = "SELECT min(at) AS at FROM request_stats WHERE step_seconds = ?";
-  const from = prepared(db, oldest).get(stepSeconds)?.["at"] ?? null;
-  if (from !== null && Number(from) <= at) return true;
-  const older = prepared(
-    db,
-    "SELECT 1 FROM request_stats WHERE step_seconds > ? AND at >= ? AND at + step_seconds <= ? LIMIT 1",
-  ).get(stepSeconds, at, from === null ? Number.MAX_SAFE_INTEGER : Number(from));
-  return older === undefined;
-}
+const KEPT = { table: "request_stats", resolutions: RESOLUTIONS } as const;
 
 /** Adds up rows of one step, or of all. */
 class Adder {
@@ -157,7 +79,7 @@ class Adder {
 
 /** @param nowMs milliseconds since the Unix epoch */
 export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): RequestStats {
-  const { keptSeconds, stepSeconds, firstAt, lastAt } = planOf(db, span, nowMs);
+  const { keptSeconds, stepSeconds, firstAt, lastAt } = planOf(db, KEPT, { span, nowMs });
   const endAt = lastAt + stepSeconds;
   const rows = prepared(
     db,

@@ -34,7 +34,15 @@ export interface CountedRequest {
   readonly upstreamId: number | null;
   readonly elapsedMs: number | null;
   readonly firstTokenMs: number | null;
-  readonly usage: { readonly inputTokens: number | null; readonly outputTokens: number | null } | null;
+  readonly usage: {
+    readonly inputTokens: number | null;
+    readonly outputTokens: number | null;
+    readonly cachedTokens: number | null;
+  } | null;
+  /** As requested. */
+  readonly model: string | null;
+  /** Name of the client's token. */
+  readonly client: string | null;
   readonly attempts: readonly { readonly upstreamId: number; readonly errorClass: string | null }[];
 }
 
@@ -72,11 +80,10 @@ export class StatsTally {
   }
 
   add(request: CountedRequest): void {
-    const { outcome, status, upstreamId, usage, elapsedMs, firstTokenMs } = request;
-    const hasFailed = isFailure(outcome, status);
-    const isAnswered = outcome === "complete" || (outcome === null && !hasFailed && (status ?? 0) < 400);
+    const { upstreamId, usage, elapsedMs, firstTokenMs } = request;
+    const { hasFailed, isAnswered } = endOf(request);
     for (const resolution of RESOLUTIONS) {
-      if (!this.#isKept(request, resolution)) continue;
+      if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
       const sums = this.#of(request, { resolution, upstreamId: upstreamId ?? 0 });
       sums.requests++;
       if (hasFailed) sums.errors++;
@@ -89,12 +96,6 @@ export class StatsTally {
         this.#of(request, { resolution, upstreamId: attempt.upstreamId }).failures++;
       }
     }
-  }
-
-  #isKept({ createdAtMs }: CountedRequest, { keepSeconds, stepSeconds }: Resolution): boolean {
-    const ageSeconds = this.#nowSeconds - createdAtMs / 1000;
-    // A clock that was set back leaves rows in the future; one step of margin keeps the current one.
-    return ageSeconds <= keepSeconds && ageSeconds >= -stepSeconds;
   }
 
   #of(
@@ -126,6 +127,32 @@ export class StatsTally {
   }
 }
 
-function tokens(count: number | null | undefined): number {
+/** How a request ended: its latency counts only when it was answered well. */
+export function endOf({ outcome, status }: CountedRequest): {
+  readonly hasFailed: boolean;
+  readonly isAnswered: boolean;
+} {
+  const hasFailed = isFailure(outcome, status);
+  return {
+    hasFailed,
+    isAnswered: outcome === "complete" || (outcome === null && !hasFailed && (status ?? 0) < 400),
+  };
+}
+
+/** Whether steps of its time are kept. */
+export function isKept(
+  { createdAtMs }: CountedRequest,
+  { resolution: { keepSeconds, stepSeconds }, nowSeconds }: {
+    readonly resolution: Resolution;
+    readonly nowSeconds: number;
+  },
+): boolean {
+  const ageSeconds = nowSeconds - createdAtMs / 1000;
+  // A clock that was set back leaves rows in the future; one step of margin keeps the current one.
+  return ageSeconds <= keepSeconds && ageSeconds >= -stepSeconds;
+}
+
+/** What a provider claims is not always sane. */
+export function tokens(count: number | null | undefined): number {
   return count !== null && count !== undefined && count > 0 ? Math.min(Math.round(count), MAX_TOKENS) : 0;
 }

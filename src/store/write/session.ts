@@ -23,7 +23,7 @@ import { WrittenRows } from "./written_rows.ts";
 import { DELETE_RECORD, Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
-import { StatsWriter } from "../stats/writer.ts";
+import { type Counting, StatsWriter } from "../stats/writer.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { DeletionResult, OpenMessage } from "./messages.ts";
@@ -226,14 +226,15 @@ export class WriterSession {
     begin.run();
     let place = 0;
     try {
-      const settled: RequestRecord[] = [];
+      const settled: { readonly record: RequestRecord; readonly counting: Counting }[] = [];
       for (const record of records) {
-        if (!skipped.has(place) && this.#put(record)) settled.push(record);
+        const counting = skipped.has(place) ? null : this.#put(record);
+        if (counting !== null) settled.push({ record, counting });
         place++;
       }
       commit.run();
       this.#parts.rows.committed();
-      for (const record of settled) this.#parts.stats.count(record);
+      for (const { record, counting } of settled) this.#parts.stats.count(record, counting);
       return null;
     } catch (error) {
       this.#parts.rows.rolledBack();
@@ -244,24 +245,24 @@ export class WriterSession {
     }
   }
 
-  /** Returns whether the request is settled now and has to be counted. */
-  #put(record: RequestRecord): boolean {
+  /** Returns where the request, which is settled now, has to be counted; null: nowhere. */
+  #put(record: RequestRecord): Counting | null {
     const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#parts.statements;
     const { requestId } = record;
     if (this.#parts.rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) {
-      return false;
+      return null;
     }
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it in the meantime.
     const isKnown = this.#parts.rows.isOpen(requestId);
     const wasOpen = isKnown && this.#parts.stats.isUnsettled(requestId);
     const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
-    if (row === undefined) return false;
+    if (row === undefined) return null;
     const id = Number(row["id"]);
     const wasThere = this.#parts.rows.note(id, record);
     if (wasThere) deleteAttempts.run(id);
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
-    return !isOpen && (wasOpen || !wasThere) && this.#parts.stats.shouldCount(id);
+    return !isOpen && (wasOpen || !wasThere) ? this.#parts.stats.counting(id) : null;
   }
 }
 

@@ -21,6 +21,7 @@ import type {
   TokenView,
   UpstreamTest,
   UpstreamView,
+  UsageReport,
 } from "../../../src/control/admin_service.ts";
 import { dashboardPage } from "../../../src/dashboard/routes/page.tsx";
 import type { StoredRecord } from "../../../src/store/store.ts";
@@ -38,6 +39,7 @@ export interface FakeState {
   readonly hit?: RecordSummary["hit"];
   readonly live?: readonly LiveRequest[];
   readonly stats?: (range: StatsRange) => Stats;
+  readonly usage?: UsageReport;
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
   readonly count?: RecordCount;
@@ -51,6 +53,34 @@ export interface FakeState {
 
 /** A call with its arguments. */
 export type Call = readonly [name: string, ...args: unknown[]];
+
+/** A token that was never used. */
+export function tokenOf(name: string, changes: Partial<TokenView> = {}): TokenView {
+  return {
+    name,
+    token: "sk-…b",
+    createdAtMs: null,
+    lastUsedMs: null,
+    requests: 0,
+    errors: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+    cachedTokens: 0,
+    countedSinceMs: null,
+    ...changes,
+  };
+}
+
+export const NO_USAGE: UsageReport = {
+  range: "15m",
+  fromMs: NOW - 900_000,
+  toMs: NOW,
+  stepMs: 450_000,
+  sinceMs: null,
+  steps: [NOW - 900_000, NOW - 450_000],
+  models: { rows: [], others: null },
+  clients: { rows: [], others: null },
+};
 
 export class FakeService implements AdminService {
   readonly calls: Call[] = [];
@@ -102,6 +132,10 @@ export class FakeService implements AdminService {
   replay: AdminService["replay"] = (id, upstreamId) =>
     this.#do(this.#state.replay ?? sameReply("same"), "replay", id, upstreamId);
 
+  usage: AdminService["usage"] = (span) => {
+    this.calls.push(["usage", span]);
+    return Promise.resolve(this.#state.usage ?? NO_USAGE);
+  };
   stats: AdminService["stats"] = (span) => {
     this.calls.push(["stats", span]);
     const stats = (this.#state.stats ?? quietStats)(typeof span === "string" ? span : "24h");

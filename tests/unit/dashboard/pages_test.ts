@@ -6,9 +6,11 @@ import {
   FakeService,
   type FakeState,
   mounted,
+  NO_USAGE,
   NOW,
   record,
   statsOf,
+  tokenOf,
   upstream,
 } from "./fake_service.ts";
 
@@ -38,6 +40,15 @@ function form(fields: Record<string, string>): RequestInit {
   return { method: "POST", body: new URLSearchParams(fields) };
 }
 
+const USED = {
+  requests: 1,
+  errors: 1,
+  inputTokens: 1,
+  outputTokens: 1,
+  cachedTokens: 1,
+  p95Ms: 1,
+  series: { requests: [1, 0], tokens: [2, 0] },
+};
 const HOSTILE = `<script>alert(1)</script>"'&\u202E\u001B[31m`;
 
 Deno.test("every view shows hostile text as text, in both languages", async () => {
@@ -98,12 +109,18 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
       problem: HOSTILE,
       lastError: { atMs: NOW, errorClass: HOSTILE, message: HOSTILE },
     })],
-    tokens: [{ name: HOSTILE, token: HOSTILE }],
+    tokens: [tokenOf(HOSTILE, { token: HOSTILE })],
     settings: [{ name: HOSTILE, value: HOSTILE }],
     stats: (range) => ({
       ...statsOf(range, () => ({})),
       upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1 }],
     }),
+    usage: {
+      ...NO_USAGE,
+      sinceMs: NOW - 1_000,
+      models: { rows: [{ ...USED, name: HOSTILE }], others: USED },
+      clients: { rows: [{ ...USED, name: HOSTILE }, { ...USED, name: null }], others: null },
+    },
     live: [{
       requestId: HOSTILE,
       startedAtMs: NOW,
@@ -172,7 +189,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
 });
 
 Deno.test("nothing in a page is inline, so that the strictest policy holds", async () => {
-  const state = { records: [record(1)], upstreams: [upstream(1)], tokens: [{ name: "a", token: "b" }] };
+  const state = { records: [record(1)], upstreams: [upstream(1)], tokens: [tokenOf("a", { token: "b" })] };
   for (
     const path of [
       "",
@@ -343,7 +360,7 @@ Deno.test("the page's actions call the service, and report the result", async ()
   const state = {
     upstreams: [upstream(1), upstream(2)],
     records: [record(5)],
-    tokens: [{ name: "a", token: "b" }],
+    tokens: [tokenOf("a", { token: "b" })],
   };
   for (
     const [path, fields, call, location] of [
@@ -380,7 +397,7 @@ Deno.test("a refusal is shown in the form, with the input", async () => {
   const state = {
     upstreams: [upstream(1)],
     records: [record(5)],
-    tokens: [{ name: "a", token: "b" }],
+    tokens: [tokenOf("a", { token: "b" })],
     refusal: new RouterError(409, "duplicate", "There is one already"),
   };
   const typed = { endpoint: "https://typed.example/v1", key: "sk-typed-secret", name: "typed" };

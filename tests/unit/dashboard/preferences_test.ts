@@ -1,6 +1,6 @@
 /** Theme, language, time zone and time range: what is chosen is what is shown. */
 import assert from "node:assert/strict";
-import { FakeService, type FakeState, mounted, NOW, record } from "./fake_service.ts";
+import { FakeService, type FakeState, mounted, NOW, record, tokenOf } from "./fake_service.ts";
 
 async function get(path: string, { cookie = "", state = {} }: { cookie?: string; state?: FakeState } = {}) {
   const service = new FakeService(state);
@@ -91,7 +91,7 @@ Deno.test("the settings say what the server is and keeps, and try its alert chan
 });
 
 Deno.test("a client is told its base URL, with a word in place of tokens that exist", async () => {
-  const { text } = await get("/tokens", { state: { tokens: [{ name: "a", token: "sk-…b" }] } });
+  const { text } = await get("/tokens", { state: { tokens: [tokenOf("a")] } });
   assert.match(text, /OpenAI\(base_url=&quot;http:\/\/\S+\/v1&quot;, api_key=&quot;YOUR_TOKEN&quot;\)/);
   assert.match(text, /ANTHROPIC_BASE_URL=http:\/\/[^/\s]+\n/);
   assert.match(text, /wire_api = &quot;responses&quot;/);

@@ -53,5 +53,6 @@ Deno.test("the description is made of the schemas that check requests", () => {
     "tried",
     "until",
     "upstream",
+    "without",
   ]);
 });

@@ -277,3 +277,48 @@ async function promtool(body: string): Promise<{ code: number; output: string } 
   const decoder = new TextDecoder();
   return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
 }
+
+Deno.test("requests and tokens are counted by client, for tokens that have a name", async () => {
+  const metrics = newMetrics();
+  const named = (name: string) => ({ name, secret: `sk-secret-of-${name.slice(0, 8)}-0123456789` });
+  metrics.tokensChanged([
+    named("ann"),
+    named("bob"),
+    { name: "sk-…6789", secret: "sk-unnamed-0123456789" },
+    named("x".repeat(101)),
+    named("a\nb"),
+  ]);
+  const settle = (client: string | null, fields = {}) => {
+    metrics.requestStarted();
+    metrics.requestSettled("chat", record({ client, usage: USAGE, ...fields }), "a");
+  };
+  settle("ann");
+  settle("ann", { status: 502, outcome: "upstream_error", usage: null });
+  for (const other of [null, "sk-…6789", "made-up", "x".repeat(101), "a\nb"]) settle(other);
+  await assertLine(metrics, 'client_requests_total{client="ann",result="ok"} 1');
+  await assertLine(metrics, 'client_requests_total{client="ann",result="error"} 1');
+  await assertLine(metrics, 'client_requests_total{client="bob",result="ok"} 0');
+  await assertLine(metrics, 'client_requests_total{client="other",result="ok"} 5');
+  await assertLine(metrics, 'client_tokens_total{client="ann",type="input"} 10');
+  await assertLine(metrics, 'client_tokens_total{client="ann",type="cached"} 4');
+  await assertLine(metrics, 'client_tokens_total{client="other",type="output"} 25');
+  metrics.tokensChanged([named("bob")]);
+  const all = (await lines(metrics)).filter((line) => /^client_\w+{/.test(line));
+  assert.ok(all.every((line) => /client="(?:bob|other)"/.test(line)), all.join("\n"));
+  // A request that ends after its token was removed does not bring the series back.
+  settle("ann");
+  await assertLine(metrics, 'client_requests_total{client="other",result="ok"} 6');
+});
+
+Deno.test("a thousand tokens make a limited number of series", async () => {
+  const metrics = newMetrics();
+  const names = Array.from({ length: 1_000 }, (_, index) => `client-${index}`);
+  metrics.tokensChanged(names.map((name) => ({ name, secret: `sk-secret-of-${name}` })));
+  for (const client of names) {
+    metrics.requestStarted();
+    metrics.requestSettled("chat", record({ client, model: client, usage: USAGE }), "a");
+  }
+  const series = (await lines(metrics)).filter((line) => /^client_\w+{/.test(line));
+  // Two results and three kinds of tokens, for a hundred clients and the others; the last have no error.
+  assert.equal(series.length, 101 * 5 - 1);
+});

@@ -104,6 +104,7 @@ function FilterFields(
         value={query.client}
         choices={[any, ...clientNames(tokens, query.client).map((name) => ({ value: name, text: name }))]}
       />
+      {query.without === "" ? null : <input type="hidden" name="without" value={query.without} />}
       <TimeFields page={page} query={query} />
     </div>
   );
@@ -188,6 +189,7 @@ export function ActiveFilters({ page, read, upstreams }: RecordsProps): JSX.Elem
     status: m.filterStatus,
     outcome: m.filterOutcome,
     client: m.filterClient,
+    without: m.filterWithout,
     since: m.filterSince,
     until: m.filterUntil,
   };
@@ -224,6 +226,8 @@ function shownValue(
       return outcomeText(page.m, value);
     case "failed":
       return page.m.filterFailedOnly;
+    case "without":
+      return value === "client" ? page.m.filterWithoutClient : page.m.filterWithoutModel;
     case "status":
       return value.length === 1 ? `${value}xx` : value;
     case "since":

@@ -1,0 +1,112 @@
+/**
+ * The clients' tokens: since when there are, when they were last used, and what they have used.
+ */
+import type { JSX } from "hono/jsx/jsx-runtime";
+import type { TokenView } from "../../control/admin_service.ts";
+import type { PageContext } from "../page_context.ts";
+import { recordsPath } from "../record_query.ts";
+import { Moment, Recorded } from "./parts.tsx";
+
+export function TokenTable(
+  { page, tokens }: { page: PageContext; tokens: readonly TokenView[] },
+): JSX.Element {
+  const { m } = page;
+  const sinceMs = tokens[0]?.countedSinceMs ?? null;
+  return (
+    <section class="card" aria-labelledby="tokens-title">
+      <h2 id="tokens-title" class="visually-hidden">{m.tokensTitle}</h2>
+      <div class="scroll token-scroll" tabindex={0} role="region" aria-labelledby="tokens-title">
+        <table class="plain token-table">
+          <thead>
+            <tr>
+              <th scope="col">{m.tokenName}</th>
+              <th scope="col">{m.tokenMasked}</th>
+              <th scope="col">{m.tokenCreated}</th>
+              <th scope="col">{m.tokenLastUsed}</th>
+              <th scope="col" class="number">{m.tileRequests}</th>
+              <th scope="col" class="number">{m.usageErrors}</th>
+              <th scope="col" class="number">{m.tokenSpent}</th>
+              <th scope="col">
+                <span class="visually-hidden">{m.revoke}</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {tokens.map((token) => <TokenRow page={page} token={token} />)}
+          </tbody>
+        </table>
+      </div>
+      {sinceMs === null ? null : (
+        <p class="hint">
+          {m.tokenSince} <Moment page={page} atMs={sinceMs} />
+        </p>
+      )}
+    </section>
+  );
+}
+
+function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
+  const { m, format } = page;
+  const { name, requests, errors } = token;
+  const records = recordsPath({ client: name });
+  return (
+    <tr>
+      <th scope="row" class="token-name">
+        <a href={records}>
+          <Recorded text={name} />
+        </a>
+      </th>
+      <td class="mono muted" data-label={m.tokenMasked}>
+        <Recorded text={token.token} />
+      </td>
+      <td data-label={m.tokenCreated}>
+        {token.createdAtMs === null
+          ? <span class="muted">{m.tokenUnknown}</span>
+          : <Moment page={page} atMs={token.createdAtMs} />}
+      </td>
+      <td data-label={m.tokenLastUsed}>
+        {token.lastUsedMs === null
+          ? <span class="muted">{m.tokenNever}</span>
+          : <Moment page={page} atMs={token.lastUsedMs} />}
+      </td>
+      <td class="number" data-label={m.tileRequests}>
+        {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
+      </td>
+      <td class="number" data-label={m.usageErrors}>
+        {errors === 0
+          ? format.count(0)
+          : <a href={recordsPath({ client: name, failed: "yes" })}>{format.count(errors)}</a>}
+      </td>
+      <td class="number" data-label={m.tokenSpent}>
+        <Spent page={page} token={token} href={records} />
+      </td>
+      <td class="actions">
+        <a class="button button-small" href={`/admin/tokens/revoke?name=${encodeURIComponent(name)}`}>
+          {m.revoke}
+          <span class="visually-hidden">
+            {" "}
+            <Recorded text={name} />
+          </span>
+        </a>
+      </td>
+    </tr>
+  );
+}
+
+function Spent(
+  { page: { m, format }, token, href }: { page: PageContext; token: TokenView; href: string },
+): JSX.Element {
+  const { inputTokens, outputTokens, cachedTokens } = token;
+  if (inputTokens + outputTokens === 0) return <>{format.count(0)}</>;
+  return (
+    <div>
+      <a href={href}>{format.short(inputTokens + outputTokens)}</a>
+      <span class="line second muted">
+        {m.tokensInOut(format.short(inputTokens), format.short(outputTokens))}
+      </span>
+      {cachedTokens === 0
+        ? null
+        : <span class="line second muted">{m.tokenCached(format.short(cachedTokens))}</span>}
+    </div>
+  );
+}
