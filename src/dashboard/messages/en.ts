@@ -27,6 +27,7 @@ export const en = {
   nothing: "(nothing)",
   back: "Back",
   refresh: "Refresh",
+  noAnswerSince: (time: string) => `No answer since ${time}`,
   connectionLost: "The connection to the server is lost; trying again…",
   actionFailed: "That did not work. Load the page again and repeat it.",
 
@@ -54,9 +55,15 @@ export const en = {
   healthyDetail: (upstreams: number) =>
     upstreams === 1 ? "The upstream is in order." : `All ${upstreams} upstreams are in order.`,
   degraded: "Answering, with failovers",
-  degradedDetail: (down: number, upstreams: number) =>
-    `${down} of ${upstreams} upstreams ${down === 1 ? "is" : "are"} failing; the others answer.`,
-  failing: "No upstream is well",
+  othersAnswer: (others: number) =>
+    others === 1 ? "The other upstream answers." : `The other ${others} upstreams answer.`,
+  nobodyElse: "No other upstream is in order to answer in its place.",
+  failedShare: (percent: number, attempts: string) => `failed ${percent}\u00a0% of ${attempts} attempts.`,
+  andMore: (count: number) => `And ${count} more.`,
+  untested: "Not tested yet",
+  untestedDetail: "Nobody has used or tested an upstream since it was added. Test it under Upstreams.",
+  someUntested: (count: number) => count === 1 ? "One more is untested." : `${count} more are untested.`,
+  failing: "No upstream is in order",
   failingDetail: "Every request is still tried on all of them. Look at the errors below.",
   errorsRising: "Many requests fail",
   errorsRisingDetail: (percent: string) => `${percent} of the requests in this range ended in an error.`,
@@ -104,15 +111,23 @@ export const en = {
   watch: "Watch",
   seeAll: "See all",
 
-  stateClosed: "in order",
-  stateOpen: "resting",
-  stateHalfOpen: "on trial",
-  stateNoCredit: "out of credit",
-  stateDisabled: "disabled",
-  stateProblem: "unusable",
-  nextTry: "next try in",
+  states: {
+    ok: "ok",
+    failing: "failing",
+    trying: "trying",
+    no_credit: "no credit",
+    disabled: "disabled",
+    untested: "untested",
+    skipped: "skipped",
+  },
+  stateShare: (state: string, percent: number) => `${state}, ${percent}\u00a0% failed`,
+  nextTry: "next try",
+  nextTryIn: "in",
   lastError: "Last error",
-  noErrors: "No failed attempt on record.",
+  noAttempts: "No attempt in this range.",
+  attemptsIn: (count: number, shown: string) => count === 1 ? "1 attempt" : `${shown} attempts`,
+  noneFailed: "none failed",
+  shareFailed: (percent: number, count: string) => `${percent}\u00a0% failed (${count})`,
 
   ...recordTexts,
 
@@ -177,8 +192,6 @@ export const en = {
   allowIs: (globs: string) => `only ${globs}`,
   denyIs: (globs: string) => `not ${globs}`,
   mapsModels: (count: number) => `${count} model ${count === 1 ? "name" : "names"} changed`,
-  answers24h: (answers: string) => `${answers} answers in 24 hours`,
-  failures24h: (failures: string) => `${failures} failed attempts`,
 
   tokensTitle: "Tokens",
   tokensIntro: "A client sends one of these as its API key.",

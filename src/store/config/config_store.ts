@@ -7,7 +7,8 @@
 import { sha256 } from "../../core/digest.ts";
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
-import type { ClientToken } from "../../core/types.ts";
+import type { ClientToken, Upstream } from "../../core/types.ts";
+import { targetOf } from "../../core/upstream_target.ts";
 import { toGoTime } from "../database/go_time.ts";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { asBlobs, number, text } from "../database/values.ts";
@@ -22,6 +23,8 @@ import {
   type UpstreamRow,
   type UpstreamStateNote,
 } from "../store.ts";
+import { parseNames, splitTokens } from "./token_values.ts";
+import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
 import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
@@ -142,11 +145,16 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   listUpstreamStates(): UpstreamStateNote[] {
-    try {
-      return listUpstreamStates(this.#connection.db, this.#now());
-    } catch (error) {
-      throw toStoreError(error, "Cannot read the database");
-    }
+    return this.#read((db) => listUpstreamStates(db, this.#now()));
+  }
+
+  listUpstreamChecks(): UpstreamChecks {
+    return this.#read(listUpstreamChecks);
+  }
+
+  noteUpstreamCheck(upstream: Pick<Upstream, "id" | "endpoint" | "sk">): void {
+    const check = { upstreamId: upstream.id, target: targetOf(upstream) };
+    this.#change("Cannot note the test", (db) => putUpstreamChecks(db, [check], this.#now()));
   }
 
   listTokens(): ClientToken[] {
@@ -214,10 +222,16 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   #query(sql: string, ...params: SQLInputValue[]): Record<string, SQLOutputValue>[] {
-    try {
-      const statement = prepared(this.#connection.db, sql);
+    return this.#read((db) => {
+      const statement = prepared(db, sql);
       statement.setReadBigInts(true);
       return statement.all(...params);
+    });
+  }
+
+  #read<T>(body: (db: DatabaseSync) => T): T {
+    try {
+      return body(this.#connection.db);
     } catch (error) {
       throw toStoreError(error, "Cannot read the database");
     }
@@ -326,23 +340,6 @@ function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
   };
 }
 
-function splitTokens(value: string): string[] {
-  return value.split(",").map((part) => part.trim()).filter((part) => part !== "");
-}
-
 function digest(secret: string): string {
   return sha256(secret).toString("hex");
-}
-
-/** Names are a convenience: what is not a JSON object of texts counts as no names. */
-function parseNames(json: string | null): Record<string, string> {
-  try {
-    const value: unknown = JSON.parse(json ?? "{}");
-    if (typeof value !== "object" || value === null) return {};
-    return Object.fromEntries(
-      Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
-    );
-  } catch {
-    return {};
-  }
 }

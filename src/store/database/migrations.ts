@@ -22,6 +22,7 @@ const STEPS: readonly Step[] = [
   addStats,
   addPartials,
   addDurationIndex,
+  addUpstreamChecks,
 ];
 
 /** The `user_version` that this program works with. */
@@ -216,6 +217,16 @@ function addDurationIndex(db: DatabaseSync): void {
   db.exec(`
     CREATE INDEX IF NOT EXISTS idx_records_took ON records(id, elapsed_time, attempts)
       WHERE outcome IS NOT 'in_flight'
+  `);
+}
+
+/** What running servers say of attempts that fail, and which upstreams have answered (see upstream_checks.ts). */
+function addUpstreamChecks(db: DatabaseSync): void {
+  addMissingColumns(db, "upstream_states", { attempts: "integer", failed: "integer" });
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS upstream_checks (
+      upstream_id integer PRIMARY KEY, target text NOT NULL, checked_at datetime
+    )
   `);
 }
 
