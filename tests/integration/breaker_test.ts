@@ -154,7 +154,7 @@ Deno.test("what is held back is the model as the upstream knows it, or the upstr
     String(
       (await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "open" ? listed : null;
+        return listed.state === "failing" ? listed : null;
       }, "the state")).reason,
     ),
     /real.*503/,
@@ -377,7 +377,7 @@ Deno.test("an upstream that does not have what another one answers is tried afte
       assert.equal(await stage.state("closed"), 0);
       const listed = await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "open" ? listed : null;
+        return listed.state === "failing" ? listed : null;
       }, "the state");
       assert.match(String(listed.reason), /model m: HTTP 40[0345], and another upstream answers/);
     });
