@@ -4,7 +4,9 @@
  * Owns the columns, and the names and values of `list --json`.
  */
 import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
-import type { UpstreamStateNote } from "../store/store.ts";
+import type { ShownState } from "../core/breaker.ts";
+import { type Condition, conditionOf } from "../core/condition.ts";
+import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry, withConfig } from "./context.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
@@ -51,8 +53,15 @@ interface ListedUpstream {
   readonly deny: readonly string[];
   readonly modelMap: Readonly<Record<string, string>>;
   readonly weight: number | null;
-  /** `open`, `half_open` and `no_credit`: a running server holds it, or a model of it, back. */
-  readonly state: "enabled" | "disabled" | "skipped" | UpstreamStateNote["state"];
+  /** `failing`, `trying` and `no_credit`: a running server holds it, or a model of it, back. */
+  readonly state: Condition;
+  /** What a running server's breaker is in. */
+  readonly breaker: ShownState;
+  /** A running server says that too many of its latest attempts failed. */
+  readonly degraded: boolean;
+  /** Those attempts, and how many of them failed; null unless it is degraded. */
+  readonly attempts: number | null;
+  readonly failed: number | null;
   /** When it may be tried again, as ISO 8601. */
   readonly until: string | null;
   /** Why it is held back. */
@@ -99,16 +108,32 @@ const RARE_COLUMNS:
     },
   ];
 
-/** `open until 12:03:05 (HTTP 503)`, in local time. */
-function showState({ state, until, reason }: ListedUpstream): string {
-  if (state === "enabled" || state === "disabled" || state === "skipped") return state;
-  const untilMs = until === null ? null : Date.parse(until);
-  const time = untilMs === null
-    ? ""
-    : untilMs > systemClock.now()
-    ? ` until ${clockTime(untilMs)}`
-    : ", to be tried again";
-  return `${state}${time}${reason ? ` (${reason})` : ""}`;
+/** `failing (next try 12:03:05): HTTP 503`, in local time; `ok, 37 % failed`. */
+function showState({ state, until, reason, attempts, failed }: ListedUpstream): string {
+  const word = state === "no_credit" ? "no credit" : state;
+  switch (state) {
+    case "failing":
+    case "trying":
+    case "no_credit": {
+      const time = until === null ? "" : ` (next try ${nextTry(Date.parse(until))})`;
+      return `${word}${time}${reason ? `: ${reason}` : ""}`;
+    }
+    case "ok":
+    case "untested":
+      return attempts === null || failed === null
+        ? word
+        : `${word}, ${failedPercent({ attempts, failed })} % failed`;
+    case "disabled":
+    case "skipped":
+      return word;
+    default:
+      return state satisfies never;
+  }
+}
+
+/** When it is time already, the next request tries it. */
+function nextTry(untilMs: number): string {
+  return untilMs > systemClock.now() ? clockTime(untilMs) : "now";
 }
 
 function clockTime(ms: number): string {
@@ -122,6 +147,7 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
   const { id, endpoint, key, isEnabled, problem } = facts;
   const isUsed = problem === null && isEnabled;
   const note = isUsed ? facts.note : null;
+  const breaker = note?.state ?? "closed";
   return {
     id,
     name: facts.name ?? "",
@@ -135,9 +161,13 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     deny: facts.deny,
     modelMap: facts.modelMap,
     weight: Number.isFinite(facts.storedWeight) ? facts.storedWeight : null,
-    state: problem !== null ? "skipped" : !isEnabled ? "disabled" : note?.state ?? "enabled",
+    state: conditionOf({ isUsable: problem === null, isEnabled, breaker, isTested: facts.isTested }),
+    breaker,
+    degraded: note?.failures !== undefined,
+    attempts: note?.failures?.attempts ?? null,
+    failed: note?.failures?.failed ?? null,
     until: note === null || note.untilMs === null ? null : new Date(note.untilMs).toISOString(),
-    reason: note?.reason ?? null,
+    reason: note?.reason || null,
     problem,
   };
 }

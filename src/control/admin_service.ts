@@ -5,6 +5,8 @@
  * Unix epoch, durations milliseconds.
  */
 import type { ShownState } from "../core/breaker.ts";
+import type { Condition } from "../core/condition.ts";
+import type { FailureCount } from "../core/failure_window.ts";
 import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/types.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
@@ -34,10 +36,17 @@ export interface UpstreamView {
   /** null: guessed from the endpoint's host. */
   readonly authStyle: AuthStyle | null;
   readonly weight: number;
-  readonly state: ShownState;
-  /** When it may be tried again; null unless it is `open` or `no_credit`. */
+  readonly state: Condition;
+  /** What its breaker is in. */
+  readonly breaker: ShownState;
+  /** Its latest attempts, as far as this server has made them. */
+  readonly recent: FailureCount & {
+    /** Too many of them failed. */
+    readonly isDegraded: boolean;
+  };
+  /** When it may be tried again; null unless it is `failing` or `no_credit`. */
   readonly openUntilMs: number | null;
-  /** Why it is not closed, such as `HTTP 503`; null when it is. */
+  /** Why it is held back, such as `HTTP 503`; null when it is not. */
   readonly reason: string | null;
   /** Its last failed attempt on record; null when there is none. */
   readonly lastError: { readonly atMs: number; readonly errorClass: string; readonly message: string } | null;

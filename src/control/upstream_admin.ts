@@ -5,7 +5,9 @@
  * (config_changes.ts); the registry has read a change when the call returns.
  */
 import type { Clock } from "../core/clock.ts";
+import { conditionOf } from "../core/condition.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
@@ -17,6 +19,7 @@ import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } fro
 
 export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view">;
+  readonly rates: Pick<AttemptRates, "view" | "tested">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
@@ -80,6 +83,7 @@ export class UpstreamAdmin {
       return { isOk: false, status: null, durationMs, message: clean(answer.problem.message), models: [] };
     }
     const verdict = judgeAnswer(answer, upstream);
+    if (verdict.level === "ok") this.#deps.rates.tested(id);
     return {
       isOk: verdict.level === "ok",
       status: answer.status,
@@ -112,18 +116,26 @@ export class UpstreamAdmin {
       authStyle: facts.authStyle,
       weight: facts.problem === null ? facts.storedWeight : 1,
       problem: facts.problem,
-      ...this.#standing(facts.id, facts.note?.reason ?? null),
+      ...this.#standing(facts),
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),
     }));
   }
 
-  #standing(id: number, reason: string | null): Pick<UpstreamView, "state" | "openUntilMs" | "reason"> {
-    const { state, untilMs } = this.#deps.health.view(id);
-    if (state === "closed") return { state, openUntilMs: null, reason: null };
+  #standing(
+    { id, isEnabled, problem, isTested, note }: UpstreamFacts,
+  ): Pick<UpstreamView, "state" | "breaker" | "recent" | "openUntilMs" | "reason"> {
+    const { state: breaker, untilMs } = this.#deps.health.view(id);
+    const { attempts, failed, isDegraded, ...rate } = this.#deps.rates.view(id);
+    const state = conditionOf({
+      ...{ breaker, isEnabled, isUsable: problem === null },
+      isTested: isTested || rate.isTested,
+    });
+    const shown = { state, breaker, recent: { attempts, failed, isDegraded } };
+    if (breaker === "closed") return { ...shown, openUntilMs: null, reason: null };
     const { clock } = this.#deps;
     const openUntilMs = untilMs === null ? null : Math.round(clock.now() + untilMs - clock.monotonic());
-    return { state, openUntilMs, reason };
+    return { ...shown, openUntilMs, reason: note?.reason ?? null };
   }
 }
 

@@ -7,6 +7,7 @@
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
+import { isCheckOf } from "../store/config/upstream_checks.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
 import type { ConfigStore, UpstreamRow, UpstreamStateNote } from "../store/store.ts";
@@ -16,8 +17,11 @@ import { showEndpoint } from "./upstream_endpoint.ts";
 import { toChanges } from "./upstream_values.ts";
 
 /** What the database knows of one upstream; safe to show. Its `authStyle` is null also when the row cannot be used. */
-export interface UpstreamFacts
-  extends Omit<UpstreamView, "name" | "weight" | "state" | "openUntilMs" | "reason" | "lastError"> {
+export interface UpstreamFacts extends
+  Omit<
+    UpstreamView,
+    "name" | "weight" | "state" | "breaker" | "recent" | "openUntilMs" | "reason" | "lastError"
+  > {
   /** As the server names it; of a row that cannot be used, as typed there; null when it has none. */
   readonly name: string | null;
   /** As it is in the row. */
@@ -26,6 +30,8 @@ export interface UpstreamFacts
   readonly storedWeight: number;
   /** What running servers say of it; null: that it is well, or nothing. */
   readonly note: UpstreamStateNote | null;
+  /** It has answered a request or a test with the key and endpoint that it has now. */
+  readonly isTested: boolean;
 }
 
 export interface UpstreamsDeps {
@@ -48,13 +54,15 @@ export class Upstreams {
     const rows = this.#config.listUpstreams();
     const names = new Map(this.#registry.snapshot().upstreams.map(({ id, name }) => [id, name]));
     const notes = new Map(this.#config.listUpstreamStates().map((note) => [note.upstreamId, note]));
+    const checks = this.#config.listUpstreamChecks();
     return rows.map((row, index) => {
-      const facts = factsOf(row);
+      const { upstream, ...facts } = factsOf(row);
       return {
         ...facts,
         name: names.get(row.id) ?? facts.name,
         place: index + 1,
         note: notes.get(row.id) ?? null,
+        isTested: upstream !== null && isCheckOf(checks, upstream),
       };
     });
   }
@@ -177,7 +185,9 @@ export function noSuchUpstream(id: number): ControlError {
   });
 }
 
-function factsOf(row: UpstreamRow): Omit<UpstreamFacts, "place" | "note"> {
+function factsOf(
+  row: UpstreamRow,
+): Omit<UpstreamFacts, "place" | "note" | "isTested"> & { readonly upstream: Upstream | null } {
   const result = parseUpstreamRow(row);
   const upstream = result.isValid ? result.upstream : null;
   return {
@@ -194,5 +204,6 @@ function factsOf(row: UpstreamRow): Omit<UpstreamFacts, "place" | "note"> {
     storedAuthStyle: row.authStyle,
     storedWeight: row.weight ?? 1,
     problem: result.isValid ? null : result.problem,
+    upstream,
   };
 }

@@ -1,7 +1,8 @@
 /**
- * What the outcome of a request means: whether the service failed, and whether it deserves an alert.
+ * What the outcome of a request means: whether the service failed, whether it deserves an alert, and which of its attempts
+ * the upstream is to blame for.
  */
-import type { Outcome } from "./types.ts";
+import { type Outcome, UNBLAMED_CLASSES } from "./types.ts";
 
 /** Statuses of a client's own mistake, which deserve no alert. */
 const CLIENT_MISTAKES: ReadonlySet<number> = new Set([400, 404, 405, 409, 413, 415, 422]);
@@ -49,4 +50,27 @@ function isOutcome(word: string): word is Outcome {
 
 export function deservesAlert(outcome: Outcome, status: number): boolean {
   return TRAITS[outcome].deservesAlert(status);
+}
+
+/** Whether an upstream answered the request as it should. @param outcome as in {@link isFailure} */
+export function isAnswered(outcome: string | null, status: number | null): boolean {
+  return outcome === "complete" || (outcome === null && !isFailure(outcome, status) && (status ?? 0) < 400);
+}
+
+interface EndedAttempt {
+  readonly errorClass: string | null;
+  readonly status: number | null;
+}
+
+/**
+ * Whether an attempt failed, and the upstream is to blame: not when nobody waited for it any more, when the client gave no
+ * key, or when it says what the client did wrong and no other upstream answered the same request.
+ */
+export function isBlamed(
+  { errorClass, status }: EndedAttempt,
+  request: { readonly outcome: string | null; readonly status: number | null },
+): boolean {
+  if (errorClass === null || errorClass === "no_credential" || UNBLAMED_CLASSES.has(errorClass)) return false;
+  const isMistake = errorClass === "http_status" && CLIENT_MISTAKES.has(status ?? 0);
+  return !isMistake || isAnswered(request.outcome, request.status);
 }

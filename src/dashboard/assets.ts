@@ -10,11 +10,13 @@ import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import { createHash } from "node:crypto";
 import type { AdminEnv } from "../http/admin/env.ts";
+import alive from "./assets/alive.js" with { type: "text" };
 import base from "./assets/base.css" with { type: "text" };
 import charts from "./assets/charts.js" with { type: "text" };
 import controls from "./assets/controls.css" with { type: "text" };
 import conversation from "./assets/conversation.css" with { type: "text" };
 import layout from "./assets/layout.css" with { type: "text" };
+import health from "./assets/health.css" with { type: "text" };
 import liveScript from "./assets/live.js" with { type: "text" };
 import liveFeed from "./assets/live_feed.js" with { type: "text" };
 import dark from "./assets/dark.css" with { type: "text" };
@@ -34,13 +36,16 @@ const SCRIPT = "text/javascript; charset=utf-8";
 const SOURCES = {
   "page.css": [
     STYLE,
-    [base, layout, controls, overview, live, records, manage, conversation, markdown, usage].join("\n"),
+    [base, layout, controls, overview, live, records, manage, conversation, markdown, usage, health].join(
+      "\n",
+    ),
   ],
   "dark.css": [STYLE, dark],
   "uplot.css": [STYLE, uplotStyle],
   "htmx.js": [SCRIPT, htmx],
   "uplot.js": [SCRIPT, uplotScript],
   "page.js": [SCRIPT, page],
+  "alive.js": [SCRIPT, alive],
   "charts.js": [SCRIPT, charts],
   "live.js": [SCRIPT, liveScript],
   "live_feed.js": [SCRIPT, liveFeed],

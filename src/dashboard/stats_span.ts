@@ -17,12 +17,16 @@ export interface ReadSpan {
 
 const LONGEST_VALUE = 100;
 
-/** What cannot be read leads to the shortest range, and says so. */
-export function readSpan(parameters: URLSearchParams, page: PageContext): ReadSpan {
+/** What cannot be read leads to the usual range, and says so. */
+export function readSpan(
+  parameters: URLSearchParams,
+  page: PageContext,
+  usual: StatsRange = "15m",
+): ReadSpan {
   const [since = "", until = ""] = ["since", "until"].map((name) =>
     (parameters.get(name) ?? "").trim().slice(0, LONGEST_VALUE)
   );
-  const range = STATS_RANGES.find((each) => each === parameters.get("range")) ?? "15m";
+  const range = STATS_RANGES.find((each) => each === parameters.get("range")) ?? usual;
   if (since === "") return { span: range, custom: null, problem: null };
   const { m, nowMs, zone } = page;
   const sinceMs = parseMoment(since, { nowMs, isEnd: false, zone });

@@ -1,10 +1,11 @@
 /**
  * `/healthz` and `/readyz`: what process supervisors and load balancers ask.
  *
- * Open to anybody, so the answers hold no name and no secret. Neither recorded nor logged.
+ * Open to anybody, so the answers hold counts, and no name and no secret. Neither recorded nor logged.
  */
 import { Hono } from "hono";
 import { APART } from "../core/fixed_headers.ts";
+import type { Condition } from "../core/condition.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { RegistryView } from "../store/store.ts";
 
@@ -16,9 +17,17 @@ export interface Readiness {
   readonly isDatabaseStuck: () => boolean;
   /** How many enabled upstreams are in which state, those that are well left out. */
   readonly heldBack?: () => HeldBack;
+  /** How many enabled upstreams are how, those that are just `ok` left out. */
+  readonly upstreams?: () => UpstreamCounts;
 }
 
 export type HeldBack = { readonly [State in Exclude<ShownState, "closed">]?: number };
+
+/** `degraded`: it is used, and too many of its latest attempts failed. */
+export type UpstreamCounts = { readonly [Word in Exclude<Condition, "ok"> | "degraded"]?: number };
+
+/** Of these, requests may have to move on to another upstream. */
+const DEGRADING = ["failing", "trying", "no_credit", "degraded"] as const;
 
 export interface HealthDeps {
   readonly registry: RegistryView;
@@ -35,7 +44,8 @@ const HEADERS = { "cache-control": "no-store", ...Object.fromEntries(APART) };
 
 /**
  * `/healthz` answers 200 while the process can answer at all. `/readyz` answers 200 when it should get
- * requests, else 503 with the reasons: an upstream that is held back is no reason, because it may still be tried.
+ * requests, else 503 with the reasons: an upstream that is held back is no reason, because it may still be tried. It is
+ * `degraded` then, or when too many of an upstream's attempts fail.
  */
 export function healthRoutes(deps: HealthDeps): Hono {
   const routes = new Hono();
@@ -44,9 +54,12 @@ export function healthRoutes(deps: HealthDeps): Hono {
     const reasons = reasonsAgainst(deps);
     const counts = deps.readiness.heldBack?.() ?? {};
     const heldBack = Object.keys(counts).length === 0 ? {} : { held_back: counts };
+    const upstreams = deps.readiness.upstreams?.() ?? {};
+    const shown = { ...Object.keys(upstreams).length === 0 ? {} : { upstreams }, ...heldBack };
+    const isDegraded = DEGRADING.some((word) => (upstreams[word] ?? 0) > 0);
     return reasons.length === 0
-      ? c.json({ status: "ready", ...heldBack }, 200, HEADERS)
-      : c.json({ status: "not_ready", reasons, ...heldBack }, 503, HEADERS);
+      ? c.json({ status: isDegraded ? "degraded" : "ready", ...shown }, 200, HEADERS)
+      : c.json({ status: "not_ready", reasons, ...shown }, 503, HEADERS);
   });
   return routes;
 }

@@ -2,6 +2,8 @@
  * The kinds of alerts, and the interface through which the program raises them.
  */
 
+import type { FailureCount } from "../core/failure_window.ts";
+
 /** Something that an operator should know. */
 export type Alert =
   | {
@@ -20,7 +22,15 @@ export type Alert =
     readonly reason: string;
   }
   | { readonly type: "upstream_no_credit"; readonly upstream: string; readonly reason: string }
-  | { readonly type: "upstream_recovered"; readonly upstream: string; readonly model?: string }
+  /** Of its latest attempts, too many failed; others may answer in its place. */
+  | ({ readonly type: "upstream_degraded"; readonly upstream: string } & FailureCount)
+  /** With the latest attempts: it is no longer degraded. */
+  | (
+    & { readonly type: "upstream_recovered"; readonly upstream: string; readonly model?: string }
+    & Partial<
+      FailureCount
+    >
+  )
   | { readonly type: "records_dropped"; readonly reason: string }
   | { readonly type: "records_resumed" }
   /** Nothing has been deleted for an hour, although the limits say so. */

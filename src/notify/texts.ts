@@ -2,6 +2,7 @@
  * The texts of alerts, and which alerts have the same cause. Pure.
  */
 import { redactableStart } from "../core/cut_text.ts";
+import { failedPercent, FAILURE_WINDOW_MS, type FailureCount } from "../core/failure_window.ts";
 import { inert } from "./inert.ts";
 import type { Alert } from "./notifier.ts";
 
@@ -42,7 +43,12 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return `Upstream ${line(alert.upstream)} is down${forModel(alert)}: ${quoted(alert.reason)}`;
     case "upstream_no_credit":
       return `Upstream ${line(alert.upstream)} has no credit left: ${quoted(alert.reason)}`;
+    case "upstream_degraded":
+      return `Upstream ${line(alert.upstream)} is degraded: ${sharesOf(alert)}`;
     case "upstream_recovered":
+      if (alert.attempts !== undefined) {
+        return `Upstream ${line(alert.upstream)} is no longer degraded: ${sharesOf(alert)}`;
+      }
       return `Upstream ${line(alert.upstream)} has recovered${forModel(alert)}`;
     case "records_dropped":
       return `Records are being lost, requests go on: the database cannot take them (${line(alert.reason)})`;
@@ -55,6 +61,13 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
     default:
       return alert satisfies never;
   }
+}
+
+/** `37 % of its 120 attempts in the last 10 minutes failed`. */
+function sharesOf({ attempts = 0, failed = 0 }: Partial<FailureCount>): string {
+  const within = `in the last ${FAILURE_WINDOW_MS / 60_000} minutes`;
+  if (attempts === 0) return `it was not tried ${within}`;
+  return `${failedPercent({ attempts, failed })} % of its ${attempts} attempts ${within} failed`;
 }
 
 /** Changes of states first, then the most frequent. */
@@ -100,8 +113,10 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
     // Not by model: clients may name any.
     case "upstream_down":
     case "upstream_no_credit":
-    case "upstream_recovered":
+    case "upstream_degraded":
       return `${alert.type} ${alert.upstream}`;
+    case "upstream_recovered":
+      return `${alert.type}${alert.attempts === undefined ? "" : " degraded"} ${alert.upstream}`;
     case "records_dropped":
     case "records_resumed":
     case "retention_failing":

@@ -133,6 +133,7 @@ export interface UpstreamFamilies {
   readonly hedges: Counter<"won">;
   readonly gateDegraded: Counter;
   readonly state: Gauge<"upstream" | "state">;
+  readonly degraded: Gauge<"upstream">;
 }
 
 export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
@@ -153,6 +154,11 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
       "upstream",
       "state",
     ]),
+    degraded: make.gauge(
+      "upstream_degraded",
+      "1 while more than a tenth of the upstream's attempts in the last ten minutes failed.",
+      ["upstream"],
+    ),
   };
 }
 

@@ -137,6 +137,12 @@ export class Metrics implements Observer {
     }
   }
 
+  upstreamDegraded(upstreamName: string, isDegraded: boolean): void {
+    if (this.#admit(upstreamName)) {
+      this.#upstreams.degraded.set({ upstream: upstreamName }, isDegraded ? 1 : 0);
+    }
+  }
+
   /**
    * From the first call on, measurements of upstreams not in `names` are ignored: a request that ends after its
    * upstream was removed must not bring the series back. A new upstream starts as `closed`.
@@ -219,6 +225,7 @@ export class Metrics implements Observer {
   #forget(upstream: string): void {
     this.#seenUpstreams.delete(upstream);
     this.#requests.firstToken.remove({ upstream });
+    this.#upstreams.degraded.remove({ upstream });
     for (const result of this.#attemptResults) this.#upstreams.attempts.remove({ upstream, result });
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
     for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });

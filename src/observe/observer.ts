@@ -21,6 +21,8 @@ export interface Observer {
   /** A request was sent to a second upstream beside the first; whether that one's answer was used. */
   hedged(isWon: boolean): void;
   upstreamState(upstreamName: string, state: ShownState): void;
+  /** Whether too many of its latest attempts failed. */
+  upstreamDegraded(upstreamName: string, isDegraded: boolean): void;
   /** The upstreams configured now; the series of others are removed. */
   upstreamsChanged(names: readonly string[]): void;
   recordWritten(count: number): void;

@@ -15,6 +15,7 @@ import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
+import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -42,6 +43,7 @@ export interface AdminDeps {
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
+  readonly rates: AttemptRates;
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlight;
   readonly client: UpstreamClient;

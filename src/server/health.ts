@@ -1,24 +1,32 @@
 /**
- * The breakers of a server's upstreams, and who is told of their changes: metrics, log, alerts, and the database, where
- * `list` sees them.
+ * The breakers of a server's upstreams and the shares of their failed attempts, and who is told of changes: metrics, log,
+ * alerts, and the database, where `list` sees them.
  */
 import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
 import type { Upstream } from "../core/types.ts";
-import type { HeldBack } from "../http/health.ts";
+import { conditionOf } from "../core/condition.ts";
+import { failedPercent } from "../core/failure_window.ts";
+import type { HeldBack, UpstreamCounts } from "../http/health.ts";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
+import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
+import type { ConfigStore } from "../store/store.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
+import { makeRates } from "./rates.ts";
 
 /** How often episodes that are over are ended. */
 const SWEEP_MS = 5_000;
 
 export interface ServerHealth {
   readonly health: UpstreamHealth;
+  readonly rates: AttemptRates;
+  /** Of the enabled upstreams, how many are how; those that are just `ok` left out. */
+  counts(): UpstreamCounts;
   /** Of the enabled upstreams, how many are held back in which state. */
   heldBack(): HeldBack;
   stop(): void;
@@ -26,8 +34,9 @@ export interface ServerHealth {
 
 export function makeHealth(
   { breakerMaxMs }: Pick<Settings, "breakerMaxMs">,
-  { observers, upstreamStates, registry, secrets }: {
+  { observers, upstreamStates, registry, config, secrets }: {
     readonly observers: Observers;
+    readonly config: ConfigStore;
     readonly upstreamStates: UpstreamStateNotes;
     readonly registry: Registry;
     readonly secrets: () => readonly string[];
@@ -40,7 +49,7 @@ export function makeHealth(
     const model = change.model === null ? null : redact(change.model);
     announce(upstream, { ...change, model, reason: redact(change.reason) });
     observers.metrics.upstreamState(upstream.name, health.view(upstream.id).state);
-    note(upstreamStates, { id: upstream.id, health, redact });
+    note(upstreamStates, { id: upstream.id, health, rates, redact });
   };
   const health = new UpstreamHealth(systemClock, onChange, breakerMaxMs);
   registry.onChange(({ upstreams }, enabledAnew) => {
@@ -49,14 +58,23 @@ export function makeHealth(
     );
     health.configured(upstreams, enabledAnew);
   });
+  // After the metrics know which upstreams there are.
+  const rates = makeRates({
+    ...{ observers, upstreamStates, registry, config },
+    onChange: ({ id }) => note(upstreamStates, { id, health, rates, redact }),
+  });
   let timer: TimerId;
   const sweep = () => {
     health.sweep();
+    rates.sweep();
+    noteShares(upstreamStates, { health, rates, redact, upstreams: registry.snapshot().upstreams });
     timer = systemClock.setTimer(sweep, SWEEP_MS);
   };
   timer = systemClock.setTimer(sweep, SWEEP_MS);
   return {
     health,
+    rates,
+    counts: () => countAll({ health, rates }, registry.snapshot().upstreams),
     heldBack: () => countHeldBack(health, registry.snapshot().upstreams),
     stop: () => systemClock.clearTimer(timer),
   };
@@ -95,17 +113,52 @@ function announcer({ notifier }: Observers): HealthListener {
   };
 }
 
+function countAll(
+  { health, rates }: Pick<ServerHealth, "health" | "rates">,
+  upstreams: readonly Upstream[],
+): UpstreamCounts {
+  const counts: { -readonly [Word in keyof UpstreamCounts]: UpstreamCounts[Word] } = {};
+  for (const { id, isEnabled } of upstreams) {
+    if (!isEnabled) continue;
+    const { isTested, isDegraded } = rates.view(id);
+    const breaker = health.view(id).state;
+    const condition = conditionOf({ isUsable: true, isEnabled, breaker, isTested });
+    const word = isDegraded && (condition === "ok" || condition === "untested") ? "degraded" : condition;
+    if (word !== "ok") counts[word] = (counts[word] ?? 0) + 1;
+  }
+  return counts;
+}
+
+interface Noted extends Pick<ServerHealth, "health" | "rates"> {
+  readonly redact: (text: string) => string;
+}
+
+/** What others see of a degraded upstream follows its share. */
+function noteShares(
+  notes: UpstreamStateNotes,
+  { upstreams, ...noted }: Noted & { readonly upstreams: readonly Upstream[] },
+): void {
+  for (const { id } of upstreams) {
+    const now = noted.rates.view(id);
+    const { failures } = notes.get(id) ?? {};
+    if (now.isDegraded && (failures === undefined || failedPercent(failures) !== failedPercent(now))) {
+      note(notes, { id, ...noted });
+    }
+  }
+}
+
 function note(
   notes: UpstreamStateNotes,
-  { id, health, redact }: {
-    readonly id: number;
-    readonly health: UpstreamHealth;
-    readonly redact: (text: string) => string;
-  },
+  { id, health, rates, redact }: Noted & { readonly id: number },
 ): void {
   const view = health.view(id);
-  if (view.state === "closed") return notes.clear((each) => each === id);
+  const { attempts, failed, isDegraded } = rates.view(id);
+  if (view.state === "closed" && !isDegraded) return notes.clear((each) => each === id);
   const changedAtMs = systemClock.now();
   const untilMs = view.untilMs === null ? null : changedAtMs + view.untilMs - systemClock.monotonic();
-  notes.note({ upstreamId: id, state: view.state, untilMs, reason: redact(view.reason ?? ""), changedAtMs });
+  const failures = isDegraded ? { failures: { attempts, failed } } : {};
+  notes.note({
+    ...{ upstreamId: id, state: view.state, untilMs, changedAtMs },
+    ...{ reason: redact(view.reason ?? ""), ...failures },
+  });
 }

@@ -72,7 +72,7 @@ export async function withServer(
   configuration: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
-  const { registry, database } = configuration;
+  const { registry, database, database: { config } } = configuration;
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
@@ -80,17 +80,17 @@ export async function withServer(
   const observers = makeObservers(settings, { secrets, instance, client });
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
-  const { queue, upstreamStates } = recording;
   registry.onChange(({ tokens }) => observers.metrics.tokensChanged(tokens));
-  const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
+  const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
+  const { rates } = serverHealth;
   const inFlight = new InFlight();
-  const progressRows = new ProgressRows(queue, systemClock);
-  const settledListeners: SettledListener[] = [logRequest];
+  const progressRows = new ProgressRows(recording.queue, systemClock);
+  const settledListeners: SettledListener[] = [logRequest, (record) => rates.settled(record)];
   const shared = { registry, health: serverHealth.health, inFlight, client };
-  const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
+  const proxy = makeProxy(settings, { ...recording, ...shared, observers, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    ...{ ...observers, ...recording, ...shared },
-    ...{ settings, config: database.config, users, proxy, secrets },
+    ...{ ...observers, ...recording, ...shared, rates },
+    ...{ settings, config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
@@ -153,6 +153,7 @@ function appDeps(
       isDraining: () => state.isDraining,
       isDatabaseStuck: () => recording.isStuck(),
       heldBack: () => serverHealth.heldBack(),
+      upstreams: () => serverHealth.counts(),
     },
     metrics,
     observer: metrics,

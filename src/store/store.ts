@@ -6,6 +6,8 @@
 import type { ClientTotals } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
+import type { FailureCount } from "../core/failure_window.ts";
+import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -67,15 +69,18 @@ export interface UpstreamChanges {
   readonly weight?: number | null;
 }
 
-/** What the breaker of a running server says of an upstream that is not well. */
+/** What a running server says of an upstream that is not well. */
 export interface UpstreamStateNote {
   readonly upstreamId: number;
-  readonly state: Exclude<ShownState, "closed">;
+  /** `closed`: only too many of its attempts failed. */
+  readonly state: ShownState;
   /** When it may be tried again; wall clock. */
   readonly untilMs: number | null;
   /** Such as `HTTP 503`. */
   readonly reason: string;
   readonly changedAtMs: number;
+  /** Too many of its latest attempts failed; absent while that is not so. */
+  readonly failures?: FailureCount;
 }
 
 /** The upstreams and tokens: small, synchronous, used by the command line and the registry. */
@@ -92,6 +97,10 @@ export interface ConfigStore {
   moveUpstream(id: number, place: number): void;
   /** What running servers noted last, one for each upstream that is not well. */
   listUpstreamStates(): UpstreamStateNote[];
+  /** Which upstreams have answered. */
+  listUpstreamChecks(): UpstreamChecks;
+  /** It has answered a test. */
+  noteUpstreamCheck(upstream: Pick<Upstream, "id" | "endpoint" | "sk">): void;
   /** Tokens in stored order, empty parts ignored. */
   listTokens(): ClientToken[];
   /** When tokens were added, in milliseconds since the Unix epoch, by token; those whose time is unknown are left out. */

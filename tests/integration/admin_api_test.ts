@@ -49,7 +49,7 @@ Deno.test("upstreams are added, edited, moved, disabled and removed, and used at
     });
     id = added.id;
     assert.equal(added.key, "sk-…wxyz");
-    assert.equal(added.state, "closed");
+    assert.equal(added.state, "untested");
     assert.deepEqual(added.allow, ["test-*"]);
     const response = await router.chat();
     assert.equal(response.status, 200);
@@ -107,7 +107,7 @@ Deno.test("an upstream's breaker shows while it is open", async () => {
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "down" }] });
   for (let n = 0; n < 3; n++) await (await router.chat()).text();
   const [view] = await askApi<(Upstream & { openUntilMs: number; reason: string })[]>(router, "/upstreams");
-  assert.equal(view?.state, "open");
+  assert.equal(view?.state, "failing");
   assert.ok((view?.openUntilMs ?? 0) > Date.now());
   assert.equal(view?.lastError?.errorClass, "http_status");
 });

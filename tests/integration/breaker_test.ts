@@ -154,7 +154,7 @@ Deno.test("what is held back is the model as the upstream knows it, or the upstr
     String(
       (await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "open" ? listed : null;
+        return listed.state === "failing" ? listed : null;
       }, "the state")).reason,
     ),
     /real.*503/,
@@ -251,7 +251,8 @@ Deno.test("an upstream without credit is not asked again for ten minutes, until 
       assert.match(stage.router.text, /first has no credit left/);
       const ready = await fetch(`http://127.0.0.1:${stage.router.port}/readyz`);
       assert.deepEqual([ready.status, await ready.json()], [200, {
-        status: "ready",
+        status: "degraded",
+        upstreams: { no_credit: 1 },
         held_back: { no_credit: 1 },
       }]);
       const listed = await eventually(async () => {
@@ -278,7 +279,7 @@ Deno.test("an upstream without credit is not asked again for ten minutes, until 
     assert.equal((await runProgram(["enable", "1"], { cwd: directory })).code, 0);
     await eventually(async () => await stage.state("closed") === 1 || null, "the server to see it");
     assert.equal(await stage.ask(), "first 1");
-    await eventually(async () => (await stage.list()).state === "enabled" || null, "the note to go");
+    await eventually(async () => (await stage.list()).state === "ok" || null, "the note to go");
   });
 
   await t.step("another key", async () => {
@@ -376,7 +377,7 @@ Deno.test("an upstream that does not have what another one answers is tried afte
       assert.equal(await stage.state("closed"), 0);
       const listed = await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "open" ? listed : null;
+        return listed.state === "failing" ? listed : null;
       }, "the state");
       assert.match(String(listed.reason), /model m: HTTP 40[0345], and another upstream answers/);
     });

@@ -36,7 +36,10 @@ Deno.test("/healthz and /readyz answer without a token, and are neither recorded
     args: ["--log-level", "debug"],
   });
   assert.deepEqual(await get(router, "/healthz"), { status: 200, body: { status: "ok" } });
-  assert.deepEqual(await get(router, "/readyz"), { status: 200, body: { status: "ready" } });
+  assert.deepEqual(await get(router, "/readyz"), {
+    status: 200,
+    body: { status: "ready", upstreams: { untested: 1 } },
+  });
   const head = await fetch(`http://127.0.0.1:${router.port}/healthz`, { method: "HEAD" });
   assert.deepEqual([head.status, await head.text()], [200, ""]);
   await (await router.chat()).text();
@@ -44,6 +47,7 @@ Deno.test("/healthz and /readyz answer without a token, and are neither recorded
   assert.equal((await router.recorded(1)).length, 1);
   assert.doesNotMatch(router.text, /healthz|readyz/);
   assert.equal(upstream.requests.length, 1);
+  assert.deepEqual(await get(router, "/readyz"), { status: 200, body: { status: "ready" } });
 });
 
 Deno.test("/readyz answers 503 while no upstream is enabled, and /healthz 200", async () => {

@@ -201,14 +201,17 @@ Deno.test("list shows the open breaker of a running server, until the server sto
       await using router = await Router.start({ directory });
       const beforeMs = Date.now();
       assert.equal(await answering(router), "backup");
-      await eventually(async () => /primary +open until/.test(await list()) ? true : null, "the state");
-      assert.match(await list(), /primary +open until \d\d:\d\d:\d\d \(.*503.*\)[^]*backup +enabled/);
+      await eventually(
+        async () => /primary +failing[^]*backup +ok/.test(await list()) ? true : null,
+        "the states",
+      );
+      assert.match(await list(), /primary +failing \(next try \d\d:\d\d:\d\d\): .*503/);
       const [first, second] = JSON.parse(await list("--json"));
-      assert.deepEqual([first.state, second.state, second.until], ["open", "enabled", null]);
+      assert.deepEqual([first.state, second.state, second.until], ["failing", "ok", null]);
       const untilMs = Date.parse(first.until) - beforeMs;
       assert.ok(untilMs > 55_000 && untilMs < 70_000, first.until);
     }
-    assert.match(await list(), /primary +enabled/);
+    assert.match(await list(), /primary +untested/);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -6,7 +6,7 @@
 (() => {
   "use strict";
 
-  const { bytes, duration, fill, adminPath, say, setSlot, showMoment, toast } = globalThis.oar;
+  const { ask, bytes, duration, fill, heard, adminPath, say, setSlot, showMoment, toast } = globalThis.oar;
   const list = document.querySelector("[data-live]");
   if (list === null) return;
 
@@ -100,10 +100,12 @@
   const AGAIN_MS = 5000;
 
   function receive({ type, data }) {
+    if (type === "lost" || type === "refused") ask();
+    else heard();
     if (type === "in_flight") showInFlight(JSON.parse(data));
     else if (type === "finished") showFinished(JSON.parse(data));
     else if (type === "open") say("");
-    else say(toast.dataset.lost);
+    else if (type === "refused") say(toast.dataset.lost);
     if (type === "refused") afterRefusal();
   }
 

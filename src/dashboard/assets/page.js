@@ -89,6 +89,12 @@
     element.querySelector(".clock").textContent = `${hour}:${minute}:${second}`;
   }
 
+  /** In the page's zone. */
+  function hourAndMinute(date) {
+    const parts = Object.fromEntries(clock.formatToParts(date).map(({ type, value }) => [type, value]));
+    return `${parts.hour}:${parts.minute}`;
+  }
+
   /** The server does not know under which scheme a proxy in front is reached. */
   function showAddress(element) {
     element.textContent = element.textContent.replaceAll(root.dataset.origin, location.origin);
@@ -146,9 +152,10 @@
 
   document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
   document.addEventListener("htmx:responseError", () => say(toast.dataset.failed));
-  document.addEventListener("htmx:sendError", () => say(toast.dataset.lost));
   document.addEventListener("htmx:afterSwap", () => say(""));
   prepare(document);
 
-  globalThis.oar = { bytes, duration, fill, harmless, adminPath, say, setSlot, showMoment, toast, zone };
+  globalThis.oar = {
+    ...{ bytes, duration, fill, harmless, adminPath, hourAndMinute, say, setSlot, showMoment, toast, zone },
+  };
 })();

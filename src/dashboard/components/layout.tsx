@@ -84,7 +84,7 @@ export function Layout(
 ): JSX.Element {
   const { m } = page;
   return (
-    <Document page={page} scripts={["htmx.js", "page.js", ...scripts]} {...rest}>
+    <Document page={page} scripts={["htmx.js", "page.js", "alive.js", ...scripts]} {...rest}>
       <a class="skip" href="#content">{m.skipToContent}</a>
       <header class="side">
         <div class="side-inner">
@@ -118,6 +118,7 @@ export function Layout(
         )}
         {children}
       </main>
+      <p id="gone" role="alert" data-text={m.noAnswerSince("{time}")} hidden></p>
       <div
         id="toast"
         role="status"

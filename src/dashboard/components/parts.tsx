@@ -3,6 +3,7 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
+import { failedPercent } from "../../core/failure_window.ts";
 import { harmless } from "../../core/recorded_text.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
 import type { UpstreamView } from "../../control/admin_service.ts";
@@ -79,30 +80,41 @@ function toneOf(status: number | null, outcome: string | null): Tone {
   return "bad";
 }
 
-/** The label and the tone of an upstream's state. */
-function stateOf(m: Messages, upstream: UpstreamView): { readonly tone: Tone; readonly text: string } {
-  if (upstream.problem !== null) return { tone: "bad", text: m.stateProblem };
-  if (!upstream.isEnabled) return { tone: "quiet", text: m.stateDisabled };
-  switch (upstream.state) {
-    case "closed":
-      return { tone: "good", text: m.stateClosed };
-    case "open":
-      return { tone: "bad", text: m.stateOpen };
-    case "half_open":
-      return { tone: "warn", text: m.stateHalfOpen };
-    case "no_credit":
-      return { tone: "bad", text: m.stateNoCredit };
-    default:
-      return upstream.state satisfies never;
-  }
+/** The word for how an upstream is. */
+export function stateText(m: Messages, state: UpstreamView["state"]): string {
+  return m.states[state];
 }
 
+const STATE_TONES = {
+  ok: "good",
+  failing: "bad",
+  trying: "warn",
+  no_credit: "bad",
+  disabled: "quiet",
+  untested: "info",
+  skipped: "bad",
+} as const satisfies Record<UpstreamView["state"], Tone>;
+
+/** `failing (next try 10:23:32)`; `ok, 37 % failed`. */
 export function StateChip({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
-  const { tone, text } = stateOf(page.m, upstream);
-  return <Chip tone={tone}>{text}</Chip>;
+  const { m } = page;
+  const { state, recent, openUntilMs } = upstream;
+  const word = stateText(m, state);
+  if (state === "ok" && recent.isDegraded) {
+    return <Chip tone="warn">{m.stateShare(word, failedPercent(recent))}</Chip>;
+  }
+  if (openUntilMs === null) return <Chip tone={STATE_TONES[state]}>{word}</Chip>;
+  return (
+    <Chip tone={STATE_TONES[state]}>
+      {word} ({m.nextTry}{" "}
+      <span class="clock-only">
+        <Moment page={page} atMs={openUntilMs} />
+      </span>)
+    </Chip>
+  );
 }
 
-/** `next try in 23 s`, counted down by the page's script. */
+/** `in 23 s`, counted down by the page's script. */
 export function Countdown(
   { page, untilMs }: { page: PageContext; untilMs: number | null },
 ): JSX.Element | null {
@@ -110,7 +122,7 @@ export function Countdown(
   const seconds = Math.max(0, Math.ceil((untilMs - page.nowMs) / 1000));
   return (
     <span class="countdown">
-      {page.m.nextTry} <span class="number" data-until={untilMs}>{seconds}</span> s
+      {page.m.nextTryIn} <span class="number" data-until={untilMs}>{seconds}</span> s
     </span>
   );
 }

@@ -8,6 +8,7 @@ import { refusalOf } from "../../http/admin/refusal.ts";
 import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { pageContext } from "../page_context.ts";
+import { readSpan } from "../stats_span.ts";
 import { EMPTY_FORM, formOf, readForm, toInput, type UpstreamForm } from "../upstream_form.ts";
 import { Confirm } from "../views/confirm.tsx";
 import { UpstreamEdit } from "../views/upstreams/edit.tsx";
@@ -45,14 +46,17 @@ async function list(
   { service, now }: ViewDeps,
   shown: Partial<Pick<UpstreamsProps, "tested" | "problem" | "form">> = {},
 ): Promise<Response> {
+  const page = pageContext(c, now());
+  const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page, "24h");
   return await draw(
     c,
     <Upstreams
-      page={pageContext(c, now())}
+      page={page}
       upstreams={await service.upstreams()}
-      stats={await service.stats("24h")}
+      stats={await service.stats(span)}
+      custom={custom}
       tested={null}
-      problem={null}
+      problem={problem}
       form={EMPTY_FORM}
       {...shown}
     />,

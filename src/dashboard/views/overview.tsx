@@ -6,11 +6,14 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LiveRequest, Stats, UpstreamView, UsageReport } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
-import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";
+import { Countdown, Recorded, StateChip } from "../components/parts.tsx";
 import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
+import { RangeChoice } from "../components/range_choice.tsx";
+import { UpstreamFigures } from "../components/upstream_figures.tsx";
 import { UsageSections } from "../components/usage.tsx";
+import { Verdict } from "../components/verdict.tsx";
 import { queryText, recordsPath } from "../record_query.ts";
-import { spanQuery, STATS_RANGES } from "../stats_span.ts";
+import { spanQuery } from "../stats_span.ts";
 import type { PageContext } from "../page_context.ts";
 
 export interface OverviewProps {
@@ -50,12 +53,12 @@ export function Overview(
     >
       <div class="head">
         <h1>{m.navOverview}</h1>
-        <RangeChoice page={page} stats={stats} custom={custom} />
+        <RangeChoice page={page} stats={stats} custom={custom} path="/admin" />
       </div>
       <div
         id="figures"
         hx-get={`/admin${custom === null ? `?range=${stats.range}` : queryText(custom)}`}
-        hx-trigger={REFRESH[stats.range]}
+        hx-trigger={`${REFRESH[stats.range]}, oar:back from:body`}
         hx-select="#figures"
         hx-swap="outerHTML"
       >
@@ -66,7 +69,7 @@ export function Overview(
         </Plots>
         <Figures page={page} stats={stats} />
         <UsageSections page={page} usage={usage} />
-        <UpstreamCards page={page} upstreams={upstreams} />
+        <UpstreamCards page={page} stats={stats} upstreams={upstreams} />
       </div>
       <section class="card" aria-labelledby="in-flight-title">
         <div class="head">
@@ -77,79 +80,6 @@ export function Overview(
       </section>
     </Layout>
   );
-}
-
-/** Ranges up to now, and two fields for any other time. */
-function RangeChoice({ page, stats, custom }: Pick<OverviewProps, "page" | "stats" | "custom">): JSX.Element {
-  const { m, zone } = page;
-  const typed = (ms: number) => zone.format(ms).slice(0, "2026-11-01 12:00".length).replace(" ", "T");
-  return (
-    <div class="ranges">
-      <nav class="segments" aria-label={m.range}>
-        {STATS_RANGES.map((range) => (
-          <a href={`/admin?range=${range}`} aria-current={range === stats.range ? "true" : undefined}>
-            {m.ranges[range]}
-          </a>
-        ))}
-      </nav>
-      <details class="custom-range" open={custom !== null}>
-        <summary>{m.rangeCustom}</summary>
-        <form method="get" action="/admin">
-          <label>
-            {m.filterSince}
-            <input type="datetime-local" name="since" value={custom?.since || typed(stats.fromMs)} required />
-          </label>
-          <label>
-            {m.filterUntil}
-            <input type="datetime-local" name="until" value={custom?.until || typed(stats.toMs)} />
-          </label>
-          <button type="submit" class="button button-small">{m.show}</button>
-          <span class="hint">
-            {m.timesIn} <span data-zone-name>{zone.name}</span>
-          </span>
-        </form>
-      </details>
-    </div>
-  );
-}
-
-/** Above this error rate something is wrong, even when all upstreams are healthy. */
-const TOO_MANY_ERRORS = 0.05;
-
-function Verdict(
-  { page, stats, upstreams }: Pick<OverviewProps, "page" | "stats" | "upstreams">,
-): JSX.Element {
-  const { m } = page;
-  const { tone, title, detail } = judge(page, stats, upstreams);
-  return (
-    <div class={`verdict verdict-${tone}`}>
-      <span class="verdict-dot" aria-hidden="true"></span>
-      <p>
-        <strong>{title}</strong> <span>{detail}</span>
-      </p>
-      {upstreams.length > 0
-        ? null
-        : <a class="button button-main" href="/admin/upstreams">{m.addUpstream}</a>}
-    </div>
-  );
-}
-
-function judge(
-  { m, format }: PageContext,
-  { total }: Stats,
-  upstreams: readonly UpstreamView[],
-): { tone: Tone; title: string; detail: string } {
-  if (upstreams.length === 0) return { tone: "info", title: m.noUpstreams, detail: m.noUpstreamsDetail };
-  const used = upstreams.filter(({ isEnabled, problem }) => isEnabled && problem === null);
-  const down = used.filter(({ state }) => state !== "closed").length;
-  if (down === used.length) return { tone: "bad", title: m.failing, detail: m.failingDetail };
-  const errorRate = total.requests === 0 ? 0 : total.errors / total.requests;
-  if (errorRate > TOO_MANY_ERRORS) {
-    return { tone: "bad", title: m.errorsRising, detail: m.errorsRisingDetail(format.percent(errorRate)) };
-  }
-  if (down > 0) return { tone: "warn", title: m.degraded, detail: m.degradedDetail(down, used.length) };
-  if (total.requests === 0) return { tone: "good", title: m.idle, detail: m.idleDetail };
-  return { tone: "good", title: m.healthy, detail: m.healthyDetail(used.length) };
 }
 
 function Tiles({ page, stats, inFlight }: {
@@ -229,8 +159,9 @@ function Tile({ label, value, isBad, slot, href, children }: {
   );
 }
 
-function UpstreamCards({ page, upstreams }: {
+function UpstreamCards({ page, stats, upstreams }: {
   page: PageContext;
+  stats: Stats;
   upstreams: readonly UpstreamView[];
 }): JSX.Element | null {
   const { m } = page;
@@ -242,15 +173,18 @@ function UpstreamCards({ page, upstreams }: {
         <a href="/admin/upstreams">{m.manage}</a>
       </div>
       <ul class="cards">
-        {upstreams.map((upstream) => <UpstreamCard page={page} upstream={upstream} />)}
+        {upstreams.map((upstream) => <UpstreamCard page={page} stats={stats} upstream={upstream} />)}
       </ul>
     </section>
   );
 }
 
-function UpstreamCard({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
-  const { m } = page;
-  const { lastError, openUntilMs, problem, reason } = upstream;
+function UpstreamCard({ page, stats, upstream }: {
+  page: PageContext;
+  stats: Stats;
+  upstream: UpstreamView;
+}): JSX.Element {
+  const { openUntilMs, problem, reason } = upstream;
   return (
     <li class="card upstream-card">
       <div class="upstream-card-head">
@@ -278,16 +212,7 @@ function UpstreamCard({ page, upstream }: { page: PageContext; upstream: Upstrea
           <Countdown page={page} untilMs={openUntilMs} />
         </p>
       )}
-      {lastError === null ? <p class="muted">{m.noErrors}</p> : (
-        <p class="last-error">
-          <span class="muted">
-            {m.lastError} <Moment page={page} atMs={lastError.atMs} />
-          </span>
-          <span class="clamp">
-            <Recorded text={lastError.message} />
-          </span>
-        </p>
-      )}
+      <UpstreamFigures page={page} stats={stats} upstream={upstream} />
     </li>
   );
 }

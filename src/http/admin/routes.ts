@@ -59,6 +59,8 @@ export function adminRoutes(deps: AdminRoutesDeps): Hono<AdminEnv> {
   routes.get("/login", auth.loginPage);
   routes.post("/login", atMost(MAX_LOGIN_BYTES, "16 KiB"), auth.login);
   routes.route("/assets", deps.page.assets);
+  // Open pages ask whether the server is still there; without a login, so that it is no question of the session.
+  routes.get("/alive", (c) => c.body(null, 204, { "cache-control": "no-store" }));
   routes.use(auth.required());
   routes.use(atMost(MAX_BODY_BYTES, "1 MiB"));
   routes.use(auth.intended());

@@ -8,6 +8,7 @@ import type { ReplayResult, StatsRange } from "../../control/admin_service.ts";
 import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
+import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, type OrderPolicy, OUTCOMES } from "../../core/types.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
@@ -141,7 +142,13 @@ export const upstreamView = z.object({
   modelMap: z.record(z.string(), z.string()),
   authStyle: authStyle.nullable(),
   weight: count,
-  state: z.enum(SHOWN_STATES),
+  state: z.enum(CONDITIONS),
+  breaker: z.enum(SHOWN_STATES),
+  recent: z.object({
+    attempts: count,
+    failed: count,
+    isDegraded: z.boolean().describe("too many of its latest attempts failed"),
+  }),
   openUntilMs: milliseconds.nullable(),
   reason: text.nullable(),
   lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),
@@ -280,7 +287,16 @@ export const stats = z.object({
   stepMs: count,
   points: z.array(z.object({ atMs: milliseconds, ...sums })),
   total: z.object(sums),
-  upstreams: z.array(z.object({ id: count, name: z.string(), requests: count, failures: count })),
+  upstreams: z.array(
+    z.object({
+      id: count,
+      name: z.string(),
+      requests: count,
+      failures: count,
+      attempts: count,
+      p95Ms: maybe,
+    }),
+  ),
 });
 
 const usageFigures = {

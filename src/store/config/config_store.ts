@@ -6,10 +6,11 @@
  */
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
-import type { ClientToken } from "../../core/types.ts";
+import type { ClientToken, Upstream } from "../../core/types.ts";
+import { targetOf } from "../../core/upstream_target.ts";
 import { toGoTime } from "../database/go_time.ts";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
-import { asBlobs, number, text } from "../database/values.ts";
+import { asBlobs, text } from "../database/values.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
@@ -23,6 +24,8 @@ import {
 } from "../store.ts";
 import { digest, parseNames, splitTokens } from "./token_list.ts";
 import { parseTokenTimes, timesAfter } from "./token_times.ts";
+import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
+import { assignments, joined, toJson, toUpstreamRow } from "./upstream_columns.ts";
 import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
@@ -144,11 +147,16 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   listUpstreamStates(): UpstreamStateNote[] {
-    try {
-      return listUpstreamStates(this.#connection.db, this.#now());
-    } catch (error) {
-      throw toStoreError(error, "Cannot read the database");
-    }
+    return this.#read((db) => listUpstreamStates(db, this.#now()));
+  }
+
+  listUpstreamChecks(): UpstreamChecks {
+    return this.#read(listUpstreamChecks);
+  }
+
+  noteUpstreamCheck(upstream: Pick<Upstream, "id" | "endpoint" | "sk">): void {
+    const check = { upstreamId: upstream.id, target: targetOf(upstream) };
+    this.#change("Cannot note the test", (db) => putUpstreamChecks(db, [check], this.#now()));
   }
 
   listTokens(): ClientToken[] {
@@ -232,10 +240,16 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   #query(sql: string, ...params: SQLInputValue[]): Record<string, SQLOutputValue>[] {
-    try {
-      const statement = prepared(this.#connection.db, sql);
+    return this.#read((db) => {
+      const statement = prepared(db, sql);
       statement.setReadBigInts(true);
       return statement.all(...params);
+    });
+  }
+
+  #read<T>(body: (db: DatabaseSync) => T): T {
+    try {
+      return body(this.#connection.db);
     } catch (error) {
       throw toStoreError(error, "Cannot read the database");
     }
@@ -307,39 +321,9 @@ export class SqliteConfigStore implements ConfigStore {
   }
 }
 
-function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
-  return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
-}
-
-function joined(patterns: readonly string[] | null): string | null {
-  return patterns === null || patterns.length === 0 ? null : patterns.join(",").toWellFormed();
-}
-
-function toJson(map: Readonly<Record<string, string>> | null): string | null {
-  return map === null || Object.keys(map).length === 0 ? null : JSON.stringify(map).toWellFormed();
-}
-
 function duplicate(id: number): StoreError {
   return new StoreError(
     "duplicate",
     `Upstream ${id} has this key and endpoint already; use "edit ${id}" to change it, or "enable ${id}"`,
   );
-}
-
-function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
-  return {
-    id: Number(row["id"]),
-    sk: text(row["sk"]),
-    endpoint: text(row["endpoint"]),
-    timeout: number(row["timeout"]),
-    name: text(row["name"]),
-    position: number(row["position"]),
-    enabled: number(row["enabled"]),
-    allow: text(row["allow"]),
-    deny: text(row["deny"]),
-    modelMap: text(row["model_map"]),
-    authStyle: text(row["auth_style"]),
-    weight: number(row["weight"]),
-    updatedAt: text(row["updated_at"]),
-  };
 }

@@ -1,14 +1,14 @@
 /**
- * What the breakers of running servers say of upstreams, for other processes to see.
+ * What running servers say of upstreams, for other processes to see.
  *
- * Owns the table `upstream_states`: a row for each upstream that a server's breaker holds back, none for those
- * that are well. It is a display only; no server reads its own state back.
+ * Owns the table `upstream_states`: a row for each upstream that a server's breaker holds back, or of whose
+ * attempts too many failed, none for those that are well. It is a display only; no server reads its own state back.
  */
 import type { DatabaseSync } from "node:sqlite";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { fromGoTime, toGoTime } from "../database/go_time.ts";
 import { livingInstances } from "../database/instances.ts";
-import { asBlobs, text } from "../database/values.ts";
+import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
 import type { UpstreamStateNote } from "../store.ts";
 
@@ -22,11 +22,11 @@ export function putUpstreamStates(
     db,
     `DELETE FROM upstream_states WHERE instance = ? AND upstream_id NOT IN (SELECT value FROM json_each(?))`,
   ).run(instance, JSON.stringify(notes.map(({ upstreamId }) => upstreamId)));
-  for (const { upstreamId, state, untilMs, reason, changedAtMs } of notes) {
+  for (const { upstreamId, state, untilMs, reason, changedAtMs, failures } of notes) {
     prepared(
       db,
-      `INSERT OR REPLACE INTO upstream_states(upstream_id, instance, state, until, reason, changed_at)
-        VALUES (?, ?, ?, ?, ?, ?)`,
+      `INSERT OR REPLACE INTO upstream_states(upstream_id, instance, state, until, reason, changed_at, attempts, failed)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     ).run(
       upstreamId,
       instance,
@@ -34,22 +34,27 @@ export function putUpstreamStates(
       untilMs === null ? null : toGoTime(untilMs),
       reason.toWellFormed(),
       toGoTime(changedAtMs),
+      failures?.attempts ?? null,
+      failures?.failed ?? null,
     );
   }
 }
 
-/** The latest note on each upstream, of servers that are alive. */
+/** The latest note on each upstream, of servers that are alive. A database of an older version has fewer columns. */
 export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamStateNote[] {
   const rows = prepared(
     db,
-    `SELECT upstream_id, ${asBlobs(["instance", "state", "until", "reason", "changed_at"])}
+    `SELECT *, ${asBlobs(["instance", "state", "until", "reason", "changed_at"])}
       FROM upstream_states ORDER BY upstream_id, changed_at`,
   ).all();
   const living = rows.length === 0 ? new Set<string>() : livingInstances(db, nowMs);
   const notes = new Map<number, UpstreamStateNote>();
   for (const row of rows) {
     const state = SHOWN_STATES.find((each) => each === text(row["state"]));
-    if (!living.has(text(row["instance"]) ?? "") || state === undefined || state === "closed") continue;
+    if (!living.has(text(row["instance"]) ?? "") || state === undefined) continue;
+    const [attempts, failed] = [number(row["attempts"]), number(row["failed"])];
+    const failures = attempts === null || failed === null ? {} : { failures: { attempts, failed } };
+    if (state === "closed" && failures.failures === undefined) continue;
     const upstreamId = Number(row["upstream_id"]);
     notes.set(upstreamId, {
       upstreamId,
@@ -57,6 +62,7 @@ export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamSta
       untilMs: fromGoTime(text(row["until"]) ?? ""),
       reason: text(row["reason"]) ?? "",
       changedAtMs: fromGoTime(text(row["changed_at"]) ?? "") ?? 0,
+      ...failures,
     });
   }
   return [...notes.values()];

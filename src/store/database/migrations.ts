@@ -23,6 +23,7 @@ const STEPS: readonly Step[] = [
   addPartials,
   addDurationIndex,
   addUsage,
+  addUpstreamChecks,
 ];
 
 /** The `user_version` that this program works with. */
@@ -244,6 +245,16 @@ function addUsage(db: DatabaseSync): void {
     );
     INSERT OR IGNORE INTO usage_progress
       SELECT 1, coalesce(max(id), 0), CASE WHEN max(id) IS NULL THEN NULL ELSE unixepoch() * 1000 END FROM records;
+    `);
+}
+
+/** What running servers say of attempts that fail, and which upstreams have answered (see upstream_checks.ts). */
+function addUpstreamChecks(db: DatabaseSync): void {
+  addMissingColumns(db, "upstream_states", { attempts: "integer", failed: "integer" });
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS upstream_checks (
+      upstream_id integer PRIMARY KEY, target text NOT NULL, checked_at datetime
+    )
   `);
 }
 

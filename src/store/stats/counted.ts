@@ -17,13 +17,14 @@ export const COUNTED_COLUMNS =
 export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["attempts"] {
   const statement = prepared(
     db,
-    "SELECT upstream_id, error_class FROM attempts WHERE record_id = ? AND error_class IS NOT NULL",
+    "SELECT upstream_id, status, error_class FROM attempts WHERE record_id = ? AND error_class IS NOT NULL",
   );
   statement.setReadBigInts(true);
   const rows = statement.all(recordId);
   return rows.map((row) => ({
     upstreamId: Number(row["upstream_id"]),
     errorClass: String(row["error_class"]),
+    status: number(row["status"]),
   }));
 }
 

@@ -37,8 +37,12 @@ export interface RequestStats {
   readonly upstreams: readonly {
     readonly id: number;
     readonly requests: number;
-    /** Attempts that failed there. */
+    /** Attempts that failed there, and that it is to blame for. */
     readonly failures: number;
+    /** Those, and the ones that answered well. */
+    readonly attempts: number;
+    /** Of the requests that it answered well; null when there were none. */
+    readonly p95Ms: number | null;
   }[];
 }
 
@@ -77,6 +81,13 @@ class Adder {
   }
 }
 
+interface UpstreamAdder {
+  readonly id: number;
+  requests: number;
+  failures: number;
+  readonly latencies: Histogram;
+}
+
 /** @param nowMs milliseconds since the Unix epoch */
 export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): RequestStats {
   const { keptSeconds, stepSeconds, firstAt, lastAt } = planOf(db, KEPT, { span, nowMs });
@@ -88,7 +99,7 @@ export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): Req
   ).all(keptSeconds, firstAt, endAt);
   const total = new Adder();
   const steps = new Map<number, Adder>();
-  const upstreams = new Map<number, { id: number; requests: number; failures: number }>();
+  const upstreams = new Map<number, UpstreamAdder>();
   for (const row of rows) {
     const latencies = Histogram.fromText(String(row["latencies"]));
     const firstTokens = Histogram.fromText(String(row["first_tokens"]));
@@ -97,10 +108,11 @@ export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): Req
     steps.set(at, step);
     for (const adder of [step, total]) adder.add(row, latencies, firstTokens);
     const id = Number(row["upstream_id"]);
-    const upstream = upstreams.get(id) ?? { id, requests: 0, failures: 0 };
+    const upstream = upstreams.get(id) ?? { id, requests: 0, failures: 0, latencies: new Histogram() };
     upstreams.set(id, upstream);
     upstream.requests += Number(row["requests"]);
     upstream.failures += Number(row["failures"]);
+    upstream.latencies.addAll(latencies);
   }
   const empty = new Adder().sums();
   const points = Array.from({ length: (lastAt - firstAt) / stepSeconds + 1 }, (_, index) => {
@@ -114,6 +126,12 @@ export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): Req
     stepMs: stepSeconds * 1000,
     points,
     total: total.sums(),
-    upstreams: [...upstreams.values()].sort((a, b) => b.requests - a.requests || b.failures - a.failures),
+    upstreams: [...upstreams.values()]
+      .sort((a, b) => b.requests - a.requests || b.failures - a.failures)
+      .map(({ latencies, ...rest }) => ({
+        ...rest,
+        attempts: rest.failures + latencies.total,
+        p95Ms: latencies.percentile(0.95),
+      })),
   };
 }

@@ -3,8 +3,7 @@
  *
  * Owns what is counted and at which resolutions. Pure.
  */
-import { isFailure } from "../../core/outcome.ts";
-import { UNBLAMED_CLASSES } from "../../core/types.ts";
+import { isAnswered, isBlamed, isFailure } from "../../core/outcome.ts";
 import { Histogram } from "./histogram.ts";
 
 /** How finely a span of time is kept, and for how long. */
@@ -43,7 +42,11 @@ export interface CountedRequest {
   readonly model: string | null;
   /** Name of the client's token. */
   readonly client: string | null;
-  readonly attempts: readonly { readonly upstreamId: number; readonly errorClass: string | null }[];
+  readonly attempts: readonly {
+    readonly upstreamId: number;
+    readonly errorClass: string | null;
+    readonly status: number | null;
+  }[];
 }
 
 /** Sums of one step and one upstream; upstream 0 stands for none. */
@@ -54,7 +57,7 @@ export interface Sums {
   readonly upstreamId: number;
   requests: number;
   errors: number;
-  /** Attempts at this upstream that failed. */
+  /** Attempts at this upstream that failed, and that it is to blame for. */
   failures: number;
   inputTokens: number;
   outputTokens: number;
@@ -80,8 +83,9 @@ export class StatsTally {
   }
 
   add(request: CountedRequest): void {
-    const { upstreamId, usage, elapsedMs, firstTokenMs } = request;
-    const { hasFailed, isAnswered } = endOf(request);
+    const { outcome, status, upstreamId, usage, elapsedMs, firstTokenMs } = request;
+    const hasFailed = isFailure(outcome, status);
+    const hasAnswer = isAnswered(outcome, status);
     for (const resolution of RESOLUTIONS) {
       if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
       const sums = this.#of(request, { resolution, upstreamId: upstreamId ?? 0 });
@@ -89,10 +93,10 @@ export class StatsTally {
       if (hasFailed) sums.errors++;
       sums.inputTokens += tokens(usage?.inputTokens);
       sums.outputTokens += tokens(usage?.outputTokens);
-      if (isAnswered && elapsedMs !== null) sums.latencies.add(elapsedMs);
+      if (hasAnswer && elapsedMs !== null) sums.latencies.add(elapsedMs);
       if (firstTokenMs !== null) sums.firstTokens.add(firstTokenMs);
       for (const attempt of request.attempts) {
-        if (attempt.errorClass === null || UNBLAMED_CLASSES.has(attempt.errorClass)) continue;
+        if (!isBlamed(attempt, request)) continue;
         this.#of(request, { resolution, upstreamId: attempt.upstreamId }).failures++;
       }
     }
@@ -125,18 +129,6 @@ export class StatsTally {
     }
     return sums;
   }
-}
-
-/** How a request ended: its latency counts only when it was answered well. */
-export function endOf({ outcome, status }: CountedRequest): {
-  readonly hasFailed: boolean;
-  readonly isAnswered: boolean;
-} {
-  const hasFailed = isFailure(outcome, status);
-  return {
-    hasFailed,
-    isAnswered: outcome === "complete" || (outcome === null && !hasFailed && (status ?? 0) < 400),
-  };
 }
 
 /** Whether steps of its time are kept. */

@@ -5,8 +5,9 @@
  * Owns which names count by themselves: clients choose the names of models, so steps hold a limited number, and the rest of a
  * step is counted together. Pure.
  */
+import { isAnswered, isFailure } from "../../core/outcome.ts";
 import { Histogram } from "./histogram.ts";
-import { type CountedRequest, endOf, isKept, type Resolution, tokens } from "./tally.ts";
+import { type CountedRequest, isKept, type Resolution, tokens } from "./tally.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -83,15 +84,15 @@ export class UsageTally {
   }
 
   add(request: CountedRequest): void {
-    const { elapsedMs, client } = request;
-    const { hasFailed, isAnswered } = endOf(request);
-    const one = sumsOf(request, hasFailed);
+    const { outcome, status, elapsedMs, client } = request;
+    const hasAnswer = isAnswered(outcome, status);
+    const one = sumsOf(request, isFailure(outcome, status));
     for (const resolution of USAGE_RESOLUTIONS) {
       if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
       for (const dimension of DIMENSIONS) {
         const step = this.#step(request, { resolution, dimension });
         addSums(step, one);
-        if (isAnswered && elapsedMs !== null) step.latencies.add(elapsedMs);
+        if (hasAnswer && elapsedMs !== null) step.latencies.add(elapsedMs);
       }
     }
     if (client === null || !isCountedName(client)) return;

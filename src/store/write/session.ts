@@ -25,6 +25,7 @@ import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { type Counting, StatsWriter } from "../stats/writer.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
+import { putUpstreamChecks, type UpstreamCheck } from "../config/upstream_checks.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { DeletionResult, OpenMessage } from "./messages.ts";
 
@@ -139,6 +140,10 @@ export class WriterSession {
   noteUpstreamStates(notes: readonly UpstreamStateNote[]): void {
     this.#upstreamStates = notes;
     this.#writeUpstreamStates();
+  }
+
+  noteUpstreamChecks(checks: readonly UpstreamCheck[]): void {
+    putUpstreamChecks(this.#connection.db, checks, Date.now());
   }
 
   #writeUpstreamStates(): void {

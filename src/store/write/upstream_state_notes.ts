@@ -1,9 +1,10 @@
 /**
- * What this server's breakers say of upstreams that are not well, for other processes (`list`) to see.
+ * What this server says of upstreams that are not well, and which have answered, for other processes (`list`) to see.
  *
  * Owns the notes; the database thread has a copy, which it writes down. Others may miss a note while the database is in
  * trouble.
  */
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { UpstreamStateNote } from "../store.ts";
 import type { WorkerLink } from "./worker_link.ts";
 
@@ -11,18 +12,34 @@ export class UpstreamStateNotes {
   readonly #link: Pick<WorkerLink, "sendIfRunning">;
   /** By upstream; none for those that are well. */
   readonly #notes = new Map<number, UpstreamStateNote>();
+  /** Of upstreams that have answered since this server started. */
+  readonly #checks = new Map<number, UpstreamCheck>();
 
   constructor(link: Pick<WorkerLink, "listen" | "sendIfRunning">) {
     this.#link = link;
     link.listen(({ type }) => {
-      if (type === "opened" && this.#notes.size > 0) this.#send();
+      if (type !== "opened") return;
+      if (this.#notes.size > 0) this.#send();
+      if (this.#checks.size > 0) {
+        link.sendIfRunning({ type: "upstream_checks", checks: [...this.#checks.values()] });
+      }
     });
+  }
+
+  get(upstreamId: number): UpstreamStateNote | undefined {
+    return this.#notes.get(upstreamId);
   }
 
   /** Replaces what was noted of the same upstream. */
   note(note: UpstreamStateNote): void {
     this.#notes.set(note.upstreamId, note);
     this.#send();
+  }
+
+  /** It has answered; this stays when the server ends. */
+  check(check: UpstreamCheck): void {
+    this.#checks.set(check.upstreamId, check);
+    this.#link.sendIfRunning({ type: "upstream_checks", checks: [check] });
   }
 
   /** Forgets what was noted of upstreams that are well again, or gone. */

@@ -234,6 +234,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return writeBatch(data);
     case "upstream_states":
       return quietly(() => session?.noteUpstreamStates(data.notes));
+    case "upstream_checks":
+      return quietly(() => session?.noteUpstreamChecks(data.checks));
     case "detached":
       return renewJournal();
     case "delete_record":

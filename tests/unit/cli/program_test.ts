@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { runProgram } from "../../../src/cli/program.ts";
+import { targetOf } from "../../../src/core/upstream_target.ts";
 import type { Environment } from "../../../src/config/environment.ts";
 
 const KEY = "sk-0123456789abcdefHIDEMEwxyz";
@@ -111,7 +112,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
   assert.deepEqual((await bench.do(["-list"])).split("\n"), [
     "PLACE  ID  NAME       STATE     KEY       TIMEOUT  ENDPOINT",
     "1      1   first      disabled  sk-…wxyz  7 s      http://a.example/v1",
-    "2      2   b.example  enabled   asis      -        http://b.example/",
+    "2      2   b.example  untested  asis      -        http://b.example/",
   ]);
   assert.deepEqual(await listJson(bench), [
     {
@@ -128,6 +129,10 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       modelMap: {},
       weight: 1,
       state: "disabled",
+      breaker: "closed",
+      degraded: false,
+      attempts: null,
+      failed: null,
       until: null,
       reason: null,
       problem: null,
@@ -145,7 +150,11 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       deny: [],
       modelMap: {},
       weight: 1,
-      state: "enabled",
+      state: "untested",
+      breaker: "closed",
+      degraded: false,
+      attempts: null,
+      failed: null,
       until: null,
       reason: null,
       problem: null,
@@ -183,12 +192,20 @@ test("add and edit take models, aliases and a weight, and list shows them when t
 });
 
 test("list shows what a running server thinks of an upstream, and not what a dead one thought", async (bench) => {
-  for (const name of ["a", "b", "c", "d"]) await bench.do(["add", "--sk", `${name}-${KEY}`, "--name", name]);
+  for (const name of ["a", "b", "c", "d", "e", "f"]) {
+    await bench.do(["add", "--sk", `${name}-${KEY}`, "--name", name]);
+  }
   await bench.do(["disable", "d"]);
   const soon = new Date(Date.now() + 3_600_000);
   const time = (ms: number) => `${new Date(ms).toISOString().replace("T", " ").slice(0, 23)}000+00:00`;
   bench.sql(`insert into instances(id, heartbeat_at) values ('alive', '${time(Date.now())}'),
       ('dead', '${time(Date.now() - 60_000)}');
+    insert into upstream_checks(upstream_id, target) values (3, '${
+    targetOf({ endpoint: "https://api.openai.com/v1", sk: `c-${KEY}` })
+  }'), (5, 'of another key'),
+      (6, '${targetOf({ endpoint: "https://api.openai.com/v1", sk: `f-${KEY}` })}');
+    insert into upstream_states(upstream_id, instance, state, attempts, failed, changed_at) values
+      (6, 'alive', 'closed', 120, 44, '${time(Date.now())}');
     insert into upstream_states(upstream_id, instance, state, until, reason, changed_at) values
       (1, 'alive', 'open', '${time(soon.getTime())}', 'HTTP 503', '${time(Date.now())}'),
       (2, 'alive', 'half_open', null, 'timeout', '${time(Date.now())}'),
@@ -197,18 +214,35 @@ test("list shows what a running server thinks of an upstream, and not what a dea
   const clock = [soon.getHours(), soon.getMinutes(), soon.getSeconds()].map((n) => String(n).padStart(2, "0"))
     .join(":");
   const lines = (await bench.do(["list"])).split("\n");
-  assert.ok(lines[1]?.includes(` open until ${clock} (HTTP 503) `), lines[1]);
-  assert.ok(lines[2]?.includes(" half_open (timeout) "), lines[2]);
-  assert.ok(lines[3]?.includes(" enabled "), lines[3]);
+  assert.ok(lines[1]?.includes(` failing (next try ${clock}): HTTP 503 `), lines[1]);
+  assert.ok(lines[2]?.includes(" trying: timeout "), lines[2]);
+  assert.ok(lines[3]?.includes(" ok "), lines[3]);
   assert.ok(lines[4]?.includes(" disabled "), lines[4]);
+  assert.ok(lines[5]?.includes(" untested "), lines[5]);
+  assert.ok(lines[6]?.includes(" ok, 37 % failed "), lines[6]);
   assert.deepEqual((await listJson(bench)).map(({ state, until, reason }) => [state, until, reason]), [
-    ["open", soon.toISOString(), "HTTP 503"],
-    ["half_open", null, "timeout"],
-    ["enabled", null, null],
+    ["failing", soon.toISOString(), "HTTP 503"],
+    ["trying", null, "timeout"],
+    ["ok", null, null],
     ["disabled", null, null],
+    ["untested", null, null],
+    ["ok", null, null],
   ]);
+  assert.deepEqual(
+    (await listJson(bench)).map(({ breaker, degraded, attempts, failed }) => [
+      ...[breaker, degraded, attempts, failed],
+    ]),
+    [
+      ["open", false, null, null],
+      ["half_open", false, null, null],
+      ["closed", false, null, null],
+      ["closed", false, null, null],
+      ["closed", false, null, null],
+      ["closed", true, 120, 44],
+    ],
+  );
   bench.sql(`update upstream_states set until = '${time(Date.now() - 1_000)}'`);
-  assert.match(await bench.do(["list"]), / open, to be tried again \(HTTP 503\) /);
+  assert.match(await bench.do(["list"]), / failing \(next try now\): HTTP 503 /);
 });
 
 test("an empty list says how to add the first upstream", async ({ run, do: succeed }) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { deservesAlert, isFailure } from "../../../src/core/outcome.ts";
+import { deservesAlert, isBlamed, isFailure } from "../../../src/core/outcome.ts";
 import { type Outcome, OUTCOMES } from "../../../src/core/types.ts";
 
 /** `failure` / `alert` for a client's mistake, another client error, and a server's error. */
@@ -35,5 +35,35 @@ Deno.test("a row of the Go program, which has no outcome, is judged by its statu
 Deno.test("an unknown outcome, typed by hand, is not a failure", () => {
   for (const typed of ["constructor", "lost", ""]) {
     assert.equal(isFailure(typed as Outcome, 500), false, typed);
+  }
+});
+
+Deno.test("an upstream is to blame for what failed, unless nobody waited or the client was wrong", () => {
+  const complete = { outcome: "complete", status: 200 };
+  const refused = { outcome: "upstream_error", status: 400 };
+  const cases: [errorClass: string | null, status: number | null, request: typeof complete, boolean][] = [
+    [null, 200, complete, false],
+    ["http_status", 503, complete, true],
+    ["http_status", 429, refused, true],
+    ["http_status", 401, refused, true],
+    ["timeout", null, complete, true],
+    ["connect_error", null, refused, true],
+    ["upstream_cut", 200, complete, true],
+    ["hedge_lost", null, complete, false],
+    ["stopped", null, complete, false],
+    ["client_gone", 200, complete, false],
+    ["no_credential", null, complete, false],
+    // Another upstream answered what this one refused.
+    ["http_status", 400, complete, true],
+    ["http_status", 404, complete, true],
+    ["http_status", 400, refused, false],
+    ["http_status", 404, { outcome: "upstream_error", status: 404 }, false],
+  ];
+  for (const [errorClass, status, request, expected] of cases) {
+    assert.equal(
+      isBlamed({ errorClass, status }, request),
+      expected,
+      `${errorClass} ${status} ${request.outcome}`,
+    );
   }
 });

@@ -104,7 +104,8 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
       allow: [HOSTILE],
       modelMap: { [HOSTILE]: HOSTILE },
       reason: HOSTILE,
-      state: "open",
+      state: "failing",
+      recent: { attempts: 20, failed: 10, isDegraded: true },
       openUntilMs: NOW + 5_000,
       problem: HOSTILE,
       lastError: { atMs: NOW, errorClass: HOSTILE, message: HOSTILE },
@@ -113,7 +114,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
     settings: [{ name: HOSTILE, value: HOSTILE }],
     stats: (range) => ({
       ...statsOf(range, () => ({})),
-      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1 }],
+      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1, attempts: 2, p95Ms: 5 }],
     }),
     usage: {
       ...NO_USAGE,
@@ -247,7 +248,7 @@ Deno.test("empty views say what to do next", async () => {
 
 Deno.test("the verdict follows states first, errors second", async () => {
   const well = upstream(1);
-  const open = upstream(2, { state: "open" });
+  const open = upstream(2, { state: "failing" });
   const busy = (errors: number) => (range: StatsRange) => statsOf(range, () => ({ requests: 10, errors }));
   for (
     const [state, title] of [
@@ -255,8 +256,11 @@ Deno.test("the verdict follows states first, errors second", async () => {
       [{ upstreams: [well], stats: busy(0) }, "Everything answers"],
       [{ upstreams: [well], stats: busy(3) }, "Many requests fail"],
       [{ upstreams: [well, open], stats: busy(0) }, "Answering, with failovers"],
-      [{ upstreams: [open], stats: busy(0) }, "No upstream is well"],
-      [{ upstreams: [open, upstream(3, { isEnabled: false })] }, "No upstream is well"],
+      [{ upstreams: [open], stats: busy(0) }, "No upstream is in order"],
+      [
+        { upstreams: [open, upstream(3, { state: "disabled", isEnabled: false })] },
+        "No upstream is in order",
+      ],
     ] as const
   ) {
     assert.equal(/<strong>([^<]*)<\/strong>/.exec((await ask(state, "")).text)?.[1], title);

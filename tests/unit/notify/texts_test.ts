@@ -39,6 +39,21 @@ const TEXTS: readonly { readonly name: string; readonly alert: Alert; readonly t
     text: "Upstream api.openai.com has recovered",
   },
   {
+    name: "an upstream that is degraded",
+    alert: { type: "upstream_degraded", upstream: "a", attempts: 120, failed: 44 },
+    text: "Upstream a is degraded: 37 % of its 120 attempts in the last 10 minutes failed",
+  },
+  {
+    name: "an upstream that is no longer degraded",
+    alert: { type: "upstream_recovered", upstream: "a", attempts: 120, failed: 5 },
+    text: "Upstream a is no longer degraded: 4 % of its 120 attempts in the last 10 minutes failed",
+  },
+  {
+    name: "an upstream that was degraded, and is not tried any more",
+    alert: { type: "upstream_recovered", upstream: "a", attempts: 0, failed: 0 },
+    text: "Upstream a is no longer degraded: it was not tried in the last 10 minutes",
+  },
+  {
     name: "lost records",
     alert: { type: "records_dropped", reason: "disk_full" },
     text: "Records are being lost, requests go on: the database cannot take them (disk_full)",
@@ -164,4 +179,18 @@ Deno.test("alertText() makes no links or mentions from texts of clients and upst
   }
   const long = alertText(failed({ model: "@".repeat(1e5), message: "://".repeat(1e5) }), same);
   assert.ok(long.length < 700);
+});
+
+Deno.test("the end of a degraded episode and that of a failing one are causes of their own", () => {
+  const alerts: Alert[] = [
+    { type: "upstream_recovered", upstream: "a" },
+    { type: "upstream_recovered", upstream: "a", attempts: 9, failed: 0 },
+    { type: "upstream_degraded", upstream: "a", attempts: 10, failed: 5 },
+    { type: "upstream_degraded", upstream: "b", attempts: 10, failed: 5 },
+  ];
+  assert.equal(new Set(alerts.map((alert) => causeKey(alert, () => true))).size, 4);
+  assert.equal(
+    causeKey({ type: "upstream_degraded", upstream: "a", attempts: 99, failed: 98 }, () => true),
+    "upstream_degraded a",
+  );
 });

@@ -202,6 +202,20 @@ Deno.test("a removed upstream's series are removed, and a request that ends late
   await assertLine(metrics, 'upstream_state{upstream="b",state="closed"} 1');
 });
 
+Deno.test("whether an upstream is degraded is shown until it is removed", async () => {
+  const metrics = newMetrics();
+  metrics.upstreamsChanged(["a"]);
+  metrics.upstreamDegraded("a", true);
+  metrics.upstreamDegraded("b", true);
+  await assertLine(metrics, 'upstream_degraded{upstream="a"} 1');
+  metrics.upstreamDegraded("a", false);
+  await assertLine(metrics, 'upstream_degraded{upstream="a"} 0');
+  metrics.upstreamsChanged([]);
+  metrics.upstreamDegraded("a", true);
+  const all = await lines(metrics);
+  assert.deepEqual(all.filter((line) => /upstream_degraded\{/.test(line)), []);
+});
+
 Deno.test("an upstream measured before the first list of upstreams keeps its state", async () => {
   const metrics = newMetrics();
   metrics.upstreamState("a", "open");

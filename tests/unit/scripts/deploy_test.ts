@@ -130,6 +130,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   });
   metrics.failedOver("a", "http_status");
   metrics.upstreamState("a", "open");
+  metrics.upstreamDegraded("a", true);
   metrics.recordWritten(1);
   metrics.recordDropped("full", 1);
   metrics.recordCommitted(1);
@@ -243,6 +244,10 @@ const SITUATIONS:
       [`openai_api_route_upstream_state{${INSTANCE},upstream="a",state="closed"}`]: "0x40",
       [`openai_api_route_upstream_state{${INSTANCE},upstream="b",state="closed"}`]: "0x40",
     }],
+    ["OpenAiApiRouteUpstreamDegraded", "10m", {
+      [`openai_api_route_upstream_degraded{${INSTANCE},upstream="a"}`]: "1x40",
+      [`openai_api_route_upstream_degraded{${INSTANCE},upstream="b"}`]: "0x40",
+    }],
     ["OpenAiApiRouteErrors", "20m", {
       [`openai_api_route_requests_total{${INSTANCE},status="200",outcome="complete"}`]: "0+10x40",
       [`openai_api_route_requests_total{${INSTANCE},status="502",outcome="upstream_error"}`]: "0+2x40",
@@ -280,6 +285,8 @@ const QUIET: Readonly<Record<string, string>> = {
   [`up{${INSTANCE}}`]: "1x200",
   [`process_start_time_seconds{${INSTANCE}}`]: "1x200",
   [`openai_api_route_upstream_state{${INSTANCE},upstream="a",state="closed"}`]: "1x200",
+  // It was for two minutes, and has recovered.
+  [`openai_api_route_upstream_degraded{${INSTANCE},upstream="a"}`]: "0x50 1 1 0x148",
   [`openai_api_route_requests_total{${INSTANCE},status="200",outcome="complete"}`]: "0+10x200",
   [`openai_api_route_requests_total{${INSTANCE},status="400",outcome="upstream_error"}`]: "0+10x200",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",

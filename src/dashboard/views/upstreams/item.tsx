@@ -2,10 +2,10 @@
  * One upstream of the list: its place, its state, and the actions on it.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
+import type { UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
 import { Icon } from "../../components/icons.tsx";
-import { Countdown, CsrfField, Moment, Notice, Recorded, StateChip } from "../../components/parts.tsx";
-import { recordsPath } from "../../record_query.ts";
+import { Countdown, CsrfField, Notice, Recorded, StateChip } from "../../components/parts.tsx";
+import { UpstreamFigures } from "../../components/upstream_figures.tsx";
 import type { PageContext } from "../../page_context.ts";
 import type { UpstreamsProps } from "./props.ts";
 
@@ -17,7 +17,7 @@ interface UpstreamProps {
 export function UpstreamItem({ page, upstream, upstreams, stats, tested }: UpstreamsProps & {
   upstream: UpstreamView;
 }): JSX.Element {
-  const { id, place, lastError, problem } = upstream;
+  const { id, place, problem } = upstream;
   return (
     <li class="card upstream" id={`upstream-${id}`} data-upstream={id} data-place={place}>
       <Order page={page} upstream={upstream} count={upstreams.length} />
@@ -27,13 +27,12 @@ export function UpstreamItem({ page, upstream, upstreams, stats, tested }: Upstr
           <Recorded text={upstream.endpoint} />
         </p>
         <p class="muted">{optionsOf(page, upstream)}</p>
-        <AnswerCount page={page} stats={stats} id={id} />
         {problem === null ? null : (
           <p class="bad">
             <Recorded text={problem} />
           </p>
         )}
-        {lastError === null ? null : <LastError page={page} error={lastError} />}
+        <UpstreamFigures page={page} stats={stats} upstream={upstream} />
         <div id={`test-${id}`} class="test-result" aria-live="polite">
           {tested?.id === id ? <TestResult page={page} result={tested.result} /> : null}
         </div>
@@ -113,21 +112,6 @@ function Head({ page, upstream }: UpstreamProps): JSX.Element {
   );
 }
 
-function LastError(
-  { page, error }: { page: PageContext; error: NonNullable<UpstreamView["lastError"]> },
-): JSX.Element {
-  return (
-    <p class="last-error">
-      <span class="muted">
-        {page.m.lastError} <Moment page={page} atMs={error.atMs} />
-      </span>
-      <span class="clamp">
-        <Recorded text={error.message} />
-      </span>
-    </p>
-  );
-}
-
 function Actions({ page, upstream }: UpstreamProps): JSX.Element {
   const { m } = page;
   const { id, name } = upstream;
@@ -201,28 +185,6 @@ function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
         </>
       ))}
     </>
-  );
-}
-
-function AnswerCount(
-  { page, stats, id }: { page: PageContext; stats: Stats; id: number },
-): JSX.Element | null {
-  const share = stats.upstreams.find((each) => each.id === id);
-  if (share === undefined) return null;
-  const { m, format } = page;
-  const since = "24h";
-  return (
-    <p class="muted">
-      <a href={recordsPath({ upstream: String(id), since })}>{m.answers24h(format.count(share.requests))}</a>
-      {share.failures === 0 ? null : (
-        <>
-          {" · "}
-          <a href={recordsPath({ failedOn: String(id), since })}>
-            {m.failures24h(format.count(share.failures))}
-          </a>
-        </>
-      )}
-    </p>
   );
 }
 

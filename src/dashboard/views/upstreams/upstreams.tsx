@@ -4,6 +4,7 @@
 import type { JSX } from "hono/jsx/jsx-runtime";
 import { Layout } from "../../components/layout.tsx";
 import { CsrfField } from "../../components/parts.tsx";
+import { RangeChoice } from "../../components/range_choice.tsx";
 import { UpstreamFields } from "./fields.tsx";
 import { UpstreamItem } from "./item.tsx";
 import type { UpstreamsProps } from "./props.ts";
@@ -21,6 +22,9 @@ export function Upstreams(props: UpstreamsProps): JSX.Element {
         </div>
         {isEmpty ? null : <a class="button" href="#add">{m.addUpstream}</a>}
       </div>
+      {isEmpty
+        ? null
+        : <RangeChoice page={page} stats={props.stats} custom={props.custom} path="/admin/upstreams" />}
       <ol class="upstreams" id="upstreams">
         {upstreams.map((upstream) => <UpstreamItem {...props} upstream={upstream} />)}
       </ol>

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isCheckOf } from "../../../../src/store/config/upstream_checks.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import type { UpstreamStateNote } from "../../../../src/store/store.ts";
 import {
@@ -42,6 +43,58 @@ Deno.test("what the writer was told of upstreams is seen by others until it is c
     assert.deepEqual(database.config.listUpstreamStates(), expected);
     await writer.close();
     assert.equal(rowCount(path), 0);
+    database.close();
+  });
+});
+
+Deno.test("a note of failed attempts alone is seen, and a closed breaker without them is not", async () => {
+  await withDirectory(async (path) => {
+    const database = openDatabase(path);
+    const { writer, upstreamStates } = makeWriter(path);
+    const degraded = makeNote(1, {
+      state: "closed",
+      untilMs: null,
+      reason: "",
+      failures: { attempts: 20, failed: 9 },
+    });
+    upstreamStates.note(degraded);
+    upstreamStates.note(makeNote(2, { failures: { attempts: 30, failed: 29 } }));
+    upstreamStates.note(makeNote(3, { state: "closed" }));
+    await until(() => rowCount(path) === 3, "the notes are written");
+    assert.deepEqual(database.config.listUpstreamStates(), [
+      degraded,
+      makeNote(2, { failures: { attempts: 30, failed: 29 } }),
+    ]);
+    await writer.close();
+    database.close();
+  });
+});
+
+Deno.test("a check holds for one key and endpoint; what the statistics know holds for any, until there is a check", async () => {
+  await withDirectory((path) => {
+    makeSession(path).close();
+    const database = openDatabase(path);
+    const { config } = database;
+    const [one, two, used] = [1, 2, 3].map((id) => ({
+      id,
+      sk: `sk-${id}`,
+      endpoint: "https://a.example/v1",
+    }));
+    assert.ok(one !== undefined && two !== undefined && used !== undefined);
+    config.noteUpstreamCheck(one);
+    const stats = (id: number, latencies: string) =>
+      byHand(path, `INSERT INTO request_stats VALUES (21600, 0, ${id}, 1, 0, 0, 0, 0, '${latencies}', '{}')`);
+    stats(2, "{}");
+    stats(3, '{"40":1}');
+    const isTested = (upstream: typeof one) => isCheckOf(config.listUpstreamChecks(), upstream);
+    assert.deepEqual([one, two, used].map(isTested), [true, false, true]);
+    assert.equal(isTested({ ...one, sk: "sk-new" }), false);
+    assert.equal(isTested({ ...one, endpoint: "https://b.example/v1" }), false);
+    config.noteUpstreamCheck(used);
+    config.noteUpstreamCheck({ ...one, sk: "sk-new" });
+    assert.deepEqual([isTested({ ...used, sk: "sk-new" }), isTested(one)], [false, false]);
+    assert.equal(isTested({ ...one, sk: "sk-new" }), true);
+    assert.doesNotMatch(JSON.stringify(rowsOf(path, "SELECT * FROM upstream_checks")), /sk-|example/);
     database.close();
   });
 });

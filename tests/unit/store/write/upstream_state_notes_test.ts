@@ -45,3 +45,14 @@ Deno.test("UpstreamStateNotes sends the notes again when the database was opened
   link.emit({ type: "opened" });
   assert.deepEqual(link.sent, [{ type: "upstream_states", notes: [makeNote(1)] }]);
 });
+
+Deno.test("UpstreamStateNotes sends a check once, and all of them when the database was opened", () => {
+  const link = new FakeLink();
+  const notes = new UpstreamStateNotes(link);
+  const checks = [{ upstreamId: 1, target: "a" }, { upstreamId: 2, target: "b" }];
+  for (const check of checks) notes.check(check);
+  assert.deepEqual(link.sent, checks.map((check) => ({ type: "upstream_checks", checks: [check] })));
+  link.sent.length = 0;
+  link.emit({ type: "opened" });
+  assert.deepEqual(link.sent, [{ type: "upstream_checks", checks }]);
+});

@@ -1,0 +1,36 @@
+/**
+ * The columns of `openai_upstreams`, to and from SQLite. Pure.
+ */
+import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
+import { number, text } from "../database/values.ts";
+import type { UpstreamRow } from "../store.ts";
+
+export function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
+  return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
+}
+
+export function joined(patterns: readonly string[] | null): string | null {
+  return patterns === null || patterns.length === 0 ? null : patterns.join(",").toWellFormed();
+}
+
+export function toJson(map: Readonly<Record<string, string>> | null): string | null {
+  return map === null || Object.keys(map).length === 0 ? null : JSON.stringify(map).toWellFormed();
+}
+
+export function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow {
+  return {
+    id: Number(row["id"]),
+    sk: text(row["sk"]),
+    endpoint: text(row["endpoint"]),
+    timeout: number(row["timeout"]),
+    name: text(row["name"]),
+    position: number(row["position"]),
+    enabled: number(row["enabled"]),
+    allow: text(row["allow"]),
+    deny: text(row["deny"]),
+    modelMap: text(row["model_map"]),
+    authStyle: text(row["auth_style"]),
+    weight: number(row["weight"]),
+    updatedAt: text(row["updated_at"]),
+  };
+}
