@@ -22,6 +22,7 @@ import live from "./assets/live.css" with { type: "text" };
 import manage from "./assets/manage.css" with { type: "text" };
 import markdown from "./assets/markdown.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
+import login from "./assets/login.js" with { type: "text" };
 import page from "./assets/page.js" with { type: "text" };
 import recordsScript from "./assets/records.js" with { type: "text" };
 import records from "./assets/records.css" with { type: "text" };
@@ -40,6 +41,7 @@ const SOURCES = {
   "htmx.js": [SCRIPT, htmx],
   "uplot.js": [SCRIPT, uplotScript],
   "page.js": [SCRIPT, page],
+  "login.js": [SCRIPT, login],
   "charts.js": [SCRIPT, charts],
   "live.js": [SCRIPT, liveScript],
   "live_feed.js": [SCRIPT, liveFeed],
