@@ -47,7 +47,6 @@ export class HiddenLine {
     return undefined;
   }
 
-  /** What there is when the input ends without a line end. */
   #text(): string {
     return new TextDecoder().decode(Uint8Array.from(this.#bytes));
   }
@@ -56,10 +55,10 @@ export class HiddenLine {
 /** Asks on standard error, and reads one line of standard input without an echo; null: Ctrl-C. */
 export function promptSecret(prompt: string): string | null {
   const encoder = new TextEncoder();
-  Deno.stderr.writeSync(encoder.encode(prompt));
-  // Signals too arrive as bytes, so that no Ctrl-C leaves a terminal that shows nothing.
+  // Before the prompt, which programs wait for. Signals, too, arrive as bytes: no Ctrl-C leaves a terminal that shows nothing.
   Deno.stdin.setRaw(true);
   try {
+    Deno.stderr.writeSync(encoder.encode(prompt));
     const line = new HiddenLine();
     const buffer = new Uint8Array(1024);
     for (;;) {

@@ -123,14 +123,7 @@ function createApp(deps: AppDeps): Hono<Env> {
     app.all("/admin", answer);
     app.all("/admin/*", answer);
   }
-  app.get("/", async (c, next) => {
-    if (deps.admin === null || !(c.req.header("accept") ?? "").includes("text/html")) return await next();
-    const headers = new Headers(fields(deps.browserGuard.headersFor(c.env.exchange)));
-    headers.set("cache-control", "no-store");
-    // Relative, so that it works below the path of a proxy, too.
-    headers.set("location", "./admin");
-    return new Response(null, { status: 303, headers });
-  });
+  if (deps.admin !== null) app.get("/", toPage(deps));
   app.notFound((c) => {
     const { path } = c.env.target;
     const shown = cutText(path, MAX_SHOWN_NAME_LENGTH);
@@ -146,6 +139,18 @@ function createApp(deps: AppDeps): Hono<Env> {
 function getPath(_request: Request, options?: { readonly env?: unknown }): string {
   // Hono types it as unknown.
   return (options?.env as Env["Bindings"]).target.path;
+}
+
+/** Leads a browser to the page. */
+function toPage({ browserGuard }: AppDeps): Handler<Env> {
+  return async (c, next) => {
+    if (!(c.req.header("accept") ?? "").includes("text/html")) return await next();
+    const headers = new Headers(fields(browserGuard.headersFor(c.env.exchange)));
+    headers.set("cache-control", "no-store");
+    // Relative, so that it works below the path of a proxy, too.
+    headers.set("location", "./admin");
+    return new Response(null, { status: 303, headers });
+  };
 }
 
 /** Passes requests to the page, which is made at the first one. */

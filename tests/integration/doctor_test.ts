@@ -29,7 +29,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
     const bench: Bench = {
       cwd,
       add: async (name, endpoint) => {
-        const args = ["add", "--sk", KEY, "--name", name, "--endpoint", endpoint];
+        const args = ["add", "--no-test", "--key", KEY, "--name", name, "--endpoint", endpoint];
         const { code, stderr } = await runProgram(args, { cwd });
         assert.equal(code, 0, stderr);
       },
