@@ -67,6 +67,8 @@ export const PERMISSIONS: readonly string[] = [
   "--allow-write",
   // To tell of misspelled variables, it has to see all names; main.ts gives the permission back at once.
   "--allow-env",
+  // For `doctor`, which says how much room the disk of the database has.
+  "--allow-sys=statfs",
   "--deny-import",
   "--no-prompt",
 ];

@@ -37,6 +37,8 @@ async function cleanUp(): Promise<void> {
 /** The router that is still running at the end of the demo. */
 interface Running {
   readonly baseURL: string;
+  /** Where the page is. */
+  readonly page: string;
   readonly token: string;
   readonly database: string;
 }
@@ -52,14 +54,14 @@ async function demo(): Promise<Running> {
   const add = (
     name: string,
     endpoint: string,
-  ) => ["add", "--name", name, "--sk", `sk-demo-key-of-${name}`, "--endpoint", endpoint];
+  ) => ["add", "--name", name, "--key", `sk-demo-key-of-${name}`, "--endpoint", endpoint];
   for (const args of [add("broken", broken), add("working", working), ["list"]]) {
     await command([...args, "--database", database], { shown: args });
   }
   const token = (await output(["token", "show", "default", "--database", database])).trim();
 
   heading("The router, in front of both");
-  const baseURL = await startRouter(["--database", database, "--addr", "127.0.0.1:0"]);
+  const { baseURL, page } = await startRouter(["--database", database, "--addr", "127.0.0.1:0"]);
   print(`listening on ${baseURL}`);
 
   heading("A streamed reply, through the official openai client");
@@ -78,7 +80,7 @@ async function demo(): Promise<Running> {
   verify({ reply, record, attempts });
   print("");
   print("The reply is stored word for word, after two attempts, with upstream 2 as its source.");
-  return { baseURL, token, database };
+  return { baseURL, page, token, database };
 }
 
 /** Starts a simulated upstream on a free port and returns its base URL. */
@@ -121,8 +123,8 @@ async function command(
   print((await output(args)).trimEnd());
 }
 
-/** Starts the router and returns its base URL once it listens. */
-async function startRouter(flags: readonly string[]): Promise<string> {
+/** Starts the router and returns its addresses once it listens. */
+async function startRouter(flags: readonly string[]): Promise<Pick<Running, "baseURL" | "page">> {
   const child = program(["serve", ...flags]).spawn();
   cleanups.push(async () => {
     try {
@@ -134,11 +136,12 @@ async function startRouter(flags: readonly string[]): Promise<string> {
     await Promise.all([reading, errors]);
   });
   let log = "";
-  const listening = Promise.withResolvers<string>();
+  const listening = Promise.withResolvers<Pick<Running, "baseURL" | "page">>();
   const reading = collect(child.stdout, (text) => {
     log += text;
-    const url = /^listening on (\S+)/m.exec(log)?.[1];
-    if (url !== undefined) listening.resolve(url);
+    const [, baseURL] = /^listening on (\S+)/m.exec(log) ?? [];
+    const [, page] = /^admin page on (\S+) /m.exec(log) ?? [];
+    if (baseURL !== undefined && page !== undefined) listening.resolve({ baseURL, page });
   });
   const errors = collect(child.stderr, (text) => log += text);
   void reading.then(() => listening.reject(new DemoError(`the router did not start:\n${log}`)));
@@ -208,12 +211,15 @@ function verify(
   if (!isShown) throw new DemoError("this is not what the router should have done; please report it");
 }
 
-function invite({ baseURL, token, database }: Running): void {
+async function invite({ baseURL, page, token, database }: Running): Promise<void> {
+  const adminToken = (await output(["token", "show", "--admin", "--database", database])).trim();
   heading("Still running, until Ctrl-C: try it");
   print(`curl -N ${baseURL}/chat/completions -H "authorization: Bearer ${token}" \\`);
   print(`  -H "content-type: application/json" \\`);
   print(`  -d '{"model":"demo-model","stream":true,"messages":[{"role":"user","content":"hello"}]}'`);
   print(`sqlite3 -readonly ${database} "select id, outcome, response from records"`);
+  print(`the page: ${page}`);
+  print(`its token: ${adminToken}`);
 }
 
 async function run(args: readonly string[]): Promise<number> {
@@ -233,11 +239,11 @@ async function run(args: readonly string[]): Promise<number> {
     console.error(`the demo did not end within ${LIMIT_MS / 1000} s`);
     ended.resolve(1);
   }, LIMIT_MS);
-  demo().then((running) => {
+  demo().then(async (running) => {
     if (!isKept) return ended.resolve(0);
+    await invite(running);
     clearTimeout(limit);
-    invite(running);
-  }, (error: unknown) => {
+  }).catch((error: unknown) => {
     if (isStopping) return;
     console.error(error instanceof DemoError ? error.message : error);
     ended.resolve(1);

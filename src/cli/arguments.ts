@@ -115,7 +115,10 @@ function flagKinds(command: Command): Map<string, FlagKind> {
   const kinds = new Map<string, FlagKind>([["help", "switch"]]);
   for (const option of command.options) {
     const kind = option.required ? "value" : option.optional ? "optional" : "switch";
-    if (option.long) kinds.set(option.long.slice(2), kind);
+    // Commander calls the first of two long names the short one.
+    for (const name of [option.short, option.long]) {
+      if (name?.startsWith("--")) kinds.set(name.slice(2), kind);
+    }
   }
   for (const each of command.commands) {
     for (const [name, kind] of flagKinds(each)) kinds.set(name, kind);

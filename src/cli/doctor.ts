@@ -4,7 +4,6 @@
  * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
  */
 import { CommandError, UsageError } from "./errors.ts";
-import { cleanText } from "../core/clean_text.ts";
 import type { Command } from "commander";
 import {
   ALERT_VARIABLES,
@@ -14,7 +13,6 @@ import {
 } from "../config/environment.ts";
 import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { parseOutgoing } from "../config/outgoing.ts";
-import { keysOf, redactKept } from "../core/secrets.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { StartError } from "../server/start_error.ts";
@@ -30,6 +28,7 @@ import {
 } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
+import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
@@ -69,7 +68,7 @@ async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void
   const findings = await examine(context, { flags, limitMs });
   const failed = findings.filter(({ level }) => level === "fail").length;
   if (flags.json) terminal.print(formatJson({ ok: failed === 0, checks: findings }));
-  else linesOf(findings).forEach(terminal.print);
+  else findingLines(findings).forEach(terminal.print);
   if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
 }
 
@@ -208,28 +207,8 @@ async function checkUpstreams(
   ];
   if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
   const message = "none is enabled, so every request fails";
-  const advice = "add one: add --sk KEY --endpoint URL (or enable one: enable ID)";
+  const advice = "add one: add --key KEY --endpoint URL (or enable one: enable ID)";
   return [found("upstream", { level: "fail", message, advice }), ...findings];
-}
-
-/** A name or a host may contain a secret by mistake. */
-function withoutSecrets(finding: Finding, { upstreams, tokens }: RegistrySnapshot): Finding {
-  const secrets = [...upstreams.flatMap(keysOf), ...tokens.map(({ secret }) => secret)];
-  const clean = (text: string) => redactKept(text, secrets);
-  return {
-    ...finding,
-    subject: finding.subject === null ? null : clean(finding.subject),
-    message: clean(finding.message),
-    advice: finding.advice === null ? null : clean(finding.advice),
-  };
-}
-
-function linesOf(findings: readonly Finding[]): string[] {
-  const nameWidth = Math.max(...findings.map(({ check }) => check.length));
-  return findings.map(({ check, subject, level, message, advice }) => {
-    const text = `${subject === null ? "" : `${subject} `}${message}${advice === null ? "" : `: ${advice}`}`;
-    return `${level.padEnd(4)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
-  });
 }
 
 function readTimeout(text: string): number {

@@ -36,7 +36,7 @@ export function textOf(error: unknown): string {
 }
 
 /** Fields whose flag is not just their name. */
-const FLAGS: Readonly<Record<string, string>> = { key: "--sk", timeoutSeconds: "--timeout" };
+const FLAGS: Readonly<Record<string, string>> = { key: "--key", timeoutSeconds: "--timeout" };
 
 /** `--model-map` for `modelMap` */
 function flagOf(field: string): string {

@@ -5,6 +5,7 @@
  */
 import { cleanText } from "../core/clean_text.ts";
 import { nextPiece } from "../observe/pipe_pieces.ts";
+import { promptSecret } from "./hidden_line.ts";
 
 /** A screen on which text can be replaced. */
 export interface Screen {
@@ -21,6 +22,8 @@ export interface Terminal {
   note(line: string): void;
   /** All of standard input, as text. */
   readInput(): Promise<string>;
+  /** One line typed at the keyboard, which is not shown; null: broken off. Only where standard input is a terminal. */
+  promptSecret?(prompt: string): string | null;
   /** The reader of the result has closed its pipe (`list | head -1`): printing more is pointless. */
   readonly isReaderGone: boolean;
   /** Width in columns; null when the output is not a screen, and nothing needs to fit. */
@@ -48,6 +51,7 @@ export function processTerminal(): Terminal {
     readInput: () => new Response(Deno.stdin.readable).text(),
     columns: Deno.stdout.isTerminal() ? screenColumns() : null,
     ...(screen === null ? {} : { noteScreen: screen }),
+    ...(Deno.stdin.isTerminal() ? { promptSecret } : {}),
   };
 }
 

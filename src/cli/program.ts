@@ -29,7 +29,7 @@ const INTRODUCTION =
 
 const EXAMPLES = `
 Start here:
-  ${NAME} add --sk sk-... --endpoint https://api.openai.com/v1
+  ${NAME} add --key sk-... --endpoint https://api.openai.com/v1
   ${NAME} list
   ${NAME}
 Then point any OpenAI client at http://localhost:8888/v1, with the token that

@@ -3,9 +3,13 @@
  */
 import { CommandError } from "./errors.ts";
 import { type Environment, unknownVariables } from "../config/environment.ts";
-import { addressText, type Settings } from "../config/settings.ts";
+import { addressText, type ListenAddress, type Settings } from "../config/settings.ts";
+import { NAME, VERSION } from "../config/version.ts";
+import type { UpstreamInput } from "../control/admin_service.ts";
 import type { TimerId } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
+import { isUnspecified } from "../core/loopback.ts";
+import { LOGIN_CODE_MS } from "../http/admin/login_code.ts";
 import { announce, configureLogging, flushLogging, getLog } from "../observe/log.ts";
 import { statement } from "../observe/statement.ts";
 import {
@@ -21,6 +25,7 @@ import { StoreError } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { leftoverNote, upgradeNote } from "./context.ts";
 import { EXIT } from "./errors.ts";
+import { addFirstUpstream, requireUpstream, upstreamOf } from "./initial_upstream.ts";
 import { writeLine } from "./output.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { cannotListen } from "../server/listener.ts";
@@ -78,7 +83,9 @@ async function prepareAndServe(start: Start): Promise<number> {
   requireFreeAddress(settings);
   // The file of --ca-file is read here, too, before there is a database.
   trustedAuthorities(settings.outgoing, () => {});
-  prepareDatabase(start);
+  const first = settings.isFromEnv ? upstreamOf(start.env) : null;
+  if (settings.isFromEnv && !hasDatabase(settings)) requireUpstream(first);
+  prepareDatabase(start, first);
   const database = openDatabase(settings.database, { access: "serve" });
   try {
     requireToken(settings, database);
@@ -89,11 +96,11 @@ async function prepareAndServe(start: Start): Promise<number> {
 }
 
 /**
- * Makes or upgrades the database, and its first tokens. Does nothing on a full disk: what is in the database is enough.
+ * Makes or upgrades the database, its first tokens and, with --from-env, its first upstream. Does nothing on a full disk: what is in the database is enough.
  *
  * @throws StoreError
  */
-function prepareDatabase({ settings, say }: Start): void {
+function prepareDatabase({ settings, say }: Start, first: UpstreamInput | null): void {
   let database: OpenDatabase;
   try {
     database = openDatabase(settings.database, { onUpgrade: upgradeNote(settings.database, say) });
@@ -103,6 +110,8 @@ function prepareDatabase({ settings, say }: Start): void {
   }
   try {
     announceDatabase(settings, database, say);
+    const added = settings.isFromEnv ? addFirstUpstream(database.config, first) : null;
+    if (added !== null) say(added);
     if (!settings.isAdminOff) makeAdminToken(database);
   } finally {
     database.close();
@@ -176,7 +185,7 @@ async function untilSignalled(settings: Settings, server: Serving, say: Say): Pr
   const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const name of names) Deno.addSignalListener(name, onSignal);
   // Whoever reads the address may send a signal at once.
-  sayAddress(settings, server.address, say);
+  sayAddress(settings, server, say);
   warnAtStart(settings, server.registry);
   await Promise.race([server.drained, enough]);
   // The listeners stay: without them, a repeat would end the process before its records are written.
@@ -241,10 +250,41 @@ function warnOfFullDisk({ database }: Settings): void {
   );
 }
 
-function sayAddress(settings: Settings, address: Deno.NetAddr, say: Say): void {
-  const host = addressText(address);
-  say(`listening on http://${host}/v1`);
-  if (!settings.isAdminOff) say(`admin page on http://${host}/admin (its token: \`token show --admin\`)`);
+function sayAddress(settings: Settings, server: Serving, say: Say): void {
+  const { address } = server;
+  say(`${NAME} ${VERSION}, pid ${Deno.pid}, database ${settings.database}`);
+  say(`listening on http://${addressText(address)}/v1`);
+  const here = `http://${addressText(addressHere(settings, address))}`;
+  if (!settings.isAdminOff) {
+    say(pageLine(`${here}/admin`, isReadByPerson(settings) ? server.issueLoginCode() : null));
+  }
+  if (isUnspecified(address.hostname)) {
+    say(
+      `every interface is listened on: ${here}/v1 here, this machine's name elsewhere; ` +
+        `for this machine only: --addr 127.0.0.1:${address.port}`,
+    );
+  }
+}
+
+/** The address at which a browser of this machine reaches the server. */
+function addressHere({ listen }: Settings, { hostname, port }: Deno.NetAddr): ListenAddress {
+  if (!isUnspecified(hostname)) return { hostname, port };
+  // Somebody who typed `[::]` may have a system that gives it no IPv4 connections.
+  return { hostname: listen.hostname.includes(":") ? "localhost" : "127.0.0.1", port };
+}
+
+/** Whether a person reads what is printed: neither a log file nor a collector gets a code. */
+function isReadByPerson({ log }: Settings): boolean {
+  return log.format === "text" && Deno.stdout.isTerminal();
+}
+
+function pageLine(url: string, code: string | null): string {
+  return code === null
+    ? `admin page on ${url} (its token: \`token show --admin\`)`
+    : `admin page on ${url}/login#code=${code} (logs in once, within ${
+      LOGIN_CODE_MS / 60_000
+    } minutes; later by ` +
+      "its token: `token show --admin`)";
 }
 
 function warnAtStart(settings: Settings, registry: Registry): void {
@@ -259,7 +299,7 @@ function warnAtStart(settings: Settings, registry: Registry): void {
     });
   } else {
     log.warn(
-      "no upstream yet; add one: openai-api-route add --sk KEY --endpoint URL (used at once, no restart)",
+      "no upstream yet; add one: openai-api-route add --key KEY --endpoint URL (used at once, no restart)",
     );
   }
   if (settings.isNoAuth) log.warn("--noauth: everybody who can reach this address may use the upstreams");

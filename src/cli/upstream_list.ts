@@ -22,7 +22,7 @@ export function listUpstreams(context: CommandContext, flags: ListFlags): void {
     if (flags.json) {
       terminal.print(formatJson(upstreams));
     } else if (upstreams.length === 0) {
-      terminal.note("no upstreams yet: add one with: openai-api-route add --sk KEY --endpoint URL");
+      terminal.note("no upstreams yet: add one with: openai-api-route add --key KEY --endpoint URL");
     } else {
       const columns = [...COLUMNS, ...RARE_COLUMNS.filter(({ isSet }) => upstreams.some(isSet))];
       formatTable(upstreams, { columns, width: terminal.columns }).forEach(terminal.print);

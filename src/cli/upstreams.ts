@@ -6,9 +6,10 @@
 import type { Command, Option } from "commander";
 import { AUTO, DEFAULT_ENDPOINT, readTexts, toChanges } from "../control/upstream_values.ts";
 import type { UpstreamInput } from "../control/admin_service.ts";
+import { showEndpoint } from "../control/upstream_endpoint.ts";
 import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
 import { cleanText } from "../core/clean_text.ts";
-import { ASIS, AUTH_STYLES } from "../core/types.ts";
+import { ASIS, AUTH_STYLES, type Upstream } from "../core/types.ts";
 import {
   choiceOption,
   type CommandContext,
@@ -21,9 +22,10 @@ import {
 import { UsageError } from "./errors.ts";
 import { readSecret } from "./secret_input.ts";
 import { listUpstreams } from "./upstream_list.ts";
+import { tryUpstream } from "./upstream_trial.ts";
 
 interface UpstreamFlags extends DatabaseFlags {
-  readonly sk?: string;
+  readonly key?: string;
   readonly endpoint?: string;
   readonly name?: string;
   readonly timeout?: string;
@@ -34,6 +36,12 @@ interface UpstreamFlags extends DatabaseFlags {
   readonly weight?: string;
 }
 
+interface AddFlags extends UpstreamFlags {
+  /** False with `--no-test`. */
+  readonly test?: boolean;
+}
+
+const KEY_INPUT_TEXT = "asks for it, or reads it from a pipe";
 const ALLOW_TEXT = "use it for these models only, such as 'gpt-4*,o3'";
 const DENY_TEXT = "do not use it for these models";
 const MODEL_MAP_TEXT = "its own names for models, such as gpt-4o=my-deployment, or a JSON object";
@@ -46,9 +54,10 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
 
   define("add", "add an upstream; a running server uses it within a second")
-    .option("--sk <key>", `its API key; - reads it from standard input, ${ASIS} forwards the client's own`)
+    .option("--sk, --key <key>", `its API key; - ${KEY_INPUT_TEXT}, ${ASIS} forwards the client's own`)
     .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
     .option("--name <name>", "its name (default: the endpoint's host)")
+    .option("--no-test", "do not ask it for its models")
     .option("--timeout <seconds>", "time limit for its response headers (default: depends on the request)")
     .addOption(authStyleOption())
     .option("--allow <models>", ALLOW_TEXT)
@@ -56,14 +65,14 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .option("--model-map <pairs>", MODEL_MAP_TEXT)
     .option("--weight <number>", WEIGHT_TEXT)
     .addOption(databaseOption())
-    .action((flags: UpstreamFlags) => addUpstream(context, flags));
+    .action((flags: AddFlags) => addUpstream(context, flags));
   define("list", "show the upstreams, in the order in which they are tried")
     .option("--json", "print JSON")
     .addOption(databaseOption())
     .action((flags: DatabaseFlags & { readonly json?: boolean }) => listUpstreams(context, flags));
   define("edit", "change an upstream; what is not given stays as it is")
     .argument("<upstream>", WHICH)
-    .option("--sk <key>", "its new API key; - reads it from standard input")
+    .option("--sk, --key <key>", `its new API key; - ${KEY_INPUT_TEXT}`)
     .option("--endpoint <url>", "its new base URL")
     .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
     .option("--timeout <seconds>", "time limit for its response headers; none: depends on the request")
@@ -102,18 +111,22 @@ function authStyleOption(): Option {
   });
 }
 
-async function addUpstream(context: CommandContext, flags: UpstreamFlags): Promise<void> {
-  if (flags.sk === undefined) {
+async function addUpstream(context: CommandContext, flags: AddFlags): Promise<void> {
+  if (flags.key === undefined) {
     throw new UsageError(
-      `add needs a key: add --sk KEY --endpoint URL (--sk - reads it from standard input, ` +
-        `--sk ${ASIS} forwards the client's own)`,
+      `add needs a key: add --key KEY --endpoint URL (--key - ${KEY_INPUT_TEXT}, ` +
+        `--key ${ASIS} forwards the client's own)`,
     );
   }
   const input = await readInput(context, { endpoint: DEFAULT_ENDPOINT, ...flags });
-  withUpstreams(
-    { ...context, flags, isCreating: true },
-    (upstreams) => `added ${describe(upstreams.add(input))}`,
-  );
+  const added: Upstream[] = [];
+  withUpstreams({ ...context, flags, isCreating: true }, (upstreams) => {
+    const facts = upstreams.add(input);
+    added.push(upstreams.usable(facts.id));
+    return `added ${describe(facts)}`;
+  });
+  if (flags.test === false) return;
+  for (const upstream of added) await tryUpstream(context, upstream);
 }
 
 async function editUpstream(
@@ -123,7 +136,7 @@ async function editUpstream(
   const input = await readInput(context, flags);
   if (Object.keys(input).length === 0) {
     throw new UsageError(
-      "edit needs a change: give at least one of --sk, --endpoint, --name, --timeout, --auth-style, " +
+      "edit needs a change: give at least one of --key, --endpoint, --name, --timeout, --auth-style, " +
         "--allow, --deny, --model-map, --weight",
     );
   }
@@ -184,16 +197,21 @@ function withUpstreams(
  * @throws UsageError, ControlError `invalid`; neither shows the secret
  */
 async function readInput({ terminal }: CommandContext, flags: UpstreamFlags): Promise<UpstreamInput> {
-  const { sk, timeout, endpoint, name, authStyle, allow, deny, modelMap, weight } = flags;
-  const key = sk === undefined ? {} : { key: await readSecret(sk, { what: "--sk", terminal }) };
+  const { key: given, timeout, endpoint, name, authStyle, allow, deny, modelMap, weight } = flags;
+  const key = given === undefined ? {} : { key: await readSecret(given, { what: "--key", terminal }) };
   const texts = { endpoint, name, timeoutSeconds: timeout, authStyle, allow, deny, modelMap, weight };
   const input = readTexts({ ...key, ...texts });
-  toChanges(input);
+  const { endpoint: used } = toChanges(input);
+  if (endpoint !== undefined && used !== undefined && used !== endpoint.trim()) {
+    terminal.note(
+      `the endpoint is the base URL ${cleanText(showEndpoint(used))}, without what clients append to it`,
+    );
+  }
   return input;
 }
 
 /** `upstream 3 "name" https://… (key sk-…wxyz)` */
-function describe({ id, name, endpoint, key, problem }: UpstreamFacts): string {
+export function describe({ id, name, endpoint, key, problem }: UpstreamFacts): string {
   const state = problem === null ? "" : `, skipped: ${problem}`;
   return `upstream ${id} "${cleanText(name ?? "")}" ${cleanText(endpoint)} (key ${key}${state})`;
 }

@@ -28,6 +28,9 @@ const PROXY_VARIABLES = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY
 /** Name the hosts that are reached without a proxy. */
 export const NO_PROXY_VARIABLES: readonly string[] = ["no_proxy", "NO_PROXY"];
 
+/** Describe the first upstream, when `--from-env` asks for it. */
+const UPSTREAM_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL"];
+
 /** Name files of certificate authorities: of OpenSSL, of Node and of Deno. */
 export const CA_VARIABLES: readonly string[] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
@@ -37,6 +40,7 @@ export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...PROXY_VARIABLES,
   ...NO_PROXY_VARIABLES,
   ...CA_VARIABLES,
+  ...UPSTREAM_VARIABLES,
   "OAR_DEBUG",
   "NO_COLOR",
 ];

@@ -147,6 +147,15 @@ export const SETTING_FLAGS = [
     default: "no",
   },
   {
+    key: "fromEnv",
+    flag: "--from-env",
+    variable: "OAR_FROM_ENV",
+    value: null,
+    group: "Access",
+    description: "if there is no upstream yet, add one out of OPENAI_API_KEY (and OPENAI_BASE_URL)",
+    default: "no",
+  },
+  {
     key: "metricsAuth",
     flag: "--metrics-auth",
     variable: "OAR_METRICS_AUTH",

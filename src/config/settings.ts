@@ -48,6 +48,8 @@ export interface Settings {
   readonly allowedOrigins: readonly string[];
   /** There is no admin page. */
   readonly isAdminOff: boolean;
+  /** Without an upstream, one is made out of the environment. */
+  readonly isFromEnv: boolean;
   /** null: the database's `policy`, or `order`. */
   readonly policy: OrderPolicy | null;
   readonly gateMs: number;
@@ -138,6 +140,7 @@ const SCHEMAS = {
   noauth: toBoolean(),
   allowOrigin: toOrigins(),
   noAdmin: toBoolean(),
+  fromEnv: toBoolean(),
   metricsAuth: toBoolean(),
   policy: toChoice<OrderPolicy>({
     order: "order",
@@ -209,6 +212,7 @@ export function parseSettings(input: SettingsInput): Settings {
     isNoAuth: value.noauth,
     allowedOrigins: value.allowOrigin,
     isAdminOff: value.noAdmin,
+    isFromEnv: value.fromEnv,
     policy: value.policy,
     gateMs: value.gateMs,
     gate: value.gate,

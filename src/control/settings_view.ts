@@ -24,6 +24,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   noauth: ({ isNoAuth }) => yesNo(isNoAuth),
   allowOrigin: ({ allowedOrigins }) => allowedOrigins.join(",") || NONE,
   noAdmin: ({ isAdminOff }) => yesNo(isAdminOff),
+  fromEnv: ({ isFromEnv }) => yesNo(isFromEnv),
   metricsAuth: ({ isMetricsAuth }) => yesNo(isMetricsAuth),
   policy: ({ policy }) => policy ?? "what the database says, else order",
   gateMs: ({ gateMs }) => `${gateMs} ms`,

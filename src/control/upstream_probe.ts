@@ -83,7 +83,7 @@ export async function askForModels(
     case "reply": {
       const { status, headers, body } = result;
       const ms = Math.round(deps.clock.monotonic() - inbound.startedMonoMs);
-      const limits = { limitMs, limitBytes: MAX_LIST_BYTES };
+      const limits = { limitMs: Math.max(1, limitMs - ms), limitBytes: MAX_LIST_BYTES };
       const read = status === 200 ? await collect(new TimedReader(body, deps.clock), limits) : null;
       body.cancel();
       const list = read?.isWhole ? modelList(new TextDecoder().decode(read.bytes)) : null;
@@ -194,7 +194,7 @@ export function judgeAnswer(
       : {
         level: "fail",
         message: `${said}: it refuses the key`,
-        advice: `give it a valid key: edit ${id} --sk KEY (or see --auth-style)`,
+        advice: `give it a valid key: edit ${id} --key KEY (or see --auth-style)`,
       };
   }
   if (status === 404 || status === 405) {

@@ -9,6 +9,7 @@ import { EMPTY_ROW, parseUpstreamRow } from "../store/config/upstream_row.ts";
 import type { UpstreamChanges } from "../store/store.ts";
 import type { UpstreamInput } from "./admin_service.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
+import { baseUrlOf } from "./upstream_endpoint.ts";
 
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
@@ -53,7 +54,7 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
   if (endpoint !== undefined) requireUsable("endpoint", { endpoint });
   return {
     ...(key === undefined ? {} : { sk: key.trim() }),
-    ...(endpoint === undefined ? {} : { endpoint: endpoint.trim() }),
+    ...(endpoint === undefined ? {} : { endpoint: baseUrlOf(endpoint) }),
     ...(name === undefined ? {} : { name: name === null ? null : readName(name) }),
     ...(timeoutSeconds === undefined
       ? {}

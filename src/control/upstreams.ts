@@ -114,7 +114,7 @@ export class Upstreams {
       this.#requireFreeName(changes.name, null);
       const { id } = this.#config.addUpstream({ ...changes, sk, endpoint });
       if (changes.enabled === false) this.#config.editUpstream(id, { enabled: false });
-      return this.get(id);
+      return changes.name ? this.get(id) : this.#keepName(id);
     });
   }
 
@@ -125,7 +125,7 @@ export class Upstreams {
       this.row(id);
       this.#requireFreeName(changes.name, id);
       if (Object.keys(changes).length > 0) this.#config.editUpstream(id, changes);
-      return this.get(id);
+      return changes.name === null ? this.#keepName(id) : this.get(id);
     });
   }
 
@@ -141,6 +141,16 @@ export class Upstreams {
     this.row(id);
     this.#config.removeUpstream(id);
     this.#registry.reloadNow();
+  }
+
+  /**
+   * Writes the name that the server derives for it into its row, so that neither another endpoint nor other upstreams
+   * change it: records and metrics are found by it. Rows of the Go program have none, and keep being named anew.
+   */
+  #keepName(id: number): UpstreamFacts {
+    const { name } = this.get(id);
+    if (name !== null) this.#config.editUpstream(id, { name });
+    return this.get(id);
   }
 
   #requireFreeName(name: string | null | undefined, ownId: number | null): void {

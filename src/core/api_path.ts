@@ -117,6 +117,25 @@ export function comparablePath(path: string): string {
   });
 }
 
+/** Calls that no base URL ends in; people copy one along with it from an example. */
+const COPIED_CALLS: ReadonlySet<string> = new Set([
+  ...Object.keys(MODEL_CALLS),
+  ...["models", "realtime", "files", "batches"],
+]);
+
+/** The path of a base URL without the API call at its end, and without slashes there: `/v1/chat/completions` is `/v1`. */
+export function withoutApiCall(path: string): string {
+  const segments = path.split("/");
+  for (;;) {
+    while (segments.at(-1) === "") segments.pop();
+    const last = (segments.at(-1) ?? "").toLowerCase();
+    const beforeLast = (segments.at(-2) ?? "").toLowerCase();
+    if (COPIED_CALLS.has(`${beforeLast}/${last}`)) segments.splice(-2);
+    else if (COPIED_CALLS.has(last) && !BEFORE_MODEL.has(beforeLast)) segments.pop();
+    else return segments.join("/");
+  }
+}
+
 /** `/v1/v1/messages` means `/v1/messages`: Anthropic's clients append `/v1` to a base URL that has it already. */
 export function withoutRepeatedVersion(path: string): string {
   let start = 0;

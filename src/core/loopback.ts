@@ -10,6 +10,11 @@ export function isLoopback(hostname: string): boolean {
   return LOOPBACK.test(hostname);
 }
 
+/** Whether an address to listen on means every interface. */
+export function isUnspecified(address: string): boolean {
+  return address === "" || address === "0.0.0.0" || address === "::" || address === "::ffff:0.0.0.0";
+}
+
 /**
  * Whether a name is a single label, such as one of `/etc/hosts` or of a Compose network. On the Internet, nobody but the
  * registry of a top-level domain has such a name (RFC 7085); within a network, other machines may (LLMNR, search domains).

@@ -25,6 +25,7 @@ import manage from "./assets/manage.css" with { type: "text" };
 import markdown from "./assets/markdown.css" with { type: "text" };
 import usage from "./assets/usage.css" with { type: "text" };
 import order from "./assets/order.js" with { type: "text" };
+import login from "./assets/login.js" with { type: "text" };
 import page from "./assets/page.js" with { type: "text" };
 import recordsScript from "./assets/records.js" with { type: "text" };
 import records from "./assets/records.css" with { type: "text" };
@@ -46,6 +47,7 @@ const SOURCES = {
   "uplot.js": [SCRIPT, uplotScript],
   "page.js": [SCRIPT, page],
   "alive.js": [SCRIPT, alive],
+  "login.js": [SCRIPT, login],
   "charts.js": [SCRIPT, charts],
   "live.js": [SCRIPT, liveScript],
   "live_feed.js": [SCRIPT, liveFeed],

@@ -19,6 +19,7 @@ import { preflight } from "./cors.ts";
 import { answerError, fields } from "./error_answer.ts";
 import { refuseLargeHead } from "./head_guard.ts";
 import { healthRoutes, type Readiness } from "./health.ts";
+import { signpostAt } from "./signposts.ts";
 import { pathOf, readTarget, type Target } from "./target.ts";
 import { ALREADY_ANSWERED, type BodyTimes, sendResponse, webRequest } from "./hono_bridge.ts";
 
@@ -122,12 +123,13 @@ function createApp(deps: AppDeps): Hono<Env> {
     app.all("/admin", answer);
     app.all("/admin/*", answer);
   }
+  if (deps.admin !== null) app.get("/", toPage(deps));
   app.notFound((c) => {
-    const message = `Nothing is here: ${c.req.method} ${
-      cutText(c.env.target.path, MAX_SHOWN_NAME_LENGTH)
-    }; the base URL ends in /v1`;
+    const { path } = c.env.target;
+    const shown = cutText(path, MAX_SHOWN_NAME_LENGTH);
+    const message = `Nothing is here: ${c.req.method} ${shown}; ${signpostAt(path)}`;
     const headers = deps.browserGuard.headersFor(c.env.exchange);
-    return answerError(new RouterError(404, "not_found", message), headers, c.env.target.path);
+    return answerError(new RouterError(404, "not_found", message), headers, path);
   });
   app.onError((error, c) => answerFailure(deps, error, c.env.exchange));
   return app;
@@ -137,6 +139,18 @@ function createApp(deps: AppDeps): Hono<Env> {
 function getPath(_request: Request, options?: { readonly env?: unknown }): string {
   // Hono types it as unknown.
   return (options?.env as Env["Bindings"]).target.path;
+}
+
+/** Leads a browser to the page. */
+function toPage({ browserGuard }: AppDeps): Handler<Env> {
+  return async (c, next) => {
+    if (!(c.req.header("accept") ?? "").includes("text/html")) return await next();
+    const headers = new Headers(fields(browserGuard.headersFor(c.env.exchange)));
+    headers.set("cache-control", "no-store");
+    // Relative, so that it works below the path of a proxy, too.
+    headers.set("location", "./admin");
+    return new Response(null, { status: 303, headers });
+  };
 }
 
 /** Passes requests to the page, which is made at the first one. */

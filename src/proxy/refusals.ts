@@ -25,7 +25,7 @@ export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): R
   }
   const advice = snapshot.upstreams.length > 0
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
-    : "No upstream is configured; add one: openai-api-route add --sk KEY --endpoint URL";
+    : "No upstream is configured; add one: openai-api-route add --key KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
 }
 

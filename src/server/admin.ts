@@ -10,6 +10,7 @@ import type { RequestRecord } from "../core/types.ts";
 import type { Hono } from "hono";
 import type { AdminEnv } from "../http/admin/env.ts";
 import { apiRoutes } from "../http/admin/api.ts";
+import type { LoginCode } from "../http/admin/login_code.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
@@ -57,6 +58,7 @@ export interface AdminDeps {
   /** Told of what has the database open. */
   readonly users: DatabaseUsers;
   readonly boundTo: () => { readonly hostname: string; readonly port: number } | null;
+  readonly loginCode: LoginCode;
 }
 
 export interface Admin {
@@ -106,6 +108,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     sessionKey: sessionKeyNow(deps.config),
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
+    loginCode: deps.loginCode,
     trustedProxies: new TrustedProxies(settings.trustedProxies),
     registry,
     boundTo: deps.boundTo,

@@ -4,21 +4,25 @@
  */
 import type { ChangeCalls } from "../control/change_calls.ts";
 import type { RequestRecord } from "../core/types.ts";
+import { LoginCode } from "../http/admin/login_code.ts";
 import type { AdminEntry } from "../http/app.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
 import { ensureAdminTokenSoon } from "./admin_token.ts";
 import type { ChangeThread } from "./change_thread.ts";
 import { systemClock } from "./clock.ts";
 
+type LazyAdminDeps = Omit<AdminDeps, "changes" | "loginCode">;
+
 export class LazyAdmin implements AdminEntry {
-  readonly #deps: Omit<AdminDeps, "changes">;
+  readonly #deps: LazyAdminDeps;
+  readonly #loginCode = new LoginCode(systemClock.monotonic);
   #changes: Promise<ChangeThread> | null = null;
   #admin: Admin | null = null;
   #token: { stop(): void } | null = null;
   #isEnding = false;
   #isClosed = false;
 
-  constructor(deps: Omit<AdminDeps, "changes">) {
+  constructor(deps: LazyAdminDeps) {
     this.#deps = deps;
   }
 
@@ -33,10 +37,15 @@ export class LazyAdmin implements AdminEntry {
   /** Call once, and again only after a failure. */
   async routes(): Promise<Admin["routes"]> {
     const [{ createAdmin }, changes] = await Promise.all([import("./admin.ts"), this.#loadChanges()]);
-    this.#admin = createAdmin({ ...this.#deps, changes });
+    this.#admin = createAdmin({ ...this.#deps, changes, loginCode: this.#loginCode });
     if (this.#isEnding) this.#admin.endStreams();
     if (this.#isClosed) this.#admin.close();
     return this.#admin.routes;
+  }
+
+  /** {@link LoginCode.issue} */
+  issueLoginCode(): string {
+    return this.#loginCode.issue();
   }
 
   /** Call once for each request that ended. */

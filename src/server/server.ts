@@ -49,6 +49,8 @@ export interface Configuration {
 export interface Serving {
   readonly address: Deno.NetAddr;
   readonly registry: Registry;
+  /** A code that logs in to the page once; null: there is no page. */
+  issueLoginCode(): string | null;
   /** Takes no further connections, and lets what is under way finish. */
   drain(): void;
   /** Resolves when it was drained. */
@@ -107,6 +109,7 @@ export async function withServer(
     await use({
       address,
       registry,
+      issueLoginCode: () => admin?.issueLoginCode() ?? null,
       drain: () => {
         state.isDraining = true;
         admin?.endStreams();

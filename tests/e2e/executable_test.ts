@@ -67,7 +67,7 @@ test("a first day, from an empty folder to the first record", async (t) => {
     await eventually(() => server.text.includes("add --sk") ? true : null, "the next step");
     assert.match(server.text, /^new database \/\S+\/db\.sqlite$/m);
     token = TOKEN.exec(server.text)?.[0] ?? assert.fail(server.text);
-    assert.match(server.text, /no upstream yet; add one: openai-api-route add --sk KEY --endpoint URL/);
+    assert.match(server.text, /no upstream yet; add one: openai-api-route add --key KEY --endpoint URL/);
     const { mode } = await Deno.stat(`${installation.directory}/db.sqlite`);
     assert.equal((mode ?? 0) & 0o777, 0o600);
   });

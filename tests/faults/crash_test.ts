@@ -91,7 +91,7 @@ Deno.test("SIGKILL at random moments under load", async (t) => {
   const directory = await Deno.makeTempDir({ prefix: "oar-kill-" });
   try {
     await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
-    await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", upstream.endpoint], {
+    await runProgram(["add", "--no-test", "--key", "sk-test-0123456789", "--endpoint", upstream.endpoint], {
       cwd: directory,
     });
     const whole: Whole[] = [];

@@ -63,7 +63,9 @@ async function allRecorded(router: Router, ids: readonly string[]): Promise<numb
 /** The router keeps its database in this directory, and is stopped before the directory is removed. */
 async function prepare(directory: string, endpoint: string): Promise<void> {
   await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
-  await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", endpoint], { cwd: directory });
+  await runProgram(["add", "--no-test", "--key", "sk-test-0123456789", "--endpoint", endpoint], {
+    cwd: directory,
+  });
 }
 
 Deno.test("a database in trouble under load", async (t) => {

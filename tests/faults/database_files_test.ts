@@ -128,7 +128,7 @@ Deno.test("a server starts on a full disk, answers, says so, and records when th
   await using upstream = new FakeUpstream(chatReply("ok"));
   await using webhook = new FakeUpstream(reply(200, "{}"));
   await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
-  await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", upstream.endpoint], {
+  await runProgram(["add", "--no-test", "--key", "sk-test-0123456789", "--endpoint", upstream.endpoint], {
     cwd: directory,
   });
   await disk.fill("filler", 0);

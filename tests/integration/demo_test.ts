@@ -58,12 +58,16 @@ Deno.test("the demo with --keep keeps running, answers its own curl line, and st
     for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
       text += part;
       const request = /^curl -N (\S+) -H "authorization: (Bearer \S+)"/m.exec(text);
-      if (request === null || !text.includes("sqlite3 -readonly")) continue;
+      const page = /^the page: (\S+)\nits token: (admin-\S+)\n/m.exec(text);
+      if (request === null || page === null) continue;
       const [, url = "", authorization = ""] = request;
       const body = /-d '(.*)'/.exec(text)?.[1] ?? "";
       const response = await fetch(url, { method: "POST", headers: { authorization }, body });
       assert.match(await response.text(), /data: \[DONE\]/);
       assert.equal(response.headers.get("x-oar-upstream"), "working");
+      const [, link = "", adminToken = ""] = page;
+      const opened = await fetch(link, { headers: { authorization: `Bearer ${adminToken}` } });
+      assert.equal(opened.status, 200, await opened.text());
       child.kill("SIGTERM");
     }
     const { code } = await child.status;

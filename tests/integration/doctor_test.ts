@@ -29,7 +29,7 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
     const bench: Bench = {
       cwd,
       add: async (name, endpoint) => {
-        const args = ["add", "--sk", KEY, "--name", name, "--endpoint", endpoint];
+        const args = ["add", "--no-test", "--key", KEY, "--name", name, "--endpoint", endpoint];
         const { code, stderr } = await runProgram(args, { cwd });
         assert.equal(code, 0, stderr);
       },
@@ -98,7 +98,7 @@ test("doctor tells a refused key, a wrong path, a redirect, an outage and silenc
   assert.equal(code, 1);
   const expected = [
     /^fail {2}upstream {2}first cannot be reached: .*refused.*: check its host and port \(127\.0\.0\.1:\d+\)/m,
-    /^fail {2}upstream {2}wrongKey answered 401 in \d+ ms: it refuses the key: .*edit 2 --sk KEY/m,
+    /^fail {2}upstream {2}wrongKey answered 401 in \d+ ms: it refuses the key: .*edit 2 --key KEY/m,
     /^warn {2}upstream {2}wrongPath answered 404 in \d+ ms: it has no such path: .*edit 3 --endpoint URL/m,
     /^warn {2}upstream {2}page answered 200 in \d+ ms, but not with a list of models: .*edit 4 --endpoint/m,
     /^fail {2}upstream {2}moved answered 302 in \d+ ms: it redirects to else\.example, .*edit 5 --endpoint/m,
@@ -183,7 +183,7 @@ test("doctor names missing and published tokens, skipped rows, and settings that
     /^fail {2}tokens {4}none is set, so the server does not start without --noauth: .*token add$/m,
   );
   assert.match(stdout, /^fail {2}upstream {2}Upstream 1 is skipped: endpoint is not .*edit 1/m);
-  assert.match(stdout, /^fail {2}upstream {2}none is enabled, .*: add one: add --sk KEY --endpoint URL/m);
+  assert.match(stdout, /^fail {2}upstream {2}none is enabled, .*: add one: add --key KEY --endpoint URL/m);
 });
 
 test("doctor --send sends a test message to each alert channel, and shows no channel's URL", async (bench) => {

@@ -195,7 +195,9 @@ Deno.test("list shows the open breaker of a running server, until the server sto
   try {
     await runProgram(["token", "set", TEST_TOKEN], { cwd: directory });
     for (const [name, { endpoint }] of Object.entries({ primary, backup })) {
-      await runProgram(["add", "--sk", "sk-1", "--name", name, "--endpoint", endpoint], { cwd: directory });
+      await runProgram(["add", "--no-test", "--key", "sk-1", "--name", name, "--endpoint", endpoint], {
+        cwd: directory,
+      });
     }
     {
       await using router = await Router.start({ directory });

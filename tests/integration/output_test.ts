@@ -108,7 +108,9 @@ Deno.test({
     await using upstream = new FakeUpstream(chatReply("hello"));
     const cwd = await Deno.makeTempDir();
     try {
-      await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", upstream.endpoint], { cwd });
+      await runProgram(["add", "--no-test", "--key", "sk-test-0123456789", "--endpoint", upstream.endpoint], {
+        cwd,
+      });
       const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       const { port } = probe.addr;
       probe.close();

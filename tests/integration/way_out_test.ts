@@ -160,7 +160,9 @@ withFiles(
   async (path) => {
     await using upstream = secureUpstream();
     const endpoint = `https://localhost:${upstream.port}/v1`;
-    await runProgram(["add", "--sk", "sk-test-0123456789", "--endpoint", endpoint], { cwd: path });
+    await runProgram(["add", "--no-test", "--key", "sk-test-0123456789", "--endpoint", endpoint], {
+      cwd: path,
+    });
     const table: readonly (readonly [env: Record<string, string>, expected: RegExp])[] = [
       [{}, /^fail +upstream .*certificate/m],
       [{ OAR_CA_FILE: `${path}/none.pem` }, /^fail +settings .*--ca-file/m],

@@ -243,7 +243,7 @@ export class Router implements AsyncDisposable {
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       this.text += text;
-      const port = /listening on http:\/\/127\.0\.0\.1:(\d+)/.exec(this.text)?.[1];
+      const port = /listening on http:\/\/\S+:(\d+)\/v1/.exec(this.text)?.[1];
       if (port !== undefined && this.#port === 0) {
         this.#port = Number(port);
         this.#listening.resolve();

@@ -49,7 +49,7 @@ function placesBelow(command: Command, path: string): Place[] {
   const place: Place = {
     path,
     commands: below.map((each) => ({ name: each.name(), description: brief(each.description()) })),
-    flags: help.visibleOptions(command).map(flagOf),
+    flags: help.visibleOptions(command).flatMap(flagsOf),
     operands: command.registeredArguments.map(({ argChoices }) => argChoices ?? []),
     fileOperands: command.registeredArguments.flatMap((argument, at) =>
       argument.name() === "file" ? [at] : []
@@ -62,6 +62,13 @@ function placesBelow(command: Command, path: string): Place[] {
       return each.name() === "help" ? places.map((helped) => ({ ...helped, operands: [names] })) : places;
     }),
   ];
+}
+
+/** One for each long name. */
+function flagsOf(option: Option): Flag[] {
+  const flag = flagOf(option);
+  if (!flag.short?.startsWith("--")) return [flag];
+  return [{ ...flag, short: null }, { ...flag, name: flag.short, short: null }];
 }
 
 function flagOf(option: Option): Flag {

@@ -37,6 +37,11 @@
     slot.replaceChildren(isolated);
   }
 
+  // A code for the login that came along to a page of somebody who had logged in before.
+  if (/^#code=/.test(location.hash) && document.querySelector("form.login-form") === null) {
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+
   const isChinese = document.documentElement.lang.startsWith("zh");
   const units = isChinese ? [" 分 ", " 秒"] : [" min ", " s"];
 

@@ -35,9 +35,10 @@ export const en = {
   loginTitle: "Log in",
   loginIntro: "This page belongs to whoever runs the router. Clients' tokens do not open it.",
   loginToken: "Admin token",
-  loginHelp: "Printed at the first start, and by this command on the machine where the router runs:",
+  loginHelp: "This command prints it, on the machine where the router runs:",
   loginButton: "Log in",
   loginWrong: "That is not the admin token.",
+  loginUsed: "This link has been used or is too old: it works once, for ten minutes. Log in with the token.",
   loginTooMany: (seconds: number) =>
     `Too many wrong tokens. Try again in ${seconds} ${seconds === 1 ? "second" : "seconds"}.`,
 

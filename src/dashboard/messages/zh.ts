@@ -32,9 +32,10 @@ export const zh: Messages = {
   loginTitle: "登录",
   loginIntro: "此页面属于运行路由器的人。客户端令牌无法打开它。",
   loginToken: "管理令牌",
-  loginHelp: "首次启动时会打印，也可以在运行路由器的机器上执行：",
+  loginHelp: "在运行路由器的机器上执行此命令即可得到：",
   loginButton: "登录",
   loginWrong: "管理令牌不正确。",
+  loginUsed: "此链接已被使用或已过期：它只在十分钟内有效一次。请用令牌登录。",
   loginTooMany: (seconds) => `错误次数过多，请在 ${seconds} 秒后重试。`,
 
   errorTitle: "操作没有成功",

@@ -5,13 +5,14 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import type { LoginView } from "../../http/admin/auth.ts";
 import { Document } from "../components/layout.tsx";
 import { Notice } from "../components/parts.tsx";
+import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 
 export function Login({ page, view }: { page: PageContext; view: LoginView }): JSX.Element {
   const { m } = page;
   const { problem, next } = view;
   return (
-    <Document page={page} title={m.loginTitle} scripts={["page.js"]}>
+    <Document page={page} title={m.loginTitle} scripts={["page.js", "login.js"]}>
       <main class="login">
         <div class="card">
           <p class="brand">{m.product}</p>
@@ -19,11 +20,12 @@ export function Login({ page, view }: { page: PageContext; view: LoginView }): J
           <p class="muted">{m.loginIntro}</p>
           {problem === null ? null : (
             <Notice tone="bad">
-              {problem.type === "wrong_token" ? m.loginWrong : m.loginTooMany(problem.retryAfterSeconds)}
+              {problemText(problem, m)}
             </Notice>
           )}
-          <form method="post" action="/admin/login">
+          <form class="login-form" method="post" action="/admin/login">
             <input type="hidden" name="next" value={next} />
+            <input type="hidden" name="code" value="" />
             <div class="field">
               <label for="token">{m.loginToken}</label>
               <input
@@ -45,4 +47,17 @@ export function Login({ page, view }: { page: PageContext; view: LoginView }): J
       </main>
     </Document>
   );
+}
+
+function problemText(problem: NonNullable<LoginView["problem"]>, m: Messages): string {
+  switch (problem.type) {
+    case "wrong_token":
+      return m.loginWrong;
+    case "used_code":
+      return m.loginUsed;
+    case "too_many":
+      return m.loginTooMany(problem.retryAfterSeconds);
+    default:
+      return problem satisfies never;
+  }
 }

@@ -68,12 +68,12 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
   const idOf = (c: Context<AdminEnv>): number => parameterOf(c, "id", schemas.rowId);
   api.get("/upstreams", async (c) => c.json(await service.upstreams()));
   api.post("/upstreams", async (c) => {
-    const input = await bodyOf(c, schemas.newUpstream);
+    const input = await bodyOf(c, schemas.newUpstream, withKey);
     return c.json(await service.addUpstream(given(input)), 201);
   });
   api.get("/upstreams/:id", async (c) => c.json(await oneOf(service, idOf(c))));
   api.patch("/upstreams/:id", async (c) => {
-    const changes = await bodyOf(c, schemas.upstreamChanges);
+    const changes = await bodyOf(c, schemas.upstreamChanges, withKey);
     return c.json(await service.editUpstream(idOf(c), given(changes)));
   });
   api.delete("/upstreams/:id", async (c) => {
@@ -86,6 +86,15 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
     return c.json(await service.upstreams());
   });
   api.post("/upstreams/:id/test", async (c) => c.json(await service.testUpstream(idOf(c))));
+}
+
+/** `sk` is the key, too: the database and the Go program call it so. With both, `sk` is an unknown field. */
+function withKey(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || !Object.hasOwn(body, "sk") || Object.hasOwn(body, "key")) {
+    return body;
+  }
+  const { sk: key, ...rest } = body as { sk: unknown };
+  return { ...rest, key };
 }
 
 async function oneOf(service: AdminService, id: number): Promise<UpstreamView> {

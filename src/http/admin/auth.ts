@@ -12,6 +12,7 @@ import type { RegistryView } from "../../store/store.ts";
 import { type AdminEnv, LOGIN_PATH, peerOf } from "./env.ts";
 import { isHostLost, isOriginOf, requestedHost } from "../forwarded_host.ts";
 import { formFieldsOf } from "./input.ts";
+import type { LoginCode } from "./login_code.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
 import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
@@ -30,6 +31,7 @@ export interface LoginView {
   readonly problem:
     | null
     | { readonly type: "wrong_token" }
+    | { readonly type: "used_code" }
     | { readonly type: "too_many"; readonly retryAfterSeconds: number };
 }
 
@@ -44,6 +46,8 @@ export interface AdminAuthDeps {
   readonly now: () => number;
   /** Signs sessions. */
   readonly sessionKey: string;
+  /** Logs in, too. */
+  readonly loginCode: Pick<LoginCode, "redeem">;
   readonly trustedProxies: TrustedProxies;
   readonly registry: Pick<RegistryView, "snapshot">;
   readonly renderLogin: RenderLogin;
@@ -94,12 +98,16 @@ export class AdminAuth {
     return this.#deps.renderLogin(c, { next, problem: null });
   };
 
-  /** `POST /admin/login` with the form fields `token` and `next`. */
+  /** `POST /admin/login` with the form fields `next`, and `token` or the `code` of a link. */
   login = async (c: Context<AdminEnv>): Promise<Response> => {
     this.#requireSameOrigin(c);
-    const { token, next: wanted } = await formFieldsOf(c);
+    const { token, code, next: wanted } = await formFieldsOf(c);
     const next = safeNext(typeof wanted === "string" ? wanted : undefined);
-    const id = typeof token === "string" && this.#isAdmin(token.trim()) ? this.#sessions.open() : null;
+    const isByCode = typeof code === "string" && code !== "";
+    const isAdmin = isByCode
+      ? this.#deps.loginCode.redeem(code)
+      : typeof token === "string" && this.#isAdmin(token.trim());
+    const id = isAdmin ? this.#sessions.open() : null;
     if (id === null) {
       const retryAfterSeconds = this.#limiter.failed(this.#addressOf(c));
       if (retryAfterSeconds > 0) {
@@ -110,7 +118,10 @@ export class AdminAuth {
       }
       this.#deps.onRefused(403, "invalid_authorization");
       c.status(403);
-      return await this.#deps.renderLogin(c, { next, problem: { type: "wrong_token" } });
+      return await this.#deps.renderLogin(c, {
+        next,
+        problem: { type: isByCode ? "used_code" : "wrong_token" },
+      });
     }
     this.#setCookie(c, id, SESSION_MS / 1000);
     return c.redirect(next, 303);

@@ -6,15 +6,19 @@ import type { z } from "zod";
 import { RouterError } from "../../core/errors.ts";
 import type { AdminEnv } from "./env.ts";
 
-/** @throws RouterError 400 naming the first wrong field, never its value */
+/**
+ * @param prepare what to check of the body; default: all of it as it is
+ * @throws RouterError 400 naming the first wrong field, never its value
+ */
 export async function bodyOf<Schema extends z.ZodType>(
   c: Context<AdminEnv>,
   schema: Schema,
+  prepare: (body: unknown) => unknown = (body) => body,
 ): Promise<z.output<Schema>> {
   if (!isJson(c)) {
     throw invalid("Send the body as JSON, with content-type: application/json");
   }
-  return checked(schema, await jsonOf(c));
+  return checked(schema, prepare(await jsonOf(c)));
 }
 
 /** The same for a body that may be left out, which counts as an empty object. */

@@ -30,7 +30,9 @@ const milliseconds = z.number().describe("milliseconds since the Unix epoch");
 
 const upstreamFields = {
   endpoint: text.min(1).describe("base URL, such as https://api.openai.com/v1"),
-  key: text.min(1).describe('its API key, or "asis" to forward the client\'s own'),
+  key: text.min(1).describe(
+    'its API key, or "asis" to forward the client\'s own; `sk` is another name of it',
+  ),
   name: z.string().max(MAX_NAME_LENGTH).nullable().describe("null: the endpoint's host"),
   timeoutSeconds: z.int().min(1).max(MAX_TIMEOUT_SECONDS).nullable().describe(
     "until its response headers; null: by the request",

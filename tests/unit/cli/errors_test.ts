@@ -5,7 +5,7 @@ import { ControlError, invalidValue } from "../../../src/control/errors.ts";
 Deno.test("a field is spelled as its flag, and a hint names the command", () => {
   const cases: readonly [error: Error, text: string, exitCode: number][] = [
     [invalidValue("name", "must be one line"), "--name must be one line", 2],
-    [invalidValue("key", "is empty"), "--sk is empty", 2],
+    [invalidValue("key", "is empty"), "--key is empty", 2],
     [invalidValue("timeoutSeconds", "cannot be 0"), "--timeout cannot be 0", 2],
     [invalidValue("modelMap", "cannot be a"), "--model-map cannot be a", 2],
     [

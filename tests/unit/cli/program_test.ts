@@ -22,6 +22,10 @@ interface RunOptions {
   readonly input?: string;
   readonly env?: Environment;
   readonly columns?: number;
+  /** A new upstream is asked for its models. */
+  readonly isTested?: boolean;
+  /** What is typed at the keyboard; null: Ctrl-C. */
+  readonly typed?: string | null;
 }
 
 interface Bench {
@@ -41,13 +45,21 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
     const run = async (args: readonly string[], options: RunOptions = {}): Promise<Result> => {
       const out: string[] = [];
       const err: string[] = [];
-      const exitCode = await runProgram(args, {
+      // The endpoints here are invented.
+      const isAdd = !options.isTested && /^(?:add|--?add)$/.test(args[0] ?? "");
+      const exitCode = await runProgram(isAdd ? [...args.slice(0, 1), "--no-test", ...args.slice(1)] : args, {
         terminal: {
           print: (line) => void out.push(line),
           note: (line) => void err.push(line),
           readInput: () => Promise.resolve(options.input ?? ""),
           columns: options.columns ?? null,
           isReaderGone: false,
+          ...(options.typed === undefined ? {} : {
+            promptSecret: (prompt: string) => {
+              out.push(prompt);
+              return options.typed ?? null;
+            },
+          }),
         },
         env: { OAR_DATABASE: path, ...options.env },
       });
@@ -249,7 +261,7 @@ test("an empty list says how to add the first upstream", async ({ run, do: succe
   await succeed(["token", "set", "woodpecker-one"]);
   const { exitCode, out, err } = await run(["list"]);
   assert.deepEqual([exitCode, out], [0, ""]);
-  assert.match(err, /openai-api-route add --sk KEY --endpoint URL$/);
+  assert.match(err, /openai-api-route add --key KEY --endpoint URL$/);
   assert.equal((await run(["list", "--json"])).out, "[]");
 });
 
@@ -298,21 +310,62 @@ test("edit, enable, disable, move and remove take an id or a name", async (bench
   ]);
 });
 
-test("--sk - reads the key from standard input", async (bench) => {
-  await bench.do(["add", "--sk", "-"], { input: `${KEY}\n` });
+test("--key - reads the key from standard input, and --sk is another name of it", async (bench) => {
+  await bench.do(["add", "--key", "-"], { input: `${KEY}\n` });
   assert.equal((await listJson(bench))[0]?.["key"], "sk-…wxyz");
   const empty = await bench.run(["edit", "1", "-sk=-"], { input: "\n" });
   assert.deepEqual([empty.exitCode, empty.err], [
     2,
-    "openai-api-route: standard input holds nothing for --sk",
+    "openai-api-route: standard input holds nothing for --key",
   ]);
 });
 
+test("--key - asks for the key at a terminal", async (bench) => {
+  const added = await bench.run(["add", "--key", "-"], { typed: KEY, input: "not read" });
+  assert.match(added.out, /^value for --key \(it is not shown\): $/m);
+  assert.equal((await listJson(bench))[0]?.["key"], "sk-…wxyz");
+  const broken = await bench.run(["edit", "1", "--sk", "-"], { typed: null });
+  assert.deepEqual([broken.exitCode, broken.err.split("\n").at(-1)], [
+    2,
+    "openai-api-route: nothing was changed: the input was broken off",
+  ]);
+});
+
+test("a default name is stored, and neither another endpoint nor other upstreams change it", async (bench) => {
+  const names = async () => (await listJson(bench)).map(({ name }) => name);
+  const add = (key: string) => bench.do(["add", "--key", key, "--endpoint", "https://a.example/v1"]);
+  await add(KEY);
+  await add(OTHER_KEY);
+  // A row of the Go program has no name, and keeps being named by its host.
+  bench.sql("INSERT INTO openai_upstreams(sk, endpoint) VALUES('asis', 'https://a.example/go')");
+  assert.deepEqual(await names(), ["a.example", "a.example#2", "a.example#3"]);
+  await bench.do(["edit", "1", "--endpoint", "https://b.example/v1"]);
+  await bench.do(["edit", "2", "--endpoint", "https://c.example/v1"]);
+  bench.sql("UPDATE openai_upstreams SET endpoint = 'https://d.example/go' WHERE id = 3");
+  assert.deepEqual(await names(), ["a.example", "a.example#2", "d.example"]);
+  await bench.do(["remove", "1"]);
+  assert.deepEqual(await names(), ["a.example#2", "d.example"]);
+  assert.match(await bench.do(["edit", "2", "--name", ""]), /"c\.example"/);
+  await bench.do(["edit", "2", "--endpoint", "https://e.example/v1"]);
+  assert.deepEqual(await names(), ["c.example", "d.example"]);
+});
+
+test("add and edit keep the base URL of an endpoint, and say so without its secrets", async (bench) => {
+  const endpoint = "https://a.example/v1/chat/completions/?api-version=1&key=HIDEME0123456789";
+  const added = await bench.run(["add", "--key", KEY, "--endpoint", endpoint]);
+  assert.equal(added.err.split("\n").filter((line) => line.includes("base URL")).length, 1);
+  assert.match(added.out, /^added upstream 1 "a\.example" https:\/\/a\.example\/v1\?api-version=1&key=/);
+  assert.doesNotMatch(added.out, /completions/);
+  const edited = await bench.run(["edit", "1", "--endpoint", "https://a.example/v1/"]);
+  assert.match(edited.err, /^the endpoint is the base URL https:\/\/a\.example\/v1, without /);
+  assert.equal((await bench.run(["edit", "1", "--endpoint", "https://a.example/v2"])).err, "");
+});
+
 const USAGE_MISTAKES: readonly (readonly [args: readonly string[], expected: RegExp])[] = [
-  [["add"], /add needs a key: add --sk KEY --endpoint URL/],
+  [["add"], /add needs a key: add --key KEY --endpoint URL/],
   [["-add", "-endpoint", "https://x.example"], /add needs a key/],
-  [["add", "--sk"], /option '--sk <key>' argument missing/],
-  [["add", "--sk", "two HIDEME"], /--sk must be one word/],
+  [["add", "--sk"], /option '--sk, --key <key>' argument missing/],
+  [["add", "--sk", "two HIDEME"], /--key must be one word/],
   [["add", "--sk", KEY, "--endpoint", "HIDEME.example"], /--endpoint is not an http\(s\) URL such as https/],
   [["add", "--sk", KEY, "--endpoint", "ftp://HIDEME.example"], /--endpoint is not an http\(s\) URL/],
   [
@@ -345,7 +398,8 @@ const USAGE_MISTAKES: readonly (readonly [args: readonly string[], expected: Reg
   [["lsit"], /unknown command "lsit" \(Did you mean list\?\)/],
   [["-lits"], /unknown flag --lits/],
   [["-adr", ":1"], /unknown flag --adr \(Did you mean --addr\?\)/],
-  [["list", `--key=${KEY}`], /unknown flag --key/],
+  [["list", `--key=${KEY}`], /--key does not belong here, but to: add, edit/],
+  [["list", `--kex=${KEY}`], /unknown flag --kex/],
   [["-sk", KEY], /--sk does not belong here, but to: add, edit/],
   [["edit", "1"], /edit needs a change/],
   [["remove"], /missing required argument 'upstream'/],
@@ -434,7 +488,7 @@ test("help explains the program with examples, every flag, its default and its v
   assert.equal(await succeed(["help"]), help);
   for (
     const text of [
-      "openai-api-route add --sk",
+      "openai-api-route add --key",
       "token show",
       "--gate-ms <ms>",
       "OAR_GATE_MS",
@@ -445,8 +499,8 @@ test("help explains the program with examples, every flag, its default and its v
   }
   assert.ok(help.includes("MATRIX_HOMESERVER") && help.includes("Listening:"));
   assert.ok(help.split("\n").every((line) => line.length <= 100));
-  assert.match(await succeed(["help", "add"]), /--sk <key>/);
-  assert.match(await succeed(["-add", "--help"]), /--sk <key>/);
+  assert.match(await succeed(["help", "add"]), /--sk, --key <key>/);
+  assert.match(await succeed(["-add", "--help"]), /--sk, --key <key>/);
 });
 
 test("--version names the program, its version and Deno's", async ({ do: succeed }) => {

@@ -21,6 +21,7 @@ const DEFAULTS: Settings = {
   isNoAuth: false,
   allowedOrigins: [],
   isAdminOff: false,
+  isFromEnv: false,
   policy: null,
   gateMs: 5000,
   gate: "content",
@@ -127,6 +128,7 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["caFile", " /etc/own ca.pem ", { outgoing: { ...OUTGOING, caFile: "/etc/own ca.pem" } }],
   ["metricsAuth", "on", { isMetricsAuth: true }],
   ["noAdmin", "yes", { isAdminOff: true }],
+  ["fromEnv", "yes", { isFromEnv: true }],
   ["allowOrigin", "none", { allowedOrigins: [] }],
   ["allowOrigin", "HTTPS://Chat.example.com:443/, http://localhost:3000,app://obsidian.md", {
     allowedOrigins: ["https://chat.example.com", "http://localhost:3000", "app://obsidian.md"],
@@ -170,6 +172,7 @@ const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["caFile", ["", "  ", "a\0b"]],
   ["metricsAuth", ["", "sure"]],
   ["noAdmin", ["", "sure"]],
+  ["fromEnv", ["", "sure"]],
   ["allowOrigin", [
     "",
     "*",

@@ -1,0 +1,31 @@
+/**
+ * Findings of the doctor as lines of text, without secrets. Pure.
+ */
+import type { Finding } from "../../control/finding.ts";
+import { cleanText } from "../../core/clean_text.ts";
+import { keysOf, redactKept } from "../../core/secrets.ts";
+import type { RegistrySnapshot } from "../../store/store.ts";
+
+/** A name or a host may contain a secret by mistake. */
+export function withoutSecrets(
+  finding: Finding,
+  { upstreams, tokens }: Pick<RegistrySnapshot, "upstreams" | "tokens">,
+): Finding {
+  const secrets = [...upstreams.flatMap(keysOf), ...tokens.map(({ secret }) => secret)];
+  const clean = (text: string) => redactKept(text, secrets);
+  return {
+    ...finding,
+    subject: finding.subject === null ? null : clean(finding.subject),
+    message: clean(finding.message),
+    advice: finding.advice === null ? null : clean(finding.advice),
+  };
+}
+
+/** One line for each. */
+export function findingLines(findings: readonly Finding[]): string[] {
+  const nameWidth = Math.max(...findings.map(({ check }) => check.length));
+  return findings.map(({ check, subject, level, message, advice }) => {
+    const text = `${subject === null ? "" : `${subject} `}${message}${advice === null ? "" : `: ${advice}`}`;
+    return `${level.padEnd(4)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
+  });
+}

@@ -1,0 +1,33 @@
+/**
+ * One question to an upstream that was just added: does it answer, with this key, at this place?
+ *
+ * Says what the doctor would say about it. Its answer never keeps an upstream from being added.
+ */
+import { parseOutgoingOf, SettingsError } from "../config/settings.ts";
+import { probeUpstream } from "../control/upstream_probe.ts";
+import type { Upstream } from "../core/types.ts";
+import { systemClock } from "../server/clock.ts";
+import { StartError } from "../server/start_error.ts";
+import { type OutgoingClient, upstreamClient } from "../server/upstream_client.ts";
+import type { CommandContext } from "./context.ts";
+import { findingLines, withoutSecrets } from "./doctor/lines.ts";
+
+/** Somebody waits at the keyboard. */
+const LIMIT_MS = 2_000;
+
+/** Asks for the models, and prints what came of it. */
+export async function tryUpstream({ terminal, env }: CommandContext, upstream: Upstream): Promise<void> {
+  let client: OutgoingClient;
+  try {
+    client = upstreamClient(parseOutgoingOf(env));
+  } catch (error) {
+    if (!(error instanceof StartError || error instanceof SettingsError)) throw error;
+    return terminal.note(`it was not tested: ${error.message}`);
+  }
+  try {
+    const { finding } = await probeUpstream({ client, clock: systemClock }, { upstream, limitMs: LIMIT_MS });
+    findingLines([withoutSecrets(finding, { upstreams: [upstream], tokens: [] })]).forEach(terminal.note);
+  } finally {
+    client.close();
+  }
+}
