@@ -9,6 +9,7 @@ import { alertFetch } from "./alert_fetch.ts";
 import type { TestableChannel } from "../control/server_status.ts";
 import type { Channel } from "../notify/channel.ts";
 import { channelsOf } from "../notify/channels.ts";
+import type { Registry } from "../store/config/registry.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { redactor } from "../observe/redact.ts";
@@ -31,11 +32,12 @@ export interface ObserverParts {
   /** Names this process in alerts. */
   readonly instance: string;
   readonly client: UpstreamClient;
+  readonly registry: Pick<Registry, "onChange">;
 }
 
 export function makeObservers(
   settings: Settings,
-  { secrets, instance, client }: ObserverParts,
+  { secrets, instance, client, registry }: ObserverParts,
 ): Observers {
   const bytesOfDatabase = () => databaseBytes(settings.database);
   const metrics = new Metrics({
@@ -43,6 +45,7 @@ export function makeObservers(
     deno: Deno.version.deno,
     databaseBytes: bytesOfDatabase,
   });
+  registry.onChange(({ tokens }) => metrics.tokensChanged(tokens));
   const fetch = alertFetch(client);
   const channels = channelsOf(settings.alerts, { fetch, clock: systemClock, instance });
   const notifier = new AlertNotifier({

@@ -79,10 +79,9 @@ export async function withServer(
   const secrets = secretsOf(settings, registry);
   const instance = ulid();
   const client = outgoingClient(settings);
-  const observers = makeObservers(settings, { secrets, instance, client });
+  const observers = makeObservers(settings, { secrets, instance, client, registry });
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
-  registry.onChange(({ tokens }) => observers.metrics.tokensChanged(tokens));
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const { rates } = serverHealth;
   const inFlight = new InFlight();
