@@ -8,7 +8,7 @@ import type { TokenView } from "../control/admin_service.ts";
 import { formatTime } from "../core/times.ts";
 import type { ClientToken } from "../core/types.ts";
 import type { ConfigStore, RecordReader } from "../store/store.ts";
-import { formatTable, type Terminal } from "./output.ts";
+import { type Column, displayWidth, formatTable, type Terminal } from "./output.ts";
 
 /** Members that were there before come first. */
 export interface ListedToken extends Omit<TokenView, "createdAtMs" | "lastUsedMs" | "countedSinceMs"> {
@@ -36,23 +36,34 @@ export function listedTokens(
   }));
 }
 
-/** On a terminal. */
-export function printTokenTable(terminal: Terminal, tokens: readonly ListedToken[]): void {
-  const columns = [
-    { title: "NAME", cell: ({ name }: ListedToken) => name },
-    { title: "TOKEN", cell: ({ token }: ListedToken) => token },
-    { title: "ADDED", cell: ({ createdAt }: ListedToken) => localTime(createdAt, "unknown") },
-    { title: "LAST USED", cell: ({ lastUsedAt }: ListedToken) => localTime(lastUsedAt, "never") },
-    { title: "REQUESTS", cell: ({ requests }: ListedToken) => String(requests) },
-    { title: "TOKENS", cell: (token: ListedToken) => String(token.inputTokens + token.outputTokens) },
-  ];
-  formatTable(tokens, { columns, width: null }).forEach(terminal.print);
+/** From the most important on; a narrow terminal gets fewer. */
+const COLUMNS: readonly Column<ListedToken>[] = [
+  { title: "NAME", cell: ({ name }) => name },
+  { title: "TOKEN", cell: ({ token }) => token },
+  { title: "LAST USED", cell: ({ lastUsedAt }) => localTime(lastUsedAt, "never") },
+  { title: "REQUESTS", cell: ({ requests }) => String(requests) },
+  { title: "TOKENS", cell: ({ inputTokens, outputTokens }) => String(inputTokens + outputTokens) },
+  { title: "ADDED", cell: ({ createdAt }) => localTime(createdAt, "unknown") },
+];
+const MIN_COLUMNS = 2;
+
+/** On a terminal, whose lines are `width` wide. */
+export function printTokenTable(
+  terminal: Terminal,
+  { tokens, width }: { readonly tokens: readonly ListedToken[]; readonly width: number },
+): void {
+  let count = COLUMNS.length;
+  const lines = () => formatTable(tokens, { columns: COLUMNS.slice(0, count), width: null });
+  while (count > MIN_COLUMNS && lines().some((line) => displayWidth(line) > width)) count--;
+  lines().forEach(terminal.print);
   const since = tokens[0]?.countedSince ?? null;
   if (since !== null) terminal.note(`requests and tokens are counted since ${localTime(since, "")}`);
 }
 
+const MINUTE_LENGTH = "2026-11-01 12:00".length;
+
 function localTime(iso: string | null, otherwise: string): string {
-  return iso === null ? otherwise : formatTime(Date.parse(iso));
+  return iso === null ? otherwise : formatTime(Date.parse(iso)).slice(0, MINUTE_LENGTH);
 }
 
 function isoOf(ms: number | null): string | null {

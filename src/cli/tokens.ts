@@ -88,7 +88,7 @@ function showTokens(
       // Piped: `TOKEN=$(openai-api-route token show)` gets the token and nothing else.
       for (const { token } of tokens) terminal.print(token);
     } else {
-      printTokenTable(terminal, tokens);
+      printTokenTable(terminal, { tokens, width: terminal.columns });
     }
   });
 }

@@ -308,11 +308,11 @@ browserTest("the list goes on as one scrolls, and the overview's figures renew t
   );
   assert.deepEqual(ids, [...new Set(ids)].toSorted((a, b) => b - a));
   await visitor.go("");
-  await page.locator(".u-over").nth(4).waitFor();
+  await page.locator(".u-over").nth(8).waitFor();
   await page.evaluate(`document.getElementById("figures").dataset.isOld = ""`);
   await page.evaluate(`htmx.ajax("GET", "/admin?range=15m", {
     source: "#figures", target: "#figures", select: "#figures", swap: "outerHTML" })`);
   await page.locator("#figures:not([data-is-old])").waitFor();
-  await page.locator(".u-over").nth(4).waitFor();
-  assert.equal(await page.locator(".u-over").count(), 5);
+  await page.locator(".u-over").nth(8).waitFor();
+  assert.equal(await page.locator(".u-over").count(), 9);
 });

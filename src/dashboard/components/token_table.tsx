@@ -15,7 +15,7 @@ export function TokenTable(
   return (
     <section class="card" aria-labelledby="tokens-title">
       <h2 id="tokens-title" class="visually-hidden">{m.tokensTitle}</h2>
-      <div class="scroll scroll-whole" tabindex={0} role="region" aria-labelledby="tokens-title">
+      <div class="scroll token-scroll" tabindex={0} role="region" aria-labelledby="tokens-title">
         <table class="plain token-table">
           <thead>
             <tr>
@@ -56,28 +56,28 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
           <Recorded text={name} />
         </a>
       </th>
-      <td class="mono muted">
+      <td class="mono muted" data-label={m.tokenMasked}>
         <Recorded text={token.token} />
       </td>
-      <td>
+      <td data-label={m.tokenCreated}>
         {token.createdAtMs === null
           ? <span class="muted">{m.tokenUnknown}</span>
           : <Moment page={page} atMs={token.createdAtMs} />}
       </td>
-      <td>
+      <td data-label={m.tokenLastUsed}>
         {token.lastUsedMs === null
           ? <span class="muted">{m.tokenNever}</span>
           : <Moment page={page} atMs={token.lastUsedMs} />}
       </td>
-      <td class="number">
+      <td class="number" data-label={m.tileRequests}>
         {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
       </td>
-      <td class="number">
+      <td class="number" data-label={m.usageErrors}>
         {errors === 0
           ? format.count(0)
           : <a href={recordsPath({ client: name, failed: "yes" })}>{format.count(errors)}</a>}
       </td>
-      <td class="number">
+      <td class="number" data-label={m.tokenSpent}>
         <Spent page={page} token={token} href={records} />
       </td>
       <td class="actions">
@@ -99,7 +99,7 @@ function Spent(
   const { inputTokens, outputTokens, cachedTokens } = token;
   if (inputTokens + outputTokens === 0) return <>{format.count(0)}</>;
   return (
-    <>
+    <div>
       <a href={href}>{format.short(inputTokens + outputTokens)}</a>
       <span class="line second muted">
         {m.tokensInOut(format.short(inputTokens), format.short(outputTokens))}
@@ -107,6 +107,6 @@ function Spent(
       {cachedTokens === 0
         ? null
         : <span class="line second muted">{m.tokenCached(format.short(cachedTokens))}</span>}
-    </>
+    </div>
   );
 }

@@ -132,7 +132,7 @@ function UsageFigures({ page, usage, dimension }: SectionProps): JSX.Element {
   const hasCached = [...rows, ...(others === null ? [] : [others])].some((row) => row.cachedTokens > 0);
   const title = dimension === "model" ? m.usageModel : m.usageClient;
   return (
-    <div class="scroll" tabindex={0} role="region" aria-labelledby={`usage-${dimension}`}>
+    <div class="card scroll usage-figures" tabindex={0} role="region" aria-labelledby={`usage-${dimension}`}>
       <table class="plain usage-table">
         <thead>
           <tr>

@@ -291,7 +291,7 @@ const usageFigures = {
 const usageTable = z.object({
   rows: z.array(z.object({ name: z.string().nullable().describe("null: none was named"), ...usageFigures }))
     .describe("most requests first, at most 20"),
-  others: z.object(usageFigures).nullable(),
+  others: z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms"),
 });
 
 export const usageReport = z.object({

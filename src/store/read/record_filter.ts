@@ -21,6 +21,8 @@ const MAX_TIME_MS = Date.UTC(9998, 11, 31);
 /** SQLite refuses patterns that are longer than 50,000 bytes; no model has such a name. */
 const MAX_MODEL_LENGTH = 1_000;
 
+const WITHOUT = { model: "coalesce(model, '') = ''", client: "coalesce(client, '') = ''" } as const;
+
 /** The condition of every part of the filter but `text`. */
 export function filterCondition(filter: RecordFilter): Condition {
   const terms: string[] = [];
@@ -44,7 +46,7 @@ export function filterCondition(filter: RecordFilter): Condition {
   }
   if (outcome !== undefined) add("outcome = ?", outcome);
   if (client !== undefined) add("client = ?", client);
-  if (filter.without !== undefined) add(`coalesce(${filter.without}, '') = ''`);
+  if (filter.without !== undefined) add(WITHOUT[filter.without]);
   if (filter.isFailure) add(FAILURE);
   for (const { sql, params: values } of [...attemptTerms(filter), ...durationTerms(filter)]) {
     add(sql, ...values);

@@ -11,7 +11,7 @@ import { floorTo, type Plan, planOf, type StatsSpan } from "./span_plan.ts";
 import { addSums, DIMENSIONS, USAGE_RESOLUTIONS, type UsageSums } from "./usage_tally.ts";
 
 export interface Usage extends Readonly<UsageSums> {
-  /** 95 % of the answers took no longer; null where nothing was measured. */
+  /** 95 % of the answers took no longer; null where nothing was measured, and of the others. */
   readonly p95Ms: number | null;
   /** One value for each step of {@link UsageStats.steps}. */
   readonly series: {
@@ -56,6 +56,8 @@ export interface ClientTotals {
 export const MAX_ROWS = 20;
 
 const KEPT = { table: "usage_stats", resolutions: USAGE_RESOLUTIONS } as const;
+const WITHIN = "step_seconds = ? AND at >= ? AND at < ? AND dimension = ?";
+const PLACES = Array.from({ length: MAX_ROWS }, () => "?").join(", ");
 const SUM_COLUMNS = "requests, errors, input_tokens, output_tokens, cached_tokens";
 
 /** Adds up the rows of one name. */
@@ -66,44 +68,28 @@ class UsageAdder implements UsageSums {
   outputTokens = 0;
   cachedTokens = 0;
   readonly #latencies = new Histogram();
-  readonly #requestSeries: number[];
-  readonly #tokenSeries: number[];
+  readonly #series: { readonly requests: number[]; readonly tokens: number[] };
 
   constructor(steps: number) {
-    this.#requestSeries = new Array<number>(steps).fill(0);
-    this.#tokenSeries = new Array<number>(steps).fill(0);
+    const zeros = () => new Array<number>(steps).fill(0);
+    this.#series = { requests: zeros(), tokens: zeros() };
   }
 
+  /** `latencies` of the row: null or absent for none. */
   add(row: Record<string, unknown>, step: number): void {
     const sums = sumsOf(row);
+    const { requests, tokens } = this.#series;
     addSums(this, sums);
-    this.#latencies.addAll(Histogram.fromText(String(row["latencies"])));
-    this.#requestSeries[step] = (this.#requestSeries[step] ?? 0) + sums.requests;
-    this.#tokenSeries[step] = (this.#tokenSeries[step] ?? 0) + sums.inputTokens + sums.outputTokens;
-  }
-
-  addAll(other: UsageAdder): void {
-    addSums(this, other);
-    this.#latencies.addAll(other.#latencies);
-    other.#requestSeries.forEach((value, step) =>
-      this.#requestSeries[step] = (this.#requestSeries[step] ?? 0) + value
-    );
-    other.#tokenSeries.forEach((value, step) =>
-      this.#tokenSeries[step] = (this.#tokenSeries[step] ?? 0) + value
-    );
+    requests[step] = (requests[step] ?? 0) + sums.requests;
+    tokens[step] = (tokens[step] ?? 0) + sums.inputTokens + sums.outputTokens;
+    const { latencies } = row;
+    if (typeof latencies === "string") this.#latencies.addAll(Histogram.fromText(latencies));
   }
 
   usage(): Usage {
     const { requests, errors, inputTokens, outputTokens, cachedTokens } = this;
-    return {
-      requests,
-      errors,
-      inputTokens,
-      outputTokens,
-      cachedTokens,
-      p95Ms: this.#latencies.percentile(0.95),
-      series: { requests: this.#requestSeries, tokens: this.#tokenSeries },
-    };
+    const p95Ms = this.#latencies.percentile(0.95);
+    return { requests, errors, inputTokens, outputTokens, cachedTokens, p95Ms, series: this.#series };
   }
 }
 
@@ -131,37 +117,51 @@ export function readUsage(db: DatabaseSync, span: StatsSpan, nowMs: number): Usa
   };
 }
 
-function readTable(
-  db: DatabaseSync,
-  { plan, dimension, steps }: { readonly plan: Plan; readonly dimension: string; readonly steps: number },
-): UsageTable {
+interface TableQuery {
+  readonly plan: Plan;
+  readonly dimension: string;
+  readonly steps: number;
+}
+
+/** Histograms are read of the names that are shown alone: there may be a hundred thousand others. */
+function readTable(db: DatabaseSync, { plan, dimension, steps }: TableQuery): UsageTable {
   const { keptSeconds, stepSeconds, firstAt, lastAt } = plan;
+  const within = [keptSeconds, firstAt, lastAt + stepSeconds, dimension];
+  const indexOf = (row: Record<string, unknown>) =>
+    (floorTo(Number(row["at"]), stepSeconds) - firstAt) / stepSeconds;
+  const names = topNames(db, within);
+  // One statement for any number of names; an unused place repeats one.
+  const places = Array.from({ length: MAX_ROWS }, (_, index) => names[index] ?? names[0] ?? "");
+  const adders = new Map(names.map((name) => [name, new UsageAdder(steps)]));
   const rows = prepared(
     db,
-    `SELECT at, is_rest, ${asBlobs(["name"])}, ${SUM_COLUMNS}, latencies FROM usage_stats
-      WHERE step_seconds = ? AND at >= ? AND at < ? AND dimension = ?`,
-  ).all(keptSeconds, firstAt, lastAt + stepSeconds, dimension);
-  const names = new Map<string, UsageAdder>();
-  let rest: UsageAdder | null = null;
-  for (const row of rows) {
-    const name = text(row["name"]) ?? "";
-    const adder = row["is_rest"] === 1
-      ? rest ??= new UsageAdder(steps)
-      : names.get(name) ?? new UsageAdder(steps);
-    if (adder !== rest) names.set(name, adder);
-    adder.add(row, (floorTo(Number(row["at"]), stepSeconds) - firstAt) / stepSeconds);
-  }
-  const byRequests = [...names].sort(([aName, a], [bName, b]) =>
-    b.requests - a.requests || Number(aName === "") - Number(bName === "") || (aName < bName ? -1 : 1)
-  );
-  for (const [, adder] of byRequests.slice(MAX_ROWS)) (rest ??= new UsageAdder(steps)).addAll(adder);
+    `SELECT at, ${asBlobs(["name"])}, ${SUM_COLUMNS}, latencies FROM usage_stats
+      WHERE ${WITHIN} AND is_rest = 0 AND usage_stats.name IN (${PLACES})`,
+  ).all(...within, ...places);
+  for (const row of rows) adders.get(text(row["name"]) ?? "")?.add(row, indexOf(row));
+  const others = new UsageAdder(steps);
+  const sums = prepared(
+    db,
+    `SELECT at, ${
+      SUM_COLUMNS.split(", ").map((name) => `sum(${name}) AS ${name}`).join(", ")
+    } FROM usage_stats
+      WHERE ${WITHIN} AND (is_rest = 1 OR name NOT IN (${PLACES})) GROUP BY at`,
+  ).all(...within, ...places);
+  for (const row of sums) others.add(row, indexOf(row));
   return {
-    rows: byRequests.slice(0, MAX_ROWS).map(([name, adder]) => ({
-      name: name === "" ? null : name,
-      ...adder.usage(),
-    })),
-    others: rest?.usage() ?? null,
+    rows: [...adders].map(([name, adder]) => ({ name: name === "" ? null : name, ...adder.usage() })),
+    others: others.requests === 0 ? null : others.usage(),
   };
+}
+
+/** Most requests first; what has no name comes after those with as many. */
+function topNames(db: DatabaseSync, within: readonly (string | number)[]): string[] {
+  const rows = prepared(
+    db,
+    `SELECT ${asBlobs(["name"])} FROM usage_stats WHERE ${WITHIN} AND is_rest = 0
+      GROUP BY usage_stats.name ORDER BY sum(requests) DESC, usage_stats.name = '', usage_stats.name LIMIT ${MAX_ROWS}`,
+  ).all(...within);
+  return rows.map((row) => text(row["name"]) ?? "");
 }
 
 /** Of every client that was counted, whether it has a token or not. */

@@ -371,11 +371,30 @@ test("tokens are added, shown, replaced and removed by name, masked form or text
   assert.equal(await succeed(["token", "remove", "woodpecker-two"]), "removed token token-2");
   assert.equal(await succeed(["token", "remove", "woo…hree"]), "removed token three");
   assert.match(await succeed(["token", "show"]), /^sk-oar-\S+$/);
-  assert.match(await succeed(["token", "show"], { columns: 80 }), /^NAME {2}TOKEN\nfour {2}sk-oar-\S+$/);
+  // The token is never cut; the other columns are there as far as they fit.
+  assert.match(
+    await succeed(["token", "show"], { columns: 80 }),
+    /^NAME {2}TOKEN {47}LAST USED {2}REQUESTS\nfour {2}sk-oar-\S+ {2}never {6}0$/,
+  );
+  assert.match(
+    await succeed(["token", "show"], { columns: 120 }),
+    /REQUESTS {2}TOKENS {2}ADDED\n.+ never {6}0 {9}0 {7}\d{4}-\d\d-\d\d \d\d:\d\d$/,
+  );
+  assert.match(await succeed(["token", "show"], { columns: 40 }), /^NAME {2}TOKEN\nfour {2}sk-oar-\S+$/);
   await succeed(["token", "set", "woodpecker-five"]);
-  assert.deepEqual(JSON.parse(await succeed(["token", "show", "--json"])), [
-    { name: "token-1", token: "woodpecker-five" },
-  ]);
+  const [{ createdAt, ...token }] = JSON.parse(await succeed(["token", "show", "--json"]));
+  assert.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 600_000, createdAt);
+  assert.deepEqual(token, {
+    name: "token-1",
+    token: "woodpecker-five",
+    lastUsedAt: null,
+    requests: 0,
+    errors: 0,
+    inputTokens: 0,
+    outputTokens: 0,
+    cachedTokens: 0,
+    countedSince: null,
+  });
   assert.match(await succeed(["token", "show", "--masked"]), /^woo…five$/);
 });
 

@@ -39,13 +39,14 @@ Deno.test("readQuery() reads times without a zone from the page's clock", () => 
 
 Deno.test("readQuery() knows who was tried, who failed, how often and how long", () => {
   const { filter, problems } = read(
-    "upstream=alpha&tried=3&failedOn=alpha&attempts=%3E1&slowerThan=5s&failed=yes",
+    "upstream=alpha&tried=3&failedOn=alpha&attempts=%3E1&slowerThan=5s&failed=yes&without=client",
   );
   assert.deepEqual(problems, []);
   assert.deepEqual(filter, {
     upstreamId: 3,
     triedUpstreamId: 3,
     failedUpstreamId: 3,
+    without: "client",
     attempts: { min: 2, max: null },
     slowerThanMs: 5_000,
     isFailure: true,
@@ -53,7 +54,9 @@ Deno.test("readQuery() knows who was tried, who failed, how often and how long",
 });
 
 Deno.test("readQuery() says which names of upstreams and which numbers it does not understand", () => {
-  const { filter, problems } = read("upstream=nobody&tried=twin&attempts=many&slowerThan=5d&failed=");
+  const { filter, problems } = read(
+    "upstream=nobody&tried=twin&attempts=many&slowerThan=5d&failed=&without=x",
+  );
   assert.deepEqual(filter, {});
   assert.equal(problems.length, 4);
 });

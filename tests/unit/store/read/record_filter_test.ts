@@ -15,6 +15,8 @@ const TABLE: readonly (readonly [RecordFilter, string, readonly (string | number
   [{ model: "100%_" }, "model = ?", ["100%_"]],
   [{ model: "'; DROP TABLE records; --" }, "model = ?", ["'; DROP TABLE records; --"]],
   [{ model: "*".repeat(100_000) }, "0", []],
+  [{ without: "model" }, "coalesce(model, '') = ''", []],
+  [{ without: "client" }, "coalesce(client, '') = ''", []],
   [{ status: 4 }, "status BETWEEN ? AND ?", [400, 499]],
   [{ status: 404 }, "status = ?", [404]],
   [{ status: 0 }, "status = ?", [0]],
@@ -37,6 +39,7 @@ Deno.test("filterCondition() names no column that only the table has", () => {
     failedUpstreamId: 1,
     attempts: { min: 1, max: 2 },
     slowerThanMs: 5,
+    without: "client",
     isFailure: true,
   });
   assert.match(sql, /INDEXED BY idx_attempts_failed/);
