@@ -5,6 +5,7 @@
  */
 import { CommandError, UsageError } from "./errors.ts";
 import { cleanText } from "../core/clean_text.ts";
+import { hasColour, stateColour } from "./colour.ts";
 import type { Command } from "commander";
 import {
   ALERT_VARIABLES,
@@ -69,7 +70,10 @@ async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void
   const findings = await examine(context, { flags, limitMs });
   const failed = findings.filter(({ level }) => level === "fail").length;
   if (flags.json) terminal.print(formatJson({ ok: failed === 0, checks: findings }));
-  else linesOf(findings).forEach(terminal.print);
+  else {
+    const isColoured = hasColour(context.env, { isTerminal: terminal.columns !== null });
+    linesOf(findings, { isColoured }).forEach(terminal.print);
+  }
   if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
 }
 
@@ -224,11 +228,16 @@ function withoutSecrets(finding: Finding, { upstreams, tokens }: RegistrySnapsho
   };
 }
 
-function linesOf(findings: readonly Finding[]): string[] {
+function linesOf(
+  findings: readonly Finding[],
+  { isColoured }: { readonly isColoured: boolean },
+): string[] {
   const nameWidth = Math.max(...findings.map(({ check }) => check.length));
   return findings.map(({ check, subject, level, message, advice }) => {
     const text = `${subject === null ? "" : `${subject} `}${message}${advice === null ? "" : `: ${advice}`}`;
-    return `${level.padEnd(4)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
+    const paint = isColoured ? stateColour(level) : null;
+    const shown = level.padEnd(4);
+    return `${paint === null ? shown : paint(shown)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
   });
 }
 

@@ -39,6 +39,9 @@ export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...CA_VARIABLES,
   "OAR_DEBUG",
   "NO_COLOR",
+  "FORCE_COLOR",
+  "CLICOLOR_FORCE",
+  "TERM",
 ];
 
 const PREFIX = "OAR_";

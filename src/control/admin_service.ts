@@ -6,6 +6,7 @@
  */
 import type { ShownState } from "../core/breaker.ts";
 import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/types.ts";
+import type { RefusedSummary } from "../observe/refused_requests.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
 import type { RecordView } from "./record_view.ts";
@@ -13,6 +14,8 @@ import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { DiffPart } from "./reply_diff.ts";
+
+export type { RefusedSummary };
 
 /** One upstream as it is shown. */
 export interface UpstreamView {
@@ -200,6 +203,13 @@ export interface ChannelTest {
   readonly message: string;
 }
 
+/** A token that somebody chose. */
+export interface ChosenToken {
+  readonly value: string;
+  /** Even if it could be guessed. */
+  readonly isShortAllowed: boolean;
+}
+
 /** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
@@ -212,8 +222,11 @@ export interface AdminService {
   testUpstream(id: number): Promise<UpstreamTest>;
 
   tokens(): Promise<readonly TokenView[]>;
-  /** The secret is shown this once. */
-  addToken(name: string): Promise<{ readonly name: string; readonly secret: string }>;
+  /** The secret is shown this once; null: a random one. */
+  addToken(
+    name: string,
+    chosen: ChosenToken | null,
+  ): Promise<{ readonly name: string; readonly secret: string }>;
   removeToken(name: string): Promise<void>;
 
   records(page: SummaryQuery): Promise<RecordPage>;
@@ -238,6 +251,9 @@ export interface AdminService {
   subscribe(listener: (event: LiveEvent) => void): () => void;
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
   watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null;
+
+  /** Clients that were refused for what they sent as a token, or did not. */
+  refused(): RefusedSummary;
 
   status(): Promise<ServerStatus>;
   /** Sends a test message to an alert channel that is configured. */

@@ -13,6 +13,7 @@ import { apiRoutes } from "../http/admin/api.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
+import type { RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
@@ -51,6 +52,7 @@ export interface AdminDeps {
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;
+  readonly refused: Pick<RefusedRequests, "summary">;
   readonly changes: ChangeCalls;
   /** Told of what has the database open. */
   readonly users: DatabaseUsers;
@@ -96,6 +98,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     hub,
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
     status: statusView(deps),
+    refused: deps.refused,
     settings: viewSettings(settings),
   });
   const streams = new AbortController();

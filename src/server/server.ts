@@ -10,6 +10,7 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
+import { RefusedRequests } from "../observe/refused_requests.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
@@ -82,6 +83,7 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users });
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
+  const refused = refusedRequests();
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest];
@@ -89,7 +91,7 @@ export async function withServer(
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...{ ...observers, ...recording, ...shared },
-    ...{ settings, config: database.config, users, proxy, secrets },
+    ...{ settings, config: database.config, users, proxy, secrets, refused },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
@@ -99,7 +101,8 @@ export async function withServer(
 
   let listening: HttpServer | null = null;
   try {
-    const app = appDeps(settings, { registry, proxy, admin, observers, recording, serverHealth, state });
+    const made = { registry, proxy, admin, refused };
+    const app = appDeps(settings, { ...made, observers, recording, serverHealth, state });
     const { server, address } = listen(settings, app);
     listening = server;
     state.address = address;
@@ -127,12 +130,17 @@ export async function withServer(
   }
 }
 
+function refusedRequests(): RefusedRequests {
+  const log = (message: string) => getLog("server").warn("{message}", { message });
+  return new RefusedRequests({ clock: systemClock, log });
+}
+
 /** @throws StartError when the file of `--ca-file` cannot be used */
 function outgoingClient({ outgoing }: Settings): OutgoingClient {
   return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
 }
 
-interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {
+interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin" | "refused"> {
   readonly observers: Observers;
   readonly recording: Recording;
   readonly serverHealth: ServerHealth;

@@ -39,7 +39,12 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     const page = pageContext(c, now());
     const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page);
     const stats = await service.stats(span);
-    const shown = { stats, custom, problem, upstreams: await service.upstreams(), live: service.live() };
+    const current = {
+      upstreams: await service.upstreams(),
+      live: service.live(),
+      refused: service.refused(),
+    };
+    const shown = { stats, custom, problem, ...current };
     return draw(c, <Overview page={page} {...shown} />);
   });
   views.get("/live", async (c) => {

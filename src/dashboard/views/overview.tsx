@@ -3,10 +3,11 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, Stats, UpstreamView } from "../../control/admin_service.ts";
+import type { LiveRequest, RefusedSummary, Stats, UpstreamView } from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Moment, Recorded, StateChip, type Tone } from "../components/parts.tsx";
+import { RefusedRequests } from "../components/refused.tsx";
 import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
 import { queryText, recordsPath } from "../record_query.ts";
 import { spanQuery, STATS_RANGES } from "../stats_span.ts";
@@ -17,6 +18,7 @@ export interface OverviewProps {
   readonly stats: Stats;
   readonly upstreams: readonly UpstreamView[];
   readonly live: readonly LiveRequest[];
+  readonly refused: RefusedSummary;
   /** What was typed for a time of one's own; null with a range up to now. */
   readonly custom: { readonly since: string; readonly until: string } | null;
   /** Why that is not shown. */
@@ -33,7 +35,9 @@ const REFRESH: Readonly<Record<Stats["range"], string>> = {
   custom: "every 300s",
 };
 
-export function Overview({ page, stats, upstreams, live, custom, problem }: OverviewProps): JSX.Element {
+export function Overview(
+  { page, stats, upstreams, live, refused, custom, problem }: OverviewProps,
+): JSX.Element {
   const { m } = page;
   return (
     <Layout
@@ -56,6 +60,7 @@ export function Overview({ page, stats, upstreams, live, custom, problem }: Over
         hx-swap="outerHTML"
       >
         <Verdict page={page} stats={stats} upstreams={upstreams} />
+        <RefusedRequests page={page} refused={refused} />
         <Tiles page={page} stats={stats} inFlight={live.length} />
         <Plots page={page} stats={stats}>
           <UpstreamShare page={page} stats={stats} />
