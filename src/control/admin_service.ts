@@ -6,7 +6,7 @@
  */
 import type { ShownState } from "../core/breaker.ts";
 import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/types.ts";
-import type { RefusedSummary } from "../observe/refused_requests.ts";
+import type { RefusedSummary } from "../core/refusal.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
 import type { RecordView } from "./record_view.ts";

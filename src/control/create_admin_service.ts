@@ -3,7 +3,7 @@
  */
 import { maskSecret } from "../core/secrets.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
-import type { RefusedSummary } from "../observe/refused_requests.ts";
+import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
 import type { AdminService, ChosenToken, StatsSpan, UpstreamInput } from "./admin_service.ts";

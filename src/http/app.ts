@@ -7,7 +7,7 @@ import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Observer } from "../observe/observer.ts";
-import type { RefusalReason, RefusedRequests } from "../observe/refused_requests.ts";
+import type { RefusalReason, RefusedRequest } from "../core/refusal.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import { APART } from "../core/fixed_headers.ts";
@@ -28,7 +28,7 @@ export interface AppDeps {
   readonly registry: RegistryView;
   readonly metrics: { render(): Promise<{ readonly contentType: string; readonly body: string }> };
   readonly observer: Pick<Observer, "requestRefused">;
-  readonly refused: Pick<RefusedRequests, "refused">;
+  readonly refused: { refused(request: RefusedRequest): void };
   readonly readiness: Readiness;
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;

@@ -6,21 +6,7 @@
  */
 import { networkOf } from "../core/client_ip.ts";
 import type { Clock } from "../core/clock.ts";
-
-export type RefusalReason = "no_token" | "wrong_token" | "other_site";
-
-export interface RefusedRequest {
-  /** Of the client, as far as it is known. */
-  readonly address: string;
-  readonly reason: RefusalReason;
-}
-
-export interface RefusedSummary {
-  /** Requests. */
-  readonly lastHour: number;
-  /** null: none in the last hour. */
-  readonly last: (RefusedRequest & { /** Since the Unix epoch. */ readonly atMs: number }) | null;
-}
+import type { RefusalReason, RefusedRequest, RefusedSummary } from "../core/refusal.ts";
 
 export interface RefusedRequestsDeps {
   readonly clock: Pick<Clock, "now" | "monotonic">;

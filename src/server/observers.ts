@@ -11,6 +11,7 @@ import type { Channel } from "../notify/channel.ts";
 import { channelsOf } from "../notify/channels.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import { systemClock } from "./clock.ts";
 
@@ -18,6 +19,7 @@ const TEST_TEXT = `Test of ${NAME}: alerts reach this channel`;
 
 export interface Observers {
   readonly metrics: Metrics;
+  readonly refused: RefusedRequests;
   /** To be closed. */
   readonly notifier: AlertNotifier;
   /** The alert channels, to be tried one by one. */
@@ -56,6 +58,10 @@ export function makeObservers(
   });
   return {
     metrics,
+    refused: new RefusedRequests({
+      clock: systemClock,
+      log: (message) => getLog("server").warn("{message}", { message }),
+    }),
     notifier,
     channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
     databaseBytes: bytesOfDatabase,

@@ -10,7 +10,6 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
-import { RefusedRequests } from "../observe/refused_requests.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
@@ -83,7 +82,6 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users });
   const { queue, upstreamStates } = recording;
   const serverHealth = makeHealth(settings, { observers, upstreamStates, registry, secrets });
-  const refused = refusedRequests();
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest];
@@ -91,7 +89,7 @@ export async function withServer(
   const proxy = makeProxy(settings, { ...shared, observers, queue, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...{ ...observers, ...recording, ...shared },
-    ...{ settings, config: database.config, users, proxy, secrets, refused },
+    ...{ settings, config: database.config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
@@ -101,8 +99,7 @@ export async function withServer(
 
   let listening: HttpServer | null = null;
   try {
-    const made = { registry, proxy, admin, refused };
-    const app = appDeps(settings, { ...made, observers, recording, serverHealth, state });
+    const app = appDeps(settings, { registry, proxy, admin, observers, recording, serverHealth, state });
     const { server, address } = listen(settings, app);
     listening = server;
     state.address = address;
@@ -130,17 +127,12 @@ export async function withServer(
   }
 }
 
-function refusedRequests(): RefusedRequests {
-  const log = (message: string) => getLog("server").warn("{message}", { message });
-  return new RefusedRequests({ clock: systemClock, log });
-}
-
 /** @throws StartError when the file of `--ca-file` cannot be used */
 function outgoingClient({ outgoing }: Settings): OutgoingClient {
   return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
 }
 
-interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin" | "refused"> {
+interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {
   readonly observers: Observers;
   readonly recording: Recording;
   readonly serverHealth: ServerHealth;
@@ -149,7 +141,7 @@ interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin" | "refus
 
 function appDeps(
   settings: Settings,
-  { observers: { metrics }, recording, serverHealth, state, ...parts }: AppParts,
+  { observers: { metrics, refused }, recording, serverHealth, state, ...parts }: AppParts,
 ): AppDeps {
   const { isNoAuth, isMetricsAuth, clientTimeoutMs, allowedOrigins } = settings;
   const trustedProxies = new TrustedProxies(settings.trustedProxies);
@@ -163,6 +155,7 @@ function appDeps(
     },
     metrics,
     observer: metrics,
+    refused,
     isNoAuth,
     isMetricsAuth,
     trustedProxies,

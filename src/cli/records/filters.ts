@@ -56,7 +56,7 @@ export function addFilterOptions(command: Command): Command {
       description: `how it ended: ${OUTCOMES.join(", ")}`,
       choices: OUTCOMES,
     }))
-    .option("--client <name>", "the name of the client's token")
+    .option("--client <client>", "the name of the client's token")
     .option("--text <words>", 'words in the request or the reply, or their beginnings; "..." for a phrase')
     .addOption(databaseOption());
 }

@@ -10,7 +10,7 @@ import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { AUTH_STYLES, type OrderPolicy, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
-import type { RefusalReason } from "../../observe/refused_requests.ts";
+import type { RefusalReason } from "../../core/refusal.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
 const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const satisfies readonly StatsRange[];
