@@ -42,9 +42,10 @@ export function promptsOn(keyboard: KeyboardSource, write: (text: string) => voi
       return lines.next();
     },
     askSecret: async (question) => {
-      write(question);
+      // Before the question: whoever answers at once must not see the answer.
       keyboard.setRaw(true);
       try {
+        write(question);
         return await lines.next();
       } finally {
         keyboard.setRaw(false);

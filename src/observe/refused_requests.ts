@@ -10,7 +10,16 @@ import type { RefusalReason, RefusedRequest, RefusedSummary } from "../core/refu
 
 export interface RefusedRequestsDeps {
   readonly clock: Pick<Clock, "now" | "monotonic">;
-  readonly log: (line: string) => void;
+  readonly log: (line: RefusalLine) => void;
+}
+
+/** What a line of the log says. */
+export interface RefusalLine {
+  readonly address: string;
+  /** Why, as half a sentence. */
+  readonly words: string;
+  /** Refused since the last line, without a line of their own. */
+  readonly unlogged: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -21,7 +30,7 @@ const MAX_SOURCES = 20; // docs/tuning.md#observe
 const MAX_ADDRESS_LENGTH = 64;
 
 const WORDS: Readonly<Record<RefusalReason, string>> = {
-  no_token: "it sent no token as Authorization: Bearer, x-api-key or api-key",
+  no_token: "it sent no token",
   wrong_token: "it sent a token that is none of the router's",
   other_site: "a page of another site sent it",
 };
@@ -53,9 +62,8 @@ export class RefusedRequests {
       return;
     }
     this.#sources.add(source);
-    const others = this.#unlogged === 0 ? "" : `; ${this.#unlogged} more since the last such line`;
+    this.#deps.log({ address, words: WORDS[reason], unlogged: this.#unlogged });
     this.#unlogged = 0;
-    this.#deps.log(`refused a request from ${address}: ${WORDS[reason]}${others}`);
   }
 
   summary(): RefusedSummary {

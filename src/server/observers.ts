@@ -11,7 +11,7 @@ import type { Channel } from "../notify/channel.ts";
 import { channelsOf } from "../notify/channels.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
-import { RefusedRequests } from "../observe/refused_requests.ts";
+import { type RefusalLine, RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import { systemClock } from "./clock.ts";
 
@@ -58,14 +58,16 @@ export function makeObservers(
   });
   return {
     metrics,
-    refused: new RefusedRequests({
-      clock: systemClock,
-      log: (message) => getLog("server").warn("{message}", { message }),
-    }),
+    refused: new RefusedRequests({ clock: systemClock, log: logRefusal }),
     notifier,
     channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
     databaseBytes: bytesOfDatabase,
   };
+}
+
+function logRefusal({ address, words, unlogged }: RefusalLine): void {
+  const others = unlogged === 0 ? "" : "; {unlogged} more since the last such line";
+  getLog("server").warn(`refused a request from {address}: ${words}${others}`, { address, unlogged });
 }
 
 /** @throws ChannelError */
