@@ -163,12 +163,12 @@ export function requireClientToken(
 
 /** Beginnings of the keys of known providers, of this program's tokens, and of signed tokens (RFC 7519). */
 const KEY_PREFIX = /^(?:sk-|sk_|pk-|gsk_|xai-|AIza|ghp_|admin-oar-|eyJ)/;
-/** Letters and digits without a gap, longer than any word. */
-const RANDOM_RUN = /^(?=.*\d)(?=.*[A-Za-z])[\w-]{24,}$/;
+/** Longer than any word. */
+const LONG_RUN = /^[\w-]{24,}$/;
 
 /** Whether a name was probably meant to be the token itself. */
 export function looksLikeToken(name: string): boolean {
-  return KEY_PREFIX.test(name) || RANDOM_RUN.test(name);
+  return KEY_PREFIX.test(name) || (LONG_RUN.test(name) && /\d/.test(name) && /[A-Za-z]/.test(name));
 }
 
 /** @throws ControlError `invalid` */
