@@ -40,7 +40,7 @@ interface Scanned {
  * @throws UsageError when two modes are asked for
  */
 export function normaliseArguments(args: readonly string[], program: Command): string[] {
-  const scanned = scan(args, flagKinds(program));
+  const scanned = scan(args, { kinds: flagKinds(program), shorts: shortFlags(program) });
   const [mode, ...more] = new Set(scanned.modes);
   if (mode === undefined) return arrange(scanned, program);
   if (more.length > 0) throw new UsageError("-add and -list are two commands: give one of them");
@@ -52,7 +52,13 @@ export function normaliseArguments(args: readonly string[], program: Command): s
   }, program);
 }
 
-function scan(args: readonly string[], kinds: ReadonlyMap<string, FlagKind>): Scanned {
+interface KnownFlags {
+  readonly kinds: ReadonlyMap<string, FlagKind>;
+  /** Of one letter. */
+  readonly shorts: ReadonlySet<string>;
+}
+
+function scan(args: readonly string[], { kinds, shorts }: KnownFlags): Scanned {
   const flags: Flag[] = [];
   const words: string[] = [];
   const modes: string[] = [];
@@ -66,8 +72,11 @@ function scan(args: readonly string[], kinds: ReadonlyMap<string, FlagKind>): Sc
     const kind = kinds.get(name);
     if (match === null) words.push(arg);
     else if (Object.hasOwn(GO_MODES, name)) modes.push(...(isOff ? [] : [name]));
-    else if (name.length === 1) flags.push({ name, text: `-${name}` });
-    else if (kind === "switch") flags.push(...(isOff ? [] : [{ name, text: `--${name}` }]));
+    else if (name.length === 1) {
+      // Its value must not be taken for a command.
+      if (!shorts.has(name)) hasUnknown = true;
+      flags.push({ name, text: name === "V" ? "-v" : `-${name}` });
+    } else if (kind === "switch") flags.push(...(isOff ? [] : [{ name, text: `--${name}` }]));
     else if (kind === "optional") flags.push({ name, text: `--${name}=${inline ?? "yes"}` });
     else if (kind === "value" && inline !== undefined) flags.push({ name, text: `--${name}=${inline}` });
     else if (kind === "value") {
@@ -108,6 +117,12 @@ function arrange({ flags: scannedFlags, words, hasUnknown }: Scanned, program: C
   const operands = words.slice(depth);
   const needsMark = operands.some((word) => word.length > 1 && word.startsWith("-"));
   return [...words.slice(0, depth), ...flags, ...(needsMark ? ["--"] : []), ...operands];
+}
+
+/** Flags of one letter; `-V` is `-v` in many other programs. */
+function shortFlags(command: Command): Set<string> {
+  const own = command.options.flatMap(({ short }) => short ? [short.slice(1)] : []);
+  return new Set(["h", "V", ...own, ...command.commands.flatMap((each) => [...shortFlags(each)])]);
 }
 
 /** Whether each flag takes a value; a name means the same for every command. */

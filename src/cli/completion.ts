@@ -1,11 +1,12 @@
 /**
  * `completion bash|zsh|fish`: a script that completes commands, flags and values in that shell.
  *
- * Owns the scripts, which are made from the commander tree and hold everything that they offer: completing
- * starts no process and writes no file, so it is instant. What only the database knows is not offered.
+ * Owns the scripts, which are made from the commander tree and hold everything that they offer, but for the names of
+ * upstreams and tokens: these they ask this program for, which only reads (completion/names.ts).
  */
 import { UsageError } from "./errors.ts";
 import { Argument, type Command } from "commander";
+import { defineNamesCommand } from "./completion/names.ts";
 import { bashScript } from "./completion/bash.ts";
 import { fishScript } from "./completion/fish.ts";
 import { type Place, placesOf } from "./completion/places.ts";
@@ -16,12 +17,14 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = typeof SHELLS[number];
 
 /** Adds `completion` to the program, whose other commands must be there when it runs. */
-export function defineCompletionCommand(program: Command, { terminal }: CommandContext): void {
+export function defineCompletionCommand(program: Command, context: CommandContext): void {
+  const { terminal } = context;
+  defineNamesCommand(program, context);
   const shell = new Argument("<shell>", SHELLS.join(", "));
   shell.argChoices = [...SHELLS];
   const name = program.name();
   program.command("completion")
-    .description("print a script that completes commands and flags in your shell")
+    .description("print a script that completes commands, flags and names in your shell")
     .helpGroup("Help:")
     .addArgument(shell)
     .addHelpText(

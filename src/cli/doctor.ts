@@ -4,6 +4,7 @@
  * Owns the order of the checks and how findings are printed. Never shows a key, a token or a channel's URL.
  */
 import { CommandError, UsageError } from "./errors.ts";
+import { hasColour } from "./colour.ts";
 import type { Command } from "commander";
 import {
   ALERT_VARIABLES,
@@ -68,7 +69,10 @@ async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void
   const findings = await examine(context, { flags, limitMs });
   const failed = findings.filter(({ level }) => level === "fail").length;
   if (flags.json) terminal.print(formatJson({ ok: failed === 0, checks: findings }));
-  else findingLines(findings).forEach(terminal.print);
+  else {
+    const isColoured = hasColour(context.env, { isTerminal: terminal.columns !== null });
+    findingLines(findings, { isColoured }).forEach(terminal.print);
+  }
   if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
 }
 

@@ -54,4 +54,5 @@ const HINTS: Readonly<Partial<Record<`${ControlErrorCode} ${string}`, string>>> 
   "not_replayable upstreamId": "choose another with --upstream",
   "conflict token": "add another first (token add), or replace it (token set)",
   "invalid token": "run `token add` once for each token",
+  "invalid force": "leave it out for a random one (--name says its name), or insist with --force",
 };

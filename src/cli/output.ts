@@ -5,7 +5,8 @@
  */
 import { cleanText } from "../core/clean_text.ts";
 import { nextPiece } from "../observe/pipe_pieces.ts";
-import { promptSecret } from "./hidden_line.ts";
+import type { Paint } from "./colour.ts";
+import { type Prompts, terminalPrompts } from "./prompts.ts";
 
 /** A screen on which text can be replaced. */
 export interface Screen {
@@ -30,6 +31,8 @@ export interface Terminal {
   readonly columns: number | null;
   /** Standard error, when it is a screen; for progress lines. */
   readonly noteScreen?: Screen;
+  /** There is somebody who can be asked. */
+  readonly prompts?: Prompts;
 }
 
 const DEFAULT_COLUMNS = 80;
@@ -38,6 +41,7 @@ const DEFAULT_COLUMNS = 80;
 export function processTerminal(): Terminal {
   let isReaderGone = false;
   const screen = errorScreen();
+  const prompts = terminalPrompts();
   return {
     print: (line) => {
       if (!writeLine(Deno.stdout, line)) isReaderGone = true;
@@ -51,7 +55,7 @@ export function processTerminal(): Terminal {
     readInput: () => new Response(Deno.stdin.readable).text(),
     columns: Deno.stdout.isTerminal() ? screenColumns() : null,
     ...(screen === null ? {} : { noteScreen: screen }),
-    ...(Deno.stdin.isTerminal() ? { promptSecret } : {}),
+    ...(prompts === null ? {} : { prompts }),
   };
 }
 
@@ -110,6 +114,8 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
   /** May be cut short, with `…`, when the table is wider than the screen. */
   readonly isFlexible?: boolean;
+  /** Its colour; null: none. */
+  readonly paint?: (row: Row) => Paint | null;
 }
 
 const GAP = "  ";
@@ -130,9 +136,14 @@ export function formatTable<Row>(
     Math.max(...[titles, ...cells].map((line) => displayWidth(line[at] ?? "")))
   );
   if (width !== null) shrink(widths, { columns, width });
-  return [titles, ...cells].map((line) =>
-    line.map((text, at) => fitText(text, widths[at] ?? 0)).join(GAP).trimEnd()
+  const fitted = (line: readonly string[]) => line.map((text, at) => fitText(text, widths[at] ?? 0));
+  const painted = rows.map((row, at) =>
+    fitted(cells[at] ?? []).map((text, column) => {
+      const paint = columns[column]?.paint?.(row) ?? null;
+      return paint === null ? text : paint(text);
+    })
   );
+  return [fitted(titles), ...painted].map((line) => line.join(GAP).trimEnd());
 }
 
 function shrink<Row>(

@@ -17,8 +17,10 @@ import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
 import { EXIT, type ExitCode, exitCodeOf, textOf, UsageError } from "./errors.ts";
 import { defineHealthCommand } from "./health.ts";
+import { HELP_LAYOUT, helpItems, helpLine, helpWidth, printHelp } from "./help.ts";
 import { defineRecordCommands } from "./records.ts";
 import { defineSelftestCommand } from "./selftest.ts";
+import { commandsWith, suggestCommand, suggestFlag } from "./suggestions.ts";
 import { defineTokenCommands } from "./tokens.ts";
 import { defineUpstreamCommands } from "./upstreams.ts";
 import { NAME, versionText } from "../config/version.ts";
@@ -35,10 +37,10 @@ Start here:
 Then point any OpenAI client at http://localhost:8888/v1, with the token that
 "${NAME} token show" prints as its API key.`;
 
-const DEFAULT_HELP_WIDTH = 100;
-
 /** A longer word that is no command is more likely a key in the wrong place. */
 const LONGEST_SHOWN_WORD = 20;
+/** The same for flags. */
+const LONGEST_SHOWN_FLAG = 32;
 
 /** The variables that the program knows, and those that look like its own; it keeps no other. */
 export function processEnvironment(): Environment {
@@ -57,11 +59,15 @@ export async function runProgram(args: readonly string[], context: CommandContex
     const program = defineProgram(context, (exitCode) => run.exitCode = exitCode);
     try {
       run.words = normaliseArguments(args, program);
+      const asked = helpWords(program, run.words);
+      if (asked !== null) return helpFor(program, asked);
       await program.parseAsync(run.words, { from: "user" });
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
+      // A group of commands without one of them.
+      if (error.code === "commander.help") return helpFor(program, run.words.slice(0, 1));
       // Help and version also end by an error, with the exit code 0.
-      if (error.exitCode !== EXIT.ok) throw toUsageError(error, program);
+      if (error.exitCode !== EXIT.ok) throw toUsageError(error, { program, words: run.words });
     }
     return run.exitCode;
   } catch (error) {
@@ -77,20 +83,19 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
     .version(versionText(), "-v, --version", "print the version of this program and of Deno")
     .helpOption("-h, --help", "show help for the program or for one command")
     .addHelpCommand(
-      new Command("help").argument("[command]").description("show help for the program or for one command")
+      new Command("help").argument("[command...]").description("show help for the program or for one command")
         .helpGroup(
           "Help:",
         ),
     )
     .usage("[command] [flags]")
-    // Descriptions name choices and defaults where they help.
-    .configureHelp({ optionDescription: (option) => option.description })
+    .configureHelp(HELP_LAYOUT)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       // Commander's messages arrive as errors too, and are printed once, in our words.
       writeErr: () => {},
-      getOutHelpWidth: () => Math.min(terminal.columns ?? DEFAULT_HELP_WIDTH, DEFAULT_HELP_WIDTH),
+      getOutHelpWidth: () => helpWidth(terminal.columns),
     });
   const serveCommand = defineServe(program, { context, onServed });
   defineUpstreamCommands(program, context);
@@ -101,7 +106,9 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   defineDoctorCommand(program, context);
   defineHealthCommand(program, context);
   defineCompletionCommand(program, context);
-  return program.addHelpText("after", () => serveHelp(serveCommand));
+  program.command("version").description("print the version of this program and of Deno").helpGroup("Help:")
+    .action(() => terminal.print(versionText()));
+  return program.addHelpText("after", () => serveHelp(serveCommand, helpWidth(terminal.columns)));
 }
 
 function defineServe(
@@ -113,7 +120,7 @@ function defineServe(
     .helpGroup("Server:");
   for (const setting of SETTING_FLAGS) command.addOption(settingOption(setting));
   return command
-    .addHelpText("after", () => ALERT_HELP)
+    .addHelpText("after", () => alertHelp(helpWidth(context.terminal.columns)))
     .action(async (flags: Record<string, string | undefined>) => {
       const settings = parseSettings({ flags, env: context.env });
       // The other commands start faster without the server.
@@ -122,20 +129,55 @@ function defineServe(
     });
 }
 
-const ALERT_HELP = [
-  "\nAlerts (environment only; their values are secrets):",
-  ...ALERT_VARIABLES.map(({ variable, description }) => `  ${variable.padEnd(22)}${description}`),
-].join("\n");
+function alertHelp(width: number): string {
+  const variables = ALERT_VARIABLES.map(({ variable, description }) => [variable, description] as const);
+  const title = helpLine("Alerts (environment only; their values are secrets):", width);
+  return `\n${title}\n${helpItems(variables, width)}`;
+}
 
 /** The flags of `serve`, for the program's own help: most people never type the word `serve`. */
-function serveHelp(command: Command): string {
+function serveHelp(command: Command, width: number): string {
   const help = command.helpInformation();
   const flags = help.slice(help.indexOf(`\n${SETTING_FLAGS[0].group}:`), help.indexOf("\nOptions:"));
-  return `\nFlags of the server, with one dash or two, each also an environment variable:\n${flags.trimEnd()}\n${ALERT_HELP}`;
+  const title = "Flags of the server, with one dash or two, each also an environment variable:";
+  return `\n${helpLine(title, width)}\n${flags.trimEnd()}\n${alertHelp(width)}`;
+}
+
+/** `help token add` and `token help add`; null: another command. */
+function helpWords(program: Command, words: readonly string[]): string[] | null {
+  const isGroup = program.commands.some((each) => each.name() === words[0] && each.commands.length > 0);
+  const isAsking = words[0] === "help" || (isGroup && words[1] === "help");
+  return isAsking ? words.filter((word) => word !== "help" && !word.startsWith("-")) : null;
+}
+
+/** @throws UsageError when a word is no command */
+function helpFor(program: Command, words: readonly string[]): ExitCode {
+  printHelp(program, words, (word, group) => noSuchCommand(word, { group, program, similar: "" }));
+  return EXIT.ok;
+}
+
+interface UnknownWord {
+  readonly group: Command;
+  readonly program: Command;
+  /** What commander found by the letters. */
+  readonly similar: string;
+}
+
+function noSuchCommand(word: string, { group, program, similar }: UnknownWord): UsageError {
+  const shown = word.length > LONGEST_SHOWN_WORD ? maskSecret(word) : word;
+  const meant = suggestCommand(word, group, program);
+  const hint = meant === null ? similar : ` (Did you mean ${meant}?)`;
+  const place = group === program ? "" : `${group.name()} `;
+  return new UsageError(
+    `unknown command ${JSON.stringify(`${place}${shown}`)}${hint || `; see: ${NAME} ${place}--help`}`,
+  );
 }
 
 /** What commander found wrong, in one line without what was typed as a value: it may be a key. */
-function toUsageError(error: CommanderError, program: Command): UsageError {
+function toUsageError(
+  error: CommanderError,
+  { program, words }: { readonly program: Command; readonly words: readonly string[] },
+): UsageError {
   const [problem = "", ...suggestion] = error.message.replace(/^error: /, "").split("\n");
   const hint = suggestion.length > 0 ? ` ${suggestion.join(" ")}` : "";
   const more = `; see: ${NAME} --help`;
@@ -146,27 +188,28 @@ function toUsageError(error: CommanderError, program: Command): UsageError {
       if (owners.length > 0) {
         return new UsageError(`${flag} does not belong here, but to: ${owners.join(", ")}`);
       }
-      return new UsageError(`unknown flag ${flag}${hint || more}`);
+      const meant = suggestFlag(flag, commandOf(program, words), program);
+      const shown = flag.length > LONGEST_SHOWN_FLAG ? maskSecret(flag) : flag;
+      return new UsageError(
+        `unknown flag ${shown}${meant === null ? hint || more : ` (Did you mean ${meant}?)`}`,
+      );
     }
     case "commander.unknownCommand": {
       const word = /'(.*)'/s.exec(problem)?.[1] ?? "";
-      const shown = word.length > LONGEST_SHOWN_WORD ? maskSecret(word) : word;
-      return new UsageError(`unknown command ${JSON.stringify(shown)}${hint || more}`);
+      const above = program.commands.find((each) => each.name() === words[0]) ?? program;
+      return noSuchCommand(word, { group: above, program, similar: hint });
     }
     case "commander.excessArguments":
       return new UsageError(problem.replace(/(but got \d+).*/s, "$1") + more);
-    case "commander.help":
-      return new UsageError(`the command needs one of its subcommands${more}`);
     default:
-      return new UsageError(problem + more);
+      return new UsageError(problem + (hint || more));
   }
 }
 
-function commandsWith(flag: string, command: Command): string[] {
-  return command.commands.flatMap((each) => [
-    ...(each.options.some(({ long, short }) => long === flag || short === flag) ? [each.name()] : []),
-    ...commandsWith(flag, each).map((name) => `${each.name()} ${name}`),
-  ]);
+/** The command that the words lead to. */
+function commandOf(program: Command, words: readonly string[]): Command | null {
+  const command = program.commands.find((each) => each.name() === words[0]) ?? null;
+  return command?.commands.find((each) => each.name() === words[1]) ?? command;
 }
 
 /** A server that logs JSON fails in JSON, too; the other commands talk to people. */

@@ -1,11 +1,12 @@
 /**
- * Secrets on their way in: from the command line, or from the keyboard or a pipe so that no shell history keeps them.
+ * Secrets on their way in: from the command line, or from standard input so that no shell history keeps them. On a terminal
+ * they are asked for, and not shown.
  */
 import { UsageError } from "./errors.ts";
 import type { Terminal } from "./output.ts";
 
-/** Means "ask for it, or read it from standard input" where a secret is expected. */
-const FROM_INPUT = "-";
+/** Means "read it from standard input" where a secret is asked for. */
+export const FROM_INPUT = "-";
 
 /**
  * The secret that was given, trimmed.
@@ -17,7 +18,7 @@ export async function readSecret(
   given: string,
   { what, terminal }: { readonly what: string; readonly terminal: Terminal },
 ): Promise<string> {
-  const secret = (given === FROM_INPUT ? await inputOf(terminal, what) : given).trim();
+  const secret = (given === FROM_INPUT ? await readFromInput(what, terminal) : given).trim();
   if (secret === "") {
     throw new UsageError(
       given === FROM_INPUT ? `standard input holds nothing for ${what}` : `${what} must not be empty`,
@@ -29,9 +30,7 @@ export async function readSecret(
   return secret;
 }
 
-async function inputOf(terminal: Terminal, what: string): Promise<string> {
-  if (terminal.promptSecret === undefined) return await terminal.readInput();
-  const typed = terminal.promptSecret(`value for ${what} (it is not shown): `);
-  if (typed === null) throw new UsageError("nothing was changed: the input was broken off");
-  return typed;
+async function readFromInput(what: string, terminal: Terminal): Promise<string> {
+  if (terminal.prompts === undefined) return await terminal.readInput();
+  return await terminal.prompts.askSecret(`${what} (not shown): `) ?? "";
 }

@@ -3,22 +3,37 @@
  *
  * Owns the flags, and which tokens are printed in full.
  */
-import { requireAdminToken, requireClientToken, requireTokenName, Tokens } from "../control/tokens.ts";
+import {
+  looksLikeToken,
+  MIN_TOKEN_LENGTH,
+  requireAdminToken,
+  requireClientToken,
+  requireTokenName,
+  Tokens,
+} from "../control/tokens.ts";
 import type { Command } from "commander";
+import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
-import { type CommandContext, type DatabaseFlags, databaseOption, withConfig } from "./context.ts";
+import type { ClientToken } from "../core/types.ts";
+import { type CommandContext, type DatabaseFlags, databaseOption, openFor, withConfig } from "./context.ts";
 import { adminTokenOf, randomAdminToken, randomToken } from "../store/config/initial_tokens.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { formatJson } from "./output.ts";
-import { readSecret } from "./secret_input.ts";
+import { isYes } from "./prompts.ts";
+import { PUBLISHED_TOKEN } from "./published_token.ts";
+import { FROM_INPUT, readSecret } from "./secret_input.ts";
 import { listedTokens, printTokenTable } from "./token_list.ts";
 
-interface NameFlags extends DatabaseFlags {
+interface AddFlags extends DatabaseFlags {
   readonly name?: string;
+  /** The token itself. */
+  readonly value?: string;
+  readonly force?: boolean;
 }
 
-interface SetFlags extends NameFlags {
+interface SetFlags extends AddFlags {
   readonly admin?: boolean;
+  readonly yes?: boolean;
 }
 
 interface ShowFlags extends DatabaseFlags {
@@ -28,7 +43,12 @@ interface ShowFlags extends DatabaseFlags {
 }
 
 const NAME_TEXT = "shown in records and logs instead of the token";
-const TOKEN_TEXT = "the token; - reads it from standard input (default: a random one)";
+const VALUE_TEXT =
+  "the token; - reads it from standard input, and asks on a terminal (default: a random one)";
+const FORCE_TEXT = `accept one of fewer than ${MIN_TOKEN_LENGTH} characters, which could be guessed`;
+
+/** Tokens that one line names. */
+const MAX_LISTED = 50;
 
 /** Adds the `token` command and its subcommands to the program. */
 export function defineTokenCommands(program: Command, context: CommandContext): void {
@@ -36,7 +56,7 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .helpGroup("Tokens:");
   token.command("show")
     .description("print the tokens; without names, one per line, when the output is not a terminal")
-    .argument("[name]", "print only the token of this name, for scripts")
+    .argument("[token]", "print only the token of this name, for scripts")
     .option("--masked", "print masked tokens")
     .option("--json", "print JSON")
     .option("--admin", "print the token of the admin page instead")
@@ -45,23 +65,29 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
       flags.admin ? showAdminToken(context, { name, flags }) : showTokens(context, { name, flags })
     );
   token.command("add")
-    .description("accept another token")
-    .argument("[token]", TOKEN_TEXT)
-    .option("--name <name>", NAME_TEXT)
+    .description("make a random token of this name, and print it this once")
+    .argument("[name]", NAME_TEXT)
+    .option("--value <token>", VALUE_TEXT)
+    .option("--name <name>", "the name, too")
+    .option("--force", FORCE_TEXT)
     .addOption(databaseOption())
-    .action((given: string | undefined, flags: NameFlags) => addToken(context, { given, flags }));
+    .action((name: string | undefined, flags: AddFlags) => addToken(context, wantedToken({ name, flags })));
   token.command("set")
-    .description("accept only this token")
-    .argument("[token]", TOKEN_TEXT)
+    .description("accept only this token; says which others are removed, and asks on a terminal")
+    .argument("[value]", VALUE_TEXT)
+    .option("--value <token>", "the token, too")
     .option("--name <name>", NAME_TEXT)
+    .option("-y, --yes", "do not ask")
+    .option("--force", `do not ask, and ${FORCE_TEXT}`)
     .option(
       "--admin",
       "replace the token of the admin page, which ends every login; the clients' tokens stay",
     )
     .addOption(databaseOption())
-    .action((given: string | undefined, flags: SetFlags) =>
-      flags.admin ? replaceAdminToken(context, { given, flags }) : setToken(context, { given, flags })
-    );
+    .action((value: string | undefined, flags: SetFlags) => {
+      const wanted = { given: one(value, flags.value, "the token"), flags };
+      return flags.admin ? replaceAdminToken(context, wanted) : setToken(context, wanted);
+    });
   token.command("remove")
     .description("stop accepting a token")
     .argument("<token>", "its name, its masked form or the token itself")
@@ -93,9 +119,27 @@ function showTokens(
   });
 }
 
-interface GivenToken {
+interface GivenToken<Flags extends AddFlags = AddFlags> {
+  /** The token itself; undefined: a random one. */
   readonly given: string | undefined;
-  readonly flags: NameFlags;
+  readonly flags: Flags;
+}
+
+/** Of the two ways to give something. @throws UsageError when both are used */
+function one(operand: string | undefined, flag: string | undefined, what: string): string | undefined {
+  if (operand !== undefined && flag !== undefined) throw new UsageError(`${what} is given twice`);
+  return operand ?? flag;
+}
+
+/** `token add -` is an older spelling of `--value -`. @throws UsageError without showing what may be a token */
+function wantedToken({ name, flags }: { name: string | undefined; flags: AddFlags }): GivenToken {
+  if (name === FROM_INPUT) return { given: one(name, flags.value, "the token"), flags };
+  if (name !== undefined && flags.name !== undefined) {
+    throw new UsageError(
+      "token add takes the name first and the token itself by --value: token add NAME --value TOKEN",
+    );
+  }
+  return { given: flags.value, flags: { ...flags, ...(name === undefined ? {} : { name }) } };
 }
 
 async function addToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
@@ -103,16 +147,59 @@ async function addToken(context: CommandContext, { given, flags }: GivenToken): 
   withConfig({ ...context, flags, access: "change" }, (config) => {
     const { name, secret } = new Tokens({ config }).add(token);
     report(context, { verb: "added", name, secret, isRandom: given === undefined });
+    if (!looksLikeToken(name)) return;
+    context.terminal.note(
+      "the name looks like a token, and records and logs show names: a token itself is given with --value " +
+        "(remove this one with `token remove`)",
+    );
   });
 }
 
-async function setToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
+async function setToken(context: CommandContext, { given, flags }: GivenToken<SetFlags>): Promise<void> {
   const token = await readToken(context, { given, flags });
-  const access = { access: "change", isCreating: true, isSettingTokens: true } as const;
-  withConfig({ ...context, flags, ...access }, (config) => {
-    const { name, secret } = new Tokens({ config }).replaceAll(token);
+  const database = openFor({ ...context, flags, access: "change", isCreating: true });
+  try {
+    const tokens = new Tokens({ config: database.config });
+    const removed = tokens.replacedBy(token.secret);
+    await confirmRemoval(context, { removed, flags });
+    const { name, secret } = tokens.replaceAll(token);
+    if (removed.length > 0) context.terminal.note(`no longer accepted: ${listOf(removed)}`);
     report(context, { verb: "set", name, secret, isRandom: given === undefined });
-  });
+  } finally {
+    database.close();
+  }
+}
+
+/**
+ * Says which tokens will no longer be accepted. Nobody needs to confirm that the published token of the Go program goes:
+ * its documents ask for that.
+ *
+ * @throws CommandError when nobody agreed
+ */
+async function confirmRemoval(
+  { terminal }: CommandContext,
+  { removed, flags }: { readonly removed: readonly ClientToken[]; readonly flags: SetFlags },
+): Promise<void> {
+  if (flags.yes || flags.force || removed.every(({ secret }) => secret === PUBLISHED_TOKEN)) return;
+  if (terminal.prompts === undefined) {
+    throw new CommandError(
+      `this would remove ${
+        listOf(removed)
+      }, which clients may use; nothing was changed: repeat it with --yes, ` +
+        "or accept another one beside them with `token add`",
+    );
+  }
+  terminal.note(`these tokens will no longer be accepted: ${listOf(removed)}`);
+  if (isYes(await terminal.prompts.ask("Remove them? [y/N] "))) return;
+  throw new CommandError("nothing was changed");
+}
+
+/** Their names, and the tokens masked. */
+function listOf(tokens: readonly ClientToken[]): string {
+  const shown = tokens.slice(0, MAX_LISTED).map(({ name, secret }) =>
+    `${cleanText(name)} (${maskSecret(secret)})`
+  );
+  return [...shown, ...tokens.length > MAX_LISTED ? [`${tokens.length - MAX_LISTED} more`] : []].join(", ");
 }
 
 function showAdminToken(
@@ -134,10 +221,11 @@ function showAdminToken(
 
 async function replaceAdminToken(
   context: CommandContext,
-  { given, flags }: { readonly given: string | undefined; readonly flags: SetFlags },
+  { given, flags }: GivenToken<SetFlags>,
 ): Promise<void> {
   if (flags.name !== undefined) throw new UsageError("the admin token has no name: leave --name out");
   const secret = given === undefined ? randomAdminToken() : await readSecretToken(context, given);
+  if (given !== undefined) requireClientToken(secret, { isShortAllowed: true });
   requireAdminToken(secret);
   withConfig({ ...context, flags, access: "change" }, (config) => {
     new Tokens({ config }).setAdmin(secret);
@@ -155,13 +243,15 @@ function removeToken(
   });
 }
 
-/** Checked before any database is opened. */
+/** Checked before any database is opened, and before anybody is asked. */
 async function readToken(
   context: CommandContext,
-  { given, flags: { name } }: GivenToken,
+  { given, flags: { name, force } }: GivenToken,
 ): Promise<{ readonly name: string | undefined; readonly secret: string }> {
-  const secret = given === undefined ? randomToken() : await readSecretToken(context, given);
   if (name !== undefined) requireTokenName(name.trim());
+  if (given === undefined) return { name, secret: randomToken() };
+  const secret = await readSecretToken(context, given);
+  requireClientToken(secret, { isShortAllowed: force ?? false });
   return { name, secret };
 }
 
@@ -172,9 +262,7 @@ async function readSecretToken({ terminal }: CommandContext, given: string): Pro
         "give a token, or none to get a random one",
     );
   }
-  const secret = await readSecret(given, { what: "the token", terminal });
-  requireClientToken(secret);
-  return secret;
+  return await readSecret(given, { what: "the token", terminal });
 }
 
 function report(

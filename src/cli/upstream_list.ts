@@ -9,6 +9,7 @@ import { type Condition, conditionOf } from "../core/condition.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry, withConfig } from "./context.ts";
+import { hasColour, stateColour } from "./colour.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
 
 interface ListFlags extends DatabaseFlags {
@@ -24,7 +25,11 @@ export function listUpstreams(context: CommandContext, flags: ListFlags): void {
     } else if (upstreams.length === 0) {
       terminal.note("no upstreams yet: add one with: openai-api-route add --key KEY --endpoint URL");
     } else {
-      const columns = [...COLUMNS, ...RARE_COLUMNS.filter(({ isSet }) => upstreams.some(isSet))];
+      const isColoured = hasColour(context.env, { isTerminal: terminal.columns !== null });
+      const columns = [
+        ...columnsWith({ isColoured }),
+        ...RARE_COLUMNS.filter(({ isSet }) => upstreams.some(isSet)),
+      ];
       formatTable(upstreams, { columns, width: terminal.columns }).forEach(terminal.print);
       for (const { id, problem } of upstreams) {
         if (problem !== null) {
@@ -79,6 +84,14 @@ const COLUMNS: readonly Column<ListedUpstream>[] = [
   { title: "TIMEOUT", cell: ({ timeout }) => timeout === null ? "-" : `${timeout} s` },
   { title: "ENDPOINT", cell: ({ endpoint }) => endpoint, isFlexible: true },
 ];
+
+/** In colour, the state has one. */
+function columnsWith({ isColoured }: { readonly isColoured: boolean }): readonly Column<ListedUpstream>[] {
+  if (!isColoured) return COLUMNS;
+  return COLUMNS.map((column) =>
+    column.title === "STATE" ? { ...column, paint: (row) => stateColour(showState(row)) } : column
+  );
+}
 
 /** Shown only when one of the upstreams has it. */
 const RARE_COLUMNS:

@@ -10,6 +10,7 @@ import { systemClock } from "../server/clock.ts";
 import { StartError } from "../server/start_error.ts";
 import { type OutgoingClient, upstreamClient } from "../server/upstream_client.ts";
 import type { CommandContext } from "./context.ts";
+import { hasColour } from "./colour.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 
 /** Somebody waits at the keyboard. */
@@ -26,7 +27,9 @@ export async function tryUpstream({ terminal, env }: CommandContext, upstream: U
   }
   try {
     const { finding } = await probeUpstream({ client, clock: systemClock }, { upstream, limitMs: LIMIT_MS });
-    findingLines([withoutSecrets(finding, { upstreams: [upstream], tokens: [] })]).forEach(terminal.note);
+    const isColoured = hasColour(env, { isTerminal: terminal.noteScreen !== undefined });
+    const shown = withoutSecrets(finding, { upstreams: [upstream], tokens: [] });
+    findingLines([shown], { isColoured }).forEach(terminal.note);
   } finally {
     client.close();
   }

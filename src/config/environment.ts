@@ -43,6 +43,9 @@ export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...UPSTREAM_VARIABLES,
   "OAR_DEBUG",
   "NO_COLOR",
+  "FORCE_COLOR",
+  "CLICOLOR_FORCE",
+  "TERM",
 ];
 
 const PREFIX = "OAR_";

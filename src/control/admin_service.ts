@@ -8,6 +8,7 @@ import type { ShownState } from "../core/breaker.ts";
 import type { Condition } from "../core/condition.ts";
 import type { FailureCount } from "../core/failure_window.ts";
 import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/types.ts";
+import type { RefusedSummary } from "../core/refusal.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
 import type { RecordView } from "./record_view.ts";
@@ -16,6 +17,8 @@ import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.
 import type { UsageStats } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { DiffPart } from "./reply_diff.ts";
+
+export type { RefusedSummary };
 
 /** One upstream as it is shown. */
 export interface UpstreamView {
@@ -229,6 +232,13 @@ export interface ChannelTest {
   readonly message: string;
 }
 
+/** A token that somebody chose. */
+export interface ChosenToken {
+  readonly value: string;
+  /** Even if it could be guessed. */
+  readonly isShortAllowed: boolean;
+}
+
 /** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
@@ -241,8 +251,11 @@ export interface AdminService {
   testUpstream(id: number): Promise<UpstreamTest>;
 
   tokens(): Promise<readonly TokenView[]>;
-  /** The secret is shown this once. */
-  addToken(name: string): Promise<{ readonly name: string; readonly secret: string }>;
+  /** The secret is shown this once; null: a random one. */
+  addToken(
+    name: string,
+    chosen: ChosenToken | null,
+  ): Promise<{ readonly name: string; readonly secret: string }>;
   removeToken(name: string): Promise<void>;
 
   records(page: SummaryQuery): Promise<RecordPage>;
@@ -268,6 +281,9 @@ export interface AdminService {
   subscribe(listener: (event: LiveEvent) => void): () => void;
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
   watch(requestId: string, listener: (event: WatchEvent) => void): (() => void) | null;
+
+  /** Clients that were refused for what they sent as a token, or did not. */
+  refused(): RefusedSummary;
 
   status(): Promise<ServerStatus>;
   /** Sends a test message to an alert channel that is configured. */

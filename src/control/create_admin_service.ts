@@ -2,15 +2,17 @@
  * Makes the admin service of its parts.
  */
 import { randomToken } from "../store/config/initial_tokens.ts";
+import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { AdminService, StatsSpan, UpstreamInput } from "./admin_service.ts";
+import type { AdminService, ChosenToken, StatsSpan, UpstreamInput } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
 import type { ServerStatusView } from "./server_status.ts";
 import { withControlErrors } from "./store_failure.ts";
 import type { TokenAdmin } from "./token_admin.ts";
+import { requireClientToken } from "./tokens.ts";
 import type { UpstreamAdmin } from "./upstream_admin.ts";
 
 export interface ServiceParts {
@@ -20,6 +22,7 @@ export interface ServiceParts {
   readonly hub: LiveHub;
   readonly replay: ReplayDeps;
   readonly status: ServerStatusView;
+  readonly refused: { summary(): RefusedSummary };
   readonly settings: ReturnType<AdminService["settings"]>;
 }
 
@@ -33,7 +36,12 @@ export function createAdminService(parts: ServiceParts): AdminService {
     removeUpstream: guarded((id: number) => upstreams.remove(id)),
     testUpstream: guarded((id: number) => upstreams.test(id)),
     tokens: guarded(() => tokens.list()),
-    addToken: guarded((name: string) => tokens.add({ name, secret: randomToken() })),
+    addToken: guarded((name: string, chosen: ChosenToken | null) => {
+      if (chosen === null) return tokens.add({ name, secret: randomToken() });
+      const secret = chosen.value.trim();
+      requireClientToken(secret, chosen);
+      return tokens.add({ name, secret });
+    }),
     removeToken: guarded((name: string) => tokens.remove(name)),
     records: guarded((page: SummaryQuery) => records.list(page)),
     countRecords: guarded((filter: RecordFilter) => records.count(filter)),
@@ -51,6 +59,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     live: () => hub.live(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),
+    refused: () => parts.refused.summary(),
     status: guarded(() => status.status()),
     testChannel: guarded((name: string) => status.test(name)),
     settings: () => parts.settings,

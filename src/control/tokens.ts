@@ -6,7 +6,7 @@
  */
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
-import { MIN_ADMIN_TOKEN_LENGTH, setAdminToken } from "../store/config/initial_tokens.ts";
+import { adminTokenOf, MIN_ADMIN_TOKEN_LENGTH, setAdminToken } from "../store/config/initial_tokens.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { ControlError, invalidValue } from "./errors.ts";
 
@@ -34,7 +34,7 @@ export class Tokens {
     return token;
   }
 
-  /** One more. @throws ControlError `invalid`, `token_exists` */
+  /** One more. @throws ControlError `invalid`, `token_exists`, `conflict` when it opens the admin page */
   add({ name: wanted, secret }: NewToken): ClientToken {
     return this.#change((tokens) => {
       const twin = tokens.find((token) => token.secret === secret);
@@ -42,14 +42,23 @@ export class Tokens {
         throw new ControlError("token_exists", `this token is accepted already, as ${twin.name}`);
       }
       const token = { name: chooseName(wanted, tokens), secret };
+      this.#requireApart([...tokens, token], token);
       return { result: token, tokens: [...tokens, token] };
     });
   }
 
-  /** This one and no other. @throws ControlError `invalid` */
+  /** This one and no other. @throws ControlError `invalid`, `conflict` when it opens the admin page */
   replaceAll({ name, secret }: NewToken): ClientToken {
     const token = { name: chooseName(name, []), secret };
-    return this.#change(() => ({ result: token, tokens: [token] }));
+    return this.#change(() => {
+      this.#requireApart([token], token);
+      return { result: token, tokens: [token] };
+    });
+  }
+
+  /** Those that {@link replaceAll} would no longer accept. */
+  replacedBy(secret: string): ClientToken[] {
+    return this.list().filter((token) => token.secret !== secret);
   }
 
   /**
@@ -84,6 +93,24 @@ export class Tokens {
     });
   }
 
+  /** A new token is nobody's name, its name is nobody's token, and it does not open the admin page. */
+  #requireApart(tokens: readonly ClientToken[], added: ClientToken): void {
+    if (tokens.some(({ secret }) => secret === added.name)) {
+      throw invalidValue("name", "must not be a token itself: records and logs show names");
+    }
+    if (tokens.some(({ name }) => name === added.secret)) {
+      throw new ControlError("invalid", "a token must not be a name, which records and logs show", {
+        field: "value",
+        hint: "choose another",
+      });
+    }
+    if (adminTokenOf(this.#config) !== added.secret) return;
+    throw new ControlError("conflict", "this token opens the admin page, and clients must not have it", {
+      field: "value",
+      hint: "choose another",
+    });
+  }
+
   /** Nobody changes the tokens between the reading and the writing. */
   #change(
     decide: (tokens: readonly ClientToken[]) => {
@@ -99,13 +126,49 @@ export class Tokens {
   }
 }
 
-/** @throws ControlError `invalid` */
-export function requireClientToken(secret: string): void {
-  if (!secret.includes(",")) return;
-  throw new ControlError("invalid", "a token must not contain commas", {
-    field: "token",
-    hint: "add each token by itself",
-  });
+/** A shorter one could be guessed: wrong tokens are refused as fast as they come. */
+export const MIN_TOKEN_LENGTH = 16;
+/** What fits into a header beside the others. */
+export const MAX_TOKEN_LENGTH = 4_096;
+
+/**
+ * What a token that somebody chose must look like.
+ *
+ * @param isShortAllowed somebody insists on one that could be guessed
+ * @throws ControlError `invalid`, without showing it
+ */
+export function requireClientToken(
+  secret: string,
+  { isShortAllowed }: { readonly isShortAllowed: boolean },
+): void {
+  if (!/^[\x21-\x7e]+$/.test(secret)) {
+    throw invalidValue("value", "must be one word of visible ASCII characters, without spaces");
+  }
+  if (secret.includes(",")) {
+    throw new ControlError("invalid", "a token must not contain commas", {
+      field: "token",
+      hint: "add each token by itself",
+    });
+  }
+  if (secret.length > MAX_TOKEN_LENGTH) {
+    throw invalidValue("value", `has more than ${MAX_TOKEN_LENGTH} characters, which clients cannot send`);
+  }
+  if (isShortAllowed || secret.length >= MIN_TOKEN_LENGTH) return;
+  throw new ControlError(
+    "invalid",
+    `the token has fewer than ${MIN_TOKEN_LENGTH} characters, and could be guessed`,
+    { field: "force", hint: "leave it out for a random one, or insist with force" },
+  );
+}
+
+/** Beginnings of the keys of known providers, of this program's tokens, and of signed tokens (RFC 7519). */
+const KEY_PREFIX = /^(?:sk-|sk_|pk-|gsk_|xai-|AIza|ghp_|admin-oar-|eyJ)/;
+/** Longer than any word. */
+const LONG_RUN = /^[\w-]{24,}$/;
+
+/** Whether a name was probably meant to be the token itself. */
+export function looksLikeToken(name: string): boolean {
+  return KEY_PREFIX.test(name) || (LONG_RUN.test(name) && /\d/.test(name) && /[A-Za-z]/.test(name));
 }
 
 /** @throws ControlError `invalid` */

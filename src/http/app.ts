@@ -2,11 +2,12 @@
  * The web layer: routes, authentication, CORS, and the only place where errors become responses.
  */
 import { type Handler, Hono } from "hono";
-import { requireSingleCredentials } from "../core/credentials.ts";
+import { clientCredentials, requireSingleCredentials } from "../core/credentials.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Observer } from "../observe/observer.ts";
+import type { RefusalReason, RefusedRequest } from "../core/refusal.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import { APART } from "../core/fixed_headers.ts";
@@ -28,6 +29,7 @@ export interface AppDeps {
   readonly registry: RegistryView;
   readonly metrics: { render(): Promise<{ readonly contentType: string; readonly body: string }> };
   readonly observer: Pick<Observer, "requestRefused">;
+  readonly refused: { refused(request: RefusedRequest): void };
   readonly readiness: Readiness;
   readonly isNoAuth: boolean;
   readonly isMetricsAuth: boolean;
@@ -107,10 +109,7 @@ function createApp(deps: AppDeps): Hono<Env> {
     const answered = deps.proxy.handle(exchange, {
       path: target.path,
       query: target.query,
-      clientIp: deps.trustedProxies.clientIp(
-        exchange.remoteAddress,
-        exchange.headers.get("x-forwarded-for"),
-      ),
+      clientIp: clientIpOf(deps, exchange),
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
       snapshot,
@@ -169,18 +168,32 @@ function adminHandler(admin: AdminEntry): Handler<Env> {
 
 /** Turns whatever was thrown into a response. */
 function answerFailure(
-  deps: Pick<AppDeps, "observer" | "onUnexpected" | "browserGuard">,
+  deps: Pick<AppDeps, "observer" | "refused" | "trustedProxies" | "onUnexpected" | "browserGuard">,
   error: unknown,
   exchange: InboundExchange,
 ): Response {
   const headers = deps.browserGuard.headersFor(exchange);
   if (error instanceof RouterError) {
     deps.observer.requestRefused(error.status, error.code);
-    return answerError(error, headers, pathOf(exchange.target));
+    const path = pathOf(exchange.target);
+    const reason = path.startsWith("/v1/") ? refusalReason(error, exchange) : null;
+    if (reason !== null) deps.refused.refused({ address: clientIpOf(deps, exchange), reason });
+    return answerError(error, headers, path);
   }
   deps.onUnexpected(error);
   const failed = new RouterError(500, "internal_error", "The router failed; its log says why");
   return answerError(failed, headers, pathOf(exchange.target));
+}
+
+/** Why it was refused for who sent it; null: for something else. */
+function refusalReason({ status, code }: RouterError, { headers }: InboundExchange): RefusalReason | null {
+  if (status !== 401 && status !== 403) return null;
+  if (code === "cross_site") return "other_site";
+  return clientCredentials(headers).length === 0 ? "no_token" : "wrong_token";
+}
+
+function clientIpOf({ trustedProxies }: Pick<AppDeps, "trustedProxies">, exchange: InboundExchange): string {
+  return trustedProxies.clientIp(exchange.remoteAddress, exchange.headers.get("x-forwarded-for"));
 }
 
 /** The checker of each snapshot's tokens, made once. */

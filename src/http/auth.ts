@@ -11,6 +11,8 @@ import { RouterError } from "../core/errors.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import type { ClientToken } from "../core/types.ts";
 
+const OWN_TOKEN = "a token of this router, which `openai-api-route token show` prints";
+
 /** Size of the cache of credentials, which is emptied when it is full. */
 const MAX_KNOWN = 1024; // docs/tuning.md#core
 
@@ -43,18 +45,18 @@ export class TokenChecker {
 
   /**
    * The token that the request carries in `Authorization: Bearer`, `x-api-key` or `api-key`.
-   * @throws RouterError 403 with the messages of the Go program
+   * @throws RouterError 403, whose message begins as the Go program's
    */
   authenticate(headers: HeaderView): ClientToken {
     const credentials = clientCredentials(headers);
     if (credentials.length === 0) {
-      throw forbidden("authorization header should start with 'Bearer'");
+      throw forbidden(`authorization header should start with 'Bearer': send ${OWN_TOKEN}`);
     }
     for (const credential of credentials) {
       const token = this.find(credential);
       if (token !== null) return token;
     }
-    throw forbidden("wrong authorization header");
+    throw forbidden(`wrong authorization header: send ${OWN_TOKEN}, not an upstream's key`);
   }
 }
 

@@ -14,6 +14,7 @@ import type { LoginCode } from "../http/admin/login_code.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
 import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
+import type { RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
@@ -54,6 +55,7 @@ export interface AdminDeps {
   /** Everything that must never be shown, as of now. */
   readonly secrets: () => Iterable<string>;
   readonly onRefused: (status: number, code: string) => void;
+  readonly refused: Pick<RefusedRequests, "summary">;
   readonly changes: ChangeCalls;
   /** Told of what has the database open. */
   readonly users: DatabaseUsers;
@@ -100,6 +102,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     hub,
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
     status: statusView(deps),
+    refused: deps.refused,
     settings: viewSettings(settings),
   });
   const streams = new AbortController();

@@ -12,6 +12,7 @@ import { channelsOf } from "../notify/channels.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { getLog } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { type RefusalLine, RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import { systemClock } from "./clock.ts";
 
@@ -19,6 +20,7 @@ const TEST_TEXT = `Test of ${NAME}: alerts reach this channel`;
 
 export interface Observers {
   readonly metrics: Metrics;
+  readonly refused: RefusedRequests;
   /** To be closed. */
   readonly notifier: AlertNotifier;
   /** The alert channels, to be tried one by one. */
@@ -59,10 +61,16 @@ export function makeObservers(
   });
   return {
     metrics,
+    refused: new RefusedRequests({ clock: systemClock, log: logRefusal }),
     notifier,
     channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
     databaseBytes: bytesOfDatabase,
   };
+}
+
+function logRefusal({ address, words, unlogged }: RefusalLine): void {
+  const others = unlogged === 0 ? "" : "; {unlogged} more since the last such line";
+  getLog("server").warn(`refused a request from {address}: ${words}${others}`, { address, unlogged });
 }
 
 /** @throws ChannelError */

@@ -144,7 +144,7 @@ interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {
 
 function appDeps(
   settings: Settings,
-  { observers: { metrics }, recording, serverHealth, state, ...parts }: AppParts,
+  { observers: { metrics, refused }, recording, serverHealth, state, ...parts }: AppParts,
 ): AppDeps {
   const { isNoAuth, isMetricsAuth, clientTimeoutMs, allowedOrigins } = settings;
   const trustedProxies = new TrustedProxies(settings.trustedProxies);
@@ -159,6 +159,7 @@ function appDeps(
     },
     metrics,
     observer: metrics,
+    refused,
     isNoAuth,
     isMetricsAuth,
     trustedProxies,

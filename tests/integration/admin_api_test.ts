@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { askApi, callApi, posted } from "../support/admin.ts";
-import { Router } from "../support/router.ts";
+import { adminTokenOf, askApi, callApi, posted } from "../support/admin.ts";
+import { eventually, Router } from "../support/router.ts";
 import { chatReply, FakeUpstream, refusingEndpoint, reply } from "../support/upstream.ts";
 
 interface Upstream {
@@ -145,6 +145,61 @@ Deno.test("a test requests the upstream's models with its key", async () => {
   assert.match(refused.message, /refuses the key/);
   const gone = await test(2);
   assert.deepEqual([gone.isOk, gone.status], [false, null]);
+});
+
+Deno.test("a token may be chosen, by the same rules as on the command line", async () => {
+  await using router = await Router.start();
+  const value = "chosen-token-0123456789";
+  const made = await askApi(router, "/tokens", { ...posted({ name: "chosen", value }), status: 201 });
+  assert.deepEqual(made, { name: "chosen", secret: value });
+  assert.equal(
+    (await router.fetch("/models", { headers: { authorization: `Bearer ${value}` } })).status,
+    503,
+  );
+  const adminToken = adminTokenOf(router);
+  const refused: readonly (readonly [body: Record<string, unknown>, status: number, message: RegExp])[] = [
+    [{ name: "a", value: "short" }, 400, /fewer than 16 characters/],
+    [{ name: "a", value: "two words of a token" }, 400, /one word of visible ASCII/],
+    [{ name: "a", value: "one,two,three,four,five" }, 400, /commas/],
+    [{ name: "a", value: "x".repeat(5_000) }, 400, /value/],
+    [{ name: "a", value }, 400, /accepted already, as chosen/],
+    [{ name: "chosen", value: `${value}x` }, 400, /named chosen exists/],
+    [{ name: value }, 400, /must not be a token itself/],
+    [{ name: "a", value: adminToken }, 409, /opens the admin page/],
+    [{ name: "a", force: true, other: 1 }, 400, /other/],
+    [{ name: "a\u0007" }, 400, /one word/],
+    [{ name: "a".repeat(65) }, 400, /name/],
+  ];
+  for (const [body, status, message] of refused) {
+    const [got, _code, text] = await refusal(await callApi(router, "/tokens", posted(body)));
+    assert.equal(got, status, JSON.stringify(body).slice(0, 60));
+    assert.match(String(text), message);
+    assert.ok(!String(text).includes(value) && !String(text).includes(adminToken));
+  }
+  const short = { name: "short", value: "tiny", force: true };
+  await askApi(router, "/tokens", { ...posted(short), status: 201 });
+});
+
+Deno.test("refused clients are in the status, with the address that a trusted proxy reports", async () => {
+  await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
+  const status = () => askApi<{ refused: { lastHour: number; last: unknown } }>(router, "/status");
+  assert.deepEqual((await status()).refused, { lastHour: 0, last: null });
+  const ask = async (headers: Record<string, string>, path = "/models") => {
+    const response = await fetch(`${router.url}${path}`, { headers });
+    await response.body?.cancel();
+    assert.equal(response.status, 403);
+  };
+  await ask({ "x-forwarded-for": "192.0.2.1" });
+  await ask({ "x-api-key": "sk-HIDEME-0123456789", "x-forwarded-for": "192.0.2.7" }, "/messages");
+  const { refused: { lastHour, last } } = await status();
+  const { address, reason } = last as { address: string; reason: string };
+  assert.deepEqual([lastHour, address, reason], [2, "192.0.2.7", "wrong_token"]);
+  const logged = [
+    "refused a request from 192.0.2.1: it sent no token\n",
+    "refused a request from 192.0.2.7: it sent a token that is none of the router's\n",
+  ];
+  await eventually(() => logged.every((line) => router.text.includes(line)) || null, "two lines of the log");
+  assert.ok(!router.text.includes("HIDEME"));
 });
 
 Deno.test("tokens are made, used, listed masked and revoked", async () => {

@@ -5,8 +5,10 @@ import { RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { chatReply, FakeUpstream, reply } from "../support/upstream.ts";
 
-const START_WITH_BEARER = "authorization header should start with 'Bearer'";
-const WRONG = "wrong authorization header";
+const OWN_TOKEN = "send a token of this router, which `openai-api-route token show` prints";
+/** They begin as the Go program's. */
+const START_WITH_BEARER = `authorization header should start with 'Bearer': ${OWN_TOKEN}`;
+const WRONG = `wrong authorization header: ${OWN_TOKEN}, not an upstream's key`;
 
 /** A router that accepts two tokens, before one upstream. */
 async function stage(
@@ -64,6 +66,13 @@ Deno.test("a client needs one of the tokens", async (t) => {
     assert.deepEqual(s.router.query("SELECT id FROM records"), []);
     const sample = 'requests_refused_total{status="403",reason="invalid_authorization"}';
     assert.equal(await s.router.metric(sample), refused.length);
+  });
+
+  await t.step("the log says who was refused and why, once, and shows no token", () => {
+    const lines = s.router.text.split("\n").filter((line) => line.includes("refused a request"));
+    assert.equal(lines.length, 1, lines.join("\n"));
+    assert.match(lines[0] ?? "", /WARN.* refused a request from 127\.0\.0\.1: it sent no token$/);
+    assert.doesNotMatch(s.router.text, /Bearer wrong|test-token-012345678/);
   });
 
   const accepted: [name: string, headers: Record<string, string>][] = [

@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { DatabaseSync } from "node:sqlite";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 /** In CI, every shell must be installed. */
@@ -20,17 +21,70 @@ function scriptFor(shell: string): string {
   return stdout;
 }
 
-/** Runs one script in a folder with `notes.txt`. Returns the lines of its output. */
+/** Nothing in them may be expanded or run. */
+const UPSTREAMS = [
+  "plain",
+  "my upstream",
+  "localhost:11434",
+  "$(touch ran)",
+  "`touch ran`",
+  "it's",
+  'a"b',
+  "小明",
+];
+
+/** A folder with the program, and a database with these upstreams and two tokens. */
+let prepared: string | null = null;
+
+async function prepare(): Promise<string> {
+  if (prepared !== null) return prepared;
+  const folder = await Deno.makeTempDir({ prefix: "oar-completion-" });
+  // The home of the shells is an empty one; this one's is where the modules are.
+  const home = ["HOME", "DENO_DIR"].flatMap((name) =>
+    Deno.env.has(name) ? [`${name}='${Deno.env.get(name)}'`] : []
+  );
+  const program = `#!/bin/sh\nexec env ${
+    home.join(" ")
+  } '${Deno.execPath()}' run -A --no-check '${MAIN}' "$@"\n`;
+  await Deno.writeTextFile(`${folder}/openai-api-route`, program, { mode: 0o755 });
+  for (const args of [["set", "--name", "alice"], ["add", "bob"]]) {
+    const made = spawnSync(`${folder}/openai-api-route`, ["token", ...args], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    assert.equal(made.status, 0, made.stderr);
+  }
+  const db = new DatabaseSync(`${folder}/db.sqlite`);
+  const insert = db.prepare("INSERT INTO openai_upstreams(sk, endpoint, name) VALUES('sk-HIDEME', ?, ?)");
+  for (const [at, name] of UPSTREAMS.entries()) insert.run(`https://${at}.example/v1`, name);
+  db.close();
+  return prepared = folder;
+}
+
+globalThis.addEventListener("unload", () => {
+  if (prepared !== null) Deno.removeSync(prepared, { recursive: true });
+});
+
+/** Runs one script in a folder with `notes.txt` and a database. Returns the lines of its output. */
 async function runShell(command: string, args: readonly string[], script: string): Promise<string[]> {
+  const folder = await prepare();
   const cwd = await Deno.makeTempDir({ prefix: "oar-completion-" });
   try {
     await Deno.writeTextFile(`${cwd}/notes.txt`, "");
+    await Deno.mkdir(`${cwd}/data`);
+    for (const name of ["db.sqlite", "data/other.sqlite"]) {
+      await Deno.copyFile(`${folder}/db.sqlite`, `${cwd}/${name}`);
+    }
+    const other = new DatabaseSync(`${cwd}/data/other.sqlite`);
+    other.exec("DELETE FROM openai_upstreams WHERE id > 1");
+    other.close();
     const { status, stdout, stderr } = spawnSync(command, [...args, "-c", script], {
       cwd,
       encoding: "utf8",
-      env: { PATH: Deno.env.get("PATH") ?? "", HOME: cwd, LC_ALL: "C.UTF-8", TERM: "dumb" },
+      env: { PATH: `${folder}:${Deno.env.get("PATH")}`, HOME: cwd, LC_ALL: "C.UTF-8", TERM: "dumb" },
     });
     assert.deepEqual([status, stderr], [0, ""], script.slice(-200));
+    assert.ok(![...Deno.readDirSync(cwd)].some(({ name }) => name === "ran"), "a name was run");
     return stdout.split("\n").filter((line) => line !== "");
   } finally {
     await Deno.remove(cwd, { recursive: true });
@@ -46,8 +100,25 @@ interface Case {
   readonly isExact?: boolean;
 }
 
+/** Completed from the database. */
+const NAMES: readonly Case[] = [
+  { typed: ["edit", ""], offered: UPSTREAMS, isExact: true },
+  { typed: ["remove", "pl"], offered: ["plain"], isExact: true },
+  { typed: ["records", "list", "--tried", "my"], offered: ["my upstream"], isExact: true },
+  { typed: ["records", "replay", "7", "--upstream", "小"], offered: ["小明"], isExact: true },
+  { typed: ["records", "list", "--client", ""], offered: ["alice", "bob"], isExact: true },
+  { typed: ["token", "remove", ""], offered: ["alice", "bob"], isExact: true },
+  { typed: ["token", "show", "al"], offered: ["alice"], isExact: true },
+  // Nothing is known about a new token.
+  { typed: ["token", "add", "--value", ""], offered: [], isExact: true },
+  { typed: ["--database", "data/other.sqlite", "disable", ""], offered: ["plain"], isExact: true },
+  { typed: ["enable", "-database=data/other.sqlite", ""], offered: ["plain"], isExact: true },
+  { typed: ["enable", "--database", "~/data/other.sqlite", ""], offered: ["plain"], isExact: true },
+  { typed: ["records", "list", "--database", "missing.sqlite", "--tried", ""], offered: [], isExact: true },
+];
+
 const CASES: readonly Case[] = [
-  { typed: [""], offered: ["serve", "add", "list", "records", "token", "completion", "help"] },
+  { typed: [""], offered: ["serve", "add", "list", "records", "token", "completion", "version", "help"] },
   { typed: ["rec"], offered: ["records"], isExact: true },
   { typed: ["records", ""], offered: ["list", "show", "tail", "export", "replay"] },
   { typed: ["records", "ex"], offered: ["export"], isExact: true },
@@ -95,6 +166,29 @@ Deno.test("bash completes commands, flags, values and files", async () => {
         '_openai_api_route\nprintf "%s\\n" "${COMPREPLY[@]}"',
     );
   for (const each of CASES) check(await complete(each.typed), each);
+  // What is offered is what may be typed: it must mean the name.
+  const means = 'for each in "${COMPREPLY[@]}"; do eval "printf \'%s\\n\' $each"; done';
+  const completeName = (words: string, count: number, setUp = "") =>
+    runShell(
+      "bash",
+      ["--norc"],
+      `${script}\n${setUp}\nCOMP_WORDS=(openai-api-route ${words}) COMP_CWORD=${count}\n` +
+        `_openai_api_route\n${means}`,
+    );
+  for (const each of NAMES) {
+    check(await completeName(quoted(each.typed), each.typed.length), each);
+  }
+  const asLine = (line: string) => `COMP_LINE='openai-api-route ${line}' COMP_POINT=\${#COMP_LINE}`;
+  // bash splits a name at its colon, and inserts only what follows it.
+  assert.deepEqual(await completeName("edit localhost : 11", 4, asLine("edit localhost:11")), ["11434"]);
+  assert.deepEqual(
+    await completeName("records list --tried localhost :", 5, asLine("records list --tried localhost:")),
+    [
+      "11434",
+    ],
+  );
+  // Within quotes the name stands as it is, which here is two words.
+  assert.deepEqual(await completeName("edit \\'my", 2), ["my", "upstream"]);
   // bash splits --flag=value into three words by default.
   assert.deepEqual(await complete(["--noauth", "="]), ["yes", "no"]);
   assert.deepEqual(await complete(["--policy", "=", "le"]), ["least_latency"]);
@@ -120,7 +214,8 @@ Deno.test({
       "_files() { print -l -- $PREFIX*(N) }",
       "_describe() {",
       "  local -a found; found=(${(P)@[-1]})",
-      '  for word in $found; do [[ $word == $PREFIX* ]] && print -r -- "${word%%:*}"; done; true',
+      '  for word in "${(@)found//\\\\:/§}"; do',
+      '    [[ $word == $PREFIX* ]] && print -r -- "${${word%%:*}//§/:}"; done; true',
       "}",
     ].join("\n");
     const script = scriptFor("zsh");
@@ -131,7 +226,7 @@ Deno.test({
         `${standIns}\n${script}\nPREFIX='${words.at(-1)}' CURRENT=${words.length + 1}\n` +
           `words=(openai-api-route ${quoted(words)})\n_openai-api-route || true`,
       );
-    for (const each of CASES) check(await complete(each.typed), each);
+    for (const each of [...CASES, ...NAMES]) check(await complete(each.typed), each);
     assert.deepEqual(await complete(["--noauth="]), ["yes", "no"]);
     assert.deepEqual(await complete(["--policy=le"]), ["least_latency"]);
     assert.deepEqual(await complete(["-polic"]), ["--policy"]);
@@ -164,7 +259,7 @@ Deno.test({
       );
       return lines.map((line) => line.split("\t")[0] ?? "");
     };
-    for (const each of CASES) check(await complete(each.typed), each);
+    for (const each of [...CASES, ...NAMES]) check(await complete(each.typed), each);
     assert.deepEqual((await complete(["--noauth="])).toSorted(), ["--noauth=no", "--noauth=yes"]);
   },
 });

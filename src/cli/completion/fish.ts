@@ -1,11 +1,13 @@
 /**
  * The completion script for fish.
  */
+import { NAMES_COMMAND } from "./names.ts";
 import type { Flag, Place } from "./places.ts";
 import { functionName, quote, valueFlags } from "./words.ts";
 
 export function fishScript(name: string, places: readonly Place[]): string[] {
   const run = `_${functionName(name)}_at`;
+  const names = `_${functionName(name)}_names`;
   const add = (path: string, rest: string) =>
     `complete -c ${name} -n ${quote(`${run} ${quote(path)}`)} ${rest}`;
   return [
@@ -37,8 +39,17 @@ export function fishScript(name: string, places: readonly Place[]): string[] {
     "  end",
     '  test "$place" = "$argv[1]"; and test -z "$argv[2]" -o "$position" = "$argv[2]"',
     "end",
+    `function ${names}`,
+    `  set -l typed (string replace -r '^~/' "$HOME/" -- (commandline -opc))`,
+    `  $typed[1] ${NAMES_COMMAND} $argv[1] -- $typed[2..-1] 2>/dev/null`,
+    "end",
     `complete -c ${name} -f`,
-    ...places.flatMap(({ path, commands, flags, operands, fileOperands }) => [
+    ...places.flatMap(({ path, commands, flags, operands, fileOperands, nameOperands }) => [
+      ...nameOperands.flatMap((kind, at) =>
+        kind === null
+          ? []
+          : [`complete -c ${name} -n ${quote(`${run} ${quote(path)} ${at}`)} -a '(${names} ${kind})'`]
+      ),
       ...fileOperands.map((at) => `complete -c ${name} -n ${quote(`${run} ${quote(path)} ${at}`)} -F`),
       ...commands.map((command) =>
         `complete -c ${name} -n ${quote(`${run} ${quote(path)} 0`)} -a ${command.name} -d ${
@@ -50,17 +61,22 @@ export function fishScript(name: string, places: readonly Place[]): string[] {
           ? []
           : [`complete -c ${name} -n ${quote(`${run} ${quote(path)} ${at}`)} -a ${quote(words.join(" "))}`]
       ),
-      ...flags.map((flag) => add(path, fishFlag(flag))),
+      ...flags.map((flag) => add(path, fishFlag(flag, names))),
     ]),
   ];
 }
 
-function fishFlag({ name, short, description, hasValue, isFile, values }: Flag): string {
+/** @param command prints the names of a kind */
+function fishFlag(
+  { name, short, description, hasValue, isFile, values, names }: Flag,
+  command: string,
+): string {
   return [
     name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
     ...(short === null ? [] : [`-s ${short.slice(1)}`]),
     ...(hasValue ? [isFile ? "-rF" : "-x"] : []),
     ...(values.length === 0 ? [] : [`-a ${quote(values.join(" "))}`]),
+    ...(names === null ? [] : [`-a '(${command} ${names})'`]),
     `-d ${quote(description)}`,
   ].join(" ");
 }

@@ -2,6 +2,7 @@
  * What a shell can offer at each command, read from the commander tree.
  */
 import type { Command, Option } from "commander";
+import { type NameKind, nameKindOf } from "./names.ts";
 
 /** What a shell can offer at one command. */
 export interface Place {
@@ -13,6 +14,8 @@ export interface Place {
   readonly operands: readonly (readonly string[])[];
   /** Places of operands that are files. */
   readonly fileOperands: readonly number[];
+  /** Of each operand: which names the database has for it. */
+  readonly nameOperands: readonly (NameKind | null)[];
 }
 
 export interface Described {
@@ -27,6 +30,8 @@ export interface Flag extends Described {
   readonly hasValue: boolean;
   readonly isFile: boolean;
   readonly values: readonly string[];
+  /** Which names the database has for its value. */
+  readonly names: NameKind | null;
 }
 
 /** Every command, the program itself first. */
@@ -54,6 +59,7 @@ function placesBelow(command: Command, path: string): Place[] {
     fileOperands: command.registeredArguments.flatMap((argument, at) =>
       argument.name() === "file" ? [at] : []
     ),
+    nameOperands: command.registeredArguments.map((argument) => nameKindOf(argument.name())),
   };
   return [
     place,
@@ -80,6 +86,7 @@ function flagOf(option: Option): Flag {
     hasValue: option.required,
     isFile: value === "path" || value === "file",
     values: option.argChoices ?? (value.includes("|") ? value.split("|") : []),
+    names: option.long === "--value" ? null : nameKindOf(value),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * The words of the scripts: which flags take a value, which values are known, and how a word is quoted.
  */
+import type { NameKind } from "./names.ts";
 import type { Flag, Place } from "./places.ts";
 
 /** Every flag that takes the next word, with one dash and two; a name means the same for every command. */
@@ -17,8 +18,8 @@ export function valueCases(
 ): { readonly keys: readonly string[]; readonly flag: Flag }[] {
   const cases = new Map<string, { keys: string[]; flag: Flag }>();
   for (const { path, flags } of places) {
-    for (const flag of flags.filter(({ isFile, values }) => isFile || values.length > 0)) {
-      const same = flag.isFile ? "" : flag.values.join(" ");
+    for (const flag of flags.filter(({ isFile, names, values }) => isFile || names || values.length > 0)) {
+      const same = flag.isFile ? "" : flag.names === null ? flag.values.join(" ") : ` ${flag.names}`;
       const found = cases.get(same) ?? { keys: [], flag };
       found.keys.push(quote(`${path}:${flag.name}`));
       cases.set(same, found);
@@ -44,6 +45,15 @@ function fileOperandKeys(places: readonly Place[]): string[] {
 export function fileOperandCase(places: readonly Place[], action: string): string[] {
   const keys = fileOperandKeys(places);
   return keys.length === 0 ? [] : [`      (${keys.join("|")}) ${action} ;;`];
+}
+
+/** Within the same `case`: what adds the names of an operand to those that are offered. */
+export function nameOperandCases(places: readonly Place[], action: (kind: NameKind) => string): string[] {
+  return places.flatMap(({ path, nameOperands }) =>
+    nameOperands.flatMap((kind, at) =>
+      kind === null ? [] : [`      (${quote(`${path}:${at}`)}) ${action(kind)} ;;`]
+    )
+  );
 }
 
 /** The place before, a space, the next word. */

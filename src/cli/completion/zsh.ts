@@ -1,14 +1,29 @@
 /**
  * The completion script for zsh.
  */
+import { NAMES_COMMAND } from "./names.ts";
 import type { Described, Place } from "./places.ts";
-import { fileOperandCase, operandCases, quote, spellings, stepLines, valueCases } from "./words.ts";
+import {
+  fileOperandCase,
+  nameOperandCases,
+  operandCases,
+  quote,
+  spellings,
+  stepLines,
+  valueCases,
+} from "./words.ts";
 
 export function zshScript(name: string, places: readonly Place[]): string[] {
   const run = `_${name}`;
   return [
     `#compdef ${name}`,
     `# zsh completion for ${name}, made by \`${name} completion zsh\``,
+    `${run}_names() {`,
+    "  local -a found",
+    `  found=(\${(f)"$("\${words[1]/#\\~\\//$HOME/}" ${NAMES_COMMAND} $1 -- ` +
+    '"${(@)${(@Q)words[2,CURRENT-1]}/#\\~\\//$HOME/}" 2>/dev/null)"})',
+    "  offered+=(${found//:/\\\\:})",
+    "}",
     `${run}() {`,
     "  local place='' flag='' word",
     "  local -a offered subcommands flags",
@@ -26,13 +41,15 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
     ...valueCases(places).map(({ keys, flag }) =>
       flag.isFile
         ? `      (${keys.join("|")}) _files; return ;;`
+        : flag.names !== null
+        ? `      (${keys.join("|")}) ${run}_names ${flag.names} ;;`
         : `      (${keys.join("|")}) offered=(${flag.values.map(quote).join(" ")}) ;;`
     ),
     "      (*) return 1 ;;",
     "    esac",
     "    _describe value offered; return",
     "  fi",
-    ...offerLines(places),
+    ...offerLines(places, run),
     "  ((position == 0)) && offered+=($subcommands)",
     "  if [[ $PREFIX != -* ]] && (($#offered)); then",
     "    _describe command offered; return",
@@ -45,7 +62,7 @@ export function zshScript(name: string, places: readonly Place[]): string[] {
 }
 
 /** Chooses what that command offers. */
-function offerLines(places: readonly Place[]): string[] {
+function offerLines(places: readonly Place[], run: string): string[] {
   return [
     '  case "$place" in',
     ...places.map(({ path, commands, flags }) =>
@@ -56,6 +73,7 @@ function offerLines(places: readonly Place[]): string[] {
     "  esac",
     '  case "$place:$position" in',
     ...fileOperandCase(places, "[[ $PREFIX == -* ]] || { _files; return }"),
+    ...nameOperandCases(places, (kind) => `[[ $PREFIX == -* ]] || ${run}_names ${kind}`),
     ...operandCases(places).map(({ key, words }) =>
       `    (${key}) offered=(${words.map(quote).join(" ")}) ;;`
     ),

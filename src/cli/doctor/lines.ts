@@ -2,6 +2,7 @@
  * Findings of the doctor as lines of text, without secrets. Pure.
  */
 import type { Finding } from "../../control/finding.ts";
+import { stateColour } from "../colour.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import { keysOf, redactKept } from "../../core/secrets.ts";
 import type { RegistrySnapshot } from "../../store/store.ts";
@@ -22,10 +23,15 @@ export function withoutSecrets(
 }
 
 /** One line for each. */
-export function findingLines(findings: readonly Finding[]): string[] {
+export function findingLines(
+  findings: readonly Finding[],
+  { isColoured }: { readonly isColoured: boolean },
+): string[] {
   const nameWidth = Math.max(...findings.map(({ check }) => check.length));
   return findings.map(({ check, subject, level, message, advice }) => {
     const text = `${subject === null ? "" : `${subject} `}${message}${advice === null ? "" : `: ${advice}`}`;
-    return `${level.padEnd(4)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
+    const paint = isColoured ? stateColour(level) : null;
+    const shown = level.padEnd(4);
+    return `${paint === null ? shown : paint(shown)}  ${check.padEnd(nameWidth)}  ${cleanText(text)}`;
   });
 }

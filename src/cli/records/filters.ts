@@ -59,7 +59,7 @@ export function addFilterOptions(command: Command): Command {
       description: `how it ended: ${OUTCOMES.join(", ")}`,
       choices: OUTCOMES,
     }))
-    .option("--client <name>", "the name of the client's token")
+    .option("--client <client>", "the name of the client's token")
     .addOption(choiceOption("--without <what>", {
       description: "only records that name none: model, client",
       choices: WITHOUT,

@@ -4,6 +4,7 @@
  * Makes the connection of the replay, and closes the database before it waits for the network.
  */
 import { CommandError } from "../errors.ts";
+import { hasColour } from "../colour.ts";
 import type { Environment } from "../../config/environment.ts";
 import { parseOutgoingOf } from "../../config/settings.ts";
 import { cleanText } from "../../core/clean_text.ts";
@@ -88,7 +89,7 @@ function describeReplay(
   { replayed, diff, context }: Outcome & { readonly context: CommandContext },
 ): string[] {
   const { terminal, env } = context;
-  const isColoured = terminal.columns !== null && !env["NO_COLOR"];
+  const isColoured = hasColour(env, { isTerminal: terminal.columns !== null });
   const recorded = headline("recorded", {
     ...record,
     status: statusText(record),

@@ -69,6 +69,14 @@ export const en = {
   failingDetail: "Every request is still tried on all of them. Look at the errors below.",
   errorsRising: "Many requests fail",
   errorsRisingDetail: (percent: string) => `${percent} of the requests in this range ended in an error.`,
+  refusedRequests: (shown: string, count: number) =>
+    `${shown} ${count === 1 ? "request was" : "requests were"} refused in the last hour`,
+  refusedLast: "the last one from",
+  refusedWhy: {
+    no_token: "it sent no token. Clients need a token of this router:",
+    wrong_token: "its token is none of this router's. Clients need one of these:",
+    other_site: "a page of another site sent it; --allow-origin lets one in.",
+  },
   idle: "Ready",
   idleDetail: "No request came in this range.",
   noUpstreams: "No upstream yet",
@@ -204,6 +212,8 @@ export const en = {
   tokenMake: "Make a token",
   tokenMade: (name: string) => `The token ${name}`,
   tokenOnce: "Copy it now: it is not shown again.",
+  tokenNameIsToken:
+    "The name looks like a token, and records and logs show names. If it is one, revoke this token.",
   tokenMasked: "Token",
   revoke: "Revoke",
   revokeTitle: (name: string) => `Revoke ${name}?`,

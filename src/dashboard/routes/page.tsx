@@ -39,14 +39,12 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     const page = pageContext(c, now());
     const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page);
     const [stats, usage] = await Promise.all([service.stats(span), service.usage(span)]);
-    const shown = {
-      stats,
-      usage,
-      custom,
-      problem,
+    const current = {
       upstreams: await service.upstreams(),
       live: service.live(),
+      refused: service.refused(),
     };
+    const shown = { stats, usage, custom, problem, ...current };
     return draw(c, <Overview page={page} {...shown} />);
   });
   views.get("/live", async (c) => {

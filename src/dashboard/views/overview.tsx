@@ -3,10 +3,17 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import type { LiveRequest, Stats, UpstreamView, UsageReport } from "../../control/admin_service.ts";
+import type {
+  LiveRequest,
+  RefusedSummary,
+  Stats,
+  UpstreamView,
+  UsageReport,
+} from "../../control/admin_service.ts";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Recorded, StateChip } from "../components/parts.tsx";
+import { RefusedRequests } from "../components/refused.tsx";
 import { Figures, Plots, UpstreamShare } from "../components/plots.tsx";
 import { RangeChoice } from "../components/range_choice.tsx";
 import { UpstreamFigures } from "../components/upstream_figures.tsx";
@@ -22,6 +29,7 @@ export interface OverviewProps {
   readonly usage: UsageReport;
   readonly upstreams: readonly UpstreamView[];
   readonly live: readonly LiveRequest[];
+  readonly refused: RefusedSummary;
   /** What was typed for a time of one's own; null with a range up to now. */
   readonly custom: { readonly since: string; readonly until: string } | null;
   /** Why that is not shown. */
@@ -39,7 +47,7 @@ const REFRESH: Readonly<Record<Stats["range"], string>> = {
 };
 
 export function Overview(
-  { page, stats, usage, upstreams, live, custom, problem }: OverviewProps,
+  { page, stats, usage, upstreams, live, refused, custom, problem }: OverviewProps,
 ): JSX.Element {
   const { m } = page;
   return (
@@ -63,6 +71,7 @@ export function Overview(
         hx-swap="outerHTML"
       >
         <Verdict page={page} stats={stats} upstreams={upstreams} />
+        <RefusedRequests page={page} refused={refused} />
         <Tiles page={page} stats={stats} inFlight={live.length} />
         <Plots page={page} stats={stats}>
           <UpstreamShare page={page} stats={stats} />

@@ -3,6 +3,7 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../control/admin_service.ts";
+import { looksLikeToken } from "../../control/tokens.ts";
 import { ConnectCard } from "../components/connect.tsx";
 import { TokenTable } from "../components/token_table.tsx";
 import { Layout } from "../components/layout.tsx";
@@ -41,7 +42,7 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
             name="name"
             value={name}
             required
-            maxlength={100}
+            maxlength={64}
             autocomplete="off"
           />
           <button type="submit" class="button button-main">{m.tokenMake}</button>
@@ -64,6 +65,7 @@ function MadeToken({ page, made }: {
         <Recorded text={m.tokenMade(made.name)} />
       </h2>
       <p>{m.tokenOnce}</p>
+      {looksLikeToken(made.name) ? <p class="bad">{m.tokenNameIsToken}</p> : null}
       <div class="secret">
         <code id="secret">{made.secret}</code>
         <CopyButton page={page} target="#secret" />

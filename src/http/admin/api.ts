@@ -35,8 +35,9 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   upstreamRoutes(api, service);
   api.get("/tokens", async (c) => c.json(await service.tokens()));
   api.post("/tokens", async (c) => {
-    const { name } = await bodyOf(c, schemas.newToken);
-    return c.json(await service.addToken(name), 201);
+    const { name, value, force = false } = await bodyOf(c, schemas.newToken);
+    const chosen = value === undefined ? null : { value, isShortAllowed: force };
+    return c.json(await service.addToken(name, chosen), 201);
   });
   api.delete("/tokens/:name", async (c) => {
     await service.removeToken(c.req.param("name"));
@@ -45,7 +46,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   recordRoutes(api, service);
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
-  api.get("/status", async (c) => c.json(await service.status()));
+  api.get("/status", async (c) => c.json({ ...await service.status(), refused: service.refused() }));
   api.post("/channels/:name/test", async (c) => c.json(await service.testChannel(c.req.param("name"))));
   api.get("/settings", (c) => c.json(service.settings()));
   streamRoutes(api, deps);

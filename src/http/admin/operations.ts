@@ -85,7 +85,7 @@ export const OPERATIONS: readonly Operation[] = [
   get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: schemas.stats }),
   { ...get("/live", LIVE, { answer: null }), answerType: "text/event-stream" },
   { ...get("/live/{requestId}", WATCH, { answer: null }), answerType: "text/event-stream" },
-  get("/status", "Version, uptime, size of the database, what is kept, alert channels", {
+  get("/status", "Version, uptime, size of the database, what is kept, alert channels, refused clients", {
     answer: schemas.status,
   }),
   post("/channels/{name}/test", "Send a test message to an alert channel", { answer: schemas.channelTest }),

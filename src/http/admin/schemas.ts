@@ -10,6 +10,8 @@ import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, type OrderPolicy, OUTCOMES } from "../../core/types.ts";
+import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
+import type { RefusalReason } from "../../core/refusal.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
 const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const satisfies readonly StatsRange[];
@@ -18,6 +20,12 @@ const DIFF_TYPES = [
   "removed",
   "added",
 ] as const satisfies readonly ReplayResult["diff"][number]["type"][];
+
+const REFUSAL_REASONS = [
+  "no_token",
+  "wrong_token",
+  "other_site",
+] as const satisfies readonly RefusalReason[];
 
 const MAX_TEXT_LENGTH = 4_096;
 const MAX_PATTERNS = 200;
@@ -51,7 +59,13 @@ export const upstreamChanges = z.strictObject(upstreamFields).partial();
 export const newUpstream = upstreamChanges.required({ endpoint: true, key: true });
 
 export const place = z.strictObject({ place: z.int().min(1).max(1_000_000).describe("1 is tried first") });
-export const newToken = z.strictObject({ name: z.string().min(1).max(64) });
+export const newToken = z.strictObject({
+  name: z.string().min(1).max(64),
+  value: z.string().min(1).max(MAX_TOKEN_LENGTH).optional().describe(
+    "the token itself; without it a random one",
+  ),
+  force: z.boolean().optional().describe(`accept a value of fewer than ${MIN_TOKEN_LENGTH} characters`),
+});
 export const replayTarget = z.strictObject({
   upstreamId: z.int().nullable().default(null).describe("null: any, in the usual order"),
 });
@@ -333,6 +347,10 @@ export const status = z.object({
   ),
   retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
   channels: z.array(z.string()).describe("the alert channels that are configured"),
+  refused: z.object({
+    lastHour: count.describe("requests of clients that were refused for their token"),
+    last: z.object({ address: text, reason: z.enum(REFUSAL_REASONS), atMs: milliseconds }).nullable(),
+  }),
 });
 
 export const channelTest = z.object({ isOk: z.boolean(), message: z.string() });

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { runProgram } from "../../../src/cli/program.ts";
 import { targetOf } from "../../../src/core/upstream_target.ts";
+import type { Prompts } from "../../../src/cli/prompts.ts";
 import type { Environment } from "../../../src/config/environment.ts";
 
 const KEY = "sk-0123456789abcdefHIDEMEwxyz";
@@ -24,8 +25,8 @@ interface RunOptions {
   readonly columns?: number;
   /** A new upstream is asked for its models. */
   readonly isTested?: boolean;
-  /** What is typed at the keyboard; null: Ctrl-C. */
-  readonly typed?: string | null;
+  /** Of somebody at a terminal, who is asked; in order. */
+  readonly answers?: readonly string[];
 }
 
 interface Bench {
@@ -35,6 +36,16 @@ interface Bench {
   /** Runs it and demands success. Returns standard output. */
   do(args: readonly string[], options?: RunOptions): Promise<string>;
   sql(statement: string): void;
+}
+
+/** Questions are noted in `asked`. */
+function answering(answers: readonly string[], asked: string[]): Prompts {
+  const rest = [...answers];
+  const ask = (question: string): Promise<string | null> => {
+    asked.push(question);
+    return Promise.resolve(rest.shift() ?? null);
+  };
+  return { ask, askSecret: ask };
 }
 
 /** A test with a database path that does not exist yet; no run may print a key or a stack. */
@@ -54,18 +65,15 @@ function test(name: string, body: (bench: Bench) => Promise<void>): void {
           readInput: () => Promise.resolve(options.input ?? ""),
           columns: options.columns ?? null,
           isReaderGone: false,
-          ...(options.typed === undefined ? {} : {
-            promptSecret: (prompt: string) => {
-              out.push(prompt);
-              return options.typed ?? null;
-            },
-          }),
+          ...(options.answers === undefined ? {} : { prompts: answering(options.answers, err) }),
         },
-        env: { OAR_DATABASE: path, ...options.env },
+        env: { OAR_DATABASE: path, NO_COLOR: "1", ...options.env },
       });
       const result = { exitCode, out: out.join("\n"), err: err.join("\n") };
       assert.doesNotMatch(result.out + result.err, /HIDEME|\n\s+at /);
-      if (exitCode !== 0) assert.match(result.err, /^openai-api-route: [^\n]+$/);
+      // Who is asked has read more before.
+      const failure = options.answers === undefined ? result.err : result.err.split("\n").at(-1) ?? "";
+      if (exitCode !== 0) assert.match(failure, /^openai-api-route: [^\n]+$/);
       return result;
     };
     const succeed = async (args: readonly string[], options: RunOptions = {}): Promise<string> => {
@@ -258,7 +266,7 @@ test("list shows what a running server thinks of an upstream, and not what a dea
 });
 
 test("an empty list says how to add the first upstream", async ({ run, do: succeed }) => {
-  await succeed(["token", "set", "woodpecker-one"]);
+  await succeed(["token", "set", "woodpecker-number-one"]);
   const { exitCode, out, err } = await run(["list"]);
   assert.deepEqual([exitCode, out], [0, ""]);
   assert.match(err, /openai-api-route add --key KEY --endpoint URL$/);
@@ -321,13 +329,13 @@ test("--key - reads the key from standard input, and --sk is another name of it"
 });
 
 test("--key - asks for the key at a terminal", async (bench) => {
-  const added = await bench.run(["add", "--key", "-"], { typed: KEY, input: "not read" });
-  assert.match(added.out, /^value for --key \(it is not shown\): $/m);
+  const added = await bench.run(["add", "--key", "-"], { answers: [KEY], input: "not read" });
+  assert.match(added.err, /^--key \(not shown\): $/m);
   assert.equal((await listJson(bench))[0]?.["key"], "sk-…wxyz");
-  const broken = await bench.run(["edit", "1", "--sk", "-"], { typed: null });
+  const broken = await bench.run(["edit", "1", "--sk", "-"], { answers: [] });
   assert.deepEqual([broken.exitCode, broken.err.split("\n").at(-1)], [
     2,
-    "openai-api-route: nothing was changed: the input was broken off",
+    "openai-api-route: standard input holds nothing for --key",
   ]);
 });
 
@@ -404,13 +412,31 @@ const USAGE_MISTAKES: readonly (readonly [args: readonly string[], expected: Reg
   [["edit", "1"], /edit needs a change/],
   [["remove"], /missing required argument 'upstream'/],
   [["move", "1", "first"], /the place must be a number from 1 on, not "first"/],
-  [["token"], /needs one of its subcommands/],
   [["token", "set", ""], /an empty token would leave the server without any/],
-  [["token", "add", "a,HIDEME"], /must not contain commas: run `token add` once for each token/],
-  [["token", "add", "a HIDEME"], /must be one word of visible ASCII/],
-  [["token", "add", "tök-HIDEME"], /must be one word of visible ASCII/],
-  [["token", "set", "HIDEME-token", "--name", "a,b"], /--name must be one word/],
+  [["token", "add", "--value", "a,HIDEME"], /must not contain commas: run `token add` once for each token/],
+  [["token", "add", "--value", "a HIDEME"], /must be one word of visible ASCII/],
+  [["token", "add", "--value", "tök-HIDEME"], /must be one word of visible ASCII/],
+  [
+    ["token", "add", "--value", "15-chars-HIDEME"],
+    /fewer than 16 characters.*random one \(--name .*--force$/,
+  ],
+  [["token", "set", "15-chars-HIDEME"], /fewer than 16 characters.*insist with --force$/],
+  [["token", "set", "alice"], /fewer than 16 characters/],
+  [["token", "add", "--value", "x".repeat(4_097)], /--value has more than 4096 characters/],
+  [
+    ["token", "add", "HIDEME-a-token-of-old", "--name", "a"],
+    /the name first and the token itself by --value/,
+  ],
+  [["token", "add", "-", "--value", "HIDEME-a-long-token"], /the token is given twice/],
+  [["token", "set", "HIDEME-a-long-token", "--value", "HIDEME-a-long-token"], /the token is given twice/],
+  [["token", "set", "HIDEME-a-long-token", "--name", "a,b"], /--name must be one word/],
   [["token", "add", "--name", "a b"], /--name must be one word/],
+  [["token", "add", "a b"], /--name must be one word/],
+  [["token", "add", "a\x1b[2J"], /--name must be one word/],
+  [["token", "add", "a\u202eb"], /--name must be one word/],
+  [["token", "add", ""], /--name must be one word/],
+  [["token", "add", "HIDEME".repeat(11)], /--name must be one word of at most 64 characters/],
+  [["token", "nosuch"], /unknown command "token nosuch"; see: openai-api-route token --help/],
   [["-gate-ms", "soon"], /--gate-ms cannot be "soon"/],
   [["list", "--database", ""], /--database cannot be ""/],
 ];
@@ -450,13 +476,16 @@ test("what cannot be done is said in one line and ends with 1", async ({ do: suc
 });
 
 test("tokens are added, shown, replaced and removed by name, masked form or text", async ({ do: succeed }) => {
-  await succeed(["token", "set", "woodpecker-one", "--name", "one"]);
-  assert.equal(await succeed(["token", "add", "woodpecker-two"]), "added token token-2 woo…-two");
-  await succeed(["token", "add", "-", "--name", "three"], { input: "woodpecker-three\n" });
+  await succeed(["token", "set", "woodpecker-number-one", "--name", "one"]);
+  assert.equal(
+    await succeed(["token", "add", "--value", "woodpecker-number-two"]),
+    "added token token-2 woo…-two",
+  );
+  await succeed(["token", "add", "-", "--name", "three"], { input: "woodpecker-number-three\n" });
   assert.match(await succeed(["token", "add", "--name", "four"]), /^added token four sk-oar-\S{43}$/);
-  assert.equal(await succeed(["token", "show", "three"]), "woodpecker-three");
+  assert.equal(await succeed(["token", "show", "three"]), "woodpecker-number-three");
   assert.equal(await succeed(["token", "remove", "one"]), "removed token one");
-  assert.equal(await succeed(["token", "remove", "woodpecker-two"]), "removed token token-2");
+  assert.equal(await succeed(["token", "remove", "woodpecker-number-two"]), "removed token token-2");
   assert.equal(await succeed(["token", "remove", "woo…hree"]), "removed token three");
   assert.match(await succeed(["token", "show"]), /^sk-oar-\S+$/);
   // The token is never cut; the other columns are there as far as they fit.
@@ -469,12 +498,12 @@ test("tokens are added, shown, replaced and removed by name, masked form or text
     /REQUESTS {2}TOKENS {2}ADDED\n.+ never {6}0 {9}0 {7}\d{4}-\d\d-\d\d \d\d:\d\d$/,
   );
   assert.match(await succeed(["token", "show"], { columns: 40 }), /^NAME {2}TOKEN\nfour {2}sk-oar-\S+$/);
-  await succeed(["token", "set", "woodpecker-five"]);
+  await succeed(["token", "set", "woodpecker-number-five", "--yes"]);
   const [{ createdAt, ...token }] = JSON.parse(await succeed(["token", "show", "--json"]));
   assert.ok(Math.abs(Date.parse(createdAt) - Date.now()) < 600_000, createdAt);
   assert.deepEqual(token, {
     name: "token-1",
-    token: "woodpecker-five",
+    token: "woodpecker-number-five",
     lastUsedAt: null,
     requests: 0,
     errors: 0,
@@ -486,17 +515,94 @@ test("tokens are added, shown, replaced and removed by name, masked form or text
   assert.match(await succeed(["token", "show", "--masked"]), /^woo…five$/);
 });
 
-test("a token or a token's name is not accepted twice", async ({ do: succeed, run }) => {
-  await succeed(["token", "set", "woodpecker-one", "--name", "one"]);
-  assert.match((await run(["token", "add", "woodpecker-one"])).err, /accepted already, as one$/);
+test("token add makes a random token of a name, or takes one", async ({ do: succeed, run }) => {
+  await succeed(["token", "set", "woodpecker-number-one", "--name", "one"]);
+  const secret = /^added token alice (sk-oar-\S{43})$/.exec(await succeed(["token", "add", "alice"]))?.[1];
+  assert.equal(await succeed(["token", "show", "alice"]), secret);
+  assert.match(await succeed(["token", "add"]), /^added token token-3 sk-oar-\S{43}$/);
+  assert.match(await succeed(["token", "add", "小明"]), /^added token 小明 sk-oar-/);
+  const given = { input: "woodpecker-HIDEME-two\n" };
+  assert.equal(await succeed(["token", "add", "bob", "--value", "-"], given), "added token bob woo…-two");
+  const typed = { answers: ["woodpecker-HIDEME-three"] };
+  const asked = await run(["token", "add", "eve", "--value", "-"], typed);
+  assert.deepEqual([asked.out, asked.err], ["added token eve woo…hree", "the token (not shown): "]);
+  assert.equal(await succeed(["token", "add", "short", "--value", "tiny", "--force"]), "added token short …");
+  assert.equal(await succeed(["token", "show", "short"]), "tiny");
+  const odd = await run(["token", "add", "sk-proj-looks-like-a-key"]);
+  assert.match(odd.err, /the name looks like a token, .*--value .*`token remove`/);
+  assert.equal((await run(["token", "add", "prometheus-in-the-basement"])).err, "");
+});
+
+test("a token or a token's name is not accepted twice, nor one as the other", async ({ do: succeed, run }) => {
+  await succeed(["token", "set", "woodpecker-number-one", "--name", "one"]);
+  await succeed(["token", "set", "--admin", "the-token-of-the-page"]);
+  await succeed(["token", "add", "a-name-that-is-long"]);
+  const refused: readonly (readonly [args: readonly string[], expected: RegExp])[] = [
+    [["--value", "woodpecker-number-one"], /accepted already, as one$/],
+    [["--name", "one"], /a token named one exists already: use another --name/],
+    [["one"], /a token named one exists already: use another --name/],
+    [["woodpecker-number-one"], /--name must not be a token itself: records and logs show names/],
+    [["same-as-its-own-name", "--value", "same-as-its-own-name"], /--name must not be a token itself/],
+    [["--value", "a-name-that-is-long"], /a token must not be a name/],
+    [["--value", "the-token-of-the-page"], /this token opens the admin page/],
+  ];
+  for (const [args, expected] of refused) {
+    const { exitCode, err, out } = await run(["token", "add", ...args]);
+    assert.match(err, expected);
+    assert.ok(exitCode > 0, err);
+    assert.equal(out, "");
+  }
+  const forPage = await run(["token", "set", "the-token-of-the-page", "--yes"]);
+  assert.match(forPage.err, /this token opens the admin page/);
+  assert.equal(JSON.parse(await succeed(["token", "show", "--json"])).length, 2);
+});
+
+test("token set removes other tokens only when somebody agrees, and names them", async (bench) => {
+  const { run, do: succeed } = bench;
+  const names = async () =>
+    JSON.parse(await succeed(["token", "show", "--json"])).map((token: { name: string }) => token.name);
+  const args = ["token", "set", "woodpecker-number-two", "--name", "two"];
+  await succeed(["token", "set", "woodpecker-number-one", "--name", "one"]);
+  await succeed(["token", "add", "alice"]);
+
+  const refused = await run(args);
+  assert.equal(refused.exitCode, 1);
   assert.match(
-    (await run(["token", "add", "--name", "one"])).err,
-    /a token named one exists already: use another --name/,
+    refused.err,
+    /would remove one \(woo…-one\), alice \(sk-…\S{4}\), .*nothing was changed: repeat it with --yes/,
   );
+  for (const answer of ["", "n", "yes please", "\u001b"]) {
+    const declined = await run(args, { answers: [answer] });
+    assert.equal(declined.exitCode, 1);
+    assert.match(
+      declined.err,
+      /no longer be accepted: one \(woo…-one\), alice .*\n.*\[y\/N\] \n.*nothing was changed$/,
+    );
+  }
+  assert.equal((await run(args, { answers: [] })).exitCode, 1);
+  assert.deepEqual(await names(), ["one", "alice"]);
+
+  assert.equal((await run(args, { answers: [" Yes "] })).exitCode, 0);
+  assert.deepEqual(await names(), ["two"]);
+  const forced = await run(["token", "set", "tiny", "--force"]);
+  assert.deepEqual([forced.exitCode, forced.err], [0, "no longer accepted: two (woo…-two)"]);
+  assert.equal((await run(["token", "set", "woodpecker-number-one", "-y"])).exitCode, 0);
+  // The same token again removes nobody, whatever its name.
+  const again = await run(["token", "set", "woodpecker-number-one", "--name", "again"]);
+  assert.deepEqual([again.exitCode, again.err], [0, ""]);
+});
+
+test("the published token of the Go program is replaced without a question", async ({ run, do: succeed, sql }) => {
+  await succeed(["token", "set", "woodpecker-number-one"]);
+  sql("UPDATE config_kvs SET value = 'woshimima' WHERE key = 'authorization'");
+  const replaced = await run(["token", "set", "woodpecker-number-two"]);
+  assert.equal(replaced.exitCode, 0, replaced.err);
+  assert.match(replaced.err, /^no longer accepted: /);
+  assert.equal(await succeed(["token", "show"]), "woodpecker-number-two");
 });
 
 test("token set on a new database shows no other token", async ({ run }) => {
-  const { err, out } = await run(["token", "set", "woodpecker-one"]);
+  const { err, out } = await run(["token", "set", "woodpecker-number-one"]);
   assert.match(err, /^created database \/\S+$/);
   assert.equal(out, "set token token-1 woo…-one");
 });
@@ -522,11 +628,103 @@ test("help explains the program with examples, every flag, its default and its v
   assert.match(await succeed(["-add", "--help"]), /--sk, --key <key>/);
 });
 
+test("help wraps to the screen, however narrow", async ({ do: succeed }) => {
+  const commands = [["--help"], ["serve", "--help"], ["token", "--help"], ["records", "list", "--help"], [
+    "add",
+    "-h",
+  ]];
+  for (const columns of [48, 60, 80, 200]) {
+    for (const args of commands) {
+      const lines = (await succeed(args, { columns })).split("\n");
+      // A term, a usage line and an example of what to type stay whole.
+      const prose = lines.filter((line) => !/^(?:Usage:| {2}\S+(?: \S+)*$| {2}openai-api-route )/.test(line));
+      const wide = prose.filter((line) => line.length > Math.min(columns, 100));
+      assert.deepEqual(wide, [], `${args.join(" ")} at ${columns}`);
+    }
+  }
+});
+
+test("a group of commands alone prints its help, and so does help with its name", async ({ do: succeed, run }) => {
+  for (const group of ["token", "records"]) {
+    const help = await succeed([group, "--help"]);
+    assert.match(help, new RegExp(`^Usage: openai-api-route ${group} `));
+    for (const args of [[group], ["help", group], [group, "help"]]) {
+      assert.equal(await succeed(args), help, args.join(" "));
+    }
+  }
+  for (const args of [["help", "token", "add"], ["token", "help", "add"], ["token", "add", "--help"]]) {
+    assert.match(await succeed(args), /^Usage: openai-api-route token add /);
+  }
+  assert.equal(await succeed(["help", "help"]), await succeed(["--help"]));
+  const unknown = await run(["help", "lsit"]);
+  assert.deepEqual([unknown.exitCode, unknown.out], [2, await succeed(["--help"])]);
+  assert.equal(unknown.err, 'openai-api-route: unknown command "lsit"; see: openai-api-route --help');
+  const inGroup = await run(["help", "token", "ls"]);
+  assert.deepEqual([inGroup.exitCode, inGroup.out], [2, await succeed(["token", "--help"])]);
+  assert.match(inGroup.err, /unknown command "token ls" \(Did you mean token show\?\)$/);
+});
+
+const SUGGESTIONS: readonly (readonly [args: readonly string[], expected: RegExp])[] = [
+  [["ls"], /"ls" \(Did you mean list\?\)/],
+  [["LS"], /\(Did you mean list\?\)/],
+  [["rm", "3"], /\(Did you mean remove\?\)/],
+  [["logs"], /\(Did you mean records list, or records tail -f\?\)/],
+  [["logs", "--follow"], /\(Did you mean records list, or records tail -f\?\)/],
+  [["models"], /\(Did you mean list, or doctor, /],
+  [["show"], /\(Did you mean token show or records show\?\)/],
+  [["tail"], /\(Did you mean records tail\?\)/],
+  [["token", "list"], /"token list" \(Did you mean token show\?\)/],
+  [["token", "rm", "alice"], /\(Did you mean token remove\?\)/],
+  [["token", "delet"], /"token delet"/],
+  [["records", "5"], /\(Did you mean records show ID\?\)/],
+  [["--port", "8080"], /unknown flag --port \(Did you mean --addr HOST:PORT\?\)/],
+  [["-p", "8080"], /unknown flag -p \(Did you mean --addr HOST:PORT\?\)/],
+  [["serve", "-port=8080"], /unknown flag --port \(Did you mean --addr HOST:PORT\?\)/],
+  [["add", "--url", "https://HIDEME.example"], /unknown flag --url \(Did you mean --endpoint\?\)/],
+  [["list", "--url", "https://HIDEME.example"], /--url \(Did you mean --endpoint, of add, edit\?\)/],
+  [["--db", "x"], /unknown flag --db \(Did you mean --database\?\)/],
+  [["--constructor"], /unknown flag --constructor; see/],
+  [["constructor"], /unknown command "constructor"; see/],
+  [[`--${"HIDEME".repeat(7)}`], /unknown flag --H…DEME/],
+];
+
+test("names that other programs use are understood, and the right one is said", async ({ run }) => {
+  for (const [args, expected] of SUGGESTIONS) {
+    const { exitCode, err, out } = await run(args);
+    assert.match(err, expected);
+    assert.deepEqual([exitCode, out], [2, ""]);
+  }
+});
+
 test("--version names the program, its version and Deno's", async ({ do: succeed }) => {
   assert.match(
     await succeed(["-version"]),
     /^openai-api-route \d+\.\d+\.\d+ \(from source, Deno \d+\.\d+\.\d+\)$/,
   );
+  for (const args of [["--version"], ["-v"], ["-V"], ["version"]]) {
+    assert.equal(await succeed(args), await succeed(["-version"]), args.join(" "));
+  }
+});
+
+test("states have a colour on a screen, where colours are wanted", async ({ do: succeed }) => {
+  await succeed(["add", "--sk", KEY, "--name", "first"]);
+  await succeed(["disable", "first"]);
+  const painted = "\x1b[2mdisabled\x1b[0m ";
+  const cases: readonly (readonly [options: RunOptions, isColoured: boolean])[] = [
+    [{ columns: 120, env: { NO_COLOR: "" } }, true],
+    [{ columns: 120, env: { NO_COLOR: "", TERM: "dumb" } }, false],
+    [{ columns: 120, env: { NO_COLOR: "1" } }, false],
+    [{ env: { NO_COLOR: "" } }, false],
+    [{ env: { NO_COLOR: "", FORCE_COLOR: "1" } }, true],
+    [{ columns: 120, env: { NO_COLOR: "", FORCE_COLOR: "0" } }, false],
+    [{ columns: 120, env: { NO_COLOR: "1", FORCE_COLOR: "1" } }, false],
+  ];
+  for (const [options, isColoured] of cases) {
+    const out = await succeed(["list"], options);
+    assert.equal(out.includes(painted), isColoured, JSON.stringify(options));
+    assert.equal(out.includes("\x1b"), isColoured, JSON.stringify(options));
+    assert.ok(!(await succeed(["list", "--json"], options)).includes("\x1b"));
+  }
 });
 
 test("commands other than those that set something up make no database", async ({ run, directory }) => {

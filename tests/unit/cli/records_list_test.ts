@@ -164,7 +164,7 @@ test("what was typed wrong is said in one line and ends with 2", [], async ({ ru
     [["export", "--format", "xml"], /--format cannot be "xml": expected one of jsonl, csv, openai-finetune/],
     [["export", "--format", "csv", "--output", ""], /--output must be the path of a new file/],
     [["replay"], /missing required argument 'id'/],
-    [[], /needs one of its subcommands/],
+    [["7"], /unknown command "records 7" \(Did you mean records show ID\?\)/],
   ];
   for (const [args, expected] of cases) {
     const { exitCode, out, err } = await run(args);

@@ -13,6 +13,7 @@ import type {
   RecordDetail,
   RecordPage,
   RecordSummary,
+  RefusedSummary,
   ReplayResult,
   ServerStatus,
   Stats,
@@ -44,6 +45,7 @@ export interface FakeState {
   readonly test?: UpstreamTest;
   readonly count?: RecordCount;
   readonly neighbours?: Neighbours;
+  readonly refused?: RefusedSummary;
   readonly status?: Partial<ServerStatus>;
   readonly channelTest?: ChannelTest;
   readonly settings?: ReturnType<AdminService["settings"]>;
@@ -101,8 +103,8 @@ export class FakeService implements AdminService {
     this.#do(this.#state.test ?? failedTest("refused"), "testUpstream", id);
 
   tokens: AdminService["tokens"] = () => Promise.resolve(this.#state.tokens ?? []);
-  addToken: AdminService["addToken"] = (name) =>
-    this.#do({ name, secret: "sk-fresh-secret" }, "addToken", name);
+  addToken: AdminService["addToken"] = (name, chosen) =>
+    this.#do({ name, secret: "sk-fresh-secret" }, "addToken", name, chosen);
   removeToken: AdminService["removeToken"] = (name) => this.#do(undefined, "removeToken", name);
 
   records: AdminService["records"] = (page) => {
@@ -141,6 +143,7 @@ export class FakeService implements AdminService {
     const stats = (this.#state.stats ?? quietStats)(typeof span === "string" ? span : "24h");
     return Promise.resolve(typeof span === "string" ? stats : { ...stats, range: "custom" });
   };
+  refused: AdminService["refused"] = () => this.#state.refused ?? { lastHour: 0, last: null };
   status: AdminService["status"] = () =>
     Promise.resolve({
       version: "1.2.3",

@@ -393,8 +393,27 @@ Deno.test("the page's actions call the service, and report the result", async ()
   const replayed = await ask(state, "/records/5/replay", form({ upstream: "" }));
   assert.deepEqual(replayed.calls.filter(([name]) => name !== "neighbours"), [["replay", 5, null]]);
   const made = await ask(state, "/tokens", form({ name: " c " }));
-  assert.deepEqual(made.calls, [["addToken", "c"]]);
+  assert.deepEqual(made.calls, [["addToken", "c", null]]);
   assert.match(made.text, /sk-fresh-secret/);
+});
+
+Deno.test("the overview says how many clients were refused, who came last, and why", async () => {
+  const none = await ask({}, "");
+  assert.doesNotMatch(none.text, /refused in the last hour/);
+  const last = { address: "192.0.2.7", reason: "wrong_token", atMs: NOW - 60_000 } as const;
+  const { text } = await ask({ refused: { lastHour: 12, last } }, "");
+  assert.match(text, /<strong>12 requests were refused in the last hour<\/strong>/);
+  assert.match(text, /192\.0\.2\.7.*11:59:00.*none of this router.*href="[^"]*admin\/tokens"/s);
+  const hostile = { ...last, address: HOSTILE, reason: "no_token" } as const;
+  const other = await ask({ refused: { lastHour: 1, last: hostile } }, "");
+  assert.match(other.text, /1 request was refused/);
+  assert.ok(!other.text.includes(HOSTILE));
+});
+
+Deno.test("a name that looks like a token is warned about when the token is made", async () => {
+  const warning = /The name looks like a token/;
+  assert.match((await ask({}, "/tokens", form({ name: "sk-proj-abcdef" }))).text, warning);
+  assert.doesNotMatch((await ask({}, "/tokens", form({ name: "laptop" }))).text, warning);
 });
 
 Deno.test("a refusal is shown in the form, with the input", async () => {
