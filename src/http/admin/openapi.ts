@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { type Operation, OPERATIONS } from "./operations.ts";
-import { errorEnvelope } from "./schemas.ts";
+import { errorEnvelope } from "./answer_schemas.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 

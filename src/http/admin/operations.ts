@@ -5,6 +5,7 @@
  * the two together.
  */
 import type { z } from "zod";
+import * as answers from "./answer_schemas.ts";
 import * as schemas from "./schemas.ts";
 
 export interface Operation {
@@ -24,44 +25,44 @@ const LIVE = "Server-sent events: `in_flight` (requests under way) and `finished
 const WATCH = "Server-sent events: `delta` (what came since the last one) and `ended`";
 
 export const OPERATIONS: readonly Operation[] = [
-  get("/upstreams", "The upstreams, in order of trial", { answer: schemas.upstreamView.array() }),
+  get("/upstreams", "The upstreams, in order of trial", { answer: answers.upstreamView.array() }),
   {
-    ...post("/upstreams", "Add an upstream", { body: schemas.newUpstream, answer: schemas.upstreamView }),
+    ...post("/upstreams", "Add an upstream", { body: schemas.newUpstream, answer: answers.upstreamView }),
     status: 201,
   },
-  get("/upstreams/{id}", "One upstream", { answer: schemas.upstreamView }),
+  get("/upstreams/{id}", "One upstream", { answer: answers.upstreamView }),
   {
     method: "patch",
     path: "/upstreams/{id}",
     summary: "Change an upstream; what is not given stays as it is",
     body: schemas.upstreamChanges,
-    answer: schemas.upstreamView,
+    answer: answers.upstreamView,
     status: 200,
   },
   remove("/upstreams/{id}", "Remove an upstream; its records are kept"),
   {
     ...post("/upstreams/{id}/move", "Move an upstream to a place in the order", {
       body: schemas.place,
-      answer: schemas.upstreamView.array(),
+      answer: answers.upstreamView.array(),
     }),
   },
   post("/upstreams/{id}/test", "Ask an upstream for its models, with its key", {
-    answer: schemas.upstreamTest,
+    answer: answers.upstreamTest,
   }),
-  get("/tokens", "The clients' tokens", { answer: schemas.tokenView.array() }),
+  get("/tokens", "The clients' tokens", { answer: answers.tokenView.array() }),
   {
     ...post("/tokens", "Make a random token; its secret is shown this once", {
       body: schemas.newToken,
-      answer: schemas.tokenSecret,
+      answer: answers.tokenSecret,
     }),
     status: 201,
   },
   remove("/tokens/{name}", "No longer accept a token"),
   get("/records", "A page of records, newest first", {
     query: schemas.recordQuery,
-    answer: schemas.recordPage,
+    answer: answers.recordPage,
   }),
-  get("/records/count", "How many records match", { query: schemas.countQuery, answer: schemas.recordCount }),
+  get("/records/count", "How many records match", { query: schemas.countQuery, answer: answers.recordCount }),
   {
     ...get("/records/export", "All records that match as a file, newest first", {
       query: schemas.exportQuery,
@@ -70,26 +71,26 @@ export const OPERATIONS: readonly Operation[] = [
     answerType: "application/jsonl",
   },
   get("/records/{id}", "One record with its attempts, by request id or number", {
-    answer: schemas.recordDetail,
+    answer: answers.recordDetail,
   }),
-  get("/records/{id}/export", "The same as a file", { answer: schemas.recordDetail }),
+  get("/records/{id}/export", "The same as a file", { answer: answers.recordDetail }),
   remove("/records/{id}", "Delete a record with its attempts; statistics stay"),
   post("/records/{id}/replay", "Send a recorded request again, and compare the replies", {
     body: schemas.replayTarget,
-    answer: schemas.replayResult,
+    answer: answers.replayResult,
   }),
   get("/usage", "Requests by model and by client", {
     query: schemas.statsQuery,
-    answer: schemas.usageReport,
+    answer: answers.usageReport,
   }),
-  get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: schemas.stats }),
+  get("/stats", "Time series of requests", { query: schemas.statsQuery, answer: answers.stats }),
   { ...get("/live", LIVE, { answer: null }), answerType: "text/event-stream" },
   { ...get("/live/{requestId}", WATCH, { answer: null }), answerType: "text/event-stream" },
   get("/status", "Version, uptime, size of the database, what is kept, alert channels, refused clients", {
-    answer: schemas.status,
+    answer: answers.status,
   }),
-  post("/channels/{name}/test", "Send a test message to an alert channel", { answer: schemas.channelTest }),
-  get("/settings", "The settings of the running server, read-only", { answer: schemas.setting.array() }),
+  post("/channels/{name}/test", "Send a test message to an alert channel", { answer: answers.channelTest }),
+  get("/settings", "The settings of the running server, read-only", { answer: answers.setting.array() }),
 ];
 
 interface Parts {

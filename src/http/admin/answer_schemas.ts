@@ -1,0 +1,250 @@
+/**
+ * What the admin API answers: one schema for each, for its description. Answers are not checked: the service's types determine
+ * them.
+ */
+import { z } from "zod";
+import type { ReplayResult } from "../../control/admin_service.ts";
+import { SHOWN_STATES } from "../../core/breaker.ts";
+import { CONDITIONS } from "../../core/condition.ts";
+import { AUTH_STYLES, type OrderPolicy } from "../../core/types.ts";
+import type { RefusalReason } from "../../core/refusal.ts";
+import { STATS_RANGES } from "./schemas.ts";
+
+const DIFF_TYPES = [
+  "same",
+  "removed",
+  "added",
+] as const satisfies readonly ReplayResult["diff"][number]["type"][];
+
+const REFUSAL_REASONS = [
+  "no_token",
+  "wrong_token",
+  "other_site",
+] as const satisfies readonly RefusalReason[];
+
+export const recordCount = z.object({
+  count: z.number(),
+  isComplete: z.boolean().describe("false: it took too long, and there may be more"),
+});
+
+const text = z.string();
+const authStyle = z.enum(AUTH_STYLES);
+const milliseconds = z.number().describe("milliseconds since the Unix epoch");
+const count = z.number();
+const maybe = z.number().nullable();
+
+export const upstreamView = z.object({
+  id: count,
+  place: count,
+  name: text,
+  endpoint: text,
+  key: text.describe("masked"),
+  isEnabled: z.boolean(),
+  timeoutSeconds: maybe,
+  allow: z.array(text),
+  deny: z.array(text),
+  modelMap: z.record(z.string(), z.string()),
+  authStyle: authStyle.nullable(),
+  weight: count,
+  state: z.enum(CONDITIONS),
+  breaker: z.enum(SHOWN_STATES),
+  recent: z.object({
+    attempts: count,
+    failed: count,
+    isDegraded: z.boolean().describe("too many of its latest attempts failed"),
+  }),
+  openUntilMs: milliseconds.nullable(),
+  reason: text.nullable(),
+  lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),
+  problem: text.nullable().describe("why its row is not used"),
+});
+
+const usageSums = {
+  requests: count,
+  errors: count,
+  inputTokens: count,
+  outputTokens: count,
+  cachedTokens: count.describe("part of the input"),
+};
+
+export const upstreamTest = z.object({
+  isOk: z.boolean(),
+  status: maybe,
+  durationMs: count,
+  message: text,
+  models: z.array(text),
+});
+
+export const tokenView = z.object({
+  name: text,
+  token: text.describe("masked"),
+  createdAtMs: milliseconds.nullable().describe("null: unknown"),
+  lastUsedMs: milliseconds.nullable().describe("of the name, whichever token had it"),
+  ...usageSums,
+  countedSinceMs: milliseconds.nullable().describe("null: since ever"),
+});
+export const tokenSecret = z.object({ name: text, secret: text.describe("shown this once") });
+
+const usage = z.object({
+  inputTokens: maybe,
+  outputTokens: maybe,
+  cachedTokens: maybe,
+  reasoningTokens: maybe,
+});
+const toolCall = z.object({ id: z.string().nullable(), name: z.string(), arguments: z.string() });
+
+const recordSummary = z.object({
+  id: count,
+  requestId: z.string().nullable(),
+  createdAtMs: milliseconds.nullable(),
+  model: z.string().nullable(),
+  status: maybe,
+  outcome: z.string().nullable(),
+  upstreamId: maybe,
+  upstreamName: z.string().nullable(),
+  attemptCount: maybe,
+  isStream: z.boolean().nullable(),
+  elapsedMs: maybe,
+  firstTokenMs: maybe,
+  usage,
+  client: z.string().nullable(),
+  prompt: z.string().describe("beginning of the user's last message"),
+  reply: z.string().describe("beginning of the reply, its tool calls or its error"),
+  hit: z.array(z.object({ text: z.string(), isHit: z.boolean() })),
+  hitIn: z.enum(["reply", "request"]).nullable().describe("what the hit is a passage of"),
+});
+
+export const recordPage = z.object({ records: z.array(recordSummary), nextBeforeId: maybe });
+
+export const recordDetail = z.object({
+  record: z.object({
+    id: count,
+    requestId: z.string().nullable(),
+    createdAtMs: milliseconds.nullable(),
+    ip: z.string().nullable(),
+    method: z.string().nullable(),
+    path: z.string().nullable(),
+    body: z.string().nullable(),
+    model: z.string().nullable(),
+    isStream: z.boolean().nullable(),
+    response: z.string().nullable(),
+    reasoning: z.string().nullable(),
+    toolCalls: z.array(toolCall),
+    responseModel: z.string().nullable(),
+    finishReason: z.string().nullable(),
+    usage,
+    elapsedMs: maybe,
+    firstByteMs: maybe,
+    firstTokenMs: maybe,
+    status: maybe,
+    outcome: z.string().nullable(),
+    upstreamId: maybe,
+    attemptCount: maybe,
+    authorization: z.string().nullable().describe("masked"),
+    client: z.string().nullable(),
+    userAgent: z.string().nullable(),
+    requestBytes: maybe,
+    responseBytes: maybe,
+    error: z.string().nullable(),
+    isTruncated: z.boolean(),
+    instance: z.string().nullable(),
+  }),
+  attempts: z.array(z.object({
+    index: count,
+    upstreamId: count,
+    upstreamName: z.string(),
+    startedAtMs: milliseconds,
+    durationMs: count,
+    status: maybe,
+    errorClass: z.string().nullable(),
+    message: z.string().nullable(),
+    partial: z.string().nullable(),
+  })),
+  upstreamName: z.string().nullable(),
+});
+
+export const replayResult = z.object({
+  requestId: z.string().nullable(),
+  status: count,
+  text: z.string(),
+  reasoning: z.string(),
+  toolCalls: z.array(toolCall),
+  elapsedMs: count,
+  diff: z.array(z.object({ type: z.enum(DIFF_TYPES), text: z.string() })),
+});
+
+const sums = {
+  requests: count,
+  errors: count,
+  p50Ms: maybe,
+  p95Ms: maybe,
+  firstTokenP50Ms: maybe,
+  firstTokenP95Ms: maybe,
+  inputTokens: count,
+  outputTokens: count,
+};
+
+export const stats = z.object({
+  range: z.enum([...STATS_RANGES, "custom"]),
+  fromMs: milliseconds,
+  toMs: milliseconds,
+  stepMs: count,
+  points: z.array(z.object({ atMs: milliseconds, ...sums })),
+  total: z.object(sums),
+  upstreams: z.array(
+    z.object({
+      id: count,
+      name: z.string(),
+      requests: count,
+      failures: count,
+      attempts: count,
+      p95Ms: maybe,
+    }),
+  ),
+});
+
+const usageFigures = {
+  ...usageSums,
+  p95Ms: maybe,
+  series: z.object({ requests: z.array(count), tokens: z.array(count) }).describe("by step"),
+};
+const usageTable = z.object({
+  rows: z.array(z.object({ name: z.string().nullable().describe("null: none was named"), ...usageFigures }))
+    .describe("most requests first, at most 20"),
+  others: z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms"),
+});
+
+export const usageReport = z.object({
+  range: z.enum([...STATS_RANGES, "custom"]),
+  fromMs: milliseconds,
+  toMs: milliseconds,
+  stepMs: count,
+  sinceMs: milliseconds.nullable().describe("requests before are not counted; null: all of the range are"),
+  steps: z.array(milliseconds),
+  models: usageTable,
+  clients: usageTable,
+});
+
+export const status = z.object({
+  version: z.string(),
+  startedAtMs: milliseconds,
+  uptimeMs: count,
+  database: z.object({ path: z.string(), bytes: maybe }),
+  policy: z.enum(
+    ["order", "random", "round_robin", "least_latency"] as const satisfies readonly OrderPolicy[],
+  ),
+  retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
+  channels: z.array(z.string()).describe("the alert channels that are configured"),
+  refused: z.object({
+    lastHour: count.describe("requests of clients that were refused for their token"),
+    last: z.object({ address: text, reason: z.enum(REFUSAL_REASONS), atMs: milliseconds }).nullable(),
+  }),
+});
+
+export const channelTest = z.object({ isOk: z.boolean(), message: z.string() });
+
+export const setting = z.object({ name: z.string(), value: z.string() });
+
+export const errorEnvelope = z.object({
+  error: z.object({ message: z.string(), type: z.string(), param: z.null(), code: z.string() }),
+});
