@@ -24,6 +24,7 @@ const [RED, GREEN, YELLOW, FAINT] = [painted(31), painted(32), painted(33), pain
 
 /** By the words with which a state begins: of an upstream, or of a finding of `doctor`. */
 const PAINTS: readonly (readonly [states: RegExp, paint: Paint])[] = [
+  [/^ok, /, YELLOW],
   [/^(?:ok|enabled)\b/, GREEN],
   [/^(?:failing|open|skipped|fail)\b/, RED],
   [/^(?:trying|half_open|degraded|no[ _]credit|warn)\b/, YELLOW],

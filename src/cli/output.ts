@@ -23,8 +23,6 @@ export interface Terminal {
   note(line: string): void;
   /** All of standard input, as text. */
   readInput(): Promise<string>;
-  /** One line typed at the keyboard, which is not shown; null: broken off. Only where standard input is a terminal. */
-  promptSecret?(prompt: string): string | null;
   /** The reader of the result has closed its pipe (`list | head -1`): printing more is pointless. */
   readonly isReaderGone: boolean;
   /** Width in columns; null when the output is not a screen, and nothing needs to fit. */

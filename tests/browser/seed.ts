@@ -1,5 +1,6 @@
 /**
- * A database with a month of traffic, most of it from the last minutes.
+ * A database with a month of traffic, most of it from the last minutes: 3,000 requests, of which the second upstream fails half
+ * and the third all.
  */
 import { DatabaseSync } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../src/core/types.ts";
@@ -30,9 +31,9 @@ const HOUR = 60 * MINUTE;
 function traffic(nowMs: number): RequestRecord[] {
   const random = seededRandom(20_261_126);
   const moments = [
-    ...Array.from({ length: 240 }, () => random() * 30 * 24 * HOUR),
-    ...Array.from({ length: 260 }, () => random() * 24 * HOUR),
-    ...Array.from({ length: 420 }, () => random() ** 1.4 * 15 * MINUTE),
+    ...Array.from({ length: 800 }, () => random() * 30 * 24 * HOUR),
+    ...Array.from({ length: 900 }, () => random() * 24 * HOUR),
+    ...Array.from({ length: 1_296 }, () => random() ** 1.4 * 15 * MINUTE),
   ].toSorted((a, b) => b - a);
   return [
     ...moments.map((agoMs) => oneRequest(nowMs - agoMs - 5_000, random)),
@@ -60,21 +61,34 @@ const ANSWERS = [
 const MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "deepseek-chat"];
 const CLIENTS = ["notebook", "editor", "nightly-job"];
 
+interface SeededUpstream {
+  readonly id: number;
+  readonly name: string;
+  /** The share of its attempts that fail. */
+  readonly failing: number;
+}
+
+const WELL: SeededUpstream = { id: 1, name: "openai", failing: 0 };
+const HALF_FAILING: SeededUpstream = { id: 2, name: "azure-east", failing: 0.5 };
+const FAILING: SeededUpstream = { id: 3, name: "deepseek", failing: 1 };
+
 function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   const topic = Math.floor(random() * QUESTIONS.length);
   const model = pick(MODELS);
   const firstTokenMs = 180 + random() ** 3 * 1_800;
   const elapsedMs = firstTokenMs + 300 + random() ** 2 * 6_000;
-  const fate = random();
-  const hasFailedOver = fate < 0.12;
-  const isLost = fate < 0.02;
+  const tried = random();
+  const first: SeededUpstream = tried < 0.6 ? WELL : tried < 0.9 ? HALF_FAILING : FAILING;
+  const hasFailedOver = random() < first.failing;
+  const last = hasFailedOver ? WELL : first;
+  const isLost = random() < 0.02;
   const attempts: Attempt[] = [
-    ...(hasFailedOver ? [failedAttempt(createdAtMs)] : []),
+    ...(hasFailedOver ? [failedAttempt(createdAtMs, first)] : []),
     {
       index: hasFailedOver ? 2 : 1,
-      upstreamId: 1,
-      upstreamName: "openai",
+      upstreamId: last.id,
+      upstreamName: last.name,
       startedAtMs: createdAtMs + (hasFailedOver ? 95 : 3),
       durationMs: elapsedMs - 95,
       status: isLost ? 502 : 200,
@@ -101,18 +115,18 @@ function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
     firstTokenMs: isLost ? null : firstTokenMs,
     status: isLost ? 502 : 200,
     outcome: isLost ? "upstream_error" : "complete",
-    upstreamId: isLost ? null : hasFailedOver ? 1 : random() < 0.75 ? 1 : 2,
+    upstreamId: isLost ? null : last.id,
     attempts,
     client: pick(CLIENTS),
     error: isLost ? "HTTP 502: Bad Gateway" : null,
   });
 }
 
-function failedAttempt(createdAtMs: number): Attempt {
+function failedAttempt(createdAtMs: number, { id, name }: SeededUpstream = HALF_FAILING): Attempt {
   return {
     index: 1,
-    upstreamId: 2,
-    upstreamName: "azure-east",
+    upstreamId: id,
+    upstreamName: name,
     startedAtMs: createdAtMs + 3,
     durationMs: 90,
     status: 503,

@@ -390,7 +390,8 @@ Deno.test("an upstream that does not have what another one answers is tried afte
         : reply(404, "not found")(request, wire)
     );
     const wrong = `${stage.first.endpoint}/chat/completions`;
-    await runProgram(["edit", "1", "--endpoint", wrong], { cwd: stage.router.directory });
+    // By hand: the program itself leaves the path of a request out.
+    stage.router.execute("UPDATE openai_upstreams SET endpoint = ? WHERE id = 1", wrong);
     await eventually(async () => await stage.ask() === "second 1" || null, "the endpoint to be avoided");
     assert.equal(await stage.state("open"), 1);
   });

@@ -58,7 +58,7 @@ Deno.test("the Go spellings add and list an upstream in ./db.sqlite, private to 
     const listed = await run(["-list"], { cwd });
     assert.match(
       listed.out,
-      /^PLACE .*\n1 +1 +a\.example +enabled +sk-…wxyz +- +https:\/\/a\.example\/v1\n$/,
+      /^PLACE .*\n1 +1 +a\.example +untested +sk-…wxyz +- +https:\/\/a\.example\/v1\n$/,
     );
     assert.deepEqual([listed.err, listed.exitCode], ["", 0]);
   }));
