@@ -36,10 +36,11 @@ export function judge(
     if (count !== null) return [{ upstream, count }];
     return upstream.state === "ok" || upstream.state === "untested" ? [] : [{ upstream, count: null }];
   });
-  const untested = used.filter(({ state }) => state === "untested").length;
-  const well = used.length - culprits.length - untested;
+  const others = used.filter((upstream) => !culprits.some((culprit) => culprit.upstream === upstream));
+  const well = others.filter(({ state }) => state === "ok").length;
+  const untested = others.length - well;
   if (upstreams.length === 0) return say("info", m.noUpstreams, m.noUpstreamsDetail);
-  if (used.length === 0 || (culprits.length > 0 && well <= 0)) {
+  if (used.length === 0 || (culprits.length > 0 && well === 0)) {
     return say(
       "bad",
       m.failing,
@@ -59,8 +60,8 @@ export function judge(
 }
 
 /** Too many failures in the range, or just now; null: not so many. */
-function failuresOf(
-  { id, recent }: UpstreamView,
+export function failuresOf(
+  { id, recent }: Pick<UpstreamView, "id" | "recent">,
   shares: Stats["upstreams"],
 ): Culprit["count"] {
   const share = shares.find((each) => each.id === id);

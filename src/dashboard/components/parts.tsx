@@ -3,12 +3,12 @@
  */
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
-import { failedPercent } from "../../core/failure_window.ts";
 import { harmless } from "../../core/recorded_text.ts";
 import { CSRF_FIELD } from "../../http/admin/auth.ts";
-import type { UpstreamView } from "../../control/admin_service.ts";
+import type { Stats, UpstreamView } from "../../control/admin_service.ts";
 import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
+import { failuresOf } from "../verdict.ts";
 
 /** Text from outside: control characters become visible, and its direction is isolated. */
 export function Recorded({ text }: { text: string }): JSX.Element {
@@ -95,13 +95,21 @@ const STATE_TONES = {
   skipped: "bad",
 } as const satisfies Record<UpstreamView["state"], Tone>;
 
+interface StateProps {
+  readonly page: PageContext;
+  readonly upstream: UpstreamView;
+  /** Of the chosen time. */
+  readonly shares: Stats["upstreams"];
+}
+
 /** `failing (next try 10:23:32)`; `ok, 37 % failed`. */
-export function StateChip({ page, upstream }: { page: PageContext; upstream: UpstreamView }): JSX.Element {
+export function StateChip({ page, upstream, shares }: StateProps): JSX.Element {
   const { m } = page;
-  const { state, recent, openUntilMs } = upstream;
+  const { state, openUntilMs } = upstream;
   const word = stateText(m, state);
-  if (state === "ok" && recent.isDegraded) {
-    return <Chip tone="warn">{m.stateShare(word, failedPercent(recent))}</Chip>;
+  const count = failuresOf(upstream, shares);
+  if (count !== null && (state === "ok" || state === "untested")) {
+    return <Chip tone="warn">{m.stateShare(word, count.percent)}</Chip>;
   }
   if (openUntilMs === null) return <Chip tone={STATE_TONES[state]}>{word}</Chip>;
   return (

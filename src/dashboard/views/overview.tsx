@@ -200,7 +200,7 @@ function UpstreamCard({ page, stats, upstream }: {
         <a class="strong" href={`/admin/upstreams#upstream-${upstream.id}`}>
           <Recorded text={upstream.name} />
         </a>
-        <StateChip page={page} upstream={upstream} />
+        <StateChip page={page} upstream={upstream} shares={stats.upstreams} />
       </div>
       <p class="muted mono ellipsis">
         <Recorded text={upstream.endpoint} />

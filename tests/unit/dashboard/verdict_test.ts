@@ -42,6 +42,8 @@ Deno.test("what nobody has tested is not green, and is nobody who answers in pla
   assert.deepEqual(judged([untested]), ["info", ""]);
   assert.deepEqual(judged([upstream(1), untested]), ["good", ""]);
   assert.deepEqual(judged([upstream(1, { state: "failing" }), untested]), ["bad", "1:failing"]);
+  assert.deepEqual(judged([upstream(1), untested], [share(3, 20, 20)]), ["warn", "3:100"]);
+  assert.deepEqual(judged([untested], [share(3, 20, 20)]), ["bad", "3:100"]);
 });
 
 Deno.test("upstreams that are not used do not count", () => {

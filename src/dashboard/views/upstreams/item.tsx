@@ -22,7 +22,7 @@ export function UpstreamItem({ page, upstream, upstreams, stats, tested }: Upstr
     <li class="card upstream" id={`upstream-${id}`} data-upstream={id} data-place={place}>
       <Order page={page} upstream={upstream} count={upstreams.length} />
       <div class="upstream-text">
-        <Head page={page} upstream={upstream} />
+        <Head page={page} upstream={upstream} stats={stats} />
         <p class="mono wrap">
           <Recorded text={upstream.endpoint} />
         </p>
@@ -87,14 +87,14 @@ function Order(
   );
 }
 
-function Head({ page, upstream }: UpstreamProps): JSX.Element {
+function Head({ page, upstream, stats }: UpstreamProps & Pick<UpstreamsProps, "stats">): JSX.Element {
   const { name, reason, openUntilMs } = upstream;
   return (
     <div class="upstream-head">
       <h2>
         <Recorded text={name} />
       </h2>
-      <StateChip page={page} upstream={upstream} />
+      <StateChip page={page} upstream={upstream} shares={stats.upstreams} />
       {openUntilMs !== null
         ? (
           <span class="muted">
