@@ -200,17 +200,17 @@ Deno.test({
   ignore: !python,
   fn: () =>
     inFolder(async (cwd) => {
-      const answers = [["for --key", `wrong\x15${KEY}x\x7f\r`]] as const;
+      const answers = [["--key (not shown): ", `wrong\x15${KEY}x\x7f\r`]] as const;
       await using adding = new OnTerminal(["add", "--key", "-", "--no-test"], { cwd, answers });
       assert.equal(await adding.exited(), 0, adding.text);
       assert.match(adding.text, /^added upstream 1 .*\(key sk-…wxyz\)/m);
       assert.doesNotMatch(adding.text, /HIDEME|wrong/);
       await using leaving = new OnTerminal(["edit", "1", "--sk", "-"], {
         cwd,
-        answers: [["for --key", `${KEY}\x03`]],
+        answers: [["--key (not shown): ", `${KEY}\x03`]],
       });
-      assert.equal(await leaving.exited(), 2);
-      assert.match(leaving.text, /nothing was changed/);
+      assert.equal(await leaving.exited(), 1);
+      assert.match(leaving.text, /cancelled/);
       assert.doesNotMatch(leaving.text, /HIDEME/);
     }),
 });

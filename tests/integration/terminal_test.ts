@@ -2,6 +2,7 @@
  * The program at a terminal: what is asked and shown there, and not in a pipe.
  */
 import assert from "node:assert/strict";
+import { within } from "../support/within.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
 const SECRET = "typed-HIDEME-0123456789";
@@ -39,13 +40,16 @@ async function atTerminal(
   const keyboard = child.stdin.getWriter();
   const waiting = [...typing];
   let screen = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    screen += text;
-    const [next] = waiting;
-    if (next === undefined || !screen.includes(next[0])) continue;
-    waiting.shift();
-    await keyboard.write(new TextEncoder().encode(next[1]));
-  }
+  const read = async () => {
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      screen += text;
+      const [next] = waiting;
+      if (next === undefined || !screen.includes(next[0])) continue;
+      waiting.shift();
+      await keyboard.write(new TextEncoder().encode(next[1]));
+    }
+  };
+  await within(60, () => `a program on a terminal, which shows:\n${screen}`, read());
   await keyboard.close().catch(() => {});
   const { code } = await child.status;
   return { code, screen: screen.replaceAll("\r", "") };

@@ -2,6 +2,9 @@
  * Runs the real program on a terminal of its own (a pseudo-terminal, by Python), and types on it.
  */
 import { programCommand } from "./router.ts";
+import { within } from "./within.ts";
+
+const LIMIT_SECONDS = 60;
 
 /** Relays what the terminal shows, answers prompts, and passes SIGTERM on. */
 const RELAY = `
@@ -69,13 +72,15 @@ export class OnTerminal implements AsyncDisposable {
       const match = pattern.exec(this.text);
       if (match !== null) return match;
       if (this.#isOver) throw new Error(`the terminal never showed ${pattern}:\n${this.text}`);
-      await new Promise<void>((resolve) => this.#seen.push(resolve));
+      const more = new Promise<void>((resolve) => this.#seen.push(resolve));
+      await within(LIMIT_SECONDS, () => `waiting for ${pattern} in:\n${this.text}`, more);
     }
   }
 
   /** Resolves with the exit code. */
   async exited(): Promise<number> {
-    const { code } = await this.#child.status;
+    const hanging = () => `a program on a terminal, which shows:\n${this.text}`;
+    const { code } = await within(LIMIT_SECONDS, hanging, this.#child.status);
     await this.#reading;
     return code;
   }
