@@ -16,20 +16,25 @@ import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 /** Somebody waits at the keyboard. */
 const LIMIT_MS = 2_000;
 
-/** Asks for the models, and prints what came of it. */
-export async function tryUpstream({ terminal, env }: CommandContext, upstream: Upstream): Promise<void> {
+/**
+ * Asks for the models, and prints what came of it.
+ * @returns whether it answered as it should
+ */
+export async function tryUpstream({ terminal, env }: CommandContext, upstream: Upstream): Promise<boolean> {
   let client: OutgoingClient;
   try {
     client = upstreamClient(parseOutgoingOf(env));
   } catch (error) {
     if (!(error instanceof StartError || error instanceof SettingsError)) throw error;
-    return terminal.note(`it was not tested: ${error.message}`);
+    terminal.note(`it was not tested: ${error.message}`);
+    return false;
   }
   try {
     const { finding } = await probeUpstream({ client, clock: systemClock }, { upstream, limitMs: LIMIT_MS });
     const isColoured = hasColour(env, { isTerminal: terminal.noteScreen !== undefined });
     const shown = withoutSecrets(finding, { upstreams: [upstream], tokens: [] });
     findingLines([shown], { isColoured }).forEach(terminal.note);
+    return finding.level === "ok";
   } finally {
     client.close();
   }

@@ -19,6 +19,7 @@ import {
   quietRegistry,
   withConfig,
 } from "./context.ts";
+import { StoreError } from "../store/store.ts";
 import { UsageError } from "./errors.ts";
 import { readSecret } from "./secret_input.ts";
 import { listUpstreams } from "./upstream_list.ts";
@@ -126,7 +127,18 @@ async function addUpstream(context: CommandContext, flags: AddFlags): Promise<vo
     return `added ${describe(facts)}`;
   });
   if (flags.test === false) return;
-  for (const upstream of added) await tryUpstream(context, upstream);
+  for (const upstream of added) {
+    if (await tryUpstream(context, upstream)) noteTested({ ...context, flags, access: "change" }, upstream);
+  }
+}
+
+/** It is no longer `untested`. While another program holds the database's lock, its first answer will tell. */
+function noteTested(access: ConfigAccess, upstream: Upstream): void {
+  try {
+    withConfig(access, (config) => config.noteUpstreamCheck(upstream));
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+  }
 }
 
 async function editUpstream(

@@ -171,7 +171,8 @@ export function judgeAnswer(
   const said = `answered ${status} in ${ms} ms`;
   const { id } = upstream;
   if (status === 200 && modelCount !== null) {
-    return { level: "ok", message: `${said}, with ${modelCount} models`, advice: null };
+    const models = `${modelCount} ${modelCount === 1 ? "model" : "models"}`;
+    return { level: "ok", message: `${said}, with ${models}`, advice: null };
   }
   if (status >= 200 && status < 300) {
     return {

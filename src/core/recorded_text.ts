@@ -77,8 +77,9 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** `512 bytes`, `12.3 KB`, `4.5 MB`. */
+/** `512 bytes`, `12.3 KB`, `4.5 MB`, `1.2 GB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} bytes`;
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+  if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(1)} KB`;
+  return bytes < 1e9 ? `${(bytes / 1_000_000).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

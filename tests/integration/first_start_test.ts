@@ -165,6 +165,9 @@ Deno.test("add says what the doctor would, and adds the upstream whatever it fin
       assert.doesNotMatch(stdout + stderr, /HIDEME/);
     }
     assert.deepEqual(good.requests.map(({ target }) => target), ["/v1/models"]);
+    const { stdout } = await runProgram(["list", "--json"], { cwd });
+    const states = (JSON.parse(stdout) as { state: string }[]).map(({ state }) => state);
+    assert.deepEqual(states, ["ok", ...cases.slice(1).map(() => "untested")]);
     await runProgram(["add", "--key", `${KEY}2`, "--endpoint", good.endpoint, "--no-test"], { cwd });
     assert.equal(good.requests.length, 1);
     const env = { HTTPS_PROXY: "no proxy" };

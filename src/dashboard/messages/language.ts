@@ -21,7 +21,7 @@ export interface Formats {
   rate(value: number): string;
   /** `85 ms`, `1.23 s`, `2 min 5 s` */
   duration(ms: number | null): string;
-  /** `512 B`, `12.3 KB`, `4.5 MB` */
+  /** `512 B`, `12.3 KB`, `4.5 MB`, `1.2 GB` */
   bytes(value: number | null): string;
 }
 
@@ -68,7 +68,8 @@ function formatsOf(locale: string, units: { readonly minutes: string; readonly s
     bytes: (value) => {
       if (value === null) return DASH;
       if (value < 1000) return `${value} B`;
-      return value < 1_000_000 ? `${one.format(value / 1000)} KB` : `${one.format(value / 1_000_000)} MB`;
+      if (value < 1_000_000) return `${one.format(value / 1000)} KB`;
+      return value < 1e9 ? `${one.format(value / 1_000_000)} MB` : `${one.format(value / 1e9)} GB`;
     },
   };
 }

@@ -142,7 +142,7 @@ Deno.test("the upgrade of a large database is announced, with its size", async (
   note(49_000_000);
   assert.deepEqual(lines, []);
   note(1_234_000_000);
-  assert.deepEqual(lines, ["upgrading db.sqlite (1234.0 MB), copying it aside first..."]);
+  assert.deepEqual(lines, ["upgrading db.sqlite (1.2 GB), copying it aside first..."]);
 
   const directory = await Deno.makeTempDir({ prefix: "oar-upgrade-" });
   try {
