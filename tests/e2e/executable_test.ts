@@ -64,7 +64,7 @@ test("a first day, from an empty folder to the first record", async (t) => {
   let token = "";
 
   await t.step("the first start makes a private database, prints the token and the next step", async () => {
-    await eventually(() => server.text.includes("add --sk") ? true : null, "the next step");
+    await eventually(() => server.text.includes("add --key") ? true : null, "the next step");
     assert.match(server.text, /^new database \/\S+\/db\.sqlite$/m);
     token = TOKEN.exec(server.text)?.[0] ?? assert.fail(server.text);
     assert.match(server.text, /no upstream yet; add one: openai-api-route add --key KEY --endpoint URL/);
@@ -79,12 +79,12 @@ test("a first day, from an empty folder to the first record", async (t) => {
   });
 
   await t.step("add and list show the key masked; token show prints the token bare", async () => {
-    const added = await installation.succeed(["add", "--sk", "-", "--endpoint", upstream.endpoint], {
+    const added = await installation.succeed(["add", "--key", "-", "--endpoint", upstream.endpoint], {
       stdin: `${KEY}\n`,
     });
     assert.match(added, /added upstream 1/);
     const listed = await installation.succeed(["list"]);
-    assert.match(listed, new RegExp(`enabled.*${upstream.endpoint}`));
+    assert.match(listed, new RegExp(`untested.*${upstream.endpoint}`));
     assert.equal((added + listed).includes(KEY), false);
     assert.equal(await installation.succeed(["token", "show"]), `${token}\n`);
   });
