@@ -219,6 +219,25 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
     other.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", adminTokenOf(router));
     assert.equal(await statusOf(await fetch(adminUrl(other, "/api/tokens"), { headers })), 401);
   });
+  await t.step(
+    "one that was ended stays so after a restart, and for another process on the database",
+    async () => {
+      const [ended, kept] = [await Browser.login(router), await Browser.login(router)];
+      await using beside = await Router.start({ directory: router.directory });
+      const response = await ended.fetch("/logout", {
+        method: "POST",
+        headers: SAME_ORIGIN,
+        body: new URLSearchParams({ csrf: ended.csrfToken }),
+      });
+      assert.equal(await statusOf(response), 303);
+      await using again = await Router.start({ directory: router.directory });
+      for (const process of [router, beside, again]) {
+        const of = async ({ cookie }: Browser) =>
+          await statusOf(await fetch(adminUrl(process, "/api/tokens"), { headers: { cookie } }));
+        assert.deepEqual([await of(ended), await of(kept)], [401, 200]);
+      }
+    },
+  );
   await t.step("a session that was changed by a character is none", async () => {
     const { cookie } = await Browser.login(router);
     const value = cookie.slice("oar_admin=".length);

@@ -15,7 +15,7 @@ import { formFieldsOf } from "./input.ts";
 import type { LoginCode } from "./login_code.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
-import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
+import { type AdminSession, AdminSessions, type EndedSessions, SESSION_MS } from "./sessions.ts";
 
 /** Name of the hidden field that every form of the page needs. */
 export const CSRF_FIELD = "csrf";
@@ -46,6 +46,7 @@ export interface AdminAuthDeps {
   readonly now: () => number;
   /** Signs sessions. */
   readonly sessionKey: string;
+  readonly ended: EndedSessions;
   /** Logs in, too. */
   readonly loginCode: Pick<LoginCode, "redeem">;
   readonly trustedProxies: TrustedProxies;
@@ -128,9 +129,9 @@ export class AdminAuth {
   };
 
   /** `POST /admin/logout`, behind {@link required}. */
-  logout = (c: Context<AdminEnv>): Response => {
+  logout = async (c: Context<AdminEnv>): Promise<Response> => {
     const id = getCookie(c, SESSION_COOKIE);
-    if (id !== undefined) this.#sessions.close(id);
+    if (id !== undefined) await this.#sessions.close(id);
     this.#setCookie(c, "", 0);
     return c.redirect(LOGIN_PATH, 303);
   };
