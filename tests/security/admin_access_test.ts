@@ -597,6 +597,45 @@ Deno.test("the credential of a login proxy in front is no guess, and stands in n
   assert.equal(await errorCode(await without("a-wrong-token", {})), "invalid_authorization");
 });
 
+Deno.test("a proxy that adds the admin token itself lets no page of another site change anything", async () => {
+  await using router = await Router.start();
+  const own = new URL(adminUrl(router, "")).origin;
+  const create = async (path: string, headers: Record<string, string>, body: BodyInit) => {
+    const authorization = `Bearer ${adminTokenOf(router)}`;
+    const init = { method: "POST", redirect: "manual", body } as const;
+    return await statusOf(
+      await fetch(adminUrl(router, path), { ...init, headers: { authorization, ...headers } }),
+    );
+  };
+  const form = (headers: Record<string, string>) =>
+    create("/tokens", headers, new URLSearchParams({ name: `t${crypto.randomUUID().slice(0, 8)}` }));
+  const json = (headers: Record<string, string>) => {
+    const body = JSON.stringify({ name: `t${crypto.randomUUID().slice(0, 8)}` });
+    return create("/api/tokens", { "content-type": "application/json", ...headers }, body);
+  };
+  for (
+    const headers of [
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site", origin: own },
+      { origin: "http://evil.example" },
+      { origin: "null" },
+    ] as Record<string, string>[]
+  ) {
+    assert.equal(await form(headers), 403, JSON.stringify(headers));
+    assert.equal(await json(headers), 403, JSON.stringify(headers));
+  }
+  // The page itself, an extension of the browser, and a program.
+  for (
+    const headers of [SAME_ORIGIN, { origin: own }, { "sec-fetch-site": "none" }, {}] as Record<
+      string,
+      string
+    >[]
+  ) {
+    assert.equal(await form(headers), 200, JSON.stringify(headers));
+    assert.equal(await json(headers), 201, JSON.stringify(headers));
+  }
+});
+
 Deno.test("the page's links are relative, so that it works below any path of a proxy", async () => {
   await using router = await Router.start();
   const browser = await Browser.login(router);

@@ -84,9 +84,9 @@ export class AdminAuth {
   intended(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
       const { csrfToken } = c.get("admin");
-      if (csrfToken !== null && UNSAFE.has(c.req.method)) {
-        this.#requireSameOrigin(c);
-        await requireCsrfToken(c, csrfToken);
+      if (UNSAFE.has(c.req.method)) {
+        if (csrfToken !== null || isSentByPage(c)) this.#requireSameOrigin(c);
+        if (csrfToken !== null) await requireCsrfToken(c, csrfToken);
       }
       return await next();
     };
@@ -221,6 +221,15 @@ export class AdminAuth {
     return this.#deps.trustedProxies.trusts(peerOf(c)) &&
       c.req.header("x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase() === "https";
   }
+}
+
+/**
+ * Whether a page made a browser send this. Then even the admin token proves nothing: a proxy in front may add it to whatever
+ * comes. Neither programs nor extensions of a browser say where they come from in this way.
+ */
+function isSentByPage(c: Context<AdminEnv>): boolean {
+  const site = c.req.header("sec-fetch-site");
+  return site !== undefined ? site !== "none" : c.req.header("origin") !== undefined;
 }
 
 /** A signed token of a login proxy (RFC 7519). */
