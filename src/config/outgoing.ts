@@ -7,6 +7,7 @@
  * @see https://curl.se/docs/manpage.html#ENVIRONMENT , https://everything.curl.dev/usingcurl/proxies/env.html
  */
 import { type Cidr, isWithin, parseCidr } from "../core/client_ip.ts";
+import { percentDecoded } from "../core/percent_text.ts";
 import { CA_VARIABLES, type Environment, NO_PROXY_VARIABLES } from "./environment.ts";
 import { SettingsError } from "./values.ts";
 
@@ -104,7 +105,9 @@ function parseProxy(variable: string, text: string): OutgoingProxy {
   const transport = TRANSPORTS[scheme];
   // Parsed as http: other schemes do not have their host names checked.
   const url = URL.parse(`http://${rest}`);
-  if (transport === undefined || url === null || url.hostname === "" || /[\s\\]|^[^/]*:(?:\/|$)/.test(rest)) {
+  // An @ behind the host: what was meant for a password holds a character that ends the host.
+  const isMisread = /[\s\\]|^[^/]*:(?:\/|$)|^[^/?#]*[/?#][^@]*@/.test(rest);
+  if (transport === undefined || url === null || url.hostname === "" || isMisread) {
     throw new SettingsError(
       `${variable} is not the URL of a proxy, such as http://proxy.example:3128 or socks5://127.0.0.1:1080 ` +
         "(its value is not shown: it may hold a password)",
@@ -117,22 +120,13 @@ function parseProxy(variable: string, text: string): OutgoingProxy {
     url: `${transport}://${url.hostname}${port === "" ? "" : `:${port}`}`,
     credential: username === "" && password === ""
       ? null
-      : { username: decoded(username), password: decoded(password) },
+      : { username: percentDecoded(username), password: percentDecoded(password) },
   };
 }
 
 /** A URL parsed as http has lost this port, which is not the default of the others. */
 function hasPort80(rest: string): boolean {
   return /:80(?:[/?#]|$)/.test(rest);
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    // A percent sign that encodes nothing.
-    return text;
-  }
 }
 
 /** Separated by commas or blanks. What is neither a name nor a network matches nothing, as in curl. */

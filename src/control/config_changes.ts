@@ -6,6 +6,7 @@
  */
 import { ASIS, type ClientToken } from "../core/types.ts";
 import { ensureAdminToken } from "../store/config/initial_tokens.ts";
+import { addEndedSession, type EndedSession } from "../store/config/ended_sessions.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput } from "./admin_service.ts";
 import { ControlError, invalidValue } from "./errors.ts";
@@ -67,6 +68,12 @@ export class ConfigChanges {
   /** Makes the token of the admin page when there is none. */
   ensureAdminToken(): void {
     ensureAdminToken(this.#deps.config);
+  }
+
+  /** Somebody logged out. */
+  endSession({ session, nowSeconds }: { readonly session: EndedSession; readonly nowSeconds: number }): void {
+    const { config } = this.#deps;
+    config.atomically("Cannot note the logout", () => addEndedSession(config, session, nowSeconds));
   }
 }
 

@@ -6,6 +6,7 @@
  *
  * @see https://platform.openai.com/docs/api-reference , https://docs.anthropic.com/en/api
  */
+import { percentDecoded } from "./percent_text.ts";
 import type { Span } from "./json_members.ts";
 import type { PathModel } from "./model_alias.ts";
 import type { EndpointKind } from "./types.ts";
@@ -203,13 +204,5 @@ export function modelInPath(path: string): PathModel | null {
 function pathModel(path: string, { start, end }: Span): PathModel | null {
   if (end <= start) return null;
   const text = path.slice(start, end);
-  return { name: decoded(text), start, end, hasSlashes: text.includes("/") };
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return { name: percentDecoded(text), start, end, hasSlashes: text.includes("/") };
 }

@@ -134,7 +134,8 @@ function problemOf(error: unknown): string {
  * leaves. Never rejects.
  */
 export async function sendResponse(exchange: InboundExchange, response: Response): Promise<void> {
-  if (exchange.isAnswered || exchange.isGone) return;
+  // Whoever makes the body counts it as open until it is cancelled.
+  if (exchange.isAnswered || exchange.isGone) return void response.body?.cancel().catch(() => {});
   const head = { status: response.status, headers: response.headers };
   try {
     if (response.body === null) return await exchange.reply(head, null);

@@ -12,6 +12,7 @@ import type { AdminEnv } from "../http/admin/env.ts";
 import { apiRoutes } from "../http/admin/api.ts";
 import type { LoginCode } from "../http/admin/login_code.ts";
 import { adminRoutes } from "../http/admin/routes.ts";
+import type { EndedSessions } from "../http/admin/sessions.ts";
 import { dashboardPage } from "../dashboard/routes/page.tsx";
 import { getLog } from "../observe/log.ts";
 import type { RefusedRequests } from "../observe/refused_requests.ts";
@@ -22,6 +23,7 @@ import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import { adminTokenOf, randomAdminToken, sessionKeyOf } from "../store/config/initial_tokens.ts";
+import { endedSessions } from "../store/config/ended_sessions.ts";
 import { QueryThread } from "../store/read/query_thread.ts";
 import type { RecordDeletion } from "../store/write/record_deletion.ts";
 import type { Registry } from "../store/config/registry.ts";
@@ -109,6 +111,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   const routes = adminRoutes({
     adminToken,
     sessionKey: sessionKeyNow(deps.config),
+    ended: endedIn(deps),
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     loginCode: deps.loginCode,
@@ -157,6 +160,28 @@ function statusView({ settings, registry, databaseBytes, channels }: AdminDeps):
     storedPolicy: () => registry.snapshot().policy,
     channels,
   });
+}
+
+/** In the database, as long as it can be used. */
+function endedIn({ config, changes }: Pick<AdminDeps, "config" | "changes">): EndedSessions {
+  return {
+    has: (id) => {
+      try {
+        return endedSessions(config).has(id);
+      } catch {
+        return false;
+      }
+    },
+    add: async (session) => {
+      try {
+        await changes.ask("endSession", { session, nowSeconds: systemClock.now() / 1000 });
+      } catch (error) {
+        getLog("admin").warn("a logout holds for this process only, until it ends: {message}", {
+          message: messageOf(error),
+        });
+      }
+    },
+  };
 }
 
 function optional(text: string | null): string[] {

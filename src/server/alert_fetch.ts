@@ -4,6 +4,7 @@
  * Follows no redirects, as nothing that this client sends does.
  */
 import { Cancellation } from "../core/cancellation.ts";
+import { percentDecoded } from "../core/percent_text.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import type { AlertFetch } from "../notify/http_channel.ts";
 import type { LendingSource } from "../wire/byte_source.ts";
@@ -40,7 +41,7 @@ function withoutCredential(text: string): { url: string; credential: Record<stri
   const url = URL.parse(text);
   if (url === null) throw new TypeError("invalid URL");
   if (url.username === "" && url.password === "") return { url: text, credential: {} };
-  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const pair = `${percentDecoded(url.username)}:${percentDecoded(url.password)}`;
   url.username = url.password = "";
   const authorization = `Basic ${new TextEncoder().encode(pair).toBase64()}`;
   return { url: url.href, credential: { authorization } };

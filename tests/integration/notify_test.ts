@@ -443,6 +443,7 @@ Deno.test("alerts go out as requests do, with the credential of their URL, and f
   await using other = new FakeServer();
   await using server = new FakeServer(
     new Response(null, { status: 204 }),
+    new Response(null, { status: 204 }),
     new Response(null, { status: 307, headers: { location: other.origin } }),
     Response.json({ retry_after_ms: 5 }, { status: 429 }),
   );
@@ -453,6 +454,9 @@ Deno.test("alerts go out as requests do, with the credential of their URL, and f
     await webhookChannel(generic(url), deps).send(MESSAGE, NEVER);
     assert.equal(server.received[0]?.authorization, `Basic ${btoa("me:p@ss")}`);
     assert.equal(server.received[0]?.contentType, "application/json");
+    const plain = server.origin.replace("//", "//me:100%@");
+    await webhookChannel(generic(plain), deps).send(MESSAGE, NEVER);
+    assert.equal(server.received[1]?.authorization, `Basic ${btoa("me:100%")}`);
     await assert.rejects(webhookChannel(generic(url), deps).send(MESSAGE, NEVER), /it answered 307/);
     assert.deepEqual(other.received, []);
     await assert.rejects(webhookChannel(generic(url), deps).send(MESSAGE, NEVER), (error) => {

@@ -219,6 +219,25 @@ Deno.test("sessions live in a cookie that scripts and other sites cannot use", a
     other.execute("UPDATE config_kvs SET value = ? WHERE key = 'admin'", adminTokenOf(router));
     assert.equal(await statusOf(await fetch(adminUrl(other, "/api/tokens"), { headers })), 401);
   });
+  await t.step(
+    "one that was ended stays so after a restart, and for another process on the database",
+    async () => {
+      const [ended, kept] = [await Browser.login(router), await Browser.login(router)];
+      await using beside = await Router.start({ directory: router.directory });
+      const response = await ended.fetch("/logout", {
+        method: "POST",
+        headers: SAME_ORIGIN,
+        body: new URLSearchParams({ csrf: ended.csrfToken }),
+      });
+      assert.equal(await statusOf(response), 303);
+      await using again = await Router.start({ directory: router.directory });
+      for (const process of [router, beside, again]) {
+        const of = async ({ cookie }: Browser) =>
+          await statusOf(await fetch(adminUrl(process, "/api/tokens"), { headers: { cookie } }));
+        assert.deepEqual([await of(ended), await of(kept)], [401, 200]);
+      }
+    },
+  );
   await t.step("a session that was changed by a character is none", async () => {
     const { cookie } = await Browser.login(router);
     const value = cookie.slice("oar_admin=".length);
@@ -576,6 +595,45 @@ Deno.test("the credential of a login proxy in front is no guess, and stands in n
   }
   assert.equal(await statusOf(await without("an-opaque-token", page)), 303, "people see the login page");
   assert.equal(await errorCode(await without("a-wrong-token", {})), "invalid_authorization");
+});
+
+Deno.test("a proxy that adds the admin token itself lets no page of another site change anything", async () => {
+  await using router = await Router.start();
+  const own = new URL(adminUrl(router, "")).origin;
+  const create = async (path: string, headers: Record<string, string>, body: BodyInit) => {
+    const authorization = `Bearer ${adminTokenOf(router)}`;
+    const init = { method: "POST", redirect: "manual", body } as const;
+    return await statusOf(
+      await fetch(adminUrl(router, path), { ...init, headers: { authorization, ...headers } }),
+    );
+  };
+  const form = (headers: Record<string, string>) =>
+    create("/tokens", headers, new URLSearchParams({ name: `t${crypto.randomUUID().slice(0, 8)}` }));
+  const json = (headers: Record<string, string>) => {
+    const body = JSON.stringify({ name: `t${crypto.randomUUID().slice(0, 8)}` });
+    return create("/api/tokens", { "content-type": "application/json", ...headers }, body);
+  };
+  for (
+    const headers of [
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site", origin: own },
+      { origin: "http://evil.example" },
+      { origin: "null" },
+    ] as Record<string, string>[]
+  ) {
+    assert.equal(await form(headers), 403, JSON.stringify(headers));
+    assert.equal(await json(headers), 403, JSON.stringify(headers));
+  }
+  // The page itself, an extension of the browser, and a program.
+  for (
+    const headers of [SAME_ORIGIN, { origin: own }, { "sec-fetch-site": "none" }, {}] as Record<
+      string,
+      string
+    >[]
+  ) {
+    assert.equal(await form(headers), 200, JSON.stringify(headers));
+    assert.equal(await json(headers), 201, JSON.stringify(headers));
+  }
 });
 
 Deno.test("the page's links are relative, so that it works below any path of a proxy", async () => {

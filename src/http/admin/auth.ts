@@ -15,7 +15,7 @@ import { formFieldsOf } from "./input.ts";
 import type { LoginCode } from "./login_code.ts";
 import { LoginLimiter } from "./login_limiter.ts";
 import { isSameSecret } from "../../core/digest.ts";
-import { type AdminSession, AdminSessions, SESSION_MS } from "./sessions.ts";
+import { type AdminSession, AdminSessions, type EndedSessions, SESSION_MS } from "./sessions.ts";
 
 /** Name of the hidden field that every form of the page needs. */
 export const CSRF_FIELD = "csrf";
@@ -46,6 +46,7 @@ export interface AdminAuthDeps {
   readonly now: () => number;
   /** Signs sessions. */
   readonly sessionKey: string;
+  readonly ended: EndedSessions;
   /** Logs in, too. */
   readonly loginCode: Pick<LoginCode, "redeem">;
   readonly trustedProxies: TrustedProxies;
@@ -83,9 +84,9 @@ export class AdminAuth {
   intended(): MiddlewareHandler<AdminEnv> {
     return async (c, next) => {
       const { csrfToken } = c.get("admin");
-      if (csrfToken !== null && UNSAFE.has(c.req.method)) {
-        this.#requireSameOrigin(c);
-        await requireCsrfToken(c, csrfToken);
+      if (UNSAFE.has(c.req.method)) {
+        if (csrfToken !== null || isSentByPage(c)) this.#requireSameOrigin(c);
+        if (csrfToken !== null) await requireCsrfToken(c, csrfToken);
       }
       return await next();
     };
@@ -128,9 +129,9 @@ export class AdminAuth {
   };
 
   /** `POST /admin/logout`, behind {@link required}. */
-  logout = (c: Context<AdminEnv>): Response => {
+  logout = async (c: Context<AdminEnv>): Promise<Response> => {
     const id = getCookie(c, SESSION_COOKIE);
-    if (id !== undefined) this.#sessions.close(id);
+    if (id !== undefined) await this.#sessions.close(id);
     this.#setCookie(c, "", 0);
     return c.redirect(LOGIN_PATH, 303);
   };
@@ -220,6 +221,15 @@ export class AdminAuth {
     return this.#deps.trustedProxies.trusts(peerOf(c)) &&
       c.req.header("x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase() === "https";
   }
+}
+
+/**
+ * Whether a page made a browser send this. Then even the admin token proves nothing: a proxy in front may add it to whatever
+ * comes. Neither programs nor extensions of a browser say where they come from in this way.
+ */
+function isSentByPage(c: Context<AdminEnv>): boolean {
+  const site = c.req.header("sec-fetch-site");
+  return site !== undefined ? site !== "none" : c.req.header("origin") !== undefined;
 }
 
 /** A signed token of a login proxy (RFC 7519). */

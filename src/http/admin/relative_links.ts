@@ -35,10 +35,14 @@ export function relativeLinks(): MiddlewareHandler<AdminEnv> {
   };
 }
 
+/** No page of ours is deeper; each level makes every link longer. */
+const MAX_DEPTH = 16;
+
 /** The way from a page up to the folder that holds `/admin`; null: that is no page of ours. */
 export function upFrom(path: string): string | null {
   const at = lastRoot(path);
-  return at < 0 ? null : "../".repeat(path.slice(at).split("/").length - 2);
+  const depth = path.slice(at).split("/").length - 2;
+  return at < 0 || depth > MAX_DEPTH ? null : "../".repeat(depth);
 }
 
 /** The path of the proxy may hold the same word; ours comes last. */

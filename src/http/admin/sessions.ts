@@ -19,10 +19,18 @@ export interface SessionsDeps {
   readonly adminToken: () => string | null;
   /** Signs sessions; a secret. */
   readonly sessionKey: string;
+  readonly ended: EndedSessions;
+}
+
+/** Sessions that somebody ended, kept for every server on the database. */
+export interface EndedSessions {
+  has(id: string): boolean;
+  /** Never rejects. @param endsSeconds when it would have ended anyway, since the Unix epoch */
+  add(session: { readonly id: string; readonly endsSeconds: number }): Promise<void>;
 }
 
 export const SESSION_MS = 12 * 3_600_000;
-/** Sessions that somebody ended are remembered until they would have ended; beyond this, the oldest one is forgotten. */
+/** Sessions that were ended here are remembered until they would have ended; beyond this, the oldest one is forgotten. */
 const MAX_ENDED = 1024;
 const ID_BYTES = 24;
 
@@ -32,7 +40,7 @@ const SESSION = /^([0-9a-z]{1,9})\.([\w-]{32})\.([\w-]{43})$/;
 /** The sessions of a database; another admin token ends them all. */
 export class AdminSessions {
   readonly #deps: SessionsDeps;
-  /** Ids with the seconds of their end. */
+  /** Ids with the seconds of their end: for when the database cannot be written. */
   readonly #ended = new Map<string, number>();
 
   constructor(deps: SessionsDeps) {
@@ -57,11 +65,13 @@ export class AdminSessions {
     const [, ends = "", id = "", signature = ""] = SESSION.exec(session) ?? [];
     if (token === null || id === "") return null;
     if (!isSameSecret(signature, this.#sign("session", ends, id, token))) return null;
-    if (parseInt(ends, 36) * 1000 <= this.#deps.now() || this.#ended.has(id)) return null;
+    if (parseInt(ends, 36) * 1000 <= this.#deps.now()) return null;
+    if (this.#ended.has(id) || this.#deps.ended.has(id)) return null;
     return { csrfToken: this.#sign("csrf", id, token) };
   }
 
-  close(session: string): void {
+  /** It has ended for this server when this returns, and for every other one when the promise resolves. */
+  async close(session: string): Promise<void> {
     if (this.find(session) === null) return;
     const [ends = "", id = ""] = session.split(".");
     const nowSeconds = this.#deps.now() / 1000;
@@ -69,7 +79,9 @@ export class AdminSessions {
       if (endSeconds > nowSeconds && this.#ended.size < MAX_ENDED) break;
       this.#ended.delete(each);
     }
-    this.#ended.set(id, parseInt(ends, 36));
+    const endsSeconds = parseInt(ends, 36);
+    this.#ended.set(id, endsSeconds);
+    await this.#deps.ended.add({ id, endsSeconds });
   }
 
   #sign(...parts: readonly string[]): string {

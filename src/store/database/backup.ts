@@ -67,10 +67,11 @@ export async function backUp(
       `${action}: the file exists; name another one, or replace it with --force`,
     );
   }
+  requireUnused(to, { shown: target, advice: OTHER_NAME });
   checkLeftoverJournal(file);
   const unfinished = await copyTo(file, `${to}.unfinished`, { ...options, action, from: path });
   try {
-    putInPlace(unfinished.path, to, { isReplacing: options.isReplacing, action });
+    putInPlace(unfinished.path, to, { isReplacing: options.isReplacing, action, shown: target });
     return { ...unfinished, path: to };
   } catch (error) {
     removeIfThere(unfinished.path);
@@ -89,7 +90,7 @@ export async function restore(backupPath: string, path: string, options: CopyOpt
   const action = `Cannot restore "${backupPath}"`;
   if (statOf(from) === null) throw new StoreError("missing", `${action}: there is no such file`);
   if (isSameFile(from, file)) throw new StoreError("invalid", `${action}: that is the database itself`);
-  requireUnused(file, path);
+  requireUnused(file, { shown: path, advice: STOP_IT });
   const made = await copyTo(from, `${file}.restoring`, { ...options, action, from: backupPath });
   try {
     keepOwner(file, made.path);
@@ -186,21 +187,44 @@ function countRecords(db: DatabaseSync): number {
 function putInPlace(
   made: string,
   to: string,
-  { isReplacing, action }: { readonly isReplacing: boolean; readonly action: string },
+  { isReplacing, action, shown }: {
+    readonly isReplacing: boolean;
+    readonly action: string;
+    readonly shown: string;
+  },
 ): void {
-  if (!isReplacing && statOf(to) !== null) {
+  const isThere = statOf(to) !== null;
+  if (!isReplacing && isThere) {
     throw new StoreError("invalid", `${action}: somebody else has made the file meanwhile`);
   }
-  // What belonged to the file that is replaced would be taken for the new one's.
-  for (const suffix of ["-wal", "-shm", "-journal"]) removeIfThere(to + suffix);
-  Deno.renameSync(made, to);
-  syncFolder(dirname(to));
+  // It may be the database of another server, which would lose what is in its journal.
+  const place = { shown, advice: OTHER_NAME };
+  const old = isThere ? holdAlone(to, place) : null;
+  try {
+    requireUnused(to, place);
+    // What belonged to the file that is replaced would be taken for the new one's.
+    for (const suffix of ["-wal", "-shm", "-journal"]) removeIfThere(to + suffix);
+    Deno.renameSync(made, to);
+    syncFolder(dirname(to));
+  } finally {
+    old?.close();
+  }
 }
 
-/** @throws StoreError `locked` while anybody has the database open */
-function requireUnused(file: string, shown: string): void {
+/** A file that is to be replaced. */
+interface Place {
+  readonly shown: string;
+  /** What to do while somebody uses it. */
+  readonly advice: string;
+}
+
+const STOP_IT = "stop or close it, then restore";
+const OTHER_NAME = "name another file";
+
+/** @throws StoreError `locked` while a server has the database open */
+function requireUnused(file: string, { shown, advice }: Place): void {
   if (runningInstances(file).length > 0) {
-    throw new StoreError("locked", `a server is running on ${shown}: stop it, then restore`);
+    throw new StoreError("locked", `a server is running on ${shown}: ${advice}`);
   }
 }
 
@@ -212,9 +236,10 @@ function replace(file: string, made: string, shown: string): string | null {
     return null;
   }
   checkLeftoverJournal(file);
-  const old = holdAlone(file, shown);
+  const place = { shown, advice: STOP_IT };
+  const old = holdAlone(file, place);
   try {
-    requireUnused(file, shown);
+    requireUnused(file, place);
     const keptAs = reserveName(`${file}.before-restore`);
     // A journal is left only where the old database could not be opened.
     for (const suffix of old === null ? ["-wal", "-journal", ""] : [""]) {
@@ -235,7 +260,7 @@ function replace(file: string, made: string, shown: string): string | null {
  *
  * @throws StoreError `locked`
  */
-function holdAlone(file: string, shown: string): DatabaseSync | null {
+function holdAlone(file: string, { shown, advice }: Place): DatabaseSync | null {
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT");
@@ -244,7 +269,7 @@ function holdAlone(file: string, shown: string): DatabaseSync | null {
   } catch (error) {
     db.close();
     if (troubleOf(error) !== "locked") return null;
-    throw new StoreError("locked", `another program has ${shown} open: close it, then restore`, {
+    throw new StoreError("locked", `another program has ${shown} open: ${advice}`, {
       cause: error,
     });
   }

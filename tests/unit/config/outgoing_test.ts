@@ -75,6 +75,10 @@ Deno.test("what is no proxy's URL is refused without being shown", () => {
       "://proxy",
       "http://me:hunter22@",
       '"http://me:hunter22@proxy',
+      // What follows the host would otherwise be left out, and part of the password be taken for a port.
+      "http://me:22/hunter22@proxy:1",
+      "me:22#hunter22@proxy:1",
+      "socks5://me:22?hunter22@proxy",
       "http://[::1",
       "\\\\proxy",
     ]

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
-import { webRequest } from "../../../src/http/hono_bridge.ts";
+import { sendResponse, webRequest } from "../../../src/http/hono_bridge.ts";
 import type { InboundExchange } from "../../../src/wire/exchange.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
@@ -46,5 +46,19 @@ Deno.test("a body that drips ends when all of its time is over, and one that sto
     }
     await read;
     assert.deepEqual([status, passedMs], [408, expectedMs], `every ${everyMs} ms`);
+  }
+});
+
+Deno.test("the body of an answer that nobody waits for any more is cancelled", async () => {
+  for (const state of [{ isGone: true, isAnswered: false }, { isGone: false, isAnswered: true }]) {
+    let cancelled = 0;
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      cancel: () => {
+        cancelled++;
+      },
+    }, { highWaterMark: 0 });
+    const exchange: Pick<InboundExchange, "isGone" | "isAnswered"> = state;
+    await sendResponse(exchange as InboundExchange, new Response(body));
+    assert.equal(cancelled, 1);
   }
 });

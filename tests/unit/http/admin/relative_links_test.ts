@@ -65,6 +65,15 @@ Deno.test("what htmx draws into a page has links for that page", async () => {
   }
 });
 
+Deno.test("an address of htmx makes no answer larger than a page of ours would", async () => {
+  const part = app(() => html('<a href="/admin/live">x</a>'.repeat(100)));
+  for (const tail of ["/".repeat(10_000), "/a".repeat(5_000)]) {
+    const headers = { "hx-request": "true", "hx-current-url": `https://proxy.example/admin${tail}` };
+    const answer = await part.request("/admin/records", { headers });
+    assert.equal(await answer.text(), '<a href="../admin/live">x</a>'.repeat(100));
+  }
+});
+
 Deno.test("redirects are relative to the address that was asked", async () => {
   const redirecting = app(() =>
     new Response(null, { status: 303, headers: { location: "/admin/tokens?done=1" } })

@@ -5,7 +5,14 @@ import { AdminSessions, SESSION_MS, type SessionsDeps } from "../../../../src/ht
 const TOKEN = "admin-token-0123456789";
 
 function sessions(changes: Partial<SessionsDeps> = {}): AdminSessions {
-  return new AdminSessions({ now: () => 1_000_000, adminToken: () => TOKEN, sessionKey: "key", ...changes });
+  const ended = { has: () => false, add: () => Promise.resolve() };
+  return new AdminSessions({
+    now: () => 1_000_000,
+    adminToken: () => TOKEN,
+    sessionKey: "key",
+    ended,
+    ...changes,
+  });
 }
 
 Deno.test("a session is found by every process with the same key and admin token, and by no other", () => {
@@ -29,17 +36,17 @@ Deno.test("a session ends after its time, by the clock on the wall", () => {
   assert.equal(each.find(session), null);
 });
 
-Deno.test("two sessions have different ids and CSRF tokens, and closing one leaves the other", () => {
+Deno.test("two sessions have different ids and CSRF tokens, and closing one leaves the other", async () => {
   const each = sessions();
   const [first, second] = [each.open() ?? "", each.open() ?? ""];
   assert.notEqual(first, second);
   assert.notEqual(each.find(first)?.csrfToken, each.find(second)?.csrfToken);
-  each.close(first);
+  await each.close(first);
   assert.equal(each.find(first), null);
   assert.notEqual(each.find(second), null);
 });
 
-Deno.test("what is no session is none, however long it is, and closing it does nothing", () => {
+Deno.test("what is no session is none, however long it is, and closing it does nothing", async () => {
   const each = sessions();
   const session = each.open() ?? "";
   const [ends = "", id = "", signature = ""] = session.split(".");
@@ -58,7 +65,7 @@ Deno.test("what is no session is none, however long it is, and closing it does n
     ]
   ) {
     assert.equal(each.find(text), null, text.slice(0, 20));
-    each.close(text);
+    await each.close(text);
   }
   assert.notEqual(each.find(session), null);
 });

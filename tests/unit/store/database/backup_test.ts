@@ -76,6 +76,27 @@ Deno.test("a backup replaces no file unasked, and never the database itself", as
   });
 });
 
+Deno.test("a backup replaces no database that a server or another program has open", async () => {
+  await withDirectory(async (path, directory) => {
+    openDatabase(path).close();
+    const target = `${directory}/other.sqlite`;
+    const live = makeSession(target);
+    live.write([makeRecord()]);
+    const before = names(directory);
+    const replacing = { ...NEW, isReplacing: true };
+    assert.equal((await refused(backUp(path, target, replacing))).code, "locked");
+    assert.deepEqual(names(directory), before);
+    live.close();
+    assert.deepEqual(rowsOf(target, COUNT), [{ n: 1 }]);
+    const mark = RunningMark.set(target, "a-server") ?? assert.fail();
+    const error = await refused(backUp(path, target, replacing));
+    assert.deepEqual([error.code, /server is running/.test(error.message)], ["locked", true]);
+    mark.clear();
+    await backUp(path, target, replacing);
+    assert.deepEqual(rowsOf(target, COUNT), [{ n: 0 }]);
+  });
+});
+
 Deno.test("a backup that does not fit leaves nothing", async (t) => {
   await using disk = await SmallDisk.mount(64);
   if (disk === null) return void await t.step({ name: "no mount", ignore: true, fn: () => {} });
