@@ -59,9 +59,9 @@ interface ListedUpstream {
   readonly modelMap: Readonly<Record<string, string>>;
   readonly weight: number | null;
   /** `failing`, `trying` and `no_credit`: a running server holds it, or a model of it, back. */
-  readonly state: Condition;
-  /** What a running server's breaker is in. */
-  readonly breaker: ShownState;
+  readonly condition: Condition;
+  /** The same in the older words, which programs read. */
+  readonly state: "enabled" | "disabled" | "skipped" | Exclude<ShownState, "closed">;
   /** A running server says that too many of its latest attempts failed. */
   readonly degraded: boolean;
   /** Those attempts, and how many of them failed; null unless it is degraded. */
@@ -122,9 +122,9 @@ const RARE_COLUMNS:
   ];
 
 /** `failing (next try 12:03:05): HTTP 503`, in local time; `ok, 37 % failed`. */
-function showState({ state, until, reason, attempts, failed }: ListedUpstream): string {
-  const word = state === "no_credit" ? "no credit" : state;
-  switch (state) {
+function showState({ condition, until, reason, attempts, failed }: ListedUpstream): string {
+  const word = condition === "no_credit" ? "no credit" : condition;
+  switch (condition) {
     case "failing":
     case "trying":
     case "no_credit": {
@@ -140,7 +140,7 @@ function showState({ state, until, reason, attempts, failed }: ListedUpstream): 
     case "skipped":
       return word;
     default:
-      return state satisfies never;
+      return condition satisfies never;
   }
 }
 
@@ -160,7 +160,7 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
   const { id, endpoint, key, isEnabled, problem } = facts;
   const isUsed = problem === null && isEnabled;
   const note = isUsed ? facts.note : null;
-  const breaker = note?.state ?? "closed";
+  const held = note === null || note.state === "closed" ? null : note.state;
   return {
     id,
     name: facts.name ?? "",
@@ -174,8 +174,11 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     deny: facts.deny,
     modelMap: facts.modelMap,
     weight: Number.isFinite(facts.storedWeight) ? facts.storedWeight : null,
-    state: conditionOf({ isUsable: problem === null, isEnabled, breaker, isTested: facts.isTested }),
-    breaker,
+    condition: conditionOf({
+      ...{ isUsable: problem === null, isEnabled, isTested: facts.isTested },
+      breaker: note?.state ?? "closed",
+    }),
+    state: problem !== null ? "skipped" : isEnabled ? held ?? "enabled" : "disabled",
     degraded: note?.failures !== undefined,
     attempts: note?.failures?.attempts ?? null,
     failed: note?.failures?.failed ?? null,

@@ -13,7 +13,7 @@ interface Upstream {
   readonly timeoutSeconds: number | null;
   readonly allow: readonly string[];
   readonly modelMap: Readonly<Record<string, string>>;
-  readonly state: string;
+  readonly condition: string;
   readonly lastError: { readonly errorClass: string; readonly message: string } | null;
   readonly problem: string | null;
 }
@@ -49,7 +49,7 @@ Deno.test("upstreams are added, edited, moved, disabled and removed, and used at
     });
     id = added.id;
     assert.equal(added.key, "sk-…wxyz");
-    assert.equal(added.state, "untested");
+    assert.equal(added.condition, "untested");
     assert.deepEqual(added.allow, ["test-*"]);
     const response = await router.chat();
     assert.equal(response.status, 200);
@@ -107,7 +107,7 @@ Deno.test("an upstream's breaker shows while it is open", async () => {
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "down" }] });
   for (let n = 0; n < 3; n++) await (await router.chat()).text();
   const [view] = await askApi<(Upstream & { openUntilMs: number; reason: string })[]>(router, "/upstreams");
-  assert.equal(view?.state, "failing");
+  assert.equal(view?.condition, "failing");
   assert.ok((view?.openUntilMs ?? 0) > Date.now());
   assert.equal(view?.lastError?.errorClass, "http_status");
 });

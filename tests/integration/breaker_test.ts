@@ -154,7 +154,7 @@ Deno.test("what is held back is the model as the upstream knows it, or the upstr
     String(
       (await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "failing" ? listed : null;
+        return listed.condition === "failing" ? listed : null;
       }, "the state")).reason,
     ),
     /real.*503/,
@@ -257,7 +257,7 @@ Deno.test("an upstream without credit is not asked again for ten minutes, until 
       }]);
       const listed = await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "no_credit" ? listed : null;
+        return listed.condition === "no_credit" ? listed : null;
       }, "the state");
       const pauseMs = Date.parse(String(listed.until)) - beforeMs;
       assert.ok(pauseMs > 9.9 * 60_000 && pauseMs < 10.5 * 60_000, `${pauseMs}`);
@@ -279,7 +279,7 @@ Deno.test("an upstream without credit is not asked again for ten minutes, until 
     assert.equal((await runProgram(["enable", "1"], { cwd: directory })).code, 0);
     await eventually(async () => await stage.state("closed") === 1 || null, "the server to see it");
     assert.equal(await stage.ask(), "first 1");
-    await eventually(async () => (await stage.list()).state === "ok" || null, "the note to go");
+    await eventually(async () => (await stage.list()).condition === "ok" || null, "the note to go");
   });
 
   await t.step("another key", async () => {
@@ -377,7 +377,7 @@ Deno.test("an upstream that does not have what another one answers is tried afte
       assert.equal(await stage.state("closed"), 0);
       const listed = await eventually(async () => {
         const listed = await stage.list();
-        return listed.state === "failing" ? listed : null;
+        return listed.condition === "failing" ? listed : null;
       }, "the state");
       assert.match(String(listed.reason), /model m: HTTP 40[0345], and another upstream answers/);
     });

@@ -166,7 +166,7 @@ Deno.test("add says what the doctor would, and adds the upstream whatever it fin
     }
     assert.deepEqual(good.requests.map(({ target }) => target), ["/v1/models"]);
     const { stdout } = await runProgram(["list", "--json"], { cwd });
-    const states = (JSON.parse(stdout) as { state: string }[]).map(({ state }) => state);
+    const states = (JSON.parse(stdout) as { condition: string }[]).map(({ condition }) => condition);
     assert.deepEqual(states, ["ok", ...cases.slice(1).map(() => "untested")]);
     await runProgram(["add", "--key", `${KEY}2`, "--endpoint", good.endpoint, "--no-test"], { cwd });
     // Scripts for the Go program ask nobody.

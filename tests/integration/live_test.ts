@@ -209,7 +209,7 @@ Deno.test("list shows the open breaker of a running server, until the server sto
       );
       assert.match(await list(), /primary +failing \(next try \d\d:\d\d:\d\d\): .*503/);
       const [first, second] = JSON.parse(await list("--json"));
-      assert.deepEqual([first.state, second.state, second.until], ["failing", "ok", null]);
+      assert.deepEqual([first.condition, second.condition, second.until], ["failing", "ok", null]);
       const untilMs = Date.parse(first.until) - beforeMs;
       assert.ok(untilMs > 55_000 && untilMs < 70_000, first.until);
     }

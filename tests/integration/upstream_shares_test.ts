@@ -18,6 +18,7 @@ function everyOther(): Script {
 
 interface Listed {
   readonly name: string;
+  readonly condition: string;
   readonly state: string;
   readonly breaker: string;
   readonly degraded?: boolean;
@@ -101,13 +102,15 @@ Deno.test("an upstream that fails half is degraded everywhere, one that fails al
 
   const listed = await eventually(async () => {
     const all = await listJson(router);
-    return all.map(({ state }) => state).join() === "ok,failing,ok,untested" && all[0]?.degraded ? all : null;
+    return all.map(({ condition }) => condition).join() === "ok,failing,ok,untested" && all[0]?.degraded
+      ? all
+      : null;
   }, "the states in the list");
-  assert.deepEqual(listed.map(({ breaker, degraded }) => [breaker, degraded]), [
-    ["closed", true],
+  assert.deepEqual(listed.map(({ state, degraded }) => [state, degraded]), [
+    ["enabled", true],
     ["open", false],
-    ["closed", false],
-    ["closed", false],
+    ["enabled", false],
+    ["enabled", false],
   ]);
   const table = (await runProgram(["list"], { cwd: router.directory })).stdout;
   assert.match(table, /half +ok, 50 % failed/);
@@ -115,7 +118,7 @@ Deno.test("an upstream that fails half is degraded everywhere, one that fails al
   assert.match(table, /spare +untested/);
 
   const views = await askApi<Listed[]>(router, "/upstreams");
-  assert.deepEqual(views.map(({ state, breaker }) => [state, breaker]), [
+  assert.deepEqual(views.map(({ condition, state }) => [condition, state]), [
     ["ok", "closed"],
     ["failing", "open"],
     ["ok", "closed"],
@@ -166,7 +169,7 @@ Deno.test("one upstream that fails too often, with nobody in its place, makes th
   });
   router.execute("UPDATE openai_upstreams SET enabled = 0 WHERE name = 'spare'");
   await eventually(
-    async () => (await askApi<Listed[]>(router, "/upstreams"))[1]?.state === "disabled" || null,
+    async () => (await askApi<Listed[]>(router, "/upstreams"))[1]?.condition === "disabled" || null,
     "the server to see it",
   );
   await ask(router, 20);
@@ -183,18 +186,18 @@ Deno.test("an upstream is untested until a test or a request was answered, and a
       : GOOD(request, wire)
   );
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "u" }] });
-  const state = async () => (await listJson(router))[0]?.state;
+  const state = async () => (await listJson(router))[0]?.condition;
   assert.equal(await state(), "untested");
   assert.match(await openPage(router), /verdict-info.*Not tested yet/s);
   await askApi(router, "/upstreams/1/test", { method: "POST" });
   assert.deepEqual((await ready(router)).body, { status: "ready" });
   await eventually(async () => await state() === "ok" || null, "the test to be noted");
-  assert.equal((await askApi<Listed[]>(router, "/upstreams"))[0]?.state, "ok");
+  assert.equal((await askApi<Listed[]>(router, "/upstreams"))[0]?.condition, "ok");
 
   await runProgram(["edit", "1", "--sk", "sk-another-0123456789"], { cwd: router.directory });
   assert.equal(await state(), "untested");
   await eventually(
-    async () => (await askApi<Listed[]>(router, "/upstreams"))[0]?.state === "untested" || null,
+    async () => (await askApi<Listed[]>(router, "/upstreams"))[0]?.condition === "untested" || null,
     "the server to see it",
   );
   await ask(router, 1);

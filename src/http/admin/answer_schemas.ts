@@ -46,8 +46,8 @@ export const upstreamView = z.object({
   modelMap: z.record(z.string(), z.string()),
   authStyle: authStyle.nullable(),
   weight: count,
-  state: z.enum(CONDITIONS),
-  breaker: z.enum(SHOWN_STATES),
+  condition: z.enum(CONDITIONS),
+  state: z.enum(SHOWN_STATES).describe("what its breaker is in"),
   recent: z.object({
     attempts: count,
     failed: count,

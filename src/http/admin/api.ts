@@ -67,15 +67,15 @@ function spanOf({ range, since, until }: z.output<typeof schemas.statsQuery>): S
 
 function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
   const idOf = (c: Context<AdminEnv>): number => parameterOf(c, "id", schemas.rowId);
-  api.get("/upstreams", async (c) => c.json(await service.upstreams()));
+  api.get("/upstreams", async (c) => c.json((await service.upstreams()).map(asAnswer)));
   api.post("/upstreams", async (c) => {
     const input = await bodyOf(c, schemas.newUpstream, withKey);
-    return c.json(await service.addUpstream(given(input)), 201);
+    return c.json(asAnswer(await service.addUpstream(given(input))), 201);
   });
-  api.get("/upstreams/:id", async (c) => c.json(await oneOf(service, idOf(c))));
+  api.get("/upstreams/:id", async (c) => c.json(asAnswer(await oneOf(service, idOf(c)))));
   api.patch("/upstreams/:id", async (c) => {
     const changes = await bodyOf(c, schemas.upstreamChanges, withKey);
-    return c.json(await service.editUpstream(idOf(c), given(changes)));
+    return c.json(asAnswer(await service.editUpstream(idOf(c), given(changes))));
   });
   api.delete("/upstreams/:id", async (c) => {
     await service.removeUpstream(idOf(c));
@@ -84,9 +84,14 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
   api.post("/upstreams/:id/move", async (c) => {
     const { place } = await bodyOf(c, schemas.place);
     await service.moveUpstream(idOf(c), place);
-    return c.json(await service.upstreams());
+    return c.json((await service.upstreams()).map(asAnswer));
   });
   api.post("/upstreams/:id/test", async (c) => c.json(await service.testUpstream(idOf(c))));
+}
+
+/** `state` is what programs read before there was `condition`. */
+function asAnswer({ state, breaker, ...rest }: UpstreamView) {
+  return { ...rest, condition: state, state: breaker };
 }
 
 /** `sk` is the key, too: the database and the Go program call it so. With both, `sk` is an unknown field. */

@@ -148,8 +148,8 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       deny: [],
       modelMap: {},
       weight: 1,
+      condition: "disabled",
       state: "disabled",
-      breaker: "closed",
       degraded: false,
       attempts: null,
       failed: null,
@@ -170,8 +170,8 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       deny: [],
       modelMap: {},
       weight: 1,
-      state: "untested",
-      breaker: "closed",
+      condition: "untested",
+      state: "enabled",
       degraded: false,
       attempts: null,
       failed: null,
@@ -240,25 +240,28 @@ test("list shows what a running server thinks of an upstream, and not what a dea
   assert.ok(lines[4]?.includes(" disabled "), lines[4]);
   assert.ok(lines[5]?.includes(" untested "), lines[5]);
   assert.ok(lines[6]?.includes(" ok, 37 % failed "), lines[6]);
-  assert.deepEqual((await listJson(bench)).map(({ state, until, reason }) => [state, until, reason]), [
-    ["failing", soon.toISOString(), "HTTP 503"],
-    ["trying", null, "timeout"],
-    ["ok", null, null],
-    ["disabled", null, null],
-    ["untested", null, null],
-    ["ok", null, null],
-  ]);
   assert.deepEqual(
-    (await listJson(bench)).map(({ breaker, degraded, attempts, failed }) => [
-      ...[breaker, degraded, attempts, failed],
+    (await listJson(bench)).map(({ condition, until, reason }) => [condition, until, reason]),
+    [
+      ["failing", soon.toISOString(), "HTTP 503"],
+      ["trying", null, "timeout"],
+      ["ok", null, null],
+      ["disabled", null, null],
+      ["untested", null, null],
+      ["ok", null, null],
+    ],
+  );
+  assert.deepEqual(
+    (await listJson(bench)).map(({ state, degraded, attempts, failed }) => [
+      ...[state, degraded, attempts, failed],
     ]),
     [
       ["open", false, null, null],
       ["half_open", false, null, null],
-      ["closed", false, null, null],
-      ["closed", false, null, null],
-      ["closed", false, null, null],
-      ["closed", true, 120, 44],
+      ["enabled", false, null, null],
+      ["disabled", false, null, null],
+      ["enabled", false, null, null],
+      ["enabled", true, 120, 44],
     ],
   );
   bench.sql(`update upstream_states set until = '${time(Date.now() - 1_000)}'`);
