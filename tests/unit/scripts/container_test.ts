@@ -113,8 +113,11 @@ Deno.test("all that the build reads is sent to it, and nothing that may hold a s
   for (
     const entry of ["main.ts", "scripts/build.ts", "src/store/write/worker.ts", "src/store/read/worker.ts"]
   ) {
-    const { stdout } = spawnSync(Deno.execPath(), ["info", "--json", entry], { cwd: root, encoding: "utf8" });
-    const { modules } = JSON.parse(stdout) as { modules: { specifier: string }[] };
+    // More than a megabyte, at which spawnSync() cuts it off.
+    const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json", entry], cwd: root })
+      .outputSync();
+    const text = new TextDecoder().decode(stdout);
+    const { modules } = JSON.parse(text) as { modules: { specifier: string }[] };
     const prefix = `file://${root}`;
     const own = modules.filter(({ specifier }) => specifier.startsWith(prefix));
     assert.ok(own.length > 2, entry);
