@@ -2,9 +2,10 @@
  * The program at a terminal: what is asked and shown there, and not in a pipe.
  */
 import assert from "node:assert/strict";
-import { within } from "../support/within.ts";
+import { OnTerminal } from "../support/terminal.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const PLAIN = { NO_COLOR: "", FORCE_COLOR: "", TERM: "xterm" };
 const SECRET = "typed-HIDEME-0123456789";
 
 interface Session {
@@ -21,38 +22,11 @@ async function atTerminal(
   session: Session,
 ): Promise<{ code: number; screen: string }> {
   const { cwd, columns = 100, env = {}, typing = [] } = session;
-  const program = [Deno.execPath(), "run", "-A", "--no-check", MAIN, ...args].map((word) => `'${word}'`);
-  const child = new Deno.Command("script", {
-    args: [
-      "--quiet",
-      "--flush",
-      "--return",
-      "--command",
-      `stty cols ${columns}; exec ${program.join(" ")}`,
-      "/dev/null",
-    ],
-    cwd,
-    env: { NO_COLOR: "", FORCE_COLOR: "", TERM: "xterm", ...env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const keyboard = child.stdin.getWriter();
-  const waiting = [...typing];
-  let screen = "";
-  const read = async () => {
-    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      screen += text;
-      const [next] = waiting;
-      if (next === undefined || !screen.includes(next[0])) continue;
-      waiting.shift();
-      await keyboard.write(new TextEncoder().encode(next[1]));
-    }
-  };
-  await within(60, () => `a program on a terminal, which shows:\n${screen}`, read());
-  await keyboard.close().catch(() => {});
-  const { code } = await child.status;
-  return { code, screen: screen.replaceAll("\r", "") };
+  await using program = new OnTerminal(args, { cwd, columns, env: { ...PLAIN, ...env }, answers: typing });
+  const code = await program.exited();
+  // The runtime clears its own lines before the program begins.
+  const unwanted = ["\r", "\x1b[0G", "\x1b[2K", "\x1b[J"];
+  return { code, screen: unwanted.reduce((text, each) => text.replaceAll(each, ""), program.text) };
 }
 
 async function inPipe(
@@ -62,7 +36,7 @@ async function inPipe(
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", MAIN, ...args],
     cwd,
-    env: { NO_COLOR: "", FORCE_COLOR: "", TERM: "xterm" },
+    env: PLAIN,
     stdin: "null",
   }).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -8,10 +8,11 @@ const LIMIT_SECONDS = 60;
 
 /** Relays what the terminal shows, answers prompts, and passes SIGTERM on. */
 const RELAY = `
-import json, os, pty, signal, sys
+import fcntl, json, os, pty, signal, struct, sys, termios
 spec = json.loads(sys.argv[1])
 pid, terminal = pty.fork()
 if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, spec["columns"], 0, 0))
     os.chdir(spec["cwd"])
     os.execvpe(spec["command"][0], spec["command"], {**os.environ, **spec["env"]})
 signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
@@ -40,6 +41,8 @@ export async function hasPython(): Promise<boolean> {
 export interface TerminalOptions {
   readonly cwd: string;
   readonly env?: Record<string, string>;
+  /** Its width. */
+  readonly columns?: number;
   /** What to type when the terminal shows a text; each once, in this order. */
   readonly answers?: readonly (readonly [shown: string, typed: string])[];
 }
@@ -53,10 +56,10 @@ export class OnTerminal implements AsyncDisposable {
   #seen: (() => void)[] = [];
   #isOver = false;
 
-  constructor(args: readonly string[], { cwd, env = {}, answers = [] }: TerminalOptions) {
+  constructor(args: readonly string[], { cwd, env = {}, columns = 100, answers = [] }: TerminalOptions) {
     const program = programCommand();
     const command = [program.command, ...program.args, ...args];
-    const spec = { command, cwd, env: { NO_COLOR: "1", ...env }, answers };
+    const spec = { command, cwd, columns, env: { NO_COLOR: "1", ...env }, answers };
     this.#child = new Deno.Command("python3", {
       args: ["-c", RELAY, JSON.stringify(spec)],
       stdin: "null",
