@@ -13,6 +13,7 @@ import {
   continuedParams,
   DELETE_ATTEMPTS,
   INSERT_ATTEMPT,
+  INSERT_RECORD,
   partParams,
   progressParams,
   PUT_PART,
@@ -38,6 +39,7 @@ interface Statements {
   readonly begin: StatementSync;
   readonly commit: StatementSync;
   readonly rollback: StatementSync;
+  readonly insert: StatementSync;
   readonly upsert: StatementSync;
   readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
@@ -276,16 +278,15 @@ export class WriterSession {
       if (!this.#putPart(record, record.part)) this.#unplaced.push(place);
       return null;
     }
-    const { upsert, upsertOpen, deleteAttempts, deleteParts, insertAttempt } = this.#parts.statements;
+    const { deleteAttempts, deleteParts, insertAttempt } = this.#parts.statements;
     const { requestId } = record;
     if (this.#parts.rows.isProgress(record) && this.#rewrite(record)) return null;
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it in the meantime.
     const isKnown = this.#parts.rows.isOpen(requestId);
     const wasOpen = isKnown && this.#parts.stats.isUnsettled(requestId);
-    const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
-    if (row === undefined) return null;
-    const id = Number(row["id"]);
+    const id = this.#putRow(record, isKnown);
+    if (id === null) return null;
     const wasThere = this.#parts.rows.note(id, record);
     if (wasThere) {
       deleteAttempts.run(id);
@@ -293,6 +294,18 @@ export class WriterSession {
     }
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
     return !isOpen && (wasOpen || !wasThere) ? this.#parts.stats.counting(id) : null;
+  }
+
+  /** Returns the row's id; null: the record is an older version than the row. */
+  #putRow(record: RequestRecord, isKnown: boolean): number | null {
+    const { insert, upsert, upsertOpen } = this.#parts.statements;
+    const values = recordParams(record, this.#options.instance);
+    if (!isKnown) {
+      const { changes, lastInsertRowid } = insert.run(...values);
+      if (changes > 0) return Number(lastInsertRowid);
+    }
+    const row = (isKnown ? upsertOpen : upsert).get(...values);
+    return row === undefined ? null : Number(row["id"]);
   }
 
   /** Writes the texts of a row in flight anew; false when there is none. */
@@ -321,6 +334,7 @@ function prepare(db: DatabaseSync): Statements {
     begin: db.prepare("BEGIN IMMEDIATE"),
     commit: db.prepare("COMMIT"),
     rollback: db.prepare("ROLLBACK"),
+    insert: db.prepare(INSERT_RECORD),
     upsert: db.prepare(UPSERT_RECORD),
     upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
