@@ -82,6 +82,7 @@ export class Proxy {
     if (limits.maxConcurrent !== null && inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
+    this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
     let account: ReceivingAccount | null = null;

@@ -22,6 +22,10 @@ const COUNT_MS = 1; // docs/tuning.md#fair-reads
 const BEHIND_MS = 16; // docs/tuning.md#fair-reads
 /** Pieces per turn. Each takes two of the 128 operations; requests that begin or end need the rest. */
 const TURN_PIECES = 36; // docs/tuning.md#fair-reads
+/** Fewer pieces per turn for each request that begins: it takes about six turns, which must be short then. */
+const BEGINNING_PIECES = 8; // docs/tuning.md#fair-reads
+/** Streams go on, however many requests begin. */
+const MIN_TURN_PIECES = 8; // docs/tuning.md#fair-reads
 
 export class FairReadScheduler {
   readonly #clock: Pick<Clock, "monotonic">;
@@ -35,6 +39,10 @@ export class FairReadScheduler {
   #turnPieces = 0;
   /** Streams from the line that read in this turn. */
   #called = 0;
+  /** Pieces that this turn has room for. */
+  #room = TURN_PIECES;
+  /** Requests that began in this turn; those of each turn before count half. */
+  #beginning = 0;
   /** Resumes the waiting streams, first in first out. */
   readonly #line: (() => void)[] = [];
   readonly #onTurnEnd = (): void => this.#endTurn();
@@ -58,8 +66,13 @@ export class FairReadScheduler {
       if (!this.#isCounting) return null;
       this.#countTurn();
     }
-    if (++this.#turnPieces < TURN_PIECES && this.#line.length === 0) return null;
+    if (++this.#turnPieces < this.#room && this.#line.length === 0) return null;
     return new Promise((resolve) => this.#line.push(resolve));
+  }
+
+  /** Call when a request begins. */
+  begun(): void {
+    this.#beginning++;
   }
 
   #look(): void {
@@ -81,10 +94,12 @@ export class FairReadScheduler {
 
   #endTurn(): void {
     const nowMs = this.#clock.monotonic();
-    if (this.#turnPieces >= TURN_PIECES) this.#countFor(BEHIND_MS, nowMs);
+    if (this.#turnPieces >= this.#room) this.#countFor(BEHIND_MS, nowMs);
+    this.#room = Math.max(MIN_TURN_PIECES, TURN_PIECES - Math.round(this.#beginning * BEGINNING_PIECES));
+    this.#beginning /= 2;
     // Pieces of streams that did not come from the line count first; those streams join the line from now on.
     const unasked = Math.max(0, this.#turnPieces - this.#called);
-    const next = this.#line.splice(0, Math.max(0, TURN_PIECES - unasked));
+    const next = this.#line.splice(0, Math.max(0, this.#room - unasked));
     this.#called = next.length;
     this.#isTurnCounted = false;
     if (next.length > 0 || this.#line.length > 0) this.#countTurn();
