@@ -44,12 +44,15 @@ export interface ConfigStoreOptions {
   readonly now: () => number;
 }
 
+/** The part of a {@link ReopeningConnection} that is used. */
+type ConfigConnection = Pick<ReopeningConnection, "db" | "reopenIfReplaced" | "close">;
+
 export class SqliteConfigStore implements ConfigStore {
-  readonly #connection: ReopeningConnection;
+  readonly #connection: ConfigConnection;
   readonly #now: () => number;
   #ownChanges = 0;
 
-  constructor(connection: ReopeningConnection, options: ConfigStoreOptions) {
+  constructor(connection: ConfigConnection, options: ConfigStoreOptions) {
     this.#connection = connection;
     this.#now = options.now;
   }

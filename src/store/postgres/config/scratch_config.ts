@@ -1,0 +1,56 @@
+/**
+ * Upstreams and settings in memory, in which a change is tried before it goes to PostgreSQL.
+ *
+ * So every rule of a change (order, duplicates, rows that come back) is the one of SQLite, written once
+ * (../../config/config_store.ts).
+ */
+import { DatabaseSync } from "node:sqlite";
+import { SqliteConfigStore } from "../../config/config_store.ts";
+import { migrate } from "../../database/migrations.ts";
+import type { ConfigStore } from "../../store.ts";
+import type { ConfigRows } from "./config_rows.ts";
+import { putConfigRows, readConfigRows } from "./local_rows.ts";
+
+/** Tables that number their rows themselves. */
+export type NumberedTable = "openai_upstreams" | "config_kvs";
+/** The highest number that was ever given, by table: numbers are not given twice. */
+export type LastIds = Readonly<Record<NumberedTable, number>>;
+
+export interface ScratchOptions {
+  readonly rows: ConfigRows;
+  readonly lastIds: LastIds;
+  /** Milliseconds since the Unix epoch. */
+  readonly now: () => number;
+}
+
+export class ScratchConfig implements Disposable {
+  readonly store: ConfigStore;
+  readonly #db: DatabaseSync;
+
+  constructor({ rows, lastIds, now }: ScratchOptions) {
+    this.#db = new DatabaseSync(":memory:");
+    migrate(this.#db);
+    // Rows that people typed need not keep to it; PostgreSQL refuses those that must not be.
+    this.#db.exec("DROP INDEX IF EXISTS idx_sk_endpoint");
+    putConfigRows(this.#db, rows);
+    for (const [table, lastId] of Object.entries(lastIds)) this.#continueAfter(table, lastId);
+    const db = this.#db;
+    this.store = new SqliteConfigStore({ db, reopenIfReplaced: () => false, close: () => {} }, { now });
+  }
+
+  /** As they are now. */
+  rows(): ConfigRows {
+    return readConfigRows(this.#db);
+  }
+
+  [Symbol.dispose](): void {
+    this.#db.close();
+  }
+
+  #continueAfter(table: string, lastId: number): void {
+    const { changes } = this.#db.prepare("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?")
+      .run(lastId, table);
+    if (changes > 0) return;
+    this.#db.prepare("INSERT INTO sqlite_sequence(name, seq) VALUES (?, ?)").run(table, lastId);
+  }
+}
