@@ -1,10 +1,11 @@
 /**
  * Upstreams and settings in PostgreSQL: read as a whole, changed as a whole.
  *
- * A change is tried in memory and written only if nobody has changed anything since it was read
- * (`oar.config_version`, which triggers count up with every change, also one by psql); otherwise it is tried again.
+ * A change is tried in memory, by the rules of SQLite, within a transaction that keeps everybody else from changing anything:
+ * other replicas, and psql. Triggers count every change (`oar.config_version`).
  */
 import { type ConfigStore, StoreError } from "../../store.ts";
+import type { PgQuery, PgStore } from "../query.ts";
 import {
   changesBetween,
   columnNames,
@@ -15,20 +16,8 @@ import {
   type ConfigTable,
   type TableChange,
 } from "./config_rows.ts";
+import { PgError } from "../errors.ts";
 import { type LastIds, ScratchConfig } from "./scratch_config.ts";
-
-/** Runs one statement. */
-export type Query = <Row = Record<string, unknown>>(
-  text: string,
-  values?: readonly unknown[],
-) => Promise<Row[]>;
-
-/** The connections that are used. */
-export interface ConfigDatabase {
-  read: Query;
-  /** Commits what `body` does, or nothing. */
-  write<Result>(body: (query: Query) => Promise<Result>): Promise<Result>;
-}
 
 /** Everything at one moment. */
 export interface LoadedConfig {
@@ -38,15 +27,19 @@ export interface LoadedConfig {
 }
 
 const NUMBERED = ["openai_upstreams", "config_kvs"] as const;
-/** Changes of others that may come between reading and writing. */
-const MAX_TRIES = 8;
+/** Statements of a psql transaction may take the tables in another order; then one of the two is sent away. */
+const MAX_DEADLOCKS = 3;
+const DEADLOCK = "40P01";
+/** As long as a change waits for a transaction of psql. */
+const LOCK_TIMEOUT_MS = 3_000;
+const LOCK_TIMED_OUT = "55P03";
 
 export class RemoteConfig {
-  readonly #database: ConfigDatabase;
+  readonly #database: Pick<PgStore, "read" | "write">;
   readonly #now: () => number;
 
   /** @param now milliseconds since the Unix epoch */
-  constructor(database: ConfigDatabase, now: () => number) {
+  constructor(database: Pick<PgStore, "read" | "write">, now: () => number) {
     this.#database = database;
     this.#now = now;
   }
@@ -57,45 +50,59 @@ export class RemoteConfig {
     return Number(row?.version);
   }
 
-  async load(): Promise<LoadedConfig> {
-    // One statement sees one moment.
-    const [row] = await this.#database.read<{ config: string }>(SELECT_ALL);
-    if (row === undefined) throw new StoreError("unreadable", "PostgreSQL gave no configuration");
-    return JSON.parse(row.config) as LoadedConfig;
+  load(): Promise<LoadedConfig> {
+    return loadWith((text, values) => this.#database.read(text, values));
   }
 
   /**
-   * Makes a change; `body` may run several times.
-   * @throws what `body` throws, StoreError `locked` when others change all the time, and what PostgreSQL refuses
+   * Makes a change.
+   * @param body may run again after a deadlock
+   * @throws what `body` throws, StoreError `locked` when a transaction of somebody else does not end, PgError
    */
   async change<Result>(
     body: (store: ConfigStore) => Result,
   ): Promise<{ readonly result: Result; readonly version: number }> {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const loaded = await this.load();
-      using scratch = new ScratchConfig({ ...loaded, now: this.#now });
-      const result = body(scratch.store);
-      const changes = changesBetween(loaded.rows, scratch.rows());
-      if (changes.length === 0) return { result, version: loaded.version };
-      const version = await this.#save(loaded.version, changes);
-      if (version !== null) return { result, version };
+    for (let deadlocks = 0;; deadlocks++) {
+      try {
+        return await this.#database.write((query) => this.#changeWith(query, body));
+      } catch (error) {
+        if (!(error instanceof PgError)) throw error;
+        if (error.code === LOCK_TIMED_OUT) throw locked(error);
+        if (error.code !== DEADLOCK || deadlocks === MAX_DEADLOCKS) throw error;
+      }
     }
-    throw new StoreError("locked", "Others keep changing upstreams and tokens; try again");
   }
 
-  /** Returns the version after it; null when somebody has changed something since `version`. */
-  #save(version: number, changes: readonly TableChange[]): Promise<number | null> {
-    return this.#database.write(async (query) => {
-      const [row] = await query<{ version: unknown }>(`${SELECT_VERSION} FOR UPDATE`);
-      if (Number(row?.version) !== version) return null;
-      for (const change of changes) await save(query, change);
-      const [after] = await query<{ version: unknown }>(SELECT_VERSION);
-      return Number(after?.version);
-    });
+  async #changeWith<Result>(query: PgQuery, body: (store: ConfigStore) => Result) {
+    await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
+    await query(
+      `LOCK TABLE ${NUMBERED.map((table) => `oar.${table}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`,
+    );
+    const loaded = await loadWith(query);
+    using scratch = new ScratchConfig({ ...loaded, now: this.#now });
+    const result = body(scratch.store);
+    for (const change of changesBetween(loaded.rows, scratch.rows())) await save(query, change);
+    const [row] = await query<{ version: number }>(SELECT_VERSION);
+    return { result, version: row?.version ?? loaded.version };
   }
 }
 
-async function save(query: Query, { table, removedIds, put }: TableChange): Promise<void> {
+async function loadWith(query: PgQuery): Promise<LoadedConfig> {
+  // One statement sees one moment.
+  const [row] = await query<{ config: string }>(SELECT_ALL);
+  if (row === undefined) throw new StoreError("unreadable", "PostgreSQL gave no configuration");
+  return JSON.parse(row.config) as LoadedConfig;
+}
+
+function locked(cause: PgError): StoreError {
+  return new StoreError(
+    "locked",
+    "Cannot change upstreams and tokens: a transaction in PostgreSQL (psql?) holds them; end it, and try again",
+    { cause },
+  );
+}
+
+async function save(query: PgQuery, { table, removedIds, put }: TableChange): Promise<void> {
   const names = columnNames(table);
   const [id = ""] = names;
   // First all rows that change are taken out: two of them may exchange what must be unique.
@@ -113,7 +120,7 @@ async function save(query: Query, { table, removedIds, put }: TableChange): Prom
 }
 
 /** Rows that psql inserts get numbers of their own. */
-async function keepNumbering(query: Query, table: string, put: readonly ConfigRow[]): Promise<void> {
+async function keepNumbering(query: PgQuery, table: string, put: readonly ConfigRow[]): Promise<void> {
   const highest = Math.max(0, ...put.map(([id]) => Number(id)));
   if (highest === 0) return;
   await query(
