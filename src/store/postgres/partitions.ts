@@ -1,0 +1,165 @@
+/**
+ * The partitions of the tables with records: one for each day (UTC).
+ *
+ * Owns their names, when they are made and dropped. There is no default partition: rows in it would stop the making of
+ * the right one.
+ */
+import { PgError } from "./errors.ts";
+import { LOCK_SPACE } from "./migration.ts";
+import { type PgQuery, type PgStore, pgTime } from "./query.ts";
+import { PARTITIONED } from "./schema.ts";
+
+export const DAY_MS = 86_400_000;
+
+/** Of the advisory lock, beside that of the migration. */
+const PARTITION_LOCK = 2;
+const TIMEOUT_MS = 30_000;
+const LOCK_TIMEOUT_MS = 5_000;
+/** How far ahead: a week in which nobody comes near the program. */
+const DAYS_AHEAD = 7;
+
+export interface Partition {
+  readonly table: typeof PARTITIONED[number];
+  /** In the schema `oar`. */
+  readonly name: string;
+  /** Start of its day, milliseconds since the Unix epoch. */
+  readonly dayMs: number;
+  /** With its indexes and large texts. */
+  readonly bytes: number;
+}
+
+/** The start of a moment's day (UTC). */
+export function dayOf(ms: number): number {
+  return Math.floor(ms / DAY_MS) * DAY_MS;
+}
+
+/** From yesterday to a week from now: for clocks that differ, and for weeks without anybody. */
+export function daysAhead(nowMs: number): number[] {
+  const today = dayOf(nowMs);
+  return Array.from({ length: DAYS_AHEAD + 2 }, (_, index) => today + (index - 1) * DAY_MS);
+}
+
+/**
+ * Makes the partitions of these days that are missing.
+ *
+ * @param options.days starts of days, in milliseconds since the Unix epoch
+ * @param options.shouldWait whether to wait for another replica that makes some; else leaves it to that one
+ * @returns how many days were missing
+ * @throws PgError
+ */
+export async function makePartitions(
+  db: Pick<PgStore, "read" | "write">,
+  { days, shouldWait }: { readonly days: Iterable<number>; readonly shouldWait: boolean },
+): Promise<number> {
+  const wanted = [...new Set([...days].map(dayOf))];
+  const missing = missingOf(wanted, await db.read(LIST));
+  if (missing.length === 0) return 0;
+  return await db.write(async (query) => {
+    await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
+    if (!await locked(query, shouldWait)) return 0;
+    const still = missingOf(wanted, await query(LIST));
+    for (const { table, dayMs } of still) await makeOne(query, table, dayMs);
+    return new Set(still.map(({ dayMs }) => dayMs)).size;
+  }, { timeoutMs: TIMEOUT_MS });
+}
+
+/** All partitions, oldest first. */
+export async function listPartitions(db: Pick<PgStore, "read">): Promise<Partition[]> {
+  const rows = await db.read<{ parent: string; name: string; bytes: number }>(LIST_WITH_SIZES);
+  return rows.flatMap(({ parent, name, bytes }) => {
+    const known = partitionOf(parent, name);
+    return known === null ? [] : [{ ...known, bytes }];
+  }).sort((a, b) => a.dayMs - b.dayMs || a.name.localeCompare(b.name));
+}
+
+/**
+ * Drops a partition with all its rows. It is detached first, without stopping those who read or write other days, where
+ * the server can do that (14 and later).
+ */
+export async function dropPartition(
+  db: Pick<PgStore, "write" | "execute" | "read">,
+  { table, name }: Pick<Partition, "table" | "name">,
+): Promise<void> {
+  if (partitionOf(table, name) === null) throw new TypeError("no partition of ours");
+  const [server] = await db.read<{ version: number }>(
+    "SELECT current_setting('server_version_num')::int AS version",
+  );
+  if ((server?.version ?? 0) >= 140_000) {
+    const [row] = await db.read<{ pending: boolean }>(
+      "SELECT inhdetachpending AS pending FROM pg_inherits WHERE inhrelid = to_regclass($1)",
+      [`oar.${name}`],
+    );
+    // One that was interrupted has to be finished: nothing else can be done with it.
+    if (row !== undefined) {
+      await db.execute(
+        `ALTER TABLE oar.${table} DETACH PARTITION oar.${name} ${row.pending ? "FINALIZE" : "CONCURRENTLY"}`,
+      );
+    }
+  }
+  await db.write(async (query) => {
+    await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
+    await query(`DROP TABLE IF EXISTS oar.${name}`);
+  }, { timeoutMs: TIMEOUT_MS });
+}
+
+const FROM_CATALOG = `FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+  JOIN pg_class AS parent ON parent.oid = inhparent
+  WHERE parent.relnamespace = to_regnamespace('oar') AND parent.relkind = 'p'`;
+const LIST = `SELECT parent.relname::text AS parent, child.relname::text AS name ${FROM_CATALOG}`;
+const LIST_WITH_SIZES =
+  `SELECT parent.relname::text AS parent, child.relname::text AS name, pg_total_relation_size(child.oid) AS bytes
+  ${FROM_CATALOG}`;
+
+type Wanted = Pick<Partition, "table" | "dayMs">;
+
+function missingOf(days: readonly number[], rows: readonly Record<string, unknown>[]): Wanted[] {
+  const present = new Set(rows.map(({ name }) => name));
+  return days.flatMap((dayMs) =>
+    PARTITIONED.filter((table) => !present.has(nameOf(table, dayMs))).map((table) => ({ table, dayMs }))
+  );
+}
+
+async function locked(query: PgQuery, shouldWait: boolean): Promise<boolean> {
+  if (shouldWait) {
+    await query("SELECT pg_advisory_xact_lock($1, $2)", [LOCK_SPACE, PARTITION_LOCK]);
+    return true;
+  }
+  const [row] = await query<{ is_ours: boolean }>("SELECT pg_try_advisory_xact_lock($1, $2) AS is_ours", [
+    LOCK_SPACE,
+    PARTITION_LOCK,
+  ]);
+  return row?.is_ours === true;
+}
+
+/** Attached when it is complete: PARTITION OF would stop all who read or write the table. */
+async function makeOne(query: PgQuery, table: Partition["table"], dayMs: number): Promise<void> {
+  const name = nameOf(table, dayMs);
+  const [from, to] = [pgTime(dayMs), pgTime(dayMs + DAY_MS)];
+  await query(`CREATE TABLE oar.${name} (LIKE oar.${table} INCLUDING ALL)`);
+  await query(
+    `ALTER TABLE oar.${table} ATTACH PARTITION oar.${name} FOR VALUES FROM ('${from}') TO ('${to}')`,
+  );
+}
+
+/** `records_20261129`. */
+function nameOf(table: Partition["table"], dayMs: number): string {
+  const [date = ""] = pgTime(dayMs).split("T");
+  if (!/^\d{4}-\d\d-\d\d$/.test(date)) {
+    throw new PgError("PostgreSQL: a record of the year 10000 or later has no partition", {
+      kind: "poison",
+      code: null,
+      isConnectionLost: false,
+    });
+  }
+  return `${table}_${date.replaceAll("-", "")}`;
+}
+
+/** null for what has another name: somebody else's. */
+function partitionOf(parent: string, name: string): Pick<Partition, "table" | "name" | "dayMs"> | null {
+  const table = PARTITIONED.find((each) => each === parent);
+  const [, year, month, day] = /_(\d{4})(\d\d)(\d\d)$/.exec(name) ?? [];
+  const dayMs = Date.parse(`${year}-${month}-${day}T00:00:00Z`);
+  return table === undefined || Number.isNaN(dayMs) || nameOf(table, dayMs) !== name
+    ? null
+    : { table, name, dayMs };
+}
