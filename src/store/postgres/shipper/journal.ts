@@ -45,6 +45,13 @@ export interface JournalBatch {
   readonly lastId: number;
 }
 
+export interface OpenBatch extends JournalBatch {
+  /** All that were looked at. */
+  readonly ids: readonly number[];
+  /** There is none after them. */
+  readonly isEnd: boolean;
+}
+
 /** What is still to be shipped. */
 export interface Backlog {
   /** Settled records that wait. */
@@ -136,12 +143,11 @@ export class Journal {
    * Records under way that are not in the state that is known, after a row.
    *
    * @param known the versions that PostgreSQL has; of these, the body is left out
-   * @returns `ids`: all that were looked at
    */
   open(
     afterId: number,
     { known, maxRows, maxBytes }: BatchLimits & { readonly known: ReadonlyMap<number, string> },
-  ): JournalBatch & { readonly ids: readonly number[] } {
+  ): OpenBatch {
     const rows = this.#all(NEXT_OPEN, afterId, maxRows).map((row) => ({
       id: Number(row["id"]),
       version: String(row["version"]),
@@ -150,7 +156,12 @@ export class Journal {
     const batch = this.#batch(ids, { afterId, maxBytes, hasBody: (id) => known.has(id) });
     const isWhole = batch.lastId === (ids.at(-1) ?? afterId);
     const lastId = isWhole ? rows.at(-1)?.id ?? afterId : batch.lastId;
-    return { ...batch, lastId, ids: rows.map(({ id }) => id).filter((id) => id <= lastId) };
+    return {
+      ...batch,
+      lastId,
+      ids: rows.map(({ id }) => id).filter((id) => id <= lastId),
+      isEnd: isWhole && rows.length < maxRows,
+    };
   }
 
   /**

@@ -23,11 +23,19 @@ import {
  * hand. Sizes of texts are computed without reading them; hexadecimal, because a NUL would end a text.
  */
 export const VERSION = [
-  "hex(coalesce(outcome, '-'))",
-  ...["status", "elapsed_time", "response_bytes", "attempts", "is_truncated", "upstream_id"].map((name) =>
-    `hex(coalesce(${name}, '-'))`
-  ),
-  ...["input_tokens", "output_tokens"].map((name) => `hex(coalesce(${name}, '-'))`),
+  ...[
+    "request_id",
+    "created_at",
+    "outcome",
+    "status",
+    "elapsed_time",
+    "response_bytes",
+    "attempts",
+    "is_truncated",
+    "upstream_id",
+    "input_tokens",
+    "output_tokens",
+  ].map((name) => `hex(coalesce(${name}, '-'))`),
   ...["body", "response", "reasoning", "tool_calls", "error", "finish_reason"].map((name) =>
     `coalesce(octet_length(${name}), '-')`
   ),

@@ -43,7 +43,7 @@ export class OpenRecords {
     const { journal, remote, clock } = this.#options;
     if (clock.monotonic() - this.#shippedAtMs < EVERY_MS) return;
     this.#shippedAtMs = clock.monotonic();
-    const { records, ids, lastId } = journal.open(this.#cursor, {
+    const { records, ids, lastId, isEnd } = journal.open(this.#cursor, {
       known: this.#known,
       maxRows: MAX_BATCH_ROWS,
       maxBytes: MAX_BATCH_BYTES,
@@ -60,7 +60,7 @@ export class OpenRecords {
       if (sent.failure !== null) throw sent.failure;
     }
     for (const id of ids) this.#seen.add(id);
-    if (lastId === this.#cursor) this.#endRound();
+    if (isEnd) this.#endRound();
     else this.#cursor = lastId;
   }
 
