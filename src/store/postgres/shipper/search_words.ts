@@ -63,8 +63,8 @@ class Vector {
 
   get text(): string {
     const lexemes: string[] = [];
-    if (this.#isWithoutSomePositions) lexemes.push(SOME_POSITIONS_MISSING);
-    if (this.#isWithoutSomeWords) lexemes.push(SOME_WORDS_MISSING);
+    if (this.#isWithoutSomePositions) lexemes.push(`'${SOME_POSITIONS_MISSING}'`);
+    if (this.#isWithoutSomeWords) lexemes.push(`'${SOME_WORDS_MISSING}'`);
     for (const [lexeme, positions] of this.#positions) {
       lexemes.push(positions.length === 0 ? `'${lexeme}'` : `'${lexeme}':${positions.join(",")}`);
     }
