@@ -155,7 +155,7 @@ function sourceOf({ texts }: ShippedRecord): SearchSource {
 }
 
 function namesOf(columns: Columns): string {
-  return Object.keys(columns).join(", ");
+  return Object.keys(columns).map(quoted).join(", ");
 }
 
 function unnested(columns: Columns): string {
@@ -163,5 +163,10 @@ function unnested(columns: Columns): string {
 }
 
 function replaced(names: readonly string[]): string {
-  return names.map((name) => `${name} = excluded.${name}`).join(", ");
+  return names.map((name) => `${quoted(name)} = excluded.${quoted(name)}`).join(", ");
+}
+
+/** `authorization` is a word of SQL. */
+function quoted(name: string): string {
+  return `"${name}"`;
 }
