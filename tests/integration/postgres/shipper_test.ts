@@ -440,7 +440,7 @@ async function closing({ write, ship, left, db }: Stage): Promise<void> {
 
 /** Bodies and replies as in a small chat, 1.4 KB a record. */
 async function manyRecords({ write, ship, emptied, db }: Stage): Promise<void> {
-  const words = Array.from({ length: 3_000 }, (_, n) => `word${(n * 7_919) % 3_001}`);
+  const words = Array.from({ length: 3_000 }, (_, n) => ((n * 7_919) % 3_001 + 3_000).toString(26).replace(/[0-9]/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? ""));
   for (let batch = 0; batch < 20; batch++) {
     write(...Array.from({ length: 1_000 }, (_, n) => {
       const text = (shift: number): string =>
