@@ -53,7 +53,7 @@ async function stage(postgres: Postgres, body: (stage: Stage) => Promise<void>):
           ship: (store = db) => {
             const shipper = new Shipper({
               journal: new Journal(path, { busyTimeoutMs: 5_000, newId: () => "j1", now: Date.now }),
-              remote: new PgRemote(store, tokenizer),
+              remote: new PgRemote(store, { tokenizer, clock: systemClock }),
               clock: systemClock,
               observer: log,
               gatherMs: 0,
@@ -125,7 +125,7 @@ async function everything({ write, ship, emptied, db, path, postgres }: Stage): 
     makeRecord({ requestId: "empty", response: "", attempts: [], model: null, usage: null, body: "" }),
   );
   const columns =
-    "request_id, ip, model, elapsed_time, status, upstream_id, \"authorization\", method, path, is_stream, " +
+    'request_id, ip, model, elapsed_time, status, upstream_id, "authorization", method, path, is_stream, ' +
     "outcome, attempts, first_byte_ms, first_token_ms, input_tokens, output_tokens, cached_tokens, reasoning_tokens, " +
     "finish_reason, response_model, request_bytes, response_bytes, user_agent, client, error, is_truncated, instance";
   const here = rowsOf(
@@ -227,7 +227,7 @@ async function killedBeforeDeletion({ write, ship, emptied, db, path, tokenizer 
   write(...numbered(3));
   const journal = new Journal(path, { busyTimeoutMs: 5_000, newId: () => "j1", now: Date.now });
   const { records } = journal.settled(0, { maxRows: 500, maxBytes: 1e6 });
-  await new PgRemote(db, tokenizer).putRecords(records);
+  await new PgRemote(db, { tokenizer, clock: systemClock }).putRecords(records);
   journal.close();
   ship();
   await emptied();
@@ -292,7 +292,7 @@ async function underWay({ write, ship, emptied, db }: Stage): Promise<void> {
 
 async function lateVersions({ write, db, path, tokenizer }: Stage): Promise<void> {
   const journal = new Journal(path, { busyTimeoutMs: 5_000, newId: () => "j1", now: Date.now });
-  const remote = new PgRemote(db, tokenizer);
+  const remote = new PgRemote(db, { tokenizer, clock: systemClock });
   const limits = { maxRows: 10, maxBytes: 1e6 };
   const outcome = async (): Promise<unknown> =>
     (await db.read(
@@ -439,8 +439,15 @@ async function closing({ write, ship, left, db }: Stage): Promise<void> {
 }
 
 /** Bodies and replies as in a small chat, 1.4 KB a record. */
-async function manyRecords({ write, ship, emptied, db }: Stage): Promise<void> {
-  const words = Array.from({ length: 3_000 }, (_, n) => ((n * 7_919) % 3_001 + 3_000).toString(26).replace(/[0-9]/g, (digit) => "qrstuvwxyz"[Number(digit)] ?? ""));
+async function manyRecords({ write, ship, emptied, db, log }: Stage): Promise<void> {
+  const words = Array.from(
+    { length: 3_000 },
+    (_, n) =>
+      ((n * 7_919) % 3_001 + 3_000).toString(26).replace(
+        /[0-9]/g,
+        (digit) => "qrstuvwxyz"[Number(digit)] ?? "",
+      ),
+  );
   for (let batch = 0; batch < 20; batch++) {
     write(...Array.from({ length: 1_000 }, (_, n) => {
       const text = (shift: number): string =>
@@ -453,11 +460,16 @@ async function manyRecords({ write, ship, emptied, db }: Stage): Promise<void> {
       });
     }));
   }
+  const isShipped = Promise.withResolvers<void>();
+  log.onEvent = () => {
+    if (log.shippedIds.length >= 20_000) isShipped.resolve();
+  };
   const startedAtMs = performance.now();
   ship();
-  await emptied();
+  await isShipped.promise;
   const seconds = (performance.now() - startedAtMs) / 1_000;
   console.log(`20,000 records shipped in ${seconds.toFixed(1)} s, ${Math.round(20_000 / seconds)} a second`);
+  await emptied();
   assert.deepEqual(await countsOf(db), {
     records: 20_000,
     ids: 20_000,

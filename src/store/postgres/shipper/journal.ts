@@ -14,7 +14,7 @@ import type { Row } from "../../read/record_decoding.ts";
 import { StoreError } from "../../store.ts";
 import { DELETE_ATTEMPTS } from "../../write/record_statements.ts";
 import { prepareJournal } from "./journal_tables.ts";
-import { SELECT_ATTEMPTS, selectShipped, toShipped, VERSION } from "./journal_rows.ts";
+import { SELECT_ATTEMPTS, SELECT_SHIPPED, SELECT_WITHOUT_BODY, toShipped, VERSION } from "./journal_rows.ts";
 import { dayOf, type JournalVersion, type ShippedRecord } from "./shipped_record.ts";
 
 /** Of one step of deleting; the writing thread waits for it. */
@@ -43,9 +43,11 @@ export interface JournalBatch {
   readonly unfit: readonly (JournalVersion & { readonly reason: string })[];
   /** The last row that was looked at; the same as before: there is no other. */
   readonly lastId: number;
+  /** There may be more rows. */
+  readonly isFull: boolean;
 }
 
-export interface OpenBatch extends JournalBatch {
+export interface OpenBatch extends Omit<JournalBatch, "isFull"> {
   /** All that were looked at. */
   readonly ids: readonly number[];
   /** There is none after them. */
@@ -136,7 +138,8 @@ export class Journal {
   settled(afterId: number, { maxRows, maxBytes }: BatchLimits): JournalBatch {
     const counted = Number(this.#all(COUNTED_ABOVE)[0]?.["low"] ?? 0);
     const ids = this.#all(NEXT_SETTLED, Math.max(afterId, counted), maxRows).map(({ id }) => Number(id));
-    return this.#batch(ids, { afterId, maxBytes, hasBody: () => false });
+    const batch = this.#batch(ids, { afterId, maxBytes, hasBody: () => false });
+    return { ...batch, isFull: ids.length === maxRows || batch.lastId !== (ids.at(-1) ?? afterId) };
   }
 
   /**
@@ -229,7 +232,7 @@ export class Journal {
       readonly maxBytes: number;
       readonly hasBody: (id: number) => boolean;
     },
-  ): JournalBatch {
+  ): Omit<JournalBatch, "isFull"> {
     const records: ShippedRecord[] = [];
     const unfit: (JournalVersion & { reason: string })[] = [];
     const requestIds = new Set<string>();
@@ -237,7 +240,7 @@ export class Journal {
     let lastId = afterId;
     let bytes = 0;
     for (const id of ids) {
-      const [row] = this.#all(selectShipped({ isWithBody: !hasBody(id) }), id);
+      const [row] = this.#all(hasBody(id) ? SELECT_WITHOUT_BODY : SELECT_SHIPPED, id);
       const record = row === undefined ? null : toShipped(row, this.#all(SELECT_ATTEMPTS, id));
       if (record !== null) {
         bytes += record.bytes;

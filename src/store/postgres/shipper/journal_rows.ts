@@ -41,8 +41,13 @@ export const VERSION = [
   ),
 ].join(" || '.' || ");
 
-/** Needs `setReadBigInts(true)`. @param isWithBody without it, the body is null */
-export function selectShipped({ isWithBody }: { readonly isWithBody: boolean }): string {
+/** Needs `setReadBigInts(true)`. */
+export const SELECT_SHIPPED = selectShipped({ isWithBody: true });
+
+/** The same, with NULL as body. */
+export const SELECT_WITHOUT_BODY = selectShipped({ isWithBody: false });
+
+function selectShipped({ isWithBody }: { readonly isWithBody: boolean }): string {
   const columns = (Object.keys(RECORD_COLUMNS) as RecordColumn[]).map((name) => {
     if (RECORD_COLUMNS[name] === "number") return name;
     if (name === "body" && !isWithBody) return "NULL AS body";

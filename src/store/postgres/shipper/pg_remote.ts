@@ -4,6 +4,7 @@
  * Owns transactions, their deadlines, and that the days of a batch have partitions. A lost connection, another server and
  * the like are the pool's (../pool.ts).
  */
+import type { Clock } from "../../../core/clock.ts";
 import type { Tokenizer } from "../../search/tokenizer.ts";
 import { classify, isMissingPartition } from "../errors.ts";
 import { makePartitions } from "../partitions.ts";
@@ -19,22 +20,43 @@ const BASE_TIMEOUT_MS = 5_000;
 /** On top, for a line of 1 MB/s. */
 const BYTES_PER_MS = 1_000;
 const STATISTICS_TIMEOUT_MS = 15_000;
+/** After this much work other tasks of the thread have their turn. */
+const MAX_TURN_MS = 8; // docs/tuning.md#shipper
 /** Days that are known to have partitions. */
 const MAX_KNOWN_DAYS = 1_000;
 
 export class PgRemote implements Remote {
   readonly #db: Pick<PgStore, "read" | "write">;
+  readonly #clock: Pick<Clock, "monotonic" | "setTimer">;
   readonly #writer: RecordWriter;
   readonly #days = new Set<string>();
 
-  constructor(db: Pick<PgStore, "read" | "write">, tokenizer: Tokenizer) {
+  constructor(
+    db: Pick<PgStore, "read" | "write">,
+    { tokenizer, clock }: {
+      readonly tokenizer: Tokenizer;
+      readonly clock: Pick<Clock, "monotonic" | "setTimer">;
+    },
+  ) {
     this.#db = db;
+    this.#clock = clock;
     this.#writer = new RecordWriter(tokenizer);
+  }
+
+  async prepare(records: readonly ShippedRecord[]): Promise<void> {
+    let turnEndMs = this.#clock.monotonic() + MAX_TURN_MS;
+    for (const record of records) {
+      this.#writer.prepare(record);
+      if (this.#clock.monotonic() < turnEndMs) continue;
+      await new Promise<void>((resolve) => void this.#clock.setTimer(resolve, 0));
+      turnEndMs = this.#clock.monotonic() + MAX_TURN_MS;
+    }
   }
 
   async putRecords(records: readonly ShippedRecord[]): Promise<void> {
     await this.#makeDays(records);
-    this.#writer.prepare(records);
+    // Before the transaction, which would wait for it.
+    await this.prepare(records);
     const bytes = records.reduce((sum, record) => sum + record.bytes, 0);
     try {
       await this.#db.write((query) => this.#writer.put(query, records), {

@@ -9,6 +9,8 @@ import type { ShippedRecord } from "./shipped_record.ts";
 export type RemoteFailure = "retry" | "poison" | "setup";
 
 export interface Remote {
+  /** Does what of {@link putRecords} takes this thread's time, in steps; may be called while another batch is sent. */
+  prepare(records: readonly ShippedRecord[]): Promise<void>;
   /**
    * Commits all of the records, or none. Records that are there already are replaced by what is newer, so that the same may
    * be sent again; one statement takes each `requestId` once.

@@ -78,13 +78,10 @@ export class RecordWriter {
     this.#tokenizer = tokenizer;
   }
 
-  /** Does what takes time before a transaction is begun. */
-  prepare(records: readonly ShippedRecord[]): void {
-    for (const record of records) {
-      if (record.isSettled && !this.#words.has(record)) {
-        this.#words.set(record, searchWords(sourceOf(record), this.#tokenizer));
-      }
-    }
+  /** Finds its words, which takes a while; once for each record. */
+  prepare(record: ShippedRecord): void {
+    if (!record.isSettled || this.#words.has(record)) return;
+    this.#words.set(record, searchWords(sourceOf(record), this.#tokenizer));
   }
 
   /** Within a transaction. @throws PgError */
@@ -132,7 +129,7 @@ export class RecordWriter {
 
   async #putWords(query: PgQuery, placed: readonly Placed[]): Promise<void> {
     if (placed.length === 0) return;
-    this.prepare(placed.map(({ record }) => record));
+    for (const { record } of placed) this.prepare(record);
     await query(PUT_WORDS, [
       ...keysOf(placed),
       placed.map(({ record }) => this.#words.get(record) ?? ""),

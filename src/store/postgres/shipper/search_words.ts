@@ -20,6 +20,8 @@ const MAX_VECTOR_BYTES = 1_000_000;
 const MAX_POSITION = 16_383;
 /** Of one lexeme; PostgreSQL takes 255. */
 const MAX_POSITIONS = 255;
+/** Of the longest, request and reply together are less than a vector holds. */
+const MAX_SURE_WORDS = Math.floor(MAX_VECTOR_BYTES / (2 * (MAX_LEXEME_BYTES + 6)));
 /** Between the words of the request and those of the reply, so that no phrase is in both. */
 const GAP = 8;
 /** What a lexeme costs beside its bytes: padding, and the number of its positions. */
@@ -43,18 +45,25 @@ export function lexemeOf(word: string): string {
 /** The `tsvector` of a record. Never throws. */
 export function searchWords(source: SearchSource, tokenizer: Tokenizer): string {
   const { request, reply } = searchText(source);
-  const vector = new Vector();
-  vector.addAll(tokenizer.wordsOf(request));
-  vector.addAll(tokenizer.wordsOf(reply));
+  const words = [tokenizer.wordsOf(request), tokenizer.wordsOf(reply)];
+  const vector = new Vector({ isBounded: words.some((part) => part.length > MAX_SURE_WORDS) });
+  for (const part of words) vector.addAll(part);
   return vector.text;
 }
 
 class Vector {
+  /** In the order of the text. A word holds letters and digits only, and so nothing that has to be escaped. */
   readonly #positions = new Map<string, number[]>();
+  readonly #isBounded: boolean;
   #next = 1;
   #bytes = 0;
   #isWithoutSomePositions = false;
   #isWithoutSomeWords = false;
+
+  /** @param options.isBounded whether there may be too much for one vector, so that it has to be counted */
+  constructor({ isBounded }: { readonly isBounded: boolean }) {
+    this.#isBounded = isBounded;
+  }
 
   addAll(words: readonly string[]): void {
     for (const word of words) this.#add(lexemeOf(word), this.#next++);
@@ -62,29 +71,32 @@ class Vector {
   }
 
   get text(): string {
-    const lexemes: string[] = [];
-    if (this.#isWithoutSomePositions) lexemes.push(`'${SOME_POSITIONS_MISSING}'`);
-    if (this.#isWithoutSomeWords) lexemes.push(`'${SOME_WORDS_MISSING}'`);
+    let text = "";
+    if (this.#isWithoutSomePositions) text += ` '${SOME_POSITIONS_MISSING}'`;
+    if (this.#isWithoutSomeWords) text += ` '${SOME_WORDS_MISSING}'`;
     for (const [lexeme, positions] of this.#positions) {
-      lexemes.push(positions.length === 0 ? `'${lexeme}'` : `'${lexeme}':${positions.join(",")}`);
+      text += positions.length === 0 ? ` '${lexeme}'` : ` '${lexeme}':${positions.join(",")}`;
     }
-    return lexemes.join(" ");
+    return text.slice(1);
   }
 
   #add(lexeme: string, position: number): void {
-    let positions = this.#positions.get(lexeme);
-    if (positions === undefined) {
-      // A quotation mark or a backslash is in no word; if it were, the text would be another one.
-      if (/['\\]/.test(lexeme) || !this.#takes(byteLength(lexeme) + LEXEME_BYTES)) {
-        this.#isWithoutSomeWords = true;
-        return;
-      }
-      this.#positions.set(lexeme, positions = []);
-    }
+    const positions = this.#positions.get(lexeme);
+    if (positions === undefined) return this.#addFirst(lexeme, position);
     const isPlaced = position <= MAX_POSITION && positions.length < MAX_POSITIONS &&
       this.#takes(POSITION_BYTES);
     if (isPlaced) positions.push(position);
     else this.#isWithoutSomePositions = true;
+  }
+
+  #addFirst(lexeme: string, position: number): void {
+    if (this.#isBounded && !this.#takes(byteLength(lexeme) + LEXEME_BYTES)) {
+      this.#isWithoutSomeWords = true;
+      return;
+    }
+    const isPlaced = position <= MAX_POSITION && this.#takes(POSITION_BYTES);
+    if (!isPlaced) this.#isWithoutSomePositions = true;
+    this.#positions.set(lexeme, isPlaced ? [position] : []);
   }
 
   /** False when there is no room for it. */

@@ -60,6 +60,8 @@ export class Shipper {
   readonly #statistics: StatisticsCopy;
   /** Settled rows up to this one have been looked at in this round. */
   #cursor = 0;
+  /** The batch after this row, if it has been read already. */
+  #ahead: JournalBatch | null = null;
   #maxRows = MAX_BATCH_ROWS;
   #retryMs = MIN_RETRY_MS;
   #alone: { readonly id: number; readonly failures: number } | null = null;
@@ -142,6 +144,7 @@ export class Shipper {
   /** Another journal: what is known of the old one does not count. */
   #startOver(): void {
     this.#cursor = 0;
+    this.#ahead = null;
     this.#undeleted = [];
     this.#openRecords.startOver();
     this.#statistics.startOver();
@@ -157,22 +160,36 @@ export class Shipper {
   /** One batch; false when there is none. */
   async #shipSettled(): Promise<boolean> {
     await this.#deleteSent();
-    const batch = this.#options.journal.settled(this.#cursor, {
-      maxRows: this.#maxRows,
-      maxBytes: MAX_BATCH_BYTES,
-    });
-    for (const { id, version, reason } of batch.unfit) {
-      this.#reject({ id, version }, { reason, requestId: null });
-    }
+    const batch = this.#ahead ?? this.#read(this.#cursor);
+    this.#ahead = null;
+    for (const { reason, ...row } of batch.unfit) this.#reject(row, { reason, requestId: null });
     if (batch.lastId === this.#cursor) {
       // What could not be deleted would be shipped once more.
       if (this.#undeleted.length === 0) this.#cursor = 0;
       return false;
     }
-    await this.#send(batch);
+    const sending = this.#send(batch);
+    const isFlowing = batch.isFull && this.#maxRows === MAX_BATCH_ROWS;
+    const reading = isFlowing ? this.#readAhead(batch.lastId) : Promise.resolve(null);
+    const [, ahead] = await Promise.allSettled([sending, reading]);
+    await sending;
+    this.#ahead = ahead.status === "fulfilled" ? ahead.value : null;
     this.#cursor = batch.lastId;
     await this.#deleteSent();
     return true;
+  }
+
+  #read(afterId: number): JournalBatch {
+    return this.#options.journal.settled(afterId, { maxRows: this.#maxRows, maxBytes: MAX_BATCH_BYTES });
+  }
+
+  /** While PostgreSQL works on one batch, the next is made ready. What changes meanwhile is shipped again. */
+  async #readAhead(afterId: number): Promise<JournalBatch> {
+    // The first statement of the batch goes out before this thread is taken up with the next.
+    await this.#pause.rest(0);
+    const batch = this.#read(afterId);
+    await this.#options.remote.prepare(batch.records);
+    return batch;
   }
 
   async #send({ records, lastId }: JournalBatch): Promise<void> {

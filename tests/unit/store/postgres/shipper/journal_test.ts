@@ -130,7 +130,7 @@ Deno.test("a batch is bounded by rows, by bytes, and by days; one large record i
     assert.deepEqual(ids(0, 500, 10_000), [1, 2]);
     assert.deepEqual(ids(2, 500, 10_000), [3]);
     assert.deepEqual(ids(3, 500, 10_000), [4, 5]);
-    assert.deepEqual(journal.settled(5, ALL), { records: [], unfit: [], lastId: 5 });
+    assert.deepEqual(journal.settled(5, ALL), { records: [], unfit: [], lastId: 5, isFull: false });
     journal.close();
   });
   await withDirectory((path) => {

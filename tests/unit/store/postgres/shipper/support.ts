@@ -37,6 +37,10 @@ export class PretendedRemote implements Remote {
   /** May throw when all is committed. */
   after: (records: readonly ShippedRecord[]) => void | Promise<void> = () => {};
 
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async putRecords(records: readonly ShippedRecord[]): Promise<void> {
     this.batches.push(records.length);
     await this.before(records);
