@@ -24,8 +24,8 @@ const MIN_RETRY_MS = 250; // docs/tuning.md#shipper
 const MAX_RETRY_MS = 5_000; // docs/tuning.md#shipper
 /** After this many failures, a record that is a batch by itself lets others go first. */
 const MAX_FAILURES_ALONE = 3;
-/** The writing thread has its turn between two steps of deleting. */
-const BETWEEN_DELETIONS_MS = 1; // docs/tuning.md#shipper
+/** After a step of deleting, the journal is left alone for this multiple of its duration, and for a millisecond at least. */
+const DELETION_REST = 2; // docs/tuning.md#shipper
 /** Rows that were shipped and cannot be deleted (the disk is full); beyond this, nothing more is shipped. */
 const MAX_UNDELETED = 50_000;
 const FORGET_OUTDATED_MS = 60_000;
@@ -234,11 +234,13 @@ export class Shipper {
 
   /** In steps; what fails is tried again before the next batch. */
   async #deleteSent(): Promise<void> {
-    const { journal } = this.#options;
+    const { journal, clock } = this.#options;
     try {
       while (this.#undeleted.length > 0 && !this.#isClosed) {
+        const startedAtMs = clock.monotonic();
         this.#undeleted.splice(0, journal.remove(this.#undeleted));
-        if (this.#undeleted.length > 0) await this.#pause.rest(BETWEEN_DELETIONS_MS);
+        const tookMs = clock.monotonic() - startedAtMs;
+        if (this.#undeleted.length > 0) await this.#pause.rest(Math.max(1, DELETION_REST * tookMs));
       }
     } catch (error) {
       // What has been shipped is safe, and what comes after it should be, too.
