@@ -135,7 +135,7 @@ function bodyOf(row: Row): string | null {
 }
 
 /** The Go program stored the request text as a JSON string literal. */
-function decodeGoBody(body: string): string {
+export function decodeGoBody(body: string): string {
   if (!body.startsWith('"')) return body;
   try {
     const value: unknown = JSON.parse(body);
@@ -146,11 +146,11 @@ function decodeGoBody(body: string): string {
 }
 
 /** Our rows hold a masked form already; the Go program's hold the header itself. */
-function maskAuthorization(value: string): string {
+export function maskAuthorization(value: string): string {
   return value.includes("…") ? value : maskSecret(value.replace(/^bearer\s+/i, ""));
 }
 
-function parseToolCalls(json: string | null): ToolCall[] {
+export function parseToolCalls(json: string | null): ToolCall[] {
   if (json === null || json === "") return [];
   try {
     const value: unknown = JSON.parse(json);
