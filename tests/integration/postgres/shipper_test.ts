@@ -12,7 +12,13 @@ import { migrate } from "../../../src/store/postgres/migration.ts";
 import type { PgDatabase } from "../../../src/store/postgres/pool.ts";
 import type { PgStore } from "../../../src/store/postgres/query.ts";
 import { Tokenizer } from "../../../src/store/search/tokenizer.ts";
-import { isPostgresMissing, openPg, Postgres } from "../../support/postgres.ts";
+import {
+  isPgBouncerMissing,
+  isPostgresMissing,
+  openPg,
+  PgBouncer,
+  Postgres,
+} from "../../support/postgres.ts";
 import { eventually } from "../../support/router.ts";
 import { ShipperLog } from "../../unit/store/postgres/shipper/support.ts";
 import { byHand, makeRecord, makeSession, rowsOf, until, withDirectory } from "../../unit/store/support.ts";
@@ -149,6 +155,7 @@ const TESTS: readonly Test[] = [
   ["a schema that is not there is said, nothing is rejected, and it goes on when it is", noSchema],
   ["statistics arrive per journal, follow the journal's, and are never counted twice", statistics],
   ["two processes that ship one journal at the same time: once there", twoShippers],
+  ["through PgBouncer in transaction mode", throughPgBouncer],
   ["rows of the Go program arrive, once", goRows],
   ["close() ships what waits", closing],
   ["20,000 records", manyRecords],
@@ -481,6 +488,17 @@ async function twoShippers({ write, ship, emptied, db, postgres, log }: Stage): 
     words: 2_000,
   });
   assert.deepEqual(log.rejections, []);
+}
+
+async function throughPgBouncer({ write, ship, emptied, db, postgres }: Stage): Promise<void> {
+  if (isPgBouncerMissing) return;
+  await using bouncer = await PgBouncer.start(postgres);
+  const through = openPg(bouncer.url());
+  write(...numbered(300));
+  await ship(through).close(20_000);
+  await through.close();
+  await emptied();
+  assert.deepEqual(await countsOf(db), { records: 300, ids: 300, texts: 300, attempts: 600, words: 300 });
 }
 
 async function goRows({ ship, emptied, db, path, log }: Stage): Promise<void> {

@@ -20,6 +20,8 @@ import { dayOf, type JournalVersion, type ShippedRecord } from "./shipped_record
 /** Of one step of deleting; the writing thread waits for it. */
 const MAX_STEP_ROWS = 200; // docs/tuning.md#shipper
 const MAX_STEP_MS = 1; // docs/tuning.md#shipper
+/** A step does so many even if it takes longer. */
+const MIN_STEP_ROWS = 4;
 /** Of one batch: each may need partitions, which take locks until the transaction that makes them ends. */
 const MAX_BATCH_DAYS = 8;
 
@@ -193,7 +195,7 @@ export class Journal {
     let done = 0;
     inTransaction(db, () => {
       for (const { id, version } of sent) {
-        if (done === MAX_STEP_ROWS || (done > 0 && performance.now() > endMs)) break;
+        if (done === MAX_STEP_ROWS || (done >= MIN_STEP_ROWS && performance.now() > endMs)) break;
         if (prepared(db, DELETE_VERSION).run(id, version).changes > 0) {
           prepared(db, DELETE_ATTEMPTS).run(id);
           prepared(db, DELETE_PARTS).run(id);
