@@ -19,7 +19,7 @@ import { dayOf, type JournalVersion, type ShippedRecord } from "./shipped_record
 
 /** Of one step of deleting; the writing thread waits for it. */
 const MAX_STEP_ROWS = 200; // docs/tuning.md#shipper
-const MAX_STEP_MS = 1; // docs/tuning.md#shipper
+const MAX_STEP_MS = 2; // docs/tuning.md#shipper
 /** A step does so many even if it takes longer. */
 const MIN_STEP_ROWS = 4;
 /** Of one batch: each may need partitions, which take locks until the transaction that makes them ends. */
@@ -184,7 +184,7 @@ export class Journal {
   }
 
   /**
-   * Deletes some of these, a millisecond's work (more only for a single large record). A row that has changed stays, to be shipped again.
+   * Deletes some of these, two milliseconds' work (more only for a single large record). A row that has changed stays, to be shipped again.
    *
    * @returns how many, from the first, have been done
    * @throws what SQLite throws, with nothing of it done

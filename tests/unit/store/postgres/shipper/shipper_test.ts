@@ -490,3 +490,29 @@ Deno.test("a record that is settled again while it is kept is shipped again", as
     await stage.shipper.close(1_000);
   });
 });
+
+Deno.test("a record that changes after the next batch was made ready arrives as it is now", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 600);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock });
+    const { remote } = stage;
+    const session = makeSession(path);
+    const isAheadReady = Promise.withResolvers<void>();
+    remote.prepare = () => {
+      isAheadReady.resolve();
+      return Promise.resolve();
+    };
+    remote.before = async (records) => {
+      if (!records.some(({ requestId }) => requestId === "r1")) return;
+      clock.advance(0);
+      await isAheadReady.promise;
+      session.write([makeRecord({ requestId: "r600", response: "newer", responseBytes: 901 })]);
+    };
+    stage.shipper.start();
+    await untilWith(clock, () => leftIn(path).length === 0, "all is shipped");
+    assert.equal(remote.records.get("r600")?.texts.response, "newer");
+    session.close();
+    await stage.shipper.close(1_000);
+  });
+});
