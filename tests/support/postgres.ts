@@ -221,6 +221,7 @@ auth_file = ${folder}/users
 admin_users = postgres
 pool_mode = transaction
 default_pool_size = 2
+server_login_retry = 1
 `,
     );
     await give(`${folder}/users`);

@@ -49,6 +49,8 @@ export class PgDatabase implements PgStore {
   readonly #writer: Lane<Slot>;
   readonly #readers: Lane<Slot>;
   readonly #listeners = new Set<Listener>();
+  /** Of {@link execute}. */
+  readonly #single = new Set<PgConnection>();
   /** Grows when a host turns out not to take writes: what else is connected there would read stale rows. */
   #generation = 0;
   #host = 0;
@@ -87,10 +89,14 @@ export class PgDatabase implements PgStore {
   }
 
   async execute(text: string, { timeoutMs = EXECUTE_TIMEOUT_MS }: PgCallOptions = {}): Promise<void> {
-    await this.#writer.use(async (slot) => {
-      const { connection } = await this.#ready(slot);
+    const connection = await this.#open();
+    this.#single.add(connection);
+    try {
       await this.#watched(connection.run(text, { timeoutMs }));
-    });
+    } finally {
+      this.#single.delete(connection);
+      void connection.close();
+    }
   }
 
   listen(channel: string, callback: (payload: string) => void): () => void {
@@ -114,7 +120,8 @@ export class PgDatabase implements PgStore {
     for (const listener of this.#listeners) listener.close();
     this.#writer.refuse(closed());
     this.#readers.refuse(closed());
-    await Promise.all(this.#slots.map(({ connection }) => connection?.close()));
+    const connections = [...this.#slots.map(({ connection }) => connection), ...this.#single];
+    await Promise.all(connections.map((connection) => connection?.close()));
   }
 
   async #transaction<Result>(
