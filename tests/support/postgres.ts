@@ -11,7 +11,7 @@ import { systemPgEnvironment } from "../../src/store/postgres/environment.ts";
 import { parsePgUrl } from "../../src/store/postgres/url.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import { eventually } from "./router.ts";
-import { freePort, give, runAsServer, serverFolder, ServerProcess } from "./server_process.ts";
+import { freePort, give, PATHS, runAsServer, serverFolder, ServerProcess } from "./server_process.ts";
 import { makeAuthority, type TlsAuthority } from "./tls_authority.ts";
 
 /** Of the newest version; null: not installed. */
@@ -21,7 +21,7 @@ const isBuilding = Deno.env.get("CI") === "true";
 /** In CI, the tools must be installed. */
 export const isPostgresMissing = binaries === null && !isBuilding;
 export const isPgBouncerMissing = isPostgresMissing ||
-  (spawnSync("pgbouncer", ["--version"]).status !== 0 && !isBuilding);
+  (spawnSync("pgbouncer", ["--version"], { env: PATHS }).status !== 0 && !isBuilding);
 
 export const SECRET_PASSWORD = "se:cr@t/ é";
 

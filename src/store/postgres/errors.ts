@@ -97,8 +97,6 @@ const KIND_BY_CLASS: Readonly<Record<string, PgErrorKind>> = {
 };
 
 function kindOfState(code: string, error: unknown): PgErrorKind {
-  // The client asks for what this server does not know: PgBouncer, for one, refuses parameters at the start.
-  if (code === "08P01") return "setup";
   if (code === "23514" && isMissingPartition(error)) return "retry";
   return KIND_BY_CLASS[code.slice(0, 2)] ?? "retry";
 }
@@ -156,7 +154,7 @@ function problemOf(error: unknown, code: string | null): string {
       : CONDITIONS[code] ?? "the server refuses the statement";
     return `${condition}${where === "" ? "" : ` in ${bounded(where)}`}${suffix}`;
   }
-  const message = bounded(messageOf(error));
+  const message = bounded(messageOf(error)) || "an error without a text";
   return `${message}${code !== null && message.includes(code) ? suffix.replace(` (${code})`, "") : suffix}`;
 }
 
