@@ -12,7 +12,7 @@ import { PARTITIONED } from "./schema.ts";
 export const DAY_MS = 86_400_000;
 
 /** Of the advisory lock, beside that of the migration. */
-const PARTITION_LOCK = 2;
+export const PARTITION_LOCK = 2;
 const TIMEOUT_MS = 30_000;
 const LOCK_TIMEOUT_MS = 5_000;
 /** How far ahead: a week in which nobody comes near the program. */
@@ -63,38 +63,36 @@ export async function makePartitions(
   }, { timeoutMs: TIMEOUT_MS });
 }
 
-/** All partitions, oldest first. */
+/** All partitions, oldest first, and those that {@link dropPartition} was stopped at. */
 export async function listPartitions(db: Pick<PgStore, "read">): Promise<Partition[]> {
-  const rows = await db.read<{ parent: string; name: string; bytes: number }>(LIST_WITH_SIZES);
-  return rows.flatMap(({ parent, name, bytes }) => {
-    const known = partitionOf(parent, name);
+  const rows = await db.read<{ name: string; bytes: number }>(LIST_WITH_SIZES, [TO_BE_DROPPED]);
+  return rows.flatMap(({ name, bytes }) => {
+    const known = partitionOf(name);
     return known === null ? [] : [{ ...known, bytes }];
   }).sort((a, b) => a.dayMs - b.dayMs || a.name.localeCompare(b.name));
 }
 
 /**
  * Drops a partition with all its rows. It is detached first, without stopping those who read or write other days, where
- * the server can do that (14 and later).
+ * the server can do that (14 and later); this waits for all transactions that use the table now.
  */
 export async function dropPartition(
   db: Pick<PgStore, "write" | "execute" | "read">,
   { table, name }: Pick<Partition, "table" | "name">,
 ): Promise<void> {
-  if (partitionOf(table, name) === null) throw new TypeError("no partition of ours");
-  const [server] = await db.read<{ version: number }>(
-    "SELECT current_setting('server_version_num')::int AS version",
+  if (partitionOf(name)?.table !== table) throw new TypeError("no partition of ours");
+  const [state] = await db.read<{ version: number; exists: boolean; pending: boolean | null }>(
+    `SELECT current_setting('server_version_num')::int AS version, to_regclass($1) IS NOT NULL AS exists,
+      (SELECT coalesce((to_jsonb(link)->>'inhdetachpending')::boolean, false) FROM pg_inherits AS link
+        WHERE inhrelid = to_regclass($1)) AS pending`,
+    [`oar.${name}`],
   );
-  if ((server?.version ?? 0) >= 140_000) {
-    const [row] = await db.read<{ pending: boolean }>(
-      "SELECT inhdetachpending AS pending FROM pg_inherits WHERE inhrelid = to_regclass($1)",
-      [`oar.${name}`],
-    );
+  if (state === undefined || !state.exists) return;
+  if (state.version >= 140_000 && state.pending !== null) {
+    await db.write((query) => query(`COMMENT ON TABLE oar.${name} IS '${TO_BE_DROPPED}'`));
     // One that was interrupted has to be finished: nothing else can be done with it.
-    if (row !== undefined) {
-      await db.execute(
-        `ALTER TABLE oar.${table} DETACH PARTITION oar.${name} ${row.pending ? "FINALIZE" : "CONCURRENTLY"}`,
-      );
-    }
+    const how = state.pending ? "FINALIZE" : "CONCURRENTLY";
+    await db.execute(`ALTER TABLE oar.${table} DETACH PARTITION oar.${name} ${how}`);
   }
   await db.write(async (query) => {
     await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
@@ -102,13 +100,15 @@ export async function dropPartition(
   }, { timeoutMs: TIMEOUT_MS });
 }
 
-const FROM_CATALOG = `FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
-  JOIN pg_class AS parent ON parent.oid = inhparent
+/** A comment on a table: tells one that is on its way out from one that somebody has detached to keep it. */
+const TO_BE_DROPPED = "openai-api-route drops this partition";
+
+const LIST = `SELECT child.relname::text AS name
+  FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
   WHERE parent.relnamespace = to_regnamespace('oar') AND parent.relkind = 'p'`;
-const LIST = `SELECT parent.relname::text AS parent, child.relname::text AS name ${FROM_CATALOG}`;
-const LIST_WITH_SIZES =
-  `SELECT parent.relname::text AS parent, child.relname::text AS name, pg_total_relation_size(child.oid) AS bytes
-  ${FROM_CATALOG}`;
+const LIST_WITH_SIZES = `SELECT relname::text AS name, coalesce(pg_total_relation_size(oid), 0) AS bytes
+  FROM pg_class WHERE relnamespace = to_regnamespace('oar') AND relkind = 'r'
+    AND (relispartition OR obj_description(oid, 'pg_class') = $1)`;
 
 type Wanted = Pick<Partition, "table" | "dayMs">;
 
@@ -135,7 +135,9 @@ async function locked(query: PgQuery, shouldWait: boolean): Promise<boolean> {
 async function makeOne(query: PgQuery, table: Partition["table"], dayMs: number): Promise<void> {
   const name = nameOf(table, dayMs);
   const [from, to] = [pgTime(dayMs), pgTime(dayMs + DAY_MS)];
-  await query(`CREATE TABLE oar.${name} (LIKE oar.${table} INCLUDING ALL)`);
+  // It is there when it was detached, to be dropped or by somebody: then its rows are back.
+  await query(`CREATE TABLE IF NOT EXISTS oar.${name} (LIKE oar.${table} INCLUDING ALL)`);
+  await query(`COMMENT ON TABLE oar.${name} IS NULL`);
   await query(
     `ALTER TABLE oar.${table} ATTACH PARTITION oar.${name} FOR VALUES FROM ('${from}') TO ('${to}')`,
   );
@@ -155,11 +157,10 @@ function nameOf(table: Partition["table"], dayMs: number): string {
 }
 
 /** null for what has another name: somebody else's. */
-function partitionOf(parent: string, name: string): Pick<Partition, "table" | "name" | "dayMs"> | null {
-  const table = PARTITIONED.find((each) => each === parent);
-  const [, year, month, day] = /_(\d{4})(\d\d)(\d\d)$/.exec(name) ?? [];
+function partitionOf(name: string): Pick<Partition, "table" | "name" | "dayMs"> | null {
+  const [, prefix, year, month, day] = /^(\w{1,40})_(\d{4})(\d\d)(\d\d)$/.exec(name) ?? [];
+  const table = PARTITIONED.find((each) => each === prefix);
   const dayMs = Date.parse(`${year}-${month}-${day}T00:00:00Z`);
-  return table === undefined || Number.isNaN(dayMs) || nameOf(table, dayMs) !== name
-    ? null
-    : { table, name, dayMs };
+  if (table === undefined || Number.isNaN(dayMs) || nameOf(table, dayMs) !== name) return null;
+  return { table, name, dayMs };
 }

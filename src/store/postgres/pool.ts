@@ -49,11 +49,14 @@ export class PgDatabase implements PgStore {
   readonly #writer: Lane<Slot>;
   readonly #readers: Lane<Slot>;
   readonly #listeners = new Set<Listener>();
+  /** Of {@link execute}. */
+  readonly #single = new Set<PgConnection>();
   /** Grows when a host turns out not to take writes: what else is connected there would read stale rows. */
   #generation = 0;
   #host = 0;
   #trouble: PgError | null = null;
-  #isClosed = false;
+  /** Aborted by {@link close}. */
+  readonly #closing = new AbortController();
 
   constructor(target: PgTarget, options: PgDatabaseOptions) {
     this.#target = target;
@@ -87,10 +90,14 @@ export class PgDatabase implements PgStore {
   }
 
   async execute(text: string, { timeoutMs = EXECUTE_TIMEOUT_MS }: PgCallOptions = {}): Promise<void> {
-    await this.#writer.use(async (slot) => {
-      const { connection } = await this.#ready(slot);
+    const connection = await this.#open();
+    this.#single.add(connection);
+    try {
       await this.#watched(connection.run(text, { timeoutMs }));
-    });
+    } finally {
+      this.#single.delete(connection);
+      void connection.close();
+    }
   }
 
   listen(channel: string, callback: (payload: string) => void): () => void {
@@ -101,7 +108,7 @@ export class PgDatabase implements PgStore {
       open: () => this.#open(),
     });
     this.#listeners.add(listener);
-    if (this.#isClosed) listener.close();
+    if (this.#closing.signal.aborted) listener.close();
     return () => {
       this.#listeners.delete(listener);
       listener.close();
@@ -109,12 +116,13 @@ export class PgDatabase implements PgStore {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     for (const listener of this.#listeners) listener.close();
     this.#writer.refuse(closed());
     this.#readers.refuse(closed());
-    await Promise.all(this.#slots.map(({ connection }) => connection?.close()));
+    const connections = [...this.#slots.map(({ connection }) => connection), ...this.#single];
+    await Promise.all(connections.map((connection) => connection?.close()));
   }
 
   async #transaction<Result>(
@@ -173,11 +181,16 @@ export class PgDatabase implements PgStore {
   }
 
   async #open(): Promise<PgConnection> {
-    if (this.#isClosed) throw closed();
+    if (this.#closing.signal.aborted) throw closed();
     const { clock, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
     try {
-      const opened = await openWritable(this.#target, { clock, connectTimeoutMs, first: this.#host });
-      if (this.#isClosed) {
+      const opened = await openWritable(this.#target, {
+        clock,
+        connectTimeoutMs,
+        first: this.#host,
+        signal: this.#closing.signal,
+      });
+      if (this.#closing.signal.aborted) {
         opened.connection.cut();
         throw closed();
       }
@@ -186,6 +199,7 @@ export class PgDatabase implements PgStore {
       this.#resume();
       return opened.connection;
     } catch (error) {
+      if (this.#closing.signal.aborted) throw closed();
       throw this.#noted(error);
     }
   }
@@ -201,7 +215,7 @@ export class PgDatabase implements PgStore {
   #noted(error: unknown): PgError {
     const known = toPgError(error, "PostgreSQL");
     if (known.code === "25006") this.#generation++;
-    if (known.isConnectionLost && this.#trouble === null && !this.#isClosed) {
+    if (known.isConnectionLost && this.#trouble === null && !this.#closing.signal.aborted) {
       this.#trouble = known;
       this.#options.onTrouble?.(known);
     }

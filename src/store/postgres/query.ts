@@ -36,7 +36,10 @@ export interface PgStore {
     values?: readonly unknown[],
     options?: PgCallOptions,
   ): Promise<Row[]>;
-  /** One statement outside of a transaction, for those that must be (CREATE INDEX CONCURRENTLY), after all writes. */
+  /**
+   * One statement outside of a transaction, for those that must be (CREATE INDEX CONCURRENTLY), on a connection of its own:
+   * it may wait for others' transactions for long.
+   */
   execute(text: string, options?: PgCallOptions): Promise<void>;
   /**
    * Calls back with each notification's text, and with `""` whenever it begins to listen (anew): some may have been missed.

@@ -105,6 +105,18 @@ const RECORDS = `
     PRIMARY KEY (created_at, record_id)
   ) PARTITION BY RANGE (created_at);
   CREATE INDEX idx_record_search_words ON oar.record_search USING gin (words);
+
+  -- Several times as fast as the default; from version 14 on, and only where the server was built with it.
+  DO $$
+  DECLARE
+    name text;
+  BEGIN
+    FOREACH name IN ARRAY ARRAY['body', 'response', 'reasoning', 'tool_calls'] LOOP
+      EXECUTE format('ALTER TABLE oar.record_texts ALTER COLUMN %I SET COMPRESSION lz4', name);
+    END LOOP;
+  EXCEPTION WHEN OTHERS THEN
+    NULL;
+  END $$;
 `;
 
 /**

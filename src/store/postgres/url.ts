@@ -57,11 +57,11 @@ export function parsePgUrl(
   const parts = split(text.trim());
   const parameters = parametersOf(parts.query);
   checkFixed(parameters);
+  const addresses = addressesOf(parts.hosts, parameters);
   const [urlUser, urlPassword] = credentialsOf(parts.credentials);
   const user = parameters.get("user") ?? urlUser ?? env.variable("PGUSER") ?? "";
   if (user === "") throw invalid("it names no user: postgres://USER@HOST/DATABASE");
   const database = parameters.get("dbname") ?? (decoded(parts.path) || user);
-  const addresses = addressesOf(parts.hosts, parameters);
   const password = parameters.get("password") ?? urlPassword ?? (env.variable("PGPASSWORD") || null);
   const hosts = addresses.map((address): PgHost => ({
     ...address,
