@@ -1,0 +1,217 @@
+/**
+ * All that a replica has to do with PostgreSQL, in a thread of its own: upstreams and settings come from there into the
+ * journal, records go from the journal there, and the replica says that it lives.
+ *
+ * Owns the order in which these parts begin, what is done from time to time, and their end. Knows no messages.
+ */
+import type { Clock, TimerId } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
+import type { ConfigStore } from "../store.ts";
+import { Tokenizer } from "../search/tokenizer.ts";
+import { ConfigSync } from "./config/config_sync.ts";
+import { putConfigRows } from "./config/local_rows.ts";
+import { RemoteConfig } from "./config/remote_config.ts";
+import { classify } from "./errors.ts";
+import { migrate } from "./migration.ts";
+import { daysAhead, makePartitions } from "./partitions.ts";
+import type { PgStore } from "./query.ts";
+import { BEAT_MS, Replicas } from "./replicas.ts";
+import { keepLimits, type RetentionLimits } from "./retention.ts";
+import { type Backlog, Journal } from "./shipper/journal.ts";
+import { PgRemote } from "./shipper/pg_remote.ts";
+import { Shipper, type ShipperTrouble } from "./shipper/shipper.ts";
+
+/** How long a statement waits for the writing thread's lock on the journal. */
+const JOURNAL_TIMEOUT_MS = 1_000;
+const MIN_RETRY_MS = 500;
+const MAX_RETRY_MS = 5_000;
+/** Partitions are made a week ahead. */
+const PARTITIONS_MS = 3_600_000;
+const RETENTION_MS = 600_000;
+
+export interface RemoteEvents {
+  /** The journal has its first copy of upstreams and settings; once. */
+  copied(): void;
+  shipped(requestIds: readonly string[], durationMs: number): void;
+  rejected(requestId: string | null, reason: string): void;
+  /** PostgreSQL, or the journal, cannot be used for now; with each attempt. */
+  trouble(kind: ShipperTrouble, message: string): void;
+  resumed(): void;
+  /** Days that were deleted. */
+  dropped(partitions: readonly string[]): void;
+}
+
+export interface RemoteSessionOptions {
+  readonly database: PgStore;
+  /** Path of the journal, which exists. */
+  readonly journal: string;
+  /** Random per process; `instance` of its records. */
+  readonly instance: string;
+  readonly version: string;
+  /** For people. */
+  readonly listen: string;
+  readonly retention: RetentionLimits;
+  /** See {@link ShipperOptions.gatherMs}. */
+  readonly gatherMs: number;
+  readonly clock: Clock;
+  readonly newId: () => string;
+  readonly events: RemoteEvents;
+}
+
+/** What is done from time to time, and when it was done last. */
+interface Chore {
+  readonly everyMs: number;
+  readonly run: () => Promise<unknown>;
+  doneAtMs: number;
+}
+
+export class RemoteSession {
+  readonly #options: RemoteSessionOptions;
+  readonly #journal: Journal;
+  readonly #config: RemoteConfig;
+  readonly #replicas: Replicas;
+  readonly #shipper: Shipper;
+  readonly #chores: readonly Chore[];
+  #sync: ConfigSync | null = null;
+  #timer: TimerId | null = null;
+  #retryMs = MIN_RETRY_MS;
+  #isClosed = false;
+
+  /** @throws StoreError when the journal cannot be opened */
+  constructor(options: RemoteSessionOptions) {
+    const { database, clock, events } = options;
+    this.#options = options;
+    const now = () => clock.now();
+    this.#journal = new Journal(options.journal, {
+      busyTimeoutMs: JOURNAL_TIMEOUT_MS,
+      newId: options.newId,
+      now,
+    });
+    this.#config = new RemoteConfig(database, now);
+    this.#replicas = new Replicas({ database, id: options.instance, journal: this.#journal.id });
+    this.#shipper = new Shipper({
+      journal: this.#journal,
+      remote: new PgRemote(database, { tokenizer: new Tokenizer(), clock }),
+      clock,
+      observer: events,
+      gatherMs: options.gatherMs,
+    });
+    this.#chores = [
+      { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
+    ];
+  }
+
+  /** Begins, as soon as PostgreSQL can be reached. */
+  start(): void {
+    void this.#begin();
+  }
+
+  /** The journal has new records. */
+  wake(): void {
+    this.#shipper.wake();
+  }
+
+  /** What waits in the journal. @throws what SQLite throws */
+  backlog(): Backlog {
+    return this.#shipper.backlog();
+  }
+
+  /**
+   * Changes upstreams and settings; the journal has the change when this resolves.
+   * @throws what `body` throws, StoreError, PgError
+   */
+  async change<Result>(body: (store: ConfigStore) => Result): Promise<Result> {
+    const { result } = await this.#config.change(body);
+    await this.#sync?.look();
+    return result;
+  }
+
+  /** Ships what waits, for as long as there is time, and ends all connections. */
+  async close(limitMs: number): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const { clock, database } = this.#options;
+    if (this.#timer !== null) clock.clearTimer(this.#timer);
+    this.#sync?.close();
+    const endMs = clock.monotonic() + limitMs;
+    await this.#shipper.close(limitMs);
+    await this.#leave(Math.max(0, endMs - clock.monotonic()));
+    await database.close();
+  }
+
+  async #begin(): Promise<void> {
+    const { database, clock } = this.#options;
+    try {
+      await migrate(database);
+      await this.#makePartitions();
+    } catch (error) {
+      if (this.#isClosed) return;
+      this.#report(error);
+      this.#timer = clock.setTimer(() => void this.#begin(), this.#retryMs);
+      this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+      return;
+    }
+    if (this.#isClosed) return;
+    this.#options.events.resumed();
+    this.#sync = new ConfigSync({
+      remote: this.#config,
+      database,
+      clock,
+      put: (rows) => void putConfigRows(this.#journal.db, rows),
+      onFirst: () => this.#options.events.copied(),
+      onTrouble: (error) => this.#report(error),
+    });
+    this.#shipper.start();
+    void this.#doChores();
+  }
+
+  async #doChores(): Promise<void> {
+    const { clock } = this.#options;
+    for (const chore of this.#chores) {
+      const nowMs = clock.monotonic();
+      if (this.#isClosed || nowMs - chore.doneAtMs < chore.everyMs) continue;
+      try {
+        await chore.run();
+        chore.doneAtMs = nowMs;
+      } catch (error) {
+        this.#report(error);
+      }
+    }
+    if (!this.#isClosed) this.#timer = clock.setTimer(() => void this.#doChores(), BEAT_MS);
+  }
+
+  async #makePartitions(): Promise<void> {
+    const { database, clock } = this.#options;
+    await makePartitions(database, { days: daysAhead(clock.now()), shouldWait: false });
+  }
+
+  async #beat(): Promise<void> {
+    const { version, listen, clock } = this.#options;
+    const { waiting, oldestMs } = this.#journal.backlog();
+    const lagMs = oldestMs === null ? null : Math.max(0, clock.now() - oldestMs);
+    await this.#replicas.beat({ version, listen, waiting, lagMs });
+  }
+
+  async #keepLimits(): Promise<void> {
+    const { database, retention, clock, events } = this.#options;
+    const dropped = await keepLimits(database, retention, clock.now());
+    if (dropped.length > 0) events.dropped(dropped);
+  }
+
+  /** Others would find out by themselves. */
+  async #leave(limitMs: number): Promise<void> {
+    const { clock } = this.#options;
+    const { promise: isLate, resolve } = Promise.withResolvers<void>();
+    const timer = clock.setTimer(resolve, limitMs);
+    await Promise.race([this.#replicas.leave().catch(() => {}), isLate]);
+    clock.clearTimer(timer);
+  }
+
+  #report(error: unknown): void {
+    if (this.#isClosed) return;
+    const kind = classify(error);
+    this.#options.events.trouble(kind === "poison" ? "setup" : kind, messageOf(error));
+  }
+}
