@@ -113,6 +113,16 @@ export class RemoteSession {
     this.#shipper.wake();
   }
 
+  /** Lets go of the journal, until {@link resume}. */
+  release(): void {
+    this.#journal.release();
+  }
+
+  resume(): void {
+    this.#journal.resume();
+    this.#shipper.wake();
+  }
+
   /** What waits in the journal. @throws what SQLite throws */
   backlog(): Backlog {
     return this.#shipper.backlog();
