@@ -45,14 +45,28 @@ function targets(figures: Figured): Target[] {
   const at = (contender: ContenderName, scenario: string, variant: string) => (figure: string) =>
     figures.value(contender, scenario, variant, figure);
   const plain = (contender: ContenderName) => at(contender, "plain", "64 connections")("perS");
+  const single = (contender: ContenderName) => at(contender, "plain", "1 connection")("p50Ms");
   const rate = at("ours", "rate", "1000/s");
   const burst = (variant: string) => (contender: ContenderName) => at(contender, "burst", variant)("perS");
   const paced = (variant: string, contender: ContenderName = "ours") => at(contender, "paced", variant);
+  const evenness = (
+    variant: string,
+    wanted: { readonly p50Ms: number; readonly timesGo: number; readonly firstP99Ms: number },
+  ) => [
+    most(`paced, ${variant}: p50, ms`, paced(variant)("delayP50Ms"), wanted.p50Ms),
+    most(
+      `paced, ${variant}: p99, ours / go-proxy`,
+      ratio(paced(variant)("delayP99Ms"), paced(variant, "go-proxy")("delayP99Ms")),
+      wanted.timesGo,
+    ),
+    most(`paced, ${variant}: first event, p99, ms`, paced(variant)("firstP99Ms"), wanted.firstP99Ms, 0),
+  ];
   const failover = (variant: string) => at("ours", "failover", variant)("addedP50Ms");
   const growth = (variant: string) => at("ours", "growth", variant)("perS");
   return [
     least("plain, 64 connections: ours / relay", ratio(plain("ours"), plain("relay")), 0.75),
     least("plain, 64 connections: ours / portkey", ratio(plain("ours"), plain("portkey")), 9),
+    most("plain, 1 connection: p50 above direct, ms", difference(single("ours"), single("direct")), 0.2, 3),
     most("1,000/s: added p50, ms", rate("addedP50Ms"), 0.4, 3),
     most("1,000/s: added p99, ms", rate("addedP99Ms"), 3),
     ...["16 connections, one chunk", "64 connections, one chunk", "16 connections, chunk per event"].map((
@@ -70,6 +84,8 @@ function targets(figures: Figured): Target[] {
     ),
     most("paced, 4000 x 5/s: events lost", paced("4000 x 5/s")("lostEvents"), 0, 0),
     most("paced, 4000 x 5/s: added p99, ms", paced("4000 x 5/s")("addedDelayP99Ms"), 50),
+    ...evenness("1000 x 25/s", { p50Ms: 1, timesGo: 2, firstP99Ms: 150 }),
+    ...evenness("4000 x 5/s", { p50Ms: 2, timesGo: 3, firstP99Ms: 600 }),
     most("paced, 1000 x 25/s: KB per stream", paced("1000 x 25/s")("kbPerStream"), 60, 0),
     most("paced, 4000 x 5/s: KB per stream", paced("4000 x 5/s")("kbPerStream"), 60, 0),
     least("growth: full / empty database", ratio(growth("full"), growth("empty")), 0.95),
@@ -98,6 +114,10 @@ const most = (name: string, value: number | undefined, limit: number, digits = 2
 function isMet({ value, limit, is }: Target): boolean | null {
   if (value === undefined || Number.isNaN(value)) return null;
   return is === "at least" ? value >= limit : value <= limit;
+}
+
+function difference(minuend: number | undefined, subtrahend: number | undefined): number | undefined {
+  return minuend === undefined || subtrahend === undefined ? undefined : minuend - subtrahend;
 }
 
 function ratio(dividend: number | undefined, divisor: number | undefined): number | undefined {

@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { createSearchTables } from "../search/tables.ts";
+import { PART_COLUMNS } from "./record_parts.ts";
 import { inTransaction } from "./transaction.ts";
 
 type Step = (db: DatabaseSync) => void;
@@ -24,6 +25,7 @@ const STEPS: readonly Step[] = [
   addDurationIndex,
   addUsage,
   addUpstreamChecks,
+  addRecordParts,
 ];
 
 /** The `user_version` that this program works with. */
@@ -256,6 +258,16 @@ function addUpstreamChecks(db: DatabaseSync): void {
       upstream_id integer PRIMARY KEY, target text NOT NULL, checked_at datetime
     )
   `);
+}
+
+/** What came of replies under way after their rows were written (see record_parts.ts). */
+function addRecordParts(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS record_parts (
+      record_id integer NOT NULL, n integer NOT NULL, PRIMARY KEY (record_id, n)
+    ) WITHOUT ROWID
+  `);
+  addMissingColumns(db, "record_parts", PART_COLUMNS);
 }
 
 /** Returns the names of the columns that had been missing. */

@@ -8,6 +8,7 @@ import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
 import { RECORD_COLUMNS, type RecordColumn } from "../database/record_columns.ts";
+import { STATE_COLUMNS, type StateColumn } from "../database/record_parts.ts";
 
 const COLUMNS = Object.keys(RECORD_COLUMNS);
 
@@ -41,6 +42,13 @@ export const UPSERT_RECORD = upsert("NULL");
  */
 export const UPSERT_OPEN_RECORD = upsert("(SELECT id FROM records WHERE request_id = ?1)");
 
+/**
+ * Inserts a row that is probably new; changes nothing when there is one of that `request_id`. Takes a quarter less than an
+ * upsert that gives the id.
+ */
+export const INSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING`;
+
 function upsert(id: string): string {
   return `INSERT INTO records(id, ${COLUMNS.join(", ")})
     VALUES (${id}, ${COLUMNS.map((_, index) => `?${index + 1}`).join(", ")})
@@ -55,6 +63,13 @@ function upsert(id: string): string {
  */
 export const UPDATE_PROGRESS = `UPDATE records SET ${PROGRESS_COLUMNS.map((name) => `${name} = ?`).join(", ")}
   WHERE request_id = ? AND outcome = 'in_flight'`;
+
+/** Another process may have taken this one for dead. */
+export const IS_IN_FLIGHT = "SELECT 1 FROM records WHERE id = ? AND outcome = 'in_flight'";
+
+/** A part that is written again, because nobody knows whether it was committed, stays one. */
+export const PUT_PART = `INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning,
+  ${STATE_COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ${STATE_COLUMNS.map(() => "?").join(", ")})`;
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
@@ -122,6 +137,25 @@ export function progressParams(record: RequestRecord): SQLInputValue[] {
     is_truncated: record.isTruncated ? 1 : 0,
   };
   return [...Object.values(values), record.requestId];
+}
+
+/** In the order of {@link PUT_PART}. */
+export function partParams(record: RequestRecord, id: number, part: number): SQLInputValue[] {
+  // In the order of STATE_COLUMNS.
+  const state: Record<StateColumn, SQLInputValue> = {
+    elapsed_time: nanoseconds(record.elapsedMs),
+    first_byte_ms: rounded(record.firstByteMs),
+    first_token_ms: rounded(record.firstTokenMs),
+    response_model: wellFormed(record.responseModel),
+    finish_reason: wellFormed(record.finishReason),
+    input_tokens: record.usage?.inputTokens ?? null,
+    output_tokens: record.usage?.outputTokens ?? null,
+    cached_tokens: record.usage?.cachedTokens ?? null,
+    reasoning_tokens: record.usage?.reasoningTokens ?? null,
+    response_bytes: record.responseBytes,
+    is_truncated: record.isTruncated ? 1 : 0,
+  };
+  return [id, part, record.response.toWellFormed(), record.reasoning.toWellFormed(), ...Object.values(state)];
 }
 
 function nanoseconds(ms: number): number {
