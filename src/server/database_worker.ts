@@ -4,7 +4,7 @@
  * Owns what such a thread may do. Its code can neither send away what it reads nor read any other file.
  */
 import { dirname } from "node:path";
-import type { PgHost } from "../store/postgres/target.ts";
+import { type PgTarget, reachOf } from "../store/postgres/target.ts";
 
 /**
  * The whole folder, not only the files: the write-ahead log and its index come and go beside the database, and all of
@@ -13,7 +13,7 @@ import type { PgHost } from "../store/postgres/target.ts";
  * @param database path of the database file, which exists
  */
 function databasePermissions(database: string): Deno.PermissionOptionsObject {
-  const folders = [...new Set([dirname(database), dirname(realPath(database))])];
+  const folders = foldersOf(database);
   return {
     net: false,
     read: folders,
@@ -24,6 +24,10 @@ function databasePermissions(database: string): Deno.PermissionOptionsObject {
     sys: false,
     import: false,
   };
+}
+
+function foldersOf(database: string): string[] {
+  return [...new Set([dirname(database), dirname(realPath(database))])];
 }
 
 /**
@@ -41,27 +45,20 @@ export function spawnDatabaseWorker(module: URL, database: string): Worker {
  *
  * @param journal path of the local database, which exists
  */
-export function spawnRemoteWorker(module: URL, { journal, hosts }: {
+export function spawnRemoteWorker(module: URL, { journal, target }: {
   readonly journal: string;
-  readonly hosts: readonly PgHost[];
+  readonly target: Pick<PgTarget, "hosts">;
 }): Worker {
-  const sockets = hosts.filter(({ host }) => host.startsWith("/")).map(socketOf);
-  const servers = hosts.filter(({ host }) => !host.startsWith("/")).map(({ host, port }) =>
-    `${host.includes(":") ? `[${host}]` : host}:${port}`
-  );
-  const folders = databasePermissions(journal);
+  const own = databasePermissions(journal);
+  const reach = reachOf(target);
+  const folders = foldersOf(journal);
   const permissions: Deno.PermissionOptionsObject = {
-    ...folders,
-    net: [...servers, ...sockets.map((path) => `unix:${path}`)],
-    read: [...folders.read as string[], ...sockets],
-    write: [...folders.write as string[], ...sockets],
+    ...own,
+    net: reach.net,
+    read: [...folders, ...reach.read],
+    write: [...folders, ...reach.write],
   };
   return new Worker(module.href, { type: "module", deno: { permissions } });
-}
-
-/** https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-UNIX-SOCKET-DIRECTORIES */
-function socketOf({ host, port }: PgHost): string {
-  return `${host}/.s.PGSQL.${port}`;
 }
 
 function realPath(path: string): string {

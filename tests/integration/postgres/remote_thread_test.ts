@@ -30,7 +30,7 @@ async function withThread(url: string, body: (stage: Stage) => Promise<void>): P
     const target = parsePgUrl(url, systemPgEnvironment({}));
     const events: RemoteEvent[] = [];
     const thread = new RemoteThread({
-      spawnWorker: () => spawnRemoteWorker(MODULE, { journal: path, hosts: target.hosts }),
+      spawnWorker: () => spawnRemoteWorker(MODULE, { journal: path, target }),
       opening: {
         target,
         journal: path,
@@ -49,7 +49,10 @@ async function withThread(url: string, body: (stage: Stage) => Promise<void>): P
         thread,
         events,
         seen: async (type) => {
-          await eventually(() => Promise.resolve(events.some((event) => event.type === type) || null), type).catch((error) => { throw new Error(`${error.message}; ${JSON.stringify(events.slice(0, 3))}`); });
+          await eventually(() => Promise.resolve(events.some((event) => event.type === type) || null), type)
+            .catch((error) => {
+              throw new Error(`${error.message}; ${JSON.stringify(events.slice(0, 3))}`);
+            });
         },
         names: () => {
           const database = openDatabase(path, { access: "read" });
