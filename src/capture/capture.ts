@@ -39,6 +39,12 @@ export interface CaptureProgress {
  */
 export type Defect = "corrupt" | "empty" | "unreadable" | "wordless";
 
+/** Of a reply's texts, in UTF-16 units. */
+export interface TextLengths {
+  readonly text: number;
+  readonly reasoning: number;
+}
+
 /** Extracts one reply. One object per attempt. */
 export interface Capture {
   readonly progress: CaptureProgress;
@@ -49,6 +55,11 @@ export interface Capture {
   push(chunk: Uint8Array, isLent?: boolean): void;
   /** What is known so far, for the row of a request still in flight. The capture goes on as before. */
   partial(): CapturedReply;
+  /**
+   * The same with what came of text and reasoning since these lengths of them; costs what is new. null, or no such
+   * function: that cannot be told, because its texts do not only grow at their ends.
+   */
+  partialFrom?(from: TextLengths): CapturedReply | null;
   /**
    * Ends the capture and gives the result; the same when it is called again.
    * @param isCleanEnd the body ended as HTTP says it should (declared length or final chunk).

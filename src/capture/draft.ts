@@ -6,7 +6,7 @@
  */
 import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
-import type { CaptureProgress } from "./capture.ts";
+import type { CaptureProgress, TextLengths } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
 import { plainKey } from "./substance.ts";
 
@@ -93,6 +93,7 @@ export class TextDraft {
   #blocks: string[] = [];
   #pieces: string[] = [];
   #lastPiece = "";
+  #length = 0;
 
   constructor(budget: TextBudget) {
     this.#budget = budget;
@@ -119,6 +120,7 @@ export class TextDraft {
     const kept = this.#budget.take(text);
     if (kept === "") return;
     this.#pieces.push(kept);
+    this.#length += kept.length;
     this.#budget.lastDraft = this;
     this.#lastPiece = text;
     if (this.#pieces.length === PIECES_PER_BLOCK) this.#closeBlock();
@@ -128,6 +130,19 @@ export class TextDraft {
     this.#closeBlock();
     if (this.#blocks.length > 1) this.#blocks = [this.#blocks.join("")];
     return this.#blocks[0] ?? "";
+  }
+
+  /** What follows that many UTF-16 units; costs what is new. */
+  from(start: number): string {
+    this.#closeBlock();
+    const blocks: string[] = [];
+    let at = this.#length;
+    for (let place = this.#blocks.length - 1; place >= 0 && at > start; place--) {
+      const block = this.#blocks[place] ?? "";
+      at -= block.length;
+      blocks.push(at < start ? block.slice(start - at) : block);
+    }
+    return blocks.reverse().join("");
   }
 
   #closeBlock(): void {
@@ -273,9 +288,20 @@ export class ReplyDraft {
   }
 
   toReply(isComplete: boolean): CapturedReply {
+    const texts = { text: joinChoices(this.#texts), reasoning: joinChoices(this.#reasonings) };
+    return this.#replyWith(texts, isComplete);
+  }
+
+  /** With what follows these lengths; null with several choices, which do not only grow at the end. */
+  toReplyFrom(from: TextLengths): CapturedReply | null {
+    const text = firstChoiceFrom(this.#texts, from.text);
+    const reasoning = firstChoiceFrom(this.#reasonings, from.reasoning);
+    return text === null || reasoning === null ? null : this.#replyWith({ text, reasoning }, false);
+  }
+
+  #replyWith(texts: Pick<CapturedReply, "text" | "reasoning">, isComplete: boolean): CapturedReply {
     return {
-      text: joinChoices(this.#texts),
-      reasoning: joinChoices(this.#reasonings),
+      ...texts,
       toolCalls: this.#toolCalls.map((call) => call.toToolCall()),
       model: this.#model,
       finishReason: this.#finishReason,
@@ -306,6 +332,11 @@ function isRefusal(finishReason: string): boolean {
 function hasSome(pieces: ReadonlyMap<number, TextDraft>): boolean {
   for (const piece of pieces.values()) if (!piece.isEmpty) return true;
   return false;
+}
+
+function firstChoiceFrom(pieces: ReadonlyMap<number, TextDraft>, start: number): string | null {
+  for (const [choice, piece] of pieces) if (choice !== 0 && !piece.isEmpty) return null;
+  return pieces.get(0)?.from(start) ?? "";
 }
 
 /** The first choice plain, further ones after a line `[choice N]`, N counting from 1. */

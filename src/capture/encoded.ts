@@ -15,6 +15,7 @@ import {
   type CaptureOptions,
   type CaptureProgress,
   DEFAULT_CAPTURE_LIMIT_BYTES,
+  type TextLengths,
 } from "./capture.ts";
 import { codingsOf, type Decoded, type DecodeOptions, looksPlain, undo } from "./content_coding.ts";
 import { describeBytes, shownMediaType } from "./document.ts";
@@ -90,6 +91,10 @@ export class EncodedCapture implements Capture {
 
   partial(): CapturedReply {
     return this.#form === "plain" ? this.#plain.partial() : this.#describe(false);
+  }
+
+  partialFrom(from: TextLengths): CapturedReply | null {
+    return this.#form === "plain" ? this.#plain.partialFrom?.(from) ?? null : null;
   }
 
   finish(isCleanEnd: boolean): CapturedReply {

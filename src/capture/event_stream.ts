@@ -6,7 +6,7 @@
  */
 import { errorOfText } from "../core/reported_error.ts";
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
-import type { Capture, CaptureProgress } from "./capture.ts";
+import type { Capture, CaptureProgress, TextLengths } from "./capture.ts";
 import type { ReplyDraft, TextDraft } from "./draft.ts";
 import { bytewise, EventTemplate } from "./event_template.ts";
 import { isCostlyJson } from "./json_cost.ts";
@@ -82,6 +82,10 @@ export class EventStreamCapture implements Capture {
 
   partial(): CapturedReply {
     return this.#document?.partial() ?? this.#draft.toReply(false);
+  }
+
+  partialFrom(from: TextLengths): CapturedReply | null {
+    return this.#document === null ? this.#draft.toReplyFrom(from) : null;
   }
 
   finish(isCleanEnd: boolean): CapturedReply {

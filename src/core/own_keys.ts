@@ -6,6 +6,9 @@
  */
 import { maskSecret, MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
+/** Of a key that is masked; see the pattern. */
+export const MAX_OWN_KEY_LENGTH = 256;
+
 /** The characters of bearer tokens (RFC 6750 section 2.1) and a colon; no quotes, brackets or blanks. */
 const KEY = /^[A-Za-z0-9._~+/=:-]{16,256}$/;
 const PREFIX = "sk-";

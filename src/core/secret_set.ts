@@ -14,6 +14,8 @@ const MAX_ANCHORS = 6; // docs/tuning.md#core
 /** Secrets of 12 characters or more. */
 export class SecretSet {
   readonly #secrets: ReadonlySet<string>;
+  /** Of the longest one. */
+  readonly maxLength: number;
   /** By their first 12 characters; the longest first. */
   readonly #byBeginning = new Map<string, string[]>();
   readonly #anchors: readonly string[];
@@ -22,6 +24,7 @@ export class SecretSet {
 
   constructor(secrets: Iterable<string>) {
     this.#secrets = new Set(secrets);
+    this.maxLength = [...this.#secrets].reduce((max, { length }) => Math.max(max, length), 0);
     for (const secret of [...this.#secrets].sort((a, b) => b.length - a.length)) {
       const beginning = secret.slice(0, MIN_MASKABLE_LENGTH);
       const others = this.#byBeginning.get(beginning);

@@ -264,4 +264,9 @@ export interface RequestRecord {
   /** For people; null when all went well. */
   readonly error: string | null;
   readonly isTruncated: boolean;
+  /**
+   * Only of a request under way: `response` and `reasoning` are the part of this number (from 1) that follows what was
+   * written before, and body and tool calls are left out, because they are as they were. Absent: everything is here.
+   */
+  readonly part?: number;
 }

@@ -22,7 +22,7 @@ import { type RequestText, requestText } from "./ledger/request_text.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { tokenInPath, tooManyRequests, unreadable } from "./refusals.ts";
-import { FairReadScheduler } from "./relay/fair_reads.ts";
+import { type AfterTurn, FairReadScheduler } from "./relay/fair_reads.ts";
 import { type BodyRead, readBody, type Receiving } from "./request_body.ts";
 import { RequestRun, type RunDeps, type RunLimits } from "./request_run.ts";
 
@@ -36,6 +36,8 @@ export interface ProxyLimits extends RunLimits {
 export interface ProxyDeps extends RunDeps {
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
+  /** Default: a timer. */
+  readonly afterTurn?: AfterTurn;
   /** null: the database's policy, or `order`. */
   readonly policy: OrderPolicy | null;
   /** Unique, sortable (ULID). */
@@ -66,7 +68,7 @@ export class Proxy {
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
     this.#decoder = new BodyDecoder(deps.limits, deps.clock);
-    this.#pace = new FairReadScheduler(deps.clock);
+    this.#pace = new FairReadScheduler(deps.clock, deps.afterTurn);
   }
 
   /**
@@ -80,6 +82,7 @@ export class Proxy {
     if (limits.maxConcurrent !== null && inFlight.count >= limits.maxConcurrent) {
       throw tooManyRequests(limits.maxConcurrent);
     }
+    this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
     let account: ReceivingAccount | null = null;

@@ -17,6 +17,7 @@ import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import type { RecordQueue } from "../store/write/record_queue.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
+import type { LoopTurns } from "./loop_turns.ts";
 import type { Observers } from "./observers.ts";
 
 export interface ProxyParts {
@@ -26,14 +27,16 @@ export interface ProxyParts {
   readonly inFlight: InFlight;
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
+  readonly turns: LoopTurns;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers: { metrics, notifier }, queue, settledListeners, ...rest } = parts;
+  const { observers: { metrics, notifier }, queue, settledListeners, turns, ...rest } = parts;
   return new Proxy({
     ...rest,
+    afterTurn: turns.after,
     clock: systemClock,
     observer: metrics,
     sink: queue,

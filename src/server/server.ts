@@ -21,6 +21,7 @@ import { DatabaseUsers } from "./database_users.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
+import { LoopTurns } from "./loop_turns.ts";
 import { makeObservers, type Observers } from "./observers.ts";
 import { makeProxy } from "./proxy.ts";
 import { type Recording, startRecording } from "./recording.ts";
@@ -83,14 +84,13 @@ export async function withServer(
   const users = new DatabaseUsers([database]);
   const recording = startRecording(settings, { observers, registry, instance, users });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
-  const { rates } = serverHealth;
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
-  const settledListeners: SettledListener[] = [logRequest, (record) => rates.settled(record)];
-  const shared = { registry, health: serverHealth.health, inFlight, client };
+  const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
+  const shared = { registry, health: serverHealth.health, inFlight, client, turns: new LoopTurns() };
   const proxy = makeProxy(settings, { ...recording, ...shared, observers, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
-    ...{ ...observers, ...recording, ...shared, rates },
+    ...{ ...observers, ...recording, ...shared, rates: serverHealth.rates },
     ...{ settings, config, users, proxy, secrets },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
@@ -120,6 +120,7 @@ export async function withServer(
     await users.detachWithin(DETACH_LIMIT_MS);
     admin?.close();
     await proxy.stop();
+    shared.turns.close();
     listening?.stop();
     progressRows.stop();
     registry.stop();

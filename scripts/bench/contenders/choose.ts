@@ -6,6 +6,7 @@ import type { ContenderName } from "../measure/result.ts";
 import { BenchError, findProgram, type Processes } from "../processes.ts";
 import type { Contender } from "./contender.ts";
 import { direct } from "./direct.ts";
+import { goProxyContender } from "./go_proxy.ts";
 import { nginxContender } from "./nginx.ts";
 import { oursContender, oursProgram, type Program } from "./ours.ts";
 import { portkeyContender } from "./portkey.ts";
@@ -18,6 +19,7 @@ const VERSION_LIMIT_MS = 30_000;
 export interface ToolPrograms {
   /** Their paths; null: not installed. */
   readonly nginx: string | null;
+  readonly go: string | null;
   readonly node: string | null;
   readonly npm: string | null;
 }
@@ -48,7 +50,7 @@ export interface OursBuild {
 
 export async function chooseContenders(
   processes: Processes,
-  { nginx, node, npm }: ToolPrograms,
+  { nginx, go, node, npm }: ToolPrograms,
   { only, ours: wantedOurs, relay }: Wanted,
 ): Promise<Chosen> {
   const executable = await executableOf(wantedOurs);
@@ -58,6 +60,10 @@ export async function chooseContenders(
   const missing: string[] = [];
   if (nginx === null) missing.push("nginx: not installed");
   else contenders.push(nginxContender(nginx, await nginxVersion(nginx)));
+  if (only.includes("go-proxy")) {
+    if (go === null) missing.push("go-proxy: Go is not installed");
+    else contenders.push(await goProxyContender(go));
+  }
   if (only.includes("portkey")) {
     if (node === null || npm === null) missing.push("portkey: Node and npm are not installed");
     else contenders.push(await portkeyContender(node, npm));
@@ -96,6 +102,8 @@ async function nginxVersion(program: string): Promise<string> {
 
 /** Where the tools of the benchmark are. */
 export async function findTools(): Promise<ToolPrograms & { readonly wrk: string | null }> {
-  const [nginx, node, npm, wrk] = await Promise.all(["nginx", "node", "npm", "wrk"].map(findProgram));
-  return { nginx: nginx ?? null, node: node ?? null, npm: npm ?? null, wrk: wrk ?? null };
+  const [nginx, go, node, npm, wrk] = await Promise.all(
+    ["nginx", "go", "node", "npm", "wrk"].map(findProgram),
+  );
+  return { nginx: nginx ?? null, go: go ?? null, node: node ?? null, npm: npm ?? null, wrk: wrk ?? null };
 }

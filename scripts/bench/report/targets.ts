@@ -48,6 +48,18 @@ function targets(figures: Figured): Target[] {
   const rate = at("ours", "rate", "1000/s");
   const burst = (variant: string) => (contender: ContenderName) => at(contender, "burst", variant)("perS");
   const paced = (variant: string, contender: ContenderName = "ours") => at(contender, "paced", variant);
+  const evenness = (
+    variant: string,
+    wanted: { readonly p50Ms: number; readonly timesGo: number; readonly firstP99Ms: number },
+  ) => [
+    most(`paced, ${variant}: p50, ms`, paced(variant)("delayP50Ms"), wanted.p50Ms),
+    most(
+      `paced, ${variant}: p99, ours / go-proxy`,
+      ratio(paced(variant)("delayP99Ms"), paced(variant, "go-proxy")("delayP99Ms")),
+      wanted.timesGo,
+    ),
+    most(`paced, ${variant}: first event, p99, ms`, paced(variant)("firstP99Ms"), wanted.firstP99Ms, 0),
+  ];
   const failover = (variant: string) => at("ours", "failover", variant)("addedP50Ms");
   const growth = (variant: string) => at("ours", "growth", variant)("perS");
   return [
@@ -70,6 +82,8 @@ function targets(figures: Figured): Target[] {
     ),
     most("paced, 4000 x 5/s: events lost", paced("4000 x 5/s")("lostEvents"), 0, 0),
     most("paced, 4000 x 5/s: added p99, ms", paced("4000 x 5/s")("addedDelayP99Ms"), 50),
+    ...evenness("1000 x 25/s", { p50Ms: 1, timesGo: 2, firstP99Ms: 150 }),
+    ...evenness("4000 x 5/s", { p50Ms: 2, timesGo: 3, firstP99Ms: 600 }),
     most("paced, 1000 x 25/s: KB per stream", paced("1000 x 25/s")("kbPerStream"), 60, 0),
     most("paced, 4000 x 5/s: KB per stream", paced("4000 x 5/s")("kbPerStream"), 60, 0),
     least("growth: full / empty database", ratio(growth("full"), growth("empty")), 0.95),

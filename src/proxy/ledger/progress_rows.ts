@@ -7,6 +7,7 @@
 import { LinkedList, type ListNode } from "../../core/linked_list.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { RecordSink } from "../../store/store.ts";
+import type { WrittenText } from "./reply_part.ts";
 import type { RequestLedger } from "./request_ledger.ts";
 
 const SWEEP_MS = 250; // docs/tuning.md#rows-of-requests-under-way
@@ -30,6 +31,12 @@ interface Written {
   readonly atMs: number;
   readonly bytes: number;
   readonly attempts: number;
+  /** As the row has them: a part cannot follow when they have changed. */
+  readonly endedAttempts: number;
+  readonly upstreamId: number | null;
+  readonly text: WrittenText;
+  /** Until then, the next write is a whole one again. */
+  isCommitted: boolean;
 }
 
 /** A request under way, and its row as last written. */
@@ -90,14 +97,27 @@ export class ProgressRows {
   }
 
   #write(row: ProgressRow): void {
-    const record = row.ledger.snapshot();
-    row.written = {
+    const { record, written: text } = row.ledger.progress(continuable(row));
+    const written: Written = {
       atMs: this.#clock.monotonic(),
       bytes: record.responseBytes,
       attempts: row.ledger.attemptCount,
+      endedAttempts: record.attempts.length,
+      upstreamId: record.upstreamId,
+      text,
+      isCommitted: false,
     };
-    void this.#sink.write(record);
+    row.written = written;
+    void this.#sink.write(record).then((result) => written.isCommitted = result === "committed");
   }
+}
+
+/** What a part can follow; null: the row has to be written whole. */
+function continuable({ ledger, written }: ProgressRow): WrittenText | null {
+  if (written === null || !written.isCommitted) return null;
+  const isSame = written.endedAttempts === ledger.attempts.length &&
+    written.upstreamId === (ledger.upstream?.id ?? null);
+  return isSame ? written.text : null;
 }
 
 function isDue({ ledger, written }: ProgressRow, nowMs: number): boolean {

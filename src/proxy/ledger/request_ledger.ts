@@ -12,10 +12,11 @@ import {
   redactableStart,
 } from "../../core/cut_text.ts";
 import type { SecretSet } from "../../core/secret_set.ts";
-import { OwnKeys } from "../../core/own_keys.ts";
+import { MAX_OWN_KEY_LENGTH, OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Attempt, CapturedReply, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
 
 const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
@@ -54,6 +55,12 @@ export interface AttemptEntry {
   status: number | null;
   /** null while it is under way. */
   ended: Attempt | null;
+}
+
+/** What is to be written of a request under way, and what its row holds then. */
+export interface Progress {
+  readonly record: RequestRecord;
+  readonly written: WrittenText;
 }
 
 /** Collects what one request's record will say. */
@@ -209,6 +216,38 @@ export class RequestLedger {
   snapshot(): RequestRecord {
     const captured = this.#capture?.partial() ?? null;
     return this.#record({ outcome: "in_flight", status: 0, captured, error: null });
+  }
+
+  /**
+   * The record of a request that is still under way: where that can be, only what came since.
+   *
+   * @param since what its row holds; null: nobody knows, or more than the reply has changed
+   */
+  progress(since: WrittenText | null): Progress {
+    const part = since === null ? null : this.#partSince(since);
+    if (part !== null) return part;
+    const captured = this.#capture?.partial() ?? null;
+    const record = this.#record({ outcome: "in_flight", status: 0, captured, error: null });
+    return { record, written: wholeOf(captured) };
+  }
+
+  #partSince(since: WrittenText): Progress | null {
+    if (this.#capture === null) return null;
+    const found = partSince(this.#capture, since, {
+      margin: Math.max(this.#facts.secrets.maxLength, MAX_OWN_KEY_LENGTH) + 1,
+      isClean: (text) => this.#isClean(text),
+    });
+    if (found === null) return null;
+    const { reply, written } = found;
+    const record = this.#record({ outcome: "in_flight", status: 0, captured: reply, error: null });
+    return { record: { ...record, body: "", part: written.part }, written };
+  }
+
+  #isClean(text: string): boolean {
+    const maskedBefore = this.#own.count;
+    const masked = this.#kept(text);
+    this.#own.count = maskedBefore;
+    return masked === text;
   }
 
   #record(ending: Ending): RequestRecord {

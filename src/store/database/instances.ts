@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
+import { DELETE_PARTS, wholeText } from "./record_parts.ts";
 import { isMarkHeld } from "./running_marks.ts";
 import { prepared } from "./statements.ts";
 import { inTransaction } from "./transaction.ts";
@@ -84,15 +85,18 @@ export class Instances {
   #closeRowsOfTheDead(): number {
     const update = prepared(
       this.#db,
-      `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?)
+      `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?),
+        response = ${wholeText("response")}, reasoning = ${wholeText("reasoning")}
         WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))
         RETURNING ${COUNTED_COLUMNS}`,
     );
     update.setReadBigInts(true);
     const rows = update.all(CRASH_MESSAGE);
+    const deleteParts = prepared(this.#db, DELETE_PARTS);
     const tally = this.#stats.tally();
     for (const row of rows) {
       const id = Number(row["id"]);
+      deleteParts.run(id);
       const request = toCounted(row, attemptsOf(this.#db, id));
       if (request !== null) tally.add(request, this.#stats.counting(id));
     }

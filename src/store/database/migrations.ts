@@ -24,6 +24,7 @@ const STEPS: readonly Step[] = [
   addDurationIndex,
   addUsage,
   addUpstreamChecks,
+  addRecordParts,
 ];
 
 /** The `user_version` that this program works with. */
@@ -255,6 +256,16 @@ function addUpstreamChecks(db: DatabaseSync): void {
     CREATE TABLE IF NOT EXISTS upstream_checks (
       upstream_id integer PRIMARY KEY, target text NOT NULL, checked_at datetime
     )
+  `);
+}
+
+/** What came of replies under way after their rows were written (see record_parts.ts). */
+function addRecordParts(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS record_parts (
+      record_id integer NOT NULL, n integer NOT NULL, response text, reasoning text,
+      PRIMARY KEY (record_id, n)
+    ) WITHOUT ROWID
   `);
 }
 

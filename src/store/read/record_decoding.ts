@@ -8,8 +8,9 @@ import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { RequestRecord, ToolCall, Usage } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
+import { columnText, wholeSize } from "../database/record_parts.ts";
 import { RECORD_COLUMNS } from "../database/record_columns.ts";
-import { asBlobs, number, text } from "../database/values.ts";
+import { number, text } from "../database/values.ts";
 import type { SearchSource } from "../search/text.ts";
 import type { StoredAttempt, StoredRecord } from "../store.ts";
 
@@ -17,7 +18,9 @@ export type Row = Record<string, SQLOutputValue>;
 
 /** Needs `setReadBigInts(true)`. */
 export const SELECT_RECORDS = `SELECT id, ${columnsOfType("number").join(", ")},
-  ${asBlobs(columnsOfType("text"))} FROM records`;
+  ${
+  columnsOfType("text").map((name) => `CAST(${columnText(name)} AS BLOB) AS "${name}"`).join(", ")
+} FROM records`;
 
 function columnsOfType(type: "text" | "number"): string[] {
   return Object.entries(RECORD_COLUMNS).filter((entry) => entry[1] === type).map(([name]) => name);
@@ -29,11 +32,15 @@ const MAX_SEARCHED_BYTES = 8 * 1024 * 1024;
 
 /** The select list of {@link toSearchSource}, with texts up to some size. */
 export function searchColumns(maxBytes: number): string {
-  return SEARCHED.map((name) => `substr(CAST(${name} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(", ");
+  return SEARCHED.map((name) => `substr(CAST(${columnText(name)} AS BLOB), 1, ${maxBytes}) AS ${name}`).join(
+    ", ",
+  );
 }
 
 /** Size in bytes of the texts in {@link SEARCH_COLUMNS}; computed without reading them. */
-export const SEARCH_SIZE = SEARCHED.map((name) => `coalesce(octet_length(${name}), 0)`).join(" + ");
+export const SEARCH_SIZE = SEARCHED.map((name) =>
+  name === "response" || name === "reasoning" ? wholeSize(name) : `coalesce(octet_length(${name}), 0)`
+).join(" + ");
 
 export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);
 
@@ -47,7 +54,7 @@ export function toSearchSource(row: Row): SearchSource {
 }
 
 // Does not compile, and names the field, when one of a record is not read back.
-({}) satisfies Record<Exclude<keyof RequestRecord, keyof StoredRecord | "attempts">, never>;
+({}) satisfies Record<Exclude<keyof RequestRecord, keyof StoredRecord | "attempts" | "part">, never>;
 
 export function toStoredRecord(row: Row): StoredRecord {
   const requestId = text(row["request_id"]);
@@ -128,7 +135,7 @@ function bodyOf(row: Row): string | null {
 }
 
 /** The Go program stored the request text as a JSON string literal. */
-function decodeGoBody(body: string): string {
+export function decodeGoBody(body: string): string {
   if (!body.startsWith('"')) return body;
   try {
     const value: unknown = JSON.parse(body);
@@ -139,11 +146,11 @@ function decodeGoBody(body: string): string {
 }
 
 /** Our rows hold a masked form already; the Go program's hold the header itself. */
-function maskAuthorization(value: string): string {
+export function maskAuthorization(value: string): string {
   return value.includes("…") ? value : maskSecret(value.replace(/^bearer\s+/i, ""));
 }
 
-function parseToolCalls(json: string | null): ToolCall[] {
+export function parseToolCalls(json: string | null): ToolCall[] {
   if (json === null || json === "") return [];
   try {
     const value: unknown = JSON.parse(json);

@@ -11,6 +11,7 @@ import { fromGoTime } from "../database/go_time.ts";
 import { type HitPassage, hitPassage, type HitPiece } from "../search/hit.ts";
 import { parseSearch, termPattern } from "../search/query.ts";
 import { plainText } from "../search/text.ts";
+import { columnText } from "../database/record_parts.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
 import { promptStart } from "./prompt_start.ts";
@@ -65,7 +66,9 @@ const SELECT_SUMMARIES = `SELECT id, is_stream, elapsed_time, first_token_ms, st
   input_tokens, output_tokens, cached_tokens, reasoning_tokens,
   ${asBlobs(["request_id", "created_at", "outcome", "client"])},
   substr(CAST(model AS BLOB), 1, ${NAME_BYTES}) AS model,
-  ${STARTS.map((name) => `substr(CAST(${name} AS BLOB), 1, ${REPLY_BYTES}) AS ${name}`).join(", ")},
+  ${
+  STARTS.map((name) => `substr(CAST(${columnText(name)} AS BLOB), 1, ${REPLY_BYTES}) AS ${name}`).join(", ")
+},
   octet_length(body) AS body_bytes,
   CASE WHEN octet_length(body) <= ${MAX_BODY_BYTES}
     THEN substr(CAST(body AS BLOB), -${PROMPT_BYTES}) END AS body_end

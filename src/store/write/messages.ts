@@ -52,6 +52,8 @@ export type FromWorker =
     readonly durationMs: number;
     /** Places in the batch of records that no database could take; they were left out. */
     readonly invalid: readonly number[];
+    /** Parts of replies under way that found no row to continue; they were left out. Absent: none. */
+    readonly unplaced?: readonly number[];
   }
   /** Nothing of the batch was committed. */
   | {

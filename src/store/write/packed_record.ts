@@ -37,6 +37,7 @@ const RECORD_FIELDS = [
   "responseBytes",
   "error",
   "isTruncated",
+  "part",
 ] as const satisfies readonly (keyof RequestRecord)[];
 
 // Does not compile, and names the field, when one is missing above.
@@ -46,7 +47,8 @@ type Fields = typeof RECORD_FIELDS;
 type PackedUsage = ReturnType<typeof packUsage>;
 type PackedAttempt = ReturnType<typeof packAttempt>;
 
-interface PackedValues extends Omit<RequestRecord, "usage" | "attempts"> {
+interface PackedValues extends Omit<RequestRecord, "usage" | "attempts" | "part"> {
+  readonly part: number | null;
   readonly usage: PackedUsage | null;
   readonly attempts: readonly PackedAttempt[];
 }
@@ -96,13 +98,15 @@ export function packRecord(record: RequestRecord): PackedRecord {
     record.responseBytes,
     record.error,
     record.isTruncated,
+    record.part ?? null,
   ];
 }
 
 /** Turns a {@link PackedRecord} back. */
 export function unpackRecord(packed: PackedRecord): RequestRecord {
   const usage = packed[AT.usage];
-  return {
+  const part = packed[AT.part];
+  const record: RequestRecord = {
     requestId: packed[AT.requestId],
     createdAtMs: packed[AT.createdAtMs],
     ip: packed[AT.ip],
@@ -132,6 +136,7 @@ export function unpackRecord(packed: PackedRecord): RequestRecord {
     error: packed[AT.error],
     isTruncated: packed[AT.isTruncated],
   };
+  return part === null ? record : { ...record, part };
 }
 
 function packUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: Usage) {

@@ -245,7 +245,9 @@ export class RecordQueue implements RecordSink {
     }
   }
 
-  #committed({ batch, durationMs, invalid }: Extract<FromWorker, { type: "committed" }>): void {
+  #committed(
+    { batch, durationMs, invalid, unplaced = [] }: Extract<FromWorker, { type: "committed" }>,
+  ): void {
     if (!this.#sent.isNext(batch)) return;
     const pendings = this.#sent.takeOldest();
     this.#crashes = 0;
@@ -256,7 +258,8 @@ export class RecordQueue implements RecordSink {
     this.#forget(pendings);
     this.#options.observer.recordCommitted(durationMs);
     this.#options.observer.recordWritten(settledCount(stored));
-    for (const pending of stored) settle(pending, "committed");
+    const homeless = new Set(unplaced.map((place) => pendings[place]));
+    for (const pending of stored) settle(pending, homeless.has(pending) ? "dropped" : "committed");
     if (this.#queuedBytes <= this.#maxQueueBytes / 2) this.#resumed();
     this.#dropInvalid(refused, "the database refuses a record");
     this.#pump();

@@ -41,6 +41,13 @@ export const UPSERT_RECORD = upsert("NULL");
  */
 export const UPSERT_OPEN_RECORD = upsert("(SELECT id FROM records WHERE request_id = ?1)");
 
+/**
+ * Inserts a row that is probably new; changes nothing when there is one of that `request_id`. Takes a quarter less than an
+ * upsert that gives the id.
+ */
+export const INSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING`;
+
 function upsert(id: string): string {
   return `INSERT INTO records(id, ${COLUMNS.join(", ")})
     VALUES (${id}, ${COLUMNS.map((_, index) => `?${index + 1}`).join(", ")})
@@ -55,6 +62,31 @@ function upsert(id: string): string {
  */
 export const UPDATE_PROGRESS = `UPDATE records SET ${PROGRESS_COLUMNS.map((name) => `${name} = ?`).join(", ")}
   WHERE request_id = ? AND outcome = 'in_flight'`;
+
+/** What changes while a reply is under way, except its texts. */
+const CONTINUED_COLUMNS = [
+  "elapsed_time",
+  "first_byte_ms",
+  "first_token_ms",
+  "response_model",
+  "finish_reason",
+  "input_tokens",
+  "output_tokens",
+  "cached_tokens",
+  "reasoning_tokens",
+  "response_bytes",
+  "is_truncated",
+] as const satisfies readonly RecordColumn[];
+
+/** The same without the texts, of which a part follows; gives the row's id, and none when it is no longer in flight. */
+export const UPDATE_CONTINUED = `UPDATE records SET ${
+  CONTINUED_COLUMNS.map((name) => `${name} = ?`).join(", ")
+}
+  WHERE request_id = ? AND outcome = 'in_flight' RETURNING id`;
+
+/** A part that is written again, because nobody knows whether it was committed, stays one. */
+export const PUT_PART =
+  "INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning) VALUES (?, ?, ?, ?)";
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
@@ -122,6 +154,34 @@ export function progressParams(record: RequestRecord): SQLInputValue[] {
     is_truncated: record.isTruncated ? 1 : 0,
   };
   return [...Object.values(values), record.requestId];
+}
+
+/** In the order of {@link UPDATE_CONTINUED}. */
+export function continuedParams(record: RequestRecord): SQLInputValue[] {
+  // In the order of CONTINUED_COLUMNS.
+  const values: Record<typeof CONTINUED_COLUMNS[number], SQLInputValue> = {
+    elapsed_time: nanoseconds(record.elapsedMs),
+    first_byte_ms: rounded(record.firstByteMs),
+    first_token_ms: rounded(record.firstTokenMs),
+    response_model: wellFormed(record.responseModel),
+    finish_reason: wellFormed(record.finishReason),
+    input_tokens: record.usage?.inputTokens ?? null,
+    output_tokens: record.usage?.outputTokens ?? null,
+    cached_tokens: record.usage?.cachedTokens ?? null,
+    reasoning_tokens: record.usage?.reasoningTokens ?? null,
+    response_bytes: record.responseBytes,
+    is_truncated: record.isTruncated ? 1 : 0,
+  };
+  return [...Object.values(values), record.requestId];
+}
+
+/** In the order of {@link PUT_PART}. */
+export function partParams(
+  { response, reasoning }: RequestRecord,
+  id: number,
+  part: number,
+): SQLInputValue[] {
+  return [id, part, response.toWellFormed(), reasoning.toWellFormed()];
 }
 
 function nanoseconds(ms: number): number {

@@ -7,12 +7,18 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RequestRecord } from "../../core/types.ts";
 import { Instances } from "../database/instances.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
+import { DELETE_PARTS, DELETE_PARTS_OF_REQUEST } from "../database/record_parts.ts";
 import {
   attemptParams,
+  continuedParams,
   DELETE_ATTEMPTS,
   INSERT_ATTEMPT,
+  INSERT_RECORD,
+  partParams,
   progressParams,
+  PUT_PART,
   recordParams,
+  UPDATE_CONTINUED,
   UPDATE_PROGRESS,
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
@@ -33,11 +39,24 @@ interface Statements {
   readonly begin: StatementSync;
   readonly commit: StatementSync;
   readonly rollback: StatementSync;
+  readonly insert: StatementSync;
   readonly upsert: StatementSync;
   readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
+  readonly continued: StatementSync;
+  readonly putPart: StatementSync;
+  readonly deleteParts: StatementSync;
+  readonly deletePartsOfRequest: StatementSync;
   readonly deleteAttempts: StatementSync;
   readonly insertAttempt: StatementSync;
+}
+
+/** Places in a batch that were left out. */
+export interface LeftOut {
+  /** No database could store them. */
+  readonly invalid: readonly number[];
+  /** Parts of replies whose row is not there, or no longer in flight: the whole has to be written. */
+  readonly unplaced: readonly number[];
 }
 
 /** What works on one connection. */
@@ -57,6 +76,8 @@ export class WriterSession {
   #made: Parts | null = null;
   #upstreamStates: readonly UpstreamStateNote[] = [];
   #isJournalLost = false;
+  /** See {@link LeftOut}, of the batch that is being committed. */
+  #unplaced: number[] = [];
 
   /** @throws StoreError when the database cannot be opened */
   constructor(options: Omit<OpenMessage, "type">) {
@@ -71,16 +92,16 @@ export class WriterSession {
 
   /**
    * Commits the records; of two with one `requestId` the later wins.
-   * @returns the places of records that no database could store
+   * @returns what was left out
    * @throws what SQLite throws, with nothing of the batch committed
    */
-  write(records: readonly RequestRecord[]): { invalid: readonly number[]; isReopened: boolean } {
+  write(records: readonly RequestRecord[]): LeftOut & { readonly isReopened: boolean } {
     let invalid = this.#commit(records);
     // Checked after the commit, because a commit into an unlinked file is lost.
     const isReopened = this.reopenIfReplaced();
     if (isReopened) invalid = this.#commit(records);
     else if (this.#isJournalLost) this.#connection.checkpoint();
-    return { invalid, isReopened };
+    return { invalid, unplaced: this.#unplaced, isReopened };
   }
 
   /** When the file was replaced, opens the one that is at the path now and returns true. */
@@ -229,11 +250,12 @@ export class WriterSession {
   #tryCommit(records: readonly RequestRecord[], skipped: ReadonlySet<number>): number | null {
     const { begin, commit, rollback } = this.#parts.statements;
     begin.run();
+    this.#unplaced = [];
     let place = 0;
     try {
       const settled: { readonly record: RequestRecord; readonly counting: Counting }[] = [];
       for (const record of records) {
-        const counting = skipped.has(place) ? null : this.#put(record);
+        const counting = skipped.has(place) ? null : this.#put(record, place);
         if (counting !== null) settled.push({ record, counting });
         place++;
       }
@@ -251,23 +273,59 @@ export class WriterSession {
   }
 
   /** Returns where the request, which is settled now, has to be counted; null: nowhere. */
-  #put(record: RequestRecord): Counting | null {
-    const { upsert, upsertOpen, progress, deleteAttempts, insertAttempt } = this.#parts.statements;
-    const { requestId } = record;
-    if (this.#parts.rows.isProgress(record) && progress.run(...progressParams(record)).changes > 0) {
+  #put(record: RequestRecord, place: number): Counting | null {
+    if (record.part !== undefined) {
+      if (!this.#putPart(record, record.part)) this.#unplaced.push(place);
       return null;
     }
+    const { deleteAttempts, deleteParts, insertAttempt } = this.#parts.statements;
+    const { requestId } = record;
+    if (this.#parts.rows.isProgress(record) && this.#rewrite(record)) return null;
     const isOpen = record.outcome === "in_flight";
     // Another process may have settled it in the meantime.
     const isKnown = this.#parts.rows.isOpen(requestId);
     const wasOpen = isKnown && this.#parts.stats.isUnsettled(requestId);
-    const row = (isKnown ? upsertOpen : upsert).get(...recordParams(record, this.#options.instance));
-    if (row === undefined) return null;
-    const id = Number(row["id"]);
+    const id = this.#putRow(record, isKnown);
+    if (id === null) return null;
     const wasThere = this.#parts.rows.note(id, record);
-    if (wasThere) deleteAttempts.run(id);
+    if (wasThere) {
+      deleteAttempts.run(id);
+      deleteParts.run(id);
+    }
     for (const attempt of record.attempts) insertAttempt.run(...attemptParams(attempt, id));
     return !isOpen && (wasOpen || !wasThere) ? this.#parts.stats.counting(id) : null;
+  }
+
+  /** Returns the row's id; null: the record is an older version than the row. */
+  #putRow(record: RequestRecord, isKnown: boolean): number | null {
+    const { insert, upsert, upsertOpen } = this.#parts.statements;
+    const values = recordParams(record, this.#options.instance);
+    if (!isKnown) {
+      const { changes, lastInsertRowid } = insert.run(...values);
+      if (changes > 0) return Number(lastInsertRowid);
+    }
+    const row = (isKnown ? upsertOpen : upsert).get(...values);
+    return row === undefined ? null : Number(row["id"]);
+  }
+
+  /** Writes the texts of a row in flight anew; false when there is none. */
+  #rewrite(record: RequestRecord): boolean {
+    const { progress, deletePartsOfRequest } = this.#parts.statements;
+    if (progress.run(...progressParams(record)).changes === 0) return false;
+    deletePartsOfRequest.run(record.requestId);
+    return true;
+  }
+
+  /** False when there is no row in flight that it continues. */
+  #putPart(record: RequestRecord, part: number): boolean {
+    const { continued, putPart } = this.#parts.statements;
+    if (!this.#parts.rows.isProgress(record)) return false;
+    const row = continued.get(...continuedParams(record));
+    if (row === undefined) return false;
+    if (record.response !== "" || record.reasoning !== "") {
+      putPart.run(...partParams(record, Number(row["id"]), part));
+    }
+    return true;
   }
 }
 
@@ -276,9 +334,14 @@ function prepare(db: DatabaseSync): Statements {
     begin: db.prepare("BEGIN IMMEDIATE"),
     commit: db.prepare("COMMIT"),
     rollback: db.prepare("ROLLBACK"),
+    insert: db.prepare(INSERT_RECORD),
     upsert: db.prepare(UPSERT_RECORD),
     upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
+    continued: db.prepare(UPDATE_CONTINUED),
+    putPart: db.prepare(PUT_PART),
+    deleteParts: db.prepare(DELETE_PARTS),
+    deletePartsOfRequest: db.prepare(DELETE_PARTS_OF_REQUEST),
     deleteAttempts: db.prepare(DELETE_ATTEMPTS),
     insertAttempt: db.prepare(INSERT_ATTEMPT),
   };

@@ -190,9 +190,9 @@ function retain(): boolean {
 function writeBatch({ batch, records }: Extract<ToWorker, { type: "batch" }>): void {
   const startedAt = performance.now();
   try {
-    const { invalid, isReopened } = currentSession().write(records.map(unpackRecord));
+    const { invalid, unplaced, isReopened } = currentSession().write(records.map(unpackRecord));
     if (isReopened) reopened();
-    reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid });
+    reply({ type: "committed", batch, durationMs: performance.now() - startedAt, invalid, unplaced });
     syncWal();
   } catch (error) {
     reply({ type: "failed", batch, reason: troubleOf(error), message: briefMessage(error) });

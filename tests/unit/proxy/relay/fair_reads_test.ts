@@ -130,6 +130,37 @@ Deno.test("FairReadScheduler calls fewer from the line while others have pieces 
   assert.deepEqual(crowd.read.slice(-30), range(1_000, 30));
 });
 
+Deno.test("FairReadScheduler lets fewer streams read while requests begin, and never none", async () => {
+  /** Streams of the line that read in each of the next turns, with so many requests that begin in each. */
+  const called = async (requests: number) => {
+    const { turns, crowd } = await makeCrowd();
+    await turns.end();
+    const counts: number[] = [];
+    while (crowd.read.length < CROWD - crowd.atOnce) {
+      for (let at = 0; at < requests; at++) turns.pace.begun();
+      const before = crowd.read.length;
+      await turns.end();
+      counts.push(crowd.read.length - before);
+    }
+    return Math.max(...counts);
+  };
+  const [none, one, two, many] = [await called(0), await called(1), await called(2), await called(1_000)];
+  assert.ok(none > one && one > two && two > many && many > 0, `${none}, ${one}, ${two}, ${many}`);
+});
+
+Deno.test("FairReadScheduler reads as before once no requests begin any more", async () => {
+  const { turns, crowd } = await makeCrowd();
+  for (let at = 0; at < 1_000; at++) turns.pace.begun();
+  await turns.endAll();
+  for (let turn = 0; turn < 20; turn++) {
+    turns.pace.relayed();
+    await turns.endAll();
+  }
+  await turns.makeBusy();
+  for (let at = 0; at < 30; at++) assert.equal(turns.pace.relayed(), null);
+  assert.equal(crowd.read.length + crowd.atOnce, CROWD);
+});
+
 Deno.test("FairReadScheduler has no line any more when the crowd has gone", async () => {
   const { turns, crowd } = await makeCrowd();
   await turns.endAll();
