@@ -280,7 +280,7 @@ async function withJournal(
     try {
       session.write(records);
       indexAll(session);
-      while (session.countStats());
+      while (session.count());
     } finally {
       session.close();
     }

@@ -8,12 +8,22 @@ import type { Tokenizer } from "../../search/tokenizer.ts";
 import type { RecordFilter } from "../../store.ts";
 import type { PgStore } from "../query.ts";
 import { timeText } from "./columns.ts";
+import { isTimeUp } from "./errors.ts";
 import { filterTerms } from "./filter.ts";
 import { RecordSearch } from "./record_search.ts";
 import { planSearch, type SearchPlan } from "./search_plan.ts";
 import { type Order, orderBy, type Place, type Span, spanOf, SpanTerms } from "./span.ts";
 import { Parameters } from "./statement.ts";
-import { inParts, ONE_PART, PATIENT_MS, placeOf, PLAIN_PARTS, SEARCH_PARTS, where } from "./walk.ts";
+import {
+  COUNT_PARTS,
+  inParts,
+  ONE_PART,
+  PATIENT_MS,
+  placeOf,
+  PLAIN_PARTS,
+  SEARCH_PARTS,
+  where,
+} from "./walk.ts";
 
 /** After this long, a page is returned as it is. */
 const WALK_MS = 150; // docs/tuning.md#postgresql-read
@@ -30,6 +40,14 @@ const MAX_PART_IDS = 262_144;
 export interface PageOptions {
   /** Whether nothing is left out, however long it takes. */
   readonly isExhaustive: boolean;
+}
+
+interface Found {
+  readonly places: readonly Place[];
+  /** All of the span was looked at. */
+  readonly isWhole: boolean;
+  /** The last record that was looked at; null: none was. */
+  readonly next: Place | null;
 }
 
 interface ListOptions {
@@ -54,9 +72,11 @@ export class RecordPages {
 
   /** The first `limit` that match, newest first. @throws PgError */
   async page({ limit, beforeId, filter = {} }: SummaryQuery, options: PageOptions): Promise<FoundPage> {
-    const start = beforeId === undefined ? null : await placeOf(this.#db, beforeId, "DESC");
-    const span = { ...spanOf(filter, "DESC"), start };
-    const { places, isWhole, next } = await this.#walk(span, { limit: limit + 1, filter }, options);
+    const { places, isWhole, next } = await this.#from(
+      { id: beforeId, order: "DESC" },
+      { limit: limit + 1, filter },
+      options,
+    );
     const shown = places.slice(0, limit);
     if (places.length > limit) return { places: shown, nextId: shown.at(-1)?.id ?? null };
     if (isWhole) return { places: shown, nextId: null };
@@ -67,12 +87,8 @@ export class RecordPages {
   async neighbours(
     { id, filter = {} }: NeighboursQuery,
   ): Promise<{ readonly newer: Place | null; readonly older: Place | null }> {
-    const next = async (order: Order): Promise<Place | null> => {
-      const start = await placeOf(this.#db, id, order);
-      const span = { ...spanOf(filter, order), start };
-      const { places } = await this.#walk(span, { limit: 1, filter }, { isExhaustive: false });
-      return places[0] ?? null;
-    };
+    const next = async (order: Order): Promise<Place | null> =>
+      (await this.#from({ id, order }, { limit: 1, filter }, { isExhaustive: false })).places[0] ?? null;
     const [newer, older] = await Promise.all([next("ASC"), next("DESC")]);
     return { newer, older };
   }
@@ -85,7 +101,7 @@ export class RecordPages {
     let count = 0;
     const { isWhole } = await this.#searching(filter, { isExhaustive }, async (find) => {
       if (find === "nothing") return { isWhole: true };
-      const partRows = find === null ? PLAIN_PARTS : SEARCH_PARTS;
+      const partRows = find === null ? COUNT_PARTS : SEARCH_PARTS;
       return await inParts(this.#db, { span, limitMs, partRows }, async (part, timeoutMs) => {
         if (find === null) {
           count += await this.#countPart(part, filter, timeoutMs);
@@ -124,18 +140,39 @@ export class RecordPages {
     return row?.id ?? 0;
   }
 
+  /** The first that match after the record of a number; of undefined: after none. */
+  async #from(
+    { id, order }: { readonly id: number | undefined; readonly order: Order },
+    asked: ListOptions,
+    options: PageOptions,
+  ): Promise<Found> {
+    try {
+      const start = id === undefined ? null : await placeOf(this.#db, id, order);
+      return await this.#walk({ ...spanOf(asked.filter, order), start }, asked, options);
+    } catch (error) {
+      if (options.isExhaustive || !isTimeUp(error)) throw error;
+      return { places: [], isWhole: false, next: null };
+    }
+  }
+
   async #walk(
     span: Span,
     { limit, filter }: ListOptions,
     { isExhaustive }: PageOptions,
-  ): Promise<{ readonly places: readonly Place[]; readonly isWhole: boolean; readonly next: Place | null }> {
+  ): Promise<Found> {
     const places: Place[] = [];
     const limitMs = isExhaustive ? Number.POSITIVE_INFINITY : WALK_MS;
     const { sinceMs: _since, untilMs: _until, ...rest } = filter;
     const end = await this.#searching(filter, { isExhaustive }, async (find) => {
       if (find === "nothing") return { isWhole: true, next: null };
       const isPlain = find === null && Object.values(rest).every((value) => value === undefined);
-      const partRows = find !== null ? SEARCH_PARTS : isPlain ? ONE_PART : PLAIN_PARTS;
+      const partRows = find !== null
+        ? SEARCH_PARTS
+        : isPlain
+        ? ONE_PART
+        : isExhaustive
+        ? COUNT_PARTS
+        : PLAIN_PARTS;
       return await inParts(this.#db, { span, limitMs, partRows }, async (part, timeoutMs) => {
         const room = limit - places.length;
         places.push(

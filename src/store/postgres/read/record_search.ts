@@ -25,7 +25,9 @@ const MIN_SCAN_LENGTH = 4 * 1024;
 const MAX_READ_BYTES = 4 * 1024 * 1024;
 /** Text beyond this is not searched, in characters. */
 const MAX_SEARCHED_LENGTH = 8 * 1024 * 1024;
+/** Of one statement. */
 const MIN_CANDIDATES = 64;
+const MAX_CANDIDATES = 10_000;
 
 interface Candidate extends Place {
   readonly is_sure: boolean;
@@ -56,7 +58,7 @@ export class RecordSearch {
   async find(span: Span, query: SearchQuery): Promise<Place[]> {
     const found: Place[] = [];
     for (let { start } = span;;) {
-      const limit = Math.max(query.limit - found.length, MIN_CANDIDATES);
+      const limit = Math.min(Math.max(query.limit - found.length, MIN_CANDIDATES), MAX_CANDIDATES);
       const candidates = await this.#candidates({ ...span, start }, { ...query, limit });
       found.push(...await this.#matching(candidates, query));
       start = candidates.at(-1) ?? null;

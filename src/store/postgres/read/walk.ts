@@ -12,16 +12,18 @@ import { timeText } from "./columns.ts";
 export interface WalkOptions {
   /** Together; infinite: each part may take {@link PATIENT_MS}, and then it is an error. */
   readonly limitMs: number;
-  /** Rows of the parts, in turn; the last one is all that is left. */
+  /** Rows of the parts, in turn; the last one is repeated. Infinite: all that is left. */
   readonly partRows: readonly number[];
 }
 
-/** Rows of parts, where each row is looked at by itself. */
-export const PLAIN_PARTS = [4_096, 65_536, 1_048_576]; // docs/tuning.md#postgresql-read
-/** Where the words of each are: small ones first, because they are large. */
-export const SEARCH_PARTS = [512, 16_384, 524_288]; // docs/tuning.md#postgresql-read
-/** Nothing is left out of a page without a filter. */
-export const ONE_PART: readonly number[] = [];
+/** Where each row is looked at. */
+export const PLAIN_PARTS = [4_096, 65_536, 131_072]; // docs/tuning.md#postgresql-read
+/** Where the index of the words can answer for all at once; small ones first, because common words are everywhere. */
+export const SEARCH_PARTS = [512, 16_384, 131_072, Infinity]; // docs/tuning.md#postgresql-read
+/** Where all rows are wanted anyway. */
+export const COUNT_PARTS = [4_096, 65_536, Infinity]; // docs/tuning.md#postgresql-read
+/** Where every row is one of the page. */
+export const ONE_PART = [Infinity];
 
 /** Of a statement that no page waits for. */
 export const PATIENT_MS = 60_000;
@@ -49,8 +51,8 @@ export async function inParts(
       const timeoutMs = number === 0
         ? Math.min(Math.max(limitMs, FIRST_PART_MS), PATIENT_MS)
         : Math.min(Math.max(leftMs, MIN_PART_MS), PATIENT_MS);
-      const rows = partRows[number];
-      const end = rows === undefined ? null : await lastOf(db, { ...span, start }, { rows, timeoutMs });
+      const rows = partRows[Math.min(number, partRows.length - 1)] ?? Infinity;
+      const end = rows === Infinity ? null : await lastOf(db, { ...span, start }, { rows, timeoutMs });
       const isEnough = await visit({ ...span, start, end }, timeoutMs);
       if (end === null) return { isWhole: true, next: null };
       start = end;
@@ -71,8 +73,10 @@ async function lastOf(
   const parameters = new Parameters();
   const terms = new SpanTerms(span, parameters).records();
   const [row] = await db.read<Place>(
-    `SELECT ${timeText("r.created_at")} AS at, r.id FROM oar.records r ${where(terms)}
-      ORDER BY ${orderBy(span)} OFFSET ${rows - 1} LIMIT 1`,
+    // The text of the time is not made of the rows that are passed over.
+    `SELECT ${timeText("created_at")} AS at, id FROM (
+      SELECT r.created_at, r.id FROM oar.records r ${where(terms)}
+        ORDER BY ${orderBy(span)} OFFSET ${rows - 1} LIMIT 1) part_end`,
     parameters.values,
     { timeoutMs },
   );
