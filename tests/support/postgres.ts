@@ -11,7 +11,7 @@ import { systemPgEnvironment } from "../../src/store/postgres/environment.ts";
 import { parsePgUrl } from "../../src/store/postgres/url.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import { eventually } from "./router.ts";
-import { freePort, give, runAsServer, serverFolder, ServerProcess } from "./server_process.ts";
+import { freePort, give, PATHS, runAsServer, serverFolder, ServerProcess } from "./server_process.ts";
 import { makeAuthority, type TlsAuthority } from "./tls_authority.ts";
 
 /** Of the newest version; null: not installed. */
@@ -19,9 +19,9 @@ const binaries = findBinaries();
 const isBuilding = Deno.env.get("CI") === "true";
 
 /** In CI, the tools must be installed. */
-export const isPostgresMissing = binaries === null && !isBuilding;
+export const isPostgresMissing = Deno.build.os !== "linux" || (binaries === null && !isBuilding);
 export const isPgBouncerMissing = isPostgresMissing ||
-  (spawnSync("pgbouncer", ["--version"]).status !== 0 && !isBuilding);
+  (spawnSync("pgbouncer", ["--version"], { env: PATHS }).status !== 0 && !isBuilding);
 
 export const SECRET_PASSWORD = "se:cr@t/ é";
 
@@ -94,7 +94,7 @@ export class Postgres implements AsyncDisposable {
   }
 
   /** Starts it (again) on the same port. */
-  async start(): Promise<void> {
+  async start({ isTls = true } = {}): Promise<void> {
     const { root, server } = this.authority;
     const settings = {
       listen_addresses: "127.0.0.1,127.0.0.2",
@@ -104,7 +104,7 @@ export class Postgres implements AsyncDisposable {
       shared_buffers: "32MB",
       max_connections: 60,
       wal_level: "replica",
-      ssl: "on",
+      ssl: isTls ? "on" : "off",
       ssl_cert_file: server.cert,
       ssl_key_file: server.key,
       ssl_ca_file: root,

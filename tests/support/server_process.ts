@@ -36,7 +36,10 @@ export async function give(path: string): Promise<void> {
   await Deno.chown(path, uid, gid);
 }
 
-const ENV = { LC_ALL: "C.UTF-8", PATH: Deno.env.get("PATH") ?? "", HOME: "/nonexistent" };
+/** Servers are in folders that are not everybody's. */
+export const PATHS = { PATH: `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin` };
+
+const ENV = { LC_ALL: "C.UTF-8", HOME: "/nonexistent", ...PATHS };
 
 /** Runs a command as that user to its end; throws with its output when it fails. */
 export async function runAsServer(command: readonly string[], input = ""): Promise<string> {

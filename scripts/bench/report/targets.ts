@@ -45,6 +45,7 @@ function targets(figures: Figured): Target[] {
   const at = (contender: ContenderName, scenario: string, variant: string) => (figure: string) =>
     figures.value(contender, scenario, variant, figure);
   const plain = (contender: ContenderName) => at(contender, "plain", "64 connections")("perS");
+  const single = (contender: ContenderName) => at(contender, "plain", "1 connection")("p50Ms");
   const rate = at("ours", "rate", "1000/s");
   const burst = (variant: string) => (contender: ContenderName) => at(contender, "burst", variant)("perS");
   const paced = (variant: string, contender: ContenderName = "ours") => at(contender, "paced", variant);
@@ -65,6 +66,7 @@ function targets(figures: Figured): Target[] {
   return [
     least("plain, 64 connections: ours / relay", ratio(plain("ours"), plain("relay")), 0.75),
     least("plain, 64 connections: ours / portkey", ratio(plain("ours"), plain("portkey")), 9),
+    most("plain, 1 connection: p50 above direct, ms", difference(single("ours"), single("direct")), 0.2, 3),
     most("1,000/s: added p50, ms", rate("addedP50Ms"), 0.4, 3),
     most("1,000/s: added p99, ms", rate("addedP99Ms"), 3),
     ...["16 connections, one chunk", "64 connections, one chunk", "16 connections, chunk per event"].map((
@@ -112,6 +114,10 @@ const most = (name: string, value: number | undefined, limit: number, digits = 2
 function isMet({ value, limit, is }: Target): boolean | null {
   if (value === undefined || Number.isNaN(value)) return null;
   return is === "at least" ? value >= limit : value <= limit;
+}
+
+function difference(minuend: number | undefined, subtrahend: number | undefined): number | undefined {
+  return minuend === undefined || subtrahend === undefined ? undefined : minuend - subtrahend;
 }
 
 function ratio(dividend: number | undefined, divisor: number | undefined): number | undefined {

@@ -7,7 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { fromGoTime, toGoTime } from "./go_time.ts";
-import { DELETE_PARTS, wholeText } from "./record_parts.ts";
+import { DELETE_PARTS, JOIN_PARTS } from "./record_parts.ts";
 import { isMarkHeld } from "./running_marks.ts";
 import { prepared } from "./statements.ts";
 import { inTransaction } from "./transaction.ts";
@@ -86,7 +86,7 @@ export class Instances {
     const update = prepared(
       this.#db,
       `UPDATE records SET outcome = 'crashed', error = coalesce(error, ?),
-        response = ${wholeText("response")}, reasoning = ${wholeText("reasoning")}
+        ${JOIN_PARTS}
         WHERE outcome = 'in_flight' AND (instance IS NULL OR instance NOT IN (SELECT id FROM instances))
         RETURNING ${COUNTED_COLUMNS}`,
     );

@@ -7,6 +7,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { createSearchTables } from "../search/tables.ts";
+import { PART_COLUMNS } from "./record_parts.ts";
 import { inTransaction } from "./transaction.ts";
 
 type Step = (db: DatabaseSync) => void;
@@ -263,10 +264,10 @@ function addUpstreamChecks(db: DatabaseSync): void {
 function addRecordParts(db: DatabaseSync): void {
   db.exec(`
     CREATE TABLE IF NOT EXISTS record_parts (
-      record_id integer NOT NULL, n integer NOT NULL, response text, reasoning text,
-      PRIMARY KEY (record_id, n)
+      record_id integer NOT NULL, n integer NOT NULL, PRIMARY KEY (record_id, n)
     ) WITHOUT ROWID
   `);
+  addMissingColumns(db, "record_parts", PART_COLUMNS);
 }
 
 /** Returns the names of the columns that had been missing. */

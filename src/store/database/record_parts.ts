@@ -2,10 +2,36 @@
  * What came of a reply under way after its row was written: the table `record_parts`, joined when it is read.
  *
  * Owns how the parts are joined. A row that is written whole has none; that of a process that died gets them
- * (instances.ts).
+ * (instances.ts). The row itself is not touched meanwhile: SQLite would write all of it again, with a request that may be large.
  */
+import { RECORD_COLUMNS, type RecordColumn } from "./record_columns.ts";
 
-export type PartedColumn = "response" | "reasoning";
+/** Each part has what is new in them. */
+const TEXT_COLUMNS = ["response", "reasoning"] as const satisfies readonly RecordColumn[];
+export type PartedColumn = typeof TEXT_COLUMNS[number];
+
+/** The last part has their values. */
+export const STATE_COLUMNS = [
+  "elapsed_time",
+  "first_byte_ms",
+  "first_token_ms",
+  "response_model",
+  "finish_reason",
+  "input_tokens",
+  "output_tokens",
+  "cached_tokens",
+  "reasoning_tokens",
+  "response_bytes",
+  "is_truncated",
+] as const satisfies readonly RecordColumn[];
+export type StateColumn = typeof STATE_COLUMNS[number];
+
+/** The columns of `record_parts` with their types, besides its key. */
+export const PART_COLUMNS: Readonly<Record<string, string>> = Object.fromEntries(
+  [...TEXT_COLUMNS, ...STATE_COLUMNS].map((
+    name,
+  ) => [name, RECORD_COLUMNS[name] === "text" ? "text" : "integer"]),
+);
 
 /** The text of a column of `records` with its parts, as SQL; the table must not be aliased. */
 export function wholeText(column: PartedColumn): string {
@@ -21,9 +47,31 @@ export function wholeSize(column: PartedColumn): string {
     (SELECT sum(octet_length(p.${column})) FROM record_parts p WHERE p.record_id = records.id), 0) ELSE 0 END`;
 }
 
-/** A column of `records` as a select list has it: parts joined, where there can be some. */
+/** The value of a column of `records` by its last part, as SQL; the table must not be aliased. */
+function lastState(column: StateColumn): string {
+  return `CASE WHEN outcome = 'in_flight' THEN coalesce((SELECT p.${column} FROM record_parts p
+    WHERE p.record_id = records.id ORDER BY p.n DESC LIMIT 1), ${column}) ELSE ${column} END`;
+}
+
+/** A column of `records` as SQL: parts joined, where there can be some. */
 export function columnText(name: string): string {
-  return name === "response" || name === "reasoning" ? wholeText(name) : `"${name}"`;
+  if (isOneOf(TEXT_COLUMNS, name)) return wholeText(name);
+  return isOneOf(STATE_COLUMNS, name) ? lastState(name) : `"${name}"`;
+}
+
+/** The same for several, as a select list. */
+export function columnTexts(names: readonly string[]): string {
+  return names.map((name) => `${columnText(name)} AS "${name}"`).join(", ");
+}
+
+/** Puts the parts into the row, as the list of an UPDATE. */
+export const JOIN_PARTS = [...TEXT_COLUMNS, ...STATE_COLUMNS].map((name) => `${name} = ${columnText(name)}`)
+  .join(
+    ", ",
+  );
+
+function isOneOf<Name extends string>(names: readonly Name[], name: string): name is Name {
+  return names.some((each) => each === name);
 }
 
 export const DELETE_PARTS = "DELETE FROM record_parts WHERE record_id = ?";

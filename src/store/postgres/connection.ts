@@ -5,6 +5,7 @@
  * used again. Which server, and what is run when, is decided elsewhere (hosts.ts, pool.ts).
  */
 import process from "node:process";
+import type { Duplex } from "node:stream";
 import type { ConnectionOptions } from "node:tls";
 // @ts-types="@types/pg"
 import pg from "pg";
@@ -25,10 +26,15 @@ export interface ConnectOptions {
   readonly connectTimeoutMs: number;
   /** `prefer` tries with TLS, then without. */
   readonly isTls: boolean;
+  /** Gives up. */
+  readonly signal: AbortSignal;
 }
 
 /** How long a farewell may take. */
 const GOODBYE_MS = 1_000;
+
+/** The protocol counts them in 16 bits; the package does not look. */
+const MAX_VALUES = 65_535;
 
 /** First bytes of keepalive after this much silence; the kernel's own default is two hours. */
 const KEEPALIVE_DELAY_MS = 10_000;
@@ -46,16 +52,32 @@ export class PgConnection {
     this.#place = place;
     client.on("error", (error) => this.#lose(toLost(error, place)));
     client.on("end", () => this.#lose(closed(place)));
+    guardReading(client, (error) => this.cut(toLost(error, place)));
   }
 
   /** @throws PgError */
   static async open(target: PgTarget, host: PgHost, options: ConnectOptions): Promise<PgConnection> {
-    const { clock, connectTimeoutMs } = options;
+    const { clock, connectTimeoutMs, signal } = options;
     const place = placeOf(host);
     const client = makeClient(target, host, options.isTls);
     const connection = new PgConnection(client, { clock, place });
-    await connection.#within(connectTimeoutMs, client.connect());
+    const connecting = client.connect().catch((error) => {
+      throw toLost(error, place);
+    });
+    await connection.cutOn(signal, () => connection.#within(connectTimeoutMs, connecting));
     return connection;
+  }
+
+  /** Cuts it when the signal comes while `work` runs. */
+  async cutOn<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+    const cut = (): void => this.cut();
+    signal.addEventListener("abort", cut);
+    if (signal.aborted) cut();
+    try {
+      return await work();
+    } finally {
+      signal.removeEventListener("abort", cut);
+    }
   }
 
   /** Why it cannot be used any more; null while it can. */
@@ -84,6 +106,7 @@ export class PgConnection {
     { values, timeoutMs }: { values?: readonly unknown[] | undefined; timeoutMs: number },
   ): Promise<PgResult> {
     if (this.#end !== null) throw this.#end;
+    if (values !== undefined && values.length > MAX_VALUES) throw tooManyValues(values.length);
     // Without values the simple protocol is used, which takes several statements.
     const asked = values === undefined ? this.#client.query(text) : this.#client.query(text, [...values]);
     const result: pg.QueryResult | pg.QueryResult[] = await this.#within(timeoutMs, asked);
@@ -129,7 +152,7 @@ export class PgConnection {
     try {
       return await Promise.race([work, ended]);
     } catch (error) {
-      const thrown = toPgError(error, this.#place);
+      const thrown = this.#end ?? toPgError(error, this.#place);
       if (thrown.isConnectionLost) this.cut(thrown);
       throw thrown;
     } finally {
@@ -183,6 +206,30 @@ function makeClient(target: PgTarget, host: PgHost, isTls: boolean): pg.Client {
   return withoutEnvironment(() => new pg.Client(config));
 }
 
+interface ReadingConnection {
+  attachListeners(stream: Pick<Duplex, "on">): void;
+}
+
+/**
+ * The package throws where it reads from the socket, when the server says what it does not know (authentication by GSSAPI
+ * is enough): nobody could catch that, and the thread would end.
+ */
+function guardReading(client: pg.Client, onError: (error: unknown) => void): void {
+  const connection = client.connection as unknown as ReadingConnection;
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) => {
+    const on = (event: string, listener: (...values: unknown[]) => void): unknown =>
+      stream.on(event, (...values: unknown[]) => {
+        try {
+          listener(...values);
+        } catch (error) {
+          onError(error);
+        }
+      });
+    attach({ on } as Pick<Duplex, "on">);
+  };
+}
+
 function tlsOptions({ ssl }: PgTarget): ConnectionOptions {
   const isChecked = ssl.mode === "verify-full" || ssl.mode === "verify-ca";
   return {
@@ -208,6 +255,14 @@ function withoutEnvironment<Result>(make: () => Result): Result {
   }
 }
 
+function tooManyValues(count: number): PgError {
+  return new PgError(`PostgreSQL: a statement has ${count} values, at most ${MAX_VALUES} can be sent`, {
+    kind: "poison",
+    code: null,
+    isConnectionLost: false,
+  });
+}
+
 function closed(place: string): PgError {
   return new PgError(`${place}: the connection was closed`, {
     kind: "retry",
@@ -216,13 +271,10 @@ function closed(place: string): PgError {
   });
 }
 
+/** Of an error that is not about a statement: a value that cannot be read is the server's fault then. */
 function toLost(error: unknown, place: string): PgError {
   const known = toPgError(error, place);
   if (known.isConnectionLost) return known;
-  return new PgError(known.message, {
-    kind: known.kind,
-    code: known.code,
-    isConnectionLost: true,
-    cause: error,
-  });
+  const kind = known.kind === "poison" ? "retry" : known.kind;
+  return new PgError(known.message, { kind, code: known.code, isConnectionLost: true, cause: error });
 }

@@ -97,8 +97,6 @@ const KIND_BY_CLASS: Readonly<Record<string, PgErrorKind>> = {
 };
 
 function kindOfState(code: string, error: unknown): PgErrorKind {
-  // The client asks for what this server does not know: PgBouncer, for one, refuses parameters at the start.
-  if (code === "08P01") return "setup";
   if (code === "23514" && isMissingPartition(error)) return "retry";
   return KIND_BY_CLASS[code.slice(0, 2)] ?? "retry";
 }
@@ -130,6 +128,8 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   "23514": "a value is not allowed",
 };
 
+const UNKNOWN_AUTHORITY = "name the certificate of the authority by sslrootcert=";
+
 const HINTS: Readonly<Record<string, string>> = {
   "28P01": "check the password in the URL, PGPASSWORD or ~/.pgpass",
   "28000": "check the user and the server's pg_hba.conf",
@@ -141,6 +141,12 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such socket; check host=",
   ECONNREFUSED: "nothing listens there",
   ENOTFOUND: "there is no such host",
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  ERR_TLS_CERT_ALTNAME_INVALID: "connect by a name that the certificate is for",
 };
 
 const MAX_MESSAGE_LENGTH = 200;
@@ -156,7 +162,7 @@ function problemOf(error: unknown, code: string | null): string {
       : CONDITIONS[code] ?? "the server refuses the statement";
     return `${condition}${where === "" ? "" : ` in ${bounded(where)}`}${suffix}`;
   }
-  const message = bounded(messageOf(error));
+  const message = bounded(messageOf(error)) || "an error without a text";
   return `${message}${code !== null && message.includes(code) ? suffix.replace(` (${code})`, "") : suffix}`;
 }
 

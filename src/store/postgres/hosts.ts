@@ -15,6 +15,8 @@ export interface OpenOptions {
   readonly connectTimeoutMs: number;
   /** Index of the host to try first: the one that took writes last. */
   readonly first: number;
+  /** Gives up. */
+  readonly signal: AbortSignal;
 }
 
 export interface Opened {
@@ -36,7 +38,7 @@ export async function openWritable(target: PgTarget, options: OpenOptions): Prom
   for (let n = 0; n < count; n++) {
     const index = (options.first + n) % count;
     const host = target.hosts[index];
-    if (host === undefined) continue;
+    if (host === undefined || options.signal.aborted) continue;
     try {
       return { connection: await openOne(target, host, options), index };
     } catch (error) {
@@ -49,7 +51,10 @@ export async function openWritable(target: PgTarget, options: OpenOptions): Prom
 async function openOne(target: PgTarget, host: PgHost, options: OpenOptions): Promise<PgConnection> {
   const connection = await connect(target, host, options);
   try {
-    const { rows } = await connection.run(PREPARE_SESSION, { timeoutMs: options.connectTimeoutMs });
+    const { rows } = await connection.cutOn(
+      options.signal,
+      () => connection.run(PREPARE_SESSION, { timeoutMs: options.connectTimeoutMs }),
+    );
     if (rows[0]?.["transaction_read_only"] === "off") return connection;
     throw new PgError(`${placeOf(host)}: it takes no writes (a standby, or default_transaction_read_only)`, {
       kind: "retry",
@@ -68,7 +73,7 @@ async function connect(target: PgTarget, host: PgHost, options: OpenOptions): Pr
   try {
     return await PgConnection.open(target, host, { ...options, isTls });
   } catch (error) {
-    if (mode !== "prefer" || !isTls || !isAboutTls(error)) throw error;
+    if (mode !== "prefer" || !isTls || !isAboutTls(error) || options.signal.aborted) throw error;
     return await PgConnection.open(target, host, { ...options, isTls: false });
   }
 }
@@ -81,7 +86,7 @@ function isAboutTls(error: unknown): boolean {
 
 function allFailed(errors: readonly PgError[]): PgError {
   const [first] = errors;
-  if (errors.length === 1 && first !== undefined) return first;
+  if (errors.length <= 1 && first !== undefined) return first;
   return new PgError(errors.map(({ message }) => message).join("; "), {
     kind: errors.every(({ kind }) => kind === "setup") ? "setup" : "retry",
     code: errors.find(({ code }) => code !== "25006")?.code ?? first?.code ?? null,

@@ -55,7 +55,8 @@ export class PgDatabase implements PgStore {
   #generation = 0;
   #host = 0;
   #trouble: PgError | null = null;
-  #isClosed = false;
+  /** Aborted by {@link close}. */
+  readonly #closing = new AbortController();
 
   constructor(target: PgTarget, options: PgDatabaseOptions) {
     this.#target = target;
@@ -107,7 +108,7 @@ export class PgDatabase implements PgStore {
       open: () => this.#open(),
     });
     this.#listeners.add(listener);
-    if (this.#isClosed) listener.close();
+    if (this.#closing.signal.aborted) listener.close();
     return () => {
       this.#listeners.delete(listener);
       listener.close();
@@ -115,8 +116,8 @@ export class PgDatabase implements PgStore {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
     for (const listener of this.#listeners) listener.close();
     this.#writer.refuse(closed());
     this.#readers.refuse(closed());
@@ -180,11 +181,16 @@ export class PgDatabase implements PgStore {
   }
 
   async #open(): Promise<PgConnection> {
-    if (this.#isClosed) throw closed();
+    if (this.#closing.signal.aborted) throw closed();
     const { clock, connectTimeoutMs = CONNECT_TIMEOUT_MS } = this.#options;
     try {
-      const opened = await openWritable(this.#target, { clock, connectTimeoutMs, first: this.#host });
-      if (this.#isClosed) {
+      const opened = await openWritable(this.#target, {
+        clock,
+        connectTimeoutMs,
+        first: this.#host,
+        signal: this.#closing.signal,
+      });
+      if (this.#closing.signal.aborted) {
         opened.connection.cut();
         throw closed();
       }
@@ -193,6 +199,7 @@ export class PgDatabase implements PgStore {
       this.#resume();
       return opened.connection;
     } catch (error) {
+      if (this.#closing.signal.aborted) throw closed();
       throw this.#noted(error);
     }
   }
@@ -208,7 +215,7 @@ export class PgDatabase implements PgStore {
   #noted(error: unknown): PgError {
     const known = toPgError(error, "PostgreSQL");
     if (known.code === "25006") this.#generation++;
-    if (known.isConnectionLost && this.#trouble === null && !this.#isClosed) {
+    if (known.isConnectionLost && this.#trouble === null && !this.#closing.signal.aborted) {
       this.#trouble = known;
       this.#options.onTrouble?.(known);
     }

@@ -8,7 +8,7 @@ import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { RequestRecord, ToolCall, Usage } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
-import { columnText, wholeSize } from "../database/record_parts.ts";
+import { columnText, columnTexts, wholeSize } from "../database/record_parts.ts";
 import { RECORD_COLUMNS } from "../database/record_columns.ts";
 import { number, text } from "../database/values.ts";
 import type { SearchSource } from "../search/text.ts";
@@ -17,7 +17,7 @@ import type { StoredAttempt, StoredRecord } from "../store.ts";
 export type Row = Record<string, SQLOutputValue>;
 
 /** Needs `setReadBigInts(true)`. */
-export const SELECT_RECORDS = `SELECT id, ${columnsOfType("number").join(", ")},
+export const SELECT_RECORDS = `SELECT id, ${columnTexts(columnsOfType("number"))},
   ${
   columnsOfType("text").map((name) => `CAST(${columnText(name)} AS BLOB) AS "${name}"`).join(", ")
 } FROM records`;

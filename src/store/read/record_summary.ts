@@ -11,7 +11,7 @@ import { fromGoTime } from "../database/go_time.ts";
 import { type HitPassage, hitPassage, type HitPiece } from "../search/hit.ts";
 import { parseSearch, termPattern } from "../search/query.ts";
 import { plainText } from "../search/text.ts";
-import { columnText } from "../database/record_parts.ts";
+import { columnText, columnTexts } from "../database/record_parts.ts";
 import { asBlobs, number, text } from "../database/values.ts";
 import { prepared } from "../database/statements.ts";
 import { promptStart } from "./prompt_start.ts";
@@ -62,8 +62,16 @@ export const PROMPT_BYTES = 32 * 1024;
 /** Of a longer one nothing: SQLite would read all of it. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-const SELECT_SUMMARIES = `SELECT id, is_stream, elapsed_time, first_token_ms, status, upstream_id, attempts,
-  input_tokens, output_tokens, cached_tokens, reasoning_tokens,
+const SELECT_SUMMARIES = `SELECT id, is_stream, status, upstream_id, attempts, ${
+  columnTexts([
+    "elapsed_time",
+    "first_token_ms",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+  ])
+},
   ${asBlobs(["request_id", "created_at", "outcome", "client"])},
   substr(CAST(model AS BLOB), 1, ${NAME_BYTES}) AS model,
   ${

@@ -8,6 +8,7 @@ import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
 import { toGoTime } from "../database/go_time.ts";
 import { RECORD_COLUMNS, type RecordColumn } from "../database/record_columns.ts";
+import { STATE_COLUMNS, type StateColumn } from "../database/record_parts.ts";
 
 const COLUMNS = Object.keys(RECORD_COLUMNS);
 
@@ -63,30 +64,12 @@ function upsert(id: string): string {
 export const UPDATE_PROGRESS = `UPDATE records SET ${PROGRESS_COLUMNS.map((name) => `${name} = ?`).join(", ")}
   WHERE request_id = ? AND outcome = 'in_flight'`;
 
-/** What changes while a reply is under way, except its texts. */
-const CONTINUED_COLUMNS = [
-  "elapsed_time",
-  "first_byte_ms",
-  "first_token_ms",
-  "response_model",
-  "finish_reason",
-  "input_tokens",
-  "output_tokens",
-  "cached_tokens",
-  "reasoning_tokens",
-  "response_bytes",
-  "is_truncated",
-] as const satisfies readonly RecordColumn[];
-
-/** The same without the texts, of which a part follows; gives the row's id, and none when it is no longer in flight. */
-export const UPDATE_CONTINUED = `UPDATE records SET ${
-  CONTINUED_COLUMNS.map((name) => `${name} = ?`).join(", ")
-}
-  WHERE request_id = ? AND outcome = 'in_flight' RETURNING id`;
+/** Another process may have taken this one for dead. */
+export const IS_IN_FLIGHT = "SELECT 1 FROM records WHERE id = ? AND outcome = 'in_flight'";
 
 /** A part that is written again, because nobody knows whether it was committed, stays one. */
-export const PUT_PART =
-  "INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning) VALUES (?, ?, ?, ?)";
+export const PUT_PART = `INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning,
+  ${STATE_COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ${STATE_COLUMNS.map(() => "?").join(", ")})`;
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
@@ -156,10 +139,10 @@ export function progressParams(record: RequestRecord): SQLInputValue[] {
   return [...Object.values(values), record.requestId];
 }
 
-/** In the order of {@link UPDATE_CONTINUED}. */
-export function continuedParams(record: RequestRecord): SQLInputValue[] {
-  // In the order of CONTINUED_COLUMNS.
-  const values: Record<typeof CONTINUED_COLUMNS[number], SQLInputValue> = {
+/** In the order of {@link PUT_PART}. */
+export function partParams(record: RequestRecord, id: number, part: number): SQLInputValue[] {
+  // In the order of STATE_COLUMNS.
+  const state: Record<StateColumn, SQLInputValue> = {
     elapsed_time: nanoseconds(record.elapsedMs),
     first_byte_ms: rounded(record.firstByteMs),
     first_token_ms: rounded(record.firstTokenMs),
@@ -172,16 +155,7 @@ export function continuedParams(record: RequestRecord): SQLInputValue[] {
     response_bytes: record.responseBytes,
     is_truncated: record.isTruncated ? 1 : 0,
   };
-  return [...Object.values(values), record.requestId];
-}
-
-/** In the order of {@link PUT_PART}. */
-export function partParams(
-  { response, reasoning }: RequestRecord,
-  id: number,
-  part: number,
-): SQLInputValue[] {
-  return [id, part, response.toWellFormed(), reasoning.toWellFormed()];
+  return [id, part, record.response.toWellFormed(), record.reasoning.toWellFormed(), ...Object.values(state)];
 }
 
 function nanoseconds(ms: number): number {

@@ -10,15 +10,14 @@ import { ReopeningConnection } from "../database/reopening_connection.ts";
 import { DELETE_PARTS, DELETE_PARTS_OF_REQUEST } from "../database/record_parts.ts";
 import {
   attemptParams,
-  continuedParams,
   DELETE_ATTEMPTS,
   INSERT_ATTEMPT,
   INSERT_RECORD,
+  IS_IN_FLIGHT,
   partParams,
   progressParams,
   PUT_PART,
   recordParams,
-  UPDATE_CONTINUED,
   UPDATE_PROGRESS,
   UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
@@ -43,7 +42,7 @@ interface Statements {
   readonly upsert: StatementSync;
   readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
-  readonly continued: StatementSync;
+  readonly isInFlight: StatementSync;
   readonly putPart: StatementSync;
   readonly deleteParts: StatementSync;
   readonly deletePartsOfRequest: StatementSync;
@@ -318,13 +317,10 @@ export class WriterSession {
 
   /** False when there is no row in flight that it continues. */
   #putPart(record: RequestRecord, part: number): boolean {
-    const { continued, putPart } = this.#parts.statements;
-    if (!this.#parts.rows.isProgress(record)) return false;
-    const row = continued.get(...continuedParams(record));
-    if (row === undefined) return false;
-    if (record.response !== "" || record.reasoning !== "") {
-      putPart.run(...partParams(record, Number(row["id"]), part));
-    }
+    const { isInFlight, putPart } = this.#parts.statements;
+    const id = this.#parts.rows.idOfProgress(record);
+    if (id === null || isInFlight.get(id) === undefined) return false;
+    putPart.run(...partParams(record, id, part));
     return true;
   }
 }
@@ -338,7 +334,7 @@ function prepare(db: DatabaseSync): Statements {
     upsert: db.prepare(UPSERT_RECORD),
     upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
-    continued: db.prepare(UPDATE_CONTINUED),
+    isInFlight: db.prepare(IS_IN_FLIGHT),
     putPart: db.prepare(PUT_PART),
     deleteParts: db.prepare(DELETE_PARTS),
     deletePartsOfRequest: db.prepare(DELETE_PARTS_OF_REQUEST),

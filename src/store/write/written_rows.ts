@@ -9,12 +9,13 @@ import type { RequestRecord } from "../../core/types.ts";
 
 /** What is known to be stored of a row in flight. */
 interface OpenRow {
+  readonly id: number;
   readonly attempts: number;
   readonly upstreamId: number | null;
 }
 
 /** Of an earlier session: nothing is known. */
-const UNKNOWN: OpenRow = { attempts: -1, upstreamId: null };
+const UNKNOWN: OpenRow = { id: -1, attempts: -1, upstreamId: null };
 
 export class WrittenRows {
   /** Rows up to this id may have been there before; ids only grow. */
@@ -40,16 +41,23 @@ export class WrittenRows {
   }
 
   /** Whether the record only continues the reply in its row: same attempts, same upstream. */
-  isProgress({ requestId, outcome, attempts, upstreamId }: RequestRecord): boolean {
+  isProgress(record: RequestRecord): boolean {
+    return this.idOfProgress(record) !== null;
+  }
+
+  /** The row's id, if {@link isProgress}. */
+  idOfProgress({ requestId, outcome, attempts, upstreamId }: RequestRecord): number | null {
     const row = this.#staged.get(requestId) ?? this.#open.get(requestId);
-    return outcome === "in_flight" && row?.attempts === attempts.length && row.upstreamId === upstreamId;
+    const isProgress = outcome === "in_flight" && row?.attempts === attempts.length &&
+      row.upstreamId === upstreamId;
+    return isProgress ? row.id : null;
   }
 
   /** Call after a row was written whole. @returns whether it was there before */
   note(id: number, { requestId, outcome, attempts, upstreamId }: RequestRecord): boolean {
     const wasThere = id <= this.#stagedLastId;
     this.#stagedLastId = Math.max(this.#stagedLastId, id);
-    if (outcome === "in_flight") this.#staged.set(requestId, { attempts: attempts.length, upstreamId });
+    if (outcome === "in_flight") this.#staged.set(requestId, { id, attempts: attempts.length, upstreamId });
     else if (this.isOpen(requestId)) this.#staged.set(requestId, null);
     return wasThere;
   }

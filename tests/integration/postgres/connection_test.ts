@@ -295,6 +295,7 @@ async function tlsStep(postgres: Postgres): Promise<void> {
       if (isTls === null) {
         const error = await failure(db.read(IS_TLS));
         assert.ok(error.isConnectionLost, what);
+        assert.match(error.message, /sslrootcert=|connect by a name|pg_hba\.conf/, what);
       } else {
         assert.deepEqual(await db.read(IS_TLS), [{ ssl: isTls }], what);
       }
@@ -492,7 +493,16 @@ Deno.test({
       await postgres.start();
       await db.write((query) => query("INSERT INTO numbers VALUES (1)"));
       assert.deepEqual(await db.read("SELECT n FROM numbers"), [{ n: 1 }]);
+
+      await postgres.halt();
+      await postgres.start({ isTls: false });
+      assert.deepEqual(await db.read(IS_TLS), [{ ssl: false }]);
     });
+    for (const mode of ["require", "verify-full"]) {
+      await withPg(openPg(postgres.url({ query: `sslmode=${mode}` })), async (db) => {
+        assert.match((await failure(db.read("SELECT 1"))).message, /does not support SSL/);
+      });
+    }
   },
 });
 

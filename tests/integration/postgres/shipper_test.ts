@@ -12,7 +12,14 @@ import { migrate } from "../../../src/store/postgres/migration.ts";
 import type { PgDatabase } from "../../../src/store/postgres/pool.ts";
 import type { PgStore } from "../../../src/store/postgres/query.ts";
 import { Tokenizer } from "../../../src/store/search/tokenizer.ts";
-import { isPostgresMissing, openPg, Postgres } from "../../support/postgres.ts";
+import {
+  isPgBouncerMissing,
+  isPostgresMissing,
+  openPg,
+  PgBouncer,
+  Postgres,
+} from "../../support/postgres.ts";
+import { eventually } from "../../support/router.ts";
 import { ShipperLog } from "../../unit/store/postgres/shipper/support.ts";
 import { byHand, makeRecord, makeSession, rowsOf, until, withDirectory } from "../../unit/store/support.ts";
 
@@ -25,7 +32,7 @@ interface Stage {
   readonly log: ShipperLog;
   readonly tokenizer: Tokenizer;
   /** A shipper over the journal; closed at the end. */
-  ship(store?: Pick<PgStore, "read" | "write">): Shipper;
+  ship(store?: Pick<PgStore, "read" | "write">, keepSentMs?: number): Shipper;
   write(...records: RequestRecord[]): void;
   left(): unknown[];
   emptied(): Promise<void>;
@@ -50,13 +57,14 @@ async function stage(postgres: Postgres, body: (stage: Stage) => Promise<void>):
           db,
           log,
           tokenizer,
-          ship: (store = db) => {
+          ship: (store = db, keepSentMs = 0) => {
             const shipper = new Shipper({
               journal: new Journal(path, { busyTimeoutMs: 5_000, newId: () => "j1", now: Date.now }),
               remote: new PgRemote(store, { tokenizer, clock: systemClock }),
               clock: systemClock,
               observer: log,
               gatherMs: 0,
+              keepSentMs,
             });
             shipper.start();
             shippers.push(shipper);
@@ -83,6 +91,54 @@ function numbered(count: number, changes: Partial<RequestRecord> = {}): RequestR
   return Array.from({ length: count }, (_, n) => makeRecord({ requestId: `r${n + 1}`, ...changes }));
 }
 
+Deno.test({
+  name: "a standby that takes over without what was committed last gets it again",
+  ignore,
+  fn: async () => {
+    await using primary = await Postgres.start();
+    await stage(primary, async ({ write, ship, db, postgres }) => {
+      await using standby = await postgres.standby();
+      const both = openPg(`postgres://app@127.0.0.1:${postgres.port},127.0.0.1:${standby.port}/oar`);
+      try {
+        write(...numbered(50));
+        const shipper = ship(both, 3_600_000);
+        await eventually(async () => (await countsOf(db))["records"] === 50 ? true : null, "50 records");
+        await eventually(
+          async () => await standby.psql("SELECT count(*) FROM oar.records") === "50" ? true : null,
+          "50 records at the standby",
+        );
+        // From here on it lags behind.
+        await standby.psql("ALTER SYSTEM SET primary_conninfo = ''", { database: "postgres" });
+        await standby.psql("SELECT pg_reload_conf()", { database: "postgres" });
+        await eventually(
+          async () => await postgres.psql("SELECT count(*) FROM pg_stat_replication") === "0" ? true : null,
+          "the end of the replication",
+        );
+        write(...Array.from({ length: 50 }, (_, n) => makeRecord({ requestId: `late${n}` })));
+        shipper.wake();
+        await eventually(async () => (await countsOf(db))["records"] === 100 ? true : null, "100 records");
+        await postgres.kill9();
+        await standby.promote();
+        const there = openPg(standby.url());
+        await eventually(
+          async () => (await countsOf(there))["records"] === 100 ? true : null,
+          "all at the standby",
+        );
+        assert.deepEqual(await countsOf(there), {
+          records: 100,
+          ids: 100,
+          texts: 100,
+          attempts: 200,
+          words: 100,
+        });
+        await there.close();
+      } finally {
+        await both.close();
+      }
+    });
+  },
+});
+
 type Test = readonly [name: string, body: (stage: Stage) => Promise<void>];
 
 const TESTS: readonly Test[] = [
@@ -99,6 +155,8 @@ const TESTS: readonly Test[] = [
   ["a schema that is not there is said, nothing is rejected, and it goes on when it is", noSchema],
   ["statistics arrive per journal, follow the journal's, and are never counted twice", statistics],
   ["two processes that ship one journal at the same time: once there", twoShippers],
+  ["through PgBouncer in transaction mode", throughPgBouncer],
+  ["rows of the Go program arrive, once", goRows],
   ["close() ships what waits", closing],
   ["20,000 records", manyRecords],
 ];
@@ -430,6 +488,39 @@ async function twoShippers({ write, ship, emptied, db, postgres, log }: Stage): 
     words: 2_000,
   });
   assert.deepEqual(log.rejections, []);
+}
+
+async function throughPgBouncer({ write, ship, emptied, db, postgres }: Stage): Promise<void> {
+  if (isPgBouncerMissing) return;
+  await using bouncer = await PgBouncer.start(postgres);
+  const through = openPg(bouncer.url());
+  write(...numbered(300));
+  await ship(through).close(20_000);
+  await through.close();
+  await emptied();
+  assert.deepEqual(await countsOf(db), { records: 300, ids: 300, texts: 300, attempts: 600, words: 300 });
+}
+
+async function goRows({ ship, emptied, db, path, log }: Stage): Promise<void> {
+  byHand(
+    path,
+    `INSERT INTO records(id, created_at, body, response, elapsed_time, status) VALUES
+      (7, '2023-11-08 12:34:56.789012345+08:00', '"{\\"a\\":1}"', 'x', 5, 200),
+      (8, '0001-01-01 00:00:00+00:00', '"y"', NULL, NULL, NULL)`,
+  );
+  ship();
+  await emptied();
+  assert.deepEqual(log.rejections, []);
+  assert.deepEqual(
+    await db.read(
+      `SELECT request_id, to_char(r.created_at, 'YYYY-MM-DD HH24:MI:SS.US') AS at, body, outcome
+        FROM oar.records r JOIN oar.record_texts t ON t.record_id = r.id ORDER BY request_id`,
+    ),
+    [
+      { request_id: "go-7", at: "2023-11-08 04:34:56.789012", body: '{"a":1}', outcome: null },
+      { request_id: "go-8", at: "0001-01-01 00:00:00.000000", body: "y", outcome: null },
+    ],
+  );
 }
 
 async function closing({ write, ship, left, db }: Stage): Promise<void> {

@@ -19,7 +19,9 @@ import { dayOf, type JournalVersion, type ShippedRecord } from "./shipped_record
 
 /** Of one step of deleting; the writing thread waits for it. */
 const MAX_STEP_ROWS = 200; // docs/tuning.md#shipper
-const MAX_STEP_MS = 1; // docs/tuning.md#shipper
+const MAX_STEP_MS = 2; // docs/tuning.md#shipper
+/** A step does so many even if it takes longer. */
+const MIN_STEP_ROWS = 4;
 /** Of one batch: each may need partitions, which take locks until the transaction that makes them ends. */
 const MAX_BATCH_DAYS = 8;
 
@@ -70,6 +72,7 @@ const COUNTED_ABOVE = `SELECT max(low) AS low FROM
 
 const NEXT_SETTLED = `SELECT id FROM records INDEXED BY idx_records_list
   WHERE id > ? AND outcome IS NOT 'in_flight'
+    AND NOT EXISTS (SELECT 1 FROM temp.journal_held WHERE record_id = records.id)
     AND NOT EXISTS (SELECT 1 FROM journal_rejected WHERE record_id = records.id)
   ORDER BY id LIMIT ?`;
 
@@ -80,7 +83,10 @@ const DELETE_VERSION = `DELETE FROM records WHERE id = ? AND outcome IS NOT 'in_
 
 const COUNT = `SELECT (SELECT count(*) FROM records) AS rows,
   (SELECT count(*) FROM records INDEXED BY idx_records_in_flight WHERE outcome = 'in_flight') AS open,
-  (SELECT count(*) FROM journal_rejected) AS rejected`;
+  (SELECT count(*) FROM journal_rejected) AS rejected, (SELECT count(*) FROM temp.journal_held) AS held`;
+
+const HOLD = "INSERT OR IGNORE INTO temp.journal_held(record_id) VALUES (?)";
+const LET_GO = "DELETE FROM temp.journal_held WHERE record_id = ?";
 
 const FORGET_OUTDATED = `DELETE FROM journal_rejected WHERE NOT EXISTS (
   SELECT 1 FROM records WHERE id = record_id AND ${VERSION} = version)`;
@@ -107,8 +113,9 @@ export class Journal {
     return this.#id;
   }
 
-  /** For those who read other tables of it. */
+  /** For those who read other tables of it. @throws StoreError between {@link release} and {@link resume} */
   get db(): DatabaseSync {
+    if (this.#isReleased) throw new StoreError("locked", "The journal is being opened anew");
     return this.#connection.db;
   }
 
@@ -119,8 +126,7 @@ export class Journal {
    * @throws StoreError when it has gone, or between {@link release} and {@link resume}
    */
   refresh(): boolean {
-    if (this.#isReleased) throw new StoreError("locked", "The journal is being opened anew");
-    return this.#connection.reopenIfReplaced();
+    return this.db !== null && this.#connection.reopenIfReplaced();
   }
 
   /** Lets go of the file, until {@link resume}: somebody has deleted its WAL. */
@@ -167,8 +173,18 @@ export class Journal {
     };
   }
 
+  /** They have been shipped: they are not read again, and do not wait, until {@link remove} or {@link letGo}. */
+  hold(sent: readonly JournalVersion[]): void {
+    for (const { id } of sent) prepared(this.db, HOLD).run(id);
+  }
+
+  /** All that are held are to be shipped again. */
+  letGo(): void {
+    prepared(this.db, "DELETE FROM temp.journal_held").run();
+  }
+
   /**
-   * Deletes some of these, a millisecond's work (more only for a single large record). A row that has changed stays, to be shipped again.
+   * Deletes some of these, two milliseconds' work (more only for a single large record). A row that has changed stays, to be shipped again.
    *
    * @returns how many, from the first, have been done
    * @throws what SQLite throws, with nothing of it done
@@ -179,11 +195,12 @@ export class Journal {
     let done = 0;
     inTransaction(db, () => {
       for (const { id, version } of sent) {
-        if (done === MAX_STEP_ROWS || (done > 0 && performance.now() > endMs)) break;
+        if (done === MAX_STEP_ROWS || (done >= MIN_STEP_ROWS && performance.now() > endMs)) break;
         if (prepared(db, DELETE_VERSION).run(id, version).changes > 0) {
           prepared(db, DELETE_ATTEMPTS).run(id);
           prepared(db, DELETE_PARTS).run(id);
         }
+        prepared(db, LET_GO).run(id);
         done++;
       }
     });
@@ -213,7 +230,10 @@ export class Journal {
   backlog(): Backlog {
     const [count = {}] = this.#all(COUNT);
     const rejected = Number(count["rejected"]);
-    const waiting = Math.max(0, Number(count["rows"]) - Number(count["open"]) - rejected);
+    const waiting = Math.max(
+      0,
+      Number(count["rows"]) - Number(count["open"]) - Number(count["held"]) - rejected,
+    );
     const [first] = waiting === 0 ? [] : this.#all(NEXT_SETTLED, 0, 1);
     const [oldest] = first === undefined
       ? []

@@ -39,6 +39,9 @@ export const VERSION = [
   ...["body", "response", "reasoning", "tool_calls", "error", "finish_reason"].map((name) =>
     `coalesce(octet_length(${name}), '-')`
   ),
+  // A row under way is not touched when a part comes.
+  `CASE WHEN outcome = 'in_flight' THEN
+    coalesce((SELECT max(n) FROM record_parts WHERE record_id = records.id), 0) ELSE 0 END`,
 ].join(" || '.' || ");
 
 /** Needs `setReadBigInts(true)`. */
@@ -49,7 +52,7 @@ export const SELECT_WITHOUT_BODY = selectShipped({ isWithBody: false });
 
 function selectShipped({ isWithBody }: { readonly isWithBody: boolean }): string {
   const columns = (Object.keys(RECORD_COLUMNS) as RecordColumn[]).map((name) => {
-    if (RECORD_COLUMNS[name] === "number") return name;
+    if (RECORD_COLUMNS[name] === "number") return `${columnText(name)} AS "${name}"`;
     if (name === "body" && !isWithBody) return "NULL AS body";
     return `CAST(${columnText(name)} AS BLOB) AS "${name}"`;
   });

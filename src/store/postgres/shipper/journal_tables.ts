@@ -13,6 +13,10 @@ const TABLES = `
   );
 `;
 
+/** Rows that have been shipped and are to be deleted later. Of this connection, in memory. */
+const HELD = `PRAGMA temp_store = MEMORY;
+  CREATE TEMP TABLE IF NOT EXISTS journal_held (record_id integer PRIMARY KEY)`;
+
 /**
  * Makes what is missing; takes no lock when nothing is.
  *
@@ -20,6 +24,7 @@ const TABLES = `
  * @returns the journal's id
  */
 export function prepareJournal(db: DatabaseSync, newId: () => string): string {
+  db.exec(HELD);
   const known = journalIdOf(db);
   if (known !== null) return known;
   return inTransaction(db, () => {

@@ -5,8 +5,9 @@ import type { Clock } from "../../../core/clock.ts";
 
 export class Pause {
   readonly #clock: Pick<Clock, "setTimer" | "clearTimer">;
-  #end: (() => void) | null = null;
-  #isWakeable = false;
+  /** Ends of waits; those in the second list are ended by {@link wake}, too. */
+  readonly #ends = new Set<() => void>();
+  readonly #wakeable = new Set<() => void>();
   #isWorkAnnounced = false;
   #isOver = false;
 
@@ -27,32 +28,33 @@ export class Pause {
 
   wake(): void {
     this.#isWorkAnnounced = true;
-    if (this.#isWakeable) this.#end?.();
+    for (const end of this.#wakeable) end();
   }
 
-  /** Ends the wait, if there is one. */
+  /** Ends all waits of now. */
   hurry(): void {
     this.#isWorkAnnounced = true;
-    this.#end?.();
+    for (const end of this.#ends) end();
   }
 
-  /** Ends the wait and all others to come. */
+  /** Ends all waits, and those to come. */
   finish(): void {
     this.#isOver = true;
-    this.#end?.();
+    this.hurry();
   }
 
   async #wait(ms: number, { isWakeable }: { readonly isWakeable: boolean }): Promise<void> {
     if (this.#isOver) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.setTimer(resolve, ms);
-    this.#end = resolve;
-    this.#isWakeable = isWakeable;
+    this.#ends.add(resolve);
+    if (isWakeable) this.#wakeable.add(resolve);
     try {
       await promise;
     } finally {
       this.#clock.clearTimer(timer);
-      this.#end = null;
+      this.#ends.delete(resolve);
+      this.#wakeable.delete(resolve);
     }
   }
 }

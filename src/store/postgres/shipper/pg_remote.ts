@@ -25,6 +25,9 @@ const MAX_TURN_MS = 8; // docs/tuning.md#shipper
 /** Days that are known to have partitions. */
 const MAX_KNOWN_DAYS = 1_000;
 
+/** Through PgBouncer, too. */
+const SERVER = "SELECT pg_postmaster_start_time()::text || ' ' || coalesce(inet_server_port(), 0) AS server";
+
 export class PgRemote implements Remote {
   readonly #db: Pick<PgStore, "read" | "write">;
   readonly #clock: Pick<Clock, "monotonic" | "setTimer">;
@@ -41,6 +44,11 @@ export class PgRemote implements Remote {
     this.#db = db;
     this.#clock = clock;
     this.#writer = new RecordWriter(tokenizer);
+  }
+
+  async server(): Promise<string> {
+    const [row] = await this.#db.write((query) => query<{ server: string }>(SERVER));
+    return row?.server ?? "";
   }
 
   async prepare(records: readonly ShippedRecord[]): Promise<void> {

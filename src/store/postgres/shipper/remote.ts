@@ -9,6 +9,8 @@ import type { ShippedRecord } from "./shipped_record.ts";
 export type RemoteFailure = "retry" | "poison" | "setup";
 
 export interface Remote {
+  /** Which server it is that takes writes now, since its start: another text after a failover or a restart. */
+  server(): Promise<string>;
   /** Does what of {@link putRecords} takes this thread's time, in steps; may be called while another batch is sent. */
   prepare(records: readonly ShippedRecord[]): Promise<void>;
   /**

@@ -26,8 +26,12 @@ const MAX_RETRY_MS = 5_000; // docs/tuning.md#shipper
 const MAX_FAILURES_ALONE = 3;
 /** After a step of deleting, the journal is left alone for this multiple of its duration, and for a millisecond at least. */
 const DELETION_REST = 2; // docs/tuning.md#shipper
-/** Rows that were shipped and cannot be deleted (the disk is full); beyond this, nothing more is shipped. */
-const MAX_UNDELETED = 50_000;
+/** Rows that were shipped and are still there; beyond this, nothing more is shipped. */
+const MAX_SENT = 200_000;
+/** How long what was shipped is kept by default: a standby that takes over may lack what was committed last. */
+const KEEP_SENT_MS = 10_000;
+/** How often the server is asked which one it is. */
+const CONFIRM_MS = 1_000;
 const FORGET_OUTDATED_MS = 60_000;
 
 /** `journal`: the local database cannot be read or written. */
@@ -51,6 +55,15 @@ export interface ShipperOptions {
   readonly observer: ShipperObserver;
   /** How long records are gathered after a call of {@link Shipper.wake}; 0 where replies wait for them. */
   readonly gatherMs: number;
+  /**
+   * How long a record stays in the journal after it was committed in PostgreSQL; default 10,000. When another server has
+   * taken over by then, it is sent again.
+   */
+  readonly keepSentMs?: number;
+}
+
+interface SentVersion extends JournalVersion {
+  readonly atMs: number;
 }
 
 export class Shipper {
@@ -65,8 +78,13 @@ export class Shipper {
   #maxRows = MAX_BATCH_ROWS;
   #retryMs = MIN_RETRY_MS;
   #alone: { readonly id: number; readonly failures: number } | null = null;
-  #undeleted: JournalVersion[] = [];
+  /** What was shipped and has not been deleted yet, oldest first. */
+  #sent: SentVersion[] = [];
+  #server: string | null = null;
+  #confirmedAtMs = Number.NEGATIVE_INFINITY;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
+  /** Deleting went well the last time. */
+  #isDeleting = true;
   #isInTrouble = false;
   #isClosing = false;
   #isClosed = false;
@@ -130,6 +148,7 @@ export class Shipper {
     try {
       if (this.#options.journal.refresh()) this.#startOver();
       this.#tidy();
+      await this.#confirmServer();
       const hasMore = await this.#shipSettled();
       await this.#openRecords.ship();
       if (!hasMore) await this.#statistics.send({ isLast: this.#isClosing });
@@ -145,9 +164,23 @@ export class Shipper {
   #startOver(): void {
     this.#cursor = 0;
     this.#ahead = null;
-    this.#undeleted = [];
+    this.#sent = [];
     this.#openRecords.startOver();
     this.#statistics.startOver();
+  }
+
+  /** Another server may lack what the last one had committed. */
+  async #confirmServer(): Promise<void> {
+    const { clock, journal, remote } = this.#options;
+    if (clock.monotonic() - this.#confirmedAtMs < CONFIRM_MS) return;
+    const server = await askServer(remote);
+    if (this.#isClosed) return;
+    if (this.#server !== null && this.#server !== server) {
+      journal.letGo();
+      this.#startOver();
+    }
+    this.#server = server;
+    this.#confirmedAtMs = clock.monotonic();
   }
 
   #tidy(): void {
@@ -159,23 +192,23 @@ export class Shipper {
 
   /** One batch; false when there is none. */
   async #shipSettled(): Promise<boolean> {
-    await this.#deleteSent();
     const batch = this.#ahead ?? this.#read(this.#cursor);
     this.#ahead = null;
     for (const { reason, ...row } of batch.unfit) this.#reject(row, { reason, requestId: null });
     if (batch.lastId === this.#cursor) {
-      // What could not be deleted would be shipped once more.
-      if (this.#undeleted.length === 0) this.#cursor = 0;
+      this.#cursor = 0;
+      await this.#deleteSent();
       return false;
     }
     const sending = this.#send(batch);
     const isFlowing = batch.isFull && this.#maxRows === MAX_BATCH_ROWS;
     const reading = isFlowing ? this.#readAhead(batch.lastId) : Promise.resolve(null);
-    const [, ahead] = await Promise.allSettled([sending, reading]);
+    const deleting = this.#deleteSent();
+    const [, ahead] = await Promise.allSettled([sending, reading, deleting]);
     await sending;
+    await deleting;
     this.#ahead = ahead.status === "fulfilled" ? ahead.value : null;
     this.#cursor = batch.lastId;
-    await this.#deleteSent();
     return true;
   }
 
@@ -200,7 +233,9 @@ export class Shipper {
       failureOf: (error) => remote.failureOf(error),
     });
     if (this.#isClosed) return;
-    this.#undeleted.push(...done.map(({ id, version }) => ({ id, version })));
+    const atMs = clock.monotonic();
+    for (const { id, version } of done) this.#sent.push({ id, version, atMs });
+    this.#options.journal.hold(done);
     if (done.length > 0) {
       observer.shipped(done.map(({ requestId }) => requestId), clock.monotonic() - startedAtMs);
     }
@@ -232,19 +267,27 @@ export class Shipper {
     observer.rejected(requestId, reason);
   }
 
-  /** In steps; what fails is tried again before the next batch. */
+  /** Deletes what has been kept for long enough, in steps; what fails is tried again before the next batch. */
   async #deleteSent(): Promise<void> {
-    const { journal, clock } = this.#options;
+    const { journal, clock, keepSentMs = KEEP_SENT_MS } = this.#options;
+    const nowMs = clock.monotonic();
+    const isKept = ({ atMs }: SentVersion): boolean => nowMs - atMs < keepSentMs;
+    const firstKept = this.#sent.findIndex(isKept);
+    let due = firstKept < 0 ? this.#sent.length : firstKept;
     try {
-      while (this.#undeleted.length > 0 && !this.#isClosed) {
+      while (due > 0 && !this.#isClosed) {
         const startedAtMs = clock.monotonic();
-        this.#undeleted.splice(0, journal.remove(this.#undeleted));
+        const done = journal.remove(this.#sent.slice(0, Math.min(due, MAX_BATCH_ROWS)));
+        this.#sent.splice(0, done);
+        due -= done;
         const tookMs = clock.monotonic() - startedAtMs;
-        if (this.#undeleted.length > 0) await this.#pause.rest(Math.max(1, DELETION_REST * tookMs));
+        if (due > 0) await this.#pause.rest(Math.max(1, DELETION_REST * tookMs));
       }
+      this.#isDeleting = true;
     } catch (error) {
       // What has been shipped is safe, and what comes after it should be, too.
-      if (this.#undeleted.length > MAX_UNDELETED) throw error;
+      this.#isDeleting = false;
+      if (this.#sent.length > MAX_SENT) throw error;
       this.#report("journal", error);
     }
   }
@@ -261,8 +304,17 @@ export class Shipper {
 
   #recovered(): void {
     this.#retryMs = MIN_RETRY_MS;
-    if (!this.#isInTrouble || this.#undeleted.length > 0) return;
+    if (!this.#isInTrouble || !this.#isDeleting) return;
     this.#isInTrouble = false;
     this.#options.observer.resumed();
+  }
+}
+
+async function askServer(remote: Remote): Promise<string> {
+  try {
+    return await remote.server();
+  } catch (error) {
+    const kind = remote.failureOf(error);
+    throw new RemoteTrouble(kind === "poison" ? "setup" : kind, error);
   }
 }

@@ -10,7 +10,8 @@ const KINDS: Record<string, "retry" | "poison" | "setup"> = {
   "08000": "retry",
   "08003": "retry",
   "08006": "retry",
-  "08P01": "setup",
+  // PgBouncer's code for everything: that its server is down, that all its connections are taken.
+  "08P01": "retry",
   "25006": "retry",
   "25P02": "retry",
   "40001": "retry",

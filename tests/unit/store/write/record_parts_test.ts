@@ -59,7 +59,9 @@ Deno.test("a reply under way is read with its parts, whole, in lists, and by a s
       [5_000, 900, "length"],
     );
     assert.equal(reader.whole({ limit: 5 }).records[0]?.response, WHOLE);
-    assert.match(reader.summaries({ limit: 5 }).records[0]?.reply ?? "", /^one two.*三$/);
+    const [summary] = reader.summaries({ limit: 5 }).records;
+    assert.match(summary?.reply ?? "", /^one two.*三$/);
+    assert.equal(summary?.elapsedMs, 5_000);
     assert.equal(reader.summaries({ limit: 5, filter: { text: "三" } }).records.length, 1);
     reader.close();
     const database = openDatabase(path);
@@ -77,6 +79,19 @@ Deno.test("a part that is written again, because nobody knows whether it was com
     const reader = new ReaderSession(path);
     assert.equal(reader.record(ID)?.record.response, WHOLE);
     reader.close();
+    session.close();
+  });
+});
+
+Deno.test("a part writes little, however large the request is", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    session.write([{ ...FIRST, body: "x".repeat(1_000_000) }]);
+    const walBytes = () => Deno.statSync(`${path}-wal`).size;
+    const before = walBytes();
+    session.write([part(1, { response: "two" })]);
+    assert.ok(walBytes() - before < 64 * 1024, `${walBytes() - before} bytes`);
+    assert.equal(partCount(path), 1);
     session.close();
   });
 });
@@ -113,6 +128,11 @@ Deno.test("the parts of a reply whose process died are joined in its row, as tex
     const reader = new ReaderSession(path);
     const stored = reader.record(ID)?.record;
     assert.deepEqual([stored?.outcome, stored?.response, stored?.reasoning], ["crashed", WHOLE, "ab"]);
+    assert.deepEqual([stored?.elapsedMs, stored?.responseBytes, stored?.finishReason], [
+      5_000,
+      900,
+      "length",
+    ]);
     reader.close();
     assert.deepEqual(rowsOf(path, "SELECT typeof(response) AS type FROM records"), [{ type: "text" }]);
     // It was alive after all: what it writes next is told to be no part of anything, and then replaces the row.

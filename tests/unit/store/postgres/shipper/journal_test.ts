@@ -240,8 +240,16 @@ Deno.test("open() gives what has changed, with the parts of the reply, and the b
     const known = new Map(records.map(({ id, version }) => [id, version]));
     assert.deepEqual(journal.open(0, { ...ALL, known }).records, []);
     assert.equal(journal.open(0, { ...ALL, known }).lastId, 2);
-    session.write([{ ...first, part: 1, body: "", response: "two", elapsedMs: 9_000 }]);
+    session.write([{ ...first, part: 1, body: "", response: "two", elapsedMs: 9_000, responseBytes: 77 }]);
     const next = journal.open(0, { ...ALL, known }).records;
+    assert.deepEqual(
+      next.map((record) => [valueOf(record, "elapsed_time"), valueOf(record, "response_bytes")]),
+      [["9000000000", "77"]],
+    );
+    for (const { id, version } of next) known.set(id, version);
+    assert.deepEqual(journal.open(0, { ...ALL, known }).records, []);
+    session.write([{ ...first, part: 2, body: "", response: "", reasoning: "", elapsedMs: 9_500 }]);
+    assert.equal(journal.open(0, { ...ALL, known }).records.length, 1);
     assert.deepEqual(next.map(({ texts: { body, response } }) => [body, response]), [[null, "one two"]]);
     session.close();
     journal.close();

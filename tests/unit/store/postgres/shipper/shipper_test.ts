@@ -399,3 +399,120 @@ Deno.test("what was shipped and cannot be deleted is not shipped again and again
     await stage.shipper.close(1_000);
   });
 });
+
+Deno.test("what was shipped is kept for a while, and is neither sent again nor waiting", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 3);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock, keepSentMs: 10_000 });
+    let isIdle = clock.timerSet(1_000);
+    stage.shipper.start();
+    for (let second = 0; second < 10; second++) {
+      await isIdle;
+      assert.equal(leftIn(path).length, 3);
+      assert.deepEqual(stage.shipper.backlog(), { waiting: 0, oldestMs: null, rejected: 0 });
+      isIdle = clock.timerSet(1_000);
+      clock.advance(1_000);
+    }
+    await untilWith(clock, () => leftIn(path).length === 0, "it is deleted");
+    assert.deepEqual(stage.remote.batches, [3]);
+    await stage.shipper.close(1_000);
+  });
+});
+
+Deno.test("another server has taken over: what the last one had committed is sent to it again", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 3);
+    const session = makeSession(path);
+    session.write([makeRecord({ requestId: "open", outcome: "in_flight" })]);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock, keepSentMs: 10_000 });
+    const { remote } = stage;
+    let isIdle = clock.timerSet(1_000);
+    stage.shipper.start();
+    await isIdle;
+    assert.equal(remote.records.size, 4);
+    // The standby had not received them.
+    remote.records.clear();
+    remote.digests.clear();
+    remote.serverName = "second";
+    isIdle = clock.timerSet(1_000);
+    clock.advance(1_000);
+    await isIdle;
+    assert.deepEqual([...remote.records.keys()].toSorted(), ["open", "r1", "r2", "r3"]);
+    assert.equal(remote.records.get("open")?.texts.body, makeRecord().body);
+    await untilWith(clock, () => leftIn(path).length === 1, "they are deleted");
+    await untilWith(clock, () => remote.digests.size > 0, "the statistics are sent again");
+    assert.deepEqual(leftIn(path), ["open"]);
+    session.close();
+    const closing = stage.shipper.close(1_000);
+    clock.advance(1_000);
+    await closing;
+  });
+});
+
+Deno.test("while nobody knows which server takes writes, nothing is deleted", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 3);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock, keepSentMs: 10_000 });
+    const { remote } = stage;
+    const isIdle = clock.timerSet(1_000);
+    stage.shipper.start();
+    await isIdle;
+    remote.server = () => Promise.reject(new PretendedError("retry", "gone"));
+    for (const delayMs of [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]) {
+      const isWaiting = clock.timerSet(delayMs);
+      clock.advance(5_000);
+      await isWaiting;
+    }
+    assert.equal(leftIn(path).length, 3);
+    assert.match(stage.log.troubles[0] ?? "", /^retry: gone/);
+    const closing = stage.shipper.close(0);
+    clock.advance(0);
+    await closing;
+  });
+});
+
+Deno.test("a record that is settled again while it is kept is shipped again", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 1);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock, keepSentMs: 10_000 });
+    const isIdle = clock.timerSet(1_000);
+    stage.shipper.start();
+    await isIdle;
+    const session = makeSession(path);
+    session.write([makeRecord({ requestId: "r1", response: "Hello, and more", responseBytes: 900 })]);
+    await untilWith(clock, () => leftIn(path).length === 0, "the newer version is shipped and deleted");
+    assert.equal(stage.remote.records.get("r1")?.texts.response, "Hello, and more");
+    session.close();
+    await stage.shipper.close(1_000);
+  });
+});
+
+Deno.test("a record that changes after the next batch was made ready arrives as it is now", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 600);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock });
+    const { remote } = stage;
+    const session = makeSession(path);
+    const isAheadReady = Promise.withResolvers<void>();
+    remote.prepare = () => {
+      isAheadReady.resolve();
+      return Promise.resolve();
+    };
+    remote.before = async (records) => {
+      if (!records.some(({ requestId }) => requestId === "r1")) return;
+      clock.advance(0);
+      await isAheadReady.promise;
+      session.write([makeRecord({ requestId: "r600", response: "newer", responseBytes: 901 })]);
+    };
+    stage.shipper.start();
+    await untilWith(clock, () => leftIn(path).length === 0, "all is shipped");
+    assert.equal(remote.records.get("r600")?.texts.response, "newer");
+    session.close();
+    await stage.shipper.close(1_000);
+  });
+});

@@ -37,6 +37,12 @@ export class PretendedRemote implements Remote {
   /** May throw when all is committed. */
   after: (records: readonly ShippedRecord[]) => void | Promise<void> = () => {};
 
+  serverName = "first";
+
+  server(): Promise<string> {
+    return Promise.resolve(this.serverName);
+  }
+
   prepare(): Promise<void> {
     return Promise.resolve();
   }
@@ -143,6 +149,7 @@ export function makeShipper(
     clock: systemClock,
     observer: log,
     gatherMs: 0,
+    keepSentMs: 0,
     ...options,
   });
   return { journal, remote, log, shipper };
