@@ -8,6 +8,7 @@ import type { RecordQueries } from "../../src/store/read/messages.ts";
 import { ReaderSession } from "../../src/store/read/session.ts";
 import { isPostgresMissing, Postgres } from "../support/postgres.ts";
 import { putJournal, putStatistics, withPgRecords } from "../support/postgres_records.ts";
+import { pagesOf } from "../support/record_pages.ts";
 import { indexAll, makeRecord, makeSession, withDirectory } from "../unit/store/support.ts";
 
 /** Answers at once, or later. */
@@ -136,21 +137,11 @@ const CASES: readonly Case[] = [
     records: numbered(25, (n) => ({ createdAtMs: NOW - n % 3, client: n % 2 === 0 ? "even" : "odd" })),
     body: async (queries) => {
       for (const filter of [{}, { client: "even" }, { text: "hello" }]) {
-        const all = new Set<number>();
-        let seen = 0;
-        for (let beforeId: number | null | undefined; beforeId !== null;) {
-          const page = await queries.summaries({
-            limit: 4,
-            filter,
-            ...(beforeId === undefined ? {} : { beforeId }),
-          });
-          for (const { id } of page.records) all.add(id);
-          seen += page.records.length;
-          beforeId = page.nextBeforeId;
-        }
+        const pages = await pagesOf((from) => queries.summaries({ limit: 4, filter, ...from }));
+        const ids = pages.flatMap(({ records }) => records.map(({ id }) => id));
         const { count } = await queries.count(filter);
         assert.equal(count, filter.client === undefined ? 25 : 12);
-        assert.deepEqual([all.size, seen], [count, count]);
+        assert.deepEqual([new Set(ids).size, ids.length], [count, count]);
       }
     },
   },
@@ -158,13 +149,9 @@ const CASES: readonly Case[] = [
     name: "whole() keeps within 4 MiB, and gives a larger record alone",
     records: numbered(4, (n) => ({ body: "x".repeat(n === 2 ? 6 << 20 : 1_500_000) })),
     body: async (queries) => {
-      const pages: (readonly number[])[] = [];
-      for (let beforeId: number | null | undefined; beforeId !== null;) {
-        const page = await queries.whole({ limit: 9, ...(beforeId === undefined ? {} : { beforeId }) });
-        pages.push(page.records.map(({ id }) => id));
-        beforeId = page.nextBeforeId;
-      }
-      assert.deepEqual(pages, [[4, 3], [2], [1]]);
+      const pages = await pagesOf((from) => queries.whole({ limit: 9, ...from }));
+      const ids = pages.map(({ records }) => records.map(({ id }) => id));
+      assert.deepEqual(ids, [[4, 3], [2], [1]]);
     },
   },
   {

@@ -19,7 +19,7 @@ export interface WalkOptions {
 /** Where each row is looked at. */
 export const PLAIN_PARTS = [4_096, 65_536, 131_072]; // docs/tuning.md#postgresql-read
 /** Where the index of the words can answer for all at once; small ones first, because common words are everywhere. */
-export const SEARCH_PARTS = [512, 16_384, 131_072, Infinity]; // docs/tuning.md#postgresql-read
+export const SEARCH_PARTS = [512, 16_384, Infinity]; // docs/tuning.md#postgresql-read
 /** Where all rows are wanted anyway. */
 export const COUNT_PARTS = [4_096, 65_536, Infinity]; // docs/tuning.md#postgresql-read
 /** Where every row is one of the page. */
