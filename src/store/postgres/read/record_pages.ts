@@ -125,7 +125,10 @@ export class RecordPages {
       let partIds = FIRST_PART_IDS;
       for (let from = afterId; from < lastId && found.length < limit;) {
         const part = { ...span, start: numbered(from), end: numbered(from + partIds) };
-        const some = await find(part, limit - found.length, PATIENT_MS);
+        const bounds = await this.#boundsOf(part);
+        const some = bounds === null
+          ? []
+          : await find({ ...part, ...bounds }, limit - found.length, PATIENT_MS);
         found.push(...some);
         from += partIds;
         if (some.length === 0) partIds = Math.min(partIds * PART_GROWTH, MAX_PART_IDS);
@@ -204,6 +207,20 @@ export class RecordPages {
     } finally {
       search.close();
     }
+  }
+
+  /** The times of a part by number, by which the words are found; null: it is empty. */
+  async #boundsOf(part: Span): Promise<Pick<Span, "since" | "until"> | null> {
+    const parameters = new Parameters();
+    const terms = new SpanTerms(part, parameters).records();
+    const [row] = await this.#db.read<Pick<Span, "since" | "until">>(
+      `SELECT ${timeText("min(r.created_at)")} AS since,
+          ${timeText("(max(r.created_at) + interval '1 microsecond')")} AS until
+        FROM oar.records r ${where(terms)}`,
+      parameters.values,
+      { timeoutMs: PATIENT_MS },
+    );
+    return row === undefined || row.since === null ? null : row;
   }
 
   async #listPart(

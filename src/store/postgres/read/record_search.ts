@@ -75,8 +75,14 @@ export class RecordSearch {
     const parameters = new Parameters();
     const terms = new SpanTerms(span, parameters);
     const possible = parameters.add(plan.possible, "tsquery");
-    const records = [...terms.records(), ...filterTerms(filter, parameters, terms)];
+    const conditions = filterTerms(filter, parameters, terms);
     const sure = parameters.add(plan.sure, "tsquery");
+    // Each hit is looked up by itself: estimates of words are so bad that all records would be read to join them.
+    const records = conditions.length === 0 ? "" : `CROSS JOIN LATERAL (
+      SELECT 1 FROM oar.records r
+        ${where(["r.created_at = s.created_at", "r.id = s.record_id", ...terms.times("r"), ...conditions])}
+        LIMIT 1) r`;
+    const hits = [`s.words @@ ${possible}`, ...terms.records("s", "record_id")];
     return await this.#db.read<Candidate>(
       `SELECT ${timeText("r.created_at")} AS at, r.id, ${TEXT_BYTES} AS bytes,
           r.is_indexed AND coalesce((SELECT s.words @@ ${sure} FROM oar.record_search s
@@ -84,12 +90,11 @@ export class RecordSearch {
         where(["s.created_at = r.created_at", "s.record_id = r.id", ...terms.times("s")])
       }), false) AS is_sure
         FROM (
-          SELECT r.created_at, r.id, true AS is_indexed FROM oar.record_search s
-            JOIN oar.records r ON r.created_at = s.created_at AND r.id = s.record_id
-            ${where([`s.words @@ ${possible}`, ...terms.times("s"), ...records])}
+          SELECT s.created_at, s.record_id AS id, true AS is_indexed FROM oar.record_search s ${records}
+            ${where(hits)}
           UNION ALL
           SELECT r.created_at, r.id, false AS is_indexed FROM oar.records r
-            ${where(["r.outcome = 'in_flight'", ...records])}
+            ${where(["r.outcome = 'in_flight'", ...terms.records(), ...conditions])}
           ORDER BY ${orderBy(span, "")} LIMIT ${limit}
         ) r LEFT JOIN oar.record_texts t ON ${[...TEXTS_OF_RECORD, ...terms.times("t")].join(" AND ")}
         ORDER BY ${orderBy(span)}`,

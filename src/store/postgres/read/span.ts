@@ -86,14 +86,15 @@ export class SpanTerms {
     ].filter((term) => term !== null);
   }
 
-  /** All that holds for the records of the span. */
-  records(): string[] {
+  /** All that holds for the records of the span, of `oar.records r` or of another table's rows for them. */
+  records(alias = "r", idColumn = "id"): string[] {
     const [after, to] = this.#span.order === "ASC" ? [">", "<="] : ["<", ">="];
     const isByTime = this.#span.by === "time";
-    const key = isByTime ? "(r.created_at, r.id)" : "r.id";
+    const id = `${alias}.${idColumn}`;
+    const key = isByTime ? `(${alias}.created_at, ${id})` : id;
     const value = (at: string | null, id: string) => isByTime ? `(${at}, ${id})` : id;
     return [
-      ...this.times("r"),
+      ...this.times(alias),
       ...(this.#startId === null ? [] : [`${key} ${after} ${value(this.#startAt, this.#startId)}`]),
       ...(this.#endId === null ? [] : [`${key} ${to} ${value(this.#endAt, this.#endId)}`]),
     ];

@@ -12,14 +12,17 @@ import { timeText } from "./columns.ts";
 export interface WalkOptions {
   /** Together; infinite: each part may take {@link PATIENT_MS}, and then it is an error. */
   readonly limitMs: number;
-  /** Rows of the parts, in turn; the last one is repeated. Infinite: all that is left. */
+  /**
+   * Rows of the parts, in turn; the last one is repeated. Infinite: all that is left, in most of the time that is left
+   * where other parts follow, which are tried if that was too little.
+   */
   readonly partRows: readonly number[];
 }
 
 /** Where each row is looked at. */
 export const PLAIN_PARTS = [4_096, 65_536, 131_072]; // docs/tuning.md#postgresql-read
 /** Where the index of the words can answer for all at once; small ones first, because common words are everywhere. */
-export const SEARCH_PARTS = [512, 16_384, Infinity]; // docs/tuning.md#postgresql-read
+export const SEARCH_PARTS = [512, 16_384, Infinity, 16_384]; // docs/tuning.md#postgresql-read
 /** Where all rows are wanted anyway. */
 export const COUNT_PARTS = [4_096, 65_536, Infinity]; // docs/tuning.md#postgresql-read
 /** Where every row is one of the page. */
@@ -30,6 +33,7 @@ export const PATIENT_MS = 60_000;
 /** Something is found even on a busy server; a page that is asked for again must go on from somewhere. */
 const FIRST_PART_MS = 2_000; // docs/tuning.md#postgresql-read
 const MIN_PART_MS = 20;
+const TRIAL_SHARE = 0.6;
 
 /**
  * Visits parts of a span until the visitor says that it is enough, or time is up.
@@ -47,18 +51,21 @@ export async function inParts(
   for (let number = 0;; number++) {
     const leftMs = endMs - performance.now();
     if (number > 0 && leftMs <= 0) return { isWhole: false, next: start };
+    const rows = partRows[Math.min(number, partRows.length - 1)] ?? Infinity;
+    const isTrial = rows === Infinity && number < partRows.length - 1;
+    const timeoutMs = number === 0
+      ? Math.min(Math.max(limitMs, FIRST_PART_MS), PATIENT_MS)
+      : Math.min(Math.max(isTrial ? TRIAL_SHARE * leftMs : leftMs, MIN_PART_MS), PATIENT_MS);
     try {
-      const timeoutMs = number === 0
-        ? Math.min(Math.max(limitMs, FIRST_PART_MS), PATIENT_MS)
-        : Math.min(Math.max(leftMs, MIN_PART_MS), PATIENT_MS);
-      const rows = partRows[Math.min(number, partRows.length - 1)] ?? Infinity;
       const end = rows === Infinity ? null : await lastOf(db, { ...span, start }, { rows, timeoutMs });
       const isEnough = await visit({ ...span, start, end }, timeoutMs);
       if (end === null) return { isWhole: true, next: null };
       start = end;
       if (isEnough) return { isWhole: false, next: start };
     } catch (error) {
-      if (limitMs === Number.POSITIVE_INFINITY || !isTimeUp(error)) throw error;
+      if (!isTimeUp(error)) throw error;
+      if (isTrial) continue;
+      if (limitMs === Number.POSITIVE_INFINITY) throw error;
       return { isWhole: false, next: start };
     }
   }
