@@ -187,6 +187,9 @@ const STEPS: readonly Step[] = [
   }, daily(9)],
   ["what takes too long is answered like SQLite answers it", timeIsUp, daily(3)],
   ["time that is up in a later part leaves what was found before", laterPart],
+  ["queries are not compiled, which cannot be interrupted", async ({ db }) => {
+    assert.deepEqual(await db.read("SHOW jit"), [{ jit: "off" }]);
+  }],
   ["a database without the schema says what to do", async ({ postgres, queries }) => {
     await postgres.clear();
     const error = await failure(queries.summaries({ limit: 9 }));

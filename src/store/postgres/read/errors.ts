@@ -9,6 +9,11 @@ export function isTimeUp(error: unknown): boolean {
   return error instanceof PgError && error.code === "57014";
 }
 
+/** Nor did it end it soon: it may be busy, or gone. */
+export function isWithoutAnswer(error: unknown): boolean {
+  return error instanceof PgError && error.code === "TIMEOUT";
+}
+
 /** The error as a {@link StoreError} whose message starts with what could not be done. */
 export function toReadError(error: unknown, action: string): StoreError {
   if (error instanceof StoreError) return error;

@@ -4,7 +4,7 @@
  * Owns the parts, and what time allows.
  */
 import type { PgStore } from "../query.ts";
-import { isTimeUp } from "./errors.ts";
+import { isTimeUp, isWithoutAnswer } from "./errors.ts";
 import { type Order, orderBy, type Place, type Span, SpanTerms } from "./span.ts";
 import { Parameters } from "./statement.ts";
 import { timeText } from "./columns.ts";
@@ -63,7 +63,8 @@ export async function inParts(
       start = end;
       if (isEnough) return { isWhole: false, next: start };
     } catch (error) {
-      if (!isTimeUp(error)) throw error;
+      // The first part has had time enough, so that a server that does not answer then is an error.
+      if (!isTimeUp(error) && (number === 0 || !isWithoutAnswer(error))) throw error;
       if (isTrial) continue;
       if (limitMs === Number.POSITIVE_INFINITY) throw error;
       return { isWhole: false, next: start };

@@ -95,3 +95,16 @@ Deno.test("inParts() fails where nothing may be left out, and with what is no ma
   };
   await assert.rejects(walked([10, Infinity, 5], { visit: other }), { code: "08006" });
 });
+
+Deno.test("inParts() takes a server that does not answer for one that is busy, but for the first part", async () => {
+  const silent = (at: string) => (part: string): boolean => {
+    if (part !== at) return false;
+    throw new PgError("no answer", { kind: "retry", code: "TIMEOUT", isConnectionLost: true });
+  };
+  assert.deepEqual(await walked([10, 40], { visit: silent("91-51") }), {
+    parts: ["-91", "91-51"],
+    isWhole: false,
+    nextId: 91,
+  });
+  await assert.rejects(walked([10, 40], { visit: silent("-91") }), { code: "TIMEOUT" });
+});
