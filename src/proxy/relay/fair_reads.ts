@@ -24,6 +24,8 @@ const BEHIND_MS = 16; // docs/tuning.md#fair-reads
 const TURN_PIECES = 36; // docs/tuning.md#fair-reads
 /** Fewer pieces per turn for each request that begins: it takes about six turns, which must be short then. */
 const BEGINNING_PIECES = 8; // docs/tuning.md#fair-reads
+/** More requests than this count as that many, so that the turns are as before soon after the last of them. */
+const MAX_BEGINNING = 16; // docs/tuning.md#fair-reads
 /** Streams go on, however many requests begin. */
 const MIN_TURN_PIECES = 8; // docs/tuning.md#fair-reads
 
@@ -72,7 +74,7 @@ export class FairReadScheduler {
 
   /** Call when a request begins. */
   begun(): void {
-    this.#beginning++;
+    if (this.#beginning < MAX_BEGINNING) this.#beginning++;
   }
 
   #look(): void {

@@ -7,8 +7,8 @@
 import process from "node:process";
 import type { Duplex } from "node:stream";
 import type { ConnectionOptions } from "node:tls";
-// @ts-types="@types/pg"
-import pg from "pg";
+// @ts-types="./pg.d.ts"
+import pg, { type Client, type ClientConfig } from "pg";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import { PgError, toPgError } from "./errors.ts";
 import type { PgHost, PgTarget } from "./target.ts";
@@ -40,13 +40,13 @@ const MAX_VALUES = 65_535;
 const KEEPALIVE_DELAY_MS = 10_000;
 
 export class PgConnection {
-  readonly #client: pg.Client;
+  readonly #client: Client;
   readonly #clock: Clock;
   readonly #place: string;
   #end: PgError | null = null;
   readonly #endListeners: ((error: PgError) => void)[] = [];
 
-  private constructor(client: pg.Client, { clock, place }: { clock: Clock; place: string }) {
+  private constructor(client: Client, { clock, place }: { clock: Clock; place: string }) {
     this.#client = client;
     this.#clock = clock;
     this.#place = place;
@@ -109,7 +109,7 @@ export class PgConnection {
     if (values !== undefined && values.length > MAX_VALUES) throw tooManyValues(values.length);
     // Without values the simple protocol is used, which takes several statements.
     const asked = values === undefined ? this.#client.query(text) : this.#client.query(text, [...values]);
-    const result: pg.QueryResult | pg.QueryResult[] = await this.#within(timeoutMs, asked);
+    const result = await this.#within(timeoutMs, asked);
     const last = Array.isArray(result) ? result.at(-1) : result;
     return { rows: last?.rows ?? [], command: last?.command ?? "" };
   }
@@ -181,9 +181,9 @@ export function placeOf({ host, port }: PgHost): string {
   return `PostgreSQL at ${name}`;
 }
 
-function makeClient(target: PgTarget, host: PgHost, isTls: boolean): pg.Client {
+function makeClient(target: PgTarget, host: PgHost, isTls: boolean): Client {
   const place = placeOf(host);
-  const config: pg.ClientConfig = {
+  const config: ClientConfig = {
     host: host.host,
     port: host.port,
     user: target.user,
@@ -206,16 +206,12 @@ function makeClient(target: PgTarget, host: PgHost, isTls: boolean): pg.Client {
   return withoutEnvironment(() => new pg.Client(config));
 }
 
-interface ReadingConnection {
-  attachListeners(stream: Pick<Duplex, "on">): void;
-}
-
 /**
  * The package throws where it reads from the socket, when the server says what it does not know (authentication by GSSAPI
  * is enough): nobody could catch that, and the thread would end.
  */
-function guardReading(client: pg.Client, onError: (error: unknown) => void): void {
-  const connection = client.connection as unknown as ReadingConnection;
+function guardReading(client: Client, onError: (error: unknown) => void): void {
+  const { connection } = client;
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) => {
     const on = (event: string, listener: (...values: unknown[]) => void): unknown =>

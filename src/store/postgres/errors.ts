@@ -129,6 +129,7 @@ const CONDITIONS: Readonly<Record<string, string>> = {
 };
 
 const UNKNOWN_AUTHORITY = "name the certificate of the authority by sslrootcert=";
+const OTHER_NAME = "connect by a name that the certificate is for";
 
 const HINTS: Readonly<Record<string, string>> = {
   "28P01": "check the password in the URL, PGPASSWORD or ~/.pgpass",
@@ -146,13 +147,21 @@ const HINTS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
   UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
-  ERR_TLS_CERT_ALTNAME_INVALID: "connect by a name that the certificate is for",
+  ERR_TLS_CERT_ALTNAME_INVALID: OTHER_NAME,
 };
+
+/** Deno before 2.9 has no codes for them. */
+const HINTS_BY_TEXT: readonly (readonly [RegExp, string])[] = [
+  [/\bUnknownIssuer\b/, UNKNOWN_AUTHORITY],
+  [/\bcertificate not valid for name\b/, OTHER_NAME],
+];
 
 const MAX_MESSAGE_LENGTH = 200;
 
 function problemOf(error: unknown, code: string | null): string {
-  const hint = code === null ? undefined : HINTS[code];
+  const hint = code === null
+    ? HINTS_BY_TEXT.find(([pattern]) => pattern.test(messageOf(error)))?.[1]
+    : HINTS[code];
   const suffix = `${code === null ? "" : ` (${code})`}${hint === undefined ? "" : `; ${hint}`}`;
   if (code !== null && isSqlState(code) && !QUOTABLE.test(code)) {
     const where = [textOf(error, "table"), textOf(error, "column") ?? textOf(error, "constraint")]

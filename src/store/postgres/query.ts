@@ -43,7 +43,7 @@ export interface PgStore {
   execute(text: string, options?: PgCallOptions): Promise<void>;
   /**
    * Calls back with each notification's text, and with `""` whenever it begins to listen (anew): some may have been missed.
-   * Behind PgBouncer in transaction mode none ever comes.
+   * Behind PgBouncer in transaction mode none ever comes. The callback must not throw.
    *
    * @returns ends it
    */

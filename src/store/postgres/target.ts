@@ -35,3 +35,21 @@ export interface PgTarget {
   /** The URL without anything secret, for people. */
   readonly shownText: string;
 }
+
+/** What a thread must be allowed, to connect and nothing else, in the form of `Deno.PermissionOptionsObject`. */
+export interface PgReach {
+  readonly net: string[] | true;
+  readonly read: string[];
+  readonly write: string[];
+}
+
+/** Runtimes differ in how a single Unix socket is allowed; `true` with its path works in all of them. */
+export function reachOf({ hosts }: Pick<PgTarget, "hosts">): PgReach {
+  const sockets = hosts.filter(({ host }) => host.startsWith("/"))
+    .map(({ host, port }) => `${host}/.s.PGSQL.${port}`);
+  const isListable = sockets.length === 0 && hosts.every(({ host }) => !host.includes("%"));
+  const net = isListable
+    ? hosts.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`)
+    : true;
+  return { net, read: sockets, write: sockets };
+}

@@ -96,6 +96,8 @@ async function valuesStep(postgres: Postgres): Promise<void> {
     ) {
       assert.deepEqual(await db.read("SELECT $1::timestamptz AS at", [pgTime(ms)]), [{ at: ms }]);
     }
+    const many = Array.from({ length: 65_536 }, () => 1);
+    assert.equal((await failure(db.read("SELECT 1", many))).kind, "poison");
     const texts = ["a,b", 'quote "', "back\\slash", "", "{}", "NULL", "é\u{1f600}", null];
     const rows = await db.read("SELECT * FROM unnest($1::text[], $2::bigint[]) AS t(text, n)", [
       texts,

@@ -4,17 +4,15 @@
 import assert from "node:assert/strict";
 import { parsePgUrl } from "../../../src/store/postgres/url.ts";
 import { systemPgEnvironment } from "../../../src/store/postgres/environment.ts";
-import type { PgTarget } from "../../../src/store/postgres/target.ts";
+import { type PgReach, type PgTarget, reachOf } from "../../../src/store/postgres/target.ts";
 import { isPostgresMissing, Postgres, SECRET_PASSWORD } from "../../support/postgres.ts";
 import { within } from "../../support/within.ts";
 
 const MODULE = new URL("../../support/postgres_thread.ts", import.meta.url);
 
-async function askThread(target: PgTarget, net: string[]): Promise<unknown> {
-  const worker = new Worker(MODULE, {
-    type: "module",
-    deno: { permissions: { net, read: false, write: false, env: false, sys: false, run: false, ffi: false } },
-  });
+async function askThread(target: PgTarget, reach: PgReach = reachOf(target)): Promise<unknown> {
+  const permissions = { ...reach, env: false, sys: false, run: false, ffi: false, import: false } as const;
+  const worker = new Worker(MODULE, { type: "module", deno: { permissions } });
   try {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     worker.onmessage = ({ data }) => resolve(data);
@@ -32,7 +30,6 @@ Deno.test({
   fn: async () => {
     await using postgres = await Postgres.start();
     const { root, client } = postgres.authority;
-    const hosts = [`127.0.0.1:${postgres.port}`, `localhost:${postgres.port}`];
     const tls = `sslmode=verify-full&sslrootcert=${root}`;
     const users: [user: string, query: string, isTls: boolean][] = [
       ["app", "sslmode=disable", false],
@@ -42,8 +39,22 @@ Deno.test({
     for (const [user, query, isTls] of users) {
       for (const host of ["127.0.0.1", "localhost"]) {
         const target = parsePgUrl(postgres.url({ user, host, query }), systemPgEnvironment({}));
-        assert.deepEqual(await askThread(target, hosts), { rows: [{ ssl: isTls }] }, `${user} ${host}`);
+        assert.deepEqual(
+          await askThread(target),
+          { rows: [{ ssl: isTls }] },
+          `${user} ${host}`,
+        );
       }
+    }
+    // A Unix socket is a file.
+    const query = `host=${encodeURIComponent(postgres.socketFolder)}&port=${postgres.port}`;
+    const target = parsePgUrl(`postgres:///oar?user=app&${query}`, systemPgEnvironment({}));
+    assert.deepEqual(await askThread(target), { rows: [{ ssl: false }] });
+
+    const elsewhere = { net: ["127.0.0.1:1"], read: [], write: [] };
+    for (const url of [postgres.url(), `postgres:///oar?user=app&${query}`]) {
+      const refused = await askThread(parsePgUrl(url, systemPgEnvironment({})), elsewhere);
+      assert.match(JSON.stringify(refused), /"error":"PostgreSQL at .*Requires (?:net|read) access/);
     }
   },
 });

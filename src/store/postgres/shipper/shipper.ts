@@ -83,8 +83,8 @@ export class Shipper {
   #server: string | null = null;
   #confirmedAtMs = Number.NEGATIVE_INFINITY;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
-  /** Deleting went well the last time. */
-  #isDeleting = true;
+  /** The journal took what was written to it last. */
+  #isJournalWell = true;
   #isInTrouble = false;
   #isClosing = false;
   #isClosed = false;
@@ -263,7 +263,14 @@ export class Shipper {
 
   #reject(row: JournalVersion, { reason, requestId }: { reason: string; requestId: string | null }): void {
     const { journal, observer } = this.#options;
-    journal.reject(row, reason);
+    try {
+      journal.reject(row, reason);
+      this.#isJournalWell = true;
+    } catch (error) {
+      // It is found again in the next round; the others must not wait for that.
+      this.#isJournalWell = false;
+      return this.#report("journal", error);
+    }
     observer.rejected(requestId, reason);
   }
 
@@ -278,15 +285,15 @@ export class Shipper {
       while (due > 0 && !this.#isClosed) {
         const startedAtMs = clock.monotonic();
         const done = journal.remove(this.#sent.slice(0, Math.min(due, MAX_BATCH_ROWS)));
+        this.#isJournalWell = true;
         this.#sent.splice(0, done);
         due -= done;
         const tookMs = clock.monotonic() - startedAtMs;
         if (due > 0) await this.#pause.rest(Math.max(1, DELETION_REST * tookMs));
       }
-      this.#isDeleting = true;
     } catch (error) {
       // What has been shipped is safe, and what comes after it should be, too.
-      this.#isDeleting = false;
+      this.#isJournalWell = false;
       if (this.#sent.length > MAX_SENT) throw error;
       this.#report("journal", error);
     }
@@ -304,7 +311,7 @@ export class Shipper {
 
   #recovered(): void {
     this.#retryMs = MIN_RETRY_MS;
-    if (!this.#isInTrouble || !this.#isDeleting) return;
+    if (!this.#isInTrouble || !this.#isJournalWell) return;
     this.#isInTrouble = false;
     this.#options.observer.resumed();
   }

@@ -516,3 +516,34 @@ Deno.test("a record that changes after the next batch was made ready arrives as 
     await stage.shipper.close(1_000);
   });
 });
+
+Deno.test("a full disk keeps a refused record from being noted, and nothing from being shipped", async () => {
+  await withDirectory(async (path) => {
+    writeRecords(path, 4);
+    const clock = new FakeClock();
+    const stage = makeShipper(path, { clock });
+    const { journal, remote, log } = stage;
+    remote.before = (records) => {
+      if (records.some(({ requestId }) => requestId === "r2")) throw new PretendedError("poison");
+    };
+    const { reject, remove } = journal;
+    journal.reject = journal.remove = () => {
+      throw new Error("the disk is full");
+    };
+    stage.shipper.start();
+    await untilWith(
+      clock,
+      () => remote.records.size === 3,
+      "the others are shipped",
+    );
+    assert.deepEqual([log.rejections, log.resumes], [[], 0]);
+    assert.equal(leftIn(path).length, 4);
+    assert.match(log.troubles[0] ?? "", /^journal: the disk is full/);
+    Object.assign(journal, { reject: reject.bind(journal), remove: remove.bind(journal) });
+    await untilWith(clock, () => log.rejections.length === 1 && log.resumes === 1, "it is noted");
+    assert.deepEqual(leftIn(path), ["r2"]);
+    const closing = stage.shipper.close(1_000);
+    clock.advance(1_000);
+    await closing;
+  });
+});
