@@ -7,14 +7,24 @@ import { join } from "node:path";
 import type { Attempt, RequestRecord } from "../../src/core/types.ts";
 import { openDatabase } from "../../src/store/database/open.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../src/store/store.ts";
+import { PgRecordReader } from "../../src/store/postgres/read/record_queries.ts";
+import { isPostgresMissing, Postgres } from "../support/postgres.ts";
+import { withPgRecords } from "../support/postgres_records.ts";
 import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support.ts";
+
+/** Answers at once, or later. */
+type Reader = {
+  [Name in keyof RecordReader]: (
+    ...asked: Parameters<RecordReader[Name]>
+  ) => ReturnType<RecordReader[Name]> | Promise<ReturnType<RecordReader[Name]>>;
+};
 
 interface Backend {
   readonly name: string;
   /** Creates a reader over exactly these records, in this order, numbered from 1. */
   readonly withRecords: (
     records: readonly RequestRecord[],
-    body: (reader: RecordReader) => void,
+    body: (reader: Reader) => Promise<void>,
   ) => Promise<void>;
 }
 
@@ -223,61 +233,116 @@ function ids(records: readonly StoredRecord[]): number[] {
   return records.map(({ id }) => id);
 }
 
-function describeRecordReader(backend: Backend): void {
-  const test = (name: string, body: (reader: RecordReader) => void, records = RECORDS): void =>
-    Deno.test(`${backend.name}: ${name}`, () => backend.withRecords(records, body));
+interface Case {
+  readonly name: string;
+  /** Default: {@link RECORDS}. */
+  readonly records?: readonly RequestRecord[];
+  readonly body: (reader: Reader) => Promise<void>;
+}
 
-  test("list() and listAfter() give the records of a filter, newest or oldest first", (reader) => {
-    for (const [filter, expected] of FILTERS) {
-      const what = JSON.stringify(filter);
-      assert.deepEqual(ids(reader.list({ limit: 9, filter })), expected, what);
-      assert.deepEqual(ids(reader.listAfter({ limit: 9, afterId: 0, filter })), expected.toReversed(), what);
-      assert.equal(reader.count(filter), expected.length, what);
-    }
-  });
-
-  test("list() finds words, beginnings and phrases, and takes nothing for syntax", (reader) => {
-    for (const [text, expected] of SEARCHES) {
-      const what = JSON.stringify(text).slice(0, 100);
-      assert.deepEqual(ids(reader.list({ limit: 9, filter: { text } })), expected, what);
+const CASES: readonly Case[] = [
+  {
+    name: "list() and listAfter() give the records of a filter, newest or oldest first",
+    body: async (reader) => {
+      for (const [filter, expected] of FILTERS) {
+        const what = JSON.stringify(filter);
+        assert.deepEqual(ids(await reader.list({ limit: 9, filter })), expected, what);
+        const after = await reader.listAfter({ limit: 9, afterId: 0, filter });
+        assert.deepEqual(ids(after), expected.toReversed(), what);
+        assert.equal(await reader.count(filter), expected.length, what);
+      }
+    },
+  },
+  {
+    name: "list() finds words, beginnings and phrases, and takes nothing for syntax",
+    body: async (reader) => {
+      for (const [text, expected] of SEARCHES) {
+        const what = JSON.stringify(text).slice(0, 100);
+        assert.deepEqual(ids(await reader.list({ limit: 9, filter: { text } })), expected, what);
+        const after = await reader.listAfter({ limit: 9, afterId: 0, filter: { text } });
+        assert.deepEqual(ids(after), expected.toReversed(), what);
+        assert.equal(await reader.count({ text }), expected.length, what);
+      }
+    },
+  },
+  {
+    name: "pages follow each other without gap or repeat",
+    records: Array.from({ length: 60 }, (_, index) => makeRecord({ body: `number ${index}` })),
+    body: async (reader) => {
+      for (const filter of [{}, { text: "number" }, { status: 2 }, { text: "number", model: "gpt*" }]) {
+        const down: number[] = [];
+        let beforeId: number | undefined;
+        for (;;) {
+          const page = await reader.list({
+            limit: 7,
+            filter,
+            ...(beforeId === undefined ? {} : { beforeId }),
+          });
+          down.push(...ids(page));
+          if (page.length < 7) break;
+          beforeId = page.at(-1)?.id;
+        }
+        const up: number[] = [];
+        for (;;) {
+          const page = await reader.listAfter({ limit: 7, afterId: up.at(-1) ?? 0, filter });
+          up.push(...ids(page));
+          if (page.length < 7) break;
+        }
+        assert.deepEqual(up, Array.from({ length: 60 }, (_, index) => index + 1));
+        assert.deepEqual(down, up.toReversed());
+      }
+    },
+  },
+  {
+    name: "get() and attempts() give all of one record",
+    body: async (reader) => {
+      const record = await reader.get(4);
+      const expected = RECORDS[3];
+      assert.ok(record !== null && expected !== undefined);
+      const { id, isTruncated, attemptCount, usage, instance, ...rest } = record;
+      const { attempts, usage: expectedUsage, ...fields } = expected;
+      assert.deepEqual({ id, isTruncated, attemptCount }, { id: 4, isTruncated: false, attemptCount: 4 });
+      assert.ok(instance);
+      assert.deepEqual(usage, expectedUsage);
+      assert.deepEqual({ ...rest, isTruncated }, fields);
+      assert.equal((await reader.get(expected.requestId))?.id, 4);
+      assert.equal((await reader.get("4"))?.id, 4);
+      for (const id of [99, -1, 0.5, NaN, "", "x\0y", "\ud800", "9".repeat(5_000)]) {
+        assert.equal(await reader.get(id), null, String(id).slice(0, 20));
+      }
+      const stored = await reader.attempts(4);
       assert.deepEqual(
-        ids(reader.listAfter({ limit: 9, afterId: 0, filter: { text } })),
-        expected.toReversed(),
-        what,
+        stored,
+        attempts.map((attempt) => ({ ...attempt, upstreamName: `#${attempt.upstreamId}` })),
       );
-    }
-  });
+      assert.deepEqual(await reader.attempts(99), []);
+    },
+  },
+  {
+    name: "lastId() is the newest row's number",
+    body: async (reader) => assert.equal(await reader.lastId(), 5),
+  },
+  {
+    name: "a reader over nothing finds nothing",
+    records: [],
+    body: async (reader) => {
+      assert.deepEqual(await reader.list({ limit: 9 }), []);
+      assert.deepEqual(
+        await reader.list({ limit: 9, filter: { text: "fox", sinceMs: 0, untilMs: T0 } }),
+        [],
+      );
+      assert.deepEqual(await reader.listAfter({ limit: 9, afterId: 0 }), []);
+      assert.equal(await reader.count({}), 0);
+      assert.equal(await reader.lastId(), 0);
+      assert.equal(await reader.get("x"), null);
+    },
+  },
+];
 
-  test("pages follow each other without gap or repeat", (reader) => {
-    for (const filter of [{}, { text: "number" }, { status: 2 }, { text: "number", model: "gpt*" }]) {
-      const down: number[] = [];
-      let beforeId: number | undefined;
-      for (;;) {
-        const page = reader.list({ limit: 7, filter, ...(beforeId === undefined ? {} : { beforeId }) });
-        down.push(...ids(page));
-        if (page.length < 7) break;
-        beforeId = page.at(-1)?.id;
-      }
-      const up: number[] = [];
-      for (;;) {
-        const page = reader.listAfter({ limit: 7, afterId: up.at(-1) ?? 0, filter });
-        up.push(...ids(page));
-        if (page.length < 7) break;
-      }
-      assert.deepEqual(up, Array.from({ length: 60 }, (_, index) => index + 1));
-      assert.deepEqual(down, up.toReversed());
-    }
-  }, Array.from({ length: 60 }, (_, index) => makeRecord({ body: `number ${index}` })));
-
-  test("lastId() is the newest row's number", (reader) => assert.equal(reader.lastId(), 5));
-
-  test("a reader over nothing finds nothing", (reader) => {
-    assert.deepEqual(reader.list({ limit: 9 }), []);
-    assert.deepEqual(reader.list({ limit: 9, filter: { text: "fox", sinceMs: 0, untilMs: T0 } }), []);
-    assert.deepEqual(reader.listAfter({ limit: 9, afterId: 0 }), []);
-    assert.equal(reader.lastId(), 0);
-    assert.equal(reader.get("x"), null);
-  }, []);
+function describeRecordReader(backend: Backend): void {
+  for (const { name, records = RECORDS, body } of CASES) {
+    Deno.test(`${backend.name}: ${name}`, () => backend.withRecords(records, body));
+  }
 }
 
 type Session = ReturnType<typeof makeSession>;
@@ -296,7 +361,7 @@ function sqliteBackend(
         const database = openDatabase(path);
         try {
           fill(session, records, path);
-          body(database.records);
+          await body(database.records);
         } finally {
           database.close();
           session.close();
@@ -351,3 +416,22 @@ describeRecordReader(sqliteBackend("times with an offset", (session, records, pa
   byHand(path, "UPDATE records SET created_at = replace(created_at, '.000123', '')");
   indexAll(session);
 }));
+
+Deno.test({
+  name: "PgRecordReader",
+  ignore: isPostgresMissing,
+  fn: async (t) => {
+    await using postgres = await Postgres.start();
+    for (const { name, records = RECORDS, body } of CASES) {
+      await t.step(name, () =>
+        withPgRecords(postgres, records, async (db) => {
+          const reader = new PgRecordReader(db);
+          try {
+            await body(reader);
+          } finally {
+            reader.close();
+          }
+        }));
+    }
+  },
+});

@@ -32,6 +32,9 @@ const ANSWER_MS = 500;
 /** Keeps the locks of a replica that has stopped in a transaction from staying. */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
+/** Compiling a query over many partitions takes half a second and more, in which it cannot be cancelled. */
+const BEGIN_READ = "BEGIN TRANSACTION READ ONLY; SET LOCAL jit TO off";
+
 const READERS = 3;
 const MAX_WAITING = 256;
 
@@ -84,7 +87,7 @@ export class PgDatabase implements PgStore {
     values: readonly unknown[] = [],
     { timeoutMs = READ_TIMEOUT_MS }: PgCallOptions = {},
   ): Promise<Row[]> {
-    const begin = beginning("BEGIN TRANSACTION READ ONLY", timeoutMs);
+    const begin = beginning(BEGIN_READ, timeoutMs);
     const body = (query: PgQuery): Promise<Row[]> => query<Row>(text, values);
     return this.#readers.use((slot) => this.#transaction(slot, { body, timeoutMs, begin }));
   }

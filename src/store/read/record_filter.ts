@@ -19,7 +19,7 @@ export interface Condition {
 const MIN_TIME_MS = Date.UTC(1, 0, 1);
 const MAX_TIME_MS = Date.UTC(9998, 11, 31);
 /** SQLite refuses patterns that are longer than 50,000 bytes; no model has such a name. */
-const MAX_MODEL_LENGTH = 1_000;
+export const MAX_MODEL_LENGTH = 1_000;
 
 const WITHOUT = { model: "coalesce(model, '') = ''", client: "coalesce(client, '') = ''" } as const;
 
@@ -55,7 +55,7 @@ export function filterCondition(filter: RecordFilter): Condition {
 }
 
 /** Attempts of which the upstream is to blame, as the statistics count them. */
-const isBlamed = (attempt: string): string =>
+export const isBlamed = (attempt: string): string =>
   `${attempt}.error_class NOT IN (${[...UNBLAMED_CLASSES].map((name) => `'${name}'`).join(", ")})`;
 
 /** Each is in the index `idx_attempts_failed`. */
@@ -130,7 +130,7 @@ export function narrowIds(filter: RecordFilter): Condition | null {
 const MAX_STATUS = 999;
 
 /** `isFailure` in SQL, made of its answers: which statuses it names, for each outcome. */
-const FAILURE = `(${
+export const FAILURE = `(${
   [null, ...OUTCOMES].flatMap((outcome) => {
     const statuses = failingStatuses(outcome);
     if (statuses.length === 0) return [];

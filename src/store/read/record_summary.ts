@@ -51,16 +51,16 @@ export interface StoredSummary {
 
 const REPLY_LENGTH = 200;
 /** UTF-8 needs up to four bytes a character. */
-const REPLY_BYTES = 4 * REPLY_LENGTH;
+export const REPLY_BYTES = 4 * REPLY_LENGTH;
 /** A hit beyond this is found, but not shown. */
-const HIT_TEXT_BYTES = 128 * 1024; // docs/tuning.md#store-read
+export const HIT_TEXT_BYTES = 128 * 1024; // docs/tuning.md#store-read
 /** Rows of older versions may hold longer names; they are shown cut. */
-const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);
-const STARTS = ["response", "tool_calls", "error", "reasoning"];
+export const NAME_BYTES = 4 * (MAX_SHOWN_NAME_LENGTH + 1);
+export const STARTS = ["response", "tool_calls", "error", "reasoning"];
 /** Of a longer request only this much of its end is read. */
-const PROMPT_BYTES = 32 * 1024;
+export const PROMPT_BYTES = 32 * 1024;
 /** Of a longer one nothing: SQLite would read all of it. */
-const MAX_BODY_BYTES = 4 * 1024 * 1024;
+export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 const SELECT_SUMMARIES = `SELECT id, is_stream, status, upstream_id, attempts, ${
   columnTexts([
@@ -101,7 +101,8 @@ function readHit(db: DatabaseSync, id: number, pattern: RegExp): HitPassage | nu
   return row === undefined ? null : hitPassage(plainText(toSearchSource(row)), pattern);
 }
 
-function toSummary(row: Row): Omit<StoredSummary, "id" | "hit" | "hitIn"> {
+/** Of a row with the columns of {@link readSummaries}. */
+export function toSummary(row: Row): Omit<StoredSummary, "id" | "hit" | "hitIn"> {
   return {
     requestId: text(row["request_id"]),
     createdAtMs: fromGoTime(text(row["created_at"]) ?? ""),

@@ -6,7 +6,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Histogram } from "./histogram.ts";
 import { prepared } from "../database/statements.ts";
-import { floorTo, planOf, type StatsSpan } from "./span_plan.ts";
+import { floorTo, type Plan, planOf, type StatsSpan } from "./span_plan.ts";
 import { RESOLUTIONS } from "./tally.ts";
 
 export { STATS_RANGES, type StatsRange, type StatsSpan } from "./span_plan.ts";
@@ -90,13 +90,30 @@ interface UpstreamAdder {
 
 /** @param nowMs milliseconds since the Unix epoch */
 export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): RequestStats {
-  const { keptSeconds, stepSeconds, firstAt, lastAt } = planOf(db, KEPT, { span, nowMs });
-  const endAt = lastAt + stepSeconds;
+  const plan = planOf(db, KEPT, { span, nowMs });
+  const { keptSeconds, stepSeconds, firstAt, lastAt } = plan;
   const rows = prepared(
     db,
-    `SELECT at, upstream_id, requests, errors, failures, input_tokens, output_tokens, latencies, first_tokens
+    `SELECT at, upstream_id, ${STATS_COLUMNS.join(", ")}, latencies, first_tokens
       FROM request_stats WHERE step_seconds = ? AND at >= ? AND at < ?`,
-  ).all(keptSeconds, firstAt, endAt);
+  ).all(keptSeconds, firstAt, lastAt + stepSeconds);
+  return statsOf(rows, plan, nowMs);
+}
+
+/** Numbers of a row of `request_stats`. */
+export const STATS_COLUMNS = ["requests", "errors", "failures", "input_tokens", "output_tokens"];
+
+/**
+ * Adds up rows of `request_stats`, of which there may be several of one step and upstream.
+ *
+ * @param nowMs milliseconds since the Unix epoch
+ */
+export function statsOf(
+  rows: readonly Record<string, unknown>[],
+  { stepSeconds, firstAt, lastAt }: Plan,
+  nowMs: number,
+): RequestStats {
+  const endAt = lastAt + stepSeconds;
   const total = new Adder();
   const steps = new Map<number, Adder>();
   const upstreams = new Map<number, UpstreamAdder>();

@@ -51,32 +51,48 @@ export interface Plan {
   readonly lastAt: number;
 }
 
+/** A span at a moment, and how finely its table is kept, finest first. */
+export interface PlanRequest {
+  readonly span: StatsSpan;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  readonly resolutions: readonly Resolution[];
+}
+
+/** Steps that would serve a span. */
+export interface Candidate {
+  readonly stepSeconds: number;
+  /** Where the span begins in them, in seconds since the Unix epoch. */
+  readonly firstAt: number;
+}
+
 /** `nowMs`: milliseconds since the Unix epoch. */
 export function planOf(
   db: DatabaseSync,
   { table, resolutions }: KeptSteps,
   { span, nowMs }: { readonly span: StatsSpan; readonly nowMs: number },
 ): Plan {
-  const now = nowMs / 1000;
-  const longestKept = Math.max(...resolutions.map(({ keepSeconds }) => keepSeconds));
-  const { since, until, wanted } = typeof span === "string"
-    ? { since: null, until: now, wanted: SPANS[span].stepSeconds }
-    : {
-      // Nothing is kept of earlier times.
-      since: Math.max(now - longestKept, Math.min(span.sinceMs, span.untilMs) / 1000),
-      until: Math.min(now, span.untilMs / 1000),
-      wanted: 0,
-    };
-  // A span up to now ends with the step that is not over; its first step is whole.
-  const firstWith = (step: number): number =>
-    since === null && typeof span === "string"
-      ? floorTo(now, step) - SPANS[span].seconds + step
-      : floorTo(since ?? 0, step);
-  const kept = resolutions.find(({ stepSeconds, keepSeconds }) => {
+  const request = { span, nowMs, resolutions };
+  const kept = candidatesOf(request).find(({ stepSeconds, firstAt }) =>
+    isKeptSince(db, table, { stepSeconds, at: firstAt })
+  );
+  return planWith(request, kept ?? null);
+}
+
+/** Finest first. The first one that is really there from its beginning on is the right one, see {@link planWith}. */
+export function candidatesOf(request: PlanRequest): Candidate[] {
+  const { now, wanted, firstWith } = boundsOf(request);
+  return request.resolutions.flatMap(({ stepSeconds, keepSeconds }) => {
     const firstAt = firstWith(Math.max(stepSeconds, wanted));
-    return firstAt >= now - keepSeconds && isKeptSince(db, table, { stepSeconds, at: firstAt });
-  }) ?? resolutions[resolutions.length - 1];
-  const keptSeconds = kept?.stepSeconds ?? 6 * HOUR_SECONDS;
+    return firstAt >= now - keepSeconds ? [{ stepSeconds, firstAt }] : [];
+  });
+}
+
+/** @param kept null: none is, and the coarsest has to do */
+export function planWith(request: PlanRequest, kept: Candidate | null): Plan {
+  const { span, resolutions } = request;
+  const { until, wanted, firstWith } = boundsOf(request);
+  const keptSeconds = kept?.stepSeconds ?? resolutions.at(-1)?.stepSeconds ?? 6 * HOUR_SECONDS;
   const length = until - firstWith(keptSeconds);
   const stepSeconds = typeof span === "string"
     ? Math.max(keptSeconds, wanted)
@@ -84,6 +100,33 @@ export function planOf(
   const lastAt = floorTo(until, stepSeconds);
   const firstAt = firstWith(stepSeconds);
   return { keptSeconds, stepSeconds, firstAt, lastAt: Math.max(firstAt, lastAt) };
+}
+
+interface Bounds {
+  readonly now: number;
+  readonly until: number;
+  /** The step in which it is shown at least. */
+  readonly wanted: number;
+  readonly firstWith: (step: number) => number;
+}
+
+/** In seconds. */
+function boundsOf({ span, nowMs, resolutions }: PlanRequest): Bounds {
+  const now = nowMs / 1000;
+  if (typeof span === "string") {
+    const { seconds, stepSeconds: wanted } = SPANS[span];
+    // A span up to now ends with the step that is not over; its first step is whole.
+    return { now, until: now, wanted, firstWith: (step) => floorTo(now, step) - seconds + step };
+  }
+  // Nothing is kept of earlier times.
+  const longestKept = Math.max(...resolutions.map(({ keepSeconds }) => keepSeconds));
+  const since = Math.max(now - longestKept, Math.min(span.sinceMs, span.untilMs) / 1000);
+  return {
+    now,
+    until: Math.min(now, span.untilMs / 1000),
+    wanted: 0,
+    firstWith: (step) => floorTo(since, step),
+  };
 }
 
 export function floorTo(seconds: number, step: number): number {

@@ -58,7 +58,8 @@ export const MAX_ROWS = 20;
 const KEPT = { table: "usage_stats", resolutions: USAGE_RESOLUTIONS } as const;
 const WITHIN = "step_seconds = ? AND at >= ? AND at < ? AND dimension = ?";
 const PLACES = Array.from({ length: MAX_ROWS }, () => "?").join(", ");
-const SUM_COLUMNS = "requests, errors, input_tokens, output_tokens, cached_tokens";
+/** Numbers of a row of `usage_stats` and of `client_totals`. */
+export const SUM_COLUMNS = ["requests", "errors", "input_tokens", "output_tokens", "cached_tokens"];
 
 /** Adds up the rows of one name. */
 class UsageAdder implements UsageSums {
@@ -96,61 +97,75 @@ class UsageAdder implements UsageSums {
 /** @param nowMs milliseconds since the Unix epoch */
 export function readUsage(db: DatabaseSync, span: StatsSpan, nowMs: number): UsageStats {
   const plan = planOf(db, KEPT, { span, nowMs });
+  const [models, clients] = DIMENSIONS.map((dimension) => readTable(db, plan, dimension));
+  return usageOf({ plan, nowMs, since: readSince(db), models, clients });
+}
+
+/** What was read of a span. @param read.since when counting by names began, in milliseconds; null: since ever */
+export function usageOf({ plan, nowMs, since, models, clients }: {
+  readonly plan: Plan;
+  readonly nowMs: number;
+  readonly since: number | null;
+  readonly models: UsageTable | undefined;
+  readonly clients: UsageTable | undefined;
+}): UsageStats {
   const { stepSeconds, firstAt, lastAt } = plan;
-  const steps = Array.from(
-    { length: (lastAt - firstAt) / stepSeconds + 1 },
-    (_, index) => (firstAt + index * stepSeconds) * 1000,
-  );
-  const [models, clients] = DIMENSIONS.map((dimension) =>
-    readTable(db, { plan, dimension, steps: steps.length })
-  );
-  const since = readSince(db);
   const none = { rows: [], others: null };
   return {
     fromMs: firstAt * 1000,
     toMs: Math.min(nowMs, (lastAt + stepSeconds) * 1000),
     stepMs: stepSeconds * 1000,
     sinceMs: since !== null && since > firstAt * 1000 ? since : null,
-    steps,
+    steps: Array.from({ length: stepsOf(plan) }, (_, index) => (firstAt + index * stepSeconds) * 1000),
     models: models ?? none,
     clients: clients ?? none,
   };
 }
 
-interface TableQuery {
-  readonly plan: Plan;
-  readonly dimension: string;
-  readonly steps: number;
+function stepsOf({ stepSeconds, firstAt, lastAt }: Plan): number {
+  return (lastAt - firstAt) / stepSeconds + 1;
 }
 
 /** Histograms are read of the names that are shown alone: there may be a hundred thousand others. */
-function readTable(db: DatabaseSync, { plan, dimension, steps }: TableQuery): UsageTable {
+function readTable(db: DatabaseSync, plan: Plan, dimension: string): UsageTable {
   const { keptSeconds, stepSeconds, firstAt, lastAt } = plan;
   const within = [keptSeconds, firstAt, lastAt + stepSeconds, dimension];
-  const indexOf = (row: Record<string, unknown>) =>
-    (floorTo(Number(row["at"]), stepSeconds) - firstAt) / stepSeconds;
   const names = topNames(db, within);
   // One statement for any number of names; an unused place repeats one.
   const places = Array.from({ length: MAX_ROWS }, (_, index) => names[index] ?? names[0] ?? "");
-  const adders = new Map(names.map((name) => [name, new UsageAdder(steps)]));
   const rows = prepared(
     db,
-    `SELECT at, ${asBlobs(["name"])}, ${SUM_COLUMNS}, latencies FROM usage_stats
+    `SELECT at, ${asBlobs(["name"])}, ${SUM_COLUMNS.join(", ")}, latencies FROM usage_stats
       WHERE ${WITHIN} AND is_rest = 0 AND usage_stats.name IN (${PLACES})`,
   ).all(...within, ...places);
-  for (const row of rows) adders.get(text(row["name"]) ?? "")?.add(row, indexOf(row));
-  const others = new UsageAdder(steps);
-  const sums = prepared(
+  const others = prepared(
     db,
-    `SELECT at, ${
-      SUM_COLUMNS.split(", ").map((name) => `sum(${name}) AS ${name}`).join(", ")
-    } FROM usage_stats
+    `SELECT at, ${SUM_COLUMNS.map((name) => `sum(${name}) AS ${name}`).join(", ")} FROM usage_stats
       WHERE ${WITHIN} AND (is_rest = 1 OR name NOT IN (${PLACES})) GROUP BY at`,
   ).all(...within, ...places);
-  for (const row of sums) others.add(row, indexOf(row));
+  return tableOf({ names, rows: rows.map((row) => ({ ...row, name: text(row["name"]) })), others }, plan);
+}
+
+/** Rows of `usage_stats`, of which there may be several of one step and name. */
+export interface UsageRows {
+  /** Shown by themselves, in this order. */
+  readonly names: readonly string[];
+  readonly rows: readonly Record<string, unknown>[];
+  /** Sums of all others. */
+  readonly others: readonly Record<string, unknown>[];
+}
+
+export function tableOf({ names, rows, others }: UsageRows, plan: Plan): UsageTable {
+  const { stepSeconds, firstAt } = plan;
+  const indexOf = (row: Record<string, unknown>) =>
+    (floorTo(Number(row["at"]), stepSeconds) - firstAt) / stepSeconds;
+  const adders = new Map(names.map((name) => [name, new UsageAdder(stepsOf(plan))]));
+  for (const row of rows) adders.get(String(row["name"] ?? ""))?.add(row, indexOf(row));
+  const rest = new UsageAdder(stepsOf(plan));
+  for (const row of others) rest.add(row, indexOf(row));
   return {
     rows: [...adders].map(([name, adder]) => ({ name: name === "" ? null : name, ...adder.usage() })),
-    others: others.requests === 0 ? null : others.usage(),
+    others: rest.requests === 0 ? null : rest.usage(),
   };
 }
 
@@ -166,12 +181,16 @@ function topNames(db: DatabaseSync, within: readonly (string | number)[]): strin
 
 /** Of every client that was counted, whether it has a token or not. */
 export function readClientTotals(db: DatabaseSync): ClientTotals {
-  const rows = prepared(db, `SELECT ${asBlobs(["client"])}, ${SUM_COLUMNS}, last_used_ms FROM client_totals`)
-    .all();
+  const columns = `${asBlobs(["client"])}, ${SUM_COLUMNS.join(", ")}, last_used_ms`;
+  const rows = prepared(db, `SELECT ${columns} FROM client_totals`).all();
+  return totalsOf(rows.map((row) => ({ ...row, client: text(row["client"]) })), readSince(db));
+}
+
+export function totalsOf(rows: readonly Record<string, unknown>[], sinceMs: number | null): ClientTotals {
   return {
-    sinceMs: readSince(db),
+    sinceMs,
     clients: rows.map((row) => ({
-      client: text(row["client"]) ?? "",
+      client: String(row["client"] ?? ""),
       ...sumsOf(row),
       lastUsedMs: Number(row["last_used_ms"]),
     })),
