@@ -19,7 +19,6 @@ import {
   PUT_PART,
   recordParams,
   UPDATE_PROGRESS,
-  UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
 import { prepared } from "../database/statements.ts";
@@ -40,7 +39,6 @@ interface Statements {
   readonly rollback: StatementSync;
   readonly insert: StatementSync;
   readonly upsert: StatementSync;
-  readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
   readonly isInFlight: StatementSync;
   readonly putPart: StatementSync;
@@ -297,13 +295,13 @@ export class WriterSession {
 
   /** Returns the row's id; null: the record is an older version than the row. */
   #putRow(record: RequestRecord, isKnown: boolean): number | null {
-    const { insert, upsert, upsertOpen } = this.#parts.statements;
+    const { insert, upsert } = this.#parts.statements;
     const values = recordParams(record, this.#options.instance);
     if (!isKnown) {
       const { changes, lastInsertRowid } = insert.run(...values);
       if (changes > 0) return Number(lastInsertRowid);
     }
-    const row = (isKnown ? upsertOpen : upsert).get(...values);
+    const row = upsert.get(...values);
     return row === undefined ? null : Number(row["id"]);
   }
 
@@ -332,7 +330,6 @@ function prepare(db: DatabaseSync): Statements {
     rollback: db.prepare("ROLLBACK"),
     insert: db.prepare(INSERT_RECORD),
     upsert: db.prepare(UPSERT_RECORD),
-    upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
     isInFlight: db.prepare(IS_IN_FLIGHT),
     putPart: db.prepare(PUT_PART),
