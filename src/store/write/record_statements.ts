@@ -51,6 +51,9 @@ export const IS_IN_FLIGHT = "SELECT 1 FROM records WHERE id = ? AND outcome = 'i
 export const PUT_PART = `INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning,
   ${STATE_COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ${STATE_COLUMNS.map(() => "?").join(", ")})`;
 
+/** Calls of tools, whole; see ../database/record_parts.ts. */
+export const PUT_CALLS = "INSERT OR REPLACE INTO record_parts(record_id, n, tool_calls) VALUES (?, 0, ?)";
+
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
 export const INSERT_ATTEMPT =
@@ -107,6 +110,11 @@ export function progressParams(record: RequestRecord): SQLInputValue[] {
 /** In the order of {@link PUT_PART}. */
 export function partParams(record: RequestRecord, id: number, part: number): SQLInputValue[] {
   return [id, part, record.response.toWellFormed(), record.reasoning.toWellFormed(), ...stateParams(record)];
+}
+
+/** In the order of {@link PUT_CALLS}. */
+export function callsParams(record: RequestRecord, id: number): SQLInputValue[] {
+  return [id, toolCallsText(record)];
 }
 
 function stateParams(record: RequestRecord): SQLInputValue[] {

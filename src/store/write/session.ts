@@ -10,12 +10,14 @@ import { ReopeningConnection } from "../database/reopening_connection.ts";
 import { DELETE_PARTS, DELETE_PARTS_OF_REQUEST } from "../database/record_parts.ts";
 import {
   attemptParams,
+  callsParams,
   DELETE_ATTEMPTS,
   INSERT_ATTEMPT,
   INSERT_RECORD,
   IS_IN_FLIGHT,
   partParams,
   progressParams,
+  PUT_CALLS,
   PUT_PART,
   recordParams,
   UPDATE_PROGRESS,
@@ -42,6 +44,7 @@ interface Statements {
   readonly progress: StatementSync;
   readonly isInFlight: StatementSync;
   readonly putPart: StatementSync;
+  readonly putCalls: StatementSync;
   readonly deleteParts: StatementSync;
   readonly deletePartsOfRequest: StatementSync;
   readonly deleteAttempts: StatementSync;
@@ -315,10 +318,11 @@ export class WriterSession {
 
   /** False when there is no row in flight that it continues. */
   #putPart(record: RequestRecord, part: number): boolean {
-    const { isInFlight, putPart } = this.#parts.statements;
+    const { isInFlight, putPart, putCalls } = this.#parts.statements;
     const id = this.#parts.rows.idOfProgress(record);
     if (id === null || isInFlight.get(id) === undefined) return false;
     putPart.run(...partParams(record, id, part));
+    if (record.toolCalls.length > 0) putCalls.run(...callsParams(record, id));
     return true;
   }
 }
@@ -333,6 +337,7 @@ function prepare(db: DatabaseSync): Statements {
     progress: db.prepare(UPDATE_PROGRESS),
     isInFlight: db.prepare(IS_IN_FLIGHT),
     putPart: db.prepare(PUT_PART),
+    putCalls: db.prepare(PUT_CALLS),
     deleteParts: db.prepare(DELETE_PARTS),
     deletePartsOfRequest: db.prepare(DELETE_PARTS_OF_REQUEST),
     deleteAttempts: db.prepare(DELETE_ATTEMPTS),
