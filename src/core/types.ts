@@ -266,7 +266,7 @@ export interface RequestRecord {
   readonly isTruncated: boolean;
   /**
    * Only of a request under way: `response` and `reasoning` are the part of this number (from 1) that follows what was
-   * written before, and body and tool calls are left out, because they are as they were. Absent: everything is here.
+   * written before, and the body is left out, and tool calls where they are as they were. Absent: everything is here.
    */
   readonly part?: number;
 }

@@ -44,7 +44,6 @@ export function startRecording(
   },
 ): Recording {
   const { metrics, notifier } = observers;
-  removeDeadMarks(settings.database);
   const log = getLog("store");
   let isInTrouble = false;
   const link = startThread(settings, instance);
@@ -98,7 +97,10 @@ function startThread(settings: Settings, instance: string): WorkerLink {
   });
 }
 
-/** Marks this process as running once its row is in the file (see leftover_journal.ts). */
+/**
+ * Marks this process as running once its row is in the file (see leftover_journal.ts). By then the thread has closed the rows of
+ * the dead, who are known by their marks until then.
+ */
 function keepMark(
   link: WorkerLink,
   { database, instance }: { readonly database: string; readonly instance: string },
@@ -109,8 +111,10 @@ function keepMark(
     mark = null;
   };
   link.listen(({ type }) => {
-    if (type === "anchored") mark ??= RunningMark.set(database, instance);
-    else if (type === "reopened") clear();
+    if (type === "anchored") {
+      mark ??= RunningMark.set(database, instance);
+      removeDeadMarks(database);
+    } else if (type === "reopened") clear();
   });
   return { clear };
 }

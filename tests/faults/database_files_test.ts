@@ -3,6 +3,7 @@
  * is full at the start, a folder that nobody can write, a name that is a link.
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { SmallDisk } from "../support/small_disk.ts";
 import { askApi } from "../support/admin.ts";
@@ -121,6 +122,36 @@ Deno.test("a request in flight of a killed server is crashed at once for the nex
   assert.ok(Date.parse(String(beat?.["at"]).replace(" ", "T")) - killedAt < 7_000);
 });
 
+Deno.test("a request in flight of a killed server is crashed at once for one that starts after it", async () => {
+  const { promise: asked, resolve: wasAsked } = Promise.withResolvers<void>();
+  await using upstream = new FakeUpstream(async (request) => {
+    wasAsked();
+    await request.closed;
+  });
+  await using first = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  const { directory } = first;
+  const hanging = first.chat().catch(() => null);
+  await asked;
+  await eventually(() => first.query("SELECT 1 FROM records")[0] ?? null, "the row in flight");
+  const hasMark = () => files(directory).some((name) => name.includes(".running-"));
+  await eventually(() => hasMark() || null, "the mark of the server");
+  await kill(first);
+  await hanging;
+  // By its heartbeat it would count as alive for longer than the test waits.
+  const database = new DatabaseSync(`${directory}/db.sqlite`);
+  database.exec("UPDATE instances SET heartbeat_at = strftime('%Y-%m-%d %H:%M:%f', 'now', '+6.5 seconds')");
+  database.close();
+  await using second = await Router.start({ directory });
+  await eventually(
+    () => second.query("SELECT 1 FROM records WHERE outcome = 'crashed'")[0] ?? null,
+    "the row to be closed",
+  );
+  await eventually(
+    () => files(directory).filter((name) => name.includes(".running-")).length === 1 || null,
+    "the dead one's mark to go",
+  );
+});
+
 Deno.test("a server starts on a full disk, answers, says so, and records when there is room", async (t) => {
   await using disk = await SmallDisk.mount(8192);
   if (disk === null) return void await t.step({ name: "no mount", ignore: true, fn: () => {} });
@@ -174,7 +205,6 @@ Deno.test("commands read a database on read-only media, whatever its version and
     await Deno.copyFile(`${router.directory}/db.sqlite`, `${directory}/${folder}/db.sqlite`);
   }
   await runProgram(["list"], { cwd: `${directory}/older` });
-  const { DatabaseSync } = await import("node:sqlite");
   const older = new DatabaseSync(`${directory}/older/db.sqlite`);
   older.exec("PRAGMA user_version = 3");
   older.close();

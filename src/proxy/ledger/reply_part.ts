@@ -40,18 +40,25 @@ export function partSince(
     reasoning: Math.max(0, since.reasoning - margin),
   };
   const captured = capture.partialFrom?.(from) ?? null;
-  if (captured === null || callsLength(captured.toolCalls) !== since.toolCalls) return null;
+  if (captured === null) return null;
   if (!isClean(captured.text) || !isClean(captured.reasoning)) return null;
   const text = newIn(captured.text, since.text - from.text);
   const reasoning = newIn(captured.reasoning, since.reasoning - from.reasoning);
   if (text === null || reasoning === null) return null;
+  const toolCalls = callsLength(captured.toolCalls);
   return {
-    reply: { ...captured, text, reasoning, toolCalls: [] },
+    // They never get fewer, so that none means: as they were.
+    reply: {
+      ...captured,
+      text,
+      reasoning,
+      toolCalls: toolCalls === since.toolCalls ? [] : captured.toolCalls,
+    },
     written: {
       part: since.part + 1,
       text: since.text + text.length,
       reasoning: since.reasoning + reasoning.length,
-      toolCalls: since.toolCalls,
+      toolCalls,
     },
   };
 }

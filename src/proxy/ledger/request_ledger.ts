@@ -214,8 +214,7 @@ export class RequestLedger {
 
   /** The record of a request that is still under way, with what has arrived. */
   snapshot(): RequestRecord {
-    const captured = this.#capture?.partial() ?? null;
-    return this.#record({ outcome: "in_flight", status: 0, captured, error: null });
+    return this.progress(null).record;
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * What came of a reply under way after its row was written: the table `record_parts`, joined when it is read.
  *
- * Owns how the parts are joined. A row that is written whole has none; that of a process that died gets them
+ * Owns how the parts are joined. Part 0 is the one that is replaced: calls of tools may grow in several places. A row that is written whole has none; that of a process that died gets them
  * (instances.ts). The row itself is not touched meanwhile: SQLite would write all of it again, with a request that may be large.
  */
 import { RECORD_COLUMNS, type RecordColumn } from "./record_columns.ts";
@@ -9,6 +9,9 @@ import { RECORD_COLUMNS, type RecordColumn } from "./record_columns.ts";
 /** Each part has what is new in them. */
 const TEXT_COLUMNS = ["response", "reasoning"] as const satisfies readonly RecordColumn[];
 export type PartedColumn = typeof TEXT_COLUMNS[number];
+
+/** Part 0 has it whole. */
+const CALLS_COLUMN = "tool_calls" as const satisfies RecordColumn;
 
 /** The last part has their values. */
 export const STATE_COLUMNS = [
@@ -28,7 +31,7 @@ export type StateColumn = typeof STATE_COLUMNS[number];
 
 /** The columns of `record_parts` with their types, besides its key. */
 export const PART_COLUMNS: Readonly<Record<string, string>> = Object.fromEntries(
-  [...TEXT_COLUMNS, ...STATE_COLUMNS].map((
+  [...TEXT_COLUMNS, CALLS_COLUMN, ...STATE_COLUMNS].map((
     name,
   ) => [name, RECORD_COLUMNS[name] === "text" ? "text" : "integer"]),
 );
@@ -53,9 +56,13 @@ function lastState(column: StateColumn): string {
     WHERE p.record_id = records.id ORDER BY p.n DESC LIMIT 1), ${column}) ELSE ${column} END`;
 }
 
+const CALLS = `CASE WHEN outcome = 'in_flight' THEN coalesce((SELECT p.${CALLS_COLUMN} FROM record_parts p
+  WHERE p.record_id = records.id AND p.n = 0), ${CALLS_COLUMN}) ELSE ${CALLS_COLUMN} END`;
+
 /** A column of `records` as SQL: parts joined, where there can be some. */
 export function columnText(name: string): string {
   if (isOneOf(TEXT_COLUMNS, name)) return wholeText(name);
+  if (name === CALLS_COLUMN) return CALLS;
   return isOneOf(STATE_COLUMNS, name) ? lastState(name) : `"${name}"`;
 }
 
@@ -65,7 +72,9 @@ export function columnTexts(names: readonly string[]): string {
 }
 
 /** Puts the parts into the row, as the list of an UPDATE. */
-export const JOIN_PARTS = [...TEXT_COLUMNS, ...STATE_COLUMNS].map((name) => `${name} = ${columnText(name)}`)
+export const JOIN_PARTS = [...TEXT_COLUMNS, CALLS_COLUMN, ...STATE_COLUMNS].map((name) =>
+  `${name} = ${columnText(name)}`
+)
   .join(
     ", ",
   );

@@ -39,7 +39,9 @@ export function searchColumns(maxBytes: number): string {
 
 /** Size in bytes of the texts in {@link SEARCH_COLUMNS}; computed without reading them. */
 export const SEARCH_SIZE = SEARCHED.map((name) =>
-  name === "response" || name === "reasoning" ? wholeSize(name) : `coalesce(octet_length(${name}), 0)`
+  name === "response" || name === "reasoning"
+    ? wholeSize(name)
+    : `coalesce(octet_length(${columnText(name)}), 0)`
 ).join(" + ");
 
 export const SEARCH_COLUMNS = searchColumns(MAX_SEARCHED_BYTES);

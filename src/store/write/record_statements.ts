@@ -13,34 +13,7 @@ import { STATE_COLUMNS, type StateColumn } from "../database/record_parts.ts";
 const COLUMNS = Object.keys(RECORD_COLUMNS);
 
 /** What changes while a reply is under way. */
-const PROGRESS_COLUMNS = [
-  "elapsed_time",
-  "first_byte_ms",
-  "first_token_ms",
-  "response",
-  "reasoning",
-  "tool_calls",
-  "response_model",
-  "finish_reason",
-  "input_tokens",
-  "output_tokens",
-  "cached_tokens",
-  "reasoning_tokens",
-  "response_bytes",
-  "is_truncated",
-] as const satisfies readonly RecordColumn[];
-
-/**
- * Inserts, or replaces every column of the row with the same `request_id`; gives the row's id. A partial
- * version that comes late changes nothing and gives no id; `crashed` may have been a guess of another process.
- */
-export const UPSERT_RECORD = upsert("NULL");
-
-/**
- * The same for a row that probably exists: without its id SQLite takes a new one before it finds the row, and the gap
- * in the numbers looks like a lost record. For a new row it costs a tenth more.
- */
-export const UPSERT_OPEN_RECORD = upsert("(SELECT id FROM records WHERE request_id = ?1)");
+const PROGRESS_COLUMNS: readonly RecordColumn[] = [...STATE_COLUMNS, "response", "reasoning", "tool_calls"];
 
 /**
  * Inserts a row that is probably new; changes nothing when there is one of that `request_id`. Takes a quarter less than an
@@ -49,13 +22,20 @@ export const UPSERT_OPEN_RECORD = upsert("(SELECT id FROM records WHERE request_
 export const INSERT_RECORD = `INSERT INTO records(${COLUMNS.join(", ")})
   VALUES (${COLUMNS.map(() => "?").join(", ")}) ON CONFLICT DO NOTHING`;
 
-function upsert(id: string): string {
-  return `INSERT INTO records(id, ${COLUMNS.join(", ")})
-    VALUES (${id}, ${COLUMNS.map((_, index) => `?${index + 1}`).join(", ")})
-    ON CONFLICT DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}
-    WHERE excluded.outcome <> 'in_flight' OR coalesce(records.outcome, 'in_flight') IN ('in_flight', 'crashed')
-    RETURNING id`;
-}
+/**
+ * Replaces every column of the row with the same `request_id`, or inserts it; gives the row's id. A partial version that comes
+ * late changes nothing and gives no id; `crashed` may have been a guess of another process.
+ *
+ * The row probably exists: without its id SQLite takes a new one before it finds the row, and the gap in the numbers looks
+ * like a lost record.
+ */
+export const UPSERT_RECORD = `INSERT INTO records(id, ${COLUMNS.join(", ")})
+  VALUES ((SELECT id FROM records WHERE request_id = ?1), ${
+  COLUMNS.map((_, index) => `?${index + 1}`).join(", ")
+})
+  ON CONFLICT DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}
+  WHERE excluded.outcome <> 'in_flight' OR coalesce(records.outcome, 'in_flight') IN ('in_flight', 'crashed')
+  RETURNING id`;
 
 /**
  * Updates a reply that is under way. Touches no indexed column: a stream is written once a second, and five indexes need
@@ -70,6 +50,9 @@ export const IS_IN_FLIGHT = "SELECT 1 FROM records WHERE id = ? AND outcome = 'i
 /** A part that is written again, because nobody knows whether it was committed, stays one. */
 export const PUT_PART = `INSERT OR REPLACE INTO record_parts(record_id, n, response, reasoning,
   ${STATE_COLUMNS.join(", ")}) VALUES (?, ?, ?, ?, ${STATE_COLUMNS.map(() => "?").join(", ")})`;
+
+/** Calls of tools, whole; see ../database/record_parts.ts. */
+export const PUT_CALLS = "INSERT OR REPLACE INTO record_parts(record_id, n, tool_calls) VALUES (?, 0, ?)";
 
 export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
@@ -119,30 +102,24 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
 
 /** In the order of {@link UPDATE_PROGRESS}. */
 export function progressParams(record: RequestRecord): SQLInputValue[] {
-  // In the order of PROGRESS_COLUMNS.
-  const values: Record<typeof PROGRESS_COLUMNS[number], SQLInputValue> = {
-    elapsed_time: nanoseconds(record.elapsedMs),
-    first_byte_ms: rounded(record.firstByteMs),
-    first_token_ms: rounded(record.firstTokenMs),
-    response: record.response.toWellFormed(),
-    reasoning: record.reasoning.toWellFormed(),
-    tool_calls: toolCallsText(record),
-    response_model: wellFormed(record.responseModel),
-    finish_reason: wellFormed(record.finishReason),
-    input_tokens: record.usage?.inputTokens ?? null,
-    output_tokens: record.usage?.outputTokens ?? null,
-    cached_tokens: record.usage?.cachedTokens ?? null,
-    reasoning_tokens: record.usage?.reasoningTokens ?? null,
-    response_bytes: record.responseBytes,
-    is_truncated: record.isTruncated ? 1 : 0,
-  };
-  return [...Object.values(values), record.requestId];
+  const { response, reasoning, requestId } = record;
+  const texts = [response.toWellFormed(), reasoning.toWellFormed(), toolCallsText(record)];
+  return [...stateParams(record), ...texts, requestId];
 }
 
 /** In the order of {@link PUT_PART}. */
 export function partParams(record: RequestRecord, id: number, part: number): SQLInputValue[] {
+  return [id, part, record.response.toWellFormed(), record.reasoning.toWellFormed(), ...stateParams(record)];
+}
+
+/** In the order of {@link PUT_CALLS}. */
+export function callsParams(record: RequestRecord, id: number): SQLInputValue[] {
+  return [id, toolCallsText(record)];
+}
+
+function stateParams(record: RequestRecord): SQLInputValue[] {
   // In the order of STATE_COLUMNS.
-  const state: Record<StateColumn, SQLInputValue> = {
+  const values: Record<StateColumn, SQLInputValue> = {
     elapsed_time: nanoseconds(record.elapsedMs),
     first_byte_ms: rounded(record.firstByteMs),
     first_token_ms: rounded(record.firstTokenMs),
@@ -155,7 +132,7 @@ export function partParams(record: RequestRecord, id: number, part: number): SQL
     response_bytes: record.responseBytes,
     is_truncated: record.isTruncated ? 1 : 0,
   };
-  return [id, part, record.response.toWellFormed(), record.reasoning.toWellFormed(), ...Object.values(state)];
+  return Object.values(values);
 }
 
 function nanoseconds(ms: number): number {

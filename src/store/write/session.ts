@@ -10,16 +10,17 @@ import { ReopeningConnection } from "../database/reopening_connection.ts";
 import { DELETE_PARTS, DELETE_PARTS_OF_REQUEST } from "../database/record_parts.ts";
 import {
   attemptParams,
+  callsParams,
   DELETE_ATTEMPTS,
   INSERT_ATTEMPT,
   INSERT_RECORD,
   IS_IN_FLIGHT,
   partParams,
   progressParams,
+  PUT_CALLS,
   PUT_PART,
   recordParams,
   UPDATE_PROGRESS,
-  UPSERT_OPEN_RECORD,
   UPSERT_RECORD,
 } from "./record_statements.ts";
 import { prepared } from "../database/statements.ts";
@@ -40,10 +41,10 @@ interface Statements {
   readonly rollback: StatementSync;
   readonly insert: StatementSync;
   readonly upsert: StatementSync;
-  readonly upsertOpen: StatementSync;
   readonly progress: StatementSync;
   readonly isInFlight: StatementSync;
   readonly putPart: StatementSync;
+  readonly putCalls: StatementSync;
   readonly deleteParts: StatementSync;
   readonly deletePartsOfRequest: StatementSync;
   readonly deleteAttempts: StatementSync;
@@ -297,13 +298,13 @@ export class WriterSession {
 
   /** Returns the row's id; null: the record is an older version than the row. */
   #putRow(record: RequestRecord, isKnown: boolean): number | null {
-    const { insert, upsert, upsertOpen } = this.#parts.statements;
+    const { insert, upsert } = this.#parts.statements;
     const values = recordParams(record, this.#options.instance);
     if (!isKnown) {
       const { changes, lastInsertRowid } = insert.run(...values);
       if (changes > 0) return Number(lastInsertRowid);
     }
-    const row = (isKnown ? upsertOpen : upsert).get(...values);
+    const row = upsert.get(...values);
     return row === undefined ? null : Number(row["id"]);
   }
 
@@ -317,10 +318,11 @@ export class WriterSession {
 
   /** False when there is no row in flight that it continues. */
   #putPart(record: RequestRecord, part: number): boolean {
-    const { isInFlight, putPart } = this.#parts.statements;
+    const { isInFlight, putPart, putCalls } = this.#parts.statements;
     const id = this.#parts.rows.idOfProgress(record);
     if (id === null || isInFlight.get(id) === undefined) return false;
     putPart.run(...partParams(record, id, part));
+    if (record.toolCalls.length > 0) putCalls.run(...callsParams(record, id));
     return true;
   }
 }
@@ -332,10 +334,10 @@ function prepare(db: DatabaseSync): Statements {
     rollback: db.prepare("ROLLBACK"),
     insert: db.prepare(INSERT_RECORD),
     upsert: db.prepare(UPSERT_RECORD),
-    upsertOpen: db.prepare(UPSERT_OPEN_RECORD),
     progress: db.prepare(UPDATE_PROGRESS),
     isInFlight: db.prepare(IS_IN_FLIGHT),
     putPart: db.prepare(PUT_PART),
+    putCalls: db.prepare(PUT_CALLS),
     deleteParts: db.prepare(DELETE_PARTS),
     deletePartsOfRequest: db.prepare(DELETE_PARTS_OF_REQUEST),
     deleteAttempts: db.prepare(DELETE_ATTEMPTS),

@@ -149,18 +149,30 @@ Deno.test("a first row that ends in half a character is written once more", asyn
   });
 });
 
-Deno.test("several choices and calls of tools, which do not only grow at their ends, are written whole", async () => {
+Deno.test("calls of tools are in each part since which they grew, whole, and the request is not", async () => {
+  await run(async (stage) => {
+    const call = (index: number, delta: object) =>
+      stage.event({ choices: [{ index: 0, delta: { tool_calls: [{ index, ...delta }] } }] });
+    stage.say("a");
+    assert.notEqual((await stage.second()).body, "");
+    call(0, { id: "c", function: { name: "f", arguments: "{" } });
+    const first = await stage.second();
+    assert.deepEqual([first.part, first.body, first.toolCalls.length], [1, "", 1]);
+    call(0, { function: { arguments: '"a":1}' } });
+    call(1, { id: "d", function: { name: "g", arguments: "{}" } });
+    const second = await stage.second();
+    assert.deepEqual([second.part, second.toolCalls], [2, stage.ledger.snapshot().toolCalls]);
+    assert.deepEqual(second.toolCalls.map((each) => each.arguments), ['{"a":1}', "{}"]);
+    stage.say("b");
+    const text = await stage.second();
+    assert.deepEqual([text.part, text.response, text.toolCalls], [3, "b", []]);
+  });
+});
+
+Deno.test("several choices, which do not only grow at their ends, are written whole", async () => {
   await run(async (stage) => {
     stage.say("a");
     await stage.second();
-    stage.event({
-      choices: [{
-        index: 0,
-        delta: { tool_calls: [{ index: 0, id: "c", function: { name: "f", arguments: "{" } }] },
-      }],
-    });
-    const withCall = await stage.second();
-    assert.deepEqual([withCall.part, withCall.toolCalls.length], [undefined, 1]);
     stage.say("b");
     assert.equal((await stage.second()).part, 1);
     stage.say("other", 1);

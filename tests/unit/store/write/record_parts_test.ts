@@ -83,6 +83,32 @@ Deno.test("a part that is written again, because nobody knows whether it was com
   });
 });
 
+const CALLS = [{ id: "c", name: "f", arguments: '{"zebra":1}' }];
+
+Deno.test("calls of tools are read with the part that has the newest of them, and joined when the process has died", async () => {
+  await withDirectory((path) => {
+    const session = makeSession(path);
+    session.write([FIRST]);
+    session.write([part(1, { response: "two", toolCalls: [{ id: "c", name: "f", arguments: "{" }] })]);
+    session.write([part(2, { response: " three", toolCalls: CALLS })]);
+    session.write([part(3, { response: " four" })]);
+    const read = () => {
+      const reader = new ReaderSession(path);
+      const stored = reader.record(ID)?.record;
+      const found = reader.summaries({ limit: 5, filter: { text: "zebra" } }).records.length;
+      reader.close();
+      return [stored?.outcome, stored?.toolCalls, stored?.response, found];
+    };
+    const response = "one two three four";
+    assert.deepEqual(read(), ["in_flight", CALLS, response, 1]);
+    byHand(path, "UPDATE records SET instance = 'dead'");
+    session.beat();
+    assert.equal(partCount(path), 0);
+    assert.deepEqual(read(), ["crashed", CALLS, response, 1]);
+    session.close();
+  });
+});
+
 Deno.test("a part writes little, however large the request is", async () => {
   await withDirectory((path) => {
     const session = makeSession(path);

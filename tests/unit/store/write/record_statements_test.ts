@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { RECORD_COLUMNS } from "../../../../src/store/database/record_columns.ts";
 import {
+  partParams,
   progressParams,
+  PUT_PART,
   recordParams,
   UPDATE_PROGRESS,
   UPSERT_RECORD,
@@ -70,4 +72,10 @@ Deno.test("recordParams() are in the order of the statement's columns", () => {
 Deno.test("progressParams() are in the order of the statement's columns", () => {
   const columns = [...UPDATE_PROGRESS.matchAll(/(\w+) = \?/g)].map((match) => match[1] ?? "");
   assert.deepEqual(progressParams(RECORD), expectedOf(columns));
+});
+
+Deno.test("partParams() are in the order of the statement's columns", () => {
+  const columns = /record_parts\(([^)]+)\)/.exec(PUT_PART)?.[1]?.split(/,\s*/) ?? [];
+  assert.deepEqual(columns.slice(0, 2), ["record_id", "n"]);
+  assert.deepEqual(partParams(RECORD, 77, 8), [77, 8, ...expectedOf(columns.slice(2))]);
 });
