@@ -34,6 +34,9 @@ const UPSTREAM_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL"];
 /** Name files of certificate authorities: of OpenSSL, of Node and of Deno. */
 export const CA_VARIABLES: readonly string[] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
+/** As libpq reads them: https://www.postgresql.org/docs/current/libpq-envars.html; the last two find its files. */
+const POSTGRES_VARIABLES = ["PGUSER", "PGPASSWORD", "PGPASSFILE", "HOME", "USERPROFILE"];
+
 export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...SETTING_FLAGS.map(({ variable }) => variable),
   ...ALERT_VARIABLES.map(({ variable }) => variable),
@@ -41,6 +44,7 @@ export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...NO_PROXY_VARIABLES,
   ...CA_VARIABLES,
   ...UPSTREAM_VARIABLES,
+  ...POSTGRES_VARIABLES,
   "OAR_DEBUG",
   "NO_COLOR",
   "FORCE_COLOR",

@@ -4,9 +4,10 @@
  * Owns spelling and defaults only; settings.ts owns what a value may be.
  */
 
-import { RECORD_FLAGS } from "./record_flags.ts";
+import { JOURNAL_FLAG, RECORD_FLAGS } from "./record_flags.ts";
 import type { SettingFlag } from "./setting_flag.ts";
 
+export { JOURNAL_FLAG };
 export type { SettingFlag } from "./setting_flag.ts";
 
 /** The one flag that every command has. */
@@ -16,7 +17,8 @@ export const DATABASE_FLAG = {
   variable: "OAR_DATABASE",
   value: "path",
   group: "Records",
-  description: "the SQLite file with upstreams, tokens and records",
+  description:
+    "upstreams, tokens and records: a SQLite file, or postgres://user@host/name for several servers together",
   default: "./db.sqlite",
 } as const satisfies SettingFlag;
 

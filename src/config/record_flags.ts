@@ -3,8 +3,21 @@
  */
 import type { SettingFlag } from "./setting_flag.ts";
 
+/** Where a server keeps what PostgreSQL does not have yet. */
+export const JOURNAL_FLAG = {
+  key: "journal",
+  flag: "--journal",
+  variable: "OAR_JOURNAL",
+  value: "path",
+  group: "Records",
+  description:
+    "with PostgreSQL: the SQLite file of this server alone, which has records until they are there, and upstreams and tokens while it is away",
+  default: "./journal.sqlite",
+} as const satisfies SettingFlag;
+
 /** In the order of the help. */
 export const RECORD_FLAGS = [
+  JOURNAL_FLAG,
   {
     key: "recordBodyLimit",
     flag: "--record-body-limit",
@@ -21,7 +34,7 @@ export const RECORD_FLAGS = [
     value: "level",
     group: "Records",
     description:
-      "normal survives a crash of the program and may lose the last moments in a power failure; full waits for the disk",
+      "normal survives a crash of the program and may lose the last moments in a power failure; full waits for the disk, remote for PostgreSQL",
     default: "normal",
   },
   {

@@ -13,9 +13,17 @@ import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
-import { CA_FILE_FLAG, DATABASE_FLAG, SETTING_FLAGS, type SettingFlag, type SettingKey } from "./flags.ts";
+import {
+  CA_FILE_FLAG,
+  DATABASE_FLAG,
+  JOURNAL_FLAG,
+  SETTING_FLAGS,
+  type SettingFlag,
+  type SettingKey,
+} from "./flags.ts";
 import {
   choicesOf,
+  isPostgresUrl,
   SettingsError,
   toAddress,
   toBoolean,
@@ -24,6 +32,7 @@ import {
   toChoice,
   toCount,
   toCountOrNone,
+  toDatabase,
   toDaysOrNone,
   toHedgeDelay,
   toLabels,
@@ -42,7 +51,10 @@ export { SettingsError } from "./values.ts";
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
 export interface Settings {
   readonly listen: ListenAddress;
+  /** The SQLite file that this server alone writes: its database, or with PostgreSQL its journal. */
   readonly database: string;
+  /** Of the PostgreSQL database that several servers share, with what may be secret; null: there is none. */
+  readonly remoteUrl: string | null;
   readonly isNoAuth: boolean;
   /** Web pages that may use the server without a token, as browsers write them in `Origin`. */
   readonly allowedOrigins: readonly string[];
@@ -88,7 +100,8 @@ export interface Settings {
   /** Networks whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly Cidr[];
   readonly recordBodyLimitBytes: number;
-  readonly durability: "normal" | "full";
+  /** `remote`: as `normal`, and the end of a reply waits for PostgreSQL. */
+  readonly durability: "normal" | "full" | "remote";
   /** Older records are deleted; null: none. */
   readonly keepDays: number | null;
   /** The texts of older records are deleted; null: none. */
@@ -164,9 +177,10 @@ const SCHEMAS = {
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
   caFile: toPathOrNone(),
-  database: toPath(),
+  database: toDatabase(),
+  journal: toPath(),
   recordBodyLimit: toBytes({ min: 0, max: 512 * MIB, accepted: "from 0 to 512MiB" }),
-  durability: toChoice({ normal: "normal", full: "full" }),
+  durability: toChoice({ normal: "normal", full: "full", remote: "remote" }),
   keepDays: toDaysOrNone(ANY_AGE),
   keepBodiesDays: toDaysOrNone(ANY_AGE),
   maxDbSize: toBytesOrNone({ min: MIB, max: 1024 * 1024 * MIB, accepted: "from 1MiB to 1024GiB" }),
@@ -192,6 +206,8 @@ interface Given {
   readonly text: string | null;
   /** The flag or the variable that gave it. */
   readonly source: string;
+  /** False: it is the default. */
+  readonly isGiven: boolean;
 }
 
 /**
@@ -208,7 +224,7 @@ export function parseSettings(input: SettingsInput): Settings {
   const value = parsed.data;
   return {
     listen: value.addr,
-    database: value.database,
+    ...databaseSettings(value, input),
     isNoAuth: value.noauth,
     allowedOrigins: value.allowOrigin,
     isAdminOff: value.noAdmin,
@@ -248,16 +264,59 @@ export function parseSettings(input: SettingsInput): Settings {
   };
 }
 
+/** Which files and servers have the records. @throws SettingsError when the settings contradict each other */
+function databaseSettings(
+  { database, journal, durability, maxDbSize }: {
+    readonly database: string;
+    readonly journal: string;
+    readonly durability: Settings["durability"];
+    readonly maxDbSize: number | null;
+  },
+  input: SettingsInput,
+): Pick<Settings, "database" | "remoteUrl"> {
+  if (isPostgresUrl(database)) {
+    if (maxDbSize === null) return { database: journal, remoteUrl: database };
+    throw new SettingsError("--max-db-size is about a SQLite file; with PostgreSQL use --keep-days");
+  }
+  const needsPostgres = durability === "remote"
+    ? "--durability remote"
+    : lookUp(JOURNAL_FLAG, input).isGiven
+    ? "--journal"
+    : null;
+  if (needsPostgres === null) return { database, remoteUrl: null };
+  throw new SettingsError(
+    `${needsPostgres} is for PostgreSQL; give its URL: --database postgres://user@host/database`,
+  );
+}
+
+/** Where the database of a command is. */
+export type DatabasePlace =
+  | { readonly type: "file"; readonly path: string }
+  /** The URL may hold a secret. */
+  | { readonly type: "postgres"; readonly url: string };
+
 /**
- * Only the database's path, so that a mistake in another setting does not stop `list`.
+ * Only the database's place, so that a mistake in another setting does not stop `list`.
+ *
+ * @throws SettingsError
+ */
+export function parseDatabasePlace(input: SettingsInput): DatabasePlace {
+  const given = lookUp(DATABASE_FLAG, input);
+  const parsed = z.object({ database: SCHEMAS.database }).safeParse({ database: given.text });
+  if (!parsed.success) throw toSettingsError(parsed.error, new Map([["database", given]]));
+  const { database } = parsed.data;
+  return isPostgresUrl(database) ? { type: "postgres", url: database } : { type: "file", path: database };
+}
+
+/**
+ * The path of a command's database, which must be a file.
  *
  * @throws SettingsError
  */
 export function parseDatabasePath(input: SettingsInput): string {
-  const given = lookUp(DATABASE_FLAG, input);
-  const parsed = z.object({ database: SCHEMAS.database }).safeParse({ database: given.text });
-  if (!parsed.success) throw toSettingsError(parsed.error, new Map([["database", given]]));
-  return parsed.data.database;
+  const place = parseDatabasePlace(input);
+  if (place.type === "file") return place.path;
+  throw new SettingsError("this needs a SQLite file, and --database is the URL of a PostgreSQL database");
 }
 
 /**
@@ -274,10 +333,12 @@ export function parseOutgoingOf(env: Environment): OutgoingSettings {
 
 function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
   const flag = flags[setting.key];
-  if (flag !== undefined) return { text: flag, source: setting.flag };
+  if (flag !== undefined) return { text: flag, source: setting.flag, isGiven: true };
   const variable = env[setting.variable];
-  if (variable !== undefined && variable !== "") return { text: variable, source: setting.variable };
-  return { text: setting.default, source: setting.flag };
+  if (variable !== undefined && variable !== "") {
+    return { text: variable, source: setting.variable, isGiven: true };
+  }
+  return { text: setting.default, source: setting.flag, isGiven: false };
 }
 
 function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {

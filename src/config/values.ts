@@ -162,6 +162,23 @@ export function toPath(): z.ZodType<string, string> {
   });
 }
 
+/** The path of a file, or the URL of a PostgreSQL database, which is looked at by whoever connects. */
+export function toDatabase(): z.ZodType<string, string> {
+  return toPath().refine((text) => !isForeignUrl(text), {
+    error: "the path of a SQLite file, or postgres://user@host/database",
+  });
+}
+
+/** Whether the text is meant to be the URL of a PostgreSQL database, right or wrong; else it is the path of a file. */
+export function isPostgresUrl(text: string): boolean {
+  return /^postgres(?:ql)?:/i.test(text.slice(0, 16).trimStart());
+}
+
+/** Of another kind of database: nobody means a file of this name. */
+function isForeignUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]{1,20}:\/\//i.test(text) && !isPostgresUrl(text);
+}
+
 export function toCount(range: Range): z.ZodType<number, string> {
   return fromText(`a whole number from ${range.min} to ${range.max}`, (text) => {
     return /^\d+$/.test(text) ? within(range, Number(text)) : undefined;

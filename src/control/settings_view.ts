@@ -6,7 +6,10 @@ import { SETTING_FLAGS } from "../config/flags.ts";
 import { addressText, type Settings } from "../config/settings.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 
-type Show = (settings: Settings) => string;
+/** The settings, and the URL of PostgreSQL without anything secret; null: there is none. */
+export type ShownSettings = Settings & { readonly remoteText: string | null };
+
+type Show = (settings: ShownSettings) => string;
 
 const NONE = "none";
 
@@ -43,7 +46,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   maxAttempts: ({ maxAttempts }) => maxAttempts === null ? "upstreams + 2" : String(maxAttempts),
   breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),
   caFile: ({ outgoing }) => outgoing.caFile ?? NONE,
-  database: ({ database }) => database,
+  database: ({ database, remoteText }) => remoteText ?? database,
+  journal: ({ database, remoteText }) => remoteText === null ? NONE : database,
   recordBodyLimit: ({ recordBodyLimitBytes }) => formatBytes(recordBodyLimitBytes),
   durability: ({ durability }) => durability,
   keepDays: ({ keepDays }) => days(keepDays),
@@ -54,7 +58,7 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
 };
 
 /** In the order of the help; then the alert channels, shown only as on or off. */
-export function viewSettings(settings: Settings): { readonly name: string; readonly value: string }[] {
+export function viewSettings(settings: ShownSettings): { readonly name: string; readonly value: string }[] {
   const { feishu, matrix, matrixApi, webhook } = settings.alerts;
   return [
     ...SETTING_FLAGS.map(({ key, flag }) => ({ name: flag, value: SHOWN[key](settings) })),

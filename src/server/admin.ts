@@ -44,6 +44,8 @@ import { VERSION } from "../config/version.ts";
 
 export interface AdminDeps {
   readonly settings: Settings;
+  /** Of PostgreSQL, without anything secret; null: there is none. */
+  readonly remoteText: string | null;
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
@@ -105,7 +107,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
     status: statusView(deps),
     refused: deps.refused,
-    settings: viewSettings(settings),
+    settings: viewSettings({ ...settings, remoteText: deps.remoteText }),
   });
   const streams = new AbortController();
   const routes = adminRoutes({

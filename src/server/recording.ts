@@ -91,7 +91,7 @@ function startThread(settings: Settings, instance: string): WorkerLink {
   return new WorkerLink({
     spawnWorker: () => spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), database),
     path: database,
-    durability,
+    durability: durability === "full" ? "full" : "normal",
     retention: { keepDays, keepBodiesDays, maxDbSizeBytes },
     instance,
   });

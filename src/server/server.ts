@@ -91,7 +91,7 @@ export async function withServer(
   const proxy = makeProxy(settings, { ...recording, ...shared, observers, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...{ ...observers, ...recording, ...shared, rates: serverHealth.rates },
-    ...{ settings, config, users, proxy, secrets },
+    ...{ settings, config, users, proxy, secrets, remoteText: null },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });

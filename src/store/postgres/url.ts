@@ -38,11 +38,6 @@ const KNOWN = [
 
 type Parameters = ReadonlyMap<string, string>;
 
-/** Whether the text is meant to be such a URL, right or wrong; else it is the path of a file. */
-export function isPgUrl(text: string): boolean {
-  return /^postgres(?:ql)?:/i.test(text.slice(0, 16).trimStart());
-}
-
 /**
  * Reads the URL, the password (from the URL, `PGPASSWORD`, or a password file) and the files of certificates.
  *

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { PgEnvironment } from "../../../../src/store/postgres/environment.ts";
-import { isPgUrl, parsePgUrl, PgUrlError } from "../../../../src/store/postgres/url.ts";
+import { isPostgresUrl } from "../../../../src/config/values.ts";
+import { parsePgUrl, PgUrlError } from "../../../../src/store/postgres/url.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n";
 
@@ -25,12 +26,12 @@ function hostsOf(text: string, env?: PgEnvironment): string[] {
   return parse(text, env).hosts.map(({ host, port }) => `${host} ${port}`);
 }
 
-Deno.test("isPgUrl() tells a URL from the path of a file", () => {
+Deno.test("isPostgresUrl() tells a URL from the path of a file", () => {
   for (const text of ["postgres://h/d", "postgresql://h/d", "POSTGRES://h/d", " postgres:wrong"]) {
-    assert.equal(isPgUrl(text), true, text);
+    assert.equal(isPostgresUrl(text), true, text);
   }
   for (const text of ["./db.sqlite", "postgres.sqlite", "/postgres://x", "", "C:\\postgres"]) {
-    assert.equal(isPgUrl(text), false, text);
+    assert.equal(isPostgresUrl(text), false, text);
   }
 });
 
