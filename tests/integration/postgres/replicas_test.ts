@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { migrate } from "../../../src/store/postgres/migration.ts";
 import { makePartitions } from "../../../src/store/postgres/partitions.ts";
 import type { PgDatabase } from "../../../src/store/postgres/pool.ts";
+import { deleteOldStatistics } from "../../../src/store/postgres/old_statistics.ts";
 import { PgRecordReader } from "../../../src/store/postgres/read/record_queries.ts";
 import { type ReplicaNote, Replicas } from "../../../src/store/postgres/replicas.ts";
 import { isPostgresMissing, openPg, Postgres } from "../../support/postgres.ts";
@@ -132,6 +133,32 @@ Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing
         assert.equal(closed.reduce((sum, count) => sum + count, 0), 2);
       },
     );
+
+    await t.step("statistics that nobody asks for any more are deleted, whoever counted them", async () => {
+      const day = 86_400;
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      for (
+        const [journal, step, age] of [["gone", 10, day], ["gone", 600, day], ["gone", 600, 9 * day]] as const
+      ) {
+        await postgres.psql(
+          `INSERT INTO oar.request_stats VALUES ('${journal}', ${step}, ${
+            nowSeconds - age
+          }, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
+        );
+        await postgres.psql(
+          `INSERT INTO oar.usage_stats VALUES ('${journal}', ${step}, ${
+            nowSeconds - age
+          }, 'model', 0, 'm', 1, 0, 0, 0, 0, '{}')`,
+        );
+      }
+      await deleteOldStatistics(database, Date.now());
+      for (const table of ["request_stats", "usage_stats"]) {
+        assert.equal(
+          await postgres.psql(`SELECT step_seconds, ${nowSeconds} - at FROM oar.${table}`),
+          `600|${day}`,
+        );
+      }
+    });
 
     await t.step("one that leaves is gone at once", async () => {
       await one.leave();
