@@ -28,6 +28,27 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     await postgres.clear();
   });
 
+  await t.step("two that start at once make one token, and one upstream out of the environment", async () => {
+    await using upstream = new FakeUpstream(chatReply("hello"));
+    const env = { OPENAI_API_KEY: "sk-of-the-environment", OPENAI_BASE_URL: upstream.endpoint };
+    const both = await Promise.all([0, 1].map(() => startReplica(url, { args: ["--from-env"], env })));
+    try {
+      const said = (pattern: RegExp) => both.filter(({ router }) => pattern.test(router.text)).length;
+      assert.equal(said(/clients must send this token/), 1);
+      assert.equal(said(/added upstream 1 .* from OPENAI_API_KEY/), 1);
+      assert.equal(await postgres.psql("SELECT count(*) FROM oar.openai_upstreams"), "1");
+      const token = /prints again: (\S+)/.exec(both.map(({ router }) => router.text).join())?.[1] ?? "";
+      for (const { router } of both) {
+        const response = await router.chat({}, { headers: { authorization: `Bearer ${token}` } });
+        assert.equal(response.status, 200, await response.text());
+        assert.doesNotMatch(router.text, /sk-of-the-environment/);
+      }
+    } finally {
+      for (const { router } of both) await router[Symbol.asyncDispose]();
+    }
+    await postgres.clear();
+  });
+
   await t.step("both serve the same upstreams, and each shows the records of both", async () => {
     await using upstream = new FakeUpstream(chatReply("hello"));
     const db = await prepareSchema(postgres, [upstream.endpoint]);
