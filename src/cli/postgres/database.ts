@@ -28,7 +28,7 @@ export function targetOf(url: string, env: Environment): PgTarget {
   try {
     return parsePgUrl(url, systemPgEnvironment(env));
   } catch (error) {
-    if (error instanceof PgUrlError) throw new UsageError(error.message);
+    if (error instanceof PgUrlError) throw new UsageError(`--database: ${error.message}`);
     throw error;
   }
 }
