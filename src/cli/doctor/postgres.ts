@@ -45,8 +45,9 @@ export async function checkRemote(url: string, request: DatabaseRequest): Promis
   const servers = await Promise.all(target.hosts.map((host) => askServer(target, host)));
   const findings = serverFindings(target, servers);
   if (!servers.some(({ facts }) => facts !== null)) return { findings, snapshot: null };
+  const note = (...more: Finding[]): void => void findings.push(...more);
   try {
-    return await checkContents(url, { request, target, findings });
+    return { snapshot: await checkContents(url, { request, target, note }), findings };
   } catch (error) {
     const failure = toFailure(error, target);
     if (!(failure instanceof StoreError)) throw error;
@@ -161,32 +162,28 @@ function clock({ now_ms: serverMs }: ServerFacts): Finding[] {
 interface ContentsCheck {
   readonly request: DatabaseRequest;
   readonly target: PgTarget;
-  readonly findings: readonly Finding[];
+  /** Takes what is found, also before a failure. */
+  readonly note: (...findings: Finding[]) => void;
 }
 
 /** @throws PgError, StoreError */
 async function checkContents(
   url: string,
-  { request, target, findings }: ContentsCheck,
-): Promise<RemoteCheck> {
+  { request, target, note }: ContentsCheck,
+): Promise<RegistrySnapshot | null> {
   const db = new PgDatabase(target, { clock: systemClock });
+  const version = () => schemaVersion((text, values) => db.read(text, values));
   try {
     const rights = await readRights(db);
-    if (await schemaVersion((text, values) => db.read(text, values)) === 0) {
-      return { findings: [...findings, noSchema(rights)], snapshot: null };
+    if (await version() === 0) {
+      note(noSchema(rights));
+      return null;
     }
+    note(...ownership(rights));
     const snapshot = await readSnapshot(url, request);
-    const version = await schemaVersion((text, values) => db.read(text, values));
-    const replicas = await new Replicas({ database: db, id: "", journal: "" }).list();
-    return {
-      findings: [
-        ...findings,
-        await schemaFinding(db, version),
-        ...ownership(rights),
-        ...replicaFindings(replicas),
-      ],
-      snapshot,
-    };
+    note(await schemaFinding(db, await version()));
+    note(...replicaFindings(await new Replicas({ database: db, id: "", journal: "" }).list()));
+    return snapshot;
   } finally {
     await db.close();
   }
