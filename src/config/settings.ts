@@ -340,5 +340,11 @@ function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
 function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {
   const issue = error.issues[0];
   const { text, source } = given.get(String(issue?.path[0])) ?? { text: null, source: "settings" };
-  return new SettingsError(`${source} cannot be ${JSON.stringify(text)}: expected ${issue?.message}`);
+  const shown = JSON.stringify(text === null ? null : withoutCredentials(text));
+  return new SettingsError(`${source} cannot be ${shown}: expected ${issue?.message}`);
+}
+
+/** Somebody may have given the URL of another kind of database. */
+function withoutCredentials(text: string): string {
+  return text.replace(/:\/\/.*@/s, "://…@");
 }

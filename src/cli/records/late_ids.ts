@@ -9,6 +9,8 @@ import type { LateRecords } from "../command_database.ts";
 /** A transaction that gives numbers is over, or was given up, after this. */
 const LATEST_MS = 30_000;
 const MAX_IDS = 20_000;
+/** How many are looked at before it is known how fast they come. */
+const FIRST_IDS = 2_000;
 
 export interface LateIdsOptions extends LateRecords {
   readonly monotonic: () => number;
@@ -29,7 +31,7 @@ export class LateIds {
 
   /** What is there now counts as seen. */
   async begin(lastId: number): Promise<void> {
-    this.#floor = Math.max(0, lastId - MAX_IDS);
+    this.#floor = Math.max(0, lastId - FIRST_IDS);
     for (const id of await this.#ids(lastId)) this.#known.add(id);
     this.#mark(lastId);
   }

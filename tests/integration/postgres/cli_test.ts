@@ -6,11 +6,12 @@ import { Tail } from "../../../src/cli/records/tail.ts";
 import { migrate } from "../../../src/store/postgres/migration.ts";
 import { PgRecordReader } from "../../../src/store/postgres/read/record_queries.ts";
 import { Replicas } from "../../../src/store/postgres/replicas.ts";
+import { Journal } from "../../../src/store/postgres/shipper/journal.ts";
 import { isPostgresMissing, openPg, Postgres, SECRET_PASSWORD } from "../../support/postgres.ts";
 import { putRecords, withPgRecords } from "../../support/postgres_records.ts";
 import { runProgram } from "../../support/router.ts";
 import { FakeUpstream, reply } from "../../support/upstream.ts";
-import { makeRecord } from "../../unit/store/support.ts";
+import { makeRecord, makeSession } from "../../unit/store/support.ts";
 
 const KEY = "sk-0123456789abcdefHIDEMEwxyz";
 const ADD = ["add", "--no-test", "--key", KEY, "--endpoint"];
@@ -41,7 +42,10 @@ interface Output {
 async function withBench(body: (bench: Bench) => Promise<void>): Promise<void> {
   await using postgres = await Postgres.start();
   const cwd = await Deno.makeTempDir({ prefix: "oar-pgcli-" });
-  const run = async (args: readonly string[], { url = postgres.url(), env = {} }: RunOptions = {}) => {
+  const run = async (
+    args: readonly string[],
+    { url = postgres.url({ query: "sslmode=disable" }), env = {} }: RunOptions = {},
+  ) => {
     const result = await runProgram(args, {
       cwd,
       env: { OAR_DATABASE: url, PGPASSFILE: "/dev/null", ...env },
@@ -82,6 +86,7 @@ Deno.test("the command line over PostgreSQL", { ignore: isPostgresMissing }, asy
     await step("records of two replicas are listed, shown, counted and exported", records);
     await step("tail misses no record that another replica commits late, and shows none twice", lateRecords);
     await step("the doctor checks servers, schema, replicas and journal", doctor);
+    await step("the doctor tells a standby from the server that takes writes", doctorOfStandby);
     await step("backup and restore name PostgreSQL's own tools; completion never connects", otherTools);
   });
 });
@@ -112,21 +117,17 @@ async function failures({ postgres, run }: Bench): Promise<void> {
 }
 
 async function emptyDatabase(bench: Bench): Promise<void> {
-  for (
-    const args of [
-      ["list"],
-      ["token", "show"],
-      ["token", "add", "ann"],
-      ["edit", "1", "--name", "x"],
-      [
-        "records",
-        "list",
-      ],
-      ["records", "show", "1"],
-      ["remove", "1"],
-    ]
-  ) {
-    const { code, stderr } = await bench.run(args);
+  const needy = [
+    "list",
+    "token show",
+    "token add ann",
+    "edit 1 --name x",
+    "records list",
+    "records show 1",
+    "remove 1",
+  ];
+  const results = await Promise.all(needy.map((line) => bench.run(line.split(" "))));
+  for (const { code, stderr } of results) {
     assert.match(
       stderr,
       /^openai-api-route: postgres:\S+ has no schema oar yet: start a server with it, .*\n$/,
@@ -349,8 +350,12 @@ async function doctor({ postgres, cwd, ...bench }: Bench): Promise<void> {
   await doctorOfJournals({ postgres, cwd, ...bench });
 }
 
+/** Files in the folder of the commands, which are removed at the end. */
 async function doctorOfJournals({ cwd, run }: Bench): Promise<void> {
   const path = `${cwd}/journal.sqlite`;
+  const clear = async () => {
+    for (const { name } of [...Deno.readDirSync(cwd)]) await Deno.remove(`${cwd}/${name}`);
+  };
   try {
     await run([...ADD, "https://a.example/v1", "--database", path]);
     const own = await run(["doctor"]);
@@ -358,9 +363,41 @@ async function doctorOfJournals({ cwd, run }: Bench): Promise<void> {
       own.stdout,
       /^fail {2}journal {3}\.\/journal\.sqlite is a database of its own, and no journal/m,
     );
+    await clear();
+    const session = makeSession(path);
+    session.write([makeRecord(), makeRecord(), makeRecord({ outcome: "in_flight", status: 0 })]);
+    session.close();
+    const journal = new Journal(path, { busyTimeoutMs: 1_000, newId: () => "j", now: Date.now });
+    const [first] = journal.settled(0, { maxRows: 1, maxBytes: 1 }).records;
+    assert.ok(first);
+    journal.reject(first, "a value is too long for its column (22001)");
+    journal.close();
+    const { stdout } = await run(["doctor"]);
+    assert.match(stdout, /^ok {4}journal {3}\.\/journal\.sqlite is intact and writable/m);
+    assert.match(
+      stdout,
+      /^warn {2}journal {3}1 record waits for PostgreSQL, the oldest for \d+ min .*: nothing is lost/m,
+    );
+    assert.match(
+      stdout,
+      /^warn {2}journal {3}PostgreSQL has refused 1 record which stays in it: .* \(22001\): .*journal_rejected/m,
+    );
   } finally {
-    for (const { name } of [...Deno.readDirSync(cwd)]) await Deno.remove(`${cwd}/${name}`);
+    await clear();
   }
+}
+
+async function doctorOfStandby({ postgres, run }: Bench): Promise<void> {
+  await using standby = await postgres.standby();
+  const alone = await run(["doctor"], { url: standby.url() });
+  assert.match(alone.stdout, /^fail {2}database {2}.*: it takes no writes \(a standby, .*: promote it/m);
+  const hosts = [standby, postgres].map(({ port }) => `127.0.0.1:${port}`).join(",");
+  const { stdout } = await run(["doctor"], { url: `postgres://app@${hosts}/oar?sslmode=disable` });
+  assert.match(stdout, /^ok {4}database {2}.*: it takes no writes \(a standby/m);
+  assert.match(
+    stdout,
+    new RegExp(`^ok {4}database {2}.*takes writes at 127\\.0\\.0\\.1:${postgres.port}: `, "m"),
+  );
 }
 
 async function otherTools({ run, postgres }: Bench): Promise<void> {
@@ -368,7 +405,9 @@ async function otherTools({ run, postgres }: Bench): Promise<void> {
   assert.equal(backup.code, 1);
   assert.ok(
     backup.stderr.includes(
-      `run: pg_dump --format=custom --schema=oar --file='it'\\''s' '${postgres.url()}'`,
+      `run: pg_dump --format=custom --schema=oar --file='it'\\''s' '${
+        postgres.url({ query: "sslmode=disable" })
+      }'`,
     ),
     backup.stderr,
   );
