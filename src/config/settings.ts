@@ -344,7 +344,10 @@ function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): 
   return new SettingsError(`${source} cannot be ${shown}: expected ${issue?.message}`);
 }
 
-/** Somebody may have given the URL of another kind of database. */
+/** Somebody may have given the URL of another kind of database, with a password. */
 function withoutCredentials(text: string): string {
-  return text.replace(/:\/\/.*@/s, "://…@");
+  const from = text.indexOf("://") + 3;
+  const to = text.lastIndexOf("@");
+  const hasPassword = from >= 3 && text.slice(from, Math.max(from, to)).includes(":");
+  return hasPassword ? `${text.slice(0, from)}…${text.slice(to)}` : text;
 }
