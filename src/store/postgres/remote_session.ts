@@ -8,6 +8,8 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ConfigStore } from "../store.ts";
 import { Tokenizer } from "../search/tokenizer.ts";
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
+import { CheckNotes } from "./check_notes.ts";
 import { ConfigSync } from "./config/config_sync.ts";
 import { putConfigRows } from "./config/local_rows.ts";
 import { RemoteConfig } from "./config/remote_config.ts";
@@ -76,6 +78,7 @@ export class RemoteSession {
   readonly #config: RemoteConfig;
   readonly #replicas: Replicas;
   readonly #shipper: Shipper;
+  readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
   #sync: ConfigSync | null = null;
   #timer: TimerId | null = null;
@@ -102,9 +105,11 @@ export class RemoteSession {
       observer: events,
       gatherMs: options.gatherMs,
     });
+    this.#checks = new CheckNotes(database);
     this.#chores = [
       { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: BEAT_MS, run: () => this.#checks.flush(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
     ];
   }
@@ -117,6 +122,11 @@ export class RemoteSession {
   /** The journal has new records. */
   wake(): void {
     this.#shipper.wake();
+  }
+
+  /** An upstream has answered. */
+  check(check: UpstreamCheck): void {
+    this.#checks.add(check);
   }
 
   /** Lets go of the journal, until {@link resume}. */
