@@ -44,6 +44,7 @@ import {
   toPercent,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
+  withoutCredentials,
 } from "./values.ts";
 
 export { SettingsError } from "./values.ts";
@@ -340,14 +341,6 @@ function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
 function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {
   const issue = error.issues[0];
   const { text, source } = given.get(String(issue?.path[0])) ?? { text: null, source: "settings" };
-  const shown = JSON.stringify(text === null ? null : withoutCredentials(text));
+  const shown = JSON.stringify(withoutCredentials(text));
   return new SettingsError(`${source} cannot be ${shown}: expected ${issue?.message}`);
-}
-
-/** Somebody may have given the URL of another kind of database, with a password. */
-function withoutCredentials(text: string): string {
-  const from = text.indexOf("://") + 3;
-  const to = text.lastIndexOf("@");
-  const hasPassword = from >= 3 && text.slice(from, Math.max(from, to)).includes(":");
-  return hasPassword ? `${text.slice(0, from)}…${text.slice(to)}` : text;
 }

@@ -206,7 +206,7 @@ async function states({ postgres, ...bench }: Bench): Promise<void> {
       INSERT INTO oar.upstream_states VALUES
         (1, 'alive', 'open', '2020-01-01T00:00:00Z', 'HTTP 503', now() - interval '1 min', NULL, NULL),
         (1, 'dead', 'no_credit', NULL, 'HTTP 402', now(), NULL, NULL),
-        (2, 'alive', 'closed', NULL, '', now(), 10, 4), (2, 'other', 'open', NULL, '', now(), NULL, NULL);
+        (2, 'alive', 'closed', 'infinity', '', now(), 10, 4), (2, 'other', 'open', NULL, '', now(), NULL, NULL);
       UPDATE oar.instances SET heartbeat_at = now() - interval '60 s' WHERE id = 'dead'`);
   } finally {
     await db.close();
@@ -217,7 +217,12 @@ async function states({ postgres, ...bench }: Bench): Promise<void> {
     "HTTP 503",
     "2020-01-01T00:00:00.000Z",
   ]);
-  assert.deepEqual([second.condition, second.attempts, second.failed], ["untested", 10, 4]);
+  assert.deepEqual([second.condition, second.until, second.attempts, second.failed], [
+    "untested",
+    null,
+    10,
+    4,
+  ]);
 }
 
 async function testedUpstream(bench: Bench): Promise<void> {
@@ -231,7 +236,7 @@ async function testedUpstream(bench: Bench): Promise<void> {
 async function records({ postgres, ...bench }: Bench): Promise<void> {
   const made = (requestId: string, response: string, minute: number) =>
     makeRecord({ requestId, response, createdAtMs: Date.UTC(2026, 10, 1, 12, minute) });
-  await withPgRecords(postgres, [made("r1", "one heron", 1), made("r3", "three 水鳥", 3)], async (db) => {
+  await withPgRecords({ postgres }, [made("r1", "one heron", 1), made("r3", "three 水鳥", 3)], async (db) => {
     await putRecords(db, [made("r2", "two\u0000", 2), made("r4", "four heron", 4)]);
   });
   const ids = (out: string) => out.trim().split("\n").map((line) => JSON.parse(line).requestId);
@@ -258,7 +263,7 @@ async function records({ postgres, ...bench }: Bench): Promise<void> {
 }
 
 async function lateRecords({ postgres }: Bench): Promise<void> {
-  await withPgRecords(postgres, [makeRecord({ requestId: "old" })], async (db) => {
+  await withPgRecords({ postgres }, [makeRecord({ requestId: "old" })], async (db) => {
     const other = openPg(postgres.url());
     const reader = new PgRecordReader(db);
     try {

@@ -16,8 +16,12 @@ interface StateRow {
   readonly failed: number | null;
 }
 
+/** ECMA-262, section 21.4.1.1: PostgreSQL knows later times. */
+const MAX_DATE_MS = 8.64e15;
+
 const LATEST = `SELECT DISTINCT ON (s.upstream_id)
-    s.upstream_id, s.state, s.until, s.reason, s.changed_at, s.attempts, s.failed
+    s.upstream_id, s.state, CASE WHEN isfinite(s.until) THEN s.until END AS until, s.reason,
+    CASE WHEN isfinite(s.changed_at) THEN s.changed_at END AS changed_at, s.attempts, s.failed
   FROM oar.upstream_states s JOIN oar.instances i ON i.id = s.instance
   WHERE i.heartbeat_at >= now() - make_interval(secs => $1::float8) AND s.state = ANY ($2::text[])
     AND (s.state <> 'closed' OR (s.attempts IS NOT NULL AND s.failed IS NOT NULL))
@@ -33,7 +37,7 @@ export async function listRemoteUpstreamStates(db: Pick<PgStore, "read">): Promi
     return {
       upstreamId: row.upstream_id,
       state,
-      untilMs: row.until,
+      untilMs: row.until === null || Math.abs(row.until) > MAX_DATE_MS ? null : row.until,
       reason: row.reason ?? "",
       changedAtMs: row.changed_at ?? 0,
       ...(attempts === null || failed === null ? {} : { failures: { attempts, failed } }),
