@@ -10,7 +10,7 @@ import { Journal } from "../../../src/store/postgres/shipper/journal.ts";
 import { isPostgresMissing, openPg, Postgres, SECRET_PASSWORD } from "../../support/postgres.ts";
 import { putRecords, withPgRecords } from "../../support/postgres_records.ts";
 import { runProgram } from "../../support/router.ts";
-import { FakeUpstream, reply } from "../../support/upstream.ts";
+import { chatReply, FakeUpstream, reply } from "../../support/upstream.ts";
 import { makeRecord, makeSession } from "../../unit/store/support.ts";
 
 const KEY = "sk-0123456789abcdefHIDEMEwxyz";
@@ -185,11 +185,13 @@ async function changes(bench: Bench): Promise<void> {
   assert.match((await bench.run(["token", "set"])).stderr, /this would remove default .*, ann/);
   assert.match(await bench.do(["token", "remove", "ann"]), /removed token ann/);
   assert.match(await bench.do(["token", "set", "--yes", "--name", "only"]), /^set token only sk-oar-/);
-  const tokens = JSON.parse(await bench.do(["token", "show", "--json"]));
-  assert.deepEqual(tokens.map(({ name, requests }: Record<string, unknown>) => [name, requests]), [[
-    "only",
-    0,
-  ]]);
+  await bench.postgres.psql(`INSERT INTO oar.client_totals VALUES
+    ('j1', 'only', 3, 1, 10, 20, 0, 1000), ('j2', 'only', 4, 0, 1, 2, 0, 2000)`);
+  const tokens: Record<string, unknown>[] = JSON.parse(await bench.do(["token", "show", "--json"]));
+  assert.deepEqual(
+    tokens.map(({ name, requests, outputTokens, lastUsedAt }) => [name, requests, outputTokens, lastUsedAt]),
+    [["only", 7, 22, "1970-01-01T00:00:02.000Z"]],
+  );
   assert.match((await bench.run(["token", "show", "--admin"])).stderr, /no admin token yet/);
   await bench.do(["token", "set", "--admin"]);
   assert.match(await bench.do(["token", "show", "--admin"]), /^admin-oar-\S+\n$/);
@@ -235,7 +237,7 @@ async function testedUpstream(bench: Bench): Promise<void> {
 
 async function records({ postgres, ...bench }: Bench): Promise<void> {
   const made = (requestId: string, response: string, minute: number) =>
-    makeRecord({ requestId, response, createdAtMs: Date.UTC(2026, 10, 1, 12, minute) });
+    makeRecord({ requestId, response, requestBytes: 32, createdAtMs: Date.UTC(2026, 10, 1, 12, minute) });
   await withPgRecords({ postgres }, [made("r1", "one heron", 1), made("r3", "three 水鳥", 3)], async (db) => {
     await putRecords(db, [made("r2", "two\u0000", 2), made("r4", "four heron", 4)]);
   });
@@ -259,7 +261,10 @@ async function records({ postgres, ...bench }: Bench): Promise<void> {
   ]);
   assert.equal((await bench.do(["records", "export", "--format", "csv"])).trim().split("\r\n").length, 5);
   assert.deepEqual(ids(await bench.do(["records", "tail", "--json", "-n", "2"])), ["r3", "r4"]);
-  assert.match((await bench.run(["records", "replay", "r1"])).stderr, /record 1 cannot be replayed: /);
+  await using upstream = new FakeUpstream(chatReply("one stork"));
+  await bench.do([...ADD, upstream.endpoint]);
+  const replayed = JSON.parse(await bench.do(["records", "replay", "r1", "--json"]));
+  assert.deepEqual([replayed.record.response, replayed.replay.response], ["one heron", "one stork"]);
 }
 
 async function lateRecords({ postgres }: Bench): Promise<void> {
