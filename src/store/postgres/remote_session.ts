@@ -15,6 +15,7 @@ import { putConfigRows } from "./config/local_rows.ts";
 import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
+import { deleteOldStatistics } from "./old_statistics.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
@@ -226,6 +227,7 @@ export class RemoteSession {
   async #keepLimits(): Promise<void> {
     const { database, retention, clock, events } = this.#options;
     const dropped = await keepLimits(database, retention, clock.now());
+    await deleteOldStatistics(database, clock.now());
     if (dropped.length > 0) events.dropped(dropped);
   }
 
