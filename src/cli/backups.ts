@@ -4,11 +4,12 @@
  * Owns the flags and what is printed.
  */
 import type { Command } from "commander";
-import { parseDatabasePath } from "../config/settings.ts";
+import { parseDatabasePlace } from "../config/settings.ts";
 import { formatBytes } from "../core/recorded_text.ts";
 import { systemClock } from "../server/clock.ts";
 import { backUp, type Copied, type CopyOptions, restore } from "../store/database/backup.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
+import { CommandError } from "./errors.ts";
 import { Progress } from "./progress.ts";
 
 interface BackupFlags extends DatabaseFlags {
@@ -39,7 +40,10 @@ async function makeBackup(
   context: CommandContext,
   { file, flags }: { readonly file: string; readonly flags: BackupFlags },
 ): Promise<void> {
-  const path = parseDatabasePath({ flags: { database: flags.database }, env: context.env });
+  const path = await pathOf(context, {
+    flags,
+    advice: (url) => `pg_dump --format=custom --schema=oar --file=${quoted(file)} ${url}`,
+  });
   const made = await withProgress(
     context,
     "copied",
@@ -54,11 +58,38 @@ async function restoreBackup(
   context: CommandContext,
   { file, flags }: { readonly file: string; readonly flags: DatabaseFlags },
 ): Promise<void> {
-  const path = parseDatabasePath({ flags: { database: flags.database }, env: context.env });
+  const path = await pathOf(context, {
+    flags,
+    advice: (url) => `pg_restore --clean --if-exists --single-transaction --dbname=${url} ${quoted(file)}`,
+  });
   const made = await withProgress(context, "copied", (options) => restore(file, path, options));
   const kept = made.keptAs === null ? "" : `; what was there before is ${made.keptAs}`;
   context.terminal.print(`restored ${path} from ${file}: ${describe(made)}, checked${kept}`);
   noteSearch(context, made);
+}
+
+/**
+ * The database's file.
+ * @param options.advice what does the same with PostgreSQL
+ * @throws CommandError with it, SettingsError, UsageError
+ */
+async function pathOf(
+  { env }: CommandContext,
+  { flags, advice }: { readonly flags: DatabaseFlags; readonly advice: (url: string) => string },
+): Promise<string> {
+  const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  if (place.type === "file") return place.path;
+  const { targetOf } = await import("./postgres/database.ts");
+  const { shownText } = targetOf(place.url, env);
+  throw new CommandError(
+    `the database is in PostgreSQL, which has its own tools; run: ${advice(quoted(shownText))} ` +
+      "(with the password in PGPASSWORD or ~/.pgpass)",
+  );
+}
+
+/** As a shell takes it. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function describe({ records, bytes }: Copied): string {

@@ -1,13 +1,12 @@
 /**
- * What every command gets: its streams, its environment, and the database for as long as it needs it.
+ * What every command gets: its streams, its environment, and its SQLite file.
  *
- * Owns opening and closing the database for the short commands; `serve` has its own order of things.
+ * Owns what is said when the file is opened for a short command; `serve` has its own order of things.
  */
 import { Option } from "commander";
 import { DATABASE_FLAG, type SettingFlag } from "../config/flags.ts";
 import type { Environment } from "../config/environment.ts";
 import { parseDatabasePath, settingChoices } from "../config/settings.ts";
-import { ensureToken } from "../store/config/initial_tokens.ts";
 import { Registry } from "../store/config/registry.ts";
 import { systemClock } from "../server/clock.ts";
 import { databaseFile } from "../store/database/file.ts";
@@ -95,7 +94,7 @@ export interface DatabaseRequest extends CommandContext {
 }
 
 /**
- * Opens the database, and says what was done to it on the way.
+ * Opens the SQLite file, and says what was done to it on the way.
  *
  * @throws SettingsError, StoreError
  */
@@ -117,30 +116,7 @@ export function openFor(request: DatabaseRequest): OpenDatabase {
   return database;
 }
 
-/** Of a command that works with upstreams and tokens. */
-export interface ConfigAccess extends DatabaseRequest {
-  /** The command gives a new database its token itself. */
-  readonly isSettingTokens?: boolean;
-}
-
-/**
- * Opens the database, makes and shows the token of a new one, and closes it after `use`.
- *
- * @throws SettingsError, StoreError
- */
-export function withConfig(
-  access: ConfigAccess,
-  use: (config: ConfigStore, database: OpenDatabase) => void,
-): void {
-  const { terminal, isSettingTokens = false } = access;
-  const database = openFor(access);
-  try {
-    const token = access.access !== "change" || isSettingTokens ? null : ensureToken(database);
-    if (token !== null) {
-      terminal.note(`clients must send this token, which \`token show\` prints again: ${token}`);
-    }
-    use(database.config, database);
-  } finally {
-    database.close();
-  }
+/** Says, once, which token a new database was given. */
+export function noteNewToken({ note }: Pick<Terminal, "note">, token: string): void {
+  note(`clients must send this token, which \`token show\` prints again: ${token}`);
 }

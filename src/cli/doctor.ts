@@ -12,7 +12,7 @@ import {
   type UnknownVariable,
   unknownVariables,
 } from "../config/environment.ts";
-import { parseDatabasePath, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
+import { parseDatabasePlace, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { parseOutgoing } from "../config/outgoing.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
@@ -76,13 +76,18 @@ async function doctor(context: CommandContext, flags: DoctorFlags): Promise<void
   if (failed > 0) throw new CommandError(`${failed} of ${findings.length} checks failed`);
 }
 
-/** @throws StoreError */
+/** @throws StoreError, CommandError */
 function repairIndex({ terminal, env }: CommandContext, flags: DoctorFlags): void {
-  const path = parseDatabasePath({ flags: { database: flags.database }, env });
+  const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  if (place.type === "postgres") {
+    throw new CommandError(
+      "--repair-index is for SQLite; PostgreSQL makes its index anew with: REINDEX INDEX oar.idx_record_search_words",
+    );
+  }
   // Not in a database that is none of ours, or of an older version.
   openFor({ terminal, env, flags, access: "change" }).close();
   const progress = new Progress({ screen: terminal.noteScreen ?? null, now: systemClock.monotonic });
-  rebuildSearchIndex(path, {
+  rebuildSearchIndex(place.path, {
     busyTimeoutMs: DEFAULT_BUSY_TIMEOUT_MS,
     onProgress: (low, high) => progress.step(() => `${low} of ${high} records are to be indexed`),
   });
@@ -91,27 +96,52 @@ function repairIndex({ terminal, env }: CommandContext, flags: DoctorFlags): voi
 }
 
 async function examine(
-  { terminal, env }: CommandContext,
+  context: CommandContext,
   { flags, limitMs }: { readonly flags: DoctorFlags; readonly limitMs: number },
 ): Promise<Finding[]> {
-  const path = parseDatabasePath({ flags: { database: flags.database }, env });
+  const { env } = context;
   const { settings, finding } = checkSettings(flags, env);
-  const { findings, database } = checkDatabase(path, terminal.note);
-  const disk = checkDisk(path);
+  const { findings, snapshot } = await checkPlace(context, { flags, settings });
   const { client, problems } = outgoingClient(settings);
   const alerts = checkAlerts(env, { client, isSending: flags.send ?? false });
-  const basics = [finding, ...problems, ...findings, disk];
+  const basics = [finding, ...problems, ...findings];
   try {
-    if (database === null) return [...basics, ...await alerts];
-    const snapshot = quietRegistry(database.config).snapshot();
+    if (snapshot === null) return [...basics, ...await alerts];
     const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
     const upstreams = await checkUpstreams(snapshot, { client, limitMs });
     const all = [...basics, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
   } finally {
     client.close();
-    database?.close();
   }
+}
+
+/** The database, the file that this machine writes, and its disk. */
+async function checkPlace(
+  { terminal, env }: CommandContext,
+  { flags, settings }: { readonly flags: DoctorFlags; readonly settings: Settings | null },
+): Promise<{ readonly findings: readonly Finding[]; readonly snapshot: RegistrySnapshot | null }> {
+  const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  if (place.type === "file") {
+    const { findings, database } = checkDatabase(place.path, terminal.note);
+    try {
+      const snapshot = database === null ? null : quietRegistry(database.config).snapshot();
+      return { findings: [...findings, checkDisk(place.path)], snapshot };
+    } finally {
+      database?.close();
+    }
+  }
+  // The checks of a file need none of this.
+  const [{ checkRemote }, { checkJournal }] = await Promise.all([
+    import("./doctor/postgres.ts"),
+    import("./doctor/journal.ts"),
+  ]);
+  const { findings, snapshot } = await checkRemote(place.url, { terminal, env, flags });
+  // Settings that are wrong do not say where the journal is.
+  const journal = settings === null
+    ? []
+    : [...checkJournal(settings.database, terminal.note), checkDisk(settings.database)];
+  return { findings: [...findings, ...journal], snapshot };
 }
 
 /** The way out, as the environment says; settings that are wrong are a check of their own. */

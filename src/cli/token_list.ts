@@ -7,7 +7,8 @@ import { viewTokens } from "../control/token_view.ts";
 import type { TokenView } from "../control/admin_service.ts";
 import { formatTime } from "../core/times.ts";
 import type { ClientToken } from "../core/types.ts";
-import type { ConfigStore, RecordReader } from "../store/store.ts";
+import type { ClientTotals } from "../store/stats/usage_reader.ts";
+import type { ConfigStore } from "../store/store.ts";
 import { type Column, displayWidth, formatTable, type Terminal } from "./output.ts";
 
 /** Members that were there before come first. */
@@ -20,13 +21,13 @@ export interface ListedToken extends Omit<TokenView, "createdAtMs" | "lastUsedMs
 
 export function listedTokens(
   tokens: readonly ClientToken[],
-  { config, records, show }: {
+  { config, totals, show }: {
     readonly config: ConfigStore;
-    readonly records: RecordReader;
+    readonly totals: ClientTotals;
     readonly show: (secret: string) => string;
   },
 ): ListedToken[] {
-  const views = viewTokens(tokens, { times: config.tokenTimes(), totals: records.clientTotals() });
+  const views = viewTokens(tokens, { times: config.tokenTimes(), totals });
   return views.map(({ createdAtMs, lastUsedMs, countedSinceMs, ...view }, index) => ({
     ...view,
     token: show(tokens[index]?.secret ?? ""),

@@ -15,7 +15,8 @@ import type { Command } from "commander";
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
-import { type CommandContext, type DatabaseFlags, databaseOption, openFor, withConfig } from "./context.ts";
+import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
+import { withConfig, withDatabase } from "./database.ts";
 import { adminTokenOf, randomAdminToken, randomToken } from "../store/config/initial_tokens.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { formatJson } from "./output.ts";
@@ -95,18 +96,19 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .action((which: string, flags: DatabaseFlags) => removeToken(context, { which, flags }));
 }
 
-function showTokens(
+async function showTokens(
   context: CommandContext,
   { name, flags }: { readonly name: string | undefined; readonly flags: ShowFlags },
-): void {
+): Promise<void> {
   const { terminal } = context;
-  withConfig({ ...context, flags }, (config, { records }) => {
+  await withDatabase({ ...context, flags }, async (database) => {
+    const config = await database.config();
     const known = new Tokens({ config });
     const show = (secret: string) => flags.masked ? maskSecret(secret) : secret;
-    const tokens = listedTokens(known.list(), { config, records, show });
-    if (name !== undefined) {
-      terminal.print(show(known.named(name).secret));
-    } else if (flags.json) {
+    if (name !== undefined) return terminal.print(show(known.named(name).secret));
+    const totals = await database.records.clientTotals();
+    const tokens = listedTokens(known.list(), { config, totals, show });
+    if (flags.json) {
       terminal.print(formatJson(tokens));
     } else if (tokens.length === 0) {
       terminal.note("no tokens: without one the server refuses to start; make one with: token add");
@@ -144,30 +146,39 @@ function wantedToken({ name, flags }: { name: string | undefined; flags: AddFlag
 
 async function addToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
   const token = await readToken(context, { given, flags });
-  withConfig({ ...context, flags, access: "change" }, (config) => {
-    const { name, secret } = new Tokens({ config }).add(token);
-    report(context, { verb: "added", name, secret, isRandom: given === undefined });
-    if (!looksLikeToken(name)) return;
-    context.terminal.note(
-      "the name looks like a token, and records and logs show names: a token itself is given with --value " +
-        "(remove this one with `token remove`)",
-    );
-  });
+  const { name, secret } = await withConfig(
+    { ...context, flags, access: "change" },
+    (config) => new Tokens({ config }).add(token),
+  );
+  report(context, { verb: "added", name, secret, isRandom: given === undefined });
+  if (!looksLikeToken(name)) return;
+  context.terminal.note(
+    "the name looks like a token, and records and logs show names: a token itself is given with --value " +
+      "(remove this one with `token remove`)",
+  );
 }
 
 async function setToken(context: CommandContext, { given, flags }: GivenToken<SetFlags>): Promise<void> {
   const token = await readToken(context, { given, flags });
-  const database = openFor({ ...context, flags, access: "change", isCreating: true });
-  try {
-    const tokens = new Tokens({ config: database.config });
-    const removed = tokens.replacedBy(token.secret);
-    await confirmRemoval(context, { removed, flags });
-    const { name, secret } = tokens.replaceAll(token);
+  await withDatabase({ ...context, flags, access: "change", isCreating: true }, async (database) => {
+    const replaced = new Tokens({ config: await database.config() }).replacedBy(token.secret);
+    await confirmRemoval(context, { removed: replaced, flags });
+    const { removed, set } = await database.change((config) => {
+      const tokens = new Tokens({ config });
+      const removed = tokens.replacedBy(token.secret);
+      requireSame(removed, replaced);
+      return { removed, set: tokens.replaceAll(token) };
+    }, { isSettingTokens: true });
     if (removed.length > 0) context.terminal.note(`no longer accepted: ${listOf(removed)}`);
-    report(context, { verb: "set", name, secret, isRandom: given === undefined });
-  } finally {
-    database.close();
-  }
+    report(context, { verb: "set", ...set, isRandom: given === undefined });
+  });
+}
+
+/** Nobody was asked about a token that was added meanwhile. @throws CommandError */
+function requireSame(removed: readonly ClientToken[], asked: readonly ClientToken[]): void {
+  const known = new Set(asked.map(({ secret }) => secret));
+  if (removed.every(({ secret }) => known.has(secret))) return;
+  throw new CommandError("somebody has added a token meanwhile; nothing was changed: repeat it");
 }
 
 /**
@@ -202,21 +213,19 @@ function listOf(tokens: readonly ClientToken[]): string {
   return [...shown, ...tokens.length > MAX_LISTED ? [`${tokens.length - MAX_LISTED} more`] : []].join(", ");
 }
 
-function showAdminToken(
+async function showAdminToken(
   context: CommandContext,
   { name, flags }: { readonly name: string | undefined; readonly flags: ShowFlags },
-): void {
+): Promise<void> {
   if (name !== undefined) throw new UsageError("the admin token has no name: give either a name or --admin");
-  withConfig({ ...context, flags }, (config) => {
-    const secret = adminTokenOf(config);
-    if (secret === null) {
-      throw new CommandError(
-        "there is no admin token yet: the server makes one when it starts, and `token set --admin` makes one now",
-      );
-    }
-    const token = flags.masked ? maskSecret(secret) : secret;
-    context.terminal.print(flags.json ? formatJson({ token }) : token);
-  });
+  const secret = await withConfig({ ...context, flags }, adminTokenOf);
+  if (secret === null) {
+    throw new CommandError(
+      "there is no admin token yet: the server makes one when it starts, and `token set --admin` makes one now",
+    );
+  }
+  const token = flags.masked ? maskSecret(secret) : secret;
+  context.terminal.print(flags.json ? formatJson({ token }) : token);
 }
 
 async function replaceAdminToken(
@@ -227,20 +236,22 @@ async function replaceAdminToken(
   const secret = given === undefined ? randomAdminToken() : await readSecretToken(context, given);
   if (given !== undefined) requireClientToken(secret, { isShortAllowed: true });
   requireAdminToken(secret);
-  withConfig({ ...context, flags, access: "change" }, (config) => {
-    new Tokens({ config }).setAdmin(secret);
-    report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
-  });
+  await withConfig(
+    { ...context, flags, access: "change" },
+    (config) => new Tokens({ config }).setAdmin(secret),
+  );
+  report(context, { verb: "set", name: "admin", secret, isRandom: given === undefined });
 }
 
-function removeToken(
+async function removeToken(
   context: CommandContext,
   { which, flags }: { readonly which: string; readonly flags: DatabaseFlags },
-): void {
-  withConfig({ ...context, flags, access: "change" }, (config) => {
-    const { name } = new Tokens({ config }).remove(which);
-    context.terminal.print(`removed token ${name}`);
-  });
+): Promise<void> {
+  const { name } = await withConfig(
+    { ...context, flags, access: "change" },
+    (config) => new Tokens({ config }).remove(which),
+  );
+  context.terminal.print(`removed token ${name}`);
 }
 
 /** Checked before any database is opened, and before anybody is asked. */

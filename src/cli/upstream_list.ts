@@ -8,7 +8,8 @@ import type { ShownState } from "../core/breaker.ts";
 import { type Condition, conditionOf } from "../core/condition.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
-import { type CommandContext, type DatabaseFlags, quietRegistry, withConfig } from "./context.ts";
+import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
+import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
 
@@ -16,9 +17,9 @@ interface ListFlags extends DatabaseFlags {
   readonly json?: boolean;
 }
 
-export function listUpstreams(context: CommandContext, flags: ListFlags): void {
+export async function listUpstreams(context: CommandContext, flags: ListFlags): Promise<void> {
   const { terminal } = context;
-  withConfig({ ...context, flags }, (config) => {
+  await withConfig({ ...context, flags }, (config) => {
     const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list().map(toListed);
     if (flags.json) {
       terminal.print(formatJson(upstreams));

@@ -13,12 +13,11 @@ import { ASIS, AUTH_STYLES, type Upstream } from "../core/types.ts";
 import {
   choiceOption,
   type CommandContext,
-  type ConfigAccess,
   type DatabaseFlags,
   databaseOption,
   quietRegistry,
-  withConfig,
 } from "./context.ts";
+import { type ConfigAccess, withConfig } from "./database.ts";
 import { StoreError } from "../store/store.ts";
 import { UsageError } from "./errors.ts";
 import { readSecret } from "./secret_input.ts";
@@ -120,22 +119,21 @@ async function addUpstream(context: CommandContext, flags: AddFlags): Promise<vo
     );
   }
   const input = await readInput(context, { endpoint: DEFAULT_ENDPOINT, ...flags });
-  const added: Upstream[] = [];
-  withUpstreams({ ...context, flags, isCreating: true }, (upstreams) => {
+  const { facts, upstream } = await changeUpstreams({ ...context, flags, isCreating: true }, (upstreams) => {
     const facts = upstreams.add(input);
-    added.push(upstreams.usable(facts.id));
-    return `added ${describe(facts)}`;
+    return { facts, upstream: upstreams.usable(facts.id) };
   });
+  context.terminal.print(`added ${describe(facts)}`);
   if (flags.test === false) return;
-  for (const upstream of added) {
-    if (await tryUpstream(context, upstream)) noteTested({ ...context, flags, access: "change" }, upstream);
+  if (await tryUpstream(context, upstream)) {
+    await noteTested({ ...context, flags, access: "change" }, upstream);
   }
 }
 
-/** It is no longer `untested`. While another program holds the database's lock, its first answer will tell. */
-function noteTested(access: ConfigAccess, upstream: Upstream): void {
+/** It is no longer `untested`. While the database cannot be changed, its first answer will tell. */
+async function noteTested(access: ConfigAccess, upstream: Upstream): Promise<void> {
   try {
-    withConfig(access, (config) => config.noteUpstreamCheck(upstream));
+    await withConfig(access, (config) => config.noteUpstreamCheck(upstream));
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
   }
@@ -152,41 +150,41 @@ async function editUpstream(
         "--allow, --deny, --model-map, --weight",
     );
   }
-  withUpstreams({ ...context, flags }, (upstreams) => {
+  await withUpstreams({ ...context, flags }, (upstreams) => {
     const { id } = upstreams.find(which);
     return `changed ${describe(upstreams.edit(id, input))}`;
   });
 }
 
-function setEnabled(
+async function setEnabled(
   context: CommandContext,
   { which, flags, isEnabled }: { which: string; flags: DatabaseFlags; isEnabled: boolean },
-): void {
-  withUpstreams({ ...context, flags }, (upstreams) => {
+): Promise<void> {
+  await withUpstreams({ ...context, flags }, (upstreams) => {
     const { id } = upstreams.find(which);
     return `${isEnabled ? "enabled" : "disabled"} ${describe(upstreams.edit(id, { isEnabled }))}`;
   });
 }
 
-function moveUpstream(
+async function moveUpstream(
   context: CommandContext,
   { which, place, flags }: { which: string; place: string; flags: DatabaseFlags },
-): void {
+): Promise<void> {
   if (!/^[1-9]\d{0,5}$/.test(place)) {
     throw new UsageError(`the place must be a number from 1 on, not ${JSON.stringify(place)}`);
   }
-  withUpstreams({ ...context, flags }, (upstreams) => {
+  await withUpstreams({ ...context, flags }, (upstreams) => {
     const { id } = upstreams.find(which);
     const moved = upstreams.move(id, Number(place));
     return `moved ${describe(moved)} to place ${moved.place}`;
   });
 }
 
-function removeUpstream(
+async function removeUpstream(
   context: CommandContext,
   { which, flags }: { which: string; flags: DatabaseFlags },
-): void {
-  withUpstreams({ ...context, flags }, (upstreams) => {
+): Promise<void> {
+  await withUpstreams({ ...context, flags }, (upstreams) => {
     const facts = upstreams.find(which);
     upstreams.remove(facts.id);
     return `removed ${describe(facts)}`;
@@ -194,13 +192,21 @@ function removeUpstream(
 }
 
 /** @param change makes one change, and returns what to print */
-function withUpstreams(
+async function withUpstreams(
   access: Omit<ConfigAccess, "access">,
   change: (upstreams: Upstreams) => string,
-): void {
-  withConfig({ ...access, access: "change" }, (config) => {
-    access.terminal.print(change(new Upstreams({ config, registry: quietRegistry(config) })));
-  });
+): Promise<void> {
+  access.terminal.print(await changeUpstreams(access, change));
+}
+
+function changeUpstreams<Result>(
+  access: Omit<ConfigAccess, "access">,
+  change: (upstreams: Upstreams) => Result,
+): Promise<Result> {
+  return withConfig(
+    { ...access, access: "change" },
+    (config) => change(new Upstreams({ config, registry: quietRegistry(config) })),
+  );
 }
 
 /**

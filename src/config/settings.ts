@@ -44,6 +44,7 @@ import {
   toPercent,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
+  withoutCredentials,
 } from "./values.ts";
 
 export { SettingsError } from "./values.ts";
@@ -340,5 +341,6 @@ function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
 function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {
   const issue = error.issues[0];
   const { text, source } = given.get(String(issue?.path[0])) ?? { text: null, source: "settings" };
-  return new SettingsError(`${source} cannot be ${JSON.stringify(text)}: expected ${issue?.message}`);
+  const shown = JSON.stringify(withoutCredentials(text));
+  return new SettingsError(`${source} cannot be ${shown}: expected ${issue?.message}`);
 }

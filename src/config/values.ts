@@ -174,6 +174,15 @@ export function isPostgresUrl(text: string): boolean {
   return /^postgres(?:ql)?:/i.test(text.slice(0, 16).trimStart());
 }
 
+/** A value for a message: somebody may have given the URL of another kind of database, with a password. */
+export function withoutCredentials(text: string | null): string | null {
+  if (text === null) return null;
+  const from = text.indexOf("://") + 3;
+  const to = text.lastIndexOf("@");
+  const hasPassword = from >= 3 && text.slice(from, Math.max(from, to)).includes(":");
+  return hasPassword ? `${text.slice(0, from)}…${text.slice(to)}` : text;
+}
+
 /** Of another kind of database: nobody means a file of this name. */
 function isForeignUrl(text: string): boolean {
   return /^[a-z][a-z0-9+.-]{1,20}:\/\//i.test(text) && !isPostgresUrl(text);

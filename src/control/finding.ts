@@ -5,7 +5,17 @@
 export type Level = "ok" | "warn" | "fail";
 
 export interface Finding {
-  readonly check: "settings" | "database" | "search" | "disk" | "tokens" | "upstream" | "clock" | "alerts";
+  readonly check:
+    | "settings"
+    | "database"
+    | "replicas"
+    | "journal"
+    | "search"
+    | "disk"
+    | "tokens"
+    | "upstream"
+    | "clock"
+    | "alerts";
   /** The upstream or channel; null for a check that has only one subject. */
   readonly subject: string | null;
   readonly level: Level;

@@ -10,7 +10,7 @@ import type { StoredRecord } from "../../store/store.ts";
 import type { CommandContext } from "../context.ts";
 import { formatJson, type Terminal } from "../output.ts";
 import { Progress } from "../progress.ts";
-import { upstreamNames, withRecords } from "./access.ts";
+import { withRecords } from "./access.ts";
 import { BYTE_ORDER_MARK, CSV_HEADER, csvLine } from "../../control/record_csv.ts";
 import { type FilterFlags, parseFilter, resolveFilter } from "./filters.ts";
 import { type SkipReason, toFinetuneExample } from "./finetune.ts";
@@ -33,8 +33,7 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
   if (flags.output !== undefined && flags.output.trim() === "") {
     throw new UsageError("--output must be the path of a new file");
   }
-  await withRecords({ ...context, flags }, ({ records, config }) => {
-    const names = upstreamNames(config);
+  await withRecords({ ...context, flags }, async ({ records, names }) => {
     // Lines that are printed to a screen are progress enough.
     const screen = flags.output === undefined && terminal.columns !== null
       ? null
@@ -43,11 +42,11 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
     const found = counting(oldestFirst(records, resolveFilter(parsed, names)), progress);
     const formatter = FORMATTERS[format](names);
     if (flags.output === undefined) {
-      writeLines(found, { formatter, output: terminalOutput(terminal, format) });
+      await writeLines(found, { formatter, output: terminalOutput(terminal, format) });
     } else {
       const file = new NewFile(flags.output);
       try {
-        writeLines(found, { formatter, output: file });
+        await writeLines(found, { formatter, output: file });
         file.close();
       } catch (error) {
         file.discard();
@@ -61,10 +60,13 @@ export async function exportRecords(context: CommandContext, flags: ExportFlags)
 }
 
 /** The same records; shows how many have passed. */
-function* counting(records: Iterable<StoredRecord>, progress: Progress): Iterable<StoredRecord> {
+async function* counting(
+  records: AsyncIterable<StoredRecord>,
+  progress: Progress,
+): AsyncGenerator<StoredRecord> {
   let count = 0;
   try {
-    for (const record of records) {
+    for await (const record of records) {
       yield record;
       count++;
       progress.step((seconds) => `${count.toLocaleString("en")} records, ${seconds} s`);
@@ -133,12 +135,12 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-function writeLines(
-  records: Iterable<StoredRecord>,
+async function writeLines(
+  records: AsyncIterable<StoredRecord>,
   { formatter, output }: { readonly formatter: Formatter; readonly output: LineOutput },
-): void {
+): Promise<void> {
   if (formatter.header !== undefined) output.line(formatter.header);
-  for (const record of records) {
+  for await (const record of records) {
     if (output.isOver()) return;
     const line = formatter.line(record);
     if (line !== null) output.line(line);

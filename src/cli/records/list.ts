@@ -7,7 +7,7 @@ import { cleanText } from "../../core/clean_text.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { type CommandContext } from "../context.ts";
 import { type Column, displayWidth, formatJson, formatTable, type Terminal } from "../output.ts";
-import { upstreamNames, withRecords } from "./access.ts";
+import { withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
@@ -30,13 +30,12 @@ export async function listRecords(context: CommandContext, flags: ListFlags): Pr
   const beforeId = flags.before === undefined
     ? Number.MAX_SAFE_INTEGER
     : readCount(flags.before, { flag: "--before", max: Number.MAX_SAFE_INTEGER });
-  await withRecords({ ...context, flags }, ({ records, config }) => {
-    const names = upstreamNames(config);
+  await withRecords({ ...context, flags }, async ({ records, names }) => {
     const filter = resolveFilter(parsed, names);
-    if (flags.count) return context.terminal.print(formatCount(records.count(filter), flags));
+    if (flags.count) return context.terminal.print(formatCount(await records.count(filter), flags));
     const found = newestFirst(records, { limit, beforeId, filter });
-    if (flags.json) return printJson(found, { names, terminal: context.terminal });
-    printTable(found, { names, terminal: context.terminal });
+    const print = flags.json ? printJson : printTable;
+    await print(found, { names, terminal: context.terminal });
   });
 }
 
@@ -49,9 +48,12 @@ interface PrintOptions {
   readonly terminal: Terminal;
 }
 
-function printJson(records: Iterable<StoredRecord>, { names, terminal }: PrintOptions): void {
+async function printJson(
+  records: AsyncIterable<StoredRecord>,
+  { names, terminal }: PrintOptions,
+): Promise<void> {
   let previous: string | null = null;
-  for (const record of records) {
+  for await (const record of records) {
     if (terminal.isReaderGone) return;
     terminal.print(previous === null ? "[" : `${previous},`);
     previous = formatJson(viewRecord(record, names)).replace(/^/gm, "  ");
@@ -97,8 +99,11 @@ const COLUMNS: readonly RecordColumn[] = [
   { title: "REPLY", cell: ({ reply }) => reply, isFlexible: true },
 ];
 
-function printTable(records: Iterable<StoredRecord>, { names, terminal }: PrintOptions): void {
-  const rows = Array.from(records, (record) => toRow(record, names));
+async function printTable(
+  records: AsyncIterable<StoredRecord>,
+  { names, terminal }: PrintOptions,
+): Promise<void> {
+  const rows = await Array.fromAsync(records, (record) => toRow(record, names));
   if (rows.length === 0) return terminal.note("no records match");
   fittingTable(rows, terminal.columns).forEach(terminal.print);
 }

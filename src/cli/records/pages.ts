@@ -3,7 +3,8 @@
  *
  * Owns the size of a page: rows range from bytes to megabytes, so it follows the size of the last page.
  */
-import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
+import type { RecordFilter, StoredRecord } from "../../store/store.ts";
+import type { EventualReader } from "../command_database.ts";
 
 const FIRST_PAGE_ROWS = 8; // docs/tuning.md#control-page-and-command-line
 const MAX_PAGE_ROWS = 256;
@@ -11,44 +12,47 @@ const MAX_PAGE_ROWS = 256;
 const PAGE_TARGET_LENGTH = 4 * 1024 * 1024; // docs/tuning.md#control-page-and-command-line
 
 /** Oldest first, up to the row that is the newest when the walk begins. */
-export function* oldestFirst(reader: RecordReader, filter: RecordFilter): Generator<StoredRecord> {
-  const lastId = reader.lastId();
+export async function* oldestFirst(
+  reader: EventualReader,
+  filter: RecordFilter,
+): AsyncGenerator<StoredRecord> {
+  const lastId = await reader.lastId();
   const pages = walk((limit, afterId) => reader.listAfter({ limit, afterId, filter }), 0);
-  for (const record of pages) {
+  for await (const record of pages) {
     if (record.id > lastId) return;
     yield record;
   }
 }
 
 /** Newest first, at most `limit` of them. */
-export function* newestFirst(
-  reader: RecordReader,
+export async function* newestFirst(
+  reader: EventualReader,
   { limit, beforeId, filter }: {
     readonly limit: number;
     readonly beforeId?: number;
     readonly filter: RecordFilter;
   },
-): Generator<StoredRecord> {
+): AsyncGenerator<StoredRecord> {
   let left = limit;
   const pages = walk(
     (rows, before) => reader.list({ limit: Math.min(rows, left), beforeId: before, filter }),
     beforeId ?? Number.MAX_SAFE_INTEGER,
   );
-  for (const record of pages) {
+  for await (const record of pages) {
     yield record;
     left--;
     if (left === 0) return;
   }
 }
 
-function* walk(
-  fetchPage: (limit: number, cursor: number) => StoredRecord[],
+async function* walk(
+  fetchPage: (limit: number, cursor: number) => StoredRecord[] | Promise<StoredRecord[]>,
   start: number,
-): Generator<StoredRecord> {
+): AsyncGenerator<StoredRecord> {
   let rows = FIRST_PAGE_ROWS;
   let cursor = start;
   for (;;) {
-    const page = fetchPage(rows, cursor);
+    const page = await fetchPage(rows, cursor);
     const last = page.at(-1);
     if (last === undefined) return;
     const length = page.reduce((sum, record) => sum + lengthOf(record), 0);

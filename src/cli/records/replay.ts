@@ -15,7 +15,7 @@ import { systemClock } from "../../server/clock.ts";
 import { upstreamClient } from "../../server/upstream_client.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { formatJson } from "../output.ts";
-import { upstreamNames, withRecords } from "./access.ts";
+import { withRecords } from "./access.ts";
 import { exchange, type ReplayedReply } from "../../control/replay_exchange.ts";
 import { chooseUpstream, toInbound } from "../../control/replay_request.ts";
 import { type DiffPart, diffReplies } from "../../control/reply_diff.ts";
@@ -42,12 +42,11 @@ export async function replayRecord(
   context: CommandContext,
   { which, flags }: { readonly which: string; readonly flags: ReplayFlags },
 ): Promise<void> {
-  const plan = await withRecords({ ...context, flags }, ({ records, config }): ReplayPlan => {
-    const record = findRecord(records, which);
-    const names = upstreamNames(config);
+  const plan = await withRecords({ ...context, flags }, async ({ records, names }): Promise<ReplayPlan> => {
+    const record = await findRecord(records, which);
     const inbound = toInbound(record, systemClock);
     const upstream = chooseUpstream(record, { which: flags.upstream, names, inbound });
-    return { record, attempts: records.attempts(record.id), names, inbound, upstream };
+    return { record, attempts: await records.attempts(record.id), names, inbound, upstream };
   });
   const { upstream } = plan;
   const replayed = await ask(plan, context.env);

@@ -5,10 +5,11 @@
  */
 import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
-import type { RecordReader, StoredAttempt, StoredRecord } from "../../store/store.ts";
+import type { StoredAttempt, StoredRecord } from "../../store/store.ts";
+import type { EventualReader } from "../command_database.ts";
 import type { CommandContext, DatabaseFlags } from "../context.ts";
 import { type Column, formatJson, formatTable, type Terminal } from "../output.ts";
-import { upstreamNames, withRecords } from "./access.ts";
+import { withRecords } from "./access.ts";
 import { noSuchRecord } from "../../control/records.ts";
 import { type Piece, readConversation } from "../../control/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
@@ -27,23 +28,22 @@ export async function showRecord(
 ): Promise<void> {
   if (flags.json && flags.raw) throw new UsageError("--json and --raw are two forms: give one of them");
   const { terminal } = context;
-  await withRecords({ ...context, flags }, ({ records, config }) => {
-    const record = findRecord(records, which);
+  await withRecords({ ...context, flags }, async ({ records, names }) => {
+    const record = await findRecord(records, which);
     if (flags.raw) {
       terminal.print(record.body ?? "");
       terminal.print(record.response ?? "");
       return;
     }
-    const names = upstreamNames(config);
-    const attempts = records.attempts(record.id);
+    const attempts = await records.attempts(record.id);
     if (flags.json) terminal.print(formatJson(viewInDetail(record, { names, attempts })));
     else describeRecord(record, { names, attempts, terminal }).forEach(terminal.print);
   });
 }
 
 /** @throws ControlError `not_found`; does not repeat what was typed */
-export function findRecord(records: RecordReader, which: string): StoredRecord {
-  const record = records.get(which.trim());
+export async function findRecord(records: EventualReader, which: string): Promise<StoredRecord> {
+  const record = await records.get(which.trim());
   if (record === null) throw noSuchRecord();
   return record;
 }

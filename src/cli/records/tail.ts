@@ -6,11 +6,13 @@
 import { UsageError } from "../errors.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import { messageOf } from "../../core/errors.ts";
-import type { RecordFilter, RecordReader, StoredRecord } from "../../store/store.ts";
+import type { RecordFilter, StoredRecord } from "../../store/store.ts";
+import type { CommandReader } from "../command_database.ts";
+import { LateIds } from "./late_ids.ts";
 import { systemClock } from "../../server/clock.ts";
 import type { CommandContext } from "../context.ts";
 import { formatJson, formatTable, type Terminal } from "../output.ts";
-import { upstreamNames, withRecords } from "./access.ts";
+import { withRecords } from "./access.ts";
 import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filters.ts";
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
@@ -37,8 +39,7 @@ export async function tailRecords(
   const limit = readCount(count ?? DEFAULT_COUNT, { flag: "-n", max: MAX_COUNT });
   const parsed = parseFilter(flags, Date.now());
   const { terminal } = context;
-  await withRecords({ ...context, flags }, async ({ records, config }) => {
-    const names = upstreamNames(config);
+  await withRecords({ ...context, flags }, async ({ records, names, version }) => {
     const filter = resolveFilter(parsed, names);
     let isEmpty = true;
     const print = (record: StoredRecord): void => {
@@ -48,9 +49,8 @@ export async function tailRecords(
       );
     };
     const tail = new Tail({ records, filter, print });
-    tail.begin(limit);
+    await tail.begin(limit);
     if (!flags.follow) return isEmpty ? terminal.note("no records match") : undefined;
-    const version = () => config.dataVersion();
     await untilStopped((signal) =>
       follow({ tail, version, terminal, wait: () => pause(signal, () => terminal.isReaderGone) })
     );
@@ -58,7 +58,7 @@ export async function tailRecords(
 }
 
 export interface TailOptions {
-  readonly records: RecordReader;
+  readonly records: CommandReader;
   readonly filter: RecordFilter;
   readonly print: (record: StoredRecord) => void;
 }
@@ -70,6 +70,8 @@ export class Tail {
   readonly #lasting: RecordFilter;
   /** Rows that were in flight when they were first seen. */
   readonly #inFlight = new Set<number>();
+  /** null: every record has a number above those that were there before. */
+  readonly #late: LateIds | null;
   #lastId = 0;
 
   constructor(options: TailOptions) {
@@ -81,20 +83,33 @@ export class Tail {
       ...(model === undefined ? {} : { model }),
       ...(client === undefined ? {} : { client }),
     };
+    const { records } = options;
+    this.#late = records.idsAfter === undefined ? null : new LateIds({
+      idsAfter: (page) => records.idsAfter?.({ ...page, filter: this.#lasting }) ?? Promise.resolve([]),
+      monotonic: systemClock.monotonic,
+    });
   }
 
   /** Prints the newest settled records, oldest first, at most `limit`. */
-  begin(limit: number): void {
+  async begin(limit: number): Promise<void> {
     const { records, filter, print } = this.#options;
-    this.#lastId = records.lastId();
+    this.#lastId = await records.lastId();
+    await this.#late?.begin(this.#lastId);
     const page = { limit: MAX_COUNT, beforeId: this.#lastId + 1 };
-    for (const { id } of records.list({ ...page, filter: { ...this.#lasting, outcome: "in_flight" } })) {
+    for (
+      const { id } of await records.list({ ...page, filter: { ...this.#lasting, outcome: "in_flight" } })
+    ) {
+      if (id > this.#lastId) continue;
       this.#inFlight.add(id);
+      this.#late?.add(id);
     }
     const newest: StoredRecord[] = [];
-    for (const record of newestFirst(records, { ...page, filter })) {
+    for await (const record of newestFirst(records, { ...page, filter })) {
       if (newest.length === limit) break;
-      if (record.outcome !== "in_flight") newest.push(record);
+      // One that has just arrived is among the next.
+      if (record.outcome === "in_flight" || record.id > this.#lastId) continue;
+      newest.push(record);
+      this.#late?.add(record.id);
     }
     newest.reverse().forEach(print);
   }
@@ -104,38 +119,55 @@ export class Tail {
    *
    * @throws StoreError when the database cannot be read; nothing is lost, the next call catches up
    */
-  advance(): void {
+  async advance(): Promise<void> {
     const { records, print } = this.#options;
     for (const id of [...this.#inFlight]) {
-      const record = records.get(id);
+      const record = await records.get(id);
       if (record !== null && record.outcome === "in_flight") continue;
-      if (record !== null && this.#isWanted(record)) print(record);
+      if (record !== null && await this.#isWanted(record)) print(record);
       this.#inFlight.delete(id);
     }
+    const newestId = await records.lastId();
     // Another database may have taken the file's place.
-    this.#lastId = Math.min(this.#lastId, records.lastId());
+    this.#lastId = Math.min(this.#lastId, newestId);
+    for (const id of await this.#late?.missed(this.#lastId) ?? []) {
+      const record = await records.get(id);
+      if (record !== null) await this.#show(record);
+    }
     for (;;) {
-      const page = records.listAfter({ limit: PAGE_ROWS, afterId: this.#lastId, filter: this.#lasting });
+      const page = await records.listAfter({
+        limit: PAGE_ROWS,
+        afterId: this.#lastId,
+        filter: this.#lasting,
+      });
       for (const record of page) {
-        if (record.outcome === "in_flight") this.#inFlight.add(record.id);
-        else if (this.#isWanted(record)) print(record);
+        await this.#show(record);
         this.#lastId = record.id;
       }
-      if (page.length < PAGE_ROWS) return;
+      if (page.length < PAGE_ROWS) break;
     }
+    // Records that the filter leaves out need not be looked at again.
+    this.#lastId = Math.max(this.#lastId, newestId);
+  }
+
+  /** Prints it, or waits for its end. */
+  async #show(record: StoredRecord): Promise<void> {
+    if (record.outcome === "in_flight") this.#inFlight.add(record.id);
+    else if (await this.#isWanted(record)) this.#options.print(record);
+    this.#late?.add(record.id);
   }
 
   /** Asks the store, which alone knows what its filters mean. */
-  #isWanted({ id }: StoredRecord): boolean {
+  async #isWanted({ id }: StoredRecord): Promise<boolean> {
     const { records, filter } = this.#options;
     const isUndecided = filter.status !== undefined || filter.outcome !== undefined ||
       filter.upstreamId !== undefined || filter.text !== undefined;
-    return !isUndecided || records.listAfter({ limit: 1, afterId: id - 1, filter })[0]?.id === id;
+    return !isUndecided || (await records.listAfter({ limit: 1, afterId: id - 1, filter }))[0]?.id === id;
   }
 }
 
 export interface FollowOptions {
-  readonly tail: Pick<Tail, "advance">;
+  readonly tail: { advance(): void | Promise<void> };
   /** Differs after every change of the database; throws while it cannot be read. */
   readonly version: () => number;
   readonly terminal: Pick<Terminal, "note">;
@@ -150,7 +182,7 @@ export async function follow({ tail, version, terminal, wait }: FollowOptions): 
   do {
     try {
       const current = version();
-      if (current !== seen) tail.advance();
+      if (current !== seen) await tail.advance();
       seen = current;
       if (isInTrouble) terminal.note("the records can be read again");
       isInTrouble = false;

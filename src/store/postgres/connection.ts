@@ -85,6 +85,11 @@ export class PgConnection {
     return this.#end;
   }
 
+  /** Whether others on the network cannot read along. */
+  get isEncrypted(): boolean {
+    return Reflect.get(this.#client.connection.stream, "encrypted") === true;
+  }
+
   /** Calls back once, when it cannot be used any more. */
   onEnd(callback: (error: PgError) => void): void {
     if (this.#end === null) this.#endListeners.push(callback);

@@ -53,8 +53,8 @@ for (const [name, filter] of [["every record", {}], ["only what matches in the e
         filter,
         print: ({ requestId, outcome }) => printed.push(`${requestId} ${outcome}`),
       });
-      tail.begin(10);
-      tail.advance();
+      await tail.begin(10);
+      await tail.advance();
       assert.deepEqual(printed, []);
       await writer.write({ ...base, requestId: "settled" });
       await writer.write(inFlight("late"));
@@ -65,13 +65,13 @@ for (const [name, filter] of [["every record", {}], ["only what matches in the e
         status: 500,
         outcome: "upstream_error",
       });
-      tail.advance();
+      await tail.advance();
       const isFiltered = filter !== PATIENT ? ["other upstream_error"] : [];
       assert.deepEqual(printed.splice(0), ["settled complete", ...isFiltered]);
       await writer.write({ ...base, requestId: "late" });
       await writer.write({ ...base, requestId: "early" });
-      tail.advance();
-      tail.advance();
+      await tail.advance();
+      await tail.advance();
       assert.deepEqual(printed, ["early complete", "late complete"]);
     } finally {
       database.close();
@@ -85,9 +85,9 @@ test("following goes on with many records at once", [], async ({ path, write }) 
   try {
     let count = 0;
     const tail = new Tail({ records: database.records, filter: {}, print: () => count++ });
-    tail.begin(10);
+    await tail.begin(10);
     await write(...Array.from({ length: 200 }, () => ({})));
-    tail.advance();
+    await tail.advance();
     assert.equal(count, 200);
   } finally {
     database.close();

@@ -233,6 +233,16 @@ Deno.test("parseSettings() refuses invalid values, naming their source and what 
   }
 });
 
+Deno.test("a URL that is refused is shown without its user and password", () => {
+  for (const url of ["mysql://u:HIDEME@h/db", "postgresql+psycopg://u:HIDE@ME@h/db"]) {
+    const message = messageOfFailure(() => parseSettings({ flags: { database: url }, env: {} }));
+    assert.match(
+      message,
+      /^--database cannot be "\S+:\/\/…@h\/db": expected the path of a SQLite file, or postgres/,
+    );
+  }
+});
+
 Deno.test("every setting is covered by the tables", () => {
   const keys = SETTING_FLAGS.map(({ key }) => key).toSorted();
   const accepted = new Set([...ACCEPTED.map(([key]) => key), "journal"]);

@@ -7,7 +7,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { SqliteConfigStore } from "../../config/config_store.ts";
 import { migrate } from "../../database/migrations.ts";
-import type { ConfigStore } from "../../store.ts";
+import type { ConfigStore, UpstreamStateNote } from "../../store.ts";
 import type { ConfigRows } from "./config_rows.ts";
 import { putConfigRows, readConfigRows } from "./local_rows.ts";
 
@@ -19,23 +19,38 @@ export type LastIds = Readonly<Record<NumberedTable, number>>;
 export interface ScratchOptions {
   readonly rows: ConfigRows;
   readonly lastIds: LastIds;
+  /** What running servers noted; default: nothing. */
+  readonly states?: readonly UpstreamStateNote[];
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
+}
+
+/** The notes of servers are rows of PostgreSQL's own. */
+class ScratchStore extends SqliteConfigStore {
+  readonly #states: readonly UpstreamStateNote[];
+
+  constructor(db: DatabaseSync, { states = [], now }: Pick<ScratchOptions, "states" | "now">) {
+    super({ db, reopenIfReplaced: () => false, close: () => {} }, { now });
+    this.#states = states;
+  }
+
+  override listUpstreamStates(): UpstreamStateNote[] {
+    return [...this.#states];
+  }
 }
 
 export class ScratchConfig implements Disposable {
   readonly store: ConfigStore;
   readonly #db: DatabaseSync;
 
-  constructor({ rows, lastIds, now }: ScratchOptions) {
+  constructor({ rows, lastIds, ...options }: ScratchOptions) {
     this.#db = new DatabaseSync(":memory:");
     migrate(this.#db);
     // Rows that people typed need not keep to it; PostgreSQL refuses those that must not be.
     this.#db.exec("DROP INDEX IF EXISTS idx_sk_endpoint");
     putConfigRows(this.#db, rows);
     for (const [table, lastId] of Object.entries(lastIds)) this.#continueAfter(table, lastId);
-    const db = this.#db;
-    this.store = new SqliteConfigStore({ db, reopenIfReplaced: () => false, close: () => {} }, { now });
+    this.store = new ScratchStore(this.#db, options);
   }
 
   /** As they are now. */

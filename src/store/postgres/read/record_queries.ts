@@ -165,6 +165,20 @@ export class PgRecordReader implements Later<RecordReader> {
     );
   }
 
+  /** Numbers of the records after this one that match, in order. */
+  idsAfter(
+    { limit, afterId, filter = {} }: {
+      readonly limit: number;
+      readonly afterId: number;
+      readonly filter?: RecordFilter;
+    },
+  ): Promise<number[]> {
+    return reading(
+      RECORDS,
+      async () => (await this.#pages.after(afterId, { limit, filter })).map(({ id }) => id),
+    );
+  }
+
   count(filter: RecordFilter): Promise<number> {
     return reading(RECORDS, async () => (await this.#pages.count(filter, { isExhaustive: true })).count);
   }
