@@ -57,6 +57,7 @@ class Replica implements AsyncDisposable {
       trouble: (kind) => this.troubles.push(kind),
       resumed: () => {},
       dropped: () => {},
+      foreignStates: () => {},
     };
   }
 
