@@ -33,6 +33,8 @@ export interface Finding {
   /** When it may be tried again, or has been. */
   readonly untilMs: number;
   readonly reason: string;
+  /** The replica has told people. */
+  readonly isTold: boolean;
 }
 
 export interface ForeignFinding extends Finding {
@@ -46,7 +48,7 @@ export const AFTERMATH_MS = TRIAL_LEASE_MS;
 export const MAX_FOREIGN = 256;
 
 /** What is told of a breaker to other replicas; null while it is closed. */
-export function findingOf({ model, state, reason }: HealthCell): Finding | null {
+export function findingOf({ model, state, reason, isQuiet }: HealthCell): Finding | null {
   if (state.type === "closed") return null;
   const { cause, times, openedMs } = state.episode;
   return {
@@ -55,11 +57,11 @@ export function findingOf({ model, state, reason }: HealthCell): Finding | null 
     opening: Math.round(openedMs * 1_000),
     untilMs: state.type === "open" ? state.untilMs : state.triedMs,
     reason,
+    isTold: !isQuiet,
   };
 }
 
-interface Entry {
-  readonly cause: FindingCause;
+interface Entry extends Pick<Finding, "cause" | "isTold"> {
   /** Closed once it has been disproved, or its time is over. */
   readonly cell: HealthCell;
   readonly endMs: number;
@@ -90,8 +92,10 @@ export class ForeignFindings {
       if (this.#entries.size >= MAX_FOREIGN) break;
       const key = JSON.stringify([finding.source, finding.model, finding.opening]);
       if (this.#entries.has(key)) continue;
-      this.#entries.set(key, former.get(key) ?? this.#entryOf(finding, moment));
+      const known = former.get(key);
       former.delete(key);
+      if (known === undefined) this.#add(key, finding, moment);
+      else this.#entries.set(key, known);
     }
     for (const { cell } of former.values()) {
       this.#set(cell, CLOSED, "the other replica holds it back no longer");
@@ -139,24 +143,25 @@ export class ForeignFindings {
 
   /** Whether another replica has told people the same. */
   isToldOf(news: HealthNews, { model }: Pick<HealthCell, "model">): boolean {
-    for (const { cause, cell } of this.#entries.values()) {
-      if (cell.model === model && (news === "down" || cause === news)) return true;
+    for (const { cause, cell, isTold } of this.#entries.values()) {
+      if (isTold && cell.model === model && (news === "down" || cause === news)) return true;
     }
     return false;
   }
 
-  #entryOf(
-    { model, cause, untilMs, reason }: ForeignFinding,
+  #add(
+    key: string,
+    { model, cause, untilMs, reason, isTold }: ForeignFinding,
     { nowMs, maxOutageMs }: { readonly nowMs: number; readonly maxOutageMs: number },
-  ): Entry {
+  ): void {
     // Another clock may be wrong.
     const boundMs = Math.min(untilMs, nowMs + longestMs(cause, maxOutageMs));
     const endMs = boundMs + AFTERMATH_MS;
     const cell = newCell({ model, isPublic: true, isForeign: true });
+    this.#entries.set(key, { cause, isTold, cell, endMs });
     if (nowMs < endMs) {
       this.#set(cell, stateOf(cause, { untilMs: boundMs, nowMs }), `another replica: ${reason}`);
     }
-    return { cause, cell, endMs };
   }
 }
 

@@ -151,10 +151,12 @@ export class UpstreamCells {
     }
   }
 
-  /** Of what several replicas find, the first one tells people. */
+  /** Of what several replicas find, the first one tells people; another one does if that one has recovered alone. */
   #newsOf(cell: HealthCell, before: BreakerState): HealthNews | null {
     if (cell.isForeign) return null;
-    const news = newsOf(before, cell.state);
+    const { state: after } = cell;
+    const isUntold = cell.isQuiet && after.type === "open" && after.episode !== before.episode;
+    const news = newsOf(before, after) ?? (isUntold ? newsOf(CLOSED, after) : null);
     if (news === null) return null;
     if (news === "recovered") return cell.isQuiet ? null : news;
     const isTold = this.foreign.size > 0 && this.foreign.isToldOf(news, cell);

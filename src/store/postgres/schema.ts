@@ -178,7 +178,7 @@ const FINDINGS = `
   CREATE TABLE oar.upstream_findings (
     upstream_id bigint NOT NULL, instance text NOT NULL, n bigint NOT NULL,
     target text NOT NULL, model text, cause text NOT NULL, opening bigint NOT NULL,
-    until timestamptz NOT NULL, reason text,
+    until timestamptz NOT NULL, reason text, is_told boolean,
     PRIMARY KEY (upstream_id, instance, n),
     FOREIGN KEY (upstream_id, instance) REFERENCES oar.upstream_states ON DELETE CASCADE
   );

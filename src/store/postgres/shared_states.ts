@@ -141,6 +141,7 @@ export class SharedStates {
       findings.map(({ opening }) => opening),
       findings.map(({ untilMs }) => untilMs - nowMs),
       findings.map(({ reason }) => cleanString(reason)),
+      findings.map(({ isTold }) => isTold),
     ]);
   }
 
@@ -163,7 +164,8 @@ interface LookRow {
 /** Of a newer release, or written by hand, it may be anything; then it is ignored. */
 function foreignState(row: unknown, aheadMs: number): ForeignState | null {
   if (!Array.isArray(row)) return null;
-  const [upstreamId, source, target, model, cause, opening, until, reason] = row as readonly unknown[];
+  const [upstreamId, source, target, model, cause, opening, until, reason, isTold] =
+    row as readonly unknown[];
   const known = FINDING_CAUSES.find((each) => each === cause);
   if (known === undefined || typeof upstreamId !== "number" || typeof opening !== "number") return null;
   if (typeof source !== "string" || typeof target !== "string" || typeof until !== "number") return null;
@@ -172,7 +174,7 @@ function foreignState(row: unknown, aheadMs: number): ForeignState | null {
   return {
     ...{ upstreamId, source, target, model, cause: known, opening },
     untilMs: until + aheadMs,
-    reason: shown,
+    ...{ reason: shown, isTold: isTold === true },
   };
 }
 
@@ -180,13 +182,13 @@ function foreignState(row: unknown, aheadMs: number): ForeignState | null {
 const LOOK = `SELECT version, floor(extract(epoch from now()) * 1000)::bigint AS now_ms,
     (SELECT count(*) FROM oar.upstream_states WHERE instance = $1) AS own,
     (SELECT json_agg(json_build_array(upstream_id, instance, target, model, cause, opening,
-          floor(extract(epoch from until) * 1000), reason)
+          floor(extract(epoch from until) * 1000), reason, is_told)
         ORDER BY until DESC, instance, upstream_id, n)::text
       FROM (
         SELECT upstream_id, instance, n, target, left(model, ${
   MAX_SHOWN_NAME_LENGTH + 1
 }) AS model, cause, opening,
-          until, left(reason, ${MAX_REASON_LENGTH}) AS reason
+          until, left(reason, ${MAX_REASON_LENGTH}) AS reason, is_told
         FROM oar.upstream_findings JOIN oar.instances ON instances.id = upstream_findings.instance
         WHERE instance <> $1 AND isfinite(until)
           AND heartbeat_at >= now() - make_interval(secs => $2::float8)
@@ -202,7 +204,8 @@ const PUT_STATES =
     AS own (upstream_id, state, until_ms, reason, changed_ms, attempts, failed)`;
 
 const PUT_FINDINGS =
-  `INSERT INTO oar.upstream_findings (upstream_id, instance, n, target, model, cause, opening, until, reason)
-  SELECT upstream_id, $1, n, target, model, cause, opening, now() + make_interval(secs => until_ms / 1000), reason
-  FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::float8[], $9::text[])
-    AS own (upstream_id, n, target, model, cause, opening, until_ms, reason)`;
+  `INSERT INTO oar.upstream_findings (upstream_id, instance, n, target, model, cause, opening, until, reason, is_told)
+  SELECT upstream_id, $1, n, target, model, cause, opening, now() + make_interval(secs => until_ms / 1000), reason,
+    is_told
+  FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::float8[], $9::text[],
+    $10::boolean[]) AS own (upstream_id, n, target, model, cause, opening, until_ms, reason, is_told)`;

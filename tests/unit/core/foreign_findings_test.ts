@@ -70,6 +70,7 @@ function finding(cause: FindingCause, more: Partial<ForeignFinding> = {}): Forei
     opening: 1,
     untilMs: 30 * SECOND,
     reason: "HTTP 401",
+    isTold: true,
     ...more,
   };
 }
@@ -269,6 +270,30 @@ Deno.test("people are told once over all replicas, by the one that found it firs
     assert.ok(replica.states.ownUnwell().length === 0);
     assert.deepEqual(replica.news, []);
   });
+  await t.step(
+    "but of what goes on when the one that told of it has recovered, and the recovery from that",
+    () => {
+      const [replica, third] = [new Replica(), new Replica()];
+      for (const each of [replica, third]) {
+        each.hear(finding("outage"));
+        each.report(UNREACHABLE);
+        each.nowMs = 6 * SECOND;
+      }
+      assert.deepEqual(replica.states.findings().map(({ isTold }) => isTold), [false]);
+      replica.hear(...third.states.findings().map((each) => ({ ...each, source: "third" })));
+      replica.report(UNREACHABLE);
+      assert.deepEqual(replica.news, ["down null"]);
+      const told = replica.states.findings().map((each) => ({ ...each, source: "replica" }));
+      assert.deepEqual(told.map(({ isTold }) => isTold), [true]);
+      third.hear(...told);
+      third.report(UNREACHABLE);
+      for (const each of [replica, third]) {
+        each.nowMs = 60 * SECOND;
+        each.report(SERVED);
+      }
+      assert.deepEqual([replica.news, third.news], [["down null", "recovered null"], []]);
+    },
+  );
   await t.step("but of another model, and of what was found before", () => {
     const replica = new Replica();
     replica.report(DOWN, { times: 3 });
@@ -309,7 +334,7 @@ Deno.test("what is told names the cause, the opening and the time", () => {
     replica.report(report, { times });
     return replica.states.findings();
   };
-  const made = { opening: 1_250, reason: "because" };
+  const made = { opening: 1_250, reason: "because", isTold: true };
   assert.deepEqual(told(REFUSED, 3), [{ model: null, cause: "refusal", untilMs: 30_001.25, ...made }]);
   assert.deepEqual(told(NO_CREDIT), [{ model: null, cause: "no_credit", untilMs: 600_001.25, ...made }]);
   assert.deepEqual(told(UNREACHABLE, 3), [{ model: null, cause: "outage", untilMs: 5_001.25, ...made }]);

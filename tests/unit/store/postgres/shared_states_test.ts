@@ -131,6 +131,7 @@ Deno.test("times are written as distances from now", async () => {
     opening: 5,
     untilMs: nowMs + 9_000,
     reason: "\ud800",
+    isTold: true,
   } as const;
   await pretended.put(own(1, {
     untilMs: nowMs + 30_000,
@@ -152,6 +153,7 @@ Deno.test("times are written as distances from now", async () => {
       [5, 5],
       [9_000, 9_000],
       ["\ufffd", "\ufffd"],
+      [true, true],
     ],
   ]);
 });
@@ -159,13 +161,13 @@ Deno.test("times are written as distances from now", async () => {
 Deno.test("what others say is told when it changes, in this machine's time", async () => {
   const pretended = new Pretended();
   const nowMs = pretended.clock.now();
-  const row = [1, "two", "t", null, "refusal", 5, nowMs + AHEAD_MS + 30_000, "HTTP 401"];
+  const row = [1, "two", "t", null, "refusal", 5, nowMs + AHEAD_MS + 30_000, "HTTP 401", true];
   pretended.says(row);
   await pretended.look();
   await pretended.look();
   const expected: ForeignState = {
     ...{ upstreamId: 1, source: "two", target: "t", model: null, cause: "refusal", opening: 5 },
-    ...{ untilMs: nowMs + 30_000, reason: "HTTP 401" },
+    ...{ untilMs: nowMs + 30_000, reason: "HTTP 401", isTold: true },
   };
   assert.deepEqual(pretended.heard, [[expected]]);
   pretended.row.others = null;
@@ -175,11 +177,11 @@ Deno.test("what others say is told when it changes, in this machine's time", asy
 
 Deno.test("rows that cannot be understood are ignored", async () => {
   const pretended = new Pretended();
-  const good = [1, "two", "t", "m", "refusal", 5, 0, null];
+  const good = [1, "two", "t", "m", "refusal", 5, 0, null, null];
   const spoilt = good.map((_value, at) => good.map((each, place) => place === at ? {} : each));
   pretended.says(
     good,
-    ...spoilt.slice(0, -1),
+    ...spoilt.slice(0, -2),
     null,
     "text",
     good.with(4, "of a newer release"),
