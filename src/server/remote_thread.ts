@@ -11,6 +11,7 @@ import { messageOf } from "../core/errors.ts";
 import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
 import type { ForeignState, OwnState } from "../store/postgres/shared_states.ts";
+import type { UpstreamCheck } from "../store/config/upstream_checks.ts";
 import { StoreError } from "../store/store.ts";
 import { storeErrors, unpackError } from "../store/threads/thrown_errors.ts";
 import type { DatabaseUser } from "./database_users.ts";
@@ -72,6 +73,11 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   /** What other replicas had found of upstreams at the latest event `foreign_states`. */
   get foreignStates(): readonly ForeignState[] {
     return this.#foreignStates;
+  }
+
+  /** An upstream has answered for the first time. */
+  check(check: UpstreamCheck): void {
+    this.#tell({ type: "check", check });
   }
 
   /** @throws ControlError; StoreError, `locked` when PostgreSQL does not answer in time */

@@ -8,11 +8,14 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ConfigStore } from "../store.ts";
 import { Tokenizer } from "../search/tokenizer.ts";
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
+import { CheckNotes } from "./check_notes.ts";
 import { ConfigSync } from "./config/config_sync.ts";
 import { putConfigRows } from "./config/local_rows.ts";
 import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
+import { deleteOldStatistics } from "./old_statistics.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
@@ -80,6 +83,7 @@ export class RemoteSession {
   readonly #replicas: Replicas;
   readonly #states: SharedStates;
   readonly #shipper: Shipper;
+  readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
   #sync: ConfigSync | null = null;
   #timer: TimerId | null = null;
@@ -111,9 +115,11 @@ export class RemoteSession {
       observer: events,
       gatherMs: options.gatherMs,
     });
+    this.#checks = new CheckNotes(database);
     this.#chores = [
       { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: BEAT_MS, run: () => this.#checks.flush(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
     ];
   }
@@ -131,6 +137,11 @@ export class RemoteSession {
   /** All that this replica has found of upstreams. */
   states(states: readonly OwnState[]): void {
     this.#states.put(states);
+  }
+
+  /** An upstream has answered. */
+  check(check: UpstreamCheck): void {
+    this.#checks.add(check);
   }
 
   /** Lets go of the journal, until {@link resume}. */
@@ -231,6 +242,7 @@ export class RemoteSession {
   async #keepLimits(): Promise<void> {
     const { database, retention, clock, events } = this.#options;
     const dropped = await keepLimits(database, retention, clock.now());
+    await deleteOldStatistics(database, clock.now());
     if (dropped.length > 0) events.dropped(dropped);
   }
 

@@ -2,8 +2,8 @@
  * Two replicas over one PostgreSQL, as processes of their own.
  */
 import assert from "node:assert/strict";
-import { isPostgresMissing, Postgres } from "../../support/postgres.ts";
-import { plainUrl, prepareSchema, startReplica } from "../../support/replica.ts";
+import { isPgBouncerMissing, isPostgresMissing, PgBouncer, Postgres } from "../../support/postgres.ts";
+import { plainUrl, prepareSchema, type Replica, startReplica } from "../../support/replica.ts";
 import { askApi } from "../../support/admin.ts";
 import { eventually, runProgram } from "../../support/router.ts";
 import { chatReply, FakeUpstream } from "../../support/upstream.ts";
@@ -61,6 +61,49 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     }
     await postgres.clear();
   });
+});
+
+/** Which of two upstreams answers, by what it says. */
+async function saying({ router }: Replica): Promise<string> {
+  const response = await router.chat();
+  return (await response.json()).choices[0].message.content;
+}
+
+Deno.test("an edit by psql is used by every replica", { ignore: isPgBouncerMissing }, async (t) => {
+  await using postgres = await Postgres.start();
+  await using bouncer = await PgBouncer.start(postgres);
+  await using red = new FakeUpstream(chatReply("red"));
+  await using blue = new FakeUpstream(chatReply("blue"));
+  const db = await prepareSchema(postgres, [red.endpoint]);
+  const replicas = [await startReplica(plainUrl(postgres)), await startReplica(bouncer.url())];
+  const edit = async (endpoint: string, word: string) => {
+    await postgres.psql(`UPDATE oar.openai_upstreams SET endpoint = '${endpoint}'`);
+    for (const replica of replicas) {
+      await eventually(async () => await saying(replica) === word || null, `${word} from each replica`);
+    }
+  };
+  try {
+    await t.step("directly, and behind PgBouncer", async () => {
+      await edit(blue.endpoint, "blue");
+      await edit(red.endpoint, "red");
+    });
+    await t.step("when no notification comes any more", async () => {
+      const listeners = await db.read<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()",
+        [],
+      );
+      assert.ok(listeners.length > 0);
+      for (const { pid } of listeners) Deno.kill(pid, "SIGSTOP");
+      try {
+        await edit(blue.endpoint, "blue");
+      } finally {
+        for (const { pid } of listeners) Deno.kill(pid, "SIGCONT");
+      }
+    });
+  } finally {
+    for (const { router } of replicas) await router[Symbol.asyncDispose]();
+    await db.close();
+  }
 });
 
 Deno.test("a server with a PostgreSQL that cannot be used", { ignore: isPostgresMissing }, async (t) => {
