@@ -82,7 +82,9 @@ export function makeHealth(
   const sweep = () => {
     health.sweep();
     rates.sweep();
-    noteShares(upstreamStates, { health, rates, redact, upstreams: registry.snapshot().upstreams });
+    for (const upstream of registry.snapshot().upstreams) {
+      if (isShareNew(upstreamStates, { upstream, rates })) noted(upstream);
+    }
     timer = systemClock.setTimer(sweep, SWEEP_MS);
   };
   timer = systemClock.setTimer(sweep, SWEEP_MS);
@@ -151,17 +153,13 @@ interface Noted extends Pick<ServerHealth, "health" | "rates"> {
 }
 
 /** What others see of a degraded upstream follows its share. */
-function noteShares(
+function isShareNew(
   notes: UpstreamStateNotes,
-  { upstreams, ...noted }: Noted & { readonly upstreams: readonly Upstream[] },
-): void {
-  for (const { id } of upstreams) {
-    const now = noted.rates.view(id);
-    const { failures } = notes.get(id) ?? {};
-    if (now.isDegraded && (failures === undefined || failedPercent(failures) !== failedPercent(now))) {
-      note(notes, { id, ...noted });
-    }
-  }
+  { upstream: { id }, rates }: Pick<ServerHealth, "rates"> & { readonly upstream: Upstream },
+): boolean {
+  const now = rates.view(id);
+  const { failures } = notes.get(id) ?? {};
+  return now.isDegraded && (failures === undefined || failedPercent(failures) !== failedPercent(now));
 }
 
 function note(
