@@ -197,10 +197,12 @@ async function removedStep(postgres: Postgres, one: Replica, two: Replica): Prom
 /** Of a dead replica, an older release, a newer one, and somebody with psql. */
 async function foreignRowsStep(postgres: Postgres, one: Replica, two: Replica): Promise<void> {
   await postgres.psql(`
-    INSERT INTO oar.instances(id, heartbeat_at) VALUES ('x', now() + interval '1 hour'), ('old', now());
-    INSERT INTO oar.upstream_states(upstream_id, instance, state) VALUES (1, 'old', 'open'), (1, 'x', 'open'), (1, 'gone', 'open');
+    INSERT INTO oar.instances(id, heartbeat_at) VALUES ('x', now() + interval '1 hour'), ('old', now()),
+      ('silent', now() - interval '31 s');
+    INSERT INTO oar.upstream_states(upstream_id, instance, state) VALUES (1, 'old', 'open'), (1, 'x', 'open'), (1, 'gone', 'open'), (1, 'silent', 'open');
     INSERT INTO oar.upstream_findings(upstream_id, instance, n, target, model, cause, opening, until) VALUES
       (1, 'gone', 0, 't', NULL, 'refusal', 1, now()),
+      (1, 'silent', 0, 't', NULL, 'refusal', 1, now()),
       (1, 'x', 0, 't', NULL, 'refusal', 1, 'infinity'),
       (1, 'x', 1, 't', NULL, 'refusal', 1, '-infinity'),
       (1, 'x', 2, 't', repeat('m', 1000000), 'refusal', 1, now()),
@@ -211,7 +213,7 @@ async function foreignRowsStep(postgres: Postgres, one: Replica, two: Replica): 
   await one.session.change((store) =>
     store.addUpstream({ sk: "sk-0123456789", endpoint: "https://a.example/v1" })
   );
-  await postgres.psql("DELETE FROM oar.upstream_states WHERE instance IN ('old', 'x', 'gone')");
+  await postgres.psql("DELETE FROM oar.upstream_states WHERE instance IN ('old', 'x', 'gone', 'silent')");
   await two.hears("one null refusal");
 }
 
