@@ -61,10 +61,14 @@ export function findingOf({ model, state, reason, isQuiet }: HealthCell): Findin
   };
 }
 
-interface Entry extends Pick<Finding, "cause" | "isTold"> {
+interface Entry extends Pick<ForeignFinding, "source" | "cause" | "isTold"> {
   /** Closed once it has been disproved, or its time is over. */
   readonly cell: HealthCell;
   readonly endMs: number;
+  /** The key has worked here since the same replica said before that it is refused: perhaps it is refused there only. */
+  readonly isDoubted: boolean;
+  /** By the operator. */
+  isDismissed: boolean;
 }
 
 export class ForeignFindings {
@@ -88,13 +92,15 @@ export class ForeignFindings {
   ): void {
     const former = new Map(this.#entries);
     this.#entries.clear();
+    const doubted = [...former.values()].filter((entry) => isDoubtful(entry, moment.nowMs));
     for (const finding of findings) {
       if (this.#entries.size >= MAX_FOREIGN) break;
       const key = JSON.stringify([finding.source, finding.model, finding.opening]);
       if (this.#entries.has(key)) continue;
       const known = former.get(key);
       former.delete(key);
-      if (known === undefined) this.#add(key, finding, moment);
+      const isDoubted = doubted.some((entry) => isFromSame(entry, finding));
+      if (known === undefined) this.#add(key, { ...finding, isDoubted }, moment);
       else this.#entries.set(key, known);
     }
     for (const { cell } of former.values()) {
@@ -111,7 +117,10 @@ export class ForeignFindings {
 
   /** What others have said so far does not count any more. */
   dismiss(reason: string): void {
-    for (const { cell } of this.#entries.values()) this.#set(cell, CLOSED, reason);
+    for (const entry of this.#entries.values()) {
+      entry.isDismissed = true;
+      this.#set(entry.cell, CLOSED, reason);
+    }
   }
 
   /** Those that a request for the model passes. */
@@ -151,28 +160,32 @@ export class ForeignFindings {
 
   #add(
     key: string,
-    { model, cause, untilMs, reason, isTold }: ForeignFinding,
+    { source, model, cause, untilMs, reason, isTold, isDoubted }: ForeignFinding & Pick<Entry, "isDoubted">,
     { nowMs, maxOutageMs }: { readonly nowMs: number; readonly maxOutageMs: number },
   ): void {
     // Another clock may be wrong.
     const boundMs = Math.min(untilMs, nowMs + longestMs(cause, maxOutageMs));
     const endMs = boundMs + AFTERMATH_MS;
     const cell = newCell({ model, isPublic: true, isForeign: true });
-    this.#entries.set(key, { cause, isTold, cell, endMs });
-    if (nowMs < endMs) {
-      this.#set(cell, stateOf(cause, { untilMs: boundMs, nowMs }), `another replica: ${reason}`);
-    }
+    this.#entries.set(key, { source, cause, isTold, cell, endMs, isDoubted, isDismissed: false });
+    if (nowMs >= endMs) return;
+    const state = cause === "outage" || isDoubted ? WARNING : heldBack(cause, { untilMs: boundMs, nowMs });
+    this.#set(cell, state, `another replica: ${reason}`);
   }
 }
 
 /** An outage may be one between that replica and the upstream: it only takes fewer failures here. */
-function stateOf(
-  cause: FindingCause,
+const WARNING: BreakerState = {
+  type: "closed",
+  failures: FAILURES_TO_OPEN - 1,
+  episode: null,
+  isProven: false,
+};
+
+function heldBack(
+  cause: Exclude<FindingCause, "outage">,
   { untilMs, nowMs }: { readonly untilMs: number; readonly nowMs: number },
 ): BreakerState {
-  if (cause === "outage") {
-    return { type: "closed", failures: FAILURES_TO_OPEN - 1, episode: null, isProven: false };
-  }
   const episode = { cause: cause === "throttled" ? "outage" : cause, times: 0, openedMs: nowMs } as const;
   return { type: "open", untilMs, episode };
 }
@@ -180,6 +193,15 @@ function stateOf(
 /** One that is on trial counts as the longest. */
 function endOf({ state }: HealthCell): number {
   return state.type === "open" ? state.untilMs : Infinity;
+}
+
+function isDoubtful({ cause, cell, endMs, isDoubted, isDismissed }: Entry, nowMs: number): boolean {
+  const isDisproved = cell.state.type === "closed" && !isDismissed && nowMs < endMs;
+  return cause === "refusal" && (isDoubted || isDisproved);
+}
+
+function isFromSame({ source, cause, cell }: Entry, finding: ForeignFinding): boolean {
+  return source === finding.source && cause === finding.cause && cell.model === finding.model;
 }
 
 function counts(state: BreakerState): boolean {

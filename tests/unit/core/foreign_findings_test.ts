@@ -117,6 +117,37 @@ Deno.test("the trial comes when the other one says; a success ends it, although 
   assert.equal(replica.is(), "cooling", "the other one has found it anew");
 });
 
+Deno.test("a key that works here although one replica is refused ever again is not held back each time", () => {
+  const replica = new Replica();
+  const refusal = (opening: number, source = "other") =>
+    finding("refusal", { source, opening, untilMs: replica.nowMs + 30 * SECOND });
+  replica.hear(refusal(1));
+  replica.nowMs = 30 * SECOND;
+  replica.report(SERVED);
+  for (const opening of [2, 3]) {
+    replica.hear(refusal(opening));
+    assert.equal(replica.is(), "ready");
+    replica.report(SERVED);
+  }
+  replica.hear(refusal(3), refusal(1, "third"));
+  assert.equal(replica.is(), "cooling", "what a third one finds counts");
+  replica.hear(refusal(4));
+  replica.report(REFUSED, { times: 2 });
+  assert.equal(replica.is(), "cooling", "two clients that are refused are enough, where it takes three else");
+  replica.nowMs += 30 * SECOND;
+  replica.report(SERVED);
+  replica.hear();
+  replica.hear(refusal(5));
+  assert.equal(replica.is(), "cooling", "the other one had recovered");
+  replica.states.clear("enabled");
+  replica.hear(refusal(6));
+  assert.equal(replica.is(), "cooling", "the operator's word is no proof");
+  replica.nowMs += 30 * SECOND + AFTERMATH_MS;
+  replica.states.sweep(replica.nowMs);
+  replica.hear(refusal(7));
+  assert.equal(replica.is(), "cooling", "nor is its end, where nobody asked");
+});
+
 Deno.test("an attempt that began before says nothing about what was heard since", () => {
   const replica = new Replica();
   const begun = { nowMs: 10, startedMs: 5, maxOutageMs: MAX_OUTAGE_MS };
