@@ -198,6 +198,7 @@ export class RemoteSession {
     }
     if (this.#isClosed) return;
     this.#options.events.resumed();
+    this.#retryRejected();
     this.#sync = new ConfigSync({
       remote: { version: () => this.#states.look(), load: () => this.#config.load() },
       database,
@@ -210,6 +211,15 @@ export class RemoteSession {
     });
     this.#shipper.start();
     void this.#doChores();
+  }
+
+  /** Another version of this program, or of the schema, may be able to store what was refused. */
+  #retryRejected(): void {
+    try {
+      this.#journal.retryRejected();
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   async #doChores(): Promise<void> {
