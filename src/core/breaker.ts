@@ -82,7 +82,8 @@ export const MAX_REFUSAL_MS = 5 * 60_000;
 /** Without credit: 10 min, doubling to 6 h. */
 export const FIRST_NO_CREDIT_MS = 10 * 60_000;
 export const MAX_NO_CREDIT_MS = 6 * 60 * 60_000;
-const MAX_ASKED_MS = 5 * 60_000;
+/** What it may ask for. */
+export const MAX_ASKED_MS = 5 * 60_000;
 /** A trial that has said nothing for so long keeps no other request from trying. */
 export const TRIAL_LEASE_MS = 60_000;
 /** An episode lasts at least so long: what flaps is reported once. */

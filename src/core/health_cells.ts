@@ -10,6 +10,10 @@ export interface HealthCell {
   readonly model: string | null;
   /** Others see it: it is not about a client. */
   readonly isPublic: boolean;
+  /** Another replica has found it. */
+  readonly isForeign: boolean;
+  /** People were told of it by another replica, which will tell them of the recovery, too. */
+  isQuiet: boolean;
   readonly witnesses: Witnesses;
   state: BreakerState;
   /** Why it changed last. */
@@ -17,8 +21,13 @@ export interface HealthCell {
   usedAtMs: number;
 }
 
-export function newCell({ model, isPublic }: Pick<HealthCell, "model" | "isPublic">): HealthCell {
-  return { model, isPublic, witnesses: new Witnesses(), state: CLOSED, reason: "", usedAtMs: 0 };
+export function newCell(
+  { model, isPublic, isForeign = false }: Pick<HealthCell, "model" | "isPublic"> & {
+    readonly isForeign?: boolean;
+  },
+): HealthCell {
+  const facts = { model, isPublic, isForeign, isQuiet: false };
+  return { ...facts, witnesses: new Witnesses(), state: CLOSED, reason: "", usedAtMs: 0 };
 }
 
 /** Breakers of each sort that are kept for an upstream. */

@@ -6,14 +6,15 @@ import type { Settings } from "../config/settings.ts";
 import type { TimerId } from "../core/clock.ts";
 import type { Upstream } from "../core/types.ts";
 import { conditionOf } from "../core/condition.ts";
+import type { Finding } from "../core/foreign_findings.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import type { HeldBack, UpstreamCounts } from "../http/health.ts";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
-import { type HealthListener, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
+import { type HealthListener, type HealthView, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
-import type { ConfigStore } from "../store/store.ts";
+import type { ConfigStore, UpstreamStateNote } from "../store/store.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
@@ -29,7 +30,16 @@ export interface ServerHealth {
   counts(): UpstreamCounts;
   /** Of the enabled upstreams, how many are held back in which state. */
   heldBack(): HeldBack;
+  /** What this server has found of an upstream by its own attempts; null: it is well. Without secrets. */
+  own(upstreamId: number): OwnNote | null;
+  /** Calls back when that may have changed, of any upstream. */
+  onNoted(callback: () => void): void;
   stop(): void;
+}
+
+export interface OwnNote extends UpstreamStateNote {
+  /** Times are monotonic. */
+  readonly findings: readonly Finding[];
 }
 
 export function makeHealth(
@@ -45,11 +55,12 @@ export function makeHealth(
   // A client may name a secret as its model.
   const redact = redactor(secrets);
   const announce = announcer(observers);
+  const callbacks: (() => void)[] = [];
   const onChange: HealthListener = (upstream, change) => {
     const model = change.model === null ? null : redact(change.model);
     announce(upstream, { ...change, model, reason: redact(change.reason) });
     observers.metrics.upstreamState(upstream.name, health.view(upstream.id).state);
-    note(upstreamStates, { id: upstream.id, health, rates, redact });
+    noted(upstream);
   };
   const health = new UpstreamHealth(systemClock, onChange, breakerMaxMs);
   registry.onChange(({ upstreams }, enabledAnew) => {
@@ -61,13 +72,19 @@ export function makeHealth(
   // After the metrics know which upstreams there are.
   const rates = makeRates({
     ...{ observers, upstreamStates, registry, config },
-    onChange: ({ id }) => note(upstreamStates, { id, health, rates, redact }),
+    onChange: (upstream) => noted(upstream),
   });
+  const noted = ({ id }: Pick<Upstream, "id">) => {
+    note(upstreamStates, { id, health, rates, redact });
+    for (const callback of callbacks) callback();
+  };
   let timer: TimerId;
   const sweep = () => {
     health.sweep();
     rates.sweep();
-    noteShares(upstreamStates, { health, rates, redact, upstreams: registry.snapshot().upstreams });
+    for (const upstream of registry.snapshot().upstreams) {
+      if (isShareNew(upstreamStates, { upstream, rates })) noted(upstream);
+    }
     timer = systemClock.setTimer(sweep, SWEEP_MS);
   };
   timer = systemClock.setTimer(sweep, SWEEP_MS);
@@ -76,6 +93,8 @@ export function makeHealth(
     rates,
     counts: () => countAll({ health, rates }, registry.snapshot().upstreams),
     heldBack: () => countHeldBack(health, registry.snapshot().upstreams),
+    own: (id) => ownNote(upstreamStates, { id, health, rates, redact }),
+    onNoted: (callback) => callbacks.push(callback),
     stop: () => systemClock.clearTimer(timer),
   };
 }
@@ -134,31 +153,49 @@ interface Noted extends Pick<ServerHealth, "health" | "rates"> {
 }
 
 /** What others see of a degraded upstream follows its share. */
-function noteShares(
+function isShareNew(
   notes: UpstreamStateNotes,
-  { upstreams, ...noted }: Noted & { readonly upstreams: readonly Upstream[] },
-): void {
-  for (const { id } of upstreams) {
-    const now = noted.rates.view(id);
-    const { failures } = notes.get(id) ?? {};
-    if (now.isDegraded && (failures === undefined || failedPercent(failures) !== failedPercent(now))) {
-      note(notes, { id, ...noted });
-    }
-  }
+  { upstream: { id }, rates }: Pick<ServerHealth, "rates"> & { readonly upstream: Upstream },
+): boolean {
+  const now = rates.view(id);
+  const { failures } = notes.get(id) ?? {};
+  return now.isDegraded && (failures === undefined || failedPercent(failures) !== failedPercent(now));
 }
 
 function note(
   notes: UpstreamStateNotes,
   { id, health, rates, redact }: Noted & { readonly id: number },
 ): void {
-  const view = health.view(id);
+  const made = noteOf(health.view(id), { id, rates, redact });
+  if (made === null) notes.clear((each) => each === id);
+  else notes.note(made);
+}
+
+function ownNote(
+  notes: UpstreamStateNotes,
+  { id, health, rates, redact }: Noted & { readonly id: number },
+): OwnNote | null {
+  const { view, findings } = health.own(id);
+  const made = noteOf(view, { id, rates, redact });
+  if (made === null) return null;
+  // A model that holds a secret is none that other clients ask for.
+  const told = findings.filter(({ model }) => model === null || redact(model) === model)
+    .map((finding) => ({ ...finding, reason: redact(finding.reason) }));
+  return { ...made, changedAtMs: notes.get(id)?.changedAtMs ?? made.changedAtMs, findings: told };
+}
+
+/** null: it is well. */
+function noteOf(
+  view: HealthView,
+  { id, rates, redact }: Omit<Noted, "health"> & { readonly id: number },
+): UpstreamStateNote | null {
   const { attempts, failed, isDegraded } = rates.view(id);
-  if (view.state === "closed" && !isDegraded) return notes.clear((each) => each === id);
+  if (view.state === "closed" && !isDegraded) return null;
   const changedAtMs = systemClock.now();
   const untilMs = view.untilMs === null ? null : changedAtMs + view.untilMs - systemClock.monotonic();
   const failures = isDegraded ? { failures: { attempts, failed } } : {};
-  notes.note({
+  return {
     ...{ upstreamId: id, state: view.state, untilMs, changedAtMs },
     ...{ reason: redact(view.reason ?? ""), ...failures },
-  });
+  };
 }

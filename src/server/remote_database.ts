@@ -149,6 +149,7 @@ export class RemoteDatabase implements RecordAnswers {
       case "changed":
       case "rejected":
       case "dropped":
+      case "foreign_states":
         break;
       default:
         event satisfies never;

@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
+import type { ForeignState, OwnState } from "../store/postgres/shared_states.ts";
 import type { UpstreamCheck } from "../store/config/upstream_checks.ts";
 import { StoreError } from "../store/store.ts";
 import { storeErrors, unpackError } from "../store/threads/thrown_errors.ts";
@@ -44,6 +45,9 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   readonly #options: RemoteThreadOptions;
   readonly #calls = new Map<number, OpenCall>();
   #worker: Worker | null = null;
+  #foreignStates: readonly ForeignState[] = [];
+  /** Said again to a thread that is started anew; null: nothing was said. */
+  #ownStates: readonly OwnState[] | null = null;
   #lastCall = 0;
   #isReleased = false;
   #onReleased: (() => void) | null = null;
@@ -58,6 +62,17 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   /** The journal has new records. */
   wake(): void {
     this.#tell({ type: "wake" });
+  }
+
+  /** All that this replica has found of upstreams. */
+  states(states: readonly OwnState[]): void {
+    this.#ownStates = states;
+    this.#tell({ type: "states", states });
+  }
+
+  /** What other replicas had found of upstreams at the latest event `foreign_states`. */
+  get foreignStates(): readonly ForeignState[] {
+    return this.#foreignStates;
   }
 
   /** An upstream has answered for the first time. */
@@ -123,6 +138,9 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
       if (worker === this.#worker) this.#crashed(messageOf(event.message));
     };
     worker.postMessage({ type: "open", ...this.#options.opening } satisfies ToRemote);
+    if (this.#ownStates !== null) {
+      worker.postMessage({ type: "states", states: this.#ownStates } satisfies ToRemote);
+    }
     return worker;
   }
 
@@ -138,6 +156,9 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
         return this.#onReleased?.();
       case "closed":
         return this.#onClosed?.();
+      case "foreign_states":
+        this.#foreignStates = message.states;
+        return this.#options.onEvent(message);
       default:
         return this.#options.onEvent(message);
     }

@@ -38,6 +38,7 @@ function open({ target, ...rest }: RemoteOpening): void {
       rejected: (requestId, reason) => tell({ type: "rejected", requestId, reason }),
       trouble: (kind, message) => tell({ type: "trouble", kind, message }),
       resumed: () => tell({ type: "resumed" }),
+      foreignStates: (states) => tell({ type: "foreign_states", states }),
       dropped: (partitions) => tell({ type: "dropped", partitions }),
     },
   });
@@ -98,6 +99,8 @@ self.onmessage = ({ data }: MessageEvent<ToRemote>): void => {
       return open(data);
     case "wake":
       return session?.wake();
+    case "states":
+      return session?.states(data.states);
     case "call":
     case "query":
       return void answer(data);

@@ -51,6 +51,7 @@ export function watchRemote(
         });
       case "copied":
       case "backlog":
+      case "foreign_states":
         return;
       default:
         event satisfies never;

@@ -6,6 +6,7 @@
 import type { HealthReport } from "../../core/blame.ts";
 import { DEFAULT_MAX_OUTAGE_MS, type Moment, type ShownState, shownState } from "../../core/breaker.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { Finding, ForeignFinding } from "../../core/foreign_findings.ts";
 import type { UpstreamStanding } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
 import type { HealthCell } from "../../core/health_cells.ts";
@@ -26,6 +27,12 @@ export interface HealthView {
   readonly untilMs: number | null;
   /** Why, with the model when it is about one; null when it is well. */
   readonly reason: string | null;
+}
+
+/** What this process has found of an upstream by its own attempts. */
+export interface OwnHealth {
+  readonly view: HealthView;
+  readonly findings: readonly Finding[];
 }
 
 type MonotonicClock = Pick<Clock, "monotonic">;
@@ -89,6 +96,32 @@ export class UpstreamHealth {
   view(upstreamId: number): HealthView {
     const states = this.#known.get(upstreamId)?.states;
     return states === undefined ? WELL : viewOf(states.unwell());
+  }
+
+  /** The same without what only other replicas have found. */
+  own(upstreamId: number): OwnHealth {
+    const states = this.#known.get(upstreamId)?.states;
+    if (states === undefined) return { view: WELL, findings: [] };
+    return { view: viewOf(states.ownUnwell()), findings: states.findings() };
+  }
+
+  /**
+   * All that other replicas have found by now.
+   *
+   * @param upstreams those that are configured
+   * @param findingsOf what was found of an upstream, with its present endpoint and key; times are monotonic
+   */
+  hear(
+    upstreams: readonly Upstream[],
+    findingsOf: (upstream: Upstream) => readonly ForeignFinding[],
+  ): void {
+    const moment = { nowMs: this.#clock.monotonic(), maxOutageMs: this.#maxOutageMs };
+    for (const upstream of upstreams) {
+      const findings = findingsOf(upstream);
+      if (findings.length > 0 || this.#known.has(upstream.id)) {
+        this.#knownOf(upstream).states.hear(findings, moment);
+      }
+    }
   }
 
   /** Ends what is over by now; to be called now and then. */

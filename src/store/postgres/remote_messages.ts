@@ -6,6 +6,7 @@ import type { ThrownError } from "../threads/messages.ts";
 import type { RetentionLimits } from "./retention.ts";
 import type { Backlog } from "./shipper/journal.ts";
 import type { ShipperTrouble } from "./shipper/shipper.ts";
+import type { ForeignState, OwnState } from "./shared_states.ts";
 import type { PgTarget } from "./target.ts";
 
 export interface RemoteOpening {
@@ -27,6 +28,8 @@ export type ToRemote =
   | { readonly type: "call"; readonly call: number; readonly name: string; readonly argument: unknown }
   /** A question of {@link RemoteQueries}. */
   | { readonly type: "query"; readonly call: number; readonly name: string; readonly argument: unknown }
+  /** All that this replica has found of upstreams. */
+  | { readonly type: "states"; readonly states: readonly OwnState[] }
   /** An upstream has answered for the first time. */
   | { readonly type: "check"; readonly check: UpstreamCheck }
   /** Let go of the journal: its WAL was deleted; and use it again. */
@@ -43,6 +46,8 @@ export type FromRemote =
   | { readonly type: "trouble"; readonly kind: ShipperTrouble; readonly message: string }
   | { readonly type: "resumed" }
   | { readonly type: "dropped"; readonly partitions: readonly string[] }
+  /** All that other replicas have found, when it has changed. */
+  | { readonly type: "foreign_states"; readonly states: readonly ForeignState[] }
   | { readonly type: "backlog"; readonly backlog: Backlog }
   | { readonly type: "released" }
   | { readonly type: "answer"; readonly call: number; readonly value: unknown }

@@ -21,6 +21,7 @@ import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
 import { keepLimits, type RetentionLimits } from "./retention.ts";
+import { type ForeignState, type OwnState, SharedStates } from "./shared_states.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
 import { PgRemote } from "./shipper/pg_remote.ts";
 import { Shipper, type ShipperTrouble } from "./shipper/shipper.ts";
@@ -43,6 +44,8 @@ export interface RemoteEvents {
   /** PostgreSQL, or the journal, cannot be used for now; with each attempt. */
   trouble(kind: ShipperTrouble, message: string): void;
   resumed(): void;
+  /** All that other replicas have found of upstreams, when it has changed. */
+  foreignStates(states: readonly ForeignState[]): void;
   /** Days that were deleted. */
   dropped(partitions: readonly string[]): void;
 }
@@ -78,6 +81,7 @@ export class RemoteSession {
   readonly #journal: Journal;
   readonly #config: RemoteConfig;
   readonly #replicas: Replicas;
+  readonly #states: SharedStates;
   readonly #shipper: Shipper;
   readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
@@ -99,6 +103,11 @@ export class RemoteSession {
     this.#config = new RemoteConfig(database, now);
     this.#replicas = new Replicas({ database, id: options.instance, journal: this.#journal.id });
     this.queries = new RemoteQueries({ database, replicas: this.#replicas, journal: this.#journal, now });
+    this.#states = new SharedStates({
+      ...{ database, clock, instance: options.instance },
+      onForeign: (states) => events.foreignStates(states),
+      onTrouble: (error) => this.#report(error),
+    });
     this.#shipper = new Shipper({
       journal: this.#journal,
       remote: new PgRemote(database, { tokenizer: new Tokenizer(), clock }),
@@ -123,6 +132,11 @@ export class RemoteSession {
   /** The journal has new records. */
   wake(): void {
     this.#shipper.wake();
+  }
+
+  /** All that this replica has found of upstreams. */
+  states(states: readonly OwnState[]): void {
+    this.#states.put(states);
   }
 
   /** An upstream has answered. */
@@ -162,6 +176,7 @@ export class RemoteSession {
     const { clock, database } = this.#options;
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#sync?.close();
+    this.#states.close();
     const endMs = clock.monotonic() + limitMs;
     await this.#shipper.close(limitMs);
     this.queries.close();
@@ -185,7 +200,7 @@ export class RemoteSession {
     this.#options.events.resumed();
     this.#retryRejected();
     this.#sync = new ConfigSync({
-      remote: this.#config,
+      remote: { version: () => this.#states.look(), load: () => this.#config.load() },
       database,
       clock,
       put: (rows) => {

@@ -170,9 +170,24 @@ const REPLICAS = `
   );
 `;
 
+/**
+ * What each replica has found of an upstream by itself: a row for each breaker that is not closed. A model that is NULL
+ * means the whole upstream.
+ */
+const FINDINGS = `
+  CREATE TABLE oar.upstream_findings (
+    upstream_id bigint NOT NULL, instance text NOT NULL, n bigint NOT NULL,
+    target text NOT NULL, model text, cause text NOT NULL, opening bigint NOT NULL,
+    until timestamptz NOT NULL, reason text, is_told boolean,
+    PRIMARY KEY (upstream_id, instance, n),
+    FOREIGN KEY (upstream_id, instance) REFERENCES oar.upstream_states ON DELETE CASCADE
+  );
+`;
+
 /** In the order of their versions. */
 export const STEPS: readonly SchemaStep[] = [
   { version: 1001, sql: [CONFIG, RECORDS, STATISTICS, REPLICAS].join("\n") },
+  { version: 1003, sql: FINDINGS },
 ];
 
 /** What this program works with. */

@@ -58,6 +58,7 @@ class Replica implements AsyncDisposable {
       trouble: (kind) => this.troubles.push(kind),
       resumed: () => {},
       dropped: () => {},
+      foreignStates: () => {},
     };
   }
 
