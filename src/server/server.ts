@@ -29,6 +29,7 @@ import { type Recording, startRecording } from "./recording.ts";
 import type { RemoteDatabase } from "./remote_database.ts";
 import { RemoteSink } from "./remote_sink.ts";
 import { secretsOf } from "./secrets.ts";
+import { shareStates } from "./shared_states.ts";
 import { type OutgoingClient, upstreamClient } from "./upstream_client.ts";
 import { watchRemote } from "./watch_remote.ts";
 
@@ -91,6 +92,7 @@ export async function withServer(
   if (remote !== null) watchRemote(remote, { observers, registry });
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
+  const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
@@ -130,6 +132,7 @@ export async function withServer(
     // It ships what is still written here, and has the journal open until then.
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
+    sharing?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
 }
