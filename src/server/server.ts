@@ -89,7 +89,7 @@ export async function withServer(
   const client = outgoingClient(settings);
   const observers = makeObservers(settings, { secrets, instance, client, registry, remote });
   const users = new DatabaseUsers(remote === null ? [database] : [database, remote.thread]);
-  if (remote !== null) watchRemote(remote, { observers, registry });
+  const watching = remote && watchRemote(remote, { observers, registry });
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
@@ -133,6 +133,7 @@ export async function withServer(
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
     sharing?.stop();
+    watching?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
 }

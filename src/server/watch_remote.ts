@@ -3,37 +3,29 @@
  */
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
+import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
 import type { RemoteDatabase } from "./remote_database.ts";
+import { RemoteOutage } from "./remote_outage.ts";
 
+/** @returns what ends it */
 export function watchRemote(
   remote: RemoteDatabase,
   { observers: { metrics, notifier }, registry }: {
     readonly observers: Observers;
     readonly registry: Pick<Registry, "reloadNow">;
   },
-): void {
+): { stop(): void } {
   const log = getLog("postgres");
-  let isDown = false;
-  const down = (message: string) => {
-    if (isDown) return;
-    isDown = true;
-    log.error("PostgreSQL cannot be used; requests go on, records wait in the journal: {message}", {
-      message,
-    });
-    notifier.raise({ type: "postgres_down", reason: message });
-  };
-  if (remote.state.type === "down") down(remote.state.message);
+  const outage = new RemoteOutage({ notifier, clock: systemClock });
+  if (remote.state.type === "down") outage.trouble(remote.state.message);
   remote.listen((event) => {
     switch (event.type) {
       case "trouble":
       case "crashed":
-        return down(event.message);
+        return outage.trouble(event.message);
       case "resumed":
-        if (!isDown) return;
-        isDown = false;
-        log.info("PostgreSQL can be used again");
-        return notifier.raise({ type: "postgres_resumed" });
+        return outage.resumed();
       case "changed":
         return registry.reloadNow();
       case "shipped":
@@ -57,4 +49,5 @@ export function watchRemote(
         event satisfies never;
     }
   });
+  return outage;
 }

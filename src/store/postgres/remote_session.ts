@@ -24,6 +24,7 @@ import { keepLimits, type RetentionLimits } from "./retention.ts";
 import { type ForeignState, type OwnState, SharedStates } from "./shared_states.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
 import { PgRemote } from "./shipper/pg_remote.ts";
+import { type SessionPart, Troubles } from "./troubles.ts";
 import { Shipper, type ShipperTrouble } from "./shipper/shipper.ts";
 
 /** How long a statement waits for the writing thread's lock on the journal. */
@@ -85,6 +86,7 @@ export class RemoteSession {
   readonly #shipper: Shipper;
   readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
+  readonly #troubles: Troubles;
   #sync: ConfigSync | null = null;
   #timer: TimerId | null = null;
   #retryMs = MIN_RETRY_MS;
@@ -94,6 +96,7 @@ export class RemoteSession {
   constructor(options: RemoteSessionOptions) {
     const { database, clock, events } = options;
     this.#options = options;
+    this.#troubles = new Troubles(events);
     const now = () => clock.now();
     this.#journal = new Journal(options.journal, {
       busyTimeoutMs: JOURNAL_TIMEOUT_MS,
@@ -106,13 +109,18 @@ export class RemoteSession {
     this.#states = new SharedStates({
       ...{ database, clock, instance: options.instance },
       onForeign: (states) => events.foreignStates(states),
-      onTrouble: (error) => this.#report(error),
+      onTrouble: (error) => this.#report("chores", error),
     });
     this.#shipper = new Shipper({
       journal: this.#journal,
       remote: new PgRemote(database, { tokenizer: new Tokenizer(), clock }),
       clock,
-      observer: events,
+      observer: {
+        shipped: (requestIds, durationMs) => events.shipped(requestIds, durationMs),
+        rejected: (requestId, reason) => events.rejected(requestId, reason),
+        trouble: (kind, message) => this.#troubles.report("records", kind, message),
+        resumed: () => this.#troubles.well("records"),
+      },
       gatherMs: options.gatherMs,
     });
     this.#checks = new CheckNotes(database);
@@ -191,13 +199,13 @@ export class RemoteSession {
       await this.#makePartitions();
     } catch (error) {
       if (this.#isClosed) return;
-      this.#report(error);
+      this.#report("start", error);
       this.#timer = clock.setTimer(() => void this.#begin(), this.#retryMs);
       this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
       return;
     }
     if (this.#isClosed) return;
-    this.#options.events.resumed();
+    this.#troubles.well("start");
     this.#retryRejected();
     this.#sync = new ConfigSync({
       remote: { version: () => this.#states.look(), load: () => this.#config.load() },
@@ -207,7 +215,8 @@ export class RemoteSession {
         if (putConfigRows(this.#journal.db, rows)) this.#options.events.changed();
       },
       onFirst: () => this.#options.events.copied(),
-      onTrouble: (error) => this.#report(error),
+      onWell: () => this.#troubles.well("configuration"),
+      onTrouble: (error) => this.#report("configuration", error),
     });
     this.#shipper.start();
     void this.#doChores();
@@ -218,12 +227,13 @@ export class RemoteSession {
     try {
       this.#journal.retryRejected();
     } catch (error) {
-      this.#report(error);
+      this.#report("chores", error);
     }
   }
 
   async #doChores(): Promise<void> {
     const { clock } = this.#options;
+    let isWell = true;
     for (const chore of this.#chores) {
       const nowMs = clock.monotonic();
       if (this.#isClosed || nowMs - chore.doneAtMs < chore.everyMs) continue;
@@ -231,9 +241,11 @@ export class RemoteSession {
         await chore.run();
         chore.doneAtMs = nowMs;
       } catch (error) {
-        this.#report(error);
+        isWell = false;
+        this.#report("chores", error);
       }
     }
+    if (isWell) this.#troubles.well("chores");
     if (!this.#isClosed) this.#timer = clock.setTimer(() => void this.#doChores(), BEAT_MS);
   }
 
@@ -265,9 +277,9 @@ export class RemoteSession {
     clock.clearTimer(timer);
   }
 
-  #report(error: unknown): void {
+  #report(part: SessionPart, error: unknown): void {
     if (this.#isClosed) return;
     const kind = classify(error);
-    this.#options.events.trouble(kind === "poison" ? "setup" : kind, messageOf(error));
+    this.#troubles.report(part, kind === "poison" ? "setup" : kind, messageOf(error));
   }
 }

@@ -22,6 +22,8 @@ export interface ConfigSyncOptions {
   readonly put: (rows: ConfigRows) => void;
   /** The first copy is there; once. */
   readonly onFirst?: () => void;
+  /** With each look that was of use. */
+  readonly onWell?: () => void;
   /** PostgreSQL, or the local copy, cannot be used; with each look. */
   readonly onTrouble?: (error: unknown) => void;
 }
@@ -59,12 +61,13 @@ export class ConfigSync {
   }
 
   async #lookNow(): Promise<void> {
-    const { clock, onTrouble } = this.#options;
+    const { clock, onTrouble, onWell } = this.#options;
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#timer = null;
     this.#isDueAgain = false;
     try {
       await this.#update();
+      onWell?.();
     } catch (error) {
       onTrouble?.(error);
     }
