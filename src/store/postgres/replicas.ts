@@ -13,11 +13,11 @@ export const BEAT_MS = 5_000;
  * After this long without a beat a replica counts as dead. A mistake corrects itself: the row that it ships at the end of a
  * request replaces `crashed`.
  */
-const DEAD_AFTER_SECONDS = 30;
+export const DEAD_AFTER_SECONDS = 30;
 /** Rows that a dead replica may ship after it was forgotten, before they count as left behind. */
 const STRAY_AFTER_SECONDS = 120;
 
-const CRASH_MESSAGE = "the replica stopped while this request was in flight";
+export const CRASH_MESSAGE = "the replica stopped while this request was in flight";
 
 /** A replica as others see it. */
 export interface ReplicaNote {

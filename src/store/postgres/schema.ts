@@ -170,9 +170,18 @@ const REPLICAS = `
   );
 `;
 
+/** How far SQLite databases have been copied to this one (copy/marks.ts). */
+const COPIES = `
+  CREATE TABLE oar.copies (
+    source text PRIMARY KEY, last_id bigint, last_key text,
+    records bigint NOT NULL DEFAULT 0, refused bigint NOT NULL DEFAULT 0, copied_at timestamptz DEFAULT now()
+  );
+`;
+
 /** In the order of their versions. */
 export const STEPS: readonly SchemaStep[] = [
   { version: 1001, sql: [CONFIG, RECORDS, STATISTICS, REPLICAS].join("\n") },
+  { version: 1002, sql: COPIES },
 ];
 
 /** What this program works with. */

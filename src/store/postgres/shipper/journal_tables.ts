@@ -34,7 +34,8 @@ export function prepareJournal(db: DatabaseSync, newId: () => string): string {
   });
 }
 
-function journalIdOf(db: DatabaseSync): string | null {
+/** null: the database is no journal. */
+export function journalIdOf(db: DatabaseSync): string | null {
   const tables = db.prepare(
     "SELECT count(*) AS count FROM sqlite_schema WHERE type = 'table' AND name IN ('journal_self', 'journal_rejected')",
   ).get();
