@@ -120,7 +120,8 @@ export class SqliteSource {
   hasUncounted(): boolean {
     const [row] = this.#all(`SELECT max(low) AS low, (SELECT min(id) FROM records) AS first FROM
       (SELECT low FROM request_stats_progress UNION ALL SELECT low FROM usage_progress)`);
-    return row?.["first"] !== null && Number(row?.["low"] ?? 0) >= Number(row?.["first"]);
+    const low = Number(row?.["low"] ?? 0);
+    return row?.["first"] !== null && low > 0 && low >= Number(row?.["first"]);
   }
 
   close(): void {
