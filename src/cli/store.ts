@@ -24,8 +24,8 @@ export function defineStoreCommands(program: Command, context: CommandContext): 
       "copy upstreams, tokens, settings, records and statistics from SQLite to PostgreSQL, or back into a new file; " +
         "servers may go on meanwhile. The same command again goes on where it was stopped, and copies what is new",
     )
-    .option("--from <place>", "the path of a SQLite database, or postgres://user@host/database")
-    .option("--to <place>", "postgres://user@host/database, or the path of a new SQLite file")
+    .option("--from <path>", "the path of a SQLite database, or postgres://user@host/database")
+    .option("--to <path>", "postgres://user@host/database, or the path of a new SQLite file")
     .action(async (flags: CopyFlags) => {
       const places = parsePlaces(flags);
       const { copyStore } = await import("./store/copy.ts");

@@ -54,9 +54,10 @@ export async function copyStore(context: CommandContext, places: CopyPlaces): Pr
           progress.step((seconds) => progressText(done, total, seconds));
         },
       };
+      const copying = { path: places.path, shown: target.shownText, database, options };
       const lines = places.direction === "to_postgres"
-        ? await toPostgres(context, { path: places.path, shown: target.shownText, database, options })
-        : await toSqlite({ path: places.path, shown: target.shownText, database, options });
+        ? await toPostgres(context, copying)
+        : await toSqlite(copying);
       progress.clear();
       const [done = "", ...notes] = lines;
       context.terminal.print(done);
@@ -154,7 +155,7 @@ function refusalNotes({ refused }: CopyCounts, refusedBefore: number): string[] 
 }
 
 function sourceNotes(copied: CopiedToPostgres, path: string): string[] {
-  const { underWay, crashed, replaced, config, isUncounted } = copied;
+  const { underWay, crashed, replaced, config, isUncounted, isReturning } = copied;
   return [
     ...noteIf(underWay, `${count(underWay, "request")} under way left out: copy again when they have ended`),
     ...noteIf(crashed, `${count(crashed, "record")} of servers that had stopped marked as crashed`),
@@ -174,6 +175,10 @@ function sourceNotes(copied: CopiedToPostgres, path: string): string[] {
     ...noteIf(
       config.leftOut,
       `${count(config.leftOut, "upstream")} left out: another one has the same key and endpoint`,
+    ),
+    ...noteIf(
+      isReturning ? 1 : 0,
+      `the statistics were left out: ${path} was copied from this PostgreSQL database, which has them`,
     ),
     ...noteIf(
       isUncounted ? 1 : 0,

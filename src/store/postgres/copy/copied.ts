@@ -76,6 +76,11 @@ export class CopyTally implements CopyCounts {
     return [...this.#refused].map(([reason, { count, ids }]) => ({ reason, count, ids }));
   }
 
+  counts(): CopyCounts {
+    const { records, attempts, present, underWay, crashed, replaced, renamed, refused } = this;
+    return { records, attempts, present, underWay, crashed, replaced, renamed, refused };
+  }
+
   get refusedCount(): number {
     return this.refused.reduce((sum, { count }) => sum + count, 0);
   }

@@ -15,6 +15,7 @@ import {
   remoteRecords,
   remoteSizes,
 } from "./remote_source.ts";
+import { newOwnId } from "./source_identity.ts";
 import { SqliteTarget } from "./sqlite_target.ts";
 import { summedStatistics } from "./summed_statistics.ts";
 
@@ -38,7 +39,10 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
   const { database, clock, signal, path } = options;
   const patience = new Patience(clock, signal);
   const config = new RemoteConfig(database, () => clock.now());
-  const target = new SqliteTarget(path, await identifyRemote(database));
+  const target = new SqliteTarget(path, {
+    source: await identifyRemote(database),
+    ownId: newOwnId(options.newId),
+  });
   try {
     const records = new RecordCopy(options, { target, patience });
     const tally = await records.run();
@@ -47,7 +51,7 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
     target.putConfig(loaded);
     target.finish();
     const { openai_upstreams, config_kvs } = loaded.rows;
-    return { ...counts(tally), upstreams: openai_upstreams.length, settings: config_kvs.length };
+    return { ...tally.counts(), upstreams: openai_upstreams.length, settings: config_kvs.length };
   } finally {
     target.close();
   }
@@ -128,9 +132,4 @@ function countWithin(sizes: readonly number[], limit: number): number {
   let sum = 0;
   const end = sizes.findIndex((size) => (sum += size) > limit);
   return end < 0 ? sizes.length : Math.max(1, end);
-}
-
-function counts(tally: CopyTally): CopyCounts {
-  const { records, attempts, present, underWay, crashed, replaced, renamed, refused } = tally;
-  return { records, attempts, present, underWay, crashed, replaced, renamed, refused };
 }

@@ -20,6 +20,7 @@ import { putConfigRows } from "../config/local_rows.ts";
 import type { LoadedConfig } from "../config/remote_config.ts";
 import { STATISTICS_TABLES } from "../shipper/statistics_changes.ts";
 import type { RemoteKey, RemoteRecord } from "./remote_source.ts";
+import { type OwnIdentity, putOwnIdentity } from "./source_identity.ts";
 import type { SummedStatistics } from "./summed_statistics.ts";
 
 const NAMES = Object.keys(RECORD_COLUMNS);
@@ -38,14 +39,17 @@ export class SqliteTarget {
   readonly #file: string;
   readonly #unfinished: string;
   readonly #action: string;
+  readonly #identity: OwnIdentity;
 
   /**
    * Makes the file, or goes on with one of an earlier copy.
    *
-   * @param source tells databases apart
+   * @param options.source tells PostgreSQL databases apart
+   * @param options.ownId of the new database, see source_identity.ts
    * @throws StoreError `invalid` when the file is there, or is a copy of something else
    */
-  constructor(path: string, source: string) {
+  constructor(path: string, { source, ownId }: { readonly source: string; readonly ownId: string }) {
+    this.#identity = { id: ownId, origin: source };
     this.#action = `Cannot copy to "${path}"`;
     this.#file = databaseFile(path);
     this.#unfinished = `${this.#file}.unfinished`;
@@ -118,6 +122,7 @@ export class SqliteTarget {
     this.#requireNew();
     this.#commit(() => {
       recreateSearchTables(this.#db);
+      putOwnIdentity(this.#db, this.#identity);
       this.#db.exec("DROP TABLE copy_unfinished");
     });
     try {

@@ -17,6 +17,7 @@ import { type CopiedConfig, copyConfig } from "./copied_config.ts";
 import { type Mark, moveMark, readMark } from "./marks.ts";
 import { Patience } from "./patience.ts";
 import { presentOutcomes } from "./present_records.ts";
+import { identifyRemote } from "./remote_source.ts";
 import type { SourceKey, SqliteSource } from "./sqlite_source.ts";
 
 const MAX_BATCH_ROWS = 500;
@@ -33,6 +34,8 @@ export interface CopiedToPostgres extends CopyCounts {
   readonly refusedBefore: number;
   /** The statistics lack some of the records, because no server has counted them yet. */
   readonly isUncounted: boolean;
+  /** The source was copied from this PostgreSQL database, which has its statistics: they were left out. */
+  readonly isReturning: boolean;
 }
 
 export interface ToPostgresOptions extends CopyOptions {
@@ -57,20 +60,9 @@ export async function copyToPostgres(options: ToPostgresOptions): Promise<Copied
   const records = new RecordCopy(options);
   const { tally, refusedBefore } = await records.run();
   const isUncounted = source.hasUncounted();
-  await records.copyStatistics();
-  return {
-    config,
-    refusedBefore,
-    isUncounted,
-    records: tally.records,
-    attempts: tally.attempts,
-    present: tally.present,
-    underWay: tally.underWay,
-    crashed: tally.crashed,
-    replaced: tally.replaced,
-    renamed: 0,
-    refused: tally.refused,
-  };
+  const isReturning = source.identity.origin === await identifyRemote(database);
+  if (!isReturning) await records.copyStatistics();
+  return { ...tally.counts(), config, refusedBefore, isUncounted, isReturning };
 }
 
 class RecordCopy {
@@ -251,7 +243,7 @@ function isPresent(
   if (!present.has(id)) return false;
   const there = present.get(id) ?? null;
   if (there !== "in_flight" && there !== "crashed") return true;
-  return there === "crashed" && (outcome === "in_flight" || outcome === "crashed");
+  return there === "crashed" && outcome === "crashed";
 }
 
 /** What is sent in one transaction. */
