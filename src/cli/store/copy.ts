@@ -83,6 +83,8 @@ async function toPostgres(
   context: CommandContext,
   { path, shown, database, options }: Copying,
 ): Promise<string[]> {
+  // Before anything is done to the source.
+  await database.read("SELECT 1");
   openSource(context, path);
   const source = new SqliteSource(path, options.newId);
   const tokenizer = new Tokenizer();
