@@ -55,12 +55,15 @@ interface Batched {
 export async function copyToPostgres(options: ToPostgresOptions): Promise<CopiedToPostgres> {
   const { source, database } = options;
   await migrate(database);
-  const config = await copyConfig(database, { id: source.identity.id, rows: source.config() });
+  const patience = new Patience(options.clock, options.signal);
+  const config = await patience.repeat(() =>
+    copyConfig(database, { id: source.identity.id, rows: source.config() })
+  );
   throwIfStopped(options.signal);
   const records = new RecordCopy(options);
   const { tally, refusedBefore } = await records.run();
   const isUncounted = source.hasUncounted();
-  const isReturning = source.identity.origin === await identifyRemote(database);
+  const isReturning = source.identity.origin === await patience.repeat(() => identifyRemote(database));
   if (!isReturning) await records.copyStatistics();
   return { ...tally.counts(), config, refusedBefore, isUncounted, isReturning };
 }
@@ -71,6 +74,8 @@ class RecordCopy {
   readonly #patience: Patience;
   readonly #tally = new CopyTally();
   #refusedBefore = 0;
+  /** Records of the source. */
+  #total = 0;
   /** Everything up to here has been looked at. */
   #cursor: bigint | null = null;
   /** What the next copy begins after: nothing up to here is left to do. */
@@ -88,16 +93,13 @@ class RecordCopy {
   }
 
   async run(): Promise<{ readonly tally: CopyTally; readonly refusedBefore: number }> {
-    const { source, signal } = this.#options;
+    const { source } = this.#options;
     const lastId = source.lastId();
     if (lastId !== null) {
       await this.#begin(lastId);
-      const total = source.count(null, lastId);
+      this.#total = source.count(null, lastId);
       for (let keys = this.#next(lastId); keys.length > 0; keys = this.#next(lastId)) {
-        throwIfStopped(signal);
         await this.#copyPage(keys);
-        const { records, present, underWay, refusedCount } = this.#tally;
-        this.#options.onProgress(records + present + underWay + refusedCount, total);
       }
     }
     return { tally: this.#tally, refusedBefore: this.#refusedBefore };
@@ -145,15 +147,13 @@ class RecordCopy {
     for (const key of keys) {
       const item = this.#take(key, present);
       if (item !== null && !batch.takes(item)) {
-        await this.#send(batch.items);
-        await this.#note();
+        await this.#finish(batch);
         batch = new Batch();
       }
       if (item !== null) batch.add(item);
       this.#pass(key);
     }
-    await this.#send(batch.items);
-    await this.#note();
+    await this.#finish(batch);
   }
 
   /** null: it is there already, or cannot be copied (now). */
@@ -179,6 +179,14 @@ class RecordCopy {
   #pass({ id }: SourceKey): void {
     this.#cursor = id;
     if (!this.#isHeld) this.#doneId = id;
+  }
+
+  async #finish({ items }: Batch): Promise<void> {
+    await this.#send(items);
+    await this.#note();
+    const { records, present, underWay, refusedCount } = this.#tally;
+    this.#options.onProgress(records + present + underWay + refusedCount, this.#total);
+    throwIfStopped(this.#options.signal);
   }
 
   async #send(batch: readonly Batched[]): Promise<void> {
