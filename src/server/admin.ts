@@ -33,6 +33,7 @@ import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
 import { createAdminService } from "../control/create_admin_service.ts";
 import { ServerStatusView, type TestableChannel } from "../control/server_status.ts";
+import type { PostgresView } from "../control/postgres_status.ts";
 import { viewSettings } from "../control/settings_view.ts";
 import { TokenAdmin } from "../control/token_admin.ts";
 import { UpstreamAdmin } from "../control/upstream_admin.ts";
@@ -40,12 +41,13 @@ import type { ChangeCalls } from "../control/change_calls.ts";
 import { systemClock } from "./clock.ts";
 import type { DatabaseUsers } from "./database_users.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
+import type { RecordAnswers, RemoteDatabase } from "./remote_database.ts";
 import { VERSION } from "../config/version.ts";
 
 export interface AdminDeps {
   readonly settings: Settings;
-  /** Of PostgreSQL, without anything secret; null: there is none. */
-  readonly remoteText: string | null;
+  /** null: records are in the database itself. */
+  readonly remote: RemoteDatabase | null;
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
@@ -87,8 +89,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     clock,
     redact: redactor(secrets),
   });
-  const reader = recordReader(settings);
-  deps.users.add(reader);
+  const { reader, closeReader } = openReader(deps);
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
@@ -99,7 +100,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new TokenAdmin({ ...deps, clientTotals: () => reader.ask("clientTotals", null) }),
     records: new RecordAdmin({
       reader,
-      deletion: deps.deletion,
+      deletion: deletionOf(deps),
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
       secrets,
     }),
@@ -107,7 +108,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
     status: statusView(deps),
     refused: deps.refused,
-    settings: viewSettings({ ...settings, remoteText: deps.remoteText }),
+    settings: viewSettings({ ...settings, remoteText: deps.remote?.shownText ?? null }),
   });
   const streams = new AbortController();
   const routes = adminRoutes({
@@ -132,9 +133,21 @@ export function createAdmin(deps: AdminDeps): Admin {
     close: () => {
       streams.abort();
       hub.close();
-      reader.close();
+      closeReader();
     },
   };
+}
+
+/** A thread of its own over the database, or that of PostgreSQL. */
+function openReader({ settings, remote, users }: AdminDeps): { reader: RecordAnswers; closeReader(): void } {
+  if (remote !== null) return { reader: remote, closeReader: () => {} };
+  const thread = recordReader(settings);
+  users.add(thread);
+  return { reader: thread, closeReader: () => thread.close() };
+}
+
+function deletionOf({ remote, deletion }: AdminDeps): Pick<RecordDeletion, "delete"> {
+  return remote === null ? deletion : { delete: (id) => remote.thread.query("deleteRecord", id) };
 }
 
 function recordReader({ database }: Settings): QueryThread {
@@ -153,7 +166,20 @@ function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registr
   }
 }
 
-function statusView({ settings, registry, databaseBytes, channels }: AdminDeps): ServerStatusView {
+function postgresView(remote: RemoteDatabase): PostgresView {
+  return {
+    url: remote.shownText,
+    instance: remote.instance,
+    problem: () => {
+      const { state } = remote;
+      return state.type === "up" ? null : state.type === "down" ? state.message : "it has not answered yet";
+    },
+    backlog: () => remote.backlog,
+    replicas: () => remote.thread.query("replicas", null),
+  };
+}
+
+function statusView({ settings, registry, databaseBytes, channels, remote }: AdminDeps): ServerStatusView {
   return new ServerStatusView({
     settings,
     startedAtMs: Math.round(performance.timeOrigin),
@@ -161,6 +187,7 @@ function statusView({ settings, registry, databaseBytes, channels }: AdminDeps):
     databaseBytes,
     storedPolicy: () => registry.snapshot().policy,
     channels,
+    postgres: remote === null ? null : postgresView(remote),
   });
 }
 

@@ -8,13 +8,17 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ConfigStore } from "../store.ts";
 import { Tokenizer } from "../search/tokenizer.ts";
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
+import { CheckNotes } from "./check_notes.ts";
 import { ConfigSync } from "./config/config_sync.ts";
 import { putConfigRows } from "./config/local_rows.ts";
 import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
+import { deleteOldStatistics } from "./old_statistics.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
+import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
 import { keepLimits, type RetentionLimits } from "./retention.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
@@ -32,6 +36,8 @@ const RETENTION_MS = 600_000;
 export interface RemoteEvents {
   /** The journal has its first copy of upstreams and settings; once. */
   copied(): void;
+  /** The journal has other upstreams or settings than before. */
+  changed(): void;
   shipped(requestIds: readonly string[], durationMs: number): void;
   rejected(requestId: string | null, reason: string): void;
   /** PostgreSQL, or the journal, cannot be used for now; with each attempt. */
@@ -66,11 +72,14 @@ interface Chore {
 }
 
 export class RemoteSession {
+  /** What the page asks. */
+  readonly queries: RemoteQueries;
   readonly #options: RemoteSessionOptions;
   readonly #journal: Journal;
   readonly #config: RemoteConfig;
   readonly #replicas: Replicas;
   readonly #shipper: Shipper;
+  readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
   #sync: ConfigSync | null = null;
   #timer: TimerId | null = null;
@@ -89,6 +98,7 @@ export class RemoteSession {
     });
     this.#config = new RemoteConfig(database, now);
     this.#replicas = new Replicas({ database, id: options.instance, journal: this.#journal.id });
+    this.queries = new RemoteQueries({ database, replicas: this.#replicas, journal: this.#journal, now });
     this.#shipper = new Shipper({
       journal: this.#journal,
       remote: new PgRemote(database, { tokenizer: new Tokenizer(), clock }),
@@ -96,9 +106,11 @@ export class RemoteSession {
       observer: events,
       gatherMs: options.gatherMs,
     });
+    this.#checks = new CheckNotes(database);
     this.#chores = [
       { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: BEAT_MS, run: () => this.#checks.flush(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
     ];
   }
@@ -111,6 +123,11 @@ export class RemoteSession {
   /** The journal has new records. */
   wake(): void {
     this.#shipper.wake();
+  }
+
+  /** An upstream has answered. */
+  check(check: UpstreamCheck): void {
+    this.#checks.add(check);
   }
 
   /** Lets go of the journal, until {@link resume}. */
@@ -147,6 +164,7 @@ export class RemoteSession {
     this.#sync?.close();
     const endMs = clock.monotonic() + limitMs;
     await this.#shipper.close(limitMs);
+    this.queries.close();
     await this.#leave(Math.max(0, endMs - clock.monotonic()));
     await database.close();
   }
@@ -169,7 +187,9 @@ export class RemoteSession {
       remote: this.#config,
       database,
       clock,
-      put: (rows) => void putConfigRows(this.#journal.db, rows),
+      put: (rows) => {
+        if (putConfigRows(this.#journal.db, rows)) this.#options.events.changed();
+      },
       onFirst: () => this.#options.events.copied(),
       onTrouble: (error) => this.#report(error),
     });
@@ -207,6 +227,7 @@ export class RemoteSession {
   async #keepLimits(): Promise<void> {
     const { database, retention, clock, events } = this.#options;
     const dropped = await keepLimits(database, retention, clock.now());
+    await deleteOldStatistics(database, clock.now());
     if (dropped.length > 0) events.dropped(dropped);
   }
 
