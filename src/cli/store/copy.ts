@@ -104,11 +104,17 @@ async function toPostgres(
 
 async function toSqlite({ path, shown, database, options }: Copying): Promise<string[]> {
   const copied = await copyFromPostgres({ ...options, database, path });
-  const { underWay, crashed, renamed } = copied;
+  const { underWay, crashed, renamed, waiting } = copied;
   return [
     doneText({ from: shown, to: path }, copied),
     ...noteIf(underWay, `${count(underWay, "request")} under way left out`),
     ...noteIf(crashed, `${count(crashed, "record")} of servers that had stopped marked as crashed`),
+    ...noteIf(
+      waiting,
+      `${count(waiting, "record")} ${waiting === 1 ? "waits" : "wait"} in the journals of replicas, and ${
+        waiting === 1 ? "is" : "are"
+      } not in the copy`,
+    ),
     ...noteIf(
       renamed,
       `${count(renamed, "record")} got another request id, because another record has theirs`,

@@ -472,7 +472,19 @@ async function journalAsSource({ db, path, folder, postgres, copied }: Stage): P
   assert.equal(await postgres.psql("SELECT count(*) FROM oar.openai_upstreams"), "2");
   await copied(postgres.url(), join(folder, "back.sqlite"));
   assert.equal(rowsOf(join(folder, "back.sqlite"), "SELECT 1 FROM records").length, 50);
+  // Another replica has marked as crashed what it knew of a request; the journal has more of it.
+  const open = makeRecord({ requestId: "last", outcome: "in_flight", response: "one " });
+  await putRecords(db, [open]);
+  await postgres.psql("UPDATE oar.records SET outcome = 'crashed' WHERE request_id = 'last'");
+  write(path, [{ ...open, response: "one two" }]);
+  byHand(path, "UPDATE records SET instance = 'gone' WHERE request_id = 'last'");
+  assert.match(await copied(path, postgres.url()), /: 1 record, /);
+  assert.equal(await postgres.psql(LAST_RESPONSE), "crashed|one two");
 }
+
+const LAST_RESPONSE =
+  `SELECT outcome, response FROM oar.records r JOIN oar.record_texts t ON t.record_id = r.id
+  WHERE request_id = 'last'`;
 
 async function whileServing({ db, path, folder, postgres, copied }: Stage): Promise<void> {
   makeSource(path, numbered(5));
@@ -511,7 +523,7 @@ async function whileServing({ db, path, folder, postgres, copied }: Stage): Prom
     { ...open, requestId: "dead2" },
   ]);
   await postgres.psql("UPDATE oar.records SET instance = 'living' WHERE request_id = 'open2'");
-  await postgres.psql("INSERT INTO oar.instances(id, heartbeat_at) VALUES ('living', now())");
+  await postgres.psql("INSERT INTO oar.instances(id, heartbeat_at, waiting) VALUES ('living', now(), 3)");
   // SQLite has each request id once, PostgreSQL once for each time.
   await putRecords(db, [makeRecord({ requestId: "open", createdAtMs: 1_000 })]);
   const back = join(folder, "back.sqlite");
@@ -520,6 +532,7 @@ async function whileServing({ db, path, folder, postgres, copied }: Stage): Prom
   assert.match(text, /1 request under way left out/);
   assert.match(text, /1 record of servers that had stopped marked as crashed/);
   assert.match(text, /1 record got another request id/);
+  assert.match(text, /3 records wait in the journals of replicas, and are not in the copy/);
   assert.deepEqual(
     rowsOf(back, "SELECT outcome, response FROM records WHERE request_id = 'dead2'"),
     [{ outcome: "crashed", response: "one " }],

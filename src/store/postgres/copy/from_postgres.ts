@@ -14,6 +14,7 @@ import {
   remoteKeys,
   remoteRecords,
   remoteSizes,
+  waitingInJournals,
 } from "./remote_source.ts";
 import { newOwnId } from "./source_identity.ts";
 import { SqliteTarget } from "./sqlite_target.ts";
@@ -26,6 +27,8 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 export interface CopiedFromPostgres extends CopyCounts {
   readonly upstreams: number;
   readonly settings: number;
+  /** Records that replicas have yet to ship. */
+  readonly waiting: number;
 }
 
 export interface FromPostgresOptions extends CopyOptions {
@@ -49,9 +52,15 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
     target.putStatistics(await patience.repeat(() => summedStatistics(database)));
     const loaded = await patience.repeat(() => config.load());
     target.putConfig(loaded);
+    const waiting = await patience.repeat(() => waitingInJournals(database));
     target.finish();
     const { openai_upstreams, config_kvs } = loaded.rows;
-    return { ...tally.counts(), upstreams: openai_upstreams.length, settings: config_kvs.length };
+    return {
+      ...tally.counts(),
+      upstreams: openai_upstreams.length,
+      settings: config_kvs.length,
+      waiting,
+    };
   } finally {
     target.close();
   }

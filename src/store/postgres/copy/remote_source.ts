@@ -74,6 +74,14 @@ export async function lastRemoteId(db: Db): Promise<bigint | null> {
   return typeof row?.id === "string" ? BigInt(row.id) : null;
 }
 
+/** Records that replicas have yet to ship, as they said last. @throws PgError */
+export async function waitingInJournals(db: Db): Promise<number> {
+  const [row] = await db.read<{ waiting: number }>(
+    "SELECT coalesce(sum(waiting), 0)::float8 AS waiting FROM oar.instances",
+  );
+  return row?.waiting ?? 0;
+}
+
 /** The bound chooses the partitions before the statement runs. */
 const KEYS = `SELECT id::text AS id, ${timeText("created_at")} AS at, request_id,
     coalesce(outcome = 'in_flight' AND EXISTS (SELECT 1 FROM oar.instances i WHERE i.id = records.instance

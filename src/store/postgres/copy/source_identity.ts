@@ -11,6 +11,8 @@ import { journalIdOf } from "../shipper/journal_tables.ts";
 import { GO_PREFIX } from "../shipper/journal_rows.ts";
 
 export interface SourceIdentity extends OwnIdentity {
+  /** A replica ships its records. */
+  readonly isJournal: boolean;
   /** Under which its statistics are kept. A journal has sent some already, and they must not count twice. */
   readonly statisticsId: string;
   /** Before the numbers of the Go program's rows, which have no request id. */
@@ -36,9 +38,11 @@ const MAX_TEXT = 64;
 /** @throws what SQLite throws, when the database is locked */
 export function identify(db: DatabaseSync, options: IdentityOptions): SourceIdentity {
   const journal = journalIdOf(db);
-  if (journal !== null) return { id: journal, origin: null, statisticsId: journal, goPrefix: GO_PREFIX };
+  if (journal !== null) {
+    return { id: journal, origin: null, isJournal: true, statisticsId: journal, goPrefix: GO_PREFIX };
+  }
   const own = ownIdentity(db, options);
-  return { ...own, statisticsId: `copy-${own.id}`, goPrefix: `${GO_PREFIX}${own.id}-` };
+  return { ...own, isJournal: false, statisticsId: `copy-${own.id}`, goPrefix: `${GO_PREFIX}${own.id}-` };
 }
 
 /** Short: it is a part of request ids. */

@@ -168,12 +168,22 @@ class RecordCopy {
       this.#isHeld = true;
       return null;
     }
-    if (isPresent(key, present)) {
+    if (this.#isPresent(key, present)) {
       this.#tally.present++;
       return null;
     }
     const read = this.#options.source.read(id);
     return read === null ? null : { id, ...read };
+  }
+
+  /** PostgreSQL has the same, or what came later. */
+  #isPresent({ id, outcome }: SourceKey, present: ReadonlyMap<bigint, string | null>): boolean {
+    if (!present.has(id)) return false;
+    const there = present.get(id) ?? null;
+    if (there !== "in_flight" && there !== "crashed") return true;
+    // What other replicas marked as crashed lacks what came last, which only the journal has.
+    const { isJournal } = this.#options.source.identity;
+    return there === "crashed" && (outcome === "crashed" || (outcome === "in_flight" && !isJournal));
   }
 
   #pass({ id }: SourceKey): void {
@@ -241,17 +251,6 @@ class RecordCopy {
 /** A partition's name has four digits, and PostgreSQL has no year 0. */
 function hasPlace({ createdAt }: SourceKey): boolean {
   return createdAt !== null && /^(?!0000)\d{4}-/.test(createdAt);
-}
-
-/** PostgreSQL has the same, or what came later. */
-function isPresent(
-  { id, outcome }: SourceKey,
-  present: ReadonlyMap<bigint, string | null>,
-): boolean {
-  if (!present.has(id)) return false;
-  const there = present.get(id) ?? null;
-  if (there !== "in_flight" && there !== "crashed") return true;
-  return there === "crashed" && outcome === "crashed";
 }
 
 /** What is sent in one transaction. */

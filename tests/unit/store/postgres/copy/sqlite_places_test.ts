@@ -26,6 +26,7 @@ Deno.test("a database keeps its id, wherever it is; a journal has its own", () =
     assert.deepEqual(identity, {
       id: "id1",
       origin: null,
+      isJournal: false,
       statisticsId: "copy-id1",
       goPrefix: "go-id1-",
     });
@@ -35,6 +36,7 @@ Deno.test("a database keeps its id, wherever it is; a journal has its own", () =
     assert.deepEqual(withSource(path, (source) => source.identity), {
       id: "j1",
       origin: null,
+      isJournal: true,
       statisticsId: "j1",
       goPrefix: "go-",
     });
