@@ -540,6 +540,39 @@ async function whileServing({ db, path, folder, postgres, copied }: Stage): Prom
   assert.equal(rowsOf(back, "SELECT 1 FROM records WHERE request_id LIKE 'open%'").length, 2);
 }
 
+async function bothInUse({ db, path, folder, postgres, copied }: Stage): Promise<void> {
+  makeSource(path, numbered(1_500));
+  const server = makeSession(path, undefined, "living");
+  server.beat();
+  let isOver = false;
+  let [here, there] = [0, 0];
+  const copying = copied(path, postgres.url()).finally(() => isOver = true);
+  await someCopied(db);
+  while (!isOver) {
+    server.write([makeRecord({ requestId: `here${here++}`, createdAtMs: Date.now() })]);
+    await putRecords(db, [makeRecord({ requestId: `there${there++}`, createdAtMs: Date.now() })]);
+  }
+  assert.match(await copying, /: 1,500 records/);
+  assert.ok(here > 0);
+  server.close();
+  assert.match(
+    await copied(path, postgres.url()),
+    new RegExp(`: ${here} records?, .*; 1,500 records were there already`),
+  );
+  const { requests, ...rest } = await counts(db);
+  assert.deepEqual(rest, all(1_500 + here + there));
+  assert.equal(requests, Number(rowsOf(path, "SELECT sum(requests) AS n FROM client_totals")[0]?.["n"]));
+
+  isOver = false;
+  const back = join(folder, "back.sqlite");
+  const returning = copied(postgres.url(), back).finally(() => isOver = true);
+  let late = 0;
+  while (!isOver) await putRecords(db, [makeRecord({ requestId: `late${late++}`, createdAtMs: Date.now() })]);
+  await returning;
+  const ids = rowsOf(back, "SELECT request_id FROM records WHERE request_id NOT LIKE 'late%'");
+  assert.equal(ids.length, 1_500 + here + there);
+}
+
 async function targets({ path, folder, postgres, copy, copied }: Stage): Promise<void> {
   makeSource(path, numbered(3));
   await copied(path, postgres.url());
@@ -639,6 +672,7 @@ const TESTS: readonly (readonly [name: string, body: (stage: Stage) => Promise<v
   ["what cannot be copied is said, without secrets", failures],
   ["a journal is copied with the records that wait in it, and counts once", journalAsSource],
   ["requests under way are left out while their server lives, and crashed when it does not", whileServing],
+  ["both databases may be in use while one is copied", bothInUse],
   ["only a new file, or an unfinished copy, is written to", targets],
   ["a restart of PostgreSQL does not end a copy", restarted],
   ["records of many days get their partitions", manyDays],
