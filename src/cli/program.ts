@@ -20,6 +20,7 @@ import { defineHealthCommand } from "./health.ts";
 import { HELP_LAYOUT, helpItems, helpLine, helpWidth, printHelp } from "./help.ts";
 import { defineRecordCommands } from "./records.ts";
 import { defineSelftestCommand } from "./selftest.ts";
+import { defineStoreCommands } from "./store.ts";
 import { commandsWith, suggestCommand, suggestFlag } from "./suggestions.ts";
 import { defineTokenCommands } from "./tokens.ts";
 import { defineUpstreamCommands } from "./upstreams.ts";
@@ -108,6 +109,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   defineTokenCommands(program, context);
   defineRecordCommands(program, context);
   defineBackupCommands(program, context);
+  defineStoreCommands(program, context);
   defineSelftestCommand(program, context);
   defineDoctorCommand(program, context);
   defineHealthCommand(program, context);

@@ -23,7 +23,7 @@ export const HEARTBEAT_MS = 5_000; // docs/tuning.md#write-worker
  */
 const DEAD_AFTER_MS = 7_000; // docs/tuning.md#write-worker
 
-const CRASH_MESSAGE = "the router stopped while this request was in flight";
+export const CRASH_MESSAGE = "the router stopped while this request was in flight";
 
 const DELETE_NOTES_OF_THE_DEAD =
   "DELETE FROM upstream_states WHERE instance NOT IN (SELECT id FROM instances)";

@@ -134,7 +134,8 @@ function upgradeIfOutdated(path: string, options: ConnectionOptions): string | n
   return null;
 }
 
-function openWhereverItIs(path: string, options: ConnectionOptions): Connection {
+/** Opens it to be read, also from read-only media. @throws StoreError */
+export function openWhereverItIs(path: string, options: ConnectionOptions): Connection {
   try {
     return openConnection(path, options);
   } catch (error) {

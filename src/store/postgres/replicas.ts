@@ -18,7 +18,7 @@ export const DEAD_AFTER_SECONDS = 30;
 /** Rows that a dead replica may ship after it was forgotten, before they count as left behind. */
 const STRAY_AFTER_SECONDS = 120;
 
-const CRASH_MESSAGE = "the replica stopped while this request was in flight";
+export const CRASH_MESSAGE = "the replica stopped while this request was in flight";
 
 /** A replica as others see it. */
 export interface ReplicaNote {

@@ -170,6 +170,14 @@ const REPLICAS = `
   );
 `;
 
+/** How far SQLite databases have been copied to this one (copy/marks.ts). */
+const COPIES = `
+  CREATE TABLE oar.copies (
+    source text PRIMARY KEY, last_id bigint, last_key text,
+    records bigint NOT NULL DEFAULT 0, refused bigint NOT NULL DEFAULT 0, copied_at timestamptz DEFAULT now()
+  );
+`;
+
 /**
  * What each replica has found of an upstream by itself: a row for each breaker that is not closed. A model that is NULL
  * means the whole upstream.
@@ -187,6 +195,7 @@ const FINDINGS = `
 /** In the order of their versions. */
 export const STEPS: readonly SchemaStep[] = [
   { version: 1001, sql: [CONFIG, RECORDS, STATISTICS, REPLICAS].join("\n") },
+  { version: 1002, sql: COPIES },
   { version: 1003, sql: FINDINGS },
 ];
 

@@ -51,7 +51,7 @@ export class RemoteConfig {
   }
 
   load(): Promise<LoadedConfig> {
-    return loadWith((text, values) => this.#database.read(text, values));
+    return loadConfig((text, values) => this.#database.read(text, values));
   }
 
   /**
@@ -74,20 +74,26 @@ export class RemoteConfig {
   }
 
   async #changeWith<Result>(query: PgQuery, body: (store: ConfigStore) => Result) {
-    await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
-    await query(
-      `LOCK TABLE ${NUMBERED.map((table) => `oar.${table}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`,
-    );
-    const loaded = await loadWith(query);
+    await lockConfig(query);
+    const loaded = await loadConfig(query);
     using scratch = new ScratchConfig({ ...loaded, now: this.#now });
     const result = body(scratch.store);
-    for (const change of changesBetween(loaded.rows, scratch.rows())) await save(query, change);
+    for (const change of changesBetween(loaded.rows, scratch.rows())) await saveConfig(query, change);
     const [row] = await query<{ version: number }>(SELECT_VERSION);
     return { result, version: row?.version ?? loaded.version };
   }
 }
 
-async function loadWith(query: PgQuery): Promise<LoadedConfig> {
+/** Keeps everybody else from changing anything until the transaction ends. @throws PgError */
+export async function lockConfig(query: PgQuery): Promise<void> {
+  await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
+  await query(
+    `LOCK TABLE ${NUMBERED.map((table) => `oar.${table}`).join(", ")} IN SHARE ROW EXCLUSIVE MODE`,
+  );
+}
+
+/** @throws PgError */
+export async function loadConfig(query: PgQuery): Promise<LoadedConfig> {
   // One statement sees one moment.
   const [row] = await query<{ config: string }>(SELECT_ALL);
   if (row === undefined) throw new StoreError("unreadable", "PostgreSQL gave no configuration");
@@ -102,7 +108,8 @@ function locked(cause: PgError): StoreError {
   );
 }
 
-async function save(query: PgQuery, { table, removedIds, put }: TableChange): Promise<void> {
+/** @throws PgError */
+export async function saveConfig(query: PgQuery, { table, removedIds, put }: TableChange): Promise<void> {
   const names = columnNames(table);
   const [id = ""] = names;
   // First all rows that change are taken out: two of them may exchange what must be unique.

@@ -70,13 +70,30 @@ export const SELECT_ATTEMPTS = `SELECT ${
 const ROW_BYTES = 512;
 const ATTEMPT_BYTES = 128;
 
-/** Of the Go program's rows, which have none; the same wherever the row is copied from. */
-function goRequestId(id: number): string {
-  return `go-${id}`;
-}
+/** Of the Go program's rows, which have none: this, and the row's number. */
+export const GO_PREFIX = "go-";
 
 /** null: the row has no time, without which PostgreSQL has no place for it. */
 export function toShipped(row: Row, attempts: readonly Row[]): ShippedRecord | null {
+  return translated(row, attempts, GO_PREFIX)?.record ?? null;
+}
+
+export interface TranslatedRecord {
+  readonly record: ShippedRecord;
+  /** A text held what PostgreSQL cannot store. */
+  readonly isChanged: boolean;
+}
+
+/**
+ * The same, and whether something was replaced.
+ *
+ * @param goPrefix of the request id of a row of the Go program, before the row's number
+ */
+export function translated(
+  row: Row,
+  attempts: readonly Row[],
+  goPrefix: string,
+): TranslatedRecord | null {
   const reader = new ValueReader();
   const createdAt = toTimestamp(reader.text(row["created_at"]));
   if (createdAt === null) return null;
@@ -95,10 +112,10 @@ export function toShipped(row: Row, attempts: readonly Row[]): ShippedRecord | n
     return name === "authorization" && text !== null ? maskAuthorization(text) : text;
   });
   if (reader.isChanged) values[VALUE_COLUMNS.indexOf("is_truncated")] = "1";
-  return {
+  const record = {
     id,
     version: String(row["version"]),
-    requestId: requestId ?? goRequestId(id),
+    requestId: requestId ?? `${goPrefix}${row["id"]}`,
     createdAt,
     values,
     texts: requestId === null && texts.body !== null ? { ...texts, body: decodeGoBody(texts.body) } : texts,
@@ -106,6 +123,7 @@ export function toShipped(row: Row, attempts: readonly Row[]): ShippedRecord | n
     isSettled: values[VALUE_COLUMNS.indexOf("outcome")] !== "in_flight",
     bytes: ROW_BYTES + reader.bytes + ATTEMPT_BYTES * attempts.length,
   };
+  return { record, isChanged: reader.isChanged };
 }
 
 /** Reads the values of one record, and notes whether all of them can be stored as they are. */
@@ -140,7 +158,7 @@ function integerText(value: Row[string] | undefined): string | null {
 }
 
 /** To the microsecond, which is what PostgreSQL keeps; null: it is no time. */
-function toTimestamp(text: string | null): string | null {
+export function toTimestamp(text: string | null): string | null {
   const ms = text === null ? null : fromGoTime(text);
   if (text === null || ms === null) return null;
   const [, fraction = ""] = /\.(\d{1,9})/.exec(text) ?? [];

@@ -40,7 +40,8 @@ export function isJournal(path: string): boolean {
   return journalIdOf(db) !== null;
 }
 
-function journalIdOf(db: DatabaseSync): string | null {
+/** null: the database is no journal. */
+export function journalIdOf(db: DatabaseSync): string | null {
   const tables = db.prepare(
     "SELECT count(*) AS count FROM sqlite_schema WHERE type = 'table' AND name IN ('journal_self', 'journal_rejected')",
   ).get();
