@@ -14,7 +14,7 @@ import { UsageError } from "./errors.ts";
 import { describe } from "./upstreams.ts";
 
 /** @see https://github.com/openai/openai-python#usage */
-const KEY_VARIABLE = "OPENAI_API_KEY";
+export const KEY_VARIABLE = "OPENAI_API_KEY";
 const URL_VARIABLE = "OPENAI_BASE_URL";
 
 /**

@@ -31,6 +31,7 @@ import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { requireFreeAddress } from "../server/listener.ts";
 import { secretsOf } from "../server/secrets.ts";
 import { trustedAuthorities } from "../server/trusted_authorities.ts";
+import type { RemoteDatabase } from "../server/remote_database.ts";
 import { liveRegistry, type Serving, withServer } from "../server/server.ts";
 
 /** How long the end of the process waits for a reader of its output. */
@@ -84,15 +85,16 @@ async function prepareAndServe(start: Start): Promise<number> {
   // The file of --ca-file is read here, too, before there is a database.
   trustedAuthorities(settings.outgoing, () => {});
   const first = settings.isFromEnv ? upstreamOf(start.env) : null;
+  if (settings.remoteUrl !== null) return await serveWithPostgres(start, settings.remoteUrl, first);
   if (settings.isFromEnv && !hasDatabase(settings)) requireUpstream(first);
   prepareDatabase(start, first);
-  const database = openDatabase(settings.database, { access: "serve" });
-  try {
-    requireToken(settings, database);
-    return await serveFrom(start, database);
-  } finally {
-    database.close();
-  }
+  return await serveFrom(start, null);
+}
+
+async function serveWithPostgres(start: Start, url: string, first: UpstreamInput | null): Promise<number> {
+  // Most servers have none, and start without this code.
+  const { withPostgres } = await import("./postgres_start.ts");
+  return await withPostgres({ ...start, url, first }, (remote) => serveFrom(start, remote));
 }
 
 /**
@@ -136,14 +138,40 @@ function makeAdminToken(database: OpenDatabase): void {
   }
 }
 
-async function serveFrom({ settings, env, say }: Start, database: OpenDatabase): Promise<number> {
+async function serveFrom(start: Start, remote: RemoteDatabase | null): Promise<number> {
+  const database = openDatabase(start.settings.database, { access: "serve" });
+  try {
+    requireToken(start.settings, database);
+    return await runServer(start, database, remote);
+  } finally {
+    database.close();
+  }
+}
+
+async function runServer(
+  { settings, env, say }: Start,
+  database: OpenDatabase,
+  remote: RemoteDatabase | null,
+): Promise<number> {
   const registry = liveRegistry(database);
-  configureLogging({ ...settings.log, secrets: secretsOf(settings, registry) });
+  configureLogging({ ...settings.log, secrets: secretsOf(settings, registry, remote?.secrets) });
   try {
     warnOfUnknownVariables(env);
     if (!settings.isAdminOff) warnOfShortToken(database.config);
     if (database.isStandIn) warnOfFullDisk(settings);
-    await withServer(settings, { registry, database }, (server) => untilSignalled(settings, server, say));
+    const databaseText = remote === null
+      ? settings.database
+      : `${remote.shownText}, journal ${settings.database}`;
+    await withServer(
+      settings,
+      { registry, database, remote },
+      (server) =>
+        untilSignalled(settings, server, () => {
+          say(`${NAME} ${VERSION}, pid ${Deno.pid}, database ${databaseText}`);
+          sayAddress(settings, server, say);
+          warnAtStart({ ...settings, database: databaseText }, server.registry);
+        }),
+    );
     return EXIT.ok;
   } finally {
     getLog("server").info("stopped");
@@ -157,10 +185,10 @@ async function serveFrom({ settings, env, say }: Start, database: OpenDatabase):
 const SAME_SIGNAL_MS = 500;
 
 /**
- * Waits for a signal, then lets open requests finish until the drain timeout or a second signal. A third one ends the
+ * Calls `listening` when signals are heeded. Waits for a signal, then lets open requests finish until the drain timeout or a second signal. A third one ends the
  * process without waiting for what is being closed.
  */
-async function untilSignalled(settings: Settings, server: Serving, say: Say): Promise<void> {
+async function untilSignalled(settings: Settings, server: Serving, listening: () => void): Promise<void> {
   const log = getLog("server");
   const { promise: enough, resolve: stopNow } = Promise.withResolvers<void>();
   let signals = 0;
@@ -185,8 +213,7 @@ async function untilSignalled(settings: Settings, server: Serving, say: Say): Pr
   const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   for (const name of names) Deno.addSignalListener(name, onSignal);
   // Whoever reads the address may send a signal at once.
-  sayAddress(settings, server, say);
-  warnAtStart(settings, server.registry);
+  listening();
   await Promise.race([server.drained, enough]);
   // The listeners stay: without them, a repeat would end the process before its records are written.
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
@@ -240,7 +267,6 @@ function warnOfFullDisk({ database }: Settings): void {
 
 function sayAddress(settings: Settings, server: Serving, say: Say): void {
   const { address } = server;
-  say(`${NAME} ${VERSION}, pid ${Deno.pid}, database ${settings.database}`);
   say(`listening on http://${addressText(address)}/v1`);
   const here = `http://${addressText(addressHere(settings, address))}`;
   if (!settings.isAdminOff) {

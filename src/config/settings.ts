@@ -264,18 +264,14 @@ export function parseSettings(input: SettingsInput): Settings {
 
 /** Which files and servers have the records. @throws SettingsError when the settings contradict each other */
 function databaseSettings(
-  { database, journal, durability, maxDbSize }: {
+  { database, journal, durability }: {
     readonly database: string;
     readonly journal: string;
     readonly durability: Settings["durability"];
-    readonly maxDbSize: number | null;
   },
   input: SettingsInput,
 ): Pick<Settings, "database" | "remoteUrl"> {
-  if (isPostgresUrl(database)) {
-    if (maxDbSize === null) return { database: journal, remoteUrl: database };
-    throw new SettingsError("--max-db-size is about a SQLite file; with PostgreSQL use --keep-days");
-  }
+  if (isPostgresUrl(database)) return { database: journal, remoteUrl: database };
   const needsPostgres = durability === "remote"
     ? "--durability remote"
     : lookUp(JOURNAL_FLAG, input).isGiven

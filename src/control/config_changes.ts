@@ -5,7 +5,7 @@
  * thread of changes, which may wait for another program's lock; arguments and results can be sent between threads.
  */
 import { ASIS, type ClientToken } from "../core/types.ts";
-import { ensureAdminToken } from "../store/config/initial_tokens.ts";
+import { ensureAdminToken, ensureToken } from "../store/config/initial_tokens.ts";
 import { addEndedSession, type EndedSession } from "../store/config/ended_sessions.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput } from "./admin_service.ts";
@@ -63,6 +63,21 @@ export class ConfigChanges {
 
   removeToken(which: string): void {
     this.#tokens.remove(which);
+  }
+
+  /** Makes the clients' first token when there was never one. @returns it, to be shown once; null: there is one */
+  ensureClientToken(): string | null {
+    const { config } = this.#deps;
+    return config.atomically("Cannot make the token", () => ensureToken({ config, isOwn: true }));
+  }
+
+  /** Adds one when there is none. @returns null: there is one */
+  addFirstUpstream(input: UpstreamInput): UpstreamFacts | null {
+    const { config } = this.#deps;
+    return config.atomically(
+      "Cannot add the upstream",
+      () => config.listUpstreams().length > 0 ? null : this.#upstreams.add(input),
+    );
   }
 
   /** Makes the token of the admin page when there is none. */

@@ -192,9 +192,12 @@ function withTexts(alert: Alert, change: (text: string, maxLength: number) => st
       return { ...alert, upstream: name(alert.upstream), ...model(alert) };
     case "records_dropped":
     case "retention_failing":
+    case "postgres_down":
+    case "record_rejected":
       return { ...alert, reason: message(alert.reason) };
     case "records_resumed":
     case "retention_resumed":
+    case "postgres_resumed":
       return alert;
     default:
       return alert satisfies never;

@@ -35,7 +35,12 @@ export type Alert =
   | { readonly type: "records_resumed" }
   /** Nothing has been deleted for an hour, although the limits say so. */
   | { readonly type: "retention_failing"; readonly reason: string }
-  | { readonly type: "retention_resumed" };
+  | { readonly type: "retention_resumed" }
+  /** Requests go on; records wait in the journal. */
+  | { readonly type: "postgres_down"; readonly reason: string }
+  | { readonly type: "postgres_resumed" }
+  /** PostgreSQL cannot store it; it stays in the journal. */
+  | { readonly type: "record_rejected"; readonly reason: string };
 
 /** Raises alerts; returns at once, never throws, never affects traffic. */
 export interface Notifier {

@@ -58,6 +58,14 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return `Old records have not been deleted for an hour, and the disk may fill up: ${line(alert.reason)}`;
     case "retention_resumed":
       return "Old records are being deleted again";
+    case "postgres_down":
+      return `PostgreSQL cannot be used, requests go on and records wait in the journal: ${
+        line(alert.reason)
+      }`;
+    case "postgres_resumed":
+      return "PostgreSQL can be used again";
+    case "record_rejected":
+      return `PostgreSQL refuses a record, which stays in the journal: ${line(alert.reason)}`;
     default:
       return alert satisfies never;
   }
@@ -121,6 +129,9 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
     case "records_resumed":
     case "retention_failing":
     case "retention_resumed":
+    case "postgres_down":
+    case "postgres_resumed":
+    case "record_rejected":
       return alert.type;
     default:
       return alert satisfies never;

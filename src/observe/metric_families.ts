@@ -162,6 +162,23 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
   };
 }
 
+/** Records on their way from the journal to PostgreSQL. */
+export interface RemoteFamilies {
+  readonly shipped: Counter;
+  readonly rejected: Counter;
+  readonly ship: Histogram;
+}
+
+export function remoteFamilies(make: FamilyMaker): RemoteFamilies {
+  return {
+    shipped: make.counter("records_shipped_total", "Records committed in PostgreSQL."),
+    rejected: make.counter("records_rejected_total", "Records that PostgreSQL cannot store."),
+    ship: make.histogram("record_ship_seconds", "Time to commit one batch of records in PostgreSQL.", {
+      buckets: COMMIT_BUCKETS_S,
+    }),
+  };
+}
+
 /** Records on their way into the database, and out of it. */
 export interface RecordFamilies {
   readonly written: Counter;

@@ -14,6 +14,8 @@ import {
   FamilyMaker,
   type RecordFamilies,
   recordFamilies,
+  type RemoteFamilies,
+  remoteFamilies,
   type RequestFamilies,
   requestFamilies,
   type UpstreamFamilies,
@@ -38,8 +40,19 @@ export interface MetricsOptions {
   readonly deno: string;
   /** Size of the database with its journal; called at each scrape. When it throws, the sample is left out. */
   readonly databaseBytes: () => number;
+  /** How PostgreSQL does; called at each scrape. Default: there is none, and no series of it. */
+  readonly remote?: () => RemoteReadings;
   /** Default: this process. */
   readonly process?: ProcessReadings;
+}
+
+/** PostgreSQL, and what waits for it. */
+export interface RemoteReadings {
+  readonly isUp: boolean;
+  /** In the journal; null: not known yet. */
+  readonly waiting: number | null;
+  /** Of the record that has waited for longest; null: none waits, or it is not known yet. */
+  readonly oldestAgeSeconds: number | null;
 }
 
 /** Records measurements for Prometheus. */
@@ -58,6 +71,7 @@ export class Metrics implements Observer {
   readonly #upstreams: UpstreamFamilies;
   readonly #inFlight: Gauge;
   readonly #records: RecordFamilies;
+  readonly #remote: RemoteFamilies | null;
   readonly #refused: Counter<"status" | "reason">;
   readonly #alerts: Counter<"channel" | "result">;
 
@@ -68,6 +82,8 @@ export class Metrics implements Observer {
     this.#upstreams = upstreamFamilies(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
+    this.#remote = options.remote === undefined ? null : remoteFamilies(make);
+    if (options.remote !== undefined) readRemote(make, options.remote);
     this.#refused = make.counter(
       "requests_refused_total",
       "Requests refused before they reached an upstream.",
@@ -195,6 +211,16 @@ export class Metrics implements Observer {
     addTo(this.#records.choreFailures, { chore }, 1);
   }
 
+  recordsShipped(count: number, durationMs: number): void {
+    if (this.#remote === null) return;
+    addTo(this.#remote.shipped, {}, count);
+    observeMs(this.#remote.ship, {}, durationMs);
+  }
+
+  recordRejected(): void {
+    this.#remote?.rejected.inc();
+  }
+
   alertSent(channel: string, result: "ok" | "error" | "dropped"): void {
     this.#alerts.inc({ channel: wordLabel(channel), result });
   }
@@ -233,6 +259,18 @@ export class Metrics implements Observer {
       for (const type of TOKEN_TYPES) this.#requests.tokens.remove({ upstream, model, type });
     }
   }
+}
+
+function readRemote(make: FamilyMaker, remote: () => RemoteReadings): void {
+  make.readGauge("postgres_up", "1 while PostgreSQL can be used.", (gauge) => {
+    gauge.set(remote().isUp ? 1 : 0);
+  });
+  make.readGauge("journal_waiting_records", "Records that wait for PostgreSQL.", (gauge) => {
+    setOrRemove(gauge, remote().waiting);
+  });
+  make.readGauge("journal_oldest_seconds", "Age of the record that has waited for longest.", (gauge) => {
+    setOrRemove(gauge, remote().oldestAgeSeconds ?? 0);
+  });
 }
 
 /** prom-client throws on a value that is not a finite number. */

@@ -40,12 +40,13 @@ import type { ChangeCalls } from "../control/change_calls.ts";
 import { systemClock } from "./clock.ts";
 import type { DatabaseUsers } from "./database_users.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
+import type { RecordAnswers, RemoteDatabase } from "./remote_database.ts";
 import { VERSION } from "../config/version.ts";
 
 export interface AdminDeps {
   readonly settings: Settings;
-  /** Of PostgreSQL, without anything secret; null: there is none. */
-  readonly remoteText: string | null;
+  /** null: records are in the database itself. */
+  readonly remote: RemoteDatabase | null;
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
@@ -87,8 +88,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     clock,
     redact: redactor(secrets),
   });
-  const reader = recordReader(settings);
-  deps.users.add(reader);
+  const { reader, closeReader } = openReader(deps);
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
@@ -99,7 +99,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new TokenAdmin({ ...deps, clientTotals: () => reader.ask("clientTotals", null) }),
     records: new RecordAdmin({
       reader,
-      deletion: deps.deletion,
+      deletion: deletionOf(deps),
       upstreamNames: () => new Map(registry.snapshot().upstreams.map(({ id, name }) => [id, name])),
       secrets,
     }),
@@ -107,7 +107,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     replay: { proxy: deps.proxy, snapshot: () => registry.snapshot(), hub, clock },
     status: statusView(deps),
     refused: deps.refused,
-    settings: viewSettings({ ...settings, remoteText: deps.remoteText }),
+    settings: viewSettings({ ...settings, remoteText: deps.remote?.shownText ?? null }),
   });
   const streams = new AbortController();
   const routes = adminRoutes({
@@ -132,9 +132,21 @@ export function createAdmin(deps: AdminDeps): Admin {
     close: () => {
       streams.abort();
       hub.close();
-      reader.close();
+      closeReader();
     },
   };
+}
+
+/** A thread of its own over the database, or that of PostgreSQL. */
+function openReader({ settings, remote, users }: AdminDeps): { reader: RecordAnswers; closeReader(): void } {
+  if (remote !== null) return { reader: remote, closeReader: () => {} };
+  const thread = recordReader(settings);
+  users.add(thread);
+  return { reader: thread, closeReader: () => thread.close() };
+}
+
+function deletionOf({ remote, deletion }: AdminDeps): Pick<RecordDeletion, "delete"> {
+  return remote === null ? deletion : { delete: (id) => remote.thread.query("deleteRecord", id) };
 }
 
 function recordReader({ database }: Settings): QueryThread {

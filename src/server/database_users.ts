@@ -27,6 +27,12 @@ export class DatabaseUsers {
     if (this.#isDetached) void user.detach();
   }
 
+  /** It ends by itself. */
+  remove(user: DatabaseUser): void {
+    const place = this.#users.indexOf(user);
+    if (place >= 0) this.#users.splice(place, 1);
+  }
+
   /** Resolves when all have closed it. */
   async detach(): Promise<void> {
     this.#isDetached = true;

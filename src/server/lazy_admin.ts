@@ -8,15 +8,17 @@ import { LoginCode } from "../http/admin/login_code.ts";
 import type { AdminEntry } from "../http/app.ts";
 import type { Admin, AdminDeps } from "./admin.ts";
 import { ensureAdminTokenSoon } from "./admin_token.ts";
-import type { ChangeThread } from "./change_thread.ts";
 import { systemClock } from "./clock.ts";
+
+/** Where changes are made: a thread of their own over the database, or that of PostgreSQL. */
+type Changes = ChangeCalls & { close(): void };
 
 type LazyAdminDeps = Omit<AdminDeps, "changes" | "loginCode">;
 
 export class LazyAdmin implements AdminEntry {
   readonly #deps: LazyAdminDeps;
   readonly #loginCode = new LoginCode(systemClock.monotonic);
-  #changes: Promise<ChangeThread> | null = null;
+  #changes: Promise<Changes> | null = null;
   #admin: Admin | null = null;
   #token: { stop(): void } | null = null;
   #isEnding = false;
@@ -66,12 +68,15 @@ export class LazyAdmin implements AdminEntry {
     this.#admin?.close();
   }
 
-  #loadChanges(): Promise<ChangeThread> {
+  #loadChanges(): Promise<Changes> {
     return this.#changes ??= this.#makeChanges();
   }
 
-  async #makeChanges(): Promise<ChangeThread> {
-    const { settings: { database }, users } = this.#deps;
+  async #makeChanges(): Promise<Changes> {
+    const { settings: { database }, users, remote } = this.#deps;
+    if (remote !== null) {
+      return { ask: (name, argument) => remote.thread.ask(name, argument), close: () => {} };
+    }
     const { ChangeThread } = await import("./change_thread.ts");
     const changes = new ChangeThread({ database, now: systemClock.now });
     users.add(changes);

@@ -11,10 +11,11 @@ import type { Channel } from "../notify/channel.ts";
 import { channelsOf } from "../notify/channels.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { getLog } from "../observe/log.ts";
-import { Metrics } from "../observe/metrics.ts";
+import { Metrics, type RemoteReadings } from "../observe/metrics.ts";
 import { type RefusalLine, RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import { systemClock } from "./clock.ts";
+import type { RemoteDatabase } from "./remote_database.ts";
 
 const TEST_TEXT = `Test of ${NAME}: alerts reach this channel`;
 
@@ -35,17 +36,20 @@ export interface ObserverParts {
   readonly instance: string;
   readonly client: UpstreamClient;
   readonly registry: Pick<Registry, "onChange">;
+  /** null: there is no PostgreSQL. */
+  readonly remote: Pick<RemoteDatabase, "state" | "backlog"> | null;
 }
 
 export function makeObservers(
   settings: Settings,
-  { secrets, instance, client, registry }: ObserverParts,
+  { secrets, instance, client, registry, remote }: ObserverParts,
 ): Observers {
   const bytesOfDatabase = () => databaseBytes(settings.database);
   const metrics = new Metrics({
     version: VERSION,
     deno: Deno.version.deno,
     databaseBytes: bytesOfDatabase,
+    ...(remote === null ? {} : { remote: () => readingsOf(remote) }),
   });
   registry.onChange(({ tokens }) => metrics.tokensChanged(tokens));
   const fetch = alertFetch(client);
@@ -65,6 +69,15 @@ export function makeObservers(
     notifier,
     channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
     databaseBytes: bytesOfDatabase,
+  };
+}
+
+function readingsOf({ state, backlog }: Pick<RemoteDatabase, "state" | "backlog">): RemoteReadings {
+  const oldestMs = backlog?.oldestMs ?? null;
+  return {
+    isUp: state.type === "up",
+    waiting: backlog?.waiting ?? null,
+    oldestAgeSeconds: oldestMs === null ? null : Math.max(0, systemClock.now() - oldestMs) / 1_000,
   };
 }
 

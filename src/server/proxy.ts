@@ -14,7 +14,7 @@ import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import { alertSettled, countSettled, type SettledListener } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
-import type { RecordQueue } from "../store/write/record_queue.ts";
+import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
@@ -22,7 +22,7 @@ import type { Observers } from "./observers.ts";
 
 export interface ProxyParts {
   readonly observers: Observers;
-  readonly queue: RecordQueue;
+  readonly sink: RecordSink;
   readonly health: UpstreamHealth;
   readonly inFlight: InFlight;
   readonly progressRows: ProgressRows;
@@ -33,13 +33,12 @@ export interface ProxyParts {
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers: { metrics, notifier }, queue, settledListeners, turns, ...rest } = parts;
+  const { observers: { metrics, notifier }, settledListeners, turns, ...rest } = parts;
   return new Proxy({
     ...rest,
     afterTurn: turns.after,
     clock: systemClock,
     observer: metrics,
-    sink: queue,
     onSettled: [
       countSettled(metrics),
       (...settled) => {

@@ -13,6 +13,7 @@ import { ChoreWatch } from "./chores.ts";
 import { systemClock } from "./clock.ts";
 import type { DatabaseUsers } from "./database_users.ts";
 import { spawnDatabaseWorker } from "./database_worker.ts";
+import type { RemoteDatabase } from "./remote_database.ts";
 import type { Observers } from "./observers.ts";
 
 export interface Recording {
@@ -35,18 +36,21 @@ export interface Recording {
  */
 export function startRecording(
   settings: Settings,
-  { observers, registry, instance, users }: {
+  { observers, registry, instance, users, remote }: {
     readonly observers: Observers;
     readonly registry: Registry;
     readonly instance: string;
     /** Who else has the database open. */
     readonly users: DatabaseUsers;
+    /** Where records go from the database, which is its journal then; null: they stay. */
+    readonly remote: RemoteDatabase | null;
   },
 ): Recording {
   const { metrics, notifier } = observers;
   const log = getLog("store");
   let isInTrouble = false;
   const link = startThread(settings, instance);
+  if (remote !== null) wakeOnCommit(link, remote);
   const upstreamStates = new UpstreamStateNotes(link);
   const mark = keepMark(link, { database: settings.database, instance });
   renewJournals(link, users);
@@ -87,13 +91,23 @@ export function startRecording(
 }
 
 function startThread(settings: Settings, instance: string): WorkerLink {
-  const { database, durability, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
+  const { database, durability, remoteUrl, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
+  // What PostgreSQL does not have yet is neither deleted nor searched.
+  const tasks = remoteUrl === null
+    ? { retention: { keepDays, keepBodiesDays, maxDbSizeBytes } }
+    : { isSearched: false };
   return new WorkerLink({
     spawnWorker: () => spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), database),
     path: database,
     durability: durability === "full" ? "full" : "normal",
-    retention: { keepDays, keepBodiesDays, maxDbSizeBytes },
+    ...tasks,
     instance,
+  });
+}
+
+function wakeOnCommit(link: WorkerLink, remote: RemoteDatabase): void {
+  link.listen(({ type }) => {
+    if (type === "committed") remote.wake();
   });
 }
 

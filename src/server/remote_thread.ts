@@ -8,6 +8,7 @@ import { type ChangeCalls, type ChangeName, controlErrors } from "../control/cha
 import type { ConfigChanges } from "../control/config_changes.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
+import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
 import { StoreError } from "../store/store.ts";
 import { storeErrors, unpackError } from "../store/threads/thrown_errors.ts";
@@ -17,6 +18,9 @@ import type { DatabaseUser } from "./database_users.ts";
 const CHANGE_LIMIT_MS = 8_000;
 const RESTART_MS = 1_000;
 const MAX_OPEN_CALLS = 64;
+
+/** The questions of a page; each has one argument. */
+export type RemoteQuestion = Exclude<keyof RemoteQueries, "close">;
 
 /** What the thread says, and that it has crashed; it is started again then. */
 export type RemoteEvent =
@@ -60,21 +64,18 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
     name: Name,
     argument: Parameters<ConfigChanges[Name]>[0],
   ): Promise<ReturnType<ConfigChanges[Name]>> {
-    if (this.#isClosed) throw new StoreError("unreadable", "The server is stopping");
-    if (this.#calls.size >= MAX_OPEN_CALLS) {
-      throw new StoreError("locked", "Too many changes at once; try again in a moment");
-    }
-    const { clock } = this.#options;
-    const call = ++this.#lastCall;
-    const answered = new Promise<unknown>((resolve, reject) => this.#calls.set(call, { resolve, reject }));
-    const timer = clock.setTimer(() => this.#giveUp(call), CHANGE_LIMIT_MS);
-    try {
-      this.#tell({ type: "call", call, name, argument });
-      return await answered as ReturnType<ConfigChanges[Name]>;
-    } finally {
-      clock.clearTimer(timer);
-      this.#calls.delete(call);
-    }
+    const late = "PostgreSQL does not answer; whether the change was made will show";
+    const answer = await this.#answer({ type: "call", name, argument }, late);
+    return answer as ReturnType<ConfigChanges[Name]>;
+  }
+
+  /** @throws StoreError, `locked` when PostgreSQL does not answer in time */
+  async query<Name extends RemoteQuestion>(
+    name: Name,
+    argument: Parameters<RemoteQueries[Name]>[0],
+  ): Promise<Awaited<ReturnType<RemoteQueries[Name]>>> {
+    const answer = await this.#answer({ type: "query", name, argument }, "PostgreSQL does not answer");
+    return answer as Awaited<ReturnType<RemoteQueries[Name]>>;
   }
 
   /** Has the thread let go of the journal. */
@@ -147,9 +148,26 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
     }, RESTART_MS);
   }
 
-  #giveUp(call: number): void {
-    const message = "PostgreSQL does not answer; whether the change was made will show";
-    this.#calls.get(call)?.reject(new StoreError("locked", message));
+  async #answer(
+    asked: { readonly type: "call" | "query"; readonly name: string; readonly argument: unknown },
+    late: string,
+  ): Promise<unknown> {
+    if (this.#isClosed) throw new StoreError("unreadable", "The server is stopping");
+    if (this.#calls.size >= MAX_OPEN_CALLS) {
+      throw new StoreError("locked", "Too many questions to PostgreSQL at once; try again in a moment");
+    }
+    const { clock } = this.#options;
+    const call = ++this.#lastCall;
+    const answered = new Promise<unknown>((resolve, reject) => this.#calls.set(call, { resolve, reject }));
+    const giveUp = () => this.#calls.get(call)?.reject(new StoreError("locked", late));
+    const timer = clock.setTimer(giveUp, CHANGE_LIMIT_MS);
+    try {
+      this.#tell({ ...asked, call });
+      return await answered;
+    } finally {
+      clock.clearTimer(timer);
+      this.#calls.delete(call);
+    }
   }
 
   #end(reason: string): void {

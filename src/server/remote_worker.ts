@@ -9,6 +9,7 @@ import { messageOf } from "../core/errors.ts";
 import { Registry } from "../store/config/registry.ts";
 import { PgDatabase } from "../store/postgres/pool.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
+import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import { RemoteSession } from "../store/postgres/remote_session.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { packError, storeErrors } from "../store/threads/thrown_errors.ts";
@@ -32,6 +33,7 @@ function open({ target, ...rest }: RemoteOpening): void {
     newId: () => crypto.randomUUID(),
     events: {
       copied: () => tell({ type: "copied" }),
+      changed: () => tell({ type: "changed" }),
       shipped: (requestIds, durationMs) => tell({ type: "shipped", requestIds, durationMs }),
       rejected: (requestId, reason) => tell({ type: "rejected", requestId, reason }),
       trouble: (kind, message) => tell({ type: "trouble", kind, message }),
@@ -58,14 +60,25 @@ function change(config: ConfigStore, name: string, argument: unknown): unknown {
   return (changes[name as keyof ConfigChanges] as (argument: unknown) => unknown).call(changes, argument);
 }
 
-async function answer({ call, name, argument }: Extract<ToRemote, { type: "call" }>): Promise<void> {
+type Asked = Extract<ToRemote, { type: "call" | "query" }>;
+
+async function answer(asked: Asked): Promise<void> {
+  const { call } = asked;
   try {
-    if (session === null) throw new TypeError("not open");
-    const value = await session.change((config) => change(config, name, argument));
-    tell({ type: "answer", call, value });
+    tell({ type: "answer", call, value: await valueOf(asked) });
   } catch (error) {
     tell({ type: "failed", call, error: packError(error, [controlErrors, storeErrors]) });
   }
+}
+
+async function valueOf({ type, name, argument }: Asked): Promise<unknown> {
+  if (session === null) throw new TypeError("not open");
+  if (type === "call") return await session.change((config) => change(config, name, argument));
+  const { queries } = session;
+  return await (queries[name as keyof RemoteQueries] as (argument: unknown) => unknown).call(
+    queries,
+    argument,
+  );
 }
 
 async function close(limitMs: number): Promise<void> {
@@ -86,6 +99,7 @@ self.onmessage = ({ data }: MessageEvent<ToRemote>): void => {
     case "wake":
       return session?.wake();
     case "call":
+    case "query":
       return void answer(data);
     case "release":
       session?.release();

@@ -7,13 +7,17 @@ import type { Registry } from "../store/config/registry.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
 /** The secrets as of now; the same array until upstreams or tokens change. */
-export function secretsOf(settings: Settings, registry: Registry): () => readonly string[] {
+export function secretsOf(
+  settings: Settings,
+  registry: Registry,
+  ofRemote: readonly string[] = [],
+): () => readonly string[] {
   let snapshot: RegistrySnapshot | null = null;
   let secrets: readonly string[] = [];
   return () => {
     if (snapshot !== registry.snapshot()) {
       snapshot = registry.snapshot();
-      secrets = [...listSecrets(settings, snapshot)];
+      secrets = [...listSecrets(settings, snapshot), ...ofRemote];
     }
     return secrets;
   };

@@ -25,8 +25,11 @@ import { LoopTurns } from "./loop_turns.ts";
 import { makeObservers, type Observers } from "./observers.ts";
 import { makeProxy } from "./proxy.ts";
 import { type Recording, startRecording } from "./recording.ts";
+import type { RemoteDatabase } from "./remote_database.ts";
+import { RemoteSink } from "./remote_sink.ts";
 import { secretsOf } from "./secrets.ts";
 import { type OutgoingClient, upstreamClient } from "./upstream_client.ts";
+import { watchRemote } from "./watch_remote.ts";
 
 /** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
 const DETACH_LIMIT_MS = 1_000;
@@ -44,6 +47,8 @@ export function liveRegistry(database: OpenDatabase): Registry {
 export interface Configuration {
   readonly registry: Registry;
   readonly database: OpenDatabase;
+  /** PostgreSQL, of which the database is the journal; null: there is none. Closed by whoever made it, afterwards. */
+  readonly remote: RemoteDatabase | null;
 }
 
 /** A server that listens. */
@@ -75,23 +80,27 @@ export async function withServer(
   configuration: Configuration,
   use: (server: Serving) => Promise<void>,
 ): Promise<void> {
-  const { registry, database, database: { config } } = configuration;
+  const { registry, database, database: { config }, remote } = configuration;
   const state: ServerState = { isDraining: false, address: null };
-  const secrets = secretsOf(settings, registry);
-  const instance = ulid();
+  const secrets = secretsOf(settings, registry, remote?.secrets);
+  const instance = remote?.instance ?? ulid();
   const client = outgoingClient(settings);
-  const observers = makeObservers(settings, { secrets, instance, client, registry });
-  const users = new DatabaseUsers([database]);
-  const recording = startRecording(settings, { observers, registry, instance, users });
+  const observers = makeObservers(settings, { secrets, instance, client, registry, remote });
+  const users = new DatabaseUsers(remote === null ? [database] : [database, remote.thread]);
+  if (remote !== null) watchRemote(remote, { observers, registry });
+  const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
   const shared = { registry, health: serverHealth.health, inFlight, client, turns: new LoopTurns() };
-  const proxy = makeProxy(settings, { ...recording, ...shared, observers, progressRows, settledListeners });
+  const sink = remote !== null && settings.durability === "remote"
+    ? new RemoteSink(recording.queue, remote)
+    : recording.queue;
+  const proxy = makeProxy(settings, { ...shared, sink, observers, progressRows, settledListeners });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...{ ...observers, ...recording, ...shared, rates: serverHealth.rates },
-    ...{ settings, config, users, proxy, secrets, remoteText: null },
+    ...{ settings, config, users, proxy, secrets, remote },
     onRefused: (status, code) => observers.metrics.requestRefused(status, code),
     boundTo: () => state.address,
   });
@@ -117,6 +126,8 @@ export async function withServer(
       drained: server.finished,
     });
   } finally {
+    // It ships what is still written here, and has the journal open until then.
+    if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
     admin?.close();
     await proxy.stop();

@@ -180,6 +180,11 @@ Deno.test("request bodies share a budget, of which one client gets only a part, 
   // client does.
   using first = await upload("test-token-0123456789", 3 * MIB);
   await first.send(blanks(3 * MIB - 1));
+  // What was sent before this one is being read when it is answered: a body of the same client that came sooner would
+  // count as its first one.
+  using between = await upload("second-token-0123456789", MIB / 2);
+  await between.send(blanks(MIB / 2));
+  assert.match(await between.readToEnd(), /^HTTP\/1.1 200/);
   const refused = await eventually(async () => {
     using again = await upload("test-token-0123456789", MIB / 2);
     await again.send(blanks(MIB / 2)).catch(() => {});

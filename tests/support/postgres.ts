@@ -97,7 +97,7 @@ export class Postgres implements AsyncDisposable {
   async start({ isTls = true } = {}): Promise<void> {
     const { root, server } = this.authority;
     const settings = {
-      listen_addresses: "127.0.0.1,127.0.0.2",
+      listen_addresses: "127.0.0.1",
       port: this.port,
       unix_socket_directories: this.folder,
       fsync: "off",

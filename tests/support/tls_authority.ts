@@ -12,7 +12,7 @@ export interface Certificate {
 export interface TlsAuthority {
   /** Path of its own certificate. */
   readonly root: string;
-  /** For localhost and 127.0.0.1, and no other name. */
+  /** For localhost, and no other name or address. */
   readonly server: Certificate;
   /** For the user `app`. */
   readonly client: Certificate;
@@ -62,7 +62,7 @@ export async function makeAuthority(folder: string, name = "authority"): Promise
   };
   return {
     root: root.cert,
-    server: await signed("server", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+    server: await signed("server", "localhost", "subjectAltName=DNS:localhost"),
     client: await signed("client", "app", "extendedKeyUsage=clientAuth"),
   };
 }

@@ -82,7 +82,7 @@ async function runCases(settings: Settings, database: OpenDatabase): Promise<Tri
   try {
     await withServer(
       settings,
-      { registry: liveRegistry(database), database },
+      { registry: liveRegistry(database), database, remote: null },
       async (server) => {
         try {
           const bench: Bench = { server, database, upstream, token, signal: total.signal };

@@ -24,6 +24,8 @@ export type ToRemote =
   /** The journal has new records. */
   | { readonly type: "wake" }
   | { readonly type: "call"; readonly call: number; readonly name: string; readonly argument: unknown }
+  /** A question of {@link RemoteQueries}. */
+  | { readonly type: "query"; readonly call: number; readonly name: string; readonly argument: unknown }
   /** Let go of the journal: its WAL was deleted; and use it again. */
   | { readonly type: "release" }
   | { readonly type: "resume" }
@@ -32,6 +34,7 @@ export type ToRemote =
 
 export type FromRemote =
   | { readonly type: "copied" }
+  | { readonly type: "changed" }
   | { readonly type: "shipped"; readonly requestIds: readonly string[]; readonly durationMs: number }
   | { readonly type: "rejected"; readonly requestId: string | null; readonly reason: string }
   | { readonly type: "trouble"; readonly kind: ShipperTrouble; readonly message: string }

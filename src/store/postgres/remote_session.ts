@@ -15,6 +15,7 @@ import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
+import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
 import { keepLimits, type RetentionLimits } from "./retention.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
@@ -32,6 +33,8 @@ const RETENTION_MS = 600_000;
 export interface RemoteEvents {
   /** The journal has its first copy of upstreams and settings; once. */
   copied(): void;
+  /** The journal has other upstreams or settings than before. */
+  changed(): void;
   shipped(requestIds: readonly string[], durationMs: number): void;
   rejected(requestId: string | null, reason: string): void;
   /** PostgreSQL, or the journal, cannot be used for now; with each attempt. */
@@ -66,6 +69,8 @@ interface Chore {
 }
 
 export class RemoteSession {
+  /** What the page asks. */
+  readonly queries: RemoteQueries;
   readonly #options: RemoteSessionOptions;
   readonly #journal: Journal;
   readonly #config: RemoteConfig;
@@ -89,6 +94,7 @@ export class RemoteSession {
     });
     this.#config = new RemoteConfig(database, now);
     this.#replicas = new Replicas({ database, id: options.instance, journal: this.#journal.id });
+    this.queries = new RemoteQueries({ database, replicas: this.#replicas, journal: this.#journal, now });
     this.#shipper = new Shipper({
       journal: this.#journal,
       remote: new PgRemote(database, { tokenizer: new Tokenizer(), clock }),
@@ -147,6 +153,7 @@ export class RemoteSession {
     this.#sync?.close();
     const endMs = clock.monotonic() + limitMs;
     await this.#shipper.close(limitMs);
+    this.queries.close();
     await this.#leave(Math.max(0, endMs - clock.monotonic()));
     await database.close();
   }
@@ -169,7 +176,9 @@ export class RemoteSession {
       remote: this.#config,
       database,
       clock,
-      put: (rows) => void putConfigRows(this.#journal.db, rows),
+      put: (rows) => {
+        if (putConfigRows(this.#journal.db, rows)) this.#options.events.changed();
+      },
       onFirst: () => this.#options.events.copied(),
       onTrouble: (error) => this.#report(error),
     });

@@ -16,6 +16,8 @@ export interface OpenMessage {
   readonly pid: number;
   readonly busyTimeoutMs: number;
   readonly retention: RetentionLimits;
+  /** The full-text index is kept. */
+  readonly isSearched: boolean;
 }
 
 /** A record in flight stays: its row is still being written. */

@@ -176,7 +176,7 @@ function count(): boolean {
 }
 
 function index(): boolean {
-  return doChore("search_index", () => session?.index() ?? false);
+  return doChore("search_index", () => settings?.isSearched === true && (session?.index() ?? false));
 }
 
 function retain(): boolean {

@@ -19,6 +19,8 @@ export interface WorkerLinkOptions {
   readonly busyTimeoutMs?: number;
   /** Default: everything is kept. */
   readonly retention?: RetentionLimits;
+  /** Default: yes. Records that leave the database at once need not be found in it. */
+  readonly isSearched?: boolean;
 }
 
 /** What the thread says, and that it has crashed: nothing that was sent to it is answered then. */
@@ -71,14 +73,15 @@ export class WorkerLink {
   #spawn(): Worker {
     const { spawnWorker, path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } =
       this.#options;
-    const retention = this.#options.retention ?? KEEP_EVERYTHING;
+    const { retention = KEEP_EVERYTHING, isSearched = true } = this.#options;
     const worker = spawnWorker();
     worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
     worker.onerror = (event: ErrorEvent): void => {
       event.preventDefault();
       if (worker === this.#worker) this.#crashed(event.message);
     };
-    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, busyTimeoutMs, retention });
+    const limits = { busyTimeoutMs, retention, isSearched };
+    post(worker, { type: "open", path, durability, instance, pid: Deno.pid, ...limits });
     return worker;
   }
 

@@ -74,7 +74,13 @@ Deno.test("the thread that talks to PostgreSQL", { ignore: isPostgresMissing }, 
   for (
     const [name, url] of [
       ["plain", postgres.url({ query: "sslmode=disable" })],
-      ["with TLS", postgres.url({ query: `sslmode=verify-full&sslrootcert=${postgres.authority.root}` })],
+      [
+        "with TLS",
+        postgres.url({
+          host: "localhost",
+          query: `sslmode=verify-full&sslrootcert=${postgres.authority.root}`,
+        }),
+      ],
       ["by a Unix socket", `postgres://app@/oar?host=${postgres.socketFolder}&port=${postgres.port}`],
     ] as const
   ) {

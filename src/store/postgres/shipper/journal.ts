@@ -85,6 +85,8 @@ const COUNT = `SELECT (SELECT count(*) FROM records) AS rows,
   (SELECT count(*) FROM records INDEXED BY idx_records_in_flight WHERE outcome = 'in_flight') AS open,
   (SELECT count(*) FROM journal_rejected) AS rejected, (SELECT count(*) FROM temp.journal_held) AS held`;
 
+const SELECT_SETTLED = "SELECT id FROM records WHERE request_id = ? AND outcome IS NOT 'in_flight'";
+
 const HOLD = "INSERT OR IGNORE INTO temp.journal_held(record_id) VALUES (?)";
 const LET_GO = "DELETE FROM temp.journal_held WHERE record_id = ?";
 
@@ -205,6 +207,20 @@ export class Journal {
       }
     });
     return done;
+  }
+
+  /** Deletes a settled record that somebody does not want any more. @throws what SQLite throws */
+  forget(requestId: string): void {
+    const { db } = this;
+    inTransaction(db, () => {
+      for (const row of this.#all(SELECT_SETTLED, requestId)) {
+        const id = Number(row["id"]);
+        prepared(db, "DELETE FROM records WHERE id = ?").run(id);
+        prepared(db, DELETE_ATTEMPTS).run(id);
+        prepared(db, DELETE_PARTS).run(id);
+        prepared(db, LET_GO).run(id);
+      }
+    });
   }
 
   /** The row stays, and is not read again as it is. @param reason for people; holds none of its values */

@@ -3,7 +3,7 @@
  *
  * Owns what they look like. They are made when a shipper opens the journal, so that a database that is no journal has none.
  */
-import type { DatabaseSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import { inTransaction } from "../../database/transaction.ts";
 
 const TABLES = `
@@ -32,6 +32,12 @@ export function prepareJournal(db: DatabaseSync, newId: () => string): string {
     db.prepare("INSERT OR IGNORE INTO journal_self(id, journal) VALUES (1, ?)").run(newId());
     return journalIdOf(db) ?? "";
   });
+}
+
+/** Whether a shipper has opened the file before. @param path of a database that exists */
+export function isJournal(path: string): boolean {
+  using db = new DatabaseSync(path, { readOnly: true });
+  return journalIdOf(db) !== null;
 }
 
 function journalIdOf(db: DatabaseSync): string | null {

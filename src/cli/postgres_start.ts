@@ -1,0 +1,153 @@
+/**
+ * What a server with PostgreSQL does before it serves: it opens its journal, and waits for a first copy of upstreams and
+ * tokens, unless the journal has one of an earlier time.
+ *
+ * Owns which files may be a journal, and what is said while PostgreSQL is awaited.
+ */
+import { ulid } from "ulid";
+import type { Environment } from "../config/environment.ts";
+import type { Settings } from "../config/settings.ts";
+import type { UpstreamInput } from "../control/admin_service.ts";
+import { systemClock } from "../server/clock.ts";
+import { RemoteDatabase } from "../server/remote_database.ts";
+import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
+import { systemPgEnvironment } from "../store/postgres/environment.ts";
+import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
+import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
+import type { PgTarget } from "../store/postgres/target.ts";
+import { leftoverNote, upgradeNote } from "./context.ts";
+import { CommandError, UsageError } from "./errors.ts";
+import { KEY_VARIABLE, requireUpstream } from "./initial_upstream.ts";
+import { describe } from "./upstreams.ts";
+
+/** A server that has a copy begins with it, when PostgreSQL takes longer than this. */
+const FRESH_COPY_MS = 2_000; // docs/tuning.md#postgresql
+/** What waits is shipped at the end of the process, for so long. */
+const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#postgresql
+
+export interface PostgresStart {
+  readonly settings: Settings;
+  /** Of the database. */
+  readonly url: string;
+  readonly env: Environment;
+  readonly say: (line: string) => void;
+  /** From the environment, to be added when there is none; null: none is asked for. */
+  readonly first: UpstreamInput | null;
+}
+
+/**
+ * @throws UsageError, CommandError, StoreError when it cannot start
+ */
+export async function withPostgres<Result>(
+  start: PostgresStart,
+  use: (remote: RemoteDatabase) => Promise<Result>,
+): Promise<Result> {
+  const target = targetOf(start);
+  prepareJournal(start);
+  const remote = new RemoteDatabase({ target, settings: start.settings, instance: ulid() });
+  try {
+    await ready(start, remote);
+    return await use(remote);
+  } finally {
+    await remote.thread.close(CLOSE_LIMIT_MS);
+  }
+}
+
+/** @throws UsageError */
+function targetOf({ url, env }: PostgresStart): PgTarget {
+  try {
+    return parsePgUrl(url, systemPgEnvironment(env));
+  } catch (error) {
+    if (!(error instanceof PgUrlError)) throw error;
+    throw new UsageError(`--database: ${error.message}`);
+  }
+}
+
+/** Makes or upgrades it. @throws StoreError; CommandError when it is a database of its own */
+function prepareJournal({ settings: { database: path }, say }: PostgresStart): void {
+  const database = openDatabase(path, { onUpgrade: upgradeNote(path, say) });
+  try {
+    const leftover = leftoverNote(path, database.leftoverJournal);
+    if (leftover !== null) say(leftover);
+    if (database.isNew) say(`new journal ${path}`);
+    else if (!isJournal(path) && hasContents(database)) throw notJournal(path);
+  } finally {
+    database.close();
+  }
+}
+
+function hasContents({ config, records }: OpenDatabase): boolean {
+  return hasCopy(config) || records.lastId() > 0;
+}
+
+function hasCopy(config: OpenDatabase["config"]): boolean {
+  return config.listUpstreams().length > 0 || config.getConfig("authorization") !== null;
+}
+
+function notJournal(path: string): CommandError {
+  return new CommandError(
+    `${path} is a database of its own, and no journal: name another file with --journal; ` +
+      `to take along what it holds: store copy --from ${path} --to URL`,
+  );
+}
+
+/** Resolves when there are upstreams and tokens to serve with. */
+async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void> {
+  const { promise: isHopeless, reject: giveUp } = Promise.withResolvers<never>();
+  const hasOld = hasCopyNow(start.settings.database);
+  let said = "";
+  remote.listen((event) => {
+    if (event.type !== "trouble" || event.message === said) return;
+    if (event.kind === "setup" && !hasOld) return giveUp(new CommandError(event.message));
+    said = event.message;
+    if (!hasOld) start.say(`waiting for PostgreSQL (${remote.shownText}): ${event.message}`);
+  });
+  // A failure may come when nobody waits any more.
+  isHopeless.catch(() => {});
+  const isFresh = await Promise.race([
+    remote.firstCopy.then(() => true),
+    isHopeless,
+    ...(hasOld ? [afterWaiting(FRESH_COPY_MS)] : []),
+  ]);
+  if (isFresh) return await ensureFirst(start, remote);
+  start.say(
+    `PostgreSQL cannot be used (${
+      said || "it does not answer"
+    }): serving with the upstreams and tokens of the journal`,
+  );
+}
+
+function hasCopyNow(path: string): boolean {
+  const database = openDatabase(path, { access: "read" });
+  try {
+    return hasCopy(database.config);
+  } finally {
+    database.close();
+  }
+}
+
+function afterWaiting(ms: number): Promise<false> {
+  return new Promise((resolve) => systemClock.setTimer(() => resolve(false), ms));
+}
+
+/** The first of all replicas makes the clients' token, and the first upstream. */
+async function ensureFirst({ settings, say, first }: PostgresStart, remote: RemoteDatabase): Promise<void> {
+  const token = await remote.thread.ask("ensureClientToken", undefined);
+  if (token !== null) {
+    say(`new database ${remote.shownText}`);
+    say(`clients must send this token, which \`token show\` prints again: ${token}`);
+  }
+  if (!settings.isFromEnv) return;
+  if (first === null && !hasUpstream(settings.database)) requireUpstream(first);
+  const added = first === null ? null : await remote.thread.ask("addFirstUpstream", first);
+  if (added !== null) say(`added ${describe(added)} from ${KEY_VARIABLE}`);
+}
+
+function hasUpstream(path: string): boolean {
+  const database = openDatabase(path, { access: "read" });
+  try {
+    return database.config.listUpstreams().length > 0;
+  } finally {
+    database.close();
+  }
+}
