@@ -74,7 +74,12 @@ export const PERMISSIONS: readonly string[] = [
 ];
 
 /** Modules started by URL, which are not in the module graph. */
-const INCLUDED = ["src/store/write/worker.ts", "src/store/read/worker.ts", "src/server/change_worker.ts"];
+const INCLUDED = [
+  "src/store/write/worker.ts",
+  "src/store/read/worker.ts",
+  "src/server/change_worker.ts",
+  "src/server/remote_worker.ts",
+];
 
 const BUILD_CONFIG = `${DIST}/build.json`;
 const BUILD_LOCK = `${DIST}/build.lock`;

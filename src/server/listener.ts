@@ -1,6 +1,7 @@
 /**
  * The address of a server: listens on it, and keeps the limits of connections.
  */
+import { setImmediate } from "node:timers";
 import { addressText, type Settings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { type AppDeps, createHandler } from "../http/app.ts";
@@ -35,7 +36,7 @@ export function listen(
   const server = new HttpServer(listener, {
     clock: systemClock,
     handle: createHandler(deps),
-    afterTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
+    afterTurn,
     limits: max === null
       ? null
       : new ConnectionLimits({ max, isShared: (address) => deps.trustedProxies.trusts(address) }),
@@ -54,6 +55,15 @@ export function listen(
     onUnexpected: (error) => log.error("a connection failed: {message}", { message: messageOf(error) }),
   });
   return { server, address: listener.addr };
+}
+
+/**
+ * A timer lets the runtime look at the sockets, but may come before what it has found there; an immediate comes after that,
+ * and before the next look.
+ */
+async function afterTurn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */

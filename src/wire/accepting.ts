@@ -4,7 +4,7 @@
  * Owns when the listener is closed. Knows nothing of what is done with a connection.
  */
 import type { Clock } from "../core/clock.ts";
-import { type ByteConnection, closeQuietly } from "./connection.ts";
+import type { ByteConnection } from "./connection.ts";
 
 /** A client's connection, as `Deno.Listener` accepts it. */
 export interface AcceptedConnection extends ByteConnection {
@@ -22,7 +22,7 @@ export interface AcceptingOptions {
   readonly onConnection: (connection: AcceptedConnection) => void;
   /** Accepting fails, as when no file descriptors are left; once per series. */
   readonly onUnexpected: (error: unknown) => void;
-  /** There will be no further connection. */
+  /** There will be no further connection; called once. */
   readonly onClosed: () => void;
   /** See `ServerOptions` of server.ts. */
   readonly afterTurn: (() => Promise<void>) | undefined;
@@ -38,7 +38,8 @@ export class Accepting {
   readonly #options: AcceptingOptions;
   #count = 0;
   #isEnding = false;
-  #isOpen = true;
+  #isListening = true;
+  #isOver = false;
 
   /** Begins to accept connections. */
   constructor(listener: ConnectionListener, options: AcceptingOptions) {
@@ -47,24 +48,23 @@ export class Accepting {
     void this.#accept();
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
+  /** There will be no further connection. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
-  /** Closes the listener when nobody waits to be accepted. */
-  end(): void {
+  /** Closes the listener; with `afterTurn`, unless it is to happen `now`, when nobody waits to be accepted. */
+  end({ isNow = false } = {}): void {
     const { afterTurn } = this.#options;
-    if (afterTurn === undefined) return this.close();
+    if (afterTurn === undefined || isNow) return this.#unlisten();
     if (!this.#isEnding) void this.#emptyQueue(afterTurn);
     this.#isEnding = true;
   }
 
-  /** Closes the listener now. */
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
+  #unlisten(): void {
+    if (!this.#isListening) return;
+    this.#isListening = false;
     this.#listener.close();
-    this.#options.onClosed();
   }
 
   async #emptyQueue(afterTurn: () => Promise<void>): Promise<void> {
@@ -75,27 +75,29 @@ export class Accepting {
       count = this.#count;
       await afterTurn();
     } while (this.#count !== count && clock.monotonic() < endMs);
-    this.close();
+    this.#unlisten();
   }
 
   async #accept(): Promise<void> {
     // Reported once per series: otherwise, anybody could fill the log by opening enough connections.
     let isFailing = false;
-    while (this.#isOpen) {
+    while (this.#isListening) {
       let accepted: AcceptedConnection;
       try {
         accepted = await this.#listener.accept();
         isFailing = false;
       } catch (error) {
-        if (!this.#isOpen) return;
+        if (!this.#isListening) break;
         if (!isFailing) this.#options.onUnexpected(error);
         isFailing = true;
         await new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, ACCEPT_PAUSE_MS));
         continue;
       }
-      if (!this.#isOpen) return closeQuietly(accepted);
+      // Also one that was accepted at the moment when the listener was closed.
       this.#count++;
       this.#options.onConnection(accepted);
     }
+    this.#isOver = true;
+    this.#options.onClosed();
   }
 }

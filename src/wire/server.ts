@@ -55,7 +55,7 @@ const BODY_TIMEOUT_MS = 600_000;
 /** Between two reports of connections without a place. */
 const TURNED_AWAY_MS = 60_000;
 const SWEEP_MS = 1_000; // docs/tuning.md#heads-and-connections
-/** How long a connection may wait for its request that was accepted when the server was told to stop. */
+/** How long a connection may wait for its first request when the server is told to stop: it may be on its way. */
 const LAST_IDLE_MS = 1_000;
 
 export class HttpServer {
@@ -65,6 +65,7 @@ export class HttpServer {
   readonly #finished = Promise.withResolvers<void>();
   #sweep: TimerId | null = null;
   #isDraining = false;
+  #isStopped = false;
   #turnedAway = 0;
   #turnedAwayToldMs: number | null = null;
   #date: { readonly second: number; readonly text: string } = { second: -1, text: "" };
@@ -98,11 +99,13 @@ export class HttpServer {
   /** Ends every connection now. */
   stop(): void {
     this.shutdown();
-    this.#accepting.close();
+    this.#isStopped = true;
+    this.#accepting.end({ isNow: true });
     for (const connection of this.#connections.toArray()) connection.close();
   }
 
   #take(accepted: AcceptedConnection): void {
+    if (this.#isStopped) return closeQuietly(accepted);
     const noPlace = this.#options.limits?.take(addressOf(accepted)) ?? null;
     if (noPlace === null) this.#serve(accepted);
     else this.#turnAway(accepted, noPlace);
@@ -145,7 +148,7 @@ export class HttpServer {
   }
 
   #checkFinished(): void {
-    if (this.#accepting.isOpen || this.#connections.size > 0) return;
+    if (!this.#accepting.isOver || this.#connections.size > 0) return;
     if (this.#sweep !== null) this.#options.clock.clearTimer(this.#sweep);
     this.#sweep = null;
     this.#finished.resolve();
@@ -195,6 +198,8 @@ class ServerConnection {
   /** Completed reads at the last check, and since when there have been no more. */
   #seenReads = 0;
   #bringingSinceMs: number;
+  /** Nothing has come of it yet. */
+  #isNew = true;
   #isClosed = false;
 
   constructor(connection: AcceptedConnection, options: ServerConnectionOptions) {
@@ -228,9 +233,9 @@ class ServerConnection {
     }
   }
 
-  /** Ends the connection if it is idle. */
+  /** Ends the connection if it is idle; one that is new has a moment more. */
   drain(): void {
-    if (this.#phase === "idle") this.close();
+    if (this.#phase === "idle" && !this.#isNew) this.close();
   }
 
   close(): void {
@@ -272,6 +277,7 @@ class ServerConnection {
   async #next(): Promise<HttpInboundExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
+      this.#isNew = false;
       this.#enter("head");
       const text = takeHead(this.#input) ?? await readHead(this.#input);
       if (text === null) return null;

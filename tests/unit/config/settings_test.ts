@@ -15,9 +15,13 @@ const MIB = 1024 * 1024;
 
 const OUTGOING = { httpProxy: null, httpsProxy: null, direct: [], caFile: null, sharedCaFiles: [] };
 
+const POSTGRES = "postgres://user@host/name";
+
 const DEFAULTS: Settings = {
   listen: { hostname: "", port: 8888 },
+  isPortShared: false,
   database: "./db.sqlite",
+  remoteUrl: null,
   isNoAuth: false,
   allowedOrigins: [],
   isAdminOff: false,
@@ -63,7 +67,9 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["addr", "[::]:80", { listen: { hostname: "::", port: 80 } }],
   ["addr", "localhost:0", { listen: { hostname: "localhost", port: 0 } }],
   ["addr", " 127.0.0.1:65535 ", { listen: { hostname: "127.0.0.1", port: 65535 } }],
+  ["reusePort", "yes", { isPortShared: true }],
   ["database", "/var/lib/oar/db.sqlite", { database: "/var/lib/oar/db.sqlite" }],
+  ["database", POSTGRES, { database: "./journal.sqlite", remoteUrl: POSTGRES }],
   ["noauth", "yes", { isNoAuth: true }],
   ["noauth", "TRUE", { isNoAuth: true }],
   ["noauth", "1", { isNoAuth: true }],
@@ -140,7 +146,9 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
 
 const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["addr", ["", "8080", ":", "localhost:", ":65536", "::1:80", "[::1]", "http://x:80", "a b:80", "x:-1"]],
-  ["database", ["", "  ", ":memory:"]],
+  ["reusePort", ["", "maybe"]],
+  ["database", ["", "  ", ":memory:", "mysql://user@host/name"]],
+  ["journal", ["", ":memory:"]],
   ["noauth", ["", "maybe", "2"]],
   ["policy", ["", "fastest"]],
   ["gateMs", ["", "-1", "1.5", "5s", "600001", "NaN"]],
@@ -230,9 +238,25 @@ Deno.test("parseSettings() refuses invalid values, naming their source and what 
   }
 });
 
+Deno.test("a journal, and waiting for PostgreSQL, need a PostgreSQL database", () => {
+  const withPostgres = { ...DEFAULTS, remoteUrl: POSTGRES };
+  for (
+    const [key, text, expected] of [
+      ["journal", "/data/j.sqlite", { database: "/data/j.sqlite" }],
+      ["durability", "remote", { database: "./journal.sqlite", durability: "remote" }],
+    ] as const
+  ) {
+    const flags = { database: POSTGRES, [key]: text };
+    assert.deepEqual(parseSettings({ flags, env: {} }), { ...withPostgres, ...expected });
+    const message = messageOfFailure(() => parseSettings({ flags: { [key]: text }, env: {} }));
+    assert.match(message, new RegExp(`^--${key}.* is for PostgreSQL; give its URL: --database postgres://`));
+  }
+});
+
 Deno.test("every setting is covered by the tables", () => {
   const keys = SETTING_FLAGS.map(({ key }) => key).toSorted();
-  assert.deepEqual([...new Set(ACCEPTED.map(([key]) => key))].toSorted(), keys);
+  // The journal has a test of its own.
+  assert.deepEqual([...new Set(ACCEPTED.map(([key]) => key)), "journal"].toSorted(), keys);
   assert.deepEqual(REFUSED.map(([key]) => key).toSorted(), keys);
 });
 

@@ -82,6 +82,8 @@ Deno.test("only a port that is said to be shared is opened as one", () => {
     asked.push(options);
     return machine({}).listen(options);
   };
-  for (const isShared of [true, false]) openListener({ hostname: "127.0.0.1", port: 80 }, { listen, isShared });
+  for (const isShared of [true, false]) {
+    openListener({ hostname: "127.0.0.1", port: 80 }, { listen, isShared });
+  }
   assert.deepEqual(asked.map(({ reusePort }) => reusePort ?? false), [true, false]);
 });
