@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import type { ChannelTest, ServerStatus } from "./admin_service.ts";
 import { ControlError } from "./errors.ts";
+import { postgresStatus, type PostgresView } from "./postgres_status.ts";
 
 /** An alert channel that can be tried. */
 export interface TestableChannel {
@@ -27,6 +28,8 @@ export interface ServerStatusDeps {
   /** What the database says; null: nothing. */
   readonly storedPolicy: () => OrderPolicy | null;
   readonly channels: readonly TestableChannel[];
+  /** null: there is none. */
+  readonly postgres: PostgresView | null;
 }
 
 export class ServerStatusView {
@@ -36,8 +39,8 @@ export class ServerStatusView {
     this.#deps = deps;
   }
 
-  status(): ServerStatus {
-    const { settings, startedAtMs, now, storedPolicy, channels } = this.#deps;
+  async status(): Promise<ServerStatus> {
+    const { settings, startedAtMs, now, storedPolicy, channels, postgres } = this.#deps;
     const { database, policy, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
     return {
       version: VERSION,
@@ -46,6 +49,7 @@ export class ServerStatusView {
       database: { path: database, bytes: this.#databaseBytes() },
       policy: policy ?? storedPolicy() ?? "order",
       retention: { keepDays, keepBodiesDays, maxDatabaseBytes: maxDbSizeBytes },
+      postgres: postgres === null ? null : await postgresStatus(postgres, now()),
       channels: channels.map(({ name }) => name),
     };
   }

@@ -33,6 +33,7 @@ import { LiveHub } from "../control/live_hub.ts";
 import { RecordAdmin } from "../control/records.ts";
 import { createAdminService } from "../control/create_admin_service.ts";
 import { ServerStatusView, type TestableChannel } from "../control/server_status.ts";
+import type { PostgresView } from "../control/postgres_status.ts";
 import { viewSettings } from "../control/settings_view.ts";
 import { TokenAdmin } from "../control/token_admin.ts";
 import { UpstreamAdmin } from "../control/upstream_admin.ts";
@@ -165,7 +166,20 @@ function adminTokenNow({ config, registry }: Pick<AdminDeps, "config" | "registr
   }
 }
 
-function statusView({ settings, registry, databaseBytes, channels }: AdminDeps): ServerStatusView {
+function postgresView(remote: RemoteDatabase): PostgresView {
+  return {
+    url: remote.shownText,
+    instance: remote.instance,
+    problem: () => {
+      const { state } = remote;
+      return state.type === "up" ? null : state.type === "down" ? state.message : "it has not answered yet";
+    },
+    backlog: () => remote.backlog,
+    replicas: () => remote.thread.query("replicas", null),
+  };
+}
+
+function statusView({ settings, registry, databaseBytes, channels, remote }: AdminDeps): ServerStatusView {
   return new ServerStatusView({
     settings,
     startedAtMs: Math.round(performance.timeOrigin),
@@ -173,6 +187,7 @@ function statusView({ settings, registry, databaseBytes, channels }: AdminDeps):
     databaseBytes,
     storedPolicy: () => registry.snapshot().policy,
     channels,
+    postgres: remote === null ? null : postgresView(remote),
   });
 }
 

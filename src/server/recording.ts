@@ -51,7 +51,7 @@ export function startRecording(
   let isInTrouble = false;
   const link = startThread(settings, instance);
   if (remote !== null) wakeOnCommit(link, remote);
-  const upstreamStates = new UpstreamStateNotes(link);
+  const upstreamStates = new UpstreamStateNotes(link, (check) => remote?.thread.check(check));
   const mark = keepMark(link, { database: settings.database, instance });
   renewJournals(link, users);
   const chores = new ChoreWatch({ clock: systemClock, observer: metrics, notifier, log });

@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
+import type { UpstreamCheck } from "../store/config/upstream_checks.ts";
 import { StoreError } from "../store/store.ts";
 import { storeErrors, unpackError } from "../store/threads/thrown_errors.ts";
 import type { DatabaseUser } from "./database_users.ts";
@@ -57,6 +58,11 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   /** The journal has new records. */
   wake(): void {
     this.#tell({ type: "wake" });
+  }
+
+  /** An upstream has answered for the first time. */
+  check(check: UpstreamCheck): void {
+    this.#tell({ type: "check", check });
   }
 
   /** @throws ControlError; StoreError, `locked` when PostgreSQL does not answer in time */

@@ -101,6 +101,8 @@ self.onmessage = ({ data }: MessageEvent<ToRemote>): void => {
     case "call":
     case "query":
       return void answer(data);
+    case "check":
+      return session?.check(data.check);
     case "release":
       session?.release();
       return tell({ type: "released" });

@@ -10,6 +10,7 @@ import { messageOf } from "../core/errors.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
+import type { Proxy } from "../proxy/handler.ts";
 import { InFlight } from "../proxy/ledger/in_flight.ts";
 import { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import type { SettledListener } from "../proxy/ledger/settlement.ts";
@@ -129,17 +130,34 @@ export async function withServer(
     // It ships what is still written here, and has the journal open until then.
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
-    admin?.close();
-    await proxy.stop();
-    shared.turns.close();
-    listening?.stop();
-    progressRows.stop();
-    registry.stop();
-    serverHealth.stop();
-    await recording.close();
-    await observers.notifier.close(CLOSE_LIMIT_MS);
-    client.close();
+    await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
+}
+
+/** In the reverse of the order in which they were made. */
+async function stopParts(parts: {
+  readonly admin: LazyAdmin | null;
+  readonly proxy: Proxy;
+  readonly turns: LoopTurns;
+  /** null: it could not listen. */
+  readonly listening: HttpServer | null;
+  readonly progressRows: ProgressRows;
+  readonly registry: Registry;
+  readonly serverHealth: ServerHealth;
+  readonly recording: Recording;
+  readonly observers: Observers;
+  readonly client: OutgoingClient;
+}): Promise<void> {
+  parts.admin?.close();
+  await parts.proxy.stop();
+  parts.turns.close();
+  parts.listening?.stop();
+  parts.progressRows.stop();
+  parts.registry.stop();
+  parts.serverHealth.stop();
+  await parts.recording.close();
+  await parts.observers.notifier.close(CLOSE_LIMIT_MS);
+  parts.client.close();
 }
 
 /** @throws StartError when the file of `--ca-file` cannot be used */

@@ -6,8 +6,8 @@ import type { RequestRecord } from "../../src/core/types.ts";
 import { PgRecordQueries } from "../../src/store/postgres/read/record_queries.ts";
 import type { RecordQueries } from "../../src/store/read/messages.ts";
 import { ReaderSession } from "../../src/store/read/session.ts";
-import { isPostgresMissing, Postgres } from "../support/postgres.ts";
-import { putJournal, putStatistics, withPgRecords } from "../support/postgres_records.ts";
+import { isPostgresMissing } from "../support/postgres.ts";
+import { overEveryWay, putJournal, putStatistics, withPgRecords } from "../support/postgres_records.ts";
 import { pagesOf } from "../support/record_pages.ts";
 import { indexAll, makeRecord, makeSession, withDirectory } from "../unit/store/support.ts";
 
@@ -290,21 +290,21 @@ for (const { name, records, body } of CASES) {
 Deno.test({
   name: "PgRecordQueries",
   ignore: isPostgresMissing,
-  fn: async (t) => {
-    await using postgres = await Postgres.start();
-    for (const { name, records, body } of CASES) {
-      await t.step(name, () =>
-        withPgRecords(postgres, [], (db) =>
-          withJournal(records, async (path) => {
-            await putJournal(db, path);
-            await putStatistics(db, path, "j1");
-            const queries = new PgRecordQueries(db, { now: Date.now });
-            try {
-              await body(queries);
-            } finally {
-              queries.close();
-            }
-          })));
-    }
-  },
+  fn: (t) =>
+    overEveryWay(async (postgres, [way, url]) => {
+      for (const { name, records, body } of CASES) {
+        await t.step(`${way}: ${name}`, () =>
+          withPgRecords({ postgres, url }, [], (db) =>
+            withJournal(records, async (path) => {
+              await putJournal(db, path);
+              await putStatistics(db, path, "j1");
+              const queries = new PgRecordQueries(db, { now: Date.now });
+              try {
+                await body(queries);
+              } finally {
+                queries.close();
+              }
+            })));
+      }
+    }),
 });

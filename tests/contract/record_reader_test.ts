@@ -8,8 +8,8 @@ import type { Attempt, RequestRecord } from "../../src/core/types.ts";
 import { openDatabase } from "../../src/store/database/open.ts";
 import type { RecordFilter, RecordReader, StoredRecord } from "../../src/store/store.ts";
 import { PgRecordReader } from "../../src/store/postgres/read/record_queries.ts";
-import { isPostgresMissing, Postgres } from "../support/postgres.ts";
-import { withPgRecords } from "../support/postgres_records.ts";
+import { isPostgresMissing } from "../support/postgres.ts";
+import { overEveryWay, withPgRecords } from "../support/postgres_records.ts";
 import { byHand, indexAll, makeRecord, makeSession } from "../unit/store/support.ts";
 
 /** Answers at once, or later. */
@@ -420,18 +420,18 @@ describeRecordReader(sqliteBackend("times with an offset", (session, records, pa
 Deno.test({
   name: "PgRecordReader",
   ignore: isPostgresMissing,
-  fn: async (t) => {
-    await using postgres = await Postgres.start();
-    for (const { name, records = RECORDS, body } of CASES) {
-      await t.step(name, () =>
-        withPgRecords(postgres, records, async (db) => {
-          const reader = new PgRecordReader(db);
-          try {
-            await body(reader);
-          } finally {
-            reader.close();
-          }
-        }));
-    }
-  },
+  fn: (t) =>
+    overEveryWay(async (postgres, [way, url]) => {
+      for (const { name, records = RECORDS, body } of CASES) {
+        await t.step(`${way}: ${name}`, () =>
+          withPgRecords({ postgres, url }, records, async (db) => {
+            const reader = new PgRecordReader(db);
+            try {
+              await body(reader);
+            } finally {
+              reader.close();
+            }
+          }));
+      }
+    }),
 });

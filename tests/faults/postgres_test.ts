@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { isPostgresMissing, openPg, Postgres } from "../support/postgres.ts";
 import { plainUrl, prepareSchema, type Replica, startReplica } from "../support/replica.ts";
 import { eventually } from "../support/router.ts";
+import { SmallDisk } from "../support/small_disk.ts";
 import {
   chatEvents,
   chatReply,
@@ -102,11 +103,19 @@ interface Stage {
 /** @param fault what happens under load; afterwards everything must be there */
 async function underLoad(
   postgres: Postgres,
-  { url, fault }: { readonly url: string; readonly fault: (stage: Stage) => Promise<void> },
+  { url, fault, directory }: {
+    readonly url: string;
+    readonly fault: (stage: Stage) => Promise<void>;
+    /** Of the first replica's journal; default: a new one. */
+    readonly directory?: string;
+  },
 ): Promise<void> {
   await using upstream = new FakeUpstream(answer);
   await (await prepareSchema(postgres, [upstream.endpoint])).close();
-  const replicas = [await startReplica(url), await startReplica(url)];
+  const replicas = [
+    await startReplica(url, directory === undefined ? {} : { directory }),
+    await startReplica(url),
+  ];
   const load = new Load(replicas);
   try {
     await load.more(20);
@@ -117,9 +126,9 @@ async function underLoad(
   }
   assert.deepEqual(load.failures, []);
   await allRecorded(url, load.answered);
-  for (const { router, directory } of replicas) {
-    await router[Symbol.asyncDispose]();
-    await Deno.remove(directory, { recursive: true });
+  for (const replica of replicas) {
+    await replica.router[Symbol.asyncDispose]();
+    if (replica.directory !== directory) await Deno.remove(replica.directory, { recursive: true });
   }
 }
 
@@ -160,6 +169,28 @@ Deno.test("replicas lose nothing while PostgreSQL", { ignore: isPostgresMissing 
       await postgres.clear();
     });
   }
+});
+
+Deno.test("a replica loses nothing while its journal's disk is full", {
+  ignore: isPostgresMissing,
+}, async () => {
+  await using disk = await SmallDisk.mount(8192);
+  // This user may not mount.
+  if (disk === null) return;
+  await using postgres = await Postgres.start();
+  await underLoad(postgres, {
+    url: plainUrl(postgres),
+    directory: disk.directory,
+    fault: async ({ replicas: [full], load }) => {
+      await disk.fill("filler", 0);
+      await eventually(async () => {
+        await load.more(1);
+        return await full?.router.metric("record_queue_bytes") || null;
+      }, "records that cannot be written");
+      await load.more(20);
+      await Deno.remove(`${disk.directory}/filler`);
+    },
+  });
 });
 
 Deno.test("replicas go over to a standby that is promoted", { ignore: isPostgresMissing }, async () => {

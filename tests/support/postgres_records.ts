@@ -14,18 +14,34 @@ import type { ShippedRecord } from "../../src/store/postgres/shipper/shipped_rec
 import { StatisticsCopy } from "../../src/store/postgres/shipper/statistics_copy.ts";
 import { Tokenizer } from "../../src/store/search/tokenizer.ts";
 import { makeSession, withDirectory } from "../unit/store/support.ts";
-import { openPg, type Postgres } from "./postgres.ts";
+import { isPgBouncerMissing, openPg, PgBouncer, Postgres } from "./postgres.ts";
 
 const BATCH_RECORDS = 500;
 
+/** A way to a database, by its name. */
+export type PgWay = readonly [name: string, url: string];
+
+/** Runs the body over every way on which the database may be reached: plain, with TLS, through PgBouncer. */
+export async function overEveryWay(
+  body: (postgres: Postgres, way: PgWay) => Promise<void>,
+): Promise<void> {
+  await using postgres = await Postgres.start();
+  const tls = `sslmode=verify-full&sslrootcert=${postgres.authority.root}`;
+  await body(postgres, ["plain", postgres.url({ query: "sslmode=disable" })]);
+  await body(postgres, ["verify-full", postgres.url({ host: "localhost", query: tls })]);
+  if (isPgBouncerMissing) return;
+  await using bouncer = await PgBouncer.start(postgres);
+  await body(postgres, ["PgBouncer, in transaction mode", bouncer.url()]);
+}
+
 /** A database with exactly these records, numbered from 1. */
 export async function withPgRecords(
-  postgres: Postgres,
+  { postgres, url = postgres.url() }: { readonly postgres: Postgres; readonly url?: string },
   records: readonly RequestRecord[],
   body: (db: PgDatabase) => Promise<void>,
 ): Promise<void> {
   await postgres.clear();
-  const db = openPg(postgres.url());
+  const db = openPg(url);
   try {
     await migrate(db);
     await putRecords(db, records);

@@ -4,6 +4,7 @@
  * Texts are plain; values put into them are escaped when they are rendered.
  */
 import { recordTexts } from "./records_en.ts";
+import { replicaTexts } from "./replicas_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -141,6 +142,7 @@ export const en = {
 
   ...recordTexts,
   ...usageTexts,
+  ...replicaTexts,
 
   liveTitle: "Live",
   liveIntro: "Requests under way, and replies as they arrive.",

@@ -3,6 +3,7 @@
  */
 import type { Messages } from "./en.ts";
 import { recordTexts } from "./records_zh.ts";
+import { replicaTexts } from "./replicas_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -134,6 +135,7 @@ export const zh: Messages = {
 
   ...recordTexts,
   ...usageTexts,
+  ...replicaTexts,
 
   liveTitle: "实时",
   liveIntro: "进行中的请求，以及正在到达的回复。",

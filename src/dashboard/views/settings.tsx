@@ -4,6 +4,7 @@
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { AdminService, ChannelTest, ServerStatus } from "../../control/admin_service.ts";
+import { Replicas } from "../components/replicas.tsx";
 import { Layout } from "../components/layout.tsx";
 import { CsrfField, Moment, Notice, Recorded, Select } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";
@@ -28,6 +29,7 @@ export function Settings({ page, settings, status, tested, problem }: SettingsPr
       <div class="settings-cards">
         <Display page={page} />
         <Server page={page} status={status} />
+        {status.postgres === null ? null : <Replicas page={page} postgres={status.postgres} />}
         <Channels page={page} channels={status.channels} tested={tested} />
       </div>
       <h2 class="settings-list-title">{m.settingsList}</h2>

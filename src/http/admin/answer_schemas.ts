@@ -234,6 +234,22 @@ export const status = z.object({
     ["order", "random", "round_robin", "least_latency"] as const satisfies readonly OrderPolicy[],
   ),
   retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
+  postgres: z.object({
+    url: z.string().describe("without anything secret"),
+    isUp: z.boolean(),
+    problem: text,
+    waiting: maybe.describe("records in this server's journal"),
+    oldestAgeMs: maybe,
+    rejected: maybe.describe("records that PostgreSQL cannot store"),
+    replicas: z.array(z.object({
+      listen: z.string(),
+      version: z.string(),
+      startedAtMs: milliseconds,
+      silentMs: count,
+      waiting: count,
+      isThis: z.boolean(),
+    })).nullable().describe("null: it cannot be asked"),
+  }).nullable().describe("null: records are in the database itself"),
   channels: z.array(z.string()).describe("the alert channels that are configured"),
   refused: z.object({
     lastHour: count.describe("requests of clients that were refused for their token"),

@@ -28,7 +28,7 @@ const WRITE_TIMEOUT_MS = 5_000;
 const READ_TIMEOUT_MS = 2_000;
 const EXECUTE_TIMEOUT_MS = 600_000;
 /** The server cancels a long statement itself; only if it does not is the connection cut. */
-const ANSWER_MS = 500;
+const ANSWER_MS = 2_000;
 /** Keeps the locks of a replica that has stopped in a transaction from staying. */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 

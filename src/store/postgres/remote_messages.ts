@@ -1,6 +1,7 @@
 /**
  * The messages between a server and the thread that talks to PostgreSQL (remote_session.ts).
  */
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { ThrownError } from "../threads/messages.ts";
 import type { RetentionLimits } from "./retention.ts";
 import type { Backlog } from "./shipper/journal.ts";
@@ -26,6 +27,8 @@ export type ToRemote =
   | { readonly type: "call"; readonly call: number; readonly name: string; readonly argument: unknown }
   /** A question of {@link RemoteQueries}. */
   | { readonly type: "query"; readonly call: number; readonly name: string; readonly argument: unknown }
+  /** An upstream has answered for the first time. */
+  | { readonly type: "check"; readonly check: UpstreamCheck }
   /** Let go of the journal: its WAL was deleted; and use it again. */
   | { readonly type: "release" }
   | { readonly type: "resume" }

@@ -8,11 +8,14 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ConfigStore } from "../store.ts";
 import { Tokenizer } from "../search/tokenizer.ts";
+import type { UpstreamCheck } from "../config/upstream_checks.ts";
+import { CheckNotes } from "./check_notes.ts";
 import { ConfigSync } from "./config/config_sync.ts";
 import { putConfigRows } from "./config/local_rows.ts";
 import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
+import { deleteOldStatistics } from "./old_statistics.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
@@ -76,6 +79,7 @@ export class RemoteSession {
   readonly #config: RemoteConfig;
   readonly #replicas: Replicas;
   readonly #shipper: Shipper;
+  readonly #checks: CheckNotes;
   readonly #chores: readonly Chore[];
   #sync: ConfigSync | null = null;
   #timer: TimerId | null = null;
@@ -102,9 +106,11 @@ export class RemoteSession {
       observer: events,
       gatherMs: options.gatherMs,
     });
+    this.#checks = new CheckNotes(database);
     this.#chores = [
       { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
+      { everyMs: BEAT_MS, run: () => this.#checks.flush(), doneAtMs: Number.NEGATIVE_INFINITY },
       { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
     ];
   }
@@ -117,6 +123,11 @@ export class RemoteSession {
   /** The journal has new records. */
   wake(): void {
     this.#shipper.wake();
+  }
+
+  /** An upstream has answered. */
+  check(check: UpstreamCheck): void {
+    this.#checks.add(check);
   }
 
   /** Lets go of the journal, until {@link resume}. */
@@ -172,6 +183,7 @@ export class RemoteSession {
     }
     if (this.#isClosed) return;
     this.#options.events.resumed();
+    this.#retryRejected();
     this.#sync = new ConfigSync({
       remote: this.#config,
       database,
@@ -184,6 +196,15 @@ export class RemoteSession {
     });
     this.#shipper.start();
     void this.#doChores();
+  }
+
+  /** Another version of this program, or of the schema, may be able to store what was refused. */
+  #retryRejected(): void {
+    try {
+      this.#journal.retryRejected();
+    } catch (error) {
+      this.#report(error);
+    }
   }
 
   async #doChores(): Promise<void> {
@@ -216,6 +237,7 @@ export class RemoteSession {
   async #keepLimits(): Promise<void> {
     const { database, retention, clock, events } = this.#options;
     const dropped = await keepLimits(database, retention, clock.now());
+    await deleteOldStatistics(database, clock.now());
     if (dropped.length > 0) events.dropped(dropped);
   }
 

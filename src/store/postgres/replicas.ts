@@ -5,6 +5,7 @@
  * server's: clocks of replicas may differ.
  */
 import type { PgQuery, PgStore } from "./query.ts";
+import { SOME_WORDS_MISSING } from "./shipper/search_words.ts";
 
 /** How often {@link Replicas.beat} is due. */
 export const BEAT_MS = 5_000;
@@ -64,6 +65,7 @@ export class Replicas {
         CRASH_MESSAGE,
         DEAD_AFTER_SECONDS,
         STRAY_AFTER_SECONDS,
+        `'${SOME_WORDS_MISSING}'`,
       ]);
       return row?.count ?? 0;
     });
@@ -111,7 +113,11 @@ const PUT =
   ON CONFLICT (id) DO UPDATE SET journal = excluded.journal, heartbeat_at = excluded.heartbeat_at,
     version = excluded.version, listen = excluded.listen, waiting = excluded.waiting, lag_ms = excluded.lag_ms`;
 
-/** Two replicas that find the same dead one do not wait for each other: one of them closes its rows. */
+/**
+ * Words of records are found when they are shipped; of those that are closed here, a search looks at the texts themselves.
+ *
+ * Two replicas that find the same dead one do not wait for each other: one of them closes its rows.
+ */
 const CLOSE_ROWS_OF_THE_DEAD = `WITH dead AS (
     SELECT id FROM oar.instances WHERE heartbeat_at < now() - make_interval(secs => $2::float8)
     FOR UPDATE SKIP LOCKED
@@ -124,7 +130,13 @@ const CLOSE_ROWS_OF_THE_DEAD = `WITH dead AS (
   ), closed AS (
     UPDATE oar.records SET outcome = 'crashed', error = coalesce(records.error, $1)
     FROM left_behind WHERE records.created_at = left_behind.created_at AND records.id = left_behind.id
-    RETURNING 1
+    RETURNING records.created_at, records.id
+  ), words AS (
+    INSERT INTO oar.record_search (created_at, record_id, words)
+    SELECT created_at, id, $4::tsvector FROM closed
+    -- Partitions of texts may have been dropped before those of the rest.
+    WHERE to_regclass('oar.record_search_' || to_char(created_at AT TIME ZONE 'UTC', 'YYYYMMDD')) IS NOT NULL
+    ON CONFLICT DO NOTHING
   ), states AS (
     DELETE FROM oar.upstream_states WHERE instance IN (SELECT id FROM dead)
   ), gone AS (

@@ -70,9 +70,11 @@ interface Parts {
   readonly rows: WrittenRows;
 }
 
+type SessionOptions = Omit<OpenMessage, "type" | "isSearched">;
+
 export class WriterSession {
   readonly #connection: ReopeningConnection;
-  readonly #options: Omit<OpenMessage, "type">;
+  readonly #options: SessionOptions;
   #made: Parts | null = null;
   #upstreamStates: readonly UpstreamStateNote[] = [];
   #isJournalLost = false;
@@ -80,7 +82,7 @@ export class WriterSession {
   #unplaced: number[] = [];
 
   /** @throws StoreError when the database cannot be opened */
-  constructor(options: Omit<OpenMessage, "type">) {
+  constructor(options: SessionOptions) {
     this.#options = options;
     this.#connection = new ReopeningConnection(options.path, {
       busyTimeoutMs: options.busyTimeoutMs,

@@ -10,13 +10,19 @@ import type { WorkerLink } from "./worker_link.ts";
 
 export class UpstreamStateNotes {
   readonly #link: Pick<WorkerLink, "sendIfRunning">;
+  readonly #onCheck: (check: UpstreamCheck) => void;
   /** By upstream; none for those that are well. */
   readonly #notes = new Map<number, UpstreamStateNote>();
   /** Of upstreams that have answered since this server started. */
   readonly #checks = new Map<number, UpstreamCheck>();
 
-  constructor(link: Pick<WorkerLink, "listen" | "sendIfRunning">) {
+  /** @param onCheck told of each upstream that has answered */
+  constructor(
+    link: Pick<WorkerLink, "listen" | "sendIfRunning">,
+    onCheck: (check: UpstreamCheck) => void = () => {},
+  ) {
     this.#link = link;
+    this.#onCheck = onCheck;
     link.listen(({ type }) => {
       if (type !== "opened") return;
       if (this.#notes.size > 0) this.#send();
@@ -39,6 +45,7 @@ export class UpstreamStateNotes {
   /** It has answered; this stays when the server ends. */
   check(check: UpstreamCheck): void {
     this.#checks.set(check.upstreamId, check);
+    this.#onCheck(check);
     this.#link.sendIfRunning({ type: "upstream_checks", checks: [check] });
   }
 

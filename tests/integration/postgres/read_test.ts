@@ -452,7 +452,7 @@ Deno.test({
     await using postgres = await Postgres.start();
     for (const [name, body, records = []] of STEPS) {
       await t.step(name, () =>
-        withPgRecords(postgres, records, async (db) => {
+        withPgRecords({ postgres }, records, async (db) => {
           const queries = new PgRecordQueries(db, { now: Date.now });
           const reader = new PgRecordReader(db);
           try {

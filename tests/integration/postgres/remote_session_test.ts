@@ -51,6 +51,7 @@ class Replica implements AsyncDisposable {
 
   #events(): RemoteEvents {
     return {
+      changed: () => {},
       copied: () => this.copies++,
       shipped: (ids) => ids.forEach((id) => this.shipped.add(id)),
       rejected: (id, reason) => this.troubles.push(`rejected ${id}: ${reason}`),

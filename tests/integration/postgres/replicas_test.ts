@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { migrate } from "../../../src/store/postgres/migration.ts";
 import { makePartitions } from "../../../src/store/postgres/partitions.ts";
 import type { PgDatabase } from "../../../src/store/postgres/pool.ts";
+import { deleteOldStatistics } from "../../../src/store/postgres/old_statistics.ts";
+import { PgRecordReader } from "../../../src/store/postgres/read/record_queries.ts";
 import { type ReplicaNote, Replicas } from "../../../src/store/postgres/replicas.ts";
 import { isPostgresMissing, openPg, Postgres } from "../../support/postgres.ts";
 
@@ -31,6 +33,20 @@ async function withReplicas(
   }
 }
 
+/** A search looks at the texts of what was closed for another. */
+async function foundByWord(database: PgDatabase): Promise<void> {
+  const reader = new PgRecordReader(database);
+  try {
+    const found = await reader.list({ limit: 10, filter: { text: "unheard" } });
+    assert.deepEqual(found.map(({ requestId, outcome }) => [requestId, outcome]), [[
+      "r-one-3000",
+      "crashed",
+    ]]);
+  } finally {
+    reader.close();
+  }
+}
+
 /** A request under way, which began so many seconds ago. */
 async function underWay(postgres: Postgres, instance: string, { seconds = 1 } = {}): Promise<void> {
   await postgres.psql(
@@ -44,7 +60,7 @@ function outcomes(postgres: Postgres): Promise<string> {
 }
 
 Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing }, async (t) => {
-  await withReplicas(async ({ one, two, postgres }) => {
+  await withReplicas(async ({ one, two, postgres, database }) => {
     await t.step("a replica is listed with what it last said", async () => {
       assert.equal(await one.beat(NOTE), 0);
       await one.beat({ ...NOTE, waiting: 7, lagMs: 1_500 });
@@ -65,6 +81,10 @@ Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing
       await underWay(postgres, "one", { seconds: 3_000 });
       assert.equal(await two.beat(NOTE), 0);
       assert.equal(await outcomes(postgres), "r-one-3000|in_flight|");
+      await postgres.psql(
+        `INSERT INTO oar.record_texts(created_at, record_id, body)
+          SELECT created_at, id, '{"messages":[{"role":"user","content":"unheard of"}]}' FROM oar.records`,
+      );
     });
 
     await t.step(
@@ -78,6 +98,7 @@ Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing
         );
         assert.deepEqual((await two.list()).map(({ id }) => id), ["two"]);
         assert.equal(await two.beat(NOTE), 1);
+        await foundByWord(database);
         assert.equal(
           await outcomes(postgres),
           "r-one-3000|crashed|the replica stopped while this request was in flight",
@@ -112,6 +133,32 @@ Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing
         assert.equal(closed.reduce((sum, count) => sum + count, 0), 2);
       },
     );
+
+    await t.step("statistics that nobody asks for any more are deleted, whoever counted them", async () => {
+      const day = 86_400;
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      for (
+        const [journal, step, age] of [["gone", 10, day], ["gone", 600, day], ["gone", 600, 9 * day]] as const
+      ) {
+        await postgres.psql(
+          `INSERT INTO oar.request_stats VALUES ('${journal}', ${step}, ${
+            nowSeconds - age
+          }, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
+        );
+        await postgres.psql(
+          `INSERT INTO oar.usage_stats VALUES ('${journal}', ${step}, ${
+            nowSeconds - age
+          }, 'model', 0, 'm', 1, 0, 0, 0, 0, '{}')`,
+        );
+      }
+      await deleteOldStatistics(database, Date.now());
+      for (const table of ["request_stats", "usage_stats"]) {
+        assert.equal(
+          await postgres.psql(`SELECT step_seconds, ${nowSeconds} - at FROM oar.${table}`),
+          `600|${day}`,
+        );
+      }
+    });
 
     await t.step("one that leaves is gone at once", async () => {
       await one.leave();

@@ -2,9 +2,10 @@
  * Two replicas over one PostgreSQL, as processes of their own.
  */
 import assert from "node:assert/strict";
-import { isPostgresMissing, Postgres } from "../../support/postgres.ts";
-import { plainUrl, prepareSchema, startReplica } from "../../support/replica.ts";
-import { askApi } from "../../support/admin.ts";
+import type { PostgresStatus } from "../../../src/control/admin_service.ts";
+import { isPgBouncerMissing, isPostgresMissing, PgBouncer, Postgres } from "../../support/postgres.ts";
+import { plainUrl, prepareSchema, type Replica, startReplica } from "../../support/replica.ts";
+import { askApi, posted } from "../../support/admin.ts";
 import { eventually, runProgram } from "../../support/router.ts";
 import { chatReply, FakeUpstream } from "../../support/upstream.ts";
 
@@ -47,10 +48,7 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
       }, "three records in PostgreSQL");
       assert.equal(new Set(rows.map(({ instance }) => instance)).size, 2);
       for (const { router } of [one, two]) {
-        await eventually(
-          () => router.query("SELECT 1 FROM config_kvs WHERE key = 'admin'")[0] ?? null,
-          "admin token",
-        );
+        await withAdmin({ router, directory: "" });
         const { records } = await askApi<{ records: unknown[] }>(router, "/records");
         assert.equal(records.length, 3);
       }
@@ -61,6 +59,119 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     }
     await postgres.clear();
   });
+});
+
+/** Waits until the journal has the page's token. */
+async function withAdmin({ router }: Replica): Promise<void> {
+  await eventually(
+    () => router.query("SELECT 1 FROM config_kvs WHERE key = 'admin'")[0] ?? null,
+    "admin token",
+  );
+}
+
+Deno.test("the page of one replica works for all", { ignore: isPostgresMissing }, async (t) => {
+  await using postgres = await Postgres.start();
+  await using upstream = new FakeUpstream(chatReply("hello"));
+  await using other = new FakeUpstream(chatReply("another"));
+  const db = await prepareSchema(postgres, [upstream.endpoint]);
+  const one = await startReplica(plainUrl(postgres));
+  const two = await startReplica(plainUrl(postgres), { args: ["--durability", "remote"] });
+  const recordIds = async () =>
+    (await db.read<{ id: number }>("SELECT id FROM oar.records", [])).map(({ id }) => id);
+  try {
+    await withAdmin(one);
+    await withAdmin(two);
+
+    await t.step("its status shows both, and nothing secret", async () => {
+      const { postgres: shown } = await eventually(async () => {
+        const status = await askApi<{ postgres: PostgresStatus }>(one.router, "/status");
+        return status.postgres.replicas?.length === 2 ? status : null;
+      }, "two replicas");
+      assert.equal(shown.isUp, true);
+      assert.equal(shown.replicas?.filter(({ isThis }) => isThis).length, 1);
+      assert.match(await (await one.router.fetch("/metrics")).text(), /^openai_api_route_postgres_up 1$/m);
+    });
+
+    await t.step("an upstream that is added there is used by the other", async () => {
+      await askApi(one.router, "/upstreams", {
+        ...posted({ name: "another", endpoint: other.endpoint, key: "sk-another-0123456789" }),
+        status: 201,
+      });
+      await postgres.psql("UPDATE oar.openai_upstreams SET enabled = 0 WHERE name <> 'another'");
+      await eventually(async () => await saying(two) === "another" || null, "the upstream that was added");
+    });
+
+    await t.step("with --durability remote a reply ends when PostgreSQL has its record", async () => {
+      const before = (await recordIds()).length;
+      await (await two.router.chat()).text();
+      const isLate = await two.router.metric("record_ack_late_total") > 0;
+      if (!isLate) assert.ok((await recordIds()).length > before);
+    });
+
+    await t.step("a record is deleted", async () => {
+      const [id = 0] = await recordIds();
+      await askApi(one.router, `/records/${id}`, { method: "DELETE", status: 204 });
+      assert.ok(!(await recordIds()).includes(id));
+      for (const table of ["record_texts", "record_search", "attempts"]) {
+        assert.equal(await postgres.psql(`SELECT count(*) FROM oar.${table} WHERE record_id = ${id}`), "0");
+      }
+      await askApi(two.router, `/records/${id}`, { status: 404 });
+    });
+
+    await t.step("an upstream that has answered one has answered for all", async () => {
+      await eventually(
+        async () => Number(await postgres.psql("SELECT count(*) FROM oar.upstream_checks")) > 0 || null,
+        "a check in PostgreSQL",
+      );
+    });
+  } finally {
+    await one.router[Symbol.asyncDispose]();
+    await two.router[Symbol.asyncDispose]();
+    await db.close();
+  }
+});
+
+/** Which of two upstreams answers, by what it says. */
+async function saying({ router }: Replica): Promise<string> {
+  const response = await router.chat();
+  return (await response.json()).choices[0].message.content;
+}
+
+Deno.test("an edit by psql is used by every replica", { ignore: isPgBouncerMissing }, async (t) => {
+  await using postgres = await Postgres.start();
+  await using bouncer = await PgBouncer.start(postgres);
+  await using red = new FakeUpstream(chatReply("red"));
+  await using blue = new FakeUpstream(chatReply("blue"));
+  const db = await prepareSchema(postgres, [red.endpoint]);
+  const replicas = [await startReplica(plainUrl(postgres)), await startReplica(bouncer.url())];
+  const edit = async (endpoint: string, word: string) => {
+    await postgres.psql(`UPDATE oar.openai_upstreams SET endpoint = '${endpoint}'`);
+    for (const replica of replicas) {
+      await eventually(async () => await saying(replica) === word || null, `${word} from each replica`);
+    }
+  };
+  try {
+    await t.step("directly, and behind PgBouncer", async () => {
+      await edit(blue.endpoint, "blue");
+      await edit(red.endpoint, "red");
+    });
+    await t.step("when no notification comes any more", async () => {
+      const listeners = await db.read<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()",
+        [],
+      );
+      assert.ok(listeners.length > 0);
+      for (const { pid } of listeners) Deno.kill(pid, "SIGSTOP");
+      try {
+        await edit(blue.endpoint, "blue");
+      } finally {
+        for (const { pid } of listeners) Deno.kill(pid, "SIGCONT");
+      }
+    });
+  } finally {
+    for (const { router } of replicas) await router[Symbol.asyncDispose]();
+    await db.close();
+  }
 });
 
 Deno.test("a server with a PostgreSQL that cannot be used", { ignore: isPostgresMissing }, async (t) => {

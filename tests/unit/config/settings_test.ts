@@ -6,6 +6,7 @@ import type { Environment } from "../../../src/config/environment.ts";
 import { SETTING_FLAGS } from "../../../src/config/flags.ts";
 import {
   parseDatabasePath,
+  parseDatabasePlace,
   parseSettings,
   type Settings,
   SettingsError,
@@ -14,8 +15,6 @@ import {
 const MIB = 1024 * 1024;
 
 const OUTGOING = { httpProxy: null, httpsProxy: null, direct: [], caFile: null, sharedCaFiles: [] };
-
-const POSTGRES = "postgres://user@host/name";
 
 const DEFAULTS: Settings = {
   listen: { hostname: "", port: 8888 },
@@ -69,7 +68,6 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["addr", " 127.0.0.1:65535 ", { listen: { hostname: "127.0.0.1", port: 65535 } }],
   ["reusePort", "yes", { isPortShared: true }],
   ["database", "/var/lib/oar/db.sqlite", { database: "/var/lib/oar/db.sqlite" }],
-  ["database", POSTGRES, { database: "./journal.sqlite", remoteUrl: POSTGRES }],
   ["noauth", "yes", { isNoAuth: true }],
   ["noauth", "TRUE", { isNoAuth: true }],
   ["noauth", "1", { isNoAuth: true }],
@@ -147,8 +145,8 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
 const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["addr", ["", "8080", ":", "localhost:", ":65536", "::1:80", "[::1]", "http://x:80", "a b:80", "x:-1"]],
   ["reusePort", ["", "maybe"]],
-  ["database", ["", "  ", ":memory:", "mysql://user@host/name"]],
-  ["journal", ["", ":memory:"]],
+  ["database", ["", "  ", ":memory:", "mysql://u@h/d", "file:///tmp/db.sqlite", "https://example.org/"]],
+  ["journal", ["", "  ", ":memory:"]],
   ["noauth", ["", "maybe", "2"]],
   ["policy", ["", "fastest"]],
   ["gateMs", ["", "-1", "1.5", "5s", "600001", "NaN"]],
@@ -238,26 +236,36 @@ Deno.test("parseSettings() refuses invalid values, naming their source and what 
   }
 });
 
-Deno.test("a journal, and waiting for PostgreSQL, need a PostgreSQL database", () => {
-  const withPostgres = { ...DEFAULTS, remoteUrl: POSTGRES };
-  for (
-    const [key, text, expected] of [
-      ["journal", "/data/j.sqlite", { database: "/data/j.sqlite" }],
-      ["durability", "remote", { database: "./journal.sqlite", durability: "remote" }],
-    ] as const
-  ) {
-    const flags = { database: POSTGRES, [key]: text };
-    assert.deepEqual(parseSettings({ flags, env: {} }), { ...withPostgres, ...expected });
-    const message = messageOfFailure(() => parseSettings({ flags: { [key]: text }, env: {} }));
-    assert.match(message, new RegExp(`^--${key}.* is for PostgreSQL; give its URL: --database postgres://`));
-  }
-});
-
 Deno.test("every setting is covered by the tables", () => {
   const keys = SETTING_FLAGS.map(({ key }) => key).toSorted();
-  // The journal has a test of its own.
-  assert.deepEqual([...new Set(ACCEPTED.map(([key]) => key)), "journal"].toSorted(), keys);
+  const accepted = new Set([...ACCEPTED.map(([key]) => key), "journal"]);
+  assert.deepEqual([...accepted].toSorted(), keys);
   assert.deepEqual(REFUSED.map(([key]) => key).toSorted(), keys);
+});
+
+Deno.test("with PostgreSQL the database is the journal, and what is about it alone is refused without", () => {
+  const url = "postgres://user:secret@host/name";
+  const flags = { database: url };
+  const remote = { ...DEFAULTS, remoteUrl: url, database: "./journal.sqlite" };
+  assert.deepEqual(parseSettings({ flags, env: {} }), remote);
+  assert.deepEqual(parseSettings({ flags, env: { OAR_JOURNAL: "/var/lib/j" } }), {
+    ...remote,
+    database: "/var/lib/j",
+  });
+  assert.deepEqual(parseSettings({ flags: { ...flags, durability: "remote" }, env: {} }), {
+    ...remote,
+    durability: "remote",
+  });
+  assert.deepEqual(parseDatabasePlace({ flags: {}, env: { OAR_DATABASE: url } }), { type: "postgres", url });
+  assert.deepEqual(parseDatabasePlace({ flags: {}, env: {} }), { type: "file", path: "./db.sqlite" });
+  for (const alone of [{ journal: "j" }, { durability: "remote" }]) {
+    const message = messageOfFailure(() => parseSettings({ flags: alone, env: {} }));
+    assert.match(
+      message,
+      /^--(journal|durability remote) is for PostgreSQL; give its URL: --database postgres:/,
+    );
+  }
+  assert.doesNotMatch(messageOfFailure(() => parseDatabasePath({ flags, env: {} })), /secret/);
 });
 
 Deno.test("a setting's variable is its flag in capitals after OAR_", () => {

@@ -152,6 +152,7 @@ export class FakeService implements AdminService {
       database: { path: "./db.sqlite", bytes: 12_300_000 },
       policy: "order",
       retention: { keepDays: 30, keepBodiesDays: null, maxDatabaseBytes: null },
+      postgres: null,
       channels: [],
       ...this.#state.status,
     });

@@ -28,7 +28,7 @@ import {
 /** After this long, a page is returned as it is. */
 const WALK_MS = 150; // docs/tuning.md#postgresql-read
 /** A count comes with a page, which must not wait long for it. */
-const COUNT_MS = 150; // docs/tuning.md#postgresql-read
+const COUNT_MS = 100; // docs/tuning.md#postgresql-read
 /** A search gathers the records that it finds. */
 const MAX_COUNTED_HITS = 10_000;
 
