@@ -438,3 +438,20 @@ Deno.test("clients that wait to be accepted when the server is told to stop are 
   assert.equal(await silent?.readToEnd(), "");
   silent?.close();
 });
+
+Deno.test("a client whose first request is on its way when the server is told to stop is answered", async () => {
+  const { port, server } = serving({});
+  using slow = await RawClient.connect(port);
+  // Its answer shows that the connection before it has been accepted.
+  using other = await RawClient.connect(port);
+  await other.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  await other.readUntil("ok");
+  server.shutdown();
+  assert.match(await other.readToEnd(), /ok$/, "one that was used, and is idle, is closed");
+  await slow.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  const text = await slow.readToEnd();
+  assert.deepEqual(statuses(text), ["200"]);
+  assert.match(text, /\r\nconnection: close\r\n/i);
+  slow.close();
+  await server.finished;
+});
