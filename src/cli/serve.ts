@@ -28,8 +28,7 @@ import { EXIT } from "./errors.ts";
 import { addFirstUpstream, requireUpstream, upstreamOf } from "./initial_upstream.ts";
 import { writeLine } from "./output.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
-import { cannotListen } from "../server/listener.ts";
-import { openListener } from "../server/open_listener.ts";
+import { requireFreeAddress } from "../server/listener.ts";
 import { secretsOf } from "../server/secrets.ts";
 import { trustedAuthorities } from "../server/trusted_authorities.ts";
 import type { RemoteDatabase } from "../server/remote_database.ts";
@@ -81,6 +80,7 @@ function reportUncaughtAsJson(): void {
 
 async function prepareAndServe(start: Start): Promise<number> {
   const { settings } = start;
+  // Before the database is opened, so that a failed start leaves no file and no token behind.
   requireFreeAddress(settings);
   // The file of --ca-file is read here, too, before there is a database.
   trustedAuthorities(settings.outgoing, () => {});
@@ -217,18 +217,6 @@ async function untilSignalled(settings: Settings, server: Serving, listening: ()
   await Promise.race([server.drained, enough]);
   // The listeners stay: without them, a repeat would end the process before its records are written.
   if (drainTimer !== null) systemClock.clearTimer(drainTimer);
-}
-
-/**
- * Runs before the database is opened, so that a failed start leaves no file and no token behind.
- * @throws StartError
- */
-function requireFreeAddress(settings: Settings): void {
-  try {
-    openListener(settings.listen).close();
-  } catch (error) {
-    throw cannotListen(settings, error);
-  }
 }
 
 function announceDatabase(settings: Settings, database: OpenDatabase, say: Say): void {

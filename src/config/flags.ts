@@ -46,6 +46,15 @@ export const SETTING_FLAGS = [
     default: ":8888",
   },
   {
+    key: "reusePort",
+    flag: "--reuse-port",
+    variable: "OAR_REUSE_PORT",
+    value: null,
+    group: "Listening",
+    description: "several servers that say so listen on one port, and share its connections; on Linux",
+    default: "no",
+  },
+  {
     key: "maxBody",
     flag: "--max-body",
     variable: "OAR_MAX_BODY",

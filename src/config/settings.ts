@@ -52,6 +52,8 @@ export { SettingsError } from "./values.ts";
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
 export interface Settings {
   readonly listen: ListenAddress;
+  /** Other servers listen there, too. */
+  readonly isPortShared: boolean;
   /** The SQLite file that this server alone writes: its database, or with PostgreSQL its journal. */
   readonly database: string;
   /** Of the PostgreSQL database that several servers share, with what may be secret; null: there is none. */
@@ -143,6 +145,7 @@ const ANY_DURATION = { min: 0.001, max: DAY_SECONDS };
 
 const SCHEMAS = {
   addr: toAddress(),
+  reusePort: toBoolean(),
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
   maxConnections: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
@@ -186,13 +189,7 @@ const SCHEMAS = {
   keepBodiesDays: toDaysOrNone(ANY_AGE),
   maxDbSize: toBytesOrNone({ min: MIB, max: 1024 * 1024 * MIB, accepted: "from 1MiB to 1024GiB" }),
   logFormat: toChoice({ text: "text", json: "json" }),
-  logLevel: toChoice({
-    debug: "debug",
-    info: "info",
-    warning: "warning",
-    warn: "warning",
-    error: "error",
-  }),
+  logLevel: toChoice({ debug: "debug", info: "info", warning: "warning", warn: "warning", error: "error" }),
 } satisfies Record<SettingKey, z.ZodType>;
 
 /** The words that a setting accepts; none if it accepts other values. */
@@ -225,6 +222,7 @@ export function parseSettings(input: SettingsInput): Settings {
   const value = parsed.data;
   return {
     listen: value.addr,
+    isPortShared: value.reusePort,
     ...databaseSettings(value, input),
     isNoAuth: value.noauth,
     allowedOrigins: value.allowOrigin,

@@ -15,6 +15,7 @@ const NONE = "none";
 
 const SHOWN: Readonly<Record<SettingKey, Show>> = {
   addr: ({ listen }) => addressText(listen),
+  reusePort: ({ isPortShared }) => yesNo(isPortShared),
   maxBody: ({ maxBodyBytes }) => formatBytes(maxBodyBytes),
   maxConnections: ({ maxConnections }) => String(maxConnections ?? NONE),
   maxConcurrent: ({ maxConcurrent }) => String(maxConcurrent ?? NONE),

@@ -1,6 +1,7 @@
 /**
  * The address of a server: listens on it, and keeps the limits of connections.
  */
+import { setImmediate } from "node:timers";
 import { addressText, type Settings } from "../config/settings.ts";
 import { messageOf } from "../core/errors.ts";
 import { type AppDeps, createHandler } from "../http/app.ts";
@@ -26,7 +27,8 @@ export function listen(
   const log = getLog("server");
   let listener: OpenListener;
   try {
-    listener = openListener(settings.listen, { tcpBacklog: BACKLOG });
+    requireSharing(settings);
+    listener = openListener(settings.listen, { tcpBacklog: BACKLOG, isShared: settings.isPortShared });
   } catch (error) {
     throw cannotListen(settings, error);
   }
@@ -34,6 +36,7 @@ export function listen(
   const server = new HttpServer(listener, {
     clock: systemClock,
     handle: createHandler(deps),
+    afterTurn,
     limits: max === null
       ? null
       : new ConnectionLimits({ max, isShared: (address) => deps.trustedProxies.trusts(address) }),
@@ -54,6 +57,15 @@ export function listen(
   return { server, address: listener.addr };
 }
 
+/**
+ * A timer lets the runtime look at the sockets, but may come before what it has found there; an immediate comes after that,
+ * and before the next look.
+ */
+async function afterTurn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
 /** Descriptors for everything but clients and upstreams: the database, the threads, alerts. */
 const RESERVED_DESCRIPTORS = 64; // docs/tuning.md#server
 const MIN_CONNECTIONS = 8;
@@ -71,8 +83,37 @@ function connectionLimit(configured: number | null): number | null {
   return affordable;
 }
 
+/**
+ * Finds out whether the address can be listened on, before anything is made.
+ * @throws StartError
+ */
+export function requireFreeAddress(settings: Settings): void {
+  const { listen: { hostname, port }, isPortShared } = settings;
+  try {
+    requireSharing(settings);
+    // A socket on a shared port would be given connections, which would break when it is closed.
+    openListener({ hostname, port: isPortShared ? 0 : port }).close();
+  } catch (error) {
+    throw cannotListen(settings, error);
+  }
+}
+
+/** Elsewhere the system has no such thing, or gives all connections to the process that came last. */
+function requireSharing({ isPortShared }: Settings): void {
+  if (!isPortShared || Deno.build.os === "linux") return;
+  throw new StartError(
+    "--reuse-port works on Linux only: give each server a port, and put a balancer in front",
+  );
+}
+
 /** Why an address cannot be listened on, and what to do. */
-export function cannotListen({ listen: address }: Settings, error: unknown): StartError {
-  const reason = error instanceof Deno.errors.AddrInUse ? "the address is in use" : messageOf(error);
+function cannotListen({ listen: address, isPortShared }: Settings, error: unknown): StartError {
+  if (error instanceof StartError) return error;
+  const isInUse = error instanceof Deno.errors.AddrInUse;
+  const reason = isInUse && isPortShared
+    ? "the address is in use, by a program without --reuse-port or of another user"
+    : isInUse
+    ? "the address is in use"
+    : messageOf(error);
   return new StartError(`Cannot listen on ${addressText(address)}: ${reason}; choose another with --addr`);
 }

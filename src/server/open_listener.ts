@@ -14,6 +14,8 @@ export interface OpenListener extends ConnectionListener {
 }
 
 export interface OpenOptions {
+  /** Other processes that say so listen on the same port; the system gives each connection to one of them. */
+  readonly isShared?: boolean;
   /** Connections that wait to be accepted; the system may allow fewer. */
   readonly tcpBacklog?: number;
   /** Default: `Deno.listen`. */
@@ -23,10 +25,13 @@ export interface OpenOptions {
 /** @throws what `Deno.listen` throws */
 export function openListener(
   { hostname, port }: Settings["listen"],
-  { tcpBacklog, listen = Deno.listen }: OpenOptions = {},
+  { tcpBacklog, isShared = false, listen = Deno.listen }: OpenOptions = {},
 ): OpenListener {
-  const open = (host: string, at: number) =>
-    listen({ hostname: host, port: at, ...(tcpBacklog === undefined ? {} : { tcpBacklog }) });
+  const more = {
+    ...(tcpBacklog === undefined ? {} : { tcpBacklog }),
+    ...(isShared ? { reusePort: true } : {}),
+  };
+  const open = (host: string, at: number) => listen({ hostname: host, port: at, ...more });
   if (hostname !== "") return open(hostname, port);
   let both: OpenListener;
   try {
@@ -37,7 +42,8 @@ export function openListener(
     return open("0.0.0.0", port);
   }
   try {
-    // Where a socket for IPv6 takes no IPv4 connections, as on Windows; elsewhere, the address is in use by now.
+    // Where a socket for IPv6 takes no IPv4 connections, as on Windows; elsewhere, the address is in use by now, or, with
+    // a shared port, IPv4 connections come to this one.
     return joined(both, open("0.0.0.0", both.addr.port));
   } catch {
     return both;

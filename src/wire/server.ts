@@ -9,23 +9,15 @@ import { RouterError } from "../core/errors.ts";
 import { HeaderFields } from "../core/header_fields.ts";
 import { LinkedList } from "../core/linked_list.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
-import { type ByteConnection, closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
+import { type AcceptedConnection, Accepting, type ConnectionListener } from "./accepting.ts";
+import { closeQuietly, ConnectionInput, ConnectionOutput } from "./connection.ts";
 import type { ConnectionLimits, NoPlace } from "./connection_limits.ts";
 import type { InboundExchange } from "./exchange.ts";
 import { HttpInboundExchange } from "./inbound_exchange.ts";
 import { MessageError, parseRequestHead } from "./head.ts";
 import { readHead, takeHead } from "./reading.ts";
 
-/** A client's connection, as `Deno.Listener` accepts it. */
-export interface AcceptedConnection extends ByteConnection {
-  readonly remoteAddr: Deno.Addr;
-  setNoDelay?(noDelay: boolean): void;
-}
-
-export interface ConnectionListener {
-  accept(): Promise<AcceptedConnection>;
-  close(): void;
-}
+export type { AcceptedConnection, ConnectionListener } from "./accepting.ts";
 
 export interface ServerOptions {
   readonly clock: Clock;
@@ -37,6 +29,11 @@ export interface ServerOptions {
   ) => { readonly headers: Iterable<[string, string]>; readonly body: Uint8Array };
   /** Something that should not have happened. */
   readonly onUnexpected: (error: unknown) => void;
+  /**
+   * Resolves when the runtime has looked at all sockets. With it, clients whose connection the system has made, but
+   * nobody has accepted yet, are served before the end: otherwise the system would break it, with the request in it.
+   */
+  readonly afterTurn?: () => Promise<void>;
   /** Null or absent: no limit. */
   readonly limits?: ConnectionLimits | null;
   /** Reports connections without a place since the last call, with the latest reason; at most once a minute. */
@@ -58,25 +55,31 @@ const BODY_TIMEOUT_MS = 600_000;
 /** Between two reports of connections without a place. */
 const TURNED_AWAY_MS = 60_000;
 const SWEEP_MS = 1_000; // docs/tuning.md#heads-and-connections
-/** Pause after a failed accept, as when no file descriptors are left. */
-const ACCEPT_PAUSE_MS = 100;
+/** How long a connection may wait for its first request when the server is told to stop: it may be on its way. */
+const LAST_IDLE_MS = 1_000;
 
 export class HttpServer {
-  readonly #listener: ConnectionListener;
+  readonly #accepting: Accepting;
   readonly #options: ServerOptions;
   readonly #connections = new LinkedList<ServerConnection>();
   readonly #finished = Promise.withResolvers<void>();
   #sweep: TimerId | null = null;
   #isDraining = false;
+  #isStopped = false;
   #turnedAway = 0;
   #turnedAwayToldMs: number | null = null;
   #date: { readonly second: number; readonly text: string } = { second: -1, text: "" };
 
   /** Begins to accept connections. */
   constructor(listener: ConnectionListener, options: ServerOptions) {
-    this.#listener = listener;
     this.#options = options;
-    void this.#accept();
+    this.#accepting = new Accepting(listener, {
+      clock: options.clock,
+      onConnection: (connection) => this.#take(connection),
+      onUnexpected: options.onUnexpected,
+      onClosed: () => this.#checkFinished(),
+      afterTurn: options.afterTurn,
+    });
   }
 
   /** Resolves when the server has stopped accepting and every connection has ended. */
@@ -88,7 +91,7 @@ export class HttpServer {
   shutdown(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    this.#listener.close();
+    this.#accepting.end();
     for (const connection of this.#connections.toArray()) connection.drain();
     this.#checkFinished();
   }
@@ -96,29 +99,16 @@ export class HttpServer {
   /** Ends every connection now. */
   stop(): void {
     this.shutdown();
+    this.#isStopped = true;
+    this.#accepting.end({ isNow: true });
     for (const connection of this.#connections.toArray()) connection.close();
   }
 
-  async #accept(): Promise<void> {
-    // Reported once per series: otherwise, anybody could fill the log by opening enough connections.
-    let isFailing = false;
-    while (!this.#isDraining) {
-      let accepted: AcceptedConnection;
-      try {
-        accepted = await this.#listener.accept();
-        isFailing = false;
-      } catch (error) {
-        if (this.#isDraining) return;
-        if (!isFailing) this.#options.onUnexpected(error);
-        isFailing = true;
-        await new Promise<void>((resolve) => this.#options.clock.setTimer(resolve, ACCEPT_PAUSE_MS));
-        continue;
-      }
-      if (this.#isDraining) return closeQuietly(accepted);
-      const noPlace = this.#options.limits?.take(addressOf(accepted)) ?? null;
-      if (noPlace === null) this.#serve(accepted);
-      else this.#turnAway(accepted, noPlace);
-    }
+  #take(accepted: AcceptedConnection): void {
+    if (this.#isStopped) return closeQuietly(accepted);
+    const noPlace = this.#options.limits?.take(addressOf(accepted)) ?? null;
+    if (noPlace === null) this.#serve(accepted);
+    else this.#turnAway(accepted, noPlace);
   }
 
   /** As cheap as possible: reads nothing, and does not wait for the client. */
@@ -158,7 +148,7 @@ export class HttpServer {
   }
 
   #checkFinished(): void {
-    if (!this.#isDraining || this.#connections.size > 0) return;
+    if (!this.#accepting.isOver || this.#connections.size > 0) return;
     if (this.#sweep !== null) this.#options.clock.clearTimer(this.#sweep);
     this.#sweep = null;
     this.#finished.resolve();
@@ -208,6 +198,8 @@ class ServerConnection {
   /** Completed reads at the last check, and since when there have been no more. */
   #seenReads = 0;
   #bringingSinceMs: number;
+  /** Nothing has come of it yet. */
+  #isNew = true;
   #isClosed = false;
 
   constructor(connection: AcceptedConnection, options: ServerConnectionOptions) {
@@ -241,9 +233,9 @@ class ServerConnection {
     }
   }
 
-  /** Ends the connection if it is idle. */
+  /** Ends the connection if it is idle; one that is new has a moment more. */
   drain(): void {
-    if (this.#phase === "idle") this.close();
+    if (this.#phase === "idle" && !this.#isNew) this.close();
   }
 
   close(): void {
@@ -257,6 +249,7 @@ class ServerConnection {
     const { writeTimeoutMs = WRITE_TIMEOUT_MS, bodyTimeoutMs = BODY_TIMEOUT_MS } = this.#options;
     this.#phaseSinceMs ??= nowMs;
     const passedMs = nowMs - this.#phaseSinceMs;
+    const idleMs = this.#options.isDraining() ? LAST_IDLE_MS : idleTimeoutMs;
     const { isWriting, acceptedWrites } = this.#output;
     if (!isWriting || acceptedWrites !== this.#seenWrites) {
       this.#seenWrites = acceptedWrites;
@@ -268,7 +261,7 @@ class ServerConnection {
       this.#bringingSinceMs = nowMs;
     }
     const isLate = (this.#phase === "head" && passedMs > headTimeoutMs) ||
-      (this.#phase === "idle" && passedMs > idleTimeoutMs) ||
+      (this.#phase === "idle" && passedMs > idleMs) ||
       (this.#phase === "linger" && passedMs > LINGER_MS) ||
       nowMs - this.#takingSinceMs > writeTimeoutMs ||
       nowMs - this.#bringingSinceMs > bodyTimeoutMs;
@@ -284,6 +277,7 @@ class ServerConnection {
   async #next(): Promise<HttpInboundExchange | null> {
     try {
       if (this.#input.availableBytes === 0 && !await this.#input.fill()) return null;
+      this.#isNew = false;
       this.#enter("head");
       const text = takeHead(this.#input) ?? await readHead(this.#input);
       if (text === null) return null;

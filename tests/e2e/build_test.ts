@@ -60,7 +60,9 @@ Deno.test({
       assert.equal(held.some((each) => each.startsWith(name)), false, name);
     }
     // No import leads to the modules of the database's threads.
-    for (const name of ["class WriterSession", "class ReaderSession"]) assert.ok(text.includes(name), name);
+    for (const name of ["class WriterSession", "class ReaderSession", "class RemoteSession"]) {
+      assert.ok(text.includes(name), name);
+    }
     assert.equal(text.includes("fixtures/go"), false);
   },
 });

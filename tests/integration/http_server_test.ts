@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { systemClock } from "../../src/server/clock.ts";
 import { ConnectionLimits } from "../../src/wire/connection_limits.ts";
-import { HttpServer, type ServerOptions } from "../../src/wire/server.ts";
+import {
+  type AcceptedConnection,
+  type ConnectionListener,
+  HttpServer,
+  type ServerOptions,
+} from "../../src/wire/server.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 import { rawChat, RawClient, rawRequest } from "../support/raw_client.ts";
 import { eventually, Router } from "../support/router.ts";
 import { chatEvents, chatReply, FakeUpstream, hang, reply, stream } from "../support/upstream.ts";
@@ -372,4 +378,80 @@ Deno.test("an IPv4 address that a socket for both families reports in IPv6 form 
   server.shutdown();
   await server.finished;
   assert.deepEqual([...new Set(limited)], ["192.0.2.7"]);
+});
+
+/** The system makes connections that wait to be accepted, and breaks them when the listener is closed. */
+class WaitingConnections implements ConnectionListener {
+  readonly #waiting: AcceptedConnection[] = [];
+  #taker: PromiseWithResolvers<AcceptedConnection> | null = null;
+  isClosed = false;
+
+  add(connections: readonly AcceptedConnection[]): void {
+    this.#waiting.push(...connections);
+    this.#taker?.resolve(this.#waiting.shift() ?? assert.fail());
+    this.#taker = null;
+  }
+
+  accept(): Promise<AcceptedConnection> {
+    if (this.isClosed) return Promise.reject(new Deno.errors.BadResource("closed"));
+    const next = this.#waiting.shift();
+    if (next !== undefined) return Promise.resolve(next);
+    this.#taker = Promise.withResolvers<AcceptedConnection>();
+    return this.#taker.promise;
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const connection of this.#waiting) connection.close();
+    this.#taker?.reject(new Deno.errors.BadResource("closed"));
+  }
+}
+
+Deno.test("clients that wait to be accepted when the server is told to stop are served; one that sends nothing is not waited for", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const clients: RawClient[] = [];
+  const accepted: Deno.TcpConn[] = [];
+  for (let n = 0; n < 4; n++) {
+    clients.push(await RawClient.connect(listener.addr.port));
+    accepted.push(await listener.accept());
+  }
+  const [silent, ...asking] = clients;
+  for (const client of asking) await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  const waiting = new WaitingConnections();
+  const clock = new FakeClock();
+  const server = new HttpServer(waiting, {
+    clock,
+    handle: (exchange) => exchange.reply({ status: 200, headers: [] }, null),
+    refusal: () => assert.fail("nothing is refused"),
+    onUnexpected: (error) => assert.fail(String(error)),
+    afterTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
+  });
+  waiting.add(accepted);
+  server.shutdown();
+  const texts = await Promise.all(asking.map((client) => client.readToEnd()));
+  assert.deepEqual(texts.map((text) => statuses(text)), [["200"], ["200"], ["200"]]);
+  for (const text of texts) assert.match(text, /\r\nconnection: close\r\n/i);
+  for (const client of clients.slice(1)) client.close();
+  clock.advance(3_000);
+  await server.finished;
+  assert.ok(waiting.isClosed);
+  assert.equal(await silent?.readToEnd(), "");
+  silent?.close();
+});
+
+Deno.test("a client whose first request is on its way when the server is told to stop is answered", async () => {
+  const { port, server } = serving({});
+  using slow = await RawClient.connect(port);
+  // Its answer shows that the connection before it has been accepted.
+  using other = await RawClient.connect(port);
+  await other.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  await other.readUntil("ok");
+  server.shutdown();
+  assert.match(await other.readToEnd(), /ok$/, "one that was used, and is idle, is closed");
+  await slow.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  const text = await slow.readToEnd();
+  assert.deepEqual(statuses(text), ["200"]);
+  assert.match(text, /\r\nconnection: close\r\n/i);
+  slow.close();
+  await server.finished;
 });

@@ -18,6 +18,7 @@ const OUTGOING = { httpProxy: null, httpsProxy: null, direct: [], caFile: null, 
 
 const DEFAULTS: Settings = {
   listen: { hostname: "", port: 8888 },
+  isPortShared: false,
   database: "./db.sqlite",
   remoteUrl: null,
   isNoAuth: false,
@@ -65,6 +66,7 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["addr", "[::]:80", { listen: { hostname: "::", port: 80 } }],
   ["addr", "localhost:0", { listen: { hostname: "localhost", port: 0 } }],
   ["addr", " 127.0.0.1:65535 ", { listen: { hostname: "127.0.0.1", port: 65535 } }],
+  ["reusePort", "yes", { isPortShared: true }],
   ["database", "/var/lib/oar/db.sqlite", { database: "/var/lib/oar/db.sqlite" }],
   ["noauth", "yes", { isNoAuth: true }],
   ["noauth", "TRUE", { isNoAuth: true }],
@@ -142,6 +144,7 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
 
 const REFUSED: readonly (readonly [key: string, texts: readonly string[]])[] = [
   ["addr", ["", "8080", ":", "localhost:", ":65536", "::1:80", "[::1]", "http://x:80", "a b:80", "x:-1"]],
+  ["reusePort", ["", "maybe"]],
   ["database", ["", "  ", ":memory:", "mysql://u@h/d", "file:///tmp/db.sqlite", "https://example.org/"]],
   ["journal", ["", "  ", ":memory:"]],
   ["noauth", ["", "maybe", "2"]],

@@ -111,7 +111,10 @@ Deno.test("all that the build reads is sent to it, and nothing that may hold a s
   for (const path of sent) assert.doesNotThrow(() => Deno.statSync(root + path), path);
   const read: string[] = ["deno.json", "deno.lock"];
   for (
-    const entry of ["main.ts", "scripts/build.ts", "src/store/write/worker.ts", "src/store/read/worker.ts"]
+    const entry of [
+      ...["main.ts", "scripts/build.ts", "src/store/write/worker.ts", "src/store/read/worker.ts"],
+      ...["src/server/change_worker.ts", "src/server/remote_worker.ts"],
+    ]
   ) {
     // More than a megabyte, at which spawnSync() cuts it off.
     const { stdout } = new Deno.Command(Deno.execPath(), { args: ["info", "--json", entry], cwd: root })

@@ -112,7 +112,8 @@ Deno.test({
 
 /** Label names of each sample, from a real exposition after one event of each kind. */
 async function renderedLabels(): Promise<Map<string, Set<string>>> {
-  const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 1 });
+  const remote = () => ({ isUp: true, waiting: 1, oldestAgeSeconds: 1 });
+  const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 1, remote });
   const usage = { inputTokens: 1, outputTokens: 1, cachedTokens: 1, reasoningTokens: 1 };
   metrics.requestStarted();
   metrics.requestSettled("chat", record({ usage }), "a");
@@ -135,6 +136,8 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.recordDropped("full", 1);
   metrics.recordCommitted(1);
   metrics.recordQueue(1);
+  metrics.recordsShipped(1, 1);
+  metrics.recordRejected();
   metrics.recordAckLate();
   metrics.recordsDeleted("age", 1);
   metrics.bodiesDeleted(1);
@@ -266,6 +269,14 @@ const SITUATIONS:
     ["OpenAiApiRouteRetentionFailing", "80m", {
       [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0+12x90",
     }],
+    ["OpenAiApiRoutePostgresDown", "10m", { [`openai_api_route_postgres_up{${INSTANCE}}`]: "1 1 0x40" }],
+    ["OpenAiApiRouteJournalBehind", "20m", {
+      [`openai_api_route_postgres_up{${INSTANCE}}`]: "1x40",
+      [`openai_api_route_journal_oldest_seconds{${INSTANCE}}`]: "0 0+60x40",
+    }],
+    ["OpenAiApiRouteRecordsRejected", "20m", {
+      [`openai_api_route_records_rejected_total{${INSTANCE}}`]: "0x11 1x28",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -291,6 +302,10 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_requests_total{${INSTANCE},status="400",outcome="upstream_error"}`]: "0+10x200",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",
   [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "3x200",
+  // It was away for two minutes, and what waited was shipped.
+  [`openai_api_route_postgres_up{${INSTANCE}}`]: "1x50 0 1x149",
+  [`openai_api_route_journal_oldest_seconds{${INSTANCE}}`]: "0x50 60 0x149",
+  [`openai_api_route_records_rejected_total{${INSTANCE}}`]: "2x200",
   [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0x50 5x150",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="5"}`]: "0+9x200",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="+Inf"}`]: "0+9x200",

@@ -75,3 +75,15 @@ Deno.test("two sockets act as one: both are accepted from, failures are passed o
   assert.throws(() => first.close());
   assert.throws(() => second.close());
 });
+
+Deno.test("only a port that is said to be shared is opened as one", () => {
+  const asked: Deno.TcpListenOptions[] = [];
+  const listen = (options: Deno.TcpListenOptions) => {
+    asked.push(options);
+    return machine({}).listen(options);
+  };
+  for (const isShared of [true, false]) {
+    openListener({ hostname: "127.0.0.1", port: 80 }, { listen, isShared });
+  }
+  assert.deepEqual(asked.map(({ reusePort }) => reusePort ?? false), [true, false]);
+});
