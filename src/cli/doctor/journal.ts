@@ -47,7 +47,7 @@ function checkState(path: string, isEmpty: boolean): Finding[] {
       advice: "name another file with OAR_JOURNAL (or --journal of the server)",
     })];
   }
-  return [waitingFinding(state), ...rejectedFinding(path, state)];
+  return [waitingFinding(state), ...rejectedFinding(state)];
 }
 
 function waitingFinding({ waiting, oldestMs }: JournalState): Finding {
@@ -64,16 +64,14 @@ function waitingFinding({ waiting, oldestMs }: JournalState): Finding {
   });
 }
 
-function rejectedFinding(path: string, { rejected, reasons }: JournalState): Finding[] {
+function rejectedFinding({ rejected, reasons }: JournalState): Finding[] {
   if (rejected === 0) return [];
   return [found("journal", {
     level: "warn",
     message: `PostgreSQL has refused ${records(rejected, "which stays", "which stay")} in it: ${
       reasons.join("; ")
     }`,
-    advice:
-      `when the reason is gone, have them sent again: sqlite3 ${path} 'DELETE FROM journal_rejected', ` +
-      "and restart the server",
+    advice: "when the reason is gone, restart the server, which sends them again at its start",
   })];
 }
 
