@@ -390,7 +390,7 @@ async function doctorOfJournals({ cwd, run }: Bench): Promise<void> {
     );
     assert.match(
       stdout,
-      /^warn {2}journal {3}PostgreSQL has refused 1 record which stays in it: .* \(22001\): .*journal_rejected/m,
+      /^warn {2}journal {3}PostgreSQL has refused 1 record which stays in it: .* \(22001\): .*restart the server/m,
     );
   } finally {
     await clear();
