@@ -359,7 +359,8 @@ async function killedBackendStep(postgres: Postgres): Promise<void> {
     assert.deepEqual([error.kind, error.isConnectionLost, runs], ["retry", true, 1]);
     assert.deepEqual(await db.read("SELECT n FROM numbers WHERE n >= 100"), []);
     await db.write((query) => query("SELECT 1"));
-    assert.deepEqual(events, ["trouble", "resumed"]);
+    // Once for the connection that was used, and perhaps once for the idle one.
+    assert.match(events.join(" "), /^trouble resumed( trouble resumed)?$/);
   });
 }
 
