@@ -61,8 +61,9 @@ export async function runAsServer(command: readonly string[], input = ""): Promi
   return new TextDecoder().decode(stdout);
 }
 
-/** Its input ends with the test process, however that ends. */
-const WATCHED = `"$@" >>"$LOG" 2>&1 & child=$!
+/** Its input ends with the test process, however that ends; a signal to all of the group ends `cat`, not the shell. */
+const WATCHED = `trap : TERM INT HUP
+"$@" >>"$LOG" 2>&1 & child=$!
 echo $child
 cat >/dev/null
 kill -$STOP $child 2>/dev/null
