@@ -68,7 +68,7 @@ export class SharedStates {
   }
 
   /**
-   * Reads what others say; to be called every second.
+   * Reads what others say; to be called twice a second.
    *
    * @returns the version of the configuration, which is read on the way
    * @throws PgError

@@ -2,7 +2,7 @@
  * Keeps the local copy of upstreams and settings as they are in PostgreSQL, so that a replica uses every edit within a second,
  * and serves on while PostgreSQL is away.
  *
- * Owns when to look: at each notification, and every second, because a notification may not come (half-open connections,
+ * Owns when to look: at each notification, and twice a second, because a notification may not come (half-open connections,
  * PgBouncer in transaction mode). Runs in the thread that talks to PostgreSQL.
  */
 import type { Clock, TimerId } from "../../../core/clock.ts";
@@ -12,7 +12,7 @@ import type { ConfigRows } from "./config_rows.ts";
 import type { RemoteConfig } from "./remote_config.ts";
 
 /** Between two looks at the version. */
-const LOOK_MS = 1_000; // docs/tuning.md#postgresql
+const LOOK_MS = 500; // docs/tuning.md#postgresql
 
 export interface ConfigSyncOptions {
   readonly remote: Pick<RemoteConfig, "version" | "load">;

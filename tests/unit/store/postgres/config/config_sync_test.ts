@@ -67,10 +67,10 @@ class Pretended {
 Deno.test("ConfigSync copies at the beginning, and then only what has another version", async () => {
   const pretended = new Pretended();
   await pretended.pass(0);
-  for (let second = 0; second < 5; second++) await pretended.pass(1_000);
+  for (let second = 0; second < 5; second++) await pretended.pass(500);
   assert.deepEqual([pretended.put.length, pretended.firsts], [1, 1]);
   pretended.versionNumber++;
-  await pretended.pass(1_000);
+  await pretended.pass(500);
   assert.deepEqual([pretended.put.length, pretended.firsts], [2, 1]);
   pretended.sync.close();
 });
@@ -111,16 +111,16 @@ Deno.test("look() resolves with what was there when it was called", async () => 
 Deno.test("ConfigSync goes on while PostgreSQL is away, and when the copy cannot be written", async () => {
   const pretended = new Pretended({ failure: new Error("away") });
   await pretended.pass(0);
-  await pretended.pass(1_000);
-  await pretended.pass(1_000);
+  await pretended.pass(500);
+  await pretended.pass(500);
   assert.deepEqual([pretended.put.length, pretended.firsts], [0, 0]);
   assert.equal(pretended.troubles.length, 3);
   pretended.failure = null;
   pretended.putFailure = new Error("full");
-  await pretended.pass(1_000);
+  await pretended.pass(500);
   assert.equal(pretended.troubles.length, 4);
   pretended.putFailure = null;
-  await pretended.pass(1_000);
+  await pretended.pass(500);
   assert.deepEqual([pretended.put.length, pretended.firsts], [1, 1]);
   pretended.sync.close();
 });
