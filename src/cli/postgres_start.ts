@@ -10,7 +10,9 @@ import type { Settings } from "../config/settings.ts";
 import type { UpstreamInput } from "../control/admin_service.ts";
 import { systemClock } from "../server/clock.ts";
 import { RemoteDatabase } from "../server/remote_database.ts";
+import { databaseFile } from "../store/database/file.ts";
 import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
+import { isMarkHeld, RunningMark } from "../store/database/running_marks.ts";
 import { systemPgEnvironment } from "../store/postgres/environment.ts";
 import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
 import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
@@ -22,6 +24,8 @@ import { describe } from "./upstreams.ts";
 
 /** A server that has a copy begins with it, when PostgreSQL takes longer than this. */
 const FRESH_COPY_MS = 2_000; // docs/tuning.md#postgresql
+/** Of the mark beside the journal. */
+const CLAIM = "journal";
 /** What waits is shipped at the end of the process, for so long. */
 const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#postgresql
 
@@ -43,14 +47,37 @@ export async function withPostgres<Result>(
   use: (remote: RemoteDatabase) => Promise<Result>,
 ): Promise<Result> {
   const target = targetOf(start);
-  prepareJournal(start);
-  const remote = new RemoteDatabase({ target, settings: start.settings, instance: ulid() });
+  const claim = claimJournal(start.settings.database);
   try {
-    await ready(start, remote);
-    return await use(remote);
+    prepareJournal(start);
+    const remote = new RemoteDatabase({ target, settings: start.settings, instance: ulid() });
+    try {
+      await ready(start, remote);
+      return await use(remote);
+    } finally {
+      await remote.thread.close(CLOSE_LIMIT_MS);
+    }
   } finally {
-    await remote.thread.close(CLOSE_LIMIT_MS);
+    claim?.clear();
   }
+}
+
+/**
+ * Two shippers of one journal could send an older version of a record after a newer one, and so could two of its
+ * statistics.
+ *
+ * @returns null when the file system has no locks
+ * @throws CommandError when another process has claimed it
+ */
+function claimJournal(path: string): RunningMark | null {
+  const place = `${databaseFile(path)}.replica`;
+  const claim = RunningMark.set(place, CLAIM);
+  if (claim === null && isMarkHeld(place, CLAIM) === true) {
+    throw new CommandError(
+      `${path} is the journal of a replica that is running: name another file with --journal, one for each replica`,
+    );
+  }
+  return claim;
 }
 
 /** @throws UsageError */

@@ -28,6 +28,24 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     await postgres.clear();
   });
 
+  await t.step(
+    "a second replica on the same journal is refused, and the journal is free after a kill",
+    async () => {
+      const { router, directory } = await startReplica(url);
+      const args = ["--addr", "127.0.0.1:0", "--database", url, "--journal", `${directory}/db.sqlite`];
+      const { code, stderr } = await runProgram(["serve", ...args], { cwd: directory });
+      assert.equal(code, 1);
+      assert.match(stderr, /is the journal of a replica that is running: name another file with --journal/);
+      router.signal("SIGKILL");
+      await router.exited();
+      const again = await startReplica(url, { directory });
+      await again.router[Symbol.asyncDispose]();
+      const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
+      assert.deepEqual(left.filter((name) => name.includes(".running-")), []);
+      await postgres.clear();
+    },
+  );
+
   await t.step("two that start at once make one token, and one upstream out of the environment", async () => {
     await using upstream = new FakeUpstream(chatReply("hello"));
     const env = { OPENAI_API_KEY: "sk-of-the-environment", OPENAI_BASE_URL: upstream.endpoint };
