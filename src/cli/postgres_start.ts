@@ -123,8 +123,9 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
   const { promise: isHopeless, reject: giveUp } = Promise.withResolvers<never>();
   const hasOld = hasCopyNow(start.settings.database);
   let said = "";
+  let isWaiting = true;
   remote.listen((event) => {
-    if (event.type !== "trouble" || event.message === said) return;
+    if (!isWaiting || event.type !== "trouble" || event.message === said) return;
     if (event.kind === "setup" && !hasOld) return giveUp(new CommandError(event.message));
     said = event.message;
     if (!hasOld) start.say(`waiting for PostgreSQL (${remote.shownText}): ${event.message}`);
@@ -136,6 +137,8 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
     isHopeless,
     ...(hasOld ? [afterWaiting(FRESH_COPY_MS)] : []),
   ]);
+  // From now on the log tells of it.
+  isWaiting = false;
   if (isFresh) return await ensureFirst(start, remote);
   start.say(
     `PostgreSQL cannot be used (${

@@ -46,6 +46,19 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     },
   );
 
+  await t.step("one that serves does not say that it waits for PostgreSQL", async () => {
+    const { router } = await startReplica(url);
+    try {
+      await postgres.kill9();
+      await eventually(() => /PostgreSQL cannot be used; requests go on/.exec(router.text), "the message");
+      assert.doesNotMatch(router.text, /waiting for PostgreSQL/);
+    } finally {
+      await postgres.start();
+      await router[Symbol.asyncDispose]();
+    }
+    await postgres.clear();
+  });
+
   await t.step("two that start at once make one token, and one upstream out of the environment", async () => {
     await using upstream = new FakeUpstream(chatReply("hello"));
     const env = { OPENAI_API_KEY: "sk-of-the-environment", OPENAI_BASE_URL: upstream.endpoint };
