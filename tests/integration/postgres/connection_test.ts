@@ -454,7 +454,7 @@ Deno.test({
       );
       const read = failure(db.read("SELECT 1", [], { timeoutMs: 5_000 }));
       await eventually(() => clock.pendingTimers === 2 ? true : null, "both statements");
-      clock.advance(5_500);
+      clock.advance(7_000);
       for (const error of [await write, await read]) {
         assert.deepEqual([error.kind, error.code, error.isConnectionLost], ["retry", "TIMEOUT", true]);
       }
