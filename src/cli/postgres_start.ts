@@ -148,36 +148,39 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
 }
 
 function hasCopyNow(path: string): boolean {
-  const database = openDatabase(path, { access: "read" });
-  try {
-    return hasCopy(database.config);
-  } finally {
-    database.close();
-  }
+  const { hasToken, hasUpstream } = contentsNow(path);
+  return hasToken || hasUpstream;
 }
 
 function afterWaiting(ms: number): Promise<false> {
   return new Promise((resolve) => systemClock.setTimer(() => resolve(false), ms));
 }
 
-/** The first of all replicas makes the clients' token, and the first upstream. */
+/**
+ * The first of all replicas makes the clients' token, and the first upstream. Where they are there already nothing is
+ * asked of PostgreSQL: a transaction of psql may keep all changes off, and is no reason not to start.
+ */
 async function ensureFirst({ settings, say, first }: PostgresStart, remote: RemoteDatabase): Promise<void> {
-  const token = await remote.thread.ask("ensureClientToken", undefined);
+  const { hasToken, hasUpstream } = contentsNow(settings.database);
+  const token = hasToken ? null : await remote.thread.ask("ensureClientToken", undefined);
   if (token !== null) {
     say(`new database ${remote.shownText}`);
     say(`clients must send this token, which \`token show\` prints again: ${token}`);
   }
-  if (!settings.isFromEnv) return;
-  if (first === null && !hasUpstream(settings.database)) requireUpstream(first);
-  const added = first === null ? null : await remote.thread.ask("addFirstUpstream", first);
+  if (!settings.isFromEnv || hasUpstream) return;
+  const added = await remote.thread.ask("addFirstUpstream", requireUpstream(first));
   if (added !== null) say(`added ${describe(added)} from ${KEY_VARIABLE}`);
 }
 
-function hasUpstream(path: string): boolean {
-  const database = openDatabase(path, { access: "read" });
+/** Of the journal's copy. */
+function contentsNow(path: string): { readonly hasToken: boolean; readonly hasUpstream: boolean } {
+  const { config, close } = openDatabase(path, { access: "read" });
   try {
-    return database.config.listUpstreams().length > 0;
+    return {
+      hasToken: config.getConfig("authorization") !== null,
+      hasUpstream: config.listUpstreams().length > 0,
+    };
   } finally {
-    database.close();
+    close();
   }
 }

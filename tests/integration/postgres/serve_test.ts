@@ -59,6 +59,28 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     await postgres.clear();
   });
 
+  await t.step(
+    "a transaction of psql that holds upstreams and tokens keeps no replica from starting",
+    async () => {
+      const first = await startReplica(url);
+      await first.router[Symbol.asyncDispose]();
+      const held = postgres.psql(
+        "BEGIN; UPDATE oar.config_kvs SET value = value; SELECT pg_sleep(60); COMMIT",
+      )
+        .catch(() => {});
+      const sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+      await eventually(
+        async () => await postgres.psql(`SELECT count(*) ${sleeping}`) === "1" ? true : null,
+        "the transaction",
+      );
+      const { router } = await startReplica(url, first);
+      await router[Symbol.asyncDispose]();
+      await postgres.psql(`SELECT pg_terminate_backend(pid) ${sleeping}`);
+      await held;
+      await postgres.clear();
+    },
+  );
+
   await t.step("two that start at once make one token, and one upstream out of the environment", async () => {
     await using upstream = new FakeUpstream(chatReply("hello"));
     const env = { OPENAI_API_KEY: "sk-of-the-environment", OPENAI_BASE_URL: upstream.endpoint };
