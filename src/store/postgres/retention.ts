@@ -62,7 +62,14 @@ function addLargest(
  * Another replica drops the same at this moment, or somebody reads it (a backup): not a partition any more, pending, no
  * lock within the time.
  */
-const LEFT_FOR_LATER: ReadonlySet<string | null> = new Set(["42P01", "55000", "55006", "55P03", "TIMEOUT"]);
+const LEFT_FOR_LATER: ReadonlySet<string | null> = new Set([
+  "40P01",
+  "42P01",
+  "55000",
+  "55006",
+  "55P03",
+  "TIMEOUT",
+]);
 
 /** Drops what is due and can be dropped now. @returns the names of what was dropped; @throws PgError */
 export async function keepLimits(
