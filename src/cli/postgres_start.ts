@@ -10,7 +10,9 @@ import type { Settings } from "../config/settings.ts";
 import type { UpstreamInput } from "../control/admin_service.ts";
 import { systemClock } from "../server/clock.ts";
 import { RemoteDatabase } from "../server/remote_database.ts";
+import { databaseFile } from "../store/database/file.ts";
 import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
+import { isMarkHeld, RunningMark } from "../store/database/running_marks.ts";
 import { systemPgEnvironment } from "../store/postgres/environment.ts";
 import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
 import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
@@ -22,6 +24,8 @@ import { describe } from "./upstreams.ts";
 
 /** A server that has a copy begins with it, when PostgreSQL takes longer than this. */
 const FRESH_COPY_MS = 2_000; // docs/tuning.md#postgresql
+/** Of the mark beside the journal. */
+const CLAIM = "journal";
 /** What waits is shipped at the end of the process, for so long. */
 const CLOSE_LIMIT_MS = 5_000; // docs/tuning.md#postgresql
 
@@ -43,14 +47,37 @@ export async function withPostgres<Result>(
   use: (remote: RemoteDatabase) => Promise<Result>,
 ): Promise<Result> {
   const target = targetOf(start);
-  prepareJournal(start);
-  const remote = new RemoteDatabase({ target, settings: start.settings, instance: ulid() });
+  const claim = claimJournal(start.settings.database);
   try {
-    await ready(start, remote);
-    return await use(remote);
+    prepareJournal(start);
+    const remote = new RemoteDatabase({ target, settings: start.settings, instance: ulid() });
+    try {
+      await ready(start, remote);
+      return await use(remote);
+    } finally {
+      await remote.thread.close(CLOSE_LIMIT_MS);
+    }
   } finally {
-    await remote.thread.close(CLOSE_LIMIT_MS);
+    claim?.clear();
   }
+}
+
+/**
+ * Two shippers of one journal could send an older version of a record after a newer one, and so could two of its
+ * statistics.
+ *
+ * @returns null when the file system has no locks
+ * @throws CommandError when another process has claimed it
+ */
+function claimJournal(path: string): RunningMark | null {
+  const place = `${databaseFile(path)}.replica`;
+  const claim = RunningMark.set(place, CLAIM);
+  if (claim === null && isMarkHeld(place, CLAIM) === true) {
+    throw new CommandError(
+      `${path} is the journal of a replica that is running: name another file with --journal, one for each replica`,
+    );
+  }
+  return claim;
 }
 
 /** @throws UsageError */
@@ -96,8 +123,9 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
   const { promise: isHopeless, reject: giveUp } = Promise.withResolvers<never>();
   const hasOld = hasCopyNow(start.settings.database);
   let said = "";
+  let isWaiting = true;
   remote.listen((event) => {
-    if (event.type !== "trouble" || event.message === said) return;
+    if (!isWaiting || event.type !== "trouble" || event.message === said) return;
     if (event.kind === "setup" && !hasOld) return giveUp(new CommandError(event.message));
     said = event.message;
     if (!hasOld) start.say(`waiting for PostgreSQL (${remote.shownText}): ${event.message}`);
@@ -109,6 +137,8 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
     isHopeless,
     ...(hasOld ? [afterWaiting(FRESH_COPY_MS)] : []),
   ]);
+  // From now on the log tells of it.
+  isWaiting = false;
   if (isFresh) return await ensureFirst(start, remote);
   start.say(
     `PostgreSQL cannot be used (${
@@ -118,36 +148,39 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
 }
 
 function hasCopyNow(path: string): boolean {
-  const database = openDatabase(path, { access: "read" });
-  try {
-    return hasCopy(database.config);
-  } finally {
-    database.close();
-  }
+  const { hasToken, hasUpstream } = contentsNow(path);
+  return hasToken || hasUpstream;
 }
 
 function afterWaiting(ms: number): Promise<false> {
   return new Promise((resolve) => systemClock.setTimer(() => resolve(false), ms));
 }
 
-/** The first of all replicas makes the clients' token, and the first upstream. */
+/**
+ * The first of all replicas makes the clients' token, and the first upstream. Where they are there already nothing is
+ * asked of PostgreSQL: a transaction of psql may keep all changes off, and is no reason not to start.
+ */
 async function ensureFirst({ settings, say, first }: PostgresStart, remote: RemoteDatabase): Promise<void> {
-  const token = await remote.thread.ask("ensureClientToken", undefined);
+  const { hasToken, hasUpstream } = contentsNow(settings.database);
+  const token = hasToken ? null : await remote.thread.ask("ensureClientToken", undefined);
   if (token !== null) {
     say(`new database ${remote.shownText}`);
     say(`clients must send this token, which \`token show\` prints again: ${token}`);
   }
-  if (!settings.isFromEnv) return;
-  if (first === null && !hasUpstream(settings.database)) requireUpstream(first);
-  const added = first === null ? null : await remote.thread.ask("addFirstUpstream", first);
+  if (!settings.isFromEnv || hasUpstream) return;
+  const added = await remote.thread.ask("addFirstUpstream", requireUpstream(first));
   if (added !== null) say(`added ${describe(added)} from ${KEY_VARIABLE}`);
 }
 
-function hasUpstream(path: string): boolean {
-  const database = openDatabase(path, { access: "read" });
+/** Of the journal's copy. */
+function contentsNow(path: string): { readonly hasToken: boolean; readonly hasUpstream: boolean } {
+  const { config, close } = openDatabase(path, { access: "read" });
   try {
-    return database.config.listUpstreams().length > 0;
+    return {
+      hasToken: config.getConfig("authorization") !== null,
+      hasUpstream: config.listUpstreams().length > 0,
+    };
   } finally {
-    database.close();
+    close();
   }
 }

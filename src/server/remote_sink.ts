@@ -23,14 +23,18 @@ export class RemoteSink implements RecordSink {
     return this.#journal.isStalled || this.#remote.state.type !== "up";
   }
 
-  async write(record: RequestRecord): Promise<WriteResult> {
-    if (record.outcome === "in_flight") return await this.#journal.write(record);
+  /** No async function: it would hold the record, with its texts, for as long as PostgreSQL does not have it. */
+  write(record: RequestRecord): Promise<WriteResult> {
+    const { requestId, outcome } = record;
+    const { waits, state } = this.#remote;
+    if (outcome === "in_flight" || state.type !== "up") return this.#journal.write(record);
     // The journal may be faster than its caller.
-    const shipped = this.#remote.waits.until(record.requestId);
-    const result = await this.#journal.write(record);
-    if (result === "committed") await shipped;
-    else this.#remote.waits.forget(record.requestId);
-    return result;
+    const shipped = waits.until(requestId);
+    return this.#journal.write(record).then((result) => {
+      if (result === "committed") return shipped.then(() => result);
+      waits.forget(requestId);
+      return result;
+    });
   }
 
   close(): Promise<void> {

@@ -90,14 +90,19 @@ export async function dropPartition(
   if (state === undefined || !state.exists) return;
   if (state.version >= 140_000 && state.pending !== null) {
     await db.write((query) => query(`COMMENT ON TABLE oar.${name} IS '${TO_BE_DROPPED}'`));
-    // One that was interrupted has to be finished: nothing else can be done with it.
-    const how = state.pending ? "FINALIZE" : "CONCURRENTLY";
-    await db.execute(`ALTER TABLE oar.${table} DETACH PARTITION oar.${name} ${how}`);
+    const detach = `ALTER TABLE oar.${table} DETACH PARTITION oar.${name}`;
+    // One that was interrupted has to be finished: nothing else can be done with it. It waits with a lock on the table.
+    if (state.pending) await withinLockTimeout(db, `${detach} FINALIZE`);
+    else await db.execute(`${detach} CONCURRENTLY`);
   }
-  await db.write(async (query) => {
-    await query(`SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`);
-    await query(`DROP TABLE IF EXISTS oar.${name}`);
-  }, { timeoutMs: TIMEOUT_MS });
+  await withinLockTimeout(db, `DROP TABLE IF EXISTS oar.${name}`);
+}
+
+/** On a connection of its own: nobody else waits with it for others' transactions. */
+async function withinLockTimeout(db: Pick<PgStore, "execute">, statement: string): Promise<void> {
+  await db.execute(`BEGIN; SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}; ${statement}; COMMIT`, {
+    timeoutMs: TIMEOUT_MS,
+  });
 }
 
 /** A comment on a table: tells one that is on its way out from one that somebody has detached to keep it. */

@@ -35,6 +35,13 @@ const IDLE_IN_TRANSACTION_MS = 15_000;
 /** Compiling a query over many partitions takes half a second and more, in which it cannot be cancelled. */
 const BEGIN_READ = "BEGIN TRANSACTION READ ONLY; SET LOCAL jit TO off";
 
+/**
+ * The role's own settings must not count. A commit that is not on the disk may be lost when a process of the server is
+ * killed, which nothing that is asked of the server tells; what waits for more than that stays.
+ */
+const BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED;" +
+  " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
 const READERS = 3;
 const MAX_WAITING = 256;
 
@@ -78,7 +85,7 @@ export class PgDatabase implements PgStore {
     { timeoutMs = WRITE_TIMEOUT_MS }: PgCallOptions = {},
   ): Promise<Result> {
     return this.#writer.use((slot) =>
-      this.#transaction(slot, { body, timeoutMs, begin: beginning("BEGIN", timeoutMs) })
+      this.#transaction(slot, { body, timeoutMs, begin: beginning(BEGIN_WRITE, timeoutMs) })
     );
   }
 

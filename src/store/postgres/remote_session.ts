@@ -20,7 +20,7 @@ import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
-import { keepLimits, type RetentionLimits } from "./retention.ts";
+import { cautiousNow, keepLimits, type RetentionLimits } from "./retention.ts";
 import { type ForeignState, type OwnState, SharedStates } from "./shared_states.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
 import { PgRemote } from "./shipper/pg_remote.ts";
@@ -73,6 +73,12 @@ interface Chore {
   readonly everyMs: number;
   readonly run: () => Promise<unknown>;
   doneAtMs: number;
+  isRunning: boolean;
+  isWell: boolean;
+}
+
+function chore(everyMs: number, run: () => Promise<unknown>): Chore {
+  return { everyMs, run, doneAtMs: Number.NEGATIVE_INFINITY, isRunning: false, isWell: true };
 }
 
 export class RemoteSession {
@@ -125,10 +131,10 @@ export class RemoteSession {
     });
     this.#checks = new CheckNotes(database);
     this.#chores = [
-      { everyMs: PARTITIONS_MS, run: () => this.#makePartitions(), doneAtMs: Number.NEGATIVE_INFINITY },
-      { everyMs: BEAT_MS, run: () => this.#beat(), doneAtMs: Number.NEGATIVE_INFINITY },
-      { everyMs: BEAT_MS, run: () => this.#checks.flush(), doneAtMs: Number.NEGATIVE_INFINITY },
-      { everyMs: RETENTION_MS, run: () => this.#keepLimits(), doneAtMs: Number.NEGATIVE_INFINITY },
+      chore(PARTITIONS_MS, () => this.#makePartitions()),
+      chore(BEAT_MS, () => this.#beat()),
+      chore(BEAT_MS, () => this.#checks.flush()),
+      chore(RETENTION_MS, () => this.#keepLimits()),
     ];
   }
 
@@ -219,7 +225,7 @@ export class RemoteSession {
       onTrouble: (error) => this.#report("configuration", error),
     });
     this.#shipper.start();
-    void this.#doChores();
+    this.#doChores();
   }
 
   /** Another version of this program, or of the schema, may be able to store what was refused. */
@@ -231,22 +237,28 @@ export class RemoteSession {
     }
   }
 
-  async #doChores(): Promise<void> {
-    const { clock } = this.#options;
-    let isWell = true;
-    for (const chore of this.#chores) {
-      const nowMs = clock.monotonic();
-      if (this.#isClosed || nowMs - chore.doneAtMs < chore.everyMs) continue;
-      try {
-        await chore.run();
-        chore.doneAtMs = nowMs;
-      } catch (error) {
-        isWell = false;
-        this.#report("chores", error);
-      }
+  /** Each by itself: what waits for others' transactions, as the dropping of a day does, must not hold up the beats. */
+  #doChores(): void {
+    if (this.#isClosed) return;
+    for (const chore of this.#chores) void this.#doIfDue(chore);
+    this.#timer = this.#options.clock.setTimer(() => this.#doChores(), BEAT_MS);
+  }
+
+  /** Never rejects. */
+  async #doIfDue(chore: Chore): Promise<void> {
+    const nowMs = this.#options.clock.monotonic();
+    if (chore.isRunning || nowMs - chore.doneAtMs < chore.everyMs) return;
+    chore.isRunning = true;
+    try {
+      await chore.run();
+      chore.doneAtMs = nowMs;
+      chore.isWell = true;
+    } catch (error) {
+      chore.isWell = false;
+      this.#report("chores", error);
     }
-    if (isWell) this.#troubles.well("chores");
-    if (!this.#isClosed) this.#timer = clock.setTimer(() => void this.#doChores(), BEAT_MS);
+    chore.isRunning = false;
+    if (this.#chores.every(({ isWell }) => isWell)) this.#troubles.well("chores");
   }
 
   async #makePartitions(): Promise<void> {
@@ -263,8 +275,9 @@ export class RemoteSession {
 
   async #keepLimits(): Promise<void> {
     const { database, retention, clock, events } = this.#options;
-    const dropped = await keepLimits(database, retention, clock.now());
-    await deleteOldStatistics(database, clock.now());
+    const nowMs = await cautiousNow(database, clock.now());
+    const dropped = await keepLimits(database, retention, nowMs);
+    await deleteOldStatistics(database, nowMs);
     if (dropped.length > 0) events.dropped(dropped);
   }
 

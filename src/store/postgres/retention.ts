@@ -4,6 +4,7 @@
  *
  * Owns what is due. Any replica may do it; two that do the same do not harm each other.
  */
+import { PgError } from "./errors.ts";
 import { DAY_MS, dropPartition, listPartitions, type Partition } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 
@@ -57,13 +58,42 @@ function addLargest(
   }
 }
 
-/** Drops what is due. @returns the names of what was dropped; @throws PgError */
+/**
+ * Another replica drops the same at this moment, or somebody reads it (a backup): not a partition any more, pending, no
+ * lock within the time.
+ */
+const LEFT_FOR_LATER: ReadonlySet<string | null> = new Set([
+  "40P01",
+  "42P01",
+  "55000",
+  "55006",
+  "55P03",
+  "TIMEOUT",
+]);
+
+/** Drops what is due and can be dropped now. @returns the names of what was dropped; @throws PgError */
 export async function keepLimits(
   database: Pick<PgStore, "read" | "write" | "execute">,
   limits: RetentionLimits,
   nowMs: number,
 ): Promise<string[]> {
-  const due = dueForDeletion(await listPartitions(database), limits, nowMs);
-  for (const partition of due) await dropPartition(database, partition);
-  return due.map(({ name }) => name);
+  const dropped: string[] = [];
+  for (const partition of dueForDeletion(await listPartitions(database), limits, nowMs)) {
+    try {
+      await dropPartition(database, partition);
+      dropped.push(partition.name);
+    } catch (error) {
+      if (!(error instanceof PgError) || !LEFT_FOR_LATER.has(error.code)) throw error;
+    }
+  }
+  return dropped;
+}
+
+const SERVER_TIME = "SELECT floor(extract(epoch from now()) * 1000)::bigint AS now_ms";
+
+/** The earlier of two clocks: one replica whose clock is wrong must not delete what belongs to all. @throws PgError */
+export async function cautiousNow(database: Pick<PgStore, "read">, nowMs: number): Promise<number> {
+  const [row] = await database.read<{ now_ms: number }>(SERVER_TIME);
+  if (row === undefined) throw new TypeError("no time");
+  return Math.min(nowMs, row.now_ms);
 }

@@ -46,8 +46,47 @@ async function names(config: RemoteConfig): Promise<(string | null)[]> {
   return scratch.store.listUpstreams().map(({ name }) => name);
 }
 
+const HUGE = "9223372036854775807";
+
+/** What people can type by hand. */
+const TYPED = [
+  ["times without end", "created_at, updated_at, deleted_at", "'-infinity', 'infinity', 'infinity'"],
+  ["times beyond all calendars", "created_at, deleted_at", "'0044-03-15 BC', '20000-01-01'"],
+  ["times beyond what JavaScript has", "deleted_at", "'294276-01-01'"],
+  ["huge numbers", "timeout, position, weight, enabled", `${HUGE}, ${HUGE}, -${HUGE}, ${HUGE}`],
+  ["a huge id", "id", HUGE],
+  ["an id beyond 2^53", "id", "9007199254740994"],
+  [
+    "nothing in it",
+    "endpoint, sk, timeout, position, weight, enabled, created_at",
+    "NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+  ],
+  ["escapes", "name, model_map", String.raw`'\u0000 \ud800 "', '{"\u0000": "\x00"}'`],
+] as const;
+
 Deno.test("upstreams and settings in PostgreSQL", options, async (t) => {
   await withTwo(async ([one, two], { postgres, database }) => {
+    const typedStep = async ({ columns, values }: { readonly columns: string; readonly values: string }) => {
+      await postgres.psql(
+        columns.includes("sk")
+          ? `INSERT INTO oar.openai_upstreams(${columns}) VALUES (${values})`
+          : `INSERT INTO oar.openai_upstreams(sk, endpoint, ${columns}) VALUES ('sk-typed', 'https://t.example', ${values})`,
+      );
+      const typed = () =>
+        postgres.psql("SELECT * FROM oar.openai_upstreams WHERE sk = 'sk-typed' OR sk IS NULL");
+      const before = await typed();
+      using local = new DatabaseSync(":memory:");
+      migrateSqlite(local);
+      const { rows } = await two.load();
+      putConfigRows(local, rows);
+      assert.equal(putConfigRows(local, rows), false, "the copy is what is there");
+      await one.change((store) => store.setConfig("typed", columns));
+      assert.equal(await typed(), before);
+      const deleted = rows.openai_upstreams.find((row) => row[4] === "sk-typed")?.[3];
+      assert.equal(deleted !== null && deleted !== undefined, columns.includes("deleted_at"));
+      await postgres.psql("DELETE FROM oar.openai_upstreams WHERE sk = 'sk-typed' OR sk IS NULL");
+    };
+
     await t.step("a change by one is read by the other, and counts the version up", async () => {
       const before = await two.version();
       const { result, version } = await one.change((store) => store.addUpstream(upstream("a")));
@@ -170,6 +209,13 @@ Deno.test("upstreams and settings in PostgreSQL", options, async (t) => {
       putConfigRows(local, rows);
       assert.deepEqual(readConfigRows(local), rows);
     });
+
+    for (const [what, columns, values] of TYPED) {
+      await t.step(
+        `a row with ${what} stops nobody, and stays as it was typed`,
+        () => typedStep({ columns, values }),
+      );
+    }
 
     await t.step("a change that throws writes nothing", async () => {
       const before = await one.version();

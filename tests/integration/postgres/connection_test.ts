@@ -48,6 +48,7 @@ Deno.test({
     await using postgres = await Postgres.start();
     await t.step("values come back as what they are", () => valuesStep(postgres));
     await t.step("a session's settings change nothing", () => settingsStep(postgres));
+    await t.step("what is committed is on the disk, whatever a role has set", () => durabilityStep(postgres));
     await t.step("a transaction is all or nothing", () => transactionStep(postgres));
     await t.step("writes wait for each other, reads do not wait for them", () => orderStep(postgres));
     await t.step("a read cannot write", () => readOnlyStep(postgres));
@@ -132,6 +133,29 @@ async function settingsStep(postgres: Postgres): Promise<void> {
       if (value === undefined) Deno.env.delete(name);
       else Deno.env.set(name, value);
     }
+    await postgres.psql("ALTER ROLE app RESET ALL");
+  }
+}
+
+/** Of what a write promises. */
+async function durabilityStep(postgres: Postgres): Promise<void> {
+  const settings = [["off", "on"], ["local", "local"], ["remote_apply", "remote_apply"], ["on", "on"]];
+  try {
+    for (const [set, used] of settings) {
+      await postgres.psql(
+        `ALTER ROLE app SET synchronous_commit TO ${set}; ALTER ROLE app SET default_transaction_isolation TO 'repeatable read'`,
+      );
+      await withPg(openPg(postgres.url()), async (db) => {
+        const shown = await db.write((query) =>
+          query(
+            "SELECT current_setting('synchronous_commit') AS commit, current_setting('transaction_isolation') AS level",
+            [],
+          )
+        );
+        assert.deepEqual(shown, [{ commit: used, level: "read committed" }]);
+      });
+    }
+  } finally {
     await postgres.psql("ALTER ROLE app RESET ALL");
   }
 }

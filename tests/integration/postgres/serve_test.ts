@@ -28,6 +28,59 @@ Deno.test("replicas over one PostgreSQL", { ignore: isPostgresMissing }, async (
     await postgres.clear();
   });
 
+  await t.step(
+    "a second replica on the same journal is refused, and the journal is free after a kill",
+    async () => {
+      const { router, directory } = await startReplica(url);
+      const args = ["--addr", "127.0.0.1:0", "--database", url, "--journal", `${directory}/db.sqlite`];
+      const { code, stderr } = await runProgram(["serve", ...args], { cwd: directory });
+      assert.equal(code, 1);
+      assert.match(stderr, /is the journal of a replica that is running: name another file with --journal/);
+      router.signal("SIGKILL");
+      await router.exited();
+      const again = await startReplica(url, { directory });
+      await again.router[Symbol.asyncDispose]();
+      const left = [...Deno.readDirSync(directory)].map(({ name }) => name);
+      assert.deepEqual(left.filter((name) => name.includes(".running-")), []);
+      await postgres.clear();
+    },
+  );
+
+  await t.step("one that serves does not say that it waits for PostgreSQL", async () => {
+    const { router } = await startReplica(url);
+    try {
+      await postgres.kill9();
+      await eventually(() => /PostgreSQL cannot be used; requests go on/.exec(router.text), "the message");
+      assert.doesNotMatch(router.text, /waiting for PostgreSQL/);
+    } finally {
+      await postgres.start();
+      await router[Symbol.asyncDispose]();
+    }
+    await postgres.clear();
+  });
+
+  await t.step(
+    "a transaction of psql that holds upstreams and tokens keeps no replica from starting",
+    async () => {
+      const first = await startReplica(url);
+      await first.router[Symbol.asyncDispose]();
+      const held = postgres.psql(
+        "BEGIN; UPDATE oar.config_kvs SET value = value; SELECT pg_sleep(60); COMMIT",
+      )
+        .catch(() => {});
+      const sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+      await eventually(
+        async () => await postgres.psql(`SELECT count(*) ${sleeping}`) === "1" ? true : null,
+        "the transaction",
+      );
+      const { router } = await startReplica(url, first);
+      await router[Symbol.asyncDispose]();
+      await postgres.psql(`SELECT pg_terminate_backend(pid) ${sleeping}`);
+      await held;
+      await postgres.clear();
+    },
+  );
+
   await t.step("two that start at once make one token, and one upstream out of the environment", async () => {
     await using upstream = new FakeUpstream(chatReply("hello"));
     const env = { OPENAI_API_KEY: "sk-of-the-environment", OPENAI_BASE_URL: upstream.endpoint };

@@ -13,11 +13,16 @@ import type { RemoteConfig } from "./remote_config.ts";
 
 /** Between two looks at the version. */
 const LOOK_MS = 500; // docs/tuning.md#postgresql
+/**
+ * How often everything is read, whatever the version says: a standby that took over may count another change by the same
+ * number, triggers can be switched off, and the file of the local copy can be replaced.
+ */
+const LOAD_MS = 10_000; // docs/tuning.md#postgresql
 
 export interface ConfigSyncOptions {
   readonly remote: Pick<RemoteConfig, "version" | "load">;
   readonly database: Pick<PgStore, "listen">;
-  readonly clock: Pick<Clock, "setTimer" | "clearTimer">;
+  readonly clock: Pick<Clock, "setTimer" | "clearTimer" | "monotonic">;
   /** Makes the local copy hold exactly these rows; may throw, and is then called again. */
   readonly put: (rows: ConfigRows) => void;
   /** The first copy is there; once. */
@@ -33,6 +38,7 @@ export class ConfigSync {
   readonly #unlisten: () => void;
   /** Of the local copy; null: not known. */
   #version: number | null = null;
+  #loadedAtMs = 0;
   #timer: TimerId | null = null;
   #looking: Promise<void> | null = null;
   /** Somebody asked for a look while one was going on, which may have been too early. */
@@ -78,11 +84,14 @@ export class ConfigSync {
   }
 
   async #update(): Promise<void> {
-    const { remote, put, onFirst } = this.#options;
-    if (this.#version !== null && await remote.version() === this.#version) return;
+    const { remote, put, onFirst, clock } = this.#options;
+    const isSame = this.#version !== null && await remote.version() === this.#version;
+    const startedAtMs = clock.monotonic();
+    if (isSame && startedAtMs - this.#loadedAtMs < LOAD_MS) return;
     const { version, rows } = await remote.load();
     if (this.#isClosed) return;
     put(rows);
+    this.#loadedAtMs = startedAtMs;
     const isFirst = this.#version === null;
     this.#version = version;
     if (isFirst) onFirst?.();

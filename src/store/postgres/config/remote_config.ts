@@ -9,6 +9,7 @@ import type { PgQuery, PgStore } from "../query.ts";
 import {
   changesBetween,
   columnNames,
+  type ColumnType,
   columnTypes,
   CONFIG_TABLES,
   type ConfigRow,
@@ -149,6 +150,11 @@ function parameters(table: ConfigTable): string {
   }).join(", ");
 }
 
+const MAX_INTEGER = Number.MAX_SAFE_INTEGER;
+/** The years 1 to 9999, which every text of a time can hold. */
+const FIRST_TIME = { text: "0001-01-01 00:00:00+00", ms: -62_135_596_800_000 };
+const LAST_TIME = { text: "9999-12-31 23:59:59.999+00", ms: 253_402_300_799_999 };
+
 const SELECT_VERSION = "SELECT version FROM oar.config_version WHERE id = 1";
 
 /** A {@link LoadedConfig} as JSON. */
@@ -161,13 +167,24 @@ const SELECT_ALL = `SELECT json_build_object(
 function rowsOf(table: ConfigTable): string {
   const names = columnNames(table);
   const types = columnTypes(table);
-  const values = names.map((name, place) =>
-    types[place] === "time" ? `floor(extract(epoch from "${name}") * 1000)::bigint` : `"${name}"`
-  );
+  const values = names.map((name, place) => valueOf(name, types[place] ?? "text"));
   const [id] = names;
+  // A number that cannot be told from its neighbours is of no use.
   return `(SELECT coalesce(json_agg(json_build_array(${
     values.join(", ")
-  }) ORDER BY "${id}"), '[]') FROM oar.${table})`;
+  }) ORDER BY "${id}"), '[]') FROM oar.${table} WHERE "${id}" BETWEEN ${-MAX_INTEGER} AND ${MAX_INTEGER})`;
+}
+
+/** People type anything: what is beyond the bounds, as `infinity` is, counts as the bound. */
+function valueOf(name: string, type: ColumnType): string {
+  const column = `"${name}"`;
+  if (type === "text") return column;
+  if (type === "integer") {
+    return `CASE WHEN ${column} > ${MAX_INTEGER} THEN ${MAX_INTEGER} WHEN ${column} < ${-MAX_INTEGER} THEN ${-MAX_INTEGER}
+      ELSE ${column} END`;
+  }
+  return `CASE WHEN ${column} > '${LAST_TIME.text}' THEN ${LAST_TIME.ms} WHEN ${column} < '${FIRST_TIME.text}' THEN ${FIRST_TIME.ms}
+      ELSE floor(extract(epoch from ${column}) * 1000)::bigint END`;
 }
 
 function lastIdOf(table: string): string {

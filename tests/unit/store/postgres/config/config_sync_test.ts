@@ -14,6 +14,7 @@ class Pretended {
   readonly troubles: unknown[] = [];
   firsts = 0;
   loads = 0;
+  versionsAsked = 0;
   versionNumber = 1;
   failure: Error | null = null;
   putFailure: Error | null = null;
@@ -27,8 +28,10 @@ class Pretended {
     Object.assign(this, start);
     this.sync = new ConfigSync({
       remote: {
-        version: () =>
-          this.failure === null ? Promise.resolve(this.versionNumber) : Promise.reject(this.failure),
+        version: () => {
+          this.versionsAsked++;
+          return this.failure === null ? Promise.resolve(this.versionNumber) : Promise.reject(this.failure);
+        },
         load: () => this.#load(),
       },
       database: {
@@ -133,4 +136,21 @@ Deno.test("ConfigSync does nothing after its end", async () => {
   await pretended.pass(5_000);
   await pretended.sync.look();
   assert.deepEqual([pretended.put.length, pretended.loads, pretended.isListening], [0, 1, false]);
+});
+
+Deno.test("ConfigSync copies everything now and then, because the same version may stand for another change", async () => {
+  const pretended = new Pretended();
+  await pretended.pass(0);
+  for (let second = 0; second < 25; second++) await pretended.pass(1_000);
+  assert.deepEqual(pretended.put, [1, 2, 3]);
+  assert.equal(pretended.firsts, 1);
+  pretended.sync.close();
+});
+
+Deno.test("ConfigSync asks for the version as often when it copies everything", async () => {
+  const pretended = new Pretended();
+  await pretended.pass(0);
+  for (let second = 0; second < 12; second++) await pretended.pass(1_000);
+  assert.equal(pretended.versionsAsked, 12);
+  pretended.sync.close();
 });
