@@ -15,6 +15,7 @@ import { systemPgEnvironment } from "../store/postgres/environment.ts";
 import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
 import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
 import type { PgTarget } from "../store/postgres/target.ts";
+import { StoreError } from "../store/store.ts";
 import { leftoverNote, upgradeNote } from "./context.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { KEY_VARIABLE, requireUpstream } from "./initial_upstream.ts";
@@ -65,7 +66,7 @@ function targetOf({ url, env }: PostgresStart): PgTarget {
 
 /** Makes or upgrades it. @throws StoreError; CommandError when it is a database of its own */
 function prepareJournal({ settings: { database: path }, say }: PostgresStart): void {
-  const database = openDatabase(path, { onUpgrade: upgradeNote(path, say) });
+  const database = openJournal(path, say);
   try {
     const leftover = leftoverNote(path, database.leftoverJournal);
     if (leftover !== null) say(leftover);
@@ -73,6 +74,18 @@ function prepareJournal({ settings: { database: path }, say }: PostgresStart): v
     else if (!isJournal(path) && hasContents(database)) throw notJournal(path);
   } finally {
     database.close();
+  }
+}
+
+function openJournal(path: string, say: PostgresStart["say"]): OpenDatabase {
+  try {
+    return openDatabase(path, { onUpgrade: upgradeNote(path, say) });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    // People know it by another name.
+    const message = error.message.replace("Cannot open database", "Cannot open journal")
+      .replace("with --database", "with --journal");
+    throw new StoreError(error.code, message, { cause: error });
   }
 }
 

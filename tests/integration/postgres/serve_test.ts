@@ -217,4 +217,20 @@ Deno.test("a server with a PostgreSQL that cannot be used", { ignore: isPostgres
     assert.match(stderr, /is a database of its own, and no journal/);
     await Deno.remove(cwd, { recursive: true });
   });
+
+  await t.step("says of a journal that cannot be made that it is the journal", async () => {
+    const cwd = await Deno.makeTempDir({ prefix: "oar-replica-" });
+    const serve = ["serve", "--addr", "127.0.0.1:0", "--database", "postgres://a@127.0.0.1:1/x", "--journal"];
+    for (
+      const [journal, expected] of [
+        ["none/j.sqlite", /Cannot open journal ".*": its directory does not exist/],
+        [".", /Cannot open journal ".*": it is not a file; name a file with --journal/],
+      ] as const
+    ) {
+      const { code, stderr } = await runProgram([...serve, journal], { cwd });
+      assert.equal(code, 1);
+      assert.match(stderr, expected);
+    }
+    await Deno.remove(cwd, { recursive: true });
+  });
 });
