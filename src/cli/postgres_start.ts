@@ -117,6 +117,7 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
   });
   // A failure may come when nobody waits any more.
   isHopeless.catch(() => {});
+  using _stop = onStopSignal(() => giveUp(new CommandError("stopped while it waited for PostgreSQL")));
   const isFresh = await Promise.race([
     remote.firstCopy.then(() => true),
     isHopeless,
@@ -128,6 +129,17 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
       said || "it does not answer"
     }): serving with the upstreams and tokens of the journal`,
   );
+}
+
+/** The first process of a container does not end by a signal that it does not listen to. */
+function onStopSignal(stop: () => void): Disposable {
+  const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const name of names) Deno.addSignalListener(name, stop);
+  return {
+    [Symbol.dispose]: () => {
+      for (const name of names) Deno.removeSignalListener(name, stop);
+    },
+  };
 }
 
 function hasCopyNow(path: string): boolean {
