@@ -60,7 +60,10 @@ async function restoreBackup(
 ): Promise<void> {
   const path = await pathOf(context, {
     flags,
-    advice: (url) => `pg_restore --clean --if-exists --single-transaction --dbname=${url} ${quoted(file)}`,
+    // Not `--clean`: pg_restore cannot drop what partitions have inherited.
+    advice: (url) =>
+      `psql --command='ALTER SCHEMA oar RENAME TO oar_before_restore' ${url} && ` +
+      `pg_restore --no-owner --exit-on-error --single-transaction --dbname=${url} ${quoted(file)}`,
   });
   const made = await withProgress(context, "copied", (options) => restore(file, path, options));
   const kept = made.keptAs === null ? "" : `; what was there before is ${made.keptAs}`;
@@ -80,9 +83,9 @@ async function pathOf(
   const place = parseDatabasePlace({ flags: { database: flags.database }, env });
   if (place.type === "file") return place.path;
   const { targetOf } = await import("./postgres/database.ts");
-  const { shownText } = targetOf(place.url, env);
+  const { toolText } = targetOf(place.url, env);
   throw new CommandError(
-    `the database is in PostgreSQL, which has its own tools; run: ${advice(quoted(shownText))} ` +
+    `the database is in PostgreSQL, which has its own tools; run: ${advice(quoted(toolText))} ` +
       "(with the password in PGPASSWORD or ~/.pgpass)",
   );
 }

@@ -17,6 +17,7 @@ import { systemPgEnvironment } from "../store/postgres/environment.ts";
 import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
 import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
 import type { PgTarget } from "../store/postgres/target.ts";
+import { StoreError } from "../store/store.ts";
 import { leftoverNote, upgradeNote } from "./context.ts";
 import { CommandError, UsageError } from "./errors.ts";
 import { KEY_VARIABLE, requireUpstream } from "./initial_upstream.ts";
@@ -92,7 +93,7 @@ function targetOf({ url, env }: PostgresStart): PgTarget {
 
 /** Makes or upgrades it. @throws StoreError; CommandError when it is a database of its own */
 function prepareJournal({ settings: { database: path }, say }: PostgresStart): void {
-  const database = openDatabase(path, { onUpgrade: upgradeNote(path, say) });
+  const database = openJournal(path, say);
   try {
     const leftover = leftoverNote(path, database.leftoverJournal);
     if (leftover !== null) say(leftover);
@@ -100,6 +101,18 @@ function prepareJournal({ settings: { database: path }, say }: PostgresStart): v
     else if (!isJournal(path) && hasContents(database)) throw notJournal(path);
   } finally {
     database.close();
+  }
+}
+
+function openJournal(path: string, say: PostgresStart["say"]): OpenDatabase {
+  try {
+    return openDatabase(path, { onUpgrade: upgradeNote(path, say) });
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    // People know it by another name.
+    const message = error.message.replace("Cannot open database", "Cannot open journal")
+      .replace("with --database", "with --journal");
+    throw new StoreError(error.code, message, { cause: error });
   }
 }
 
@@ -132,6 +145,7 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
   });
   // A failure may come when nobody waits any more.
   isHopeless.catch(() => {});
+  using _stop = onStopSignal(() => giveUp(new CommandError("stopped while it waited for PostgreSQL")));
   const isFresh = await Promise.race([
     remote.firstCopy.then(() => true),
     isHopeless,
@@ -145,6 +159,17 @@ async function ready(start: PostgresStart, remote: RemoteDatabase): Promise<void
       said || "it does not answer"
     }): serving with the upstreams and tokens of the journal`,
   );
+}
+
+/** The first process of a container does not end by a signal that it does not listen to. */
+function onStopSignal(stop: () => void): Disposable {
+  const names: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const name of names) Deno.addSignalListener(name, stop);
+  return {
+    [Symbol.dispose]: () => {
+      for (const name of names) Deno.removeSignalListener(name, stop);
+    },
+  };
 }
 
 function hasCopyNow(path: string): boolean {

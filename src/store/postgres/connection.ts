@@ -40,16 +40,22 @@ const MAX_VALUES = 65_535;
 const KEEPALIVE_DELAY_MS = 10_000;
 
 export class PgConnection {
+  /** Whether others on the network cannot read along: where TLS is asked for, it is used or the connection fails. */
+  readonly isEncrypted: boolean;
   readonly #client: Client;
   readonly #clock: Clock;
   readonly #place: string;
   #end: PgError | null = null;
   readonly #endListeners: ((error: PgError) => void)[] = [];
 
-  private constructor(client: Client, { clock, place }: { clock: Clock; place: string }) {
+  private constructor(
+    client: Client,
+    { clock, place, isTls }: { clock: Clock; place: string; isTls: boolean },
+  ) {
     this.#client = client;
     this.#clock = clock;
     this.#place = place;
+    this.isEncrypted = isTls;
     client.on("error", (error) => this.#lose(toLost(error, place)));
     client.on("end", () => this.#lose(closed(place)));
     guardReading(client, (error) => this.cut(toLost(error, place)));
@@ -57,10 +63,10 @@ export class PgConnection {
 
   /** @throws PgError */
   static async open(target: PgTarget, host: PgHost, options: ConnectOptions): Promise<PgConnection> {
-    const { clock, connectTimeoutMs, signal } = options;
+    const { clock, connectTimeoutMs, signal, isTls } = options;
     const place = placeOf(host);
-    const client = makeClient(target, host, options.isTls);
-    const connection = new PgConnection(client, { clock, place });
+    const client = makeClient(target, host, isTls);
+    const connection = new PgConnection(client, { clock, place, isTls });
     const connecting = client.connect().catch((error) => {
       throw toLost(error, place);
     });
@@ -83,11 +89,6 @@ export class PgConnection {
   /** Why it cannot be used any more; null while it can. */
   get end(): PgError | null {
     return this.#end;
-  }
-
-  /** Whether others on the network cannot read along. */
-  get isEncrypted(): boolean {
-    return Reflect.get(this.#client.connection.stream, "encrypted") === true;
   }
 
   /** Calls back once, when it cannot be used any more. */

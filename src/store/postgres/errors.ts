@@ -150,10 +150,14 @@ const HINTS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: OTHER_NAME,
 };
 
-/** Deno before 2.9 has no codes for them. */
+const NO_TLS =
+  "switch ssl on in its postgresql.conf, or say sslmode=disable where the network is yours alone";
+
+/** Deno before 2.9 has no codes for the certificates'. */
 const HINTS_BY_TEXT: readonly (readonly [RegExp, string])[] = [
   [/\bUnknownIssuer\b/, UNKNOWN_AUTHORITY],
   [/\bcertificate not valid for name\b/, OTHER_NAME],
+  [/\bdoes not support SSL\b/, NO_TLS],
 ];
 
 const MAX_MESSAGE_LENGTH = 200;

@@ -34,6 +34,8 @@ export interface PgTarget {
   readonly applicationName: string;
   /** The URL without anything secret, for people. */
   readonly shownText: string;
+  /** The same with what PostgreSQL's own programs need besides: files of certificates, and the server that takes writes. */
+  readonly toolText: string;
 }
 
 /** What a thread must be allowed, to connect and nothing else, in the form of `Deno.PermissionOptionsObject`. */

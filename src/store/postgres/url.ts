@@ -73,7 +73,8 @@ export function parsePgUrl(
     user,
     ssl,
     applicationName: parameters.get("application_name") ?? applicationName,
-    shownText: shown({ user, database, addresses, parameters }),
+    shownText: shown({ user, database, addresses, query: shownParameters(parameters, ["sslmode"]) }),
+    toolText: shown({ user, database, addresses, query: toolParameters(parameters, addresses.length) }),
   };
 }
 
@@ -260,11 +261,11 @@ function pem(name: string, path: string, env: PgEnvironment): string {
   return text;
 }
 
-function shown({ user, database, addresses, parameters }: {
+function shown({ user, database, addresses, query }: {
   user: string;
   database: string;
   addresses: readonly Address[];
-  parameters: Parameters;
+  query: string;
 }): string {
   const list = addresses.map(({ host, port }) =>
     host.startsWith("/")
@@ -273,9 +274,22 @@ function shown({ user, database, addresses, parameters }: {
       ? `[${host}]:${port}`
       : `${host}:${port}`
   );
-  const mode = parameters.get("sslmode");
   return `postgres://${encodeURIComponent(user)}@${list.join(",")}/${encodeURIComponent(database)}` +
-    (mode === undefined ? "" : `?sslmode=${mode}`);
+    (query === "" ? "" : `?${query}`);
+}
+
+/** As {@link shown} takes them. */
+function shownParameters(parameters: Parameters, names: readonly typeof KNOWN[number][]): string {
+  return names.flatMap((name) => {
+    const value = parameters.get(name);
+    return value === undefined ? [] : [`${name}=${encodeURIComponent(value).replaceAll("%2F", "/")}`];
+  }).join("&");
+}
+
+function toolParameters(parameters: Parameters, hostCount: number): string {
+  const given = shownParameters(parameters, ["sslmode", "sslrootcert", "sslcert", "sslkey", "passfile"]);
+  // They take the first host that answers, also a standby.
+  return hostCount === 1 ? given : `${given}${given === "" ? "" : "&"}target_session_attrs=read-write`;
 }
 
 function decoded(text: string): string {

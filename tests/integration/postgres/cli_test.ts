@@ -10,6 +10,7 @@ import { Journal } from "../../../src/store/postgres/shipper/journal.ts";
 import { isPostgresMissing, openPg, Postgres, SECRET_PASSWORD } from "../../support/postgres.ts";
 import { putRecords, withPgRecords } from "../../support/postgres_records.ts";
 import { runProgram } from "../../support/router.ts";
+import { runAsServer } from "../../support/server_process.ts";
 import { chatReply, FakeUpstream, reply } from "../../support/upstream.ts";
 import { makeRecord, makeSession } from "../../unit/store/support.ts";
 
@@ -88,6 +89,8 @@ Deno.test("the command line over PostgreSQL", { ignore: isPostgresMissing }, asy
     await step("the doctor checks servers, schema, replicas and journal", doctor);
     await step("the doctor tells a standby from the server that takes writes", doctorOfStandby);
     await step("backup and restore name PostgreSQL's own tools; completion never connects", otherTools);
+    await step("the commands that backup and restore name do it", backupAndRestore);
+    await step("the doctor says whether TLS is used", doctorOfTls);
   });
 });
 
@@ -424,7 +427,34 @@ async function otherTools({ run, postgres }: Bench): Promise<void> {
   const restore = await run(["restore", "x"], {
     url: postgres.url({ user: `secret:${encodeURIComponent(SECRET_PASSWORD)}` }),
   });
-  assert.match(restore.stderr, /run: pg_restore .*--dbname='postgres:\/\/secret@127\.0\.0\.1:\d+\/oar' 'x'/);
+  assert.match(
+    restore.stderr,
+    /run: .*pg_restore .*--dbname='postgres:\/\/secret@127\.0\.0\.1:\d+\/oar' 'x'/,
+  );
   const names = await run(["complete-names", "upstreams", "--", "--database", DEAD]);
   assert.deepEqual([names.code, names.stdout, names.stderr], [0, "", ""]);
+}
+
+async function backupAndRestore(bench: Bench): Promise<void> {
+  const { postgres } = bench;
+  const url = postgres.url({ query: `sslmode=verify-ca&sslrootcert=${postgres.authority.root}` });
+  const named = async (command: string): Promise<string> => {
+    const { stderr } = await bench.run([command, `${postgres.folder}/it's.dump`], { url });
+    return /run: (.*) \(with the password/.exec(stderr)?.[1] ?? assert.fail(stderr);
+  };
+  await bench.do([...ADD, "https://a.example/v1"]);
+  await runAsServer(["sh", "-c", await named("backup")]);
+  await bench.do([...ADD, "https://b.example/v1"]);
+  await runAsServer(["sh", "-c", await named("restore")]);
+  const list = await bench.do(["list"]);
+  assert.match(list, /a\.example/);
+  assert.doesNotMatch(list, /b\.example/);
+  assert.equal(await postgres.psql("SELECT count(*) FROM oar_before_restore.openai_upstreams"), "2");
+}
+
+async function doctorOfTls({ run, postgres }: Bench): Promise<void> {
+  for (const [query, expected] of [["sslmode=require", "with"], ["sslmode=disable", "without"]] as const) {
+    const { stdout } = await run(["doctor"], { url: postgres.url({ query }) });
+    assert.match(stdout, new RegExp(`takes writes at .*, ${expected} TLS$`, "m"));
+  }
 }

@@ -270,4 +270,45 @@ Deno.test("a server with a PostgreSQL that cannot be used", { ignore: isPostgres
     assert.match(stderr, /is a database of its own, and no journal/);
     await Deno.remove(cwd, { recursive: true });
   });
+
+  await t.step(
+    "ends when it is told to, also where signals are ignored unless they are listened to",
+    async () => {
+      const cwd = await Deno.makeTempDir({ prefix: "oar-replica-" });
+      const main = new URL("../../../main.ts", import.meta.url).pathname;
+      const child = new Deno.Command("sh", {
+        args: ["-c", `trap '' INT TERM; exec "$@" 2>&1`, "sh", Deno.execPath(), "run", "-A", main, "serve"]
+          .concat("--addr", "127.0.0.1:0", "--database", "postgres://a@127.0.0.1:1/x"),
+        cwd,
+        stdout: "piped",
+      }).spawn();
+      let said = "";
+      let isTold = false;
+      for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+        said += part;
+        if (isTold || !said.includes("waiting for PostgreSQL")) continue;
+        isTold = true;
+        child.kill("SIGTERM");
+      }
+      assert.equal((await child.status).code, 1);
+      assert.match(said, /stopped while it waited for PostgreSQL/);
+      await Deno.remove(cwd, { recursive: true });
+    },
+  );
+
+  await t.step("says of a journal that cannot be made that it is the journal", async () => {
+    const cwd = await Deno.makeTempDir({ prefix: "oar-replica-" });
+    const serve = ["serve", "--addr", "127.0.0.1:0", "--database", "postgres://a@127.0.0.1:1/x", "--journal"];
+    for (
+      const [journal, expected] of [
+        ["none/j.sqlite", /Cannot open journal ".*": its directory does not exist/],
+        [".", /Cannot open journal ".*": it is not a file; name a file with --journal/],
+      ] as const
+    ) {
+      const { code, stderr } = await runProgram([...serve, journal], { cwd });
+      assert.equal(code, 1);
+      assert.match(stderr, expected);
+    }
+    await Deno.remove(cwd, { recursive: true });
+  });
 });

@@ -48,6 +48,25 @@ Deno.test("parsePgUrl() reads user, password, hosts, database", () => {
   assert.equal(target.shownText, "postgres://us%40er@h1:5433,h2:5432/my%20db?sslmode=disable");
 });
 
+Deno.test("parsePgUrl() gives PostgreSQL's own programs what they need, without the password", () => {
+  const env = environment({ files: { "/ca 1.pem": PEM, "/c.pem": PEM, "/k.pem": PEM } });
+  const cases: Record<string, string> = {
+    "postgres://u:hunter2@h/d": "postgres://u@h:5432/d",
+    "postgres://u@h/d?password=hunter2&application_name=x": "postgres://u@h:5432/d",
+    "postgres://u@h/d?sslrootcert=/ca%201.pem&sslmode=verify-full":
+      "postgres://u@h:5432/d?sslmode=verify-full&sslrootcert=/ca%201.pem",
+    "postgres://u@h/d?sslcert=/c.pem&sslkey=/k.pem&passfile=/p":
+      "postgres://u@h:5432/d?sslcert=/c.pem&sslkey=/k.pem&passfile=/p",
+    "postgres://u@h1,h2/d": "postgres://u@h1:5432,h2:5432/d?target_session_attrs=read-write",
+    "postgres://u@h1,h2/d?sslmode=require":
+      "postgres://u@h1:5432,h2:5432/d?sslmode=require&target_session_attrs=read-write",
+    "postgres://u@/d?host=/run/postgresql": "postgres://u@%2Frun%2Fpostgresql:5432/d",
+  };
+  for (const [url, expected] of Object.entries(cases)) {
+    assert.equal(parse(url, env).toolText, expected, url);
+  }
+});
+
 Deno.test("parsePgUrl() reads all forms of hosts", () => {
   const cases: Record<string, string[]> = {
     "postgres://u@127.0.0.1/d": ["127.0.0.1 5432"],
@@ -217,7 +236,7 @@ Deno.test("no error and no shown text of a URL holds a part of its password", ()
           const target = parse(url);
           // Without a colon it is the user's name.
           if (!url.includes("u:")) continue;
-          said = target.shownText;
+          said = `${target.shownText} ${target.toolText}`;
         } catch (error) {
           assert.ok(error instanceof PgUrlError, url);
           said = `${error.message} ${error.cause ?? ""}`;
