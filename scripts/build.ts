@@ -68,7 +68,7 @@ export const PERMISSIONS: readonly string[] = [
   // To tell of misspelled variables, it has to see all names; main.ts gives the permission back at once.
   "--allow-env",
   // For `doctor`, which says how much room the disk of the database has.
-  "--allow-sys=statfs",
+  "--allow-sys=statfs,hostname",
   "--deny-import",
   "--no-prompt",
 ];

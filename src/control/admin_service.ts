@@ -246,7 +246,7 @@ export interface PostgresStatus {
 }
 
 export interface ReplicaStatus {
-  /** Where it listens, as it was told. */
+  /** Its machine, and where it listens there, as it was told. */
   readonly listen: string;
   readonly version: string;
   readonly startedAtMs: number;

@@ -17,6 +17,11 @@ import { type RemoteEvent, RemoteThread } from "./remote_thread.ts";
 /** How long records are gathered, where no reply waits for PostgreSQL. */
 const GATHER_MS = 100; // docs/tuning.md#postgresql
 
+/** For people: in a cluster all replicas listen on the same port. */
+function placeOf(listen: Settings["listen"]): string {
+  return `${Deno.hostname()} ${addressText(listen)}`;
+}
+
 /** A shorter password would be masked wherever its letters occur. */
 const MIN_SECRET_LENGTH = 8;
 
@@ -83,7 +88,7 @@ export class RemoteDatabase implements RecordAnswers {
       spawnWorker: () =>
         spawnRemoteWorker(new URL("./remote_worker.ts", import.meta.url), { journal, target }),
       opening: {
-        ...{ target, journal, instance, version: VERSION, listen: addressText(listen) },
+        ...{ target, journal, instance, version: VERSION, listen: placeOf(listen) },
         retention: {
           keepDays: settings.keepDays,
           keepBodiesDays: settings.keepBodiesDays,

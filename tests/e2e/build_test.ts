@@ -29,7 +29,7 @@ Deno.test({
       "allow_sys",
       "allow_write",
     ]);
-    assert.deepEqual(permissions.allow_sys, ["statfs"]);
+    assert.deepEqual(permissions.allow_sys, ["statfs", "hostname"]);
     assert.deepEqual(permissions.allow_env, [], "every variable: main.ts reads them, and gives that back");
     assert.deepEqual(permissions.deny_import, [], "an empty list means every host");
     assert.equal(permissions.prompt, false);

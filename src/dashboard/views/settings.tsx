@@ -29,9 +29,9 @@ export function Settings({ page, settings, status, tested, problem }: SettingsPr
       <div class="settings-cards">
         <Display page={page} />
         <Server page={page} status={status} />
-        {status.postgres === null ? null : <Replicas page={page} postgres={status.postgres} />}
         <Channels page={page} channels={status.channels} tested={tested} />
       </div>
+      {status.postgres === null ? null : <Replicas page={page} postgres={status.postgres} />}
       <h2 class="settings-list-title">{m.settingsList}</h2>
       <p class="muted">{m.settingsIntro}</p>
       <table class="plain card settings">
