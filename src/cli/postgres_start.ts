@@ -47,7 +47,7 @@ export async function withPostgres<Result>(
   start: PostgresStart,
   use: (remote: RemoteDatabase) => Promise<Result>,
 ): Promise<Result> {
-  const target = targetOf(start);
+  const target = targetOf(start.url, start.env);
   const claim = claimJournal(start.settings.database);
   try {
     prepareJournal(start);
@@ -79,16 +79,6 @@ function claimJournal(path: string): RunningMark | null {
     );
   }
   return claim;
-}
-
-/** @throws UsageError */
-function targetOf({ url, env }: PostgresStart): PgTarget {
-  try {
-    return parsePgUrl(url, systemPgEnvironment(env));
-  } catch (error) {
-    if (!(error instanceof PgUrlError)) throw error;
-    throw new UsageError(`--database: ${error.message}`);
-  }
 }
 
 /** Makes or upgrades it. @throws StoreError; CommandError when it is a database of its own */

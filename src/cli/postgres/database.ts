@@ -23,16 +23,6 @@ import type { ChangeOptions, CommandDatabase } from "../command_database.ts";
 import { type DatabaseRequest, noteNewToken } from "../context.ts";
 import { UsageError } from "../errors.ts";
 
-/** Where the URL leads; its text is all that may be shown. @throws UsageError */
-export function targetOf(url: string, env: Environment): PgTarget {
-  try {
-    return parsePgUrl(url, systemPgEnvironment(env));
-  } catch (error) {
-    if (error instanceof PgUrlError) throw new UsageError(`--database: ${error.message}`);
-    throw error;
-  }
-}
-
 /**
  * Connects, and makes or completes the schema.
  *
