@@ -82,7 +82,7 @@ async function pathOf(
 ): Promise<string> {
   const place = parseDatabasePlace({ flags: { database: flags.database }, env });
   if (place.type === "file") return place.path;
-  const { targetOf } = await import("./postgres/database.ts");
+  const { targetOf } = await import("./postgres/target.ts");
   const { toolText } = targetOf(place.url, env);
   throw new CommandError(
     `the database is in PostgreSQL, which has its own tools; run: ${advice(quoted(toolText))} ` +

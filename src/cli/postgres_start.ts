@@ -13,13 +13,11 @@ import { RemoteDatabase } from "../server/remote_database.ts";
 import { databaseFile } from "../store/database/file.ts";
 import { type OpenDatabase, openDatabase } from "../store/database/open.ts";
 import { isMarkHeld, RunningMark } from "../store/database/running_marks.ts";
-import { systemPgEnvironment } from "../store/postgres/environment.ts";
 import { isJournal } from "../store/postgres/shipper/journal_tables.ts";
-import { parsePgUrl, PgUrlError } from "../store/postgres/url.ts";
-import type { PgTarget } from "../store/postgres/target.ts";
 import { StoreError } from "../store/store.ts";
 import { leftoverNote, upgradeNote } from "./context.ts";
-import { CommandError, UsageError } from "./errors.ts";
+import { CommandError } from "./errors.ts";
+import { targetOf } from "./postgres/target.ts";
 import { KEY_VARIABLE, requireUpstream } from "./initial_upstream.ts";
 import { describe } from "./upstreams.ts";
 

@@ -17,7 +17,8 @@ import type { PgHost, PgTarget } from "../../store/postgres/target.ts";
 import { type RegistrySnapshot, StoreError } from "../../store/store.ts";
 import { type DatabaseRequest, quietRegistry } from "../context.ts";
 import { UsageError } from "../errors.ts";
-import { openRemote, targetOf, toFailure } from "../postgres/database.ts";
+import { openRemote, toFailure } from "../postgres/database.ts";
+import { targetOf } from "../postgres/target.ts";
 
 export interface RemoteCheck {
   readonly findings: readonly Finding[];

@@ -4,12 +4,10 @@
  * Owns the connections while the command runs, what is asked before it may begin, and how failures read. Loaded only where
  * `--database` is a URL.
  */
-import type { Environment } from "../../config/environment.ts";
 import { systemClock } from "../../server/clock.ts";
 import { ensureToken } from "../../store/config/initial_tokens.ts";
 import { RemoteConfig } from "../../store/postgres/config/remote_config.ts";
 import { ScratchConfig } from "../../store/postgres/config/scratch_config.ts";
-import { systemPgEnvironment } from "../../store/postgres/environment.ts";
 import { PgError } from "../../store/postgres/errors.ts";
 import { migrate, schemaVersion } from "../../store/postgres/migration.ts";
 import { PgDatabase } from "../../store/postgres/pool.ts";
@@ -17,11 +15,10 @@ import { PgRecordReader } from "../../store/postgres/read/record_queries.ts";
 import { listRemoteUpstreamStates } from "../../store/postgres/read/upstream_states.ts";
 import { SCHEMA } from "../../store/postgres/schema.ts";
 import type { PgTarget } from "../../store/postgres/target.ts";
-import { parsePgUrl, PgUrlError } from "../../store/postgres/url.ts";
 import { type ConfigStore, StoreError } from "../../store/store.ts";
 import type { ChangeOptions, CommandDatabase } from "../command_database.ts";
 import { type DatabaseRequest, noteNewToken } from "../context.ts";
-import { UsageError } from "../errors.ts";
+import { targetOf } from "./target.ts";
 
 /**
  * Connects, and makes or completes the schema.

@@ -14,16 +14,14 @@ import {
 import { copyFromPostgres } from "../../store/postgres/copy/from_postgres.ts";
 import { SqliteSource } from "../../store/postgres/copy/sqlite_source.ts";
 import { type CopiedToPostgres, copyToPostgres } from "../../store/postgres/copy/to_postgres.ts";
-import { systemPgEnvironment } from "../../store/postgres/environment.ts";
 import { PgError } from "../../store/postgres/errors.ts";
 import { PgDatabase } from "../../store/postgres/pool.ts";
 import { RemoteTrouble } from "../../store/postgres/shipper/remote.ts";
-import type { PgTarget } from "../../store/postgres/target.ts";
-import { parsePgUrl, PgUrlError } from "../../store/postgres/url.ts";
 import { Tokenizer } from "../../store/search/tokenizer.ts";
 import { StoreError } from "../../store/store.ts";
 import { type CommandContext, openFor } from "../context.ts";
-import { CommandError, UsageError } from "../errors.ts";
+import { CommandError } from "../errors.ts";
+import { targetOf } from "../postgres/target.ts";
 import { Progress } from "../progress.ts";
 
 export interface CopyPlaces {
@@ -36,7 +34,7 @@ export interface CopyPlaces {
 
 /** @throws UsageError, CommandError, StoreError */
 export async function copyStore(context: CommandContext, places: CopyPlaces): Promise<void> {
-  const target = parseUrl(context, places.url);
+  const target = targetOf(places.url, context.env, places.direction === "to_postgres" ? "--to" : "--from");
   const database = new PgDatabase(target, { clock: systemClock });
   const progress = new Progress({
     screen: context.terminal.noteScreen ?? null,
@@ -206,14 +204,6 @@ function count(number: number, what: string): string {
 function progressText(done: number, total: number | null, seconds: number): string {
   const of = total === null ? "" : ` of ${total.toLocaleString("en")}`;
   return `${done.toLocaleString("en")}${of} records, ${seconds} s`;
-}
-
-function parseUrl({ env }: CommandContext, url: string): PgTarget {
-  try {
-    return parsePgUrl(url, systemPgEnvironment(env));
-  } catch (error) {
-    throw error instanceof PgUrlError ? new UsageError(error.message, { cause: error }) : error;
-  }
 }
 
 const GOES_ON = "what has been copied stays, and the same command goes on from there";

@@ -3,21 +3,16 @@
  */
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { ThrownError } from "../threads/messages.ts";
-import type { RetentionLimits } from "./retention.ts";
+import type { RemoteSessionOptions } from "./remote_session.ts";
 import type { Backlog } from "./shipper/journal.ts";
 import type { ShipperTrouble } from "./shipper/shipper.ts";
 import type { ForeignState, OwnState } from "./shared_states.ts";
 import type { PgTarget } from "./target.ts";
 
-export interface RemoteOpening {
+/** What of {@link RemoteSessionOptions} can be sent to another thread. */
+export interface RemoteOpening extends Omit<RemoteSessionOptions, "database" | "clock" | "newId" | "events"> {
   readonly type: "open";
   readonly target: PgTarget;
-  readonly journal: string;
-  readonly instance: string;
-  readonly version: string;
-  readonly listen: string;
-  readonly retention: RetentionLimits;
-  readonly gatherMs: number;
 }
 
 export type ToRemote =
