@@ -54,8 +54,12 @@ function waitingFinding({ waiting, oldestMs }: JournalState): Finding {
   if (waiting === 0) return found("journal", { level: "ok", message: "no record waits for PostgreSQL" });
   const ageMs = oldestMs === null ? null : Math.max(0, systemClock.now() - oldestMs);
   const age = ageMs === null ? "" : `, the oldest for ${formatDuration(ageMs)}`;
-  const message = `${records(waiting, "waits", "wait")} for PostgreSQL${age}`;
-  if (ageMs !== null && ageMs < LONG_WAIT_MS) return found("journal", { level: "ok", message });
+  if (ageMs !== null && ageMs < LONG_WAIT_MS) {
+    // Only its server knows which of them PostgreSQL has.
+    const message = `it holds ${records(waiting, "", "")}${age}: what was sent stays for ten seconds`;
+    return found("journal", { level: "ok", message });
+  }
+  const message = `${records(waiting, " waits", " wait")} for PostgreSQL${age}`;
   return found("journal", {
     level: "warn",
     message,
@@ -68,7 +72,7 @@ function rejectedFinding({ rejected, reasons }: JournalState): Finding[] {
   if (rejected === 0) return [];
   return [found("journal", {
     level: "warn",
-    message: `PostgreSQL has refused ${records(rejected, "which stays", "which stay")} in it: ${
+    message: `PostgreSQL has refused ${records(rejected, " which stays", " which stay")} in it: ${
       reasons.join("; ")
     }`,
     advice: "when the reason is gone, restart the server, which sends them again at its start",
@@ -76,7 +80,7 @@ function rejectedFinding({ rejected, reasons }: JournalState): Finding[] {
 }
 
 function records(count: number, one: string, many: string): string {
-  return count === 1 ? `1 record ${one}` : `${count} records ${many}`;
+  return count === 1 ? `1 record${one}` : `${count} records${many}`;
 }
 
 function isThere(path: string): boolean {

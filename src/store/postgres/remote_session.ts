@@ -91,6 +91,7 @@ export class RemoteSession {
   readonly #states: SharedStates;
   readonly #shipper: Shipper;
   readonly #checks: CheckNotes;
+  readonly #noting: Chore;
   readonly #chores: readonly Chore[];
   readonly #troubles: Troubles;
   #sync: ConfigSync | null = null;
@@ -130,10 +131,11 @@ export class RemoteSession {
       gatherMs: options.gatherMs,
     });
     this.#checks = new CheckNotes(database);
+    this.#noting = chore(BEAT_MS, () => this.#checks.flush());
     this.#chores = [
       chore(PARTITIONS_MS, () => this.#makePartitions()),
       chore(BEAT_MS, () => this.#beat()),
-      chore(BEAT_MS, () => this.#checks.flush()),
+      this.#noting,
       chore(RETENTION_MS, () => this.#keepLimits()),
     ];
   }
@@ -153,9 +155,12 @@ export class RemoteSession {
     this.#states.put(states);
   }
 
-  /** An upstream has answered. */
+  /** An upstream has answered: others see it at once, or with a later beat. */
   check(check: UpstreamCheck): void {
     this.#checks.add(check);
+    if (this.#sync === null || this.#isClosed) return;
+    this.#noting.doneAtMs = Number.NEGATIVE_INFINITY;
+    void this.#doIfDue(this.#noting);
   }
 
   /** Lets go of the journal, until {@link resume}. */
