@@ -5,6 +5,7 @@ import { TokenGuard } from "../../src/core/token_guard.ts";
 import { createCapture } from "../../src/capture/create.ts";
 import { classify } from "../../src/core/endpoint.ts";
 import { allowedUpstreams, candidates } from "../../src/core/policy.ts";
+import { anUpstream } from "../../tests/support/upstream_value.ts";
 import type { EndpointKind, Upstream } from "../../src/core/types.ts";
 import { clientHeaders } from "../../src/proxy/relay/reply_headers.ts";
 import { upstreamHeaders, upstreamUrl } from "../../src/proxy/attempt/upstream_request.ts";
@@ -46,20 +47,7 @@ Deno.bench("classify: a chat request of 1 KB", () => {
   classify("/v1/chat/completions", { contentType: "application/json", bytes: BODY });
 });
 
-const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => ({
-  id,
-  name: `upstream-${id}`,
-  endpoint: `https://api${id}.example.com/v1`,
-  sk: `sk-bench-${id}`,
-  position: id,
-  isEnabled: true,
-  timeoutMs: null,
-  allow: id === 2 ? ["gpt-*"] : [],
-  deny: [],
-  modelMap: {},
-  authStyle: null,
-  weight: 1,
-}));
+const UPSTREAMS: Upstream[] = [1, 2, 3, 4].map((id) => anUpstream(id, { allow: id === 2 ? ["gpt-*"] : [] }));
 
 Deno.bench("policy: candidates of four upstreams", () => {
   candidates(allowedUpstreams(UPSTREAMS, { model: "gpt-4o", method: "POST", path: "/v1/chat/completions" }), {

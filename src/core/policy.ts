@@ -66,6 +66,7 @@ function applyPolicy(upstreams: readonly Upstream[], context: OrderContext): Ups
       const start = upstreams.length === 0 ? 0 : context.turn % upstreams.length;
       return [...upstreams.slice(start), ...upstreams.slice(0, start)];
     }
+    case "fastest":
     case "least_latency": {
       const latency = (upstream: Upstream) => context.standing(upstream).latencyMs ?? 0;
       return [...upstreams].sort((a, b) => latency(a) - latency(b));

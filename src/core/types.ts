@@ -8,6 +8,7 @@ import type { HeaderView } from "./header_fields.ts";
 import type { PathModel } from "./model_alias.ts";
 import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
+import type { KeyPolicy, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
 
 /** How the credential of an upstream is sent. */
 export const AUTH_STYLES = ["bearer", "x-api-key", "api-key"] as const;
@@ -23,8 +24,13 @@ export interface Upstream {
   readonly name: string;
   /** Absolute http(s) URL without credentials, query merged into requests. */
   readonly endpoint: string;
-  /** The secret, or {@link ASIS}. Never logged. */
+  /** The secret that is sent, or {@link ASIS}: the first of {@link keys} unless {@link keyN} says another. Never logged. */
   readonly sk: string;
+  /** All of its secrets, in their order, each once; one or more. */
+  readonly keys: readonly string[];
+  /** Which of several keys `sk` is, from 1; null: it has only one, or none was chosen yet. */
+  readonly keyN: number | null;
+  readonly keyPolicy: KeyPolicy;
   /** Order of trial, ascending; ties go by `id`. */
   readonly position: number;
   readonly isEnabled: boolean;
@@ -38,6 +44,8 @@ export interface Upstream {
   /** null: guessed from the host. */
   readonly authStyle: AuthStyle | null;
   readonly weight: number;
+  readonly limits: UpstreamLimits;
+  readonly shaping: UpstreamShaping;
 }
 
 /** One token that clients may send. */
@@ -48,7 +56,7 @@ export interface ClientToken {
 }
 
 /** The order in which upstreams are tried. `main` of the Go program is read as `order`. */
-export type OrderPolicy = "order" | "random" | "round_robin" | "least_latency";
+export type OrderPolicy = "order" | "random" | "round_robin" | "least_latency" | "fastest";
 
 /** The kind of API call; selects the capture, the gate and the metrics label. */
 export type EndpointKind =
@@ -176,6 +184,10 @@ export interface Attempt {
   readonly message: string | null;
   /** What it had said when it failed, if none of that was relayed; at most 64 KiB. null: nothing. */
   readonly partial: string | null;
+  /** Which of the upstream's keys was used, from 1; null: it has only one. */
+  readonly keyN: number | null;
+  /** The request was sent with other headers or another body than the client's, as the upstream's row says. */
+  readonly isChanged: boolean;
 }
 
 /** How a request ended. `complete` requires the protocol's own end. */
@@ -192,6 +204,13 @@ export const OUTCOMES = [
   "in_flight",
 ] as const;
 export type Outcome = typeof OUTCOMES[number];
+
+/**
+ * What tied a request to an upstream: an id that only its owner knows, a session's key, or the beginning of the prompt;
+ * `broken`: another upstream answered than the one it was tied to.
+ */
+export const AFFINITIES = ["owner", "session", "prefix", "broken"] as const;
+export type Affinity = typeof AFFINITIES[number];
 
 /** Token counts as the provider reported them; null where it did not. */
 export interface Usage {
@@ -264,6 +283,10 @@ export interface RequestRecord {
   /** For people; null when all went well. */
   readonly error: string | null;
   readonly isTruncated: boolean;
+  /** Why the upstream was asked first; null: nothing tied the request to one. */
+  readonly affinity: Affinity | null;
+  /** How long it waited for an upstream that had room; null: it did not. */
+  readonly queuedMs: number | null;
   /**
    * Only of a request under way: `response` and `reasoning` are the part of this number (from 1) that follows what was
    * written before, and the body is left out, and tool calls where they are as they were. Absent: everything is here.

@@ -8,6 +8,7 @@ import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
+import type { OptionValues } from "./config/upstream_options.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -35,6 +36,7 @@ export interface UpstreamRow {
   readonly modelMap: string | null;
   readonly authStyle: string | null;
   readonly weight: number | null;
+  readonly options: OptionValues;
   /** When the program changed it last, as it is stored. */
   readonly updatedAt?: string | null;
 }
@@ -53,6 +55,7 @@ export interface NewUpstream {
   readonly modelMap?: Readonly<Record<string, string>> | null;
   /** Above 0; default 1. */
   readonly weight?: number | null;
+  readonly options?: OptionValues;
 }
 
 /** Changes to one upstream; an absent field stays as it is, null clears it. */
@@ -67,6 +70,8 @@ export interface UpstreamChanges {
   readonly deny?: readonly string[] | null;
   readonly modelMap?: Readonly<Record<string, string>> | null;
   readonly weight?: number | null;
+  /** Columns that are not named stay as they are. */
+  readonly options?: OptionValues;
 }
 
 /** What a running server says of an upstream that is not well. */
@@ -180,6 +185,9 @@ export interface StoredRecord {
   readonly isTruncated: boolean;
   /** The process that wrote the row. */
   readonly instance: string | null;
+  /** One of `AFFINITIES`, or whatever somebody typed. */
+  readonly affinity: string | null;
+  readonly queuedMs: number | null;
 }
 
 /** One row of `attempts` as read. */

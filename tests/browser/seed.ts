@@ -95,6 +95,8 @@ function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
       errorClass: isLost ? "http_status" : null,
       message: isLost ? "HTTP 502: Bad Gateway" : null,
       partial: null,
+      keyN: null,
+      isChanged: false,
     },
   ];
   const messages = [{ role: "user", content: QUESTIONS[topic] }];
@@ -133,6 +135,8 @@ function failedAttempt(createdAtMs: number, { id, name }: SeededUpstream = HALF_
     errorClass: "http_status",
     message: "HTTP 503: The engine is currently overloaded, please try again later",
     partial: null,
+    keyN: null,
+    isChanged: false,
   };
 }
 
@@ -265,6 +269,8 @@ function weatherRequest(createdAtMs: number): RequestRecord {
       errorClass: null,
       message: null,
       partial: null,
+      keyN: null,
+      isChanged: false,
     }],
     client: "notebook",
     userAgent: "OpenAI/JS 7.57.0",

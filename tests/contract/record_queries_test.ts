@@ -50,6 +50,8 @@ const failedAt = (
     errorClass: "http_status",
     message,
     partial: null,
+    keyN: null,
+    isChanged: false,
   },
 ];
 

@@ -42,6 +42,8 @@ function attempt(index: number, upstreamId: number, errorClass: Attempt["errorCl
     errorClass,
     message: null,
     partial: null,
+    keyN: null,
+    isChanged: false,
   };
 }
 
@@ -301,7 +303,13 @@ const CASES: readonly Case[] = [
       assert.ok(record !== null && expected !== undefined);
       const { id, isTruncated, attemptCount, usage, instance, ...rest } = record;
       const { attempts, usage: expectedUsage, ...fields } = expected;
-      assert.deepEqual({ id, isTruncated, attemptCount }, { id: 4, isTruncated: false, attemptCount: 4 });
+      assert.deepEqual({ id, isTruncated, attemptCount }, {
+        id: 4,
+        isTruncated: false,
+        affinity: null,
+        queuedMs: null,
+        attemptCount: 4,
+      });
       assert.ok(instance);
       assert.deepEqual(usage, expectedUsage);
       assert.deepEqual({ ...rest, isTruncated }, fields);

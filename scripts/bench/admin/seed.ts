@@ -131,6 +131,7 @@ function makeRecord(
     responseBytes: 2_000,
     error: hasFailed ? "HTTP 503" : null,
     isTruncated: false,
+    ...{ affinity: null, queuedMs: null },
   };
 }
 
@@ -152,6 +153,8 @@ function attempt(
     errorClass: hasFailed ? "http_status" : null,
     message: hasFailed ? "HTTP 503" : null,
     partial: null,
+    keyN: null,
+    isChanged: false,
   };
 }
 

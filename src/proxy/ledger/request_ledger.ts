@@ -15,7 +15,15 @@ import type { SecretSet } from "../../core/secret_set.ts";
 import { MAX_OWN_KEY_LENGTH, OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { Attempt, CapturedReply, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import type {
+  Affinity,
+  Attempt,
+  CapturedReply,
+  Inbound,
+  Outcome,
+  RequestRecord,
+  Upstream,
+} from "../../core/types.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
 
@@ -53,6 +61,8 @@ export interface AttemptEntry {
   readonly startedMonoMs: number;
   /** HTTP status, once it has come. */
   status: number | null;
+  /** It is sent with other headers or another body than the client's. */
+  isChanged: boolean;
   /** null while it is under way. */
   ended: Attempt | null;
 }
@@ -65,6 +75,10 @@ export interface Progress {
 
 /** Collects what one request's record will say. */
 export class RequestLedger {
+  /** What tied the request to an upstream. */
+  affinity: Affinity | null = null;
+  /** How long it waited for an upstream that had room. */
+  queuedMs: number | null = null;
   readonly #requestBytes: number;
   #inbound: Inbound;
   readonly #facts: RecordFacts;
@@ -138,6 +152,7 @@ export class RequestLedger {
       startedAtMs: this.#clock.now(),
       startedMonoMs: this.#clock.monotonic(),
       status: null,
+      isChanged: false,
       ended: null,
     };
     this.#entries.push(entry);
@@ -167,6 +182,8 @@ export class RequestLedger {
       errorClass,
       message: message === null ? null : this.#problem(message, upstream, MAX_ATTEMPT_MESSAGE_LENGTH),
       partial: partial === null ? null : this.#keptPartial(partial),
+      keyN: upstream.keyN,
+      isChanged: entry.isChanged,
     };
     return entry.ended;
   }
@@ -293,6 +310,8 @@ export class RequestLedger {
       responseBytes: captured?.bytes ?? 0,
       error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
+      affinity: this.affinity,
+      queuedMs: this.queuedMs,
     };
     const note = this.#own.note();
     this.#own.count = maskedBefore;

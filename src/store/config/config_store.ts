@@ -25,7 +25,8 @@ import {
 import { digest, parseNames, splitTokens } from "./token_list.ts";
 import { parseTokenTimes, timesAfter } from "./token_times.ts";
 import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
-import { assignments, joined, toJson, toUpstreamRow } from "./upstream_columns.ts";
+import { assignments, joined, optionColumns, toJson, toUpstreamRow } from "./upstream_columns.ts";
+import { OPTION_COLUMN_NAMES, OPTION_COLUMNS } from "./upstream_options.ts";
 import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
@@ -35,9 +36,20 @@ const TOKEN_TIMES_KEY = "token_created";
 /** `PRAGMA data_version` is 32 bits wide; our own counter goes above it. */
 const DATA_VERSION_SPAN = 2 ** 32;
 
-const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight,
-  ${asBlobs(["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style", "updated_at"])}
+const TEXT_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "text");
+const NUMBER_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "integer");
+
+const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight, ${NUMBER_OPTIONS.join(", ")},
+  ${
+  asBlobs([
+    ...["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style", "updated_at"],
+    ...TEXT_OPTIONS,
+  ])
+}
   FROM openai_upstreams WHERE deleted_at IS NULL`;
+
+/** A revived row has none of its former ones. */
+const NO_OPTIONS = Object.fromEntries(OPTION_COLUMN_NAMES.map((name) => [name, null]));
 
 export interface ConfigStoreOptions {
   /** Milliseconds since the Unix epoch. */
@@ -79,6 +91,7 @@ export class SqliteConfigStore implements ConfigStore {
         model_map: toJson(upstream.modelMap ?? null),
         weight: upstream.weight ?? 1,
         enabled: 1,
+        ...optionColumns({ ...NO_OPTIONS, ...upstream.options }),
       };
       if (twin === null) {
         const { lastInsertRowid } = prepared(
@@ -113,6 +126,7 @@ export class SqliteConfigStore implements ConfigStore {
       if (changes.deny !== undefined) columns["deny"] = joined(changes.deny);
       if (changes.modelMap !== undefined) columns["model_map"] = toJson(changes.modelMap);
       if (changes.weight !== undefined) columns["weight"] = changes.weight ?? 1;
+      Object.assign(columns, optionColumns(changes.options ?? {}));
       if ("sk" in columns || "endpoint" in columns) {
         this.#makeRoomFor(id, {
           sk: String(columns["sk"] ?? row.sk),

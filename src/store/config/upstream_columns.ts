@@ -4,6 +4,7 @@
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { number, text } from "../database/values.ts";
 import type { UpstreamRow } from "../store.ts";
+import { OPTION_COLUMN_NAMES, OPTION_COLUMNS, type OptionValues } from "./upstream_options.ts";
 
 export function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
   return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
@@ -31,6 +32,25 @@ export function toUpstreamRow(row: Record<string, SQLOutputValue>): UpstreamRow 
     modelMap: text(row["model_map"]),
     authStyle: text(row["auth_style"]),
     weight: number(row["weight"]),
+    options: toOptions(row),
     updatedAt: text(row["updated_at"]),
   };
+}
+
+function toOptions(row: Record<string, SQLOutputValue>): OptionValues {
+  return Object.fromEntries(
+    OPTION_COLUMN_NAMES.map((
+      name,
+    ) => [name, OPTION_COLUMNS[name] === "text" ? text(row[name]) : number(row[name])]),
+  );
+}
+
+/** The columns of options that are named, as they are written. */
+export function optionColumns(options: OptionValues): Record<string, string | number | null> {
+  const columns: Record<string, string | number | null> = {};
+  for (const name of OPTION_COLUMN_NAMES) {
+    const value = options[name];
+    if (value !== undefined) columns[name] = typeof value === "string" ? value.toWellFormed() : value;
+  }
+  return columns;
 }

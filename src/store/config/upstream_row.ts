@@ -3,13 +3,17 @@
  *
  * Owns what a usable upstream is; pure. Messages never hold the key or the endpoint, which may carry one.
  */
-import { AUTH_STYLES, type AuthStyle, type Upstream } from "../../core/types.ts";
+import { ASIS, AUTH_STYLES, type AuthStyle, type Upstream } from "../../core/types.ts";
 import type { UpstreamRow } from "../store.ts";
+import { readOptions } from "./upstream_options.ts";
 
 export type UpstreamRowResult =
   | { readonly isValid: true; readonly upstream: Upstream }
   /** `problem` completes "upstream 3: ..." and has no full stop. */
   | { readonly isValid: false; readonly problem: string };
+
+/** Of one upstream. */
+export const MAX_KEYS = 1000; // docs/tuning.md#budgets-and-remembered-values
 
 /** Larger delays make timers fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -19,14 +23,17 @@ const CONTROL_CHARACTERS = /[\x00-\x1f\x7f]+/g;
 
 /** Reads a row as stored, or the input of `add` completed with nulls. */
 export function parseUpstreamRow(row: UpstreamRow): UpstreamRowResult {
-  const sk = (row.sk ?? "").trim();
+  const keys = splitKeys(row.sk);
+  const sk = keys[0] ?? "";
   const endpoint = (row.endpoint ?? "").trim();
   const modelMap = parseModelMap(row.modelMap);
   const authStyle = (row.authStyle ?? "").trim().toLowerCase();
-  const problem = skProblem(sk) ?? endpointProblem(endpoint) ?? numberProblem(row) ??
+  const options = readOptions(row.options);
+  const problem = skProblem(keys) ?? endpointProblem(endpoint) ?? numberProblem(row) ??
     (modelMap === null ? "model_map is not a JSON object of texts" : null) ??
-    (authStyle === "" || isAuthStyle(authStyle) ? null : `auth_style is none of ${AUTH_STYLES.join(", ")}`);
-  if (problem !== null) return { isValid: false, problem };
+    (authStyle === "" || isAuthStyle(authStyle) ? null : `auth_style is none of ${AUTH_STYLES.join(", ")}`) ??
+    (typeof options === "string" ? options : null);
+  if (problem !== null || typeof options === "string") return { isValid: false, problem: problem ?? "" };
   return {
     isValid: true,
     upstream: {
@@ -34,6 +41,8 @@ export function parseUpstreamRow(row: UpstreamRow): UpstreamRowResult {
       name: (row.name ?? "").replace(CONTROL_CHARACTERS, " ").trim() || new URL(endpoint).host,
       endpoint,
       sk,
+      keys,
+      keyN: null,
       position: row.position ?? row.id,
       isEnabled: row.enabled !== 0,
       timeoutMs: row.timeout === null || row.timeout <= 0 ? null : Math.min(row.timeout * 1000, MAX_TIMER_MS),
@@ -42,13 +51,25 @@ export function parseUpstreamRow(row: UpstreamRow): UpstreamRowResult {
       modelMap: modelMap ?? {},
       authStyle: isAuthStyle(authStyle) ? authStyle : null,
       weight: row.weight ?? 1,
+      ...options,
     },
   };
 }
 
-function skProblem(sk: string): string | null {
-  if (sk === "") return 'sk is empty; put the key there, or "asis" to forward the client\'s own';
-  return /^[\x20-\x7e]+$/.test(sk) ? null : "sk holds characters that no header can carry";
+/** One key a line, each once. */
+export function splitKeys(sk: string | null): string[] {
+  return [...new Set((sk ?? "").split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== ""))];
+}
+
+function skProblem(keys: readonly string[]): string | null {
+  if (keys.length === 0) return 'sk is empty; put the key there, or "asis" to forward the client\'s own';
+  if (keys.length > MAX_KEYS) return `sk holds more than ${MAX_KEYS} keys`;
+  if (keys.length > 1 && keys.includes(ASIS)) {
+    return "sk holds asis beside other keys; it is one or the others";
+  }
+  return keys.every((key) => /^[\x20-\x7e]+$/.test(key))
+    ? null
+    : "sk holds characters that no header can carry";
 }
 
 function endpointProblem(endpoint: string): string | null {
@@ -113,4 +134,5 @@ export const EMPTY_ROW: UpstreamRow = {
   modelMap: null,
   authStyle: null,
   weight: null,
+  options: {},
 };

@@ -6,6 +6,7 @@
  * they do not know. Each can be repeated: `.dump` of the sqlite3 program, for one, loses the `user_version`.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { OPTION_COLUMNS } from "../config/upstream_options.ts";
 import { createSearchTables } from "../search/tables.ts";
 import { PART_COLUMNS } from "./record_parts.ts";
 import { inTransaction } from "./transaction.ts";
@@ -26,6 +27,7 @@ const STEPS: readonly Step[] = [
   addUsage,
   addUpstreamChecks,
   addRecordParts,
+  addModelsAndKeys,
 ];
 
 /** The `user_version` that this program works with. */
@@ -268,6 +270,32 @@ function addRecordParts(db: DatabaseSync): void {
     ) WITHOUT ROWID
   `);
   addMissingColumns(db, "record_parts", PART_COLUMNS);
+}
+
+/**
+ * Models that upstreams list, limits and changes of requests by upstream, who owns the ids that replies named, and what is
+ * known of each of several keys.
+ */
+function addModelsAndKeys(db: DatabaseSync): void {
+  addMissingColumns(db, "openai_upstreams", OPTION_COLUMNS);
+  addMissingColumns(db, "records", { affinity: "text", queued_ms: "integer" });
+  addMissingColumns(db, "attempts", { key_n: "integer", changed: "integer" });
+  addMissingColumns(db, "upstream_states", { keys: "text" });
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS upstream_model_lists (
+      upstream_id integer PRIMARY KEY, target text NOT NULL,
+      asked_at datetime, listed_at datetime, problem text
+    );
+    CREATE TABLE IF NOT EXISTS upstream_models (
+      upstream_id integer NOT NULL, n integer NOT NULL, model text NOT NULL, raw text,
+      PRIMARY KEY (upstream_id, n)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS owned_ids (
+      id_hash integer PRIMARY KEY, upstream_id integer NOT NULL, key_hash integer,
+      kind text NOT NULL, seen_ms integer NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS idx_owned_ids_seen ON owned_ids(seen_ms);
+  `);
 }
 
 /** Returns the names of the columns that had been missing. */

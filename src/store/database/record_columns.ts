@@ -39,6 +39,8 @@ export const RECORD_COLUMNS = {
   error: "text",
   is_truncated: "number",
   instance: "text",
+  affinity: "text",
+  queued_ms: "number",
 } as const satisfies Record<string, "text" | "number">;
 
 export type RecordColumn = keyof typeof RECORD_COLUMNS;

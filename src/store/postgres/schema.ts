@@ -8,6 +8,8 @@
  * Works on PostgreSQL 13 and later, with no extension.
  */
 
+import { OPTION_COLUMNS } from "../config/upstream_options.ts";
+
 /** Everything is in this schema; all statements name it. */
 export const SCHEMA = "oar";
 
@@ -192,11 +194,42 @@ const FINDINGS = `
   );
 `;
 
+/**
+ * Models that upstreams list, limits and changes of requests by upstream, who owns the ids that replies named, and what is
+ * known of each of several keys. A list is that of the replica that asked last.
+ */
+const MODELS_AND_KEYS = `
+  ALTER TABLE oar.openai_upstreams ${
+  Object.entries(OPTION_COLUMNS)
+    .map(([name, type]) => `ADD COLUMN IF NOT EXISTS ${name} ${type === "text" ? "text" : "bigint"}`).join(
+      ", ",
+    )
+};
+  ALTER TABLE oar.records ADD COLUMN IF NOT EXISTS affinity text, ADD COLUMN IF NOT EXISTS queued_ms bigint;
+  ALTER TABLE oar.attempts ADD COLUMN IF NOT EXISTS key_n bigint, ADD COLUMN IF NOT EXISTS changed bigint;
+  ALTER TABLE oar.upstream_states ADD COLUMN IF NOT EXISTS keys text;
+
+  CREATE TABLE oar.upstream_model_lists (
+    upstream_id bigint PRIMARY KEY, target text NOT NULL,
+    asked_at timestamptz, listed_at timestamptz, problem text
+  );
+  CREATE TABLE oar.upstream_models (
+    upstream_id bigint NOT NULL, n bigint NOT NULL, model text NOT NULL, raw text,
+    PRIMARY KEY (upstream_id, n)
+  );
+  CREATE TABLE oar.owned_ids (
+    id_hash bigint PRIMARY KEY, upstream_id bigint NOT NULL, key_hash bigint,
+    kind text NOT NULL, seen_ms bigint NOT NULL
+  );
+  CREATE INDEX idx_owned_ids_seen ON oar.owned_ids (seen_ms);
+`;
+
 /** In the order of their versions. */
 export const STEPS: readonly SchemaStep[] = [
   { version: 1001, sql: [CONFIG, RECORDS, STATISTICS, REPLICAS].join("\n") },
   { version: 1002, sql: COPIES },
   { version: 1003, sql: FINDINGS },
+  { version: 1004, sql: MODELS_AND_KEYS },
 ];
 
 /** What this program works with. */

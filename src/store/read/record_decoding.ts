@@ -93,6 +93,8 @@ export function toStoredRecord(row: Row): StoredRecord {
     error: text(row["error"]),
     isTruncated: number(row["is_truncated"]) === 1,
     instance: text(row["instance"]),
+    affinity: text(row["affinity"]),
+    queuedMs: number(row["queued_ms"]),
   };
 }
 
@@ -109,6 +111,8 @@ export function toAttempt(row: Row): StoredAttempt {
     errorClass: text(row["error_class"]),
     message: text(row["error"]),
     partial: text(row["partial"]),
+    keyN: number(row["key_n"]),
+    isChanged: number(row["changed"]) === 1,
   };
 }
 

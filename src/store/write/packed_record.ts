@@ -37,6 +37,8 @@ const RECORD_FIELDS = [
   "responseBytes",
   "error",
   "isTruncated",
+  "affinity",
+  "queuedMs",
   "part",
 ] as const satisfies readonly (keyof RequestRecord)[];
 
@@ -98,6 +100,8 @@ export function packRecord(record: RequestRecord): PackedRecord {
     record.responseBytes,
     record.error,
     record.isTruncated,
+    record.affinity,
+    record.queuedMs,
     record.part ?? null,
   ];
 }
@@ -135,6 +139,8 @@ export function unpackRecord(packed: PackedRecord): RequestRecord {
     responseBytes: packed[AT.responseBytes],
     error: packed[AT.error],
     isTruncated: packed[AT.isTruncated],
+    affinity: packed[AT.affinity],
+    queuedMs: packed[AT.queuedMs],
   };
   return part === null ? record : { ...record, part };
 }
@@ -158,11 +164,17 @@ function packAttempt(attempt: Attempt) {
     attempt.errorClass,
     attempt.message,
     attempt.partial,
+    attempt.keyN,
+    attempt.isChanged,
   ] as const;
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
-  const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, partial] =
+  const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, ...more] =
     packed;
-  return { index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, partial };
+  const [partial, keyN, isChanged] = more;
+  return {
+    ...{ index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message },
+    ...{ partial, keyN, isChanged },
+  };
 }

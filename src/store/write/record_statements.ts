@@ -58,7 +58,7 @@ export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
 export const INSERT_ATTEMPT =
   `INSERT INTO attempts(record_id, n, upstream_id, started_at, duration_ms, status,
-  error_class, error, partial) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  error_class, error, partial, key_n, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
@@ -96,6 +96,8 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
     error: wellFormed(record.error),
     is_truncated: record.isTruncated ? 1 : 0,
     instance,
+    affinity: record.affinity,
+    queued_ms: rounded(record.queuedMs),
   };
   return Object.values(values);
 }
@@ -155,6 +157,8 @@ export function attemptParams(attempt: Attempt, recordId: SQLInputValue): SQLInp
     attempt.errorClass,
     wellFormed(attempt.message),
     wellFormed(attempt.partial),
+    attempt.keyN,
+    attempt.isChanged ? 1 : 0,
   ];
 }
 

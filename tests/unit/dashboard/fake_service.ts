@@ -240,6 +240,8 @@ export function record(id: number, changes: Partial<StoredRecord> = {}): StoredR
     error: null,
     isTruncated: false,
     instance: null,
+    affinity: null,
+    queuedMs: null,
     ...changes,
   };
 }

@@ -92,6 +92,8 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
     errorClass: "http_status",
     message: HOSTILE,
     partial: null,
+    keyN: null,
+    isChanged: false,
   } as const;
   const state: FakeState = {
     records: [hostile],

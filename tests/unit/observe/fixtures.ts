@@ -33,6 +33,8 @@ export function record(fields: Partial<RequestRecord> = {}): RequestRecord {
     responseBytes: 0,
     error: null,
     isTruncated: false,
+    affinity: null,
+    queuedMs: null,
     ...fields,
   };
 }

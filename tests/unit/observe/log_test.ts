@@ -40,6 +40,8 @@ const SETTLED = record({
     errorClass: null,
     message: null,
     partial: null,
+    keyN: null,
+    isChanged: false,
   })),
 });
 

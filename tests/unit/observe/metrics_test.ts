@@ -20,6 +20,8 @@ function attempt(upstreamName: string, errorClass: ErrorClass | null): Attempt {
     errorClass,
     message: null,
     partial: null,
+    keyN: null,
+    isChanged: false,
   };
 }
 

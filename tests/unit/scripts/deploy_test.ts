@@ -128,6 +128,8 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
     errorClass: "http_status",
     message: null,
     partial: null,
+    keyN: null,
+    isChanged: false,
   });
   metrics.failedOver("a", "http_status");
   metrics.upstreamState("a", "open");

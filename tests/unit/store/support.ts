@@ -45,6 +45,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         errorClass: "connect_error",
         message: "connection refused",
         partial: "Hel",
+        keyN: null,
+        isChanged: false,
       },
       {
         index: 2,
@@ -56,6 +58,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         errorClass: null,
         message: null,
         partial: null,
+        keyN: null,
+        isChanged: false,
       },
     ],
     authorization: "sk-…wxyz",
@@ -65,6 +69,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
     responseBytes: 500,
     error: null,
     isTruncated: false,
+    affinity: null,
+    queuedMs: null,
     ...changes,
   };
 }

@@ -5,6 +5,8 @@
  * times are milliseconds since the Unix epoch. Pure.
  */
 
+import { OPTION_COLUMNS } from "../../config/upstream_options.ts";
+
 /** Of an upstream or a setting. */
 export type ConfigValue = string | number | null;
 /** In the order of the table's columns. */
@@ -30,6 +32,7 @@ export const CONFIG_COLUMNS = {
     model_map: "text",
     auth_style: "text",
     weight: "integer",
+    ...OPTION_COLUMNS,
   },
   config_kvs: {
     id: "integer",

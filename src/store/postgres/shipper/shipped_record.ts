@@ -60,6 +60,8 @@ export const ATTEMPT_COLUMNS = {
   error_class: "text",
   error: "text",
   partial: "text",
+  key_n: "bigint",
+  changed: "bigint",
 } as const satisfies Record<string, "bigint" | "text" | "timestamptz">;
 
 export interface ShippedAttempt {

@@ -30,6 +30,8 @@ class Scene {
       errorClass,
       message: null,
       partial: null,
+      keyN: null,
+      isChanged: false,
     }));
     const changes: Partial<RequestRecord> = answeredBy === null
       ? { outcome: "upstream_error", status: 502, upstreamId: null }

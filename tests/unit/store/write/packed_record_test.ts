@@ -35,6 +35,8 @@ const RECORD: RequestRecord = {
     errorClass: "timeout",
     message: "message",
     partial: "partial",
+    keyN: null,
+    isChanged: false,
   }],
   authorization: "authorization",
   client: "client",
@@ -43,6 +45,8 @@ const RECORD: RequestRecord = {
   responseBytes: 17,
   error: "error",
   isTruncated: false,
+  affinity: null,
+  queuedMs: null,
 };
 
 Deno.test("unpackRecord() gives what packRecord() was given, across threads", () => {

@@ -1,0 +1,48 @@
+/**
+ * What may be set of an upstream besides its endpoint, key and models: limits, and how requests to it are shaped. Plain
+ * data only.
+ */
+
+/** How a request that any key of an upstream may serve is given to one of them: in turn, or to the first that has room. */
+export const KEY_POLICIES = ["round_robin", "fill"] as const;
+export type KeyPolicy = typeof KEY_POLICIES[number];
+
+/** For each key of an upstream; null: no limit. */
+export interface UpstreamLimits {
+  /** Requests at once; `auto`: as many as it takes without refusing any. */
+  readonly maxParallel: number | "auto" | null;
+  /** Requests in a minute. */
+  readonly rpm: number | null;
+  /** Tokens in a minute, of requests and replies. */
+  readonly tpm: number | null;
+}
+
+export const NO_LIMITS: UpstreamLimits = { maxParallel: null, rpm: null, tpm: null };
+
+/** What is changed of requests to an upstream, and which of them it gets. */
+export interface UpstreamShaping {
+  /** By name in lower case; null: the header is left out. */
+  readonly setHeaders: Readonly<Record<string, string | null>>;
+  /** A merge patch (RFC 7396) of JSON bodies; null: none. */
+  readonly bodyPatch: Readonly<Record<string, unknown>> | null;
+  /** Globs on the path, such as `/v1/chat/*`; empty: all. */
+  readonly onlyPaths: readonly string[];
+  /** Larger requests are not for it; null: any size. */
+  readonly maxBodyBytes: number | null;
+  /** Time allowed for the head and the first content of a stream; null: the rules for all. */
+  readonly streamTimeoutMs: number | null;
+  /** Globs on a reply's text that tell an error in the form of a success. */
+  readonly errorTexts: readonly string[];
+  /** URL of the proxy through which it is reached (`http:`, `https:`, `socks5:`); null: as all others. May hold a password. */
+  readonly proxy: string | null;
+}
+
+export const NO_SHAPING: UpstreamShaping = {
+  setHeaders: {},
+  bodyPatch: null,
+  onlyPaths: [],
+  maxBodyBytes: null,
+  streamTimeoutMs: null,
+  errorTexts: [],
+  proxy: null,
+};

@@ -1,0 +1,134 @@
+/**
+ * The optional columns of `openai_upstreams` that came after the Go program's and the first version's: names, types, and
+ * what their values mean.
+ *
+ * Pure. Messages never hold a value, which may carry a secret.
+ */
+import {
+  KEY_POLICIES,
+  type KeyPolicy,
+  NO_LIMITS,
+  NO_SHAPING,
+  type UpstreamLimits,
+  type UpstreamShaping,
+} from "../../core/upstream_options.ts";
+
+/** In the order of the table's columns. */
+export const OPTION_COLUMNS = {
+  key_policy: "text",
+  max_parallel: "text",
+  rpm: "integer",
+  tpm: "integer",
+  set_headers: "text",
+  body_patch: "text",
+  only_paths: "text",
+  max_body: "integer",
+  stream_timeout: "integer",
+  error_text: "text",
+  proxy: "text",
+} as const satisfies Readonly<Record<string, "text" | "integer">>;
+
+export type OptionColumn = keyof typeof OPTION_COLUMNS;
+export const OPTION_COLUMN_NAMES = Object.keys(OPTION_COLUMNS) as readonly OptionColumn[];
+
+/** As stored, and possibly typed by hand; absent or null: not set. */
+export type OptionValues = { readonly [Column in OptionColumn]?: string | number | null };
+
+export interface UpstreamOptions {
+  readonly keyPolicy: KeyPolicy;
+  readonly limits: UpstreamLimits;
+  readonly shaping: UpstreamShaping;
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const PROXY_PROTOCOLS: ReadonlySet<string> = new Set(["http:", "https:", "socks5:"]);
+
+/** The options, or what is wrong with them, which begins with the column's name. */
+export function readOptions(values: OptionValues): UpstreamOptions | string {
+  try {
+    return { keyPolicy: keyPolicyOf(values), limits: limitsOf(values), shaping: shapingOf(values) };
+  } catch (error) {
+    if (error instanceof BadOption) return error.message;
+    throw error;
+  }
+}
+
+class BadOption extends Error {}
+
+function keyPolicyOf(values: OptionValues): KeyPolicy {
+  const written = textOf(values, "key_policy").toLowerCase();
+  if (written === "") return "round_robin";
+  const policy = KEY_POLICIES.find((each) => each === written);
+  if (policy === undefined) throw new BadOption(`key_policy is none of ${KEY_POLICIES.join(", ")}`);
+  return policy;
+}
+
+function limitsOf(values: OptionValues): UpstreamLimits {
+  const written = textOf(values, "max_parallel").toLowerCase();
+  const maxParallel = written === "auto" ? "auto" as const : countOf(values, "max_parallel");
+  const limits = { maxParallel, rpm: countOf(values, "rpm"), tpm: countOf(values, "tpm") };
+  return Object.values(limits).every((each) => each === null) ? NO_LIMITS : limits;
+}
+
+function shapingOf(values: OptionValues): UpstreamShaping {
+  const seconds = countOf(values, "stream_timeout");
+  const proxy = textOf(values, "proxy");
+  if (proxy !== "" && !PROXY_PROTOCOLS.has(URL.parse(proxy)?.protocol ?? "")) {
+    throw new BadOption("proxy is not a URL such as http://proxy:3128 or socks5://proxy:1080");
+  }
+  const shaping: UpstreamShaping = {
+    setHeaders: headersOf(values),
+    bodyPatch: objectOf(values, "body_patch"),
+    onlyPaths: partsOf(values, "only_paths", ","),
+    maxBodyBytes: countOf(values, "max_body"),
+    streamTimeoutMs: seconds === null ? null : Math.min(seconds * 1000, MAX_TIMER_MS),
+    errorTexts: partsOf(values, "error_text", "\n"),
+    proxy: proxy === "" ? null : proxy,
+  };
+  return isSet(shaping) ? shaping : NO_SHAPING;
+}
+
+function isSet({ setHeaders, onlyPaths, errorTexts, ...single }: UpstreamShaping): boolean {
+  return Object.keys(setHeaders).length > 0 || onlyPaths.length > 0 || errorTexts.length > 0 ||
+    Object.values(single).some((value) => value !== null);
+}
+
+function headersOf(values: OptionValues): Record<string, string | null> {
+  const headers: Record<string, string | null> = {};
+  for (const [name, value] of Object.entries(objectOf(values, "set_headers") ?? {})) {
+    const isGood = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) &&
+      (value === null || (typeof value === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)));
+    if (!isGood) throw new BadOption("set_headers is not a JSON object of header names and texts or null");
+    headers[name.toLowerCase()] = value;
+  }
+  return headers;
+}
+
+function objectOf(values: OptionValues, column: OptionColumn): Record<string, unknown> | null {
+  const written = textOf(values, column);
+  if (written === "") return null;
+  try {
+    const value: unknown = JSON.parse(written);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Said below.
+  }
+  throw new BadOption(`${column} is not a JSON object`);
+}
+
+/** null: not set. 0 and less mean no limit, as for `timeout`. */
+function countOf(values: OptionValues, column: OptionColumn): number | null {
+  const written = textOf(values, column);
+  if (written === "") return null;
+  const count = Number(written);
+  if (!Number.isFinite(count)) throw new BadOption(`${column} is not a number`);
+  return count < 1 ? null : Math.floor(count);
+}
+
+function partsOf(values: OptionValues, column: OptionColumn, separator: string): string[] {
+  return textOf(values, column).split(separator).map((part) => part.trim()).filter((part) => part !== "");
+}
+
+function textOf(values: OptionValues, column: OptionColumn): string {
+  return String(values[column] ?? "").trim();
+}
