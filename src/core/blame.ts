@@ -22,10 +22,15 @@ export type HealthReport =
   | { readonly type: "lacking" }
   /** `upstream`: it cannot be reached at all. */
   | { readonly type: "failed"; readonly at: "upstream" | "model"; readonly cause: OpenCause }
-  /** 401 or 403. */
-  | { readonly type: "refused"; readonly by: KeyOwner }
-  /** It asked not to be tried for a while (`Retry-After`). */
-  | { readonly type: "throttled"; readonly by: KeyOwner; readonly forMs: number }
+  /** 401 or 403; `isProven`: another key was then accepted for the same request. */
+  | { readonly type: "refused"; readonly by: KeyOwner; readonly isProven?: true }
+  /** It asked not to be tried for a while (`Retry-After`); `isBusy`: with 503, which no other key would change. */
+  | {
+    readonly type: "throttled";
+    readonly by: KeyOwner;
+    readonly forMs: number;
+    readonly isBusy?: true;
+  }
   /** The account has no credit left; certain when the provider's code or status says so. */
   | { readonly type: "no_credit"; readonly by: KeyOwner; readonly isCertain: boolean }
   /** Another upstream was faster: no failure, and no proof that it is well. */
@@ -78,7 +83,9 @@ export function statusReport(
   if (by === "client" && status === 429) {
     return waitMs === null ? { type: "refused", by } : { type: "throttled", by, forMs: waitMs };
   }
-  if (waitMs !== null) return { type: "throttled", by: "router", forMs: waitMs };
+  if (waitMs !== null) {
+    return { type: "throttled", by: "router", forMs: waitMs, ...(status === 503 ? { isBusy: true } : {}) };
+  }
   if (isAboutKey) return { type: "refused", by };
   if (status === 429) return REFUSAL;
   if (status >= 500 || status < 100 || status === 408) {
@@ -110,6 +117,15 @@ export function errorReport(error: ReportedError, { keyOwner: by, hasModel }: At
     default:
       return meaning satisfies never;
   }
+}
+
+/** Whether a failure is about the key, so that another key of the same upstream may do better. */
+export function isAboutKey(status: number | null, error: ReportedError | null): boolean {
+  if (status === 401 || status === 402 || status === 403 || status === 429) return true;
+  if (error === null || (status !== null && (status < 400 || status >= 500))) return false;
+  const meaning = meaningOf(error);
+  return meaning === "no_credit" || meaning === "perhaps_no_credit" || meaning === "key" ||
+    meaning === "rate";
 }
 
 /** Which clients something served last, and which have failed since. */

@@ -12,7 +12,9 @@ export type OpenCause =
   /** 401, 403, 404, and 429 without a time. */
   | "refusal"
   /** The account has no credit left. */
-  | "no_credit";
+  | "no_credit"
+  /** One of several keys is refused: 401, 403. */
+  | "bad_key";
 
 /** What lasts from an opening until an attempt has ended well again. */
 export interface Episode {
@@ -79,7 +81,7 @@ export const DEFAULT_MAX_OUTAGE_MS = 15_000;
 /** After a refusal: 30 s, doubling to 5 min. */
 export const FIRST_REFUSAL_MS = 30_000;
 export const MAX_REFUSAL_MS = 5 * 60_000;
-/** Without credit: 10 min, doubling to 6 h. */
+/** Without credit, and for one of several keys that is refused: 10 min, doubling to 6 h. */
 export const FIRST_NO_CREDIT_MS = 10 * 60_000;
 export const MAX_NO_CREDIT_MS = 6 * 60 * 60_000;
 /** What it may ask for. */
@@ -221,6 +223,7 @@ function pauseMs(cause: OpenCause, times: number, maxOutageMs: number): number {
     case "refusal":
       return Math.min(FIRST_REFUSAL_MS * 2 ** (times - 1), MAX_REFUSAL_MS);
     case "no_credit":
+    case "bad_key":
       return Math.min(FIRST_NO_CREDIT_MS * 2 ** (times - 1), MAX_NO_CREDIT_MS);
     default:
       return cause satisfies never;

@@ -51,6 +51,8 @@ export const MAX_FOREIGN = 256;
 export function findingOf({ model, state, reason, isQuiet }: HealthCell): Finding | null {
   if (state.type === "closed") return null;
   const { cause, times, openedMs } = state.episode;
+  // What is known of one of several keys stays with this replica.
+  if (cause === "bad_key") return null;
   return {
     model,
     cause: cause === "outage" && times === 0 ? "throttled" : cause,
@@ -166,7 +168,7 @@ export class ForeignFindings {
     // Another clock may be wrong.
     const boundMs = Math.min(untilMs, nowMs + longestMs(cause, maxOutageMs));
     const endMs = boundMs + AFTERMATH_MS;
-    const cell = newCell({ model, isPublic: true, isForeign: true });
+    const cell = newCell({ model, key: null, isPublic: true, isForeign: true });
     this.#entries.set(key, { source, cause, isTold, cell, endMs, isDoubted, isDismissed: false });
     if (nowMs >= endMs) return;
     const state = cause === "outage" || isDoubted ? WARNING : heldBack(cause, { untilMs: boundMs, nowMs });

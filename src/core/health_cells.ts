@@ -4,12 +4,18 @@
 import { Witnesses } from "./blame.ts";
 import { type BreakerState, CLOSED, unaskedMs } from "./breaker.ts";
 
-/** One breaker. */
-export interface HealthCell {
+/** What a breaker is about. */
+export interface CellFacts {
   /** null: it is not about a model. */
   readonly model: string | null;
+  /** One of several keys of the upstream: the secret itself, never shown; null: it is about all. */
+  readonly key: string | null;
   /** Others see it: it is not about a client. */
   readonly isPublic: boolean;
+}
+
+/** One breaker. */
+export interface HealthCell extends CellFacts {
   /** Another replica has found it. */
   readonly isForeign: boolean;
   /** People were told of it by another replica, which will tell them of the recovery, too. */
@@ -22,11 +28,9 @@ export interface HealthCell {
 }
 
 export function newCell(
-  { model, isPublic, isForeign = false }: Pick<HealthCell, "model" | "isPublic"> & {
-    readonly isForeign?: boolean;
-  },
+  { model, key, isPublic, isForeign = false }: CellFacts & { readonly isForeign?: boolean },
 ): HealthCell {
-  const facts = { model, isPublic, isForeign, isQuiet: false };
+  const facts = { model, key, isPublic, isForeign, isQuiet: false };
   return { ...facts, witnesses: new Witnesses(), state: CLOSED, reason: "", usedAtMs: 0 };
 }
 
@@ -61,7 +65,7 @@ export class HealthCells {
   }
 
   /** That of the key, which is made if there is none. */
-  use(key: string, facts: Pick<HealthCell, "model" | "isPublic">, nowMs: number): HealthCell {
+  use(key: string, facts: CellFacts, nowMs: number): HealthCell {
     let cell = this.#cells.get(key);
     if (cell === undefined) {
       if (this.#cells.size >= MAX_CELLS) this.#evict();
@@ -77,6 +81,15 @@ export class HealthCells {
     for (const [key, cell] of this.#cells) {
       if (cell.state === CLOSED || unusedMs(cell, nowMs) < FORGET_MS) continue;
       this.#forget(cell, "nobody asks for it");
+      this.#cells.delete(key);
+    }
+  }
+
+  /** Drops those to which the condition applies. */
+  drop(isDropped: (cell: HealthCell) => boolean, reason: string): void {
+    for (const [key, cell] of this.#cells) {
+      if (!isDropped(cell)) continue;
+      this.#forget(cell, reason);
       this.#cells.delete(key);
     }
   }

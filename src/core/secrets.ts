@@ -1,7 +1,8 @@
 /**
  * Masking: the only form in which a secret may be shown.
  */
-import { ASIS, type Upstream } from "./types.ts";
+import { ASIS } from "./types.ts";
+import type { UpstreamKeys } from "./upstream_target.ts";
 
 /** A shorter secret is masked completely. */
 export const MIN_MASKABLE_LENGTH = 12;
@@ -12,11 +13,13 @@ const MIN_QUERY_SECRET_LENGTH = 8;
 export const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
 
 /**
- * The key of an upstream, if it has its own, and the keys in its endpoint's query, in all forms in which replies may
+ * The keys of an upstream, if it has its own, and the keys in its endpoint's query, in all forms in which replies may
  * quote them: decoded, as written, and escaped.
  */
-export function keysOf({ sk, endpoint }: Pick<Upstream, "sk" | "endpoint">): readonly string[] {
-  const keys = new Set(sk === ASIS ? [] : writtenForms(sk));
+export function keysOf({ sk, endpoint, keys: all }: UpstreamKeys): readonly string[] {
+  // A row's own text holds one key a line.
+  const secrets = all ?? sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
+  const keys = new Set(secrets.flatMap((secret) => secret === ASIS ? [] : writtenForms(secret)));
   const query = endpoint.indexOf("?");
   if (query < 0) return [...keys];
   for (const parameter of endpoint.slice(query + 1).replace(/#.*$/s, "").split("&")) {

@@ -1,7 +1,7 @@
 /**
  * The breakers of one upstream, and who is told when one of them changes: one for the whole of it, one for each model, one for
- * each model that it seems not to have at an endpoint, one for each client whose own key or header it refuses, and those of
- * other replicas.
+ * each model that it seems not to have at an endpoint, one for each client whose own key or header it refuses, those of its
+ * keys when it has several (key_cells.ts), and those of other replicas.
  *
  * Knows no attempts: upstream_states.ts does. Pure: time comes in with each call.
  */
@@ -18,6 +18,7 @@ import {
 } from "./breaker.ts";
 import { ForeignFindings } from "./foreign_findings.ts";
 import { type HealthCell, HealthCells, newCell } from "./health_cells.ts";
+import { KeyCells } from "./key_cells.ts";
 import type { EndpointKind } from "./types.ts";
 
 /** What an attempt is about. */
@@ -27,6 +28,10 @@ export interface HealthSubject {
   readonly kind: EndpointKind;
   /** Identifies the client. */
   readonly client: string;
+  /** The one of several keys that is used; null or absent: there is only one, or none was chosen yet. */
+  readonly key?: string | null;
+  /** All keys, while none of several was chosen yet. */
+  readonly keys?: readonly string[] | null;
   /** A digest of the client's own credential, and of its headers that an upstream may refuse. */
   credential(): string;
 }
@@ -35,6 +40,8 @@ export interface HealthSubject {
 export interface HealthChange {
   /** null: the whole upstream. */
   readonly model: string | null;
+  /** Absent: it is not about one of several keys. The secret itself. */
+  readonly key?: string;
   readonly before: BreakerState;
   readonly after: BreakerState;
   readonly reason: string;
@@ -43,8 +50,9 @@ export interface HealthChange {
 }
 
 export class UpstreamCells {
-  readonly whole = newCell({ model: null, isPublic: true });
+  readonly whole = newCell({ model: null, key: null, isPublic: true });
   readonly models: HealthCells;
+  readonly keys: KeyCells;
   readonly foreign: ForeignFindings;
   /** By {@link lackingKey}. */
   readonly #lacking: HealthCells;
@@ -58,6 +66,7 @@ export class UpstreamCells {
     this.#onChange = onChange;
     const forget = (cell: HealthCell, reason: string) => this.#forget(cell, reason);
     this.models = new HealthCells(forget);
+    this.keys = new KeyCells(forget);
     this.#lacking = new HealthCells(forget);
     this.#clients = new HealthCells(forget);
     this.foreign = new ForeignFindings((cell, after, reason) => this.#set(cell, after, reason));
@@ -69,15 +78,15 @@ export class UpstreamCells {
   }
 
   modelOf({ model }: HealthSubject, nowMs: number): HealthCell {
-    return this.models.use(model, { model, isPublic: true }, nowMs);
+    return this.models.use(model, { model, key: null, isPublic: true }, nowMs);
   }
 
   lackingOf(subject: HealthSubject, nowMs: number): HealthCell {
-    return this.#lacking.use(lackingKey(subject), { model: subject.model, isPublic: true }, nowMs);
+    return this.#lacking.use(lackingKey(subject), { model: subject.model, key: null, isPublic: true }, nowMs);
   }
 
   clientOf(subject: HealthSubject, nowMs: number): HealthCell {
-    return this.#clients.use(subject.credential(), { model: null, isPublic: false }, nowMs);
+    return this.#clients.use(subject.credential(), { model: null, key: null, isPublic: false }, nowMs);
   }
 
   /** The breakers that the subject passes. */
@@ -90,6 +99,8 @@ export class UpstreamCells {
     const client = this.#clients.size === 0 ? undefined : this.#clients.get(subject.credential());
     if (client !== undefined) cells.push(client);
     if (this.foreign.size > 0) cells.push(...this.foreign.cellsFor(subject.model));
+    const { key, model: name } = subject;
+    if (key !== undefined && key !== null) this.keys.push(cells, { key, model: name });
     return cells;
   }
 
@@ -121,6 +132,8 @@ export class UpstreamCells {
   /** Ends what is over, and forgets what nobody asks for any more. */
   sweep(nowMs: number): void {
     this.#set(this.whole, settled(this.whole.state, nowMs), "it answered");
+    this.keys.each((cell) => this.#set(cell, settled(cell.state, nowMs), "it answered"));
+    this.keys.dropUnused(nowMs);
     for (const cells of [this.models, this.#lacking, this.#clients]) {
       for (const cell of cells.values()) this.#set(cell, settled(cell.state, nowMs), "it answered");
       cells.dropUnused(nowMs);
@@ -131,6 +144,7 @@ export class UpstreamCells {
   /** Everything is well again, because the operator says so. */
   clear(reason: string): void {
     this.#forget(this.whole, reason);
+    this.keys.each((cell) => this.#forget(cell, reason));
     for (const cells of [this.models, this.#lacking, this.#clients]) {
       for (const cell of cells.values()) this.#forget(cell, reason);
     }
@@ -145,40 +159,48 @@ export class UpstreamCells {
     this.#put(cell, after, reason);
     // Single failures are no news; an open one may ask to be left alone for longer.
     const isSeen = after.type !== before.type || after.type === "open" || after.episode !== before.episode;
-    const { model, isPublic } = cell;
-    if (isPublic && isSeen) {
-      this.#onChange({ model, before, after, reason, news: this.#newsOf(cell, before) });
+    if (cell.isPublic && isSeen) {
+      this.#onChange({ ...aboutOf(cell), before, after, reason, news: this.#newsOf(cell, before) });
     }
   }
 
   /** Of what several replicas find, the first one tells people; another one does if that one has recovered alone. */
   #newsOf(cell: HealthCell, before: BreakerState): HealthNews | null {
-    if (cell.isForeign) return null;
+    // That a key is throttled for a model is what several keys are for.
+    if (cell.isForeign || (cell.key !== null && cell.model !== null)) return null;
     const { state: after } = cell;
     const isUntold = cell.isQuiet && after.type === "open" && after.episode !== before.episode;
     const news = newsOf(before, after) ?? (isUntold ? newsOf(CLOSED, after) : null);
     if (news === null) return null;
     if (news === "recovered") return cell.isQuiet ? null : news;
-    const isTold = this.foreign.size > 0 && this.foreign.isToldOf(news, cell);
+    const isTold = this.foreign.size > 0 && cell.key === null && this.foreign.isToldOf(news, cell);
     if (!isTold || before.episode === null) cell.isQuiet = isTold;
     return isTold ? null : news;
   }
 
   /** It is as if nothing had been: nobody is told of a recovery. */
   #forget(cell: HealthCell, reason: string): void {
-    const { state: before, model, isPublic } = cell;
+    const { state: before, isPublic } = cell;
     if (before === CLOSED) return;
     this.#put(cell, CLOSED, reason);
     const wasSeen = before.type !== "closed" || before.episode !== null;
-    if (isPublic && wasSeen) this.#onChange({ model, before, after: CLOSED, reason, news: null });
+    if (isPublic && wasSeen) {
+      this.#onChange({ ...aboutOf(cell), before, after: CLOSED, reason, news: null });
+    }
   }
 
   #put(cell: HealthCell, after: BreakerState, reason: string): void {
-    this.#unwellCount += Number(after !== CLOSED) - Number(cell.state !== CLOSED);
+    const change = Number(after !== CLOSED) - Number(cell.state !== CLOSED);
+    this.#unwellCount += change;
+    if (cell.key !== null) this.keys.unwellCount += change;
     cell.state = after;
     // A trial is made for the reason of the opening.
     if (after.type !== "half_open") cell.reason = reason;
   }
+}
+
+function aboutOf({ model, key }: HealthCell): Pick<HealthChange, "model" | "key"> {
+  return key === null ? { model } : { model, key };
 }
 
 function lackingKey({ kind, model }: HealthSubject): string {

@@ -15,6 +15,7 @@ import { FailureStreak } from "./failure_streak.ts";
 import { type Finding, findingOf, type ForeignFinding } from "./foreign_findings.ts";
 import type { HealthCell } from "./health_cells.ts";
 import type { EndpointKind } from "./types.ts";
+import type { KeyStanding } from "./key_cells.ts";
 import { type HealthChange, type HealthSubject, UpstreamCells } from "./upstream_cells.ts";
 
 export type { HealthChange, HealthSubject };
@@ -24,6 +25,12 @@ const CONTENT: BreakerEvent = { type: "content" };
 const TRY: BreakerEvent = { type: "try" };
 const ABANDONED: BreakerEvent = { type: "abandoned" };
 const OUTRUN: BreakerEvent = { type: "outrun" };
+
+const BAD_KEY: BreakerEvent = { type: "failure", cause: "bad_key", isConclusive: true };
+const NO_CREDIT: BreakerEvent = { type: "failure", cause: "no_credit", isConclusive: true };
+/** A 429 of one of several keys that does not say for how long: the others are used meanwhile. */
+export const KEY_PAUSE_MS = 10_000;
+const UNTIMED: BreakerEvent = { type: "throttled", forMs: KEY_PAUSE_MS };
 
 /** How an attempt's end is brought to the breakers. */
 interface Verdict {
@@ -58,7 +65,38 @@ export class UpstreamStates {
       if (each === "cooling") return each;
       if (each === "trial") worst = each;
     }
-    return worst;
+    // Of several keys, one that is well is enough.
+    return this.#haveKeysAll(subject, "cooling", nowMs)
+      ? "cooling"
+      : worst === "ready" && this.#haveKeysAll(subject, "trial", nowMs)
+      ? "trial"
+      : worst;
+  }
+
+  /** How one of several keys stands for the subject, apart from the upstream itself. */
+  keyStanding({ model }: Pick<HealthSubject, "model">, key: string, nowMs: number): KeyStanding {
+    if (this.#cells.keys.unwellCount === 0) return "ready";
+    return this.#cells.keys.standing({ key, model }, nowMs);
+  }
+
+  /** The breakers of a key that are not closed: its own first. */
+  unwellKey(key: string): HealthCell[] {
+    return this.#cells.keys.unwellCount === 0 ? [] : this.#cells.keys.unwell(key);
+  }
+
+  /** Forgets all other keys. */
+  keepKeys(keys: ReadonlySet<string>): void {
+    this.#cells.keys.keep(keys);
+  }
+
+  /** No key can be used for the subject better than that. */
+  #haveKeysAll({ keys, model }: HealthSubject, least: "trial" | "cooling", nowMs: number): boolean {
+    const cells = this.#cells.keys;
+    if (keys === null || keys === undefined || cells.unwellCount < keys.length) return false;
+    return keys.every((key) => {
+      const each = cells.standing({ key, model }, nowMs);
+      return each !== "ready" && (least === "trial" || each !== "trial");
+    });
   }
 
   /** Whether another request is trying it now. */
@@ -137,6 +175,10 @@ export class UpstreamStates {
     const { client, kind } = subject;
     this.#cells.whole.witnesses.served(client, moment.nowMs);
     this.#cells.modelOf(subject, moment.nowMs).witnesses.served(client, moment.nowMs);
+    const { key } = subject;
+    if (key !== null && key !== undefined) {
+      this.#cells.keys.use(key).witnesses.served(client, moment.nowMs);
+    }
     this.#servedStartMs = Math.max(this.#servedStartMs, moment.startedMs);
     this.#servedKind = kind;
     if (this.isWell) return;
@@ -153,6 +195,8 @@ export class UpstreamStates {
     { nowMs }: Moment,
   ): Verdict {
     const { client } = subject;
+    const ofKey = this.#weighKey(subject, report, nowMs);
+    if (ofKey !== null) return ofKey;
     const whole = this.#cells.whole;
     const nobody = { cell: whole, event: ABANDONED, others: ABANDONED };
     switch (report.type) {
@@ -181,9 +225,8 @@ export class UpstreamStates {
       }
       case "no_credit": {
         const cell = report.by === "client" ? this.#cells.clientOf(subject, nowMs) : whole;
-        const event: BreakerEvent = { type: "failure", cause: "no_credit", isConclusive: true };
         const counts = report.isCertain || cell !== whole || whole.witnesses.countsFailure(client, nowMs);
-        return counts ? { cell, event, others: ABANDONED } : nobody;
+        return counts ? { cell, event: NO_CREDIT, others: ABANDONED } : nobody;
       }
       case "outrun":
         return { cell: whole, event: OUTRUN, others: OUTRUN };
@@ -191,6 +234,46 @@ export class UpstreamStates {
         return nobody;
       default:
         return report satisfies never;
+    }
+  }
+
+  /** Whose failure it is when it may be that of one of several keys; null: it is not. */
+  #weighKey(
+    { client, key, model }: HealthSubject,
+    report: Exclude<HealthReport, { type: "served" }>,
+    nowMs: number,
+  ): Verdict | null {
+    if (key === null || key === undefined) return null;
+    const { keys } = this.#cells;
+    const nobody = { cell: this.#cells.whole, event: ABANDONED, others: ABANDONED };
+    switch (report.type) {
+      case "answered":
+      case "missing":
+        keys.use(key).witnesses.forget();
+        return null;
+      case "refused": {
+        const cell = keys.use(key);
+        const counts = report.isProven || cell.witnesses.countsRefusal(client);
+        return counts ? { cell, event: BAD_KEY, others: ABANDONED } : nobody;
+      }
+      case "no_credit": {
+        const cell = keys.use(key);
+        const counts = report.isCertain || cell.witnesses.countsFailure(client, nowMs);
+        return counts ? { cell, event: NO_CREDIT, others: ABANDONED } : nobody;
+      }
+      case "throttled": {
+        if (report.isBusy) return null;
+        const cell = keys.useModel({ key, model }, nowMs);
+        return { cell, event: { type: "throttled", forMs: report.forMs }, others: ABANDONED };
+      }
+      case "failed": {
+        if (report.cause !== "refusal") return null;
+        const cell = keys.useModel({ key, model }, nowMs);
+        const counts = cell.witnesses.countsFailure(client, nowMs);
+        return counts ? { cell, event: UNTIMED, others: ABANDONED } : nobody;
+      }
+      default:
+        return null;
     }
   }
 
@@ -260,6 +343,7 @@ export class UpstreamStates {
 
 /** A failed trial is one for whatever was on trial; nothing else is known of the other breakers. */
 function eventFor(each: HealthCell, { cell, event, others }: Verdict): BreakerEvent {
+  if (each.key !== null && others.type === "failure") return ABANDONED;
   if (!each.isForeign) {
     return others.type === "failure" && each.state.type !== "half_open" ? ABANDONED : others;
   }

@@ -9,6 +9,7 @@ import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
+import { keyOrder } from "../core/key_order.ts";
 import { candidates } from "../core/policy.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretSet } from "../core/secret_set.ts";
@@ -222,12 +223,19 @@ export class Proxy {
     return this.#snapshot;
   }
 
-  #candidates(inbound: Inbound, prepared: PreparedSnapshot): Upstream[] {
-    return candidates(prepared.allowed(inbound), {
+  #candidates(inbound: Inbound, prepared: PreparedSnapshot): readonly Upstream[] {
+    const ordered = candidates(prepared.allowed(inbound), {
       policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
       standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,
       turn: this.#turn++,
+    });
+    if (!prepared.hasSeveralKeys) return ordered;
+    const { health } = this.#deps;
+    return keyOrder(ordered, {
+      variantsOf: (upstream) => prepared.variantsOf(upstream),
+      standing: (variant) => health.keyStanding(variant, inbound),
+      turns: health.keyTurns,
     });
   }
 }

@@ -22,6 +22,10 @@ export class PreparedSnapshot {
   readonly guard: TokenGuard;
   /** An enabled upstream has rules about models: `allow`, `deny` or aliases. */
   readonly isRestricted: boolean;
+  /** An enabled upstream has several keys. */
+  readonly hasSeveralKeys: boolean;
+  /** Of upstreams with several keys that were asked. */
+  readonly #variants = new Map<Upstream, readonly Upstream[]>();
   readonly #allowedModels = new Map<string, readonly Upstream[]>();
   /** For requests without a model: by method and path. */
   readonly #allowedPaths = new Map<string, readonly Upstream[]>();
@@ -34,6 +38,19 @@ export class PreparedSnapshot {
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
     const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
     this.isRestricted = enabled.some(hasModelRules);
+    this.hasSeveralKeys = enabled.some(({ keys }) => keys.length > 1);
+  }
+
+  /** The upstream with each of its keys; null when it has only one. */
+  variantsOf(upstream: Upstream): readonly Upstream[] | null {
+    const { keys } = upstream;
+    if (keys.length < 2) return null;
+    let variants = this.#variants.get(upstream);
+    if (variants === undefined) {
+      variants = keys.map((sk, index) => ({ ...upstream, sk, keyN: index + 1 }));
+      this.#variants.set(upstream, variants);
+    }
+    return variants;
   }
 
   /** Enabled upstreams that allow the request, in order of trial. */

@@ -8,6 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type FailureCount, FailureWindow } from "../../core/failure_window.ts";
 import { isAnswered, isBlamed } from "../../core/outcome.ts";
 import type { RequestRecord, Upstream } from "../../core/types.ts";
+import { isSameTarget } from "../../core/upstream_target.ts";
 
 export interface RateView extends FailureCount {
   /** Too many of them failed. */
@@ -86,9 +87,13 @@ export class AttemptRates {
     this.#known.clear();
     for (const upstream of upstreams) {
       const old = before.get(upstream.id);
-      const isSame = old?.upstream.sk === upstream.sk && old.upstream.endpoint === upstream.endpoint;
-      const known = isSame ? old : new KnownUpstream(upstream);
+      const known = old !== undefined && isSameTarget(old.upstream, upstream)
+        ? old
+        : new KnownUpstream(upstream);
+      // What is noted of several keys is noted of the first one.
+      const isOtherFirst = known.upstream.keys[0] !== upstream.keys[0];
       known.upstream = upstream;
+      if (isOtherFirst && known.isTested) this.#listener.onTested(upstream);
       known.isTested ||= isTested(upstream);
       this.#known.set(upstream.id, known);
     }

@@ -18,8 +18,11 @@ export class AttemptReport {
   readonly #health: AttemptHealth;
   readonly #clock: Pick<Clock, "now">;
   readonly #facts: AttemptFacts;
+  readonly #hasSeveralKeys: boolean;
   /** Why the upstream does not have what was asked for, while it is open whose fault that is. */
   #missing: string | null = null;
+  /** Why one of several keys was refused; null: it was not. */
+  #refused: string | null = null;
 
   /** The attempt is about to begin. */
   constructor(
@@ -29,6 +32,7 @@ export class AttemptReport {
   ) {
     this.#health = health.begin(upstream, inbound);
     this.#clock = clock;
+    this.#hasSeveralKeys = upstream.keyN !== null;
     this.#facts = { keyOwner: keyOwnerOf(upstream, inbound), hasModel: inbound.model !== null };
   }
 
@@ -47,7 +51,12 @@ export class AttemptReport {
     const canAsk = headers !== null && (status === 429 || status === 503);
     const waitMs = canAsk ? retryAfterMs(headers, this.#clock.now()) : null;
     const report = statusReport(status, { error, waitMs }, this.#facts);
-    this.#end(report, statusReason(report, status));
+    const reason = statusReason(report, status);
+    // A 403 may be about what was asked for: there, other keys prove nothing.
+    if (status === 401 && report.type === "refused" && report.by === "router" && this.#hasSeveralKeys) {
+      this.#refused = reason;
+    }
+    this.#end(report, reason);
   }
 
   /** The relay of its reply, which was no error, is over. */
@@ -63,6 +72,17 @@ export class AttemptReport {
   /** Another upstream was faster. */
   outrun(): void {
     this.#health.end({ type: "outrun" }, "another upstream was faster");
+  }
+
+  /** Whether one of several keys was refused, so that {@link confirmRefusal} may follow. */
+  get isKeyRefused(): boolean {
+    return this.#refused !== null;
+  }
+
+  /** Another key of the same upstream was accepted for the same request. */
+  confirmRefusal(): void {
+    if (this.#refused !== null) this.#health.confirmRefusal(this.#refused);
+    this.#refused = null;
   }
 
   /** Whether the upstream does not have what was asked for, so that {@link settleMissing} must follow. */

@@ -11,7 +11,9 @@ export class CandidateQueue {
   readonly #health: UpstreamHealth;
   readonly #request: HealthRequest;
   readonly #hasOwnCredential: boolean;
-  #postponed: Set<number> | null = null;
+  #postponed: Set<Upstream> | null = null;
+  /** Of the upstream that was taken last. */
+  #takenId: number | null = null;
 
   constructor(
     candidates: readonly Upstream[],
@@ -36,9 +38,24 @@ export class CandidateQueue {
     return this.#queue.filter((upstream) => this.isUsable(upstream)).length;
   }
 
-  /** No usable upstream is left. */
+  /** No usable upstream is left but other keys of the one that was taken last. */
   get isUsedUp(): boolean {
-    return !this.#queue.some((upstream) => this.isUsable(upstream));
+    return !this.#queue.some((upstream) => upstream.id !== this.#takenId && this.isUsable(upstream));
+  }
+
+  /** Another key of the same upstream is left. */
+  hasOtherKey({ id, keyN }: Upstream): boolean {
+    return keyN !== null && this.#queue.some((other) => other.id === id);
+  }
+
+  /** The same, and it is not held back. */
+  hasReadyKey({ id, keyN }: Upstream): boolean {
+    return keyN !== null && this.#queue.some((other) => other.id === id && this.#isReady(other));
+  }
+
+  /** Its other keys would fail as well. */
+  skipKeys({ id, keyN }: Upstream): void {
+    if (keyN !== null) this.#queue = this.#queue.filter((other) => other.id !== id);
   }
 
   /** Takes the next upstream; one that another request is probing is tried after the others. */
@@ -46,20 +63,31 @@ export class CandidateQueue {
     for (;;) {
       const upstream = this.#queue.shift();
       if (upstream === undefined) return null;
-      if (this.#queue.length === 0 || this.#postponed?.has(upstream.id)) return upstream;
-      if (!this.#health.isOnTrial(upstream, this.#request)) return upstream;
+      if (
+        this.#queue.length === 0 || this.#postponed?.has(upstream) ||
+        !this.#health.isOnTrial(upstream, this.#request)
+      ) {
+        this.#takenId = upstream.id;
+        return upstream;
+      }
       this.#postponed ??= new Set();
-      this.#postponed.add(upstream.id);
+      this.#postponed.add(upstream);
       this.#queue.push(upstream);
     }
   }
 
-  /** Takes the next upstream that is well; null when there is none. */
+  /** Takes the next upstream that is well, and not the one that was taken last; null when there is none. */
   takeReady(): Upstream | null {
     const at = this.#queue.findIndex((upstream) =>
-      this.isUsable(upstream) && this.#health.standing(upstream, this.#request).availability === "ready"
+      upstream.id !== this.#takenId && this.isUsable(upstream) && this.#isReady(upstream)
     );
-    return at < 0 ? null : this.#queue.splice(at, 1)[0] ?? null;
+    const taken = at < 0 ? null : this.#queue.splice(at, 1)[0] ?? null;
+    if (taken !== null) this.#takenId = taken.id;
+    return taken;
+  }
+
+  #isReady(upstream: Upstream): boolean {
+    return this.#health.standing(upstream, this.#request).availability === "ready";
   }
 
   /** Leaves out those that would send the request to the same model at the same endpoint. */

@@ -5,6 +5,7 @@
  * One attempt is in upstream_attempt.ts, the rules are in core/policy.ts.
  */
 import { answerRank, isTelling } from "../../core/answer_rank.ts";
+import { isAboutKey } from "../../core/blame.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
@@ -51,7 +52,7 @@ export interface RetryRules {
   readonly retrySame: number | null;
   /** Longest pause before that. */
   readonly retryWaitMs: number;
-  /** Attempts of one request; null: candidates + 2. */
+  /** Attempts of one request; null: candidates + 2, each key that is asked is one. */
   readonly maxAttempts: number | null;
 }
 
@@ -96,6 +97,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #retries = 0;
   /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
   #missing: AttemptReport[] | null = null;
+  /** Attempts whose key was refused: proven if another key of the same upstream is accepted. */
+  #refused: UpstreamAttempt[] | null = null;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
@@ -176,6 +179,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     if (reply.status < 300 && reply.problem === null) {
       this.#race.noteFirstToken(attempt);
       this.#settleMissing({ isAnswered: true });
+      this.#confirmRefusals(attempt.upstream);
     }
     this.#finish(attempt);
     return { type: "reply", reply, attempt };
@@ -195,7 +199,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       return { type: "relay" };
     }
     const decision = decide(outcome, {
-      isLast: this.isLast && !this.#race.isOn && this.#retryDelayMs(outcome, attempt) === null,
+      isLast: this.isLast && !this.#race.isOn && !this.#mayChangeKey(outcome, attempt.upstream) &&
+        this.#retryDelayMs(outcome, attempt) === null,
       retryOn: this.#deps.retry.retryOn,
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
@@ -226,6 +231,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
     this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
+    if (attempt.report?.isKeyRefused) (this.#refused ??= []).push(attempt);
+    if (!isAboutKey(statusOf(outcome), error)) this.#queue.skipKeys(attempt.upstream);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
@@ -236,12 +243,22 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return isFinal;
   }
 
-  /** When the same upstream is asked again; null: it is not. */
+  /** Whether another key of the same upstream may do better; what an error says is not known yet. */
+  #mayChangeKey(outcome: FailedOutcome, upstream: Upstream): boolean {
+    if (upstream.keyN === null || this.#sent >= this.#maxAttempts) return false;
+    const status = statusOf(outcome);
+    const error = "error" in outcome ? outcome.error : null;
+    return (status === 400 || isAboutKey(status, error)) && this.#queue.hasOtherKey(upstream);
+  }
+
+  /** When the same upstream is asked again with the same key; null: it is not. */
   #retryDelayMs(outcome: FailedOutcome, attempt: UpstreamAttempt): number | null {
     const { clock, random, retry } = this.#deps;
     if (outcome.type === "response" && outcome.status < 400) return null;
     const { ledger: { inbound }, early } = this.#request;
     if (outcome.type !== "connect_error" && retry.retryOn === "connect") return null;
+    // Another key need not wait.
+    if (isAboutKey(statusOf(outcome), null) && this.#queue.hasReadyKey(attempt.upstream)) return null;
     if (!attempt.isReady || early.isBegun || (inbound.body?.length ?? 0) > MAX_RETRIED_BYTES) return null;
     if (this.#retries >= (retry.retrySame ?? (this.#isOnly(attempt.upstream) ? 1 : 0))) return null;
     // Nobody goes unasked because another one was asked twice.
@@ -257,7 +274,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   /** Any other upstream would answer with another model: a worse answer than the same one's a moment later. */
   #isOnly(upstream: Upstream): boolean {
     return this.#request.candidates.every((other) =>
-      other === upstream || !this.#queue.isUsable(other) || !this.#queue.haveSameModel(other, upstream)
+      other.id === upstream.id || !this.#queue.isUsable(other) || !this.#queue.haveSameModel(other, upstream)
     );
   }
 
@@ -292,6 +309,13 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     for (const report of this.#missing ?? []) report.settleMissing({ isAnswered });
   }
 
+  /** The same request was refused with one key and accepted with another one. */
+  #confirmRefusals({ id }: Upstream): void {
+    for (const { upstream, report } of this.#refused ?? []) {
+      if (upstream.id === id) report?.confirmRefusal();
+    }
+  }
+
   #headersTimeoutMs(upstream: Upstream): number {
     // A client that has made a mistake need not wait long for an upstream that keeps failing.
     const isHopeless = isTelling(this.#best.rank) && this.#standing(upstream) === "cooling";
@@ -319,4 +343,9 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     }
     return { type: "failed", error: ownError(), upstream: null };
   }
+}
+
+/** null: there was no error status. */
+function statusOf(outcome: FailedOutcome): number | null {
+  return outcome.type === "response" ? outcome.status : null;
 }

@@ -32,6 +32,8 @@ export class RequestSubject implements HealthSubject {
   readonly model: string;
   readonly kind: EndpointKind;
   readonly client: string;
+  readonly key: string | null;
+  readonly keys: readonly string[] | null;
   readonly #isAsis: boolean;
   readonly #headers: HealthRequest["headers"];
 
@@ -40,6 +42,9 @@ export class RequestSubject implements HealthSubject {
     this.model = model === null ? "" : modelAt(upstream, model);
     this.kind = kind;
     this.client = clientToken ?? clientIp;
+    const hasSeveral = upstream.keys.length > 1;
+    this.key = hasSeveral && upstream.keyN !== null ? upstream.sk : null;
+    this.keys = hasSeveral && upstream.keyN === null ? upstream.keys : null;
     this.#isAsis = upstream.sk === ASIS;
     this.#headers = headers;
   }

@@ -4,36 +4,48 @@
  * Owns no rules: those are in core/breaker.ts, core/blame.ts and core/upstream_states.ts.
  */
 import type { HealthReport } from "../../core/blame.ts";
-import { DEFAULT_MAX_OUTAGE_MS, type Moment, type ShownState, shownState } from "../../core/breaker.ts";
+import { DEFAULT_MAX_OUTAGE_MS, type Moment, shownState } from "../../core/breaker.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Finding, ForeignFinding } from "../../core/foreign_findings.ts";
 import type { UpstreamStanding } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
+import { KeyTurns } from "../../core/key_order.ts";
+import type { KeyStanding } from "../../core/key_cells.ts";
+import { modelAt } from "../../core/model_alias.ts";
+import { isSameTarget } from "../../core/upstream_target.ts";
 import type { HealthCell } from "../../core/health_cells.ts";
 import { type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
+import {
+  allKeysView,
+  type HealthView,
+  type KeyedUpstream,
+  type KeyView,
+  keyViews,
+  type NamedKey,
+  nameKey,
+} from "./key_views.ts";
 import { type HealthRequest, RequestSubject } from "./request_subject.ts";
 
 /** Weight of the newest sample in the smoothed latency. */
 const LATENCY_WEIGHT = 0.2; // docs/tuning.md#relay-and-settlement
 
-/** Called when what others see of an upstream has changed, or the time until which it is open. */
-export type HealthListener = (upstream: Pick<Upstream, "id" | "name">, change: HealthChange) => void;
-
-/** What is shown of an upstream. */
-export interface HealthView {
-  /** Of the upstream as a whole; of a model when the whole is well. */
-  readonly state: ShownState;
-  /** When it may be tried again; monotonic. null: it is tried now, or is well. */
-  readonly untilMs: number | null;
-  /** Why, with the model when it is about one; null when it is well. */
-  readonly reason: string | null;
+/** What changed, of the upstream or one of several keys. */
+export interface SeenChange extends Omit<HealthChange, "key"> {
+  readonly key?: NamedKey;
 }
+
+/** Called when what others see of an upstream has changed, or the time until which it is open. */
+export type HealthListener = (upstream: Pick<Upstream, "id" | "name">, change: SeenChange) => void;
+
+export type { HealthView };
 
 /** What this process has found of an upstream by its own attempts. */
 export interface OwnHealth {
   readonly view: HealthView;
   readonly findings: readonly Finding[];
 }
+
+export type { KeyView };
 
 type MonotonicClock = Pick<Clock, "monotonic">;
 
@@ -52,6 +64,8 @@ export class UpstreamHealth {
   readonly #onChange: HealthListener;
   readonly #maxOutageMs: number;
   readonly #known = new Map<number, KnownUpstream>();
+  /** Whose turn it is among the keys of an upstream. */
+  readonly keyTurns = new KeyTurns();
 
   /** @param maxOutageMs the longest pause after connection errors, timeouts, 5xx and broken streams */
   constructor(clock: MonotonicClock, onChange: HealthListener, maxOutageMs = DEFAULT_MAX_OUTAGE_MS) {
@@ -70,6 +84,14 @@ export class UpstreamHealth {
     return { availability, latencyMs: known.ready.latencyMs };
   }
 
+  /** How one of several keys stands for this request, apart from its upstream. */
+  keyStanding(upstream: Upstream, request: HealthRequest): KeyStanding {
+    const states = this.#known.get(upstream.id)?.states;
+    if (states === undefined || states.isWell) return "ready";
+    const model = request.model === null ? "" : modelAt(upstream, request.model);
+    return states.keyStanding({ model }, upstream.sk, this.#clock.monotonic());
+  }
+
   /** Whether another request is just finding out whether it is well again. */
   isOnTrial(upstream: Upstream, request: HealthRequest): boolean {
     const states = this.#known.get(upstream.id)?.states;
@@ -80,6 +102,7 @@ export class UpstreamHealth {
   /** An attempt that is about to begin. */
   begin(upstream: Upstream, request: HealthRequest): AttemptHealth {
     const { states } = this.#knownOf(upstream);
+    this.keyTurns.used(upstream);
     const subject = new RequestSubject(upstream, request);
     const nowMs = this.#clock.monotonic();
     const moment = { nowMs, startedMs: nowMs, maxOutageMs: this.#maxOutageMs };
@@ -94,15 +117,22 @@ export class UpstreamHealth {
   }
 
   view(upstreamId: number): HealthView {
-    const states = this.#known.get(upstreamId)?.states;
-    return states === undefined ? WELL : viewOf(states.unwell());
+    const known = this.#known.get(upstreamId);
+    return known === undefined ? WELL : viewOf(known.states.unwell(), known);
+  }
+
+  /** Of several keys, those that are held back. */
+  keys(upstreamId: number): KeyView[] {
+    const known = this.#known.get(upstreamId);
+    return known === undefined ? [] : keyViews(known);
   }
 
   /** The same without what only other replicas have found. */
   own(upstreamId: number): OwnHealth {
-    const states = this.#known.get(upstreamId)?.states;
-    if (states === undefined) return { view: WELL, findings: [] };
-    return { view: viewOf(states.ownUnwell()), findings: states.findings() };
+    const known = this.#known.get(upstreamId);
+    if (known === undefined) return { view: WELL, findings: [] };
+    const { states } = known;
+    return { view: viewOf(states.ownUnwell(), known), findings: states.findings() };
   }
 
   /**
@@ -131,7 +161,8 @@ export class UpstreamHealth {
   }
 
   /**
-   * The upstreams as configured now. Those that are gone, or have another key or endpoint, are forgotten.
+   * The upstreams as configured now. Those that are gone, or have only other keys or another endpoint, are forgotten, and
+   * so is what is known of single keys that are gone.
    *
    * @param enabled ids of those that the operator has just enabled: they are tried again at once
    */
@@ -139,10 +170,13 @@ export class UpstreamHealth {
     const byId = new Map(upstreams.map((upstream) => [upstream.id, upstream]));
     for (const [id, known] of this.#known) {
       const upstream = byId.get(id);
-      const isSame = upstream?.sk === known.upstream.sk && upstream.endpoint === known.upstream.endpoint;
+      // What was found of the only key was found of the upstream; of several it is not.
+      const isSame = upstream !== undefined && isSameTarget(upstream, known.upstream) &&
+        (upstream.keys.length > 1) === (known.upstream.keys.length > 1);
       if (upstream !== undefined) known.upstream = upstream;
       if (!isSame || enabled.has(id)) known.states.clear("the upstream was changed");
       if (!isSame) this.#known.delete(id);
+      else known.states.keepKeys(new Set(upstream.keys));
     }
   }
 
@@ -151,7 +185,10 @@ export class UpstreamHealth {
     if (known === undefined) {
       const states = new UpstreamStates((change) => {
         // An attempt may outlive its upstream, or the upstream's key.
-        if (this.#known.get(upstream.id) === made) this.#onChange(made.upstream, change);
+        if (this.#known.get(upstream.id) !== made) return;
+        const { key, ...rest } = change;
+        if (key === undefined) return this.#onChange(made.upstream, rest);
+        this.#onChange(made.upstream, { ...rest, key: nameKey(key, made.upstream) });
       });
       const made: KnownUpstream = { upstream, states, ready: { availability: "ready", latencyMs: null } };
       known = made;
@@ -186,6 +223,12 @@ export class AttemptHealth {
     if (!this.#isOver && !this.#states.isWell) this.#states.content(this.#subject, this.#now());
   }
 
+  /** Another key of the same upstream was then accepted for the same request. */
+  confirmRefusal(reason: string): void {
+    const report: HealthReport = { type: "refused", by: "router", isProven: true };
+    this.#states.report(this.#subject, { report, reason }, this.#now());
+  }
+
   /** The attempt is over; a second end changes nothing. `reason` is for people. */
   end(report: HealthReport, reason: string): void {
     if (this.#isOver) return;
@@ -199,7 +242,11 @@ export class AttemptHealth {
   }
 }
 
-function viewOf(cells: readonly HealthCell[]): HealthView {
+function viewOf(cells: readonly HealthCell[], known: KeyedUpstream): HealthView {
+  return cells.length === 0 ? allKeysView(known) ?? WELL : cellsView(cells);
+}
+
+function cellsView(cells: readonly HealthCell[]): HealthView {
   // The upstream as a whole comes first; of the models, one that is open.
   const cell = cells.find(({ model, state }) => model === null || state.type === "open") ?? cells[0];
   if (cell === undefined) return WELL;

@@ -7,15 +7,18 @@
  */
 import { Buffer } from "node:buffer";
 import { keysOf, MIN_MASKABLE_LENGTH } from "../../core/secrets.ts";
-import type { Upstream } from "../../core/types.ts";
+import type { UpstreamKeys } from "../../core/upstream_target.ts";
 
 const NOTHING: Buffer<ArrayBuffer> = Buffer.alloc(0);
 const STAR = 0x2a;
 const SHOWN_HEAD_BYTES = 3;
+const HEAD_LENGTH = 4;
 
 /** Search patterns, prepared once for each upstream. */
 class Patterns {
   readonly texts: readonly string[];
+  /** How they begin: of many keys, most begin alike. */
+  readonly #heads: readonly string[];
   #needles: readonly Needle[] | null = null;
   #beginnings: Uint8Array | null = null;
 
@@ -23,6 +26,12 @@ class Patterns {
     const texts = secrets.filter((secret) => secret.length >= MIN_MASKABLE_LENGTH);
     // Longest first, so that no rest remains of a secret that contains a shorter one.
     this.texts = [...new Set(texts)].sort((a, b) => b.length - a.length);
+    this.#heads = [...new Set(this.texts.map((text) => text.slice(0, HEAD_LENGTH)))];
+  }
+
+  /** Whether a secret may be in the text. */
+  mayBeIn(text: string): boolean {
+    return this.#heads.some((head) => text.includes(head));
   }
 
   /** Made on demand: most masks only see headers. */
@@ -77,7 +86,7 @@ export class SecretMask {
 
   /** A header's value with the secrets masked. */
   maskText(text: string): string {
-    if (text.length < MIN_MASKABLE_LENGTH) return text;
+    if (text.length < MIN_MASKABLE_LENGTH || !this.#patterns.mayBeIn(text)) return text;
     let result = text;
     for (const secret of this.#patterns.texts) {
       if (!result.includes(secret)) continue;
@@ -157,14 +166,17 @@ function mask(bytes: Uint8Array, places: readonly Place[]): void {
   for (const { start, end } of places) bytes.fill(STAR, Math.min(start + SHOWN_HEAD_BYTES, end), end);
 }
 
-const patternsOf = new WeakMap<Pick<Upstream, "sk" | "endpoint">, Patterns>();
+/** By the array of keys, which the objects of one upstream for single keys share, or by the upstream. */
+const patternsOf = new WeakMap<object, { readonly endpoint: string; readonly patterns: Patterns }>();
 
 /** A mask for all keys of an upstream, or null when it has none to hide. */
-export function maskFor(upstream: Pick<Upstream, "sk" | "endpoint">): SecretMask | null {
-  let patterns = patternsOf.get(upstream);
-  if (patterns === undefined) {
-    patterns = new Patterns(keysOf(upstream));
-    patternsOf.set(upstream, patterns);
+export function maskFor(upstream: UpstreamKeys): SecretMask | null {
+  const { endpoint } = upstream;
+  const owner = upstream.keys ?? upstream;
+  let known = patternsOf.get(owner);
+  if (known === undefined || known.endpoint !== endpoint) {
+    known = { endpoint, patterns: new Patterns(keysOf(upstream)) };
+    patternsOf.set(owner, known);
   }
-  return patterns.texts.length === 0 ? null : new SecretMask(patterns);
+  return known.patterns.texts.length === 0 ? null : new SecretMask(known.patterns);
 }
