@@ -26,9 +26,10 @@ export function upstreamOf(env: Environment): UpstreamInput | null {
   const key = env[KEY_VARIABLE]?.trim() ?? "";
   const endpoint = env[URL_VARIABLE]?.trim() || DEFAULT_ENDPOINT;
   if (key === "") return null;
-  if (!/^[\x21-\x7e]+$/.test(key) || /["']/.test(key)) {
+  // Several keys: one a line. A comma may be part of one.
+  if (!/^[\x21-\x7e\s]+$/.test(key) || key.split(/[\r\n]+/).some((each) => /["'\s]/.test(each.trim()))) {
     throw new UsageError(
-      `${KEY_VARIABLE} must be one word of visible ASCII characters, without quotation marks and spaces`,
+      `${KEY_VARIABLE} must be one word of visible ASCII characters, without quotation marks and spaces, or several, one a line`,
     );
   }
   const input = { key, endpoint };

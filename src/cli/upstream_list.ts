@@ -6,12 +6,16 @@
 import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
 import type { ShownState } from "../core/breaker.ts";
 import { type Condition, conditionOf } from "../core/condition.ts";
+import { keysSummary, type ListedKey } from "../core/key_states.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
 import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
+
+/** Of one upstream. */
+const MAX_KEY_LINES = 20;
 
 interface ListFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -32,6 +36,7 @@ export async function listUpstreams(context: CommandContext, flags: ListFlags): 
         ...RARE_COLUMNS.filter(({ isSet }) => upstreams.some(isSet)),
       ];
       formatTable(upstreams, { columns, width: terminal.columns }).forEach(terminal.print);
+      upstreams.flatMap(keyLines).forEach(terminal.print);
       for (const { id, problem } of upstreams) {
         if (problem !== null) {
           terminal.print(`upstream ${id} is skipped: ${problem} (correct it with: edit ${id})`);
@@ -41,6 +46,12 @@ export async function listUpstreams(context: CommandContext, flags: ListFlags): 
   });
 }
 
+/** One key as it is shown. */
+interface ListedKeyJson extends Omit<ListedKey, "untilMs"> {
+  /** ISO 8601. */
+  readonly until: string | null;
+}
+
 /** An upstream as it is shown; the names are the keys of `list --json`. */
 interface ListedUpstream {
   readonly id: number;
@@ -48,6 +59,8 @@ interface ListedUpstream {
   readonly endpoint: string;
   /** Masked. */
   readonly key: string;
+  /** Each key, masked, and how it is. */
+  readonly keys: readonly ListedKeyJson[];
   readonly enabled: boolean;
   /** Seconds. */
   readonly timeout: number | null;
@@ -81,7 +94,7 @@ const COLUMNS: readonly Column<ListedUpstream>[] = [
   { title: "ID", cell: ({ id }) => String(id) },
   { title: "NAME", cell: ({ name }) => name, isFlexible: true },
   { title: "STATE", cell: showState },
-  { title: "KEY", cell: ({ key }) => key },
+  { title: "KEY", cell: ({ key, keys }) => keys.length > 1 ? keysSummary(keys) : key },
   { title: "TIMEOUT", cell: ({ timeout }) => timeout === null ? "-" : `${timeout} s` },
   { title: "ENDPOINT", cell: ({ endpoint }) => endpoint, isFlexible: true },
 ];
@@ -150,6 +163,19 @@ function nextTry(untilMs: number): string {
   return untilMs > systemClock.now() ? clockTime(untilMs) : "now";
 }
 
+/** Each of several keys; of many only those that are held back. */
+function keyLines({ id, keys }: ListedUpstream): string[] {
+  if (keys.length < 2) return [];
+  const shown = keys.filter(({ state }) => keys.length <= MAX_KEY_LINES || state !== "ok");
+  const lines = shown.slice(0, MAX_KEY_LINES).map(({ n, key, state, until, reason }) => {
+    const word = state === "no_credit" ? "no credit" : state;
+    const time = until === null ? "" : ` (next try ${nextTry(Date.parse(until))})`;
+    return `upstream ${id}, key ${n} ${key}: ${word}${time}${reason ? `: ${reason}` : ""}`;
+  });
+  const more = shown.length - lines.length;
+  return more > 0 ? [...lines, `upstream ${id}: ${more} more keys that are held back`] : lines;
+}
+
 function clockTime(ms: number): string {
   const at = new Date(ms);
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(
@@ -167,6 +193,10 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     name: facts.name ?? "",
     endpoint,
     key,
+    keys: facts.keys.map(({ untilMs, ...shown }) => ({
+      ...(isUsed ? shown : { ...shown, state: "ok" as const, reason: null }),
+      until: isUsed && untilMs !== null ? new Date(untilMs).toISOString() : null,
+    })),
     enabled: isEnabled,
     timeout: facts.timeoutSeconds,
     place: facts.place,

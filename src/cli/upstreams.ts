@@ -20,12 +20,14 @@ import {
 import { type ConfigAccess, withConfig } from "./database.ts";
 import { StoreError } from "../store/store.ts";
 import { UsageError } from "./errors.ts";
-import { readSecret } from "./secret_input.ts";
+import { readKeys } from "./secret_input.ts";
 import { listUpstreams } from "./upstream_list.ts";
 import { tryUpstream } from "./upstream_trial.ts";
 
 interface UpstreamFlags extends DatabaseFlags {
-  readonly key?: string;
+  readonly key?: readonly string[];
+  readonly addKey?: readonly string[];
+  readonly removeKey?: readonly string[];
   readonly endpoint?: string;
   readonly name?: string;
   readonly timeout?: string;
@@ -42,6 +44,7 @@ interface AddFlags extends UpstreamFlags {
 }
 
 const KEY_INPUT_TEXT = "asks for it, or reads it from a pipe";
+const KEYS_TEXT = "several: give it again, or @FILE with one a line";
 const ALLOW_TEXT = "use it for these models only, such as 'gpt-4*,o3'";
 const DENY_TEXT = "do not use it for these models";
 const MODEL_MAP_TEXT = "its own names for models, such as gpt-4o=my-deployment, or a JSON object";
@@ -54,7 +57,11 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
 
   define("add", "add an upstream; a running server uses it within a second")
-    .option("--sk, --key <key>", `its API key; - ${KEY_INPUT_TEXT}, ${ASIS} forwards the client's own`)
+    .option(
+      "--sk, --key <key>",
+      `its API key; - ${KEY_INPUT_TEXT}, ${ASIS} forwards the client's own; ${KEYS_TEXT}`,
+      gather,
+    )
     .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
     .option("--name <name>", "its name (default: the endpoint's host)")
     .option("--no-test", "do not ask it for its models")
@@ -72,7 +79,9 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .action((flags: DatabaseFlags & { readonly json?: boolean }) => listUpstreams(context, flags));
   define("edit", "change an upstream; what is not given stays as it is")
     .argument("<upstream>", WHICH)
-    .option("--sk, --key <key>", `its new API key; - ${KEY_INPUT_TEXT}`)
+    .option("--sk, --key <key>", `its new API key instead of all; - ${KEY_INPUT_TEXT}; ${KEYS_TEXT}`, gather)
+    .option("--add-key <key>", "one more API key, or @FILE", gather)
+    .option("--remove-key <which>", "remove a key: its number, or as the list shows it", gather)
     .option("--endpoint <url>", "its new base URL")
     .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
     .option("--timeout <seconds>", "time limit for its response headers; none: depends on the request")
@@ -102,6 +111,11 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .argument("<upstream>", WHICH)
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));
+}
+
+/** An option that may be given several times. */
+function gather(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function authStyleOption(): Option {
@@ -143,16 +157,24 @@ async function editUpstream(
   context: CommandContext,
   { which, flags }: { readonly which: string; readonly flags: UpstreamFlags },
 ): Promise<void> {
+  const { terminal } = context;
+  const { key, addKey, removeKey: remove = [] } = flags;
+  const hasKeyChange = addKey !== undefined || remove.length > 0;
+  if (key !== undefined && hasKeyChange) {
+    throw new UsageError("--key replaces all keys: give it, or --add-key and --remove-key");
+  }
   const input = await readInput(context, flags);
-  if (Object.keys(input).length === 0) {
+  const add = addKey === undefined ? [] : [await readKeys(addKey, { what: "--add-key", terminal })];
+  if (Object.keys(input).length === 0 && !hasKeyChange) {
     throw new UsageError(
-      "edit needs a change: give at least one of --key, --endpoint, --name, --timeout, --auth-style, " +
+      "edit needs a change: give at least one of --key, --add-key, --remove-key, --endpoint, --name, --timeout, --auth-style, " +
         "--allow, --deny, --model-map, --weight",
     );
   }
   await withUpstreams({ ...context, flags }, (upstreams) => {
     const { id } = upstreams.find(which);
-    return `changed ${describe(upstreams.edit(id, input))}`;
+    const facts = hasKeyChange ? upstreams.editKeys(id, input, { add, remove }) : upstreams.edit(id, input);
+    return `changed ${describe(facts)}`;
   });
 }
 
@@ -216,7 +238,7 @@ function changeUpstreams<Result>(
  */
 async function readInput({ terminal }: CommandContext, flags: UpstreamFlags): Promise<UpstreamInput> {
   const { key: given, timeout, endpoint, name, authStyle, allow, deny, modelMap, weight } = flags;
-  const key = given === undefined ? {} : { key: await readSecret(given, { what: "--key", terminal }) };
+  const key = given === undefined ? {} : { key: await readKeys(given, { what: "--key", terminal }) };
   const texts = { endpoint, name, timeoutSeconds: timeout, authStyle, allow, deny, modelMap, weight };
   const input = readTexts({ ...key, ...texts });
   const { endpoint: used } = toChanges(input);
@@ -228,8 +250,10 @@ async function readInput({ terminal }: CommandContext, flags: UpstreamFlags): Pr
   return input;
 }
 
-/** `upstream 3 "name" https://… (key sk-…wxyz)` */
-export function describe({ id, name, endpoint, key, problem }: UpstreamFacts): string {
+/** `upstream 3 "name" https://… (key sk-…wxyz)`, or `(3 keys)` */
+export function describe({ id, name, endpoint, key, keys, problem }: UpstreamFacts): string {
   const state = problem === null ? "" : `, skipped: ${problem}`;
-  return `upstream ${id} "${cleanText(name ?? "")}" ${cleanText(endpoint)} (key ${key}${state})`;
+  return `upstream ${id} "${cleanText(name ?? "")}" ${cleanText(endpoint)} (${
+    keys.length > 1 ? key : `key ${key}`
+  }${state})`;
 }

@@ -4,6 +4,7 @@
  * Everything here is safe to show: keys and tokens are masked before they get here. Times are milliseconds since the
  * Unix epoch, durations milliseconds.
  */
+import type { ListedKey } from "../core/key_states.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { Condition } from "../core/condition.ts";
 import type { FailureCount } from "../core/failure_window.ts";
@@ -28,8 +29,10 @@ export interface UpstreamView {
   readonly name: string;
   /** Without credentials. */
   readonly endpoint: string;
-  /** Masked; `asis` as it is. */
+  /** Masked; `asis` as it is; of several keys only how many they are. */
   readonly key: string;
+  /** Each key, masked, and how it is; one of one key counts as well. */
+  readonly keys: readonly ListedKey[];
   readonly isEnabled: boolean;
   readonly timeoutSeconds: number | null;
   /** Globs on the model; empty: every model. */
@@ -193,6 +196,7 @@ export interface ReplayResult {
 
 export interface UpstreamInput {
   readonly endpoint?: string;
+  /** Several keys: one a line. */
   readonly key?: string;
   readonly name?: string | null;
   readonly timeoutSeconds?: number | null;

@@ -6,6 +6,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { conditionOf } from "../core/condition.ts";
+import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
@@ -18,7 +19,7 @@ import { askForModels, judgeAnswer } from "./upstream_probe.ts";
 import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
 export interface UpstreamAdminDeps extends UpstreamsDeps {
-  readonly health: Pick<UpstreamHealth, "view">;
+  readonly health: Pick<UpstreamHealth, "view" | "keys">;
   readonly rates: Pick<AttemptRates, "view" | "tested">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
@@ -108,6 +109,7 @@ export class UpstreamAdmin {
       name: facts.name ?? `#${facts.id}`,
       endpoint: facts.endpoint,
       key: facts.key,
+      keys: this.#keys(facts),
       isEnabled: facts.isEnabled,
       timeoutSeconds: facts.timeoutSeconds,
       allow: facts.allow,
@@ -120,6 +122,20 @@ export class UpstreamAdmin {
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),
     }));
+  }
+
+  /** As this server finds them. */
+  #keys({ id, keys, note }: UpstreamFacts): readonly ListedKey[] {
+    const { clock, health } = this.#deps;
+    const aheadMs = clock.now() - clock.monotonic();
+    const reasons = new Map(note?.keys?.map(({ n, reason }) => [n, reason]));
+    const held = health.keys(id).map(({ untilMs, ...view }) => ({
+      ...view,
+      untilMs: untilMs === null ? null : Math.round(untilMs + aheadMs),
+      // As noted, it is without secrets.
+      reason: reasons.get(view.n) ?? "",
+    }));
+    return listedKeys(keys.map(({ key }) => key), held);
   }
 
   #standing(

@@ -10,6 +10,7 @@ import type { UpstreamChanges } from "../store/store.ts";
 import type { UpstreamInput } from "./admin_service.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
 import { baseUrlOf } from "./upstream_endpoint.ts";
+import { readKeyText } from "./upstream_keys.ts";
 
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
@@ -50,10 +51,11 @@ export function readTexts(texts: UpstreamTexts): UpstreamInput {
  */
 export function toChanges(input: UpstreamInput): UpstreamChanges {
   const { endpoint, key, name, timeoutSeconds, isEnabled, authStyle, allow, deny, modelMap, weight } = input;
-  if (key !== undefined) requireUsable("key", { sk: key });
+  const sk = key === undefined ? undefined : readKeyText(key);
+  if (sk !== undefined) requireUsable("key", { sk });
   if (endpoint !== undefined) requireUsable("endpoint", { endpoint });
   return {
-    ...(key === undefined ? {} : { sk: key.trim() }),
+    ...(sk === undefined ? {} : { sk }),
     ...(endpoint === undefined ? {} : { endpoint: baseUrlOf(endpoint) }),
     ...(name === undefined ? {} : { name: name === null ? null : readName(name) }),
     ...(timeoutSeconds === undefined

@@ -9,7 +9,9 @@ import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
 import { isCheckOf } from "../store/config/upstream_checks.ts";
 import type { Registry } from "../store/config/registry.ts";
-import { parseUpstreamRow, splitPatterns } from "../store/config/upstream_row.ts";
+import { listedKeys } from "../core/key_states.ts";
+import { changedKeys } from "./upstream_keys.ts";
+import { parseUpstreamRow, splitKeys, splitPatterns } from "../store/config/upstream_row.ts";
 import type { ConfigStore, UpstreamRow, UpstreamStateNote } from "../store/store.ts";
 import type { UpstreamInput, UpstreamView } from "./admin_service.ts";
 import { ControlError } from "./errors.ts";
@@ -62,6 +64,7 @@ export class Upstreams {
         name: names.get(row.id) ?? facts.name,
         place: index + 1,
         note: notes.get(row.id) ?? null,
+        keys: listedKeys(showKeys(row.sk), notes.get(row.id)?.keys ?? []),
         isTested: upstream !== null && isCheckOf(checks, upstream),
       };
     });
@@ -129,6 +132,23 @@ export class Upstreams {
     });
   }
 
+  /**
+   * The same with other keys.
+   *
+   * @param change keys to add, one a line; and those to remove, by number or masked
+   * @throws ControlError
+   */
+  editKeys(
+    id: number,
+    input: UpstreamInput,
+    change: { readonly add: readonly string[]; readonly remove: readonly string[] },
+  ): UpstreamFacts {
+    return this.#config.atomically(`Cannot edit upstream ${id}`, () => {
+      const keys = changedKeys(splitKeys(this.row(id).sk), change);
+      return this.edit(id, { ...input, key: keys.join("\n") });
+    });
+  }
+
   /** To a 1-based place; beyond the last means the last. @throws ControlError `not_found` */
   move(id: number, place: number): UpstreamFacts {
     this.row(id);
@@ -164,9 +184,15 @@ export class Upstreams {
   }
 }
 
-/** What may be seen of a stored key. */
+/** What may be seen of stored keys: one masked, of several how many they are. */
 export function showKey(sk: string | null): string {
-  return sk?.trim() === ASIS ? ASIS : maskSecret(sk ?? "");
+  const shown = showKeys(sk);
+  return shown.length > 1 ? `${shown.length} keys` : shown[0] ?? maskSecret("");
+}
+
+/** Each of them, masked. */
+function showKeys(sk: string | null): string[] {
+  return splitKeys(sk).map((key) => key === ASIS ? ASIS : maskSecret(key));
 }
 
 /** The only one of that name. @throws ControlError `not_found` or `ambiguous` */
@@ -197,7 +223,7 @@ export function noSuchUpstream(id: number): ControlError {
 
 function factsOf(
   row: UpstreamRow,
-): Omit<UpstreamFacts, "place" | "note" | "isTested"> & { readonly upstream: Upstream | null } {
+): Omit<UpstreamFacts, "place" | "note" | "isTested" | "keys"> & { readonly upstream: Upstream | null } {
   const result = parseUpstreamRow(row);
   const upstream = result.isValid ? result.upstream : null;
   return {

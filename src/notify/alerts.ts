@@ -186,6 +186,10 @@ function withTexts(alert: Alert, change: (text: string, maxLength: number) => st
       return { ...alert, upstream: name(alert.upstream), ...model(alert), reason: message(alert.reason) };
     case "upstream_no_credit":
       return { ...alert, upstream: name(alert.upstream), reason: message(alert.reason) };
+    case "upstream_key_refused":
+    case "upstream_key_no_credit":
+      return { ...alert, upstream: name(alert.upstream), reason: message(alert.reason) };
+    case "upstream_key_recovered":
     case "upstream_degraded":
       return { ...alert, upstream: name(alert.upstream) };
     case "upstream_recovered":

@@ -4,6 +4,15 @@
 
 import type { FailureCount } from "../core/failure_window.ts";
 
+/** One of several keys of an upstream. */
+export interface AlertedKey {
+  readonly upstream: string;
+  /** From 1. */
+  readonly key: number;
+  /** The key, masked. */
+  readonly masked: string;
+}
+
 /** Something that an operator should know. */
 export type Alert =
   | {
@@ -22,6 +31,10 @@ export type Alert =
     readonly reason: string;
   }
   | { readonly type: "upstream_no_credit"; readonly upstream: string; readonly reason: string }
+  /** One of several keys, by its number and masked: it is refused (401, 403) and not used. */
+  | ({ readonly type: "upstream_key_refused"; readonly reason: string } & AlertedKey)
+  | ({ readonly type: "upstream_key_no_credit"; readonly reason: string } & AlertedKey)
+  | ({ readonly type: "upstream_key_recovered" } & AlertedKey)
   /** Of its latest attempts, too many failed; others may answer in its place. */
   | ({ readonly type: "upstream_degraded"; readonly upstream: string } & FailureCount)
   /** With the latest attempts: it is no longer degraded. */

@@ -4,11 +4,12 @@
 import { redactableStart } from "../core/cut_text.ts";
 import { failedPercent, FAILURE_WINDOW_MS, type FailureCount } from "../core/failure_window.ts";
 import { inert } from "./inert.ts";
-import type { Alert } from "./notifier.ts";
+import type { Alert, AlertedKey } from "./notifier.ts";
 
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_MODEL_LENGTH = 100;
 const MAX_CAUSE_LENGTH = 80;
+const MAX_MASKED_LENGTH = 16;
 /** A shorter model name may occur within any word. */
 const MIN_NAME_LENGTH = 3;
 const MAX_DIGEST_LINES = 20;
@@ -43,6 +44,16 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return `Upstream ${line(alert.upstream)} is down${forModel(alert)}: ${quoted(alert.reason)}`;
     case "upstream_no_credit":
       return `Upstream ${line(alert.upstream)} has no credit left: ${quoted(alert.reason)}`;
+    case "upstream_key_refused":
+      return `Upstream ${line(alert.upstream)}: ${keyText(alert)} is refused and not used any more: ${
+        quoted(alert.reason)
+      }`;
+    case "upstream_key_no_credit":
+      return `Upstream ${line(alert.upstream)}: ${keyText(alert)} has no credit left: ${
+        quoted(alert.reason)
+      }`;
+    case "upstream_key_recovered":
+      return `Upstream ${line(alert.upstream)}: ${keyText(alert)} has recovered`;
     case "upstream_degraded":
       return `Upstream ${line(alert.upstream)} is degraded: ${sharesOf(alert)}`;
     case "upstream_recovered":
@@ -69,6 +80,11 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
     default:
       return alert satisfies never;
   }
+}
+
+/** `key 2 (sk-…wxyz)` */
+function keyText({ key, masked }: AlertedKey): string {
+  return `key ${key} (${oneLine(masked, MAX_MASKED_LENGTH)})`;
 }
 
 /** `37 % of its 120 attempts in the last 10 minutes failed`. */
@@ -123,6 +139,10 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
     case "upstream_no_credit":
     case "upstream_degraded":
       return `${alert.type} ${alert.upstream}`;
+    case "upstream_key_refused":
+    case "upstream_key_no_credit":
+    case "upstream_key_recovered":
+      return `${alert.type} ${alert.key} ${alert.upstream}`;
     case "upstream_recovered":
       return `${alert.type}${alert.attempts === undefined ? "" : " degraded"} ${alert.upstream}`;
     case "records_dropped":

@@ -50,10 +50,13 @@ export class AccessLog {
     }
     const time = this.#now();
     const attempts = record.attempts.length;
+    const keyN = record.upstreamId === null ? null : record.attempts.at(-1)?.keyN ?? null;
     const ms = Math.round(record.elapsedMs);
     const message =
       `${this.#shown(record.method)} ${this.#shown(record.path)} ${this.#shown(record.model)} ` +
-      `${record.status} ${this.#shown(upstreamName)} attempts=${attempts} ${ms}ms ${record.outcome} ` +
+      `${record.status} ${this.#shown(upstreamName)}${
+        keyN === null ? "" : ` key=${keyN}`
+      } attempts=${attempts} ${ms}ms ${record.outcome} ` +
       record.requestId;
     if (this.#options.format === "text") return this.#options.write(`${time} INFO    request: ${message}\n`);
     const line = JSON.stringify({
@@ -66,6 +69,7 @@ export class AccessLog {
       model: this.#redacted(record.model),
       status: record.status,
       upstream: this.#redacted(upstreamName),
+      ...(keyN === null ? {} : { key: keyN }),
       attempts,
       ms,
       outcome: record.outcome,

@@ -134,6 +134,7 @@ export interface UpstreamFamilies {
   readonly gateDegraded: Counter;
   readonly state: Gauge<"upstream" | "state">;
   readonly degraded: Gauge<"upstream">;
+  readonly keys: Gauge<"upstream" | "state">;
 }
 
 export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
@@ -159,6 +160,10 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
       "1 while more than a tenth of the upstream's attempts in the last ten minutes failed.",
       ["upstream"],
     ),
+    keys: make.gauge("upstream_keys", "Keys of an upstream that has several, by how they are.", [
+      "upstream",
+      "state",
+    ]),
   };
 }
 

@@ -5,6 +5,7 @@
  * raw path in a label, and must not throw.
  */
 import { SHOWN_STATES, type ShownState } from "../core/breaker.ts";
+import { KEY_STATES, type KeyState } from "../core/key_states.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import { ClientMetrics } from "./client_metrics.ts";
@@ -159,6 +160,16 @@ export class Metrics implements Observer {
     }
   }
 
+  /** How many keys of an upstream are how; null: it has only one. */
+  upstreamKeys(upstreamName: string, counts: Readonly<Record<KeyState, number>> | null): void {
+    if (!this.#admit(upstreamName)) return;
+    for (const state of KEY_STATES) {
+      const labels = { upstream: upstreamName, state };
+      if (counts === null) this.#upstreams.keys.remove(labels);
+      else this.#upstreams.keys.set(labels, counts[state]);
+    }
+  }
+
   /**
    * From the first call on, measurements of upstreams not in `names` are ignored: a request that ends after its
    * upstream was removed must not bring the series back. A new upstream starts as `closed`.
@@ -255,6 +266,7 @@ export class Metrics implements Observer {
     for (const result of this.#attemptResults) this.#upstreams.attempts.remove({ upstream, result });
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
     for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });
+    for (const state of KEY_STATES) this.#upstreams.keys.remove({ upstream, state });
     for (const model of [...this.#models, "none", "other"]) {
       for (const type of TOKEN_TYPES) this.#requests.tokens.remove({ upstream, model, type });
     }

@@ -18,6 +18,7 @@ import type { ConfigStore, UpstreamStateNote } from "../store/store.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { systemClock } from "./clock.ts";
 import type { Observers } from "./observers.ts";
+import { KeyAnnouncer, keyNotesOf } from "./key_health.ts";
 import { makeRates } from "./rates.ts";
 
 /** How often episodes that are over are ended. */
@@ -55,10 +56,17 @@ export function makeHealth(
   // A client may name a secret as its model.
   const redact = redactor(secrets);
   const announce = announcer(observers);
+  const keys = new KeyAnnouncer(observers, () => health);
   const callbacks: (() => void)[] = [];
   const onChange: HealthListener = (upstream, change) => {
     const model = change.model === null ? null : redact(change.model);
-    announce(upstream, { ...change, model, reason: redact(change.reason) });
+    const seen = { ...change, model, reason: redact(change.reason) };
+    if (change.key === undefined) announce(upstream, seen);
+    else {
+      keys.announce(upstream, seen);
+      const configured = registry.snapshot().upstreams.find(({ id }) => id === upstream.id);
+      if (configured !== undefined) keys.measure(configured);
+    }
     observers.metrics.upstreamState(upstream.name, health.view(upstream.id).state);
     noted(upstream);
   };
@@ -68,6 +76,7 @@ export function makeHealth(
       upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name),
     );
     health.configured(upstreams, enabledAnew);
+    for (const upstream of upstreams) if (upstream.isEnabled) keys.measure(upstream);
   });
   // After the metrics know which upstreams there are.
   const rates = makeRates({
@@ -166,7 +175,7 @@ function note(
   notes: UpstreamStateNotes,
   { id, health, rates, redact }: Noted & { readonly id: number },
 ): void {
-  const made = noteOf(health.view(id), { id, rates, redact });
+  const made = noteOf(health.view(id), { id, health, rates, redact });
   if (made === null) notes.clear((each) => each === id);
   else notes.note(made);
 }
@@ -176,7 +185,7 @@ function ownNote(
   { id, health, rates, redact }: Noted & { readonly id: number },
 ): OwnNote | null {
   const { view, findings } = health.own(id);
-  const made = noteOf(view, { id, rates, redact });
+  const made = noteOf(view, { id, health, rates, redact });
   if (made === null) return null;
   // A model that holds a secret is none that other clients ask for.
   const told = findings.filter(({ model }) => model === null || redact(model) === model)
@@ -187,15 +196,16 @@ function ownNote(
 /** null: it is well. */
 function noteOf(
   view: HealthView,
-  { id, rates, redact }: Omit<Noted, "health"> & { readonly id: number },
+  { id, health, rates, redact }: Noted & { readonly id: number },
 ): UpstreamStateNote | null {
+  const keys = keyNotesOf(health, id, redact);
   const { attempts, failed, isDegraded } = rates.view(id);
-  if (view.state === "closed" && !isDegraded) return null;
+  if (view.state === "closed" && !isDegraded && keys.keys === undefined) return null;
   const changedAtMs = systemClock.now();
   const untilMs = view.untilMs === null ? null : changedAtMs + view.untilMs - systemClock.monotonic();
   const failures = isDegraded ? { failures: { attempts, failed } } : {};
   return {
     ...{ upstreamId: id, state: view.state, untilMs, changedAtMs },
-    ...{ reason: redact(view.reason ?? ""), ...failures },
+    ...{ reason: redact(view.reason ?? ""), ...failures, ...keys },
   };
 }

@@ -7,6 +7,7 @@ import type { ClientTotals } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
+import type { KeyNote } from "../core/key_states.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type { OptionValues } from "./config/upstream_options.ts";
 import type {
@@ -77,7 +78,7 @@ export interface UpstreamChanges {
 /** What a running server says of an upstream that is not well. */
 export interface UpstreamStateNote {
   readonly upstreamId: number;
-  /** `closed`: only too many of its attempts failed. */
+  /** `closed`: only too many of its attempts failed, or some of its keys are held back. */
   readonly state: ShownState;
   /** When it may be tried again; wall clock. */
   readonly untilMs: number | null;
@@ -86,6 +87,8 @@ export interface UpstreamStateNote {
   readonly changedAtMs: number;
   /** Too many of its latest attempts failed; absent while that is not so. */
   readonly failures?: FailureCount;
+  /** Of several keys, those that are held back; absent when none is. */
+  readonly keys?: readonly KeyNote[];
 }
 
 /** The upstreams and tokens: small, synchronous, used by the command line and the registry. */

@@ -171,6 +171,7 @@ function pieceLines(piece: Piece): string[] {
 const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
   { title: "N", cell: ({ index }) => String(index) },
   { title: "UPSTREAM", cell: ({ upstreamName }) => upstreamName, isFlexible: true },
+  { title: "KEY", cell: ({ keyN }) => countText(keyN) },
   { title: "STARTED", cell: ({ startedAtMs }) => formatTime(startedAtMs) },
   { title: "TOOK", cell: ({ durationMs }) => formatDuration(durationMs) },
   { title: "STATUS", cell: ({ status }) => countText(status) },
@@ -180,7 +181,9 @@ const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
 
 function attemptLines(attempts: readonly StoredAttempt[], columns: number | null): string[] {
   const width = columns === null ? null : columns - 2;
-  return formatTable(attempts, { columns: ATTEMPT_COLUMNS, width }).map((line) => `  ${line}`);
+  const hasKeys = attempts.some(({ keyN }) => keyN !== null);
+  const shown = ATTEMPT_COLUMNS.filter(({ title }) => hasKeys || title !== "KEY");
+  return formatTable(attempts, { columns: shown, width }).map((line) => `  ${line}`);
 }
 
 function heading(text: string): string {

@@ -32,6 +32,7 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
             <div class="attempt-head">
               <span class="strong">
                 <Recorded text={attempt.upstreamName} />
+                {attempt.keyN === null ? null : ` · ${m.keyNumber(attempt.keyN)}`}
               </span>
               <Chip tone={isGood ? "good" : UNBLAMED_CLASSES.has(attempt.errorClass ?? "") ? "quiet" : "bad"}>
                 {[attempt.status, isGood ? m.attemptOk : attempt.errorClass].filter((each) => each !== null)

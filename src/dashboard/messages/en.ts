@@ -4,6 +4,7 @@
  * Texts are plain; values put into them are escaped when they are rendered.
  */
 import { recordTexts } from "./records_en.ts";
+import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
@@ -142,6 +143,7 @@ export const en = {
 
   ...recordTexts,
   ...usageTexts,
+  ...keyTexts,
   ...replicaTexts,
 
   liveTitle: "Live",
@@ -166,8 +168,9 @@ export const en = {
   fieldEndpoint: "Endpoint",
   fieldEndpointHint: "With its version path, such as https://api.openai.com/v1",
   fieldKey: "Key",
-  fieldKeyHint: "asis forwards the client's own",
-  fieldKeyKeep: "Leave empty to keep the present one; needed again for another host",
+  fieldKeyHint: "Several: one a line; asis forwards the client's own",
+  fieldKeyKeep:
+    "Leave empty to keep the present ones, else all are replaced, one a line; needed again for another host",
   fieldKeyAgain: "Type it again: the endpoint is at another host now",
   fieldName: "Name",
   fieldNameHint: "Default: the endpoint's host",

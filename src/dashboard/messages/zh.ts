@@ -2,6 +2,7 @@
  * Every text of the page in Chinese (simplified).
  */
 import type { Messages } from "./en.ts";
+import { keyTexts } from "./keys_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
@@ -135,6 +136,7 @@ export const zh: Messages = {
 
   ...recordTexts,
   ...usageTexts,
+  ...keyTexts,
   ...replicaTexts,
 
   liveTitle: "实时",
@@ -159,8 +161,8 @@ export const zh: Messages = {
   fieldEndpoint: "接口地址",
   fieldEndpointHint: "包含版本路径，例如 https://api.openai.com/v1",
   fieldKey: "密钥",
-  fieldKeyHint: "asis 表示转发客户端自己的密钥",
-  fieldKeyKeep: "留空则保留现有密钥；更换主机时须重新输入",
+  fieldKeyHint: "多个密钥每行一个；asis 表示转发客户端自己的密钥",
+  fieldKeyKeep: "留空则保留现有密钥，否则全部替换，每行一个；更换主机时须重新输入",
   fieldKeyAgain: "接口地址已换到另一台主机，请重新输入密钥",
   fieldName: "名称",
   fieldNameHint: "默认：接口的主机名",

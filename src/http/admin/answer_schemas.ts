@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { ReplayResult } from "../../control/admin_service.ts";
+import { KEY_STATES } from "../../core/key_states.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, type OrderPolicy } from "../../core/types.ts";
@@ -38,7 +39,14 @@ export const upstreamView = z.object({
   place: count,
   name: text,
   endpoint: text,
-  key: text.describe("masked"),
+  key: text.describe("masked; of several keys only how many they are"),
+  keys: z.array(z.object({
+    n: count,
+    key: text.describe("masked"),
+    state: z.enum(KEY_STATES),
+    untilMs: milliseconds.nullable(),
+    reason: text.nullable(),
+  })),
   isEnabled: z.boolean(),
   timeoutSeconds: maybe,
   allow: z.array(text),
@@ -159,6 +167,7 @@ export const recordDetail = z.object({
     errorClass: z.string().nullable(),
     message: z.string().nullable(),
     partial: z.string().nullable(),
+    keyN: maybe.describe("which of several keys was used, from 1"),
   })),
   upstreamName: z.string().nullable(),
 });

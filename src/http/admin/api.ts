@@ -94,11 +94,18 @@ function asAnswer({ state, breaker, ...rest }: UpstreamView) {
   return { ...rest, condition: state, state: breaker };
 }
 
-/** `sk` is the key, too: the database and the Go program call it so. With both, `sk` is an unknown field. */
+/**
+ * `sk` is the key, too: the database and the Go program call it so; and `keys` are several, in an array. With `key` beside
+ * them they are unknown fields.
+ */
 function withKey(body: unknown): unknown {
-  if (typeof body !== "object" || body === null || !Object.hasOwn(body, "sk") || Object.hasOwn(body, "key")) {
-    return body;
+  if (typeof body !== "object" || body === null || Object.hasOwn(body, "key")) return body;
+  if (Object.hasOwn(body, "keys") && !Object.hasOwn(body, "sk")) {
+    const { keys, ...rest } = body as { keys: unknown };
+    const isList = Array.isArray(keys) && keys.every((key) => typeof key === "string");
+    return { ...rest, key: isList ? keys.join("\n") : keys };
   }
+  if (!Object.hasOwn(body, "sk")) return body;
   const { sk: key, ...rest } = body as { sk: unknown };
   return { ...rest, key };
 }

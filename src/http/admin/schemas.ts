@@ -14,6 +14,8 @@ import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/
 export const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const satisfies readonly StatsRange[];
 
 const MAX_TEXT_LENGTH = 4_096;
+/** The body's own bound is no larger. */
+const MAX_KEYS_LENGTH = 1024 * 1024;
 const MAX_PATTERNS = 200;
 const MAX_ALIASES = 1_000;
 
@@ -23,8 +25,9 @@ const authStyle = z.enum(AUTH_STYLES);
 
 const upstreamFields = {
   endpoint: text.min(1).describe("base URL, such as https://api.openai.com/v1"),
-  key: text.min(1).describe(
-    'its API key, or "asis" to forward the client\'s own; `sk` is another name of it',
+  key: z.string().min(1).max(MAX_KEYS_LENGTH).describe(
+    'its API key, or several, one a line, or "asis" to forward the client\'s own; `sk` is another name of it, and `keys` ' +
+      "takes an array",
   ),
   name: z.string().max(MAX_NAME_LENGTH).nullable().describe("null: the endpoint's host"),
   timeoutSeconds: z.int().min(1).max(MAX_TIMEOUT_SECONDS).nullable().describe(

@@ -6,6 +6,7 @@
  */
 import type { DatabaseSync } from "node:sqlite";
 import { SHOWN_STATES } from "../../core/breaker.ts";
+import { keyNotesText, parseKeyNotes } from "../../core/key_states.ts";
 import { fromGoTime, toGoTime } from "../database/go_time.ts";
 import { livingInstances } from "../database/instances.ts";
 import { asBlobs, number, text } from "../database/values.ts";
@@ -22,11 +23,12 @@ export function putUpstreamStates(
     db,
     `DELETE FROM upstream_states WHERE instance = ? AND upstream_id NOT IN (SELECT value FROM json_each(?))`,
   ).run(instance, JSON.stringify(notes.map(({ upstreamId }) => upstreamId)));
-  for (const { upstreamId, state, untilMs, reason, changedAtMs, failures } of notes) {
+  for (const { upstreamId, state, untilMs, reason, changedAtMs, failures, keys } of notes) {
     prepared(
       db,
-      `INSERT OR REPLACE INTO upstream_states(upstream_id, instance, state, until, reason, changed_at, attempts, failed)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR REPLACE INTO upstream_states(upstream_id, instance, state, until, reason, changed_at, attempts, failed,
+          keys)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ).run(
       upstreamId,
       instance,
@@ -36,6 +38,7 @@ export function putUpstreamStates(
       toGoTime(changedAtMs),
       failures?.attempts ?? null,
       failures?.failed ?? null,
+      keyNotesText(keys),
     );
   }
 }
@@ -54,7 +57,8 @@ export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamSta
     if (!living.has(text(row["instance"]) ?? "") || state === undefined) continue;
     const [attempts, failed] = [number(row["attempts"]), number(row["failed"])];
     const failures = attempts === null || failed === null ? {} : { failures: { attempts, failed } };
-    if (state === "closed" && failures.failures === undefined) continue;
+    const keys = parseKeyNotes(text(row["keys"]));
+    if (state === "closed" && failures.failures === undefined && keys.length === 0) continue;
     const upstreamId = Number(row["upstream_id"]);
     notes.set(upstreamId, {
       upstreamId,
@@ -63,6 +67,7 @@ export function listUpstreamStates(db: DatabaseSync, nowMs: number): UpstreamSta
       reason: text(row["reason"]) ?? "",
       changedAtMs: fromGoTime(text(row["changed_at"]) ?? "") ?? 0,
       ...failures,
+      ...(keys.length === 0 ? {} : { keys }),
     });
   }
   return [...notes.values()];

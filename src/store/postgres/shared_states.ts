@@ -8,6 +8,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { MAX_SHOWN_NAME_LENGTH } from "../../core/cut_text.ts";
 import { type Finding, FINDING_CAUSES, type ForeignFinding } from "../../core/foreign_findings.ts";
+import { keyNotesText } from "../../core/key_states.ts";
 import type { UpstreamStateNote } from "../store.ts";
 import { classify } from "./errors.ts";
 import type { PgQuery, PgStore } from "./query.ts";
@@ -126,6 +127,10 @@ export class SharedStates {
       states.map(({ changedAtMs }) => changedAtMs - nowMs),
       states.map(({ failures }) => failures?.attempts ?? null),
       states.map(({ failures }) => failures?.failed ?? null),
+      states.map(({ keys }) => {
+        const written = keyNotesText(keys);
+        return written === null ? null : cleanString(written);
+      }),
     ]);
     const findings = states.flatMap(({ upstreamId, target, findings }) =>
       findings.map((finding, n) => ({ ...finding, upstreamId, target, n }))
@@ -197,11 +202,12 @@ const LOOK = `SELECT version, floor(extract(epoch from now()) * 1000)::bigint AS
   FROM oar.config_version WHERE id = 1`;
 
 const PUT_STATES =
-  `INSERT INTO oar.upstream_states (upstream_id, instance, state, until, reason, changed_at, attempts, failed)
+  `INSERT INTO oar.upstream_states (upstream_id, instance, state, until, reason, changed_at, attempts, failed,
+    keys)
   SELECT upstream_id, $1, state, now() + make_interval(secs => until_ms / 1000), reason,
-    now() + make_interval(secs => changed_ms / 1000), attempts, failed
-  FROM unnest($2::bigint[], $3::text[], $4::float8[], $5::text[], $6::float8[], $7::bigint[], $8::bigint[])
-    AS own (upstream_id, state, until_ms, reason, changed_ms, attempts, failed)`;
+    now() + make_interval(secs => changed_ms / 1000), attempts, failed, keys
+  FROM unnest($2::bigint[], $3::text[], $4::float8[], $5::text[], $6::float8[], $7::bigint[], $8::bigint[], $9::text[])
+    AS own (upstream_id, state, until_ms, reason, changed_ms, attempts, failed, keys)`;
 
 const PUT_FINDINGS =
   `INSERT INTO oar.upstream_findings (upstream_id, instance, n, target, model, cause, opening, until, reason, is_told)

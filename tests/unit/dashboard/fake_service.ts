@@ -190,6 +190,7 @@ export function upstream(id: number, changes: Partial<UpstreamView> = {}): Upstr
     name: `upstream-${id}`,
     endpoint: `https://api-${id}.example/v1`,
     key: "sk-…wxyz",
+    keys: [{ n: 1, key: "sk-…wxyz", state: "ok", untilMs: null, reason: null }],
     isEnabled: true,
     timeoutSeconds: null,
     allow: [],

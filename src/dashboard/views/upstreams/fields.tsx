@@ -45,18 +45,26 @@ function MainFields({ page: { m }, form, keyNeed }: FieldsProps): JSX.Element {
         isWide
         autocomplete="off"
       />
-      <Field
-        label={m.fieldKey}
-        hint={{ new: m.fieldKeyHint, kept: m.fieldKeyKeep, again: m.fieldKeyAgain }[keyNeed]}
-        name="key"
-        type="password"
-        value={form.key}
-        required={keyNeed !== "kept"}
-        aria-invalid={keyNeed === "again" ? "true" : undefined}
-        autofocus={keyNeed === "again"}
-        isMono
-        autocomplete="off"
-      />
+      <div class="field">
+        <label for="field-key">{m.fieldKey}</label>
+        <textarea
+          id="field-key"
+          name="key"
+          rows={2}
+          class="mono secret-lines"
+          required={keyNeed !== "kept"}
+          aria-invalid={keyNeed === "again" ? "true" : undefined}
+          aria-describedby="field-key-hint"
+          autofocus={keyNeed === "again"}
+          autocomplete="off"
+          spellcheck={false}
+        >
+          {form.key}
+        </textarea>
+        <p class="hint" id="field-key-hint">
+          {{ new: m.fieldKeyHint, kept: m.fieldKeyKeep, again: m.fieldKeyAgain }[keyNeed]}
+        </p>
+      </div>
       <Field label={m.fieldName} hint={m.fieldNameHint} name="name" value={form.name} autocomplete="off" />
     </div>
   );

@@ -9,6 +9,9 @@ import { UpstreamFigures } from "../../components/upstream_figures.tsx";
 import type { PageContext } from "../../page_context.ts";
 import type { UpstreamsProps } from "./props.ts";
 
+/** Longer lists are opened by hand. */
+const MAX_OPEN_KEYS = 20;
+
 interface UpstreamProps {
   readonly page: PageContext;
   readonly upstream: UpstreamView;
@@ -32,6 +35,7 @@ export function UpstreamItem({ page, upstream, upstreams, stats, tested }: Upstr
             <Recorded text={problem} />
           </p>
         )}
+        <Keys page={page} upstream={upstream} />
         <UpstreamFigures page={page} stats={stats} upstream={upstream} />
         <div id={`test-${id}`} class="test-result" aria-live="polite">
           {tested?.id === id ? <TestResult page={page} result={tested.result} /> : null}
@@ -39,6 +43,40 @@ export function UpstreamItem({ page, upstream, upstreams, stats, tested }: Upstr
       </div>
       <Actions page={page} upstream={upstream} />
     </li>
+  );
+}
+
+/** Each of several keys, masked, and how it is. */
+function Keys({ page, upstream: { keys } }: UpstreamProps): JSX.Element | null {
+  const { m } = page;
+  if (keys.length < 2) return null;
+  const held = keys.filter(({ state }) => state !== "ok");
+  return (
+    <details class="upstream-keys" open={held.length > 0 && keys.length <= MAX_OPEN_KEYS}>
+      <summary>{held.length === 0 ? m.keysOf(keys.length) : m.keysHeld(held.length, keys.length)}</summary>
+      <ol class="keys">
+        {keys.map(({ n, key, state, untilMs, reason }) => (
+          <li value={n}>
+            <span class="mono">
+              <Recorded text={key} />
+            </span>{" "}
+            <span class={state === "ok" ? "good" : "bad"}>{m.keyWord(state)}</span>
+            {reason === null || reason === "" ? null : (
+              <>
+                {" · "}
+                <Recorded text={reason} />
+              </>
+            )}
+            {untilMs === null ? null : (
+              <>
+                {" · "}
+                <Countdown page={page} untilMs={untilMs} />
+              </>
+            )}
+          </li>
+        ))}
+      </ol>
+    </details>
   );
 }
 

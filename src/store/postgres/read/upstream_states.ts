@@ -2,6 +2,7 @@
  * Reads what running replicas say of upstreams (`oar.upstream_states`), as ../../config/upstream_states.ts does in SQLite.
  */
 import { SHOWN_STATES } from "../../../core/breaker.ts";
+import { parseKeyNotes } from "../../../core/key_states.ts";
 import type { UpstreamStateNote } from "../../store.ts";
 import type { PgStore } from "../query.ts";
 import { DEAD_AFTER_SECONDS } from "../replicas.ts";
@@ -14,6 +15,7 @@ interface StateRow {
   readonly changed_at: number | null;
   readonly attempts: number | null;
   readonly failed: number | null;
+  readonly keys: string | null;
 }
 
 /** ECMA-262, section 21.4.1.1: PostgreSQL knows later times. */
@@ -21,10 +23,10 @@ const MAX_DATE_MS = 8.64e15;
 
 const LATEST = `SELECT DISTINCT ON (s.upstream_id)
     s.upstream_id, s.state, CASE WHEN isfinite(s.until) THEN s.until END AS until, s.reason,
-    CASE WHEN isfinite(s.changed_at) THEN s.changed_at END AS changed_at, s.attempts, s.failed
+    CASE WHEN isfinite(s.changed_at) THEN s.changed_at END AS changed_at, s.attempts, s.failed, s.keys
   FROM oar.upstream_states s JOIN oar.instances i ON i.id = s.instance
   WHERE i.heartbeat_at >= now() - make_interval(secs => $1::float8) AND s.state = ANY ($2::text[])
-    AND (s.state <> 'closed' OR (s.attempts IS NOT NULL AND s.failed IS NOT NULL))
+    AND (s.state <> 'closed' OR (s.attempts IS NOT NULL AND s.failed IS NOT NULL) OR s.keys IS NOT NULL)
   ORDER BY s.upstream_id, s.changed_at DESC NULLS LAST, s.instance`;
 
 /** The latest note on each upstream, of replicas that are alive. @throws PgError */
@@ -34,6 +36,8 @@ export async function listRemoteUpstreamStates(db: Pick<PgStore, "read">): Promi
     const state = SHOWN_STATES.find((each) => each === row.state);
     if (state === undefined) return [];
     const { attempts, failed } = row;
+    const keys = parseKeyNotes(row.keys);
+    if (state === "closed" && keys.length === 0 && (attempts === null || failed === null)) return [];
     return {
       upstreamId: row.upstream_id,
       state,
@@ -41,6 +45,7 @@ export async function listRemoteUpstreamStates(db: Pick<PgStore, "read">): Promi
       reason: row.reason ?? "",
       changedAtMs: row.changed_at ?? 0,
       ...(attempts === null || failed === null ? {} : { failures: { attempts, failed } }),
+      ...(keys.length === 0 ? {} : { keys }),
     };
   });
 }
