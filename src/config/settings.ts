@@ -94,6 +94,10 @@ export interface Settings {
   readonly maxConnections: number | null;
   /** Simultaneous requests; null: no limit. */
   readonly maxConcurrent: number | null;
+  /** How long a request waits for an upstream that has room; 0: it does not. */
+  readonly queueTimeoutMs: number;
+  /** Requests that may wait at once. */
+  readonly maxQueued: number;
   /** Memory for all replies held back by the gate. */
   readonly maxHeldBytes: number;
   /** Memory for all request bodies that are being received, or kept for another attempt. */
@@ -149,6 +153,8 @@ const SCHEMAS = {
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
   maxConnections: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
+  queueTimeout: toSecondsAsMs({ min: 0, max: 3_600 }),
+  maxQueued: toCount({ min: 0, max: 1_000_000 }),
   maxHeld: toBytes({ min: 0, max: 65_536 * MIB, accepted: "from 0 to 64GiB" }),
   maxReceiving: toBytes({ min: MIB, max: 65_536 * MIB, accepted: "from 1MiB to 64GiB" }),
   clientTimeout: toSecondsAsMs(ANY_DURATION),
@@ -164,6 +170,7 @@ const SCHEMAS = {
     random: "random",
     round_robin: "round_robin",
     least_latency: "least_latency",
+    fastest: "fastest",
     main: "order",
   }).nullable(),
   gateMs: toMilliseconds({ min: 0, max: 600_000 }),
@@ -246,6 +253,8 @@ export function parseSettings(input: SettingsInput): Settings {
     maxBodyBytes: value.maxBody,
     maxConnections: value.maxConnections,
     maxConcurrent: value.maxConcurrent,
+    queueTimeoutMs: value.queueTimeout,
+    maxQueued: value.maxQueued,
     maxHeldBytes: value.maxHeld,
     maxReceivingBytes: value.maxReceiving,
     clientTimeoutMs: value.clientTimeout,

@@ -223,11 +223,13 @@ export class Proxy {
   }
 
   #candidates(inbound: Inbound, prepared: PreparedSnapshot): Upstream[] {
+    const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
     return candidates(prepared.allowed(inbound), {
-      policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
+      policy,
       standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,
       turn: this.#turn++,
+      ...(policy === "fastest" ? { speeds: this.#deps.speeds.of(inbound) } : {}),
     });
   }
 }

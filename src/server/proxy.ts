@@ -6,6 +6,8 @@ import type { Settings } from "../config/settings.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
+import { Speeds } from "../proxy/attempt/speeds.ts";
+import type { Waiting } from "../proxy/attempt/waiting.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -24,6 +26,7 @@ export interface ProxyParts {
   readonly observers: Observers;
   readonly sink: RecordSink;
   readonly health: UpstreamHealth;
+  readonly waiting: Waiting;
   readonly inFlight: InFlight;
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
@@ -58,6 +61,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
     hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
+    speeds: new Speeds(systemClock),
     gate: settings.gate,
     keepaliveMs: settings.keepaliveMs,
     onGateDegraded: (requestId) => {

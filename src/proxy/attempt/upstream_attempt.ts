@@ -9,10 +9,11 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
+import { isHedgedKind } from "../../core/hedging.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
-import type { ErrorClass, Upstream } from "../../core/types.ts";
+import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
@@ -34,9 +35,15 @@ import type { AttemptedRequest } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
+import type { HeldSlot } from "./held_slot.ts";
 import { partialText } from "./partial_text.ts";
+import { slotEnd } from "./slot_end.ts";
+import type { Speeds } from "./speeds.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
+
+/** Of a reply whose upstream counts no tokens. */
+const LETTERS_A_TOKEN = 4;
 
 export interface AttemptDeps {
   readonly client: UpstreamClient;
@@ -46,6 +53,7 @@ export interface AttemptDeps {
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
+  readonly speeds: Speeds;
   readonly retry: {
     /** Codes and types of errors after which nobody else is asked, in lower case. */
     readonly finalCodes: ReadonlySet<string>;
@@ -77,6 +85,10 @@ export class UpstreamAttempt {
   /** Of its stream. */
   #capture: Capture | null = null;
   #report: AttemptReport | null = null;
+  /** null: it was not sent. */
+  #slot: HeldSlot | null = null;
+  /** What its reply said, once the relay of it is over. */
+  #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
   /** Its reply is the client's, and what it says is in the record. */
@@ -118,9 +130,10 @@ export class UpstreamAttempt {
     return this.#headers;
   }
 
-  /** Sends the request. Never rejects. */
-  send(headersTimeoutMs: number): Promise<SendResult> {
+  /** Sends the request. Never rejects. @param slot given back when the attempt ends */
+  send(headersTimeoutMs: number, slot: HeldSlot): Promise<SendResult> {
     const { stop, guard, ledger } = this.#request;
+    this.#slot = slot;
     this.#availability = this.#deps.health.standing(this.upstream, ledger.inbound).availability;
     this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
@@ -144,8 +157,10 @@ export class UpstreamAttempt {
     return isStopped ? this.#stopped() : this.#failed(sent);
   }
 
-  /** The relay of the chosen reply is over: closes the attempt. */
-  finish(verdict: Verdict, error: ReportedError | null): void {
+  /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
+  finish(verdict: Verdict, error: ReportedError | null, captured: CapturedReply | null): void {
+    this.#captured = captured;
+    if (verdict.outcome === "complete" && captured !== null) this.#noteSpeed(captured);
     if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
     else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
     else this.#report?.relayed(verdict, error);
@@ -158,10 +173,28 @@ export class UpstreamAttempt {
     return this.#report;
   }
 
+  #noteSpeed({ usage, text, reasoning }: CapturedReply): void {
+    const { inbound } = this.#request.ledger;
+    if (!isHedgedKind(inbound)) return;
+    const totalMs = this.#elapsedMs;
+    const firstTokenMs = inbound.isStream ? this.firstTokenMs : 0;
+    this.#deps.speeds.note(this.upstream, inbound, {
+      firstTokenMs,
+      restMs: totalMs - firstTokenMs,
+      outputTokens: usage?.outputTokens ?? Math.ceil((text.length + reasoning.length) / LETTERS_A_TOKEN),
+    });
+  }
+
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
     const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
+    this.#slot?.end(slotEnd({
+      errorClass,
+      status: this.#entry.status,
+      firstTokenMs: this.#request.ledger.inbound.isStream ? this.#firstTokenMs : null,
+      usage: this.#captured?.usage ?? null,
+    }));
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 
