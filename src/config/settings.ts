@@ -12,6 +12,7 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
+import type { ListenAddress } from "./listen_address.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
 import {
   CA_FILE_FLAG,
@@ -47,6 +48,7 @@ import {
   withoutCredentials,
 } from "./values.ts";
 
+export { addressText, type ListenAddress } from "./listen_address.ts";
 export { SettingsError } from "./values.ts";
 
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
@@ -120,19 +122,6 @@ export interface Settings {
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
   readonly outgoing: OutgoingSettings;
-}
-
-/** Where a server listens. */
-export interface ListenAddress {
-  /** A name or an address without brackets; empty: every interface, both families. */
-  readonly hostname: string;
-  /** 0: any free one. */
-  readonly port: number;
-}
-
-/** As people type it: `:8888`, `127.0.0.1:8888`, `[::1]:8888`. */
-export function addressText({ hostname, port }: ListenAddress): string {
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */

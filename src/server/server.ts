@@ -17,7 +17,6 @@ import type { SettledListener } from "../proxy/ledger/settlement.ts";
 import { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { HttpServer } from "../wire/server.ts";
-import { makeWaiting } from "./capacity.ts";
 import { systemClock } from "./clock.ts";
 import { DatabaseUsers } from "./database_users.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
@@ -97,8 +96,7 @@ export async function withServer(
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const waiting = makeWaiting(settings, { registry, observers });
-  const shared = { registry, health: serverHealth.health, inFlight, waiting, client, turns: new LoopTurns() };
+  const shared = { registry, health: serverHealth.health, inFlight, client, turns: new LoopTurns() };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;

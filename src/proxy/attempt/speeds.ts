@@ -6,7 +6,8 @@
 import type { Clock } from "../../core/clock.ts";
 import { expectedMs, type SpeedView } from "../../core/fastest.ts";
 import type { SpeedSource } from "../../core/policy.ts";
-import type { Inbound, Upstream } from "../../core/types.ts";
+import { isHedgedKind } from "../../core/hedging.ts";
+import type { CapturedReply, Inbound, Upstream } from "../../core/types.ts";
 
 /** Weight of the newest answer. */
 const WEIGHT = 0.2; // docs/tuning.md#relay-and-settlement
@@ -16,6 +17,9 @@ const STALE_MS = 10 * 60_000; // docs/tuning.md#relay-and-settlement
 const EXPLORE_MS = 30_000; // docs/tuning.md#relay-and-settlement
 /** Groups of upstream and model; clients choose the models. */
 const MAX_GROUPS = 1_024; // docs/tuning.md#budgets-and-remembered-values
+
+/** Of a reply whose upstream counts no tokens. */
+const LETTERS_A_TOKEN = 4;
 
 /** The first token of a document comes with its last. */
 type TimedRequest = Pick<Inbound, "model" | "isStream">;
@@ -68,6 +72,27 @@ export class Speeds {
   /** A request goes there to find out. */
   explored({ id }: Pick<Upstream, "id">, request: TimedRequest): void {
     this.#groupOf(id, request).exploredMs = this.#clock.monotonic();
+  }
+
+  /** A reply that is complete. @param totalMs from the request to its end */
+  noteReply(
+    upstream: Pick<Upstream, "id">,
+    inbound: Inbound,
+    { captured, firstTokenMs, totalMs }: {
+      readonly captured: CapturedReply;
+      readonly firstTokenMs: number;
+      readonly totalMs: number;
+    },
+  ): void {
+    if (!isHedgedKind(inbound)) return;
+    const { usage, text, reasoning } = captured;
+    // A document has no first token of its own.
+    const sinceMs = inbound.isStream ? firstTokenMs : 0;
+    this.note(upstream, inbound, {
+      firstTokenMs: sinceMs,
+      restMs: totalMs - sinceMs,
+      outputTokens: usage?.outputTokens ?? Math.ceil((text.length + reasoning.length) / LETTERS_A_TOKEN),
+    });
   }
 
   note({ id }: Pick<Upstream, "id">, request: TimedRequest, sample: SpeedSample): void {

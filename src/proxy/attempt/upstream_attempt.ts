@@ -7,28 +7,18 @@ import type { Capture } from "../../capture/capture.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
-import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
-import { isHedgedKind } from "../../core/hedging.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
-import type { Observer } from "../../observe/observer.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
-import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { assess } from "../assess/assess.ts";
-import type {
-  CapturedHead,
-  CaptureFactory,
-  GateTimes,
-  ReplyAssessment,
-  ReplyProblem,
-} from "../assess/assessment.ts";
-import type { HeldBudget } from "../assess/held_budget.ts";
+import type { CapturedHead, ReplyAssessment, ReplyProblem } from "../assess/assessment.ts";
 import type { AttemptEntry } from "../ledger/request_ledger.ts";
 import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
+import type { AttemptDeps } from "./attempt_deps.ts";
 import { AttemptReport } from "./attempt_report.ts";
 import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
 import type { AttemptedRequest } from "./attempted_request.ts";
@@ -38,27 +28,9 @@ import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from 
 import type { HeldSlot } from "./held_slot.ts";
 import { partialText } from "./partial_text.ts";
 import { slotEnd } from "./slot_end.ts";
-import type { Speeds } from "./speeds.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
-import type { UpstreamHealth } from "./upstream_health.ts";
 
-/** Of a reply whose upstream counts no tokens. */
-const LETTERS_A_TOKEN = 4;
-
-export interface AttemptDeps {
-  readonly client: UpstreamClient;
-  readonly clock: Clock;
-  readonly health: UpstreamHealth;
-  readonly observer: Pick<Observer, "attemptEnded">;
-  readonly times: GateTimes;
-  readonly createCapture: CaptureFactory;
-  readonly budget: HeldBudget;
-  readonly speeds: Speeds;
-  readonly retry: {
-    /** Codes and types of errors after which nobody else is asked, in lower case. */
-    readonly finalCodes: ReadonlySet<string>;
-  };
-}
+export type { AttemptDeps } from "./attempt_deps.ts";
 
 /** What an attempt asks of its request. */
 export interface AttemptJudge {
@@ -160,7 +132,10 @@ export class UpstreamAttempt {
   /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
   finish(verdict: Verdict, error: ReportedError | null, captured: CapturedReply | null): void {
     this.#captured = captured;
-    if (verdict.outcome === "complete" && captured !== null) this.#noteSpeed(captured);
+    if (verdict.outcome === "complete" && captured !== null) {
+      const times = { firstTokenMs: this.firstTokenMs, totalMs: this.#elapsedMs };
+      this.#deps.speeds.noteReply(this.upstream, this.#request.ledger.inbound, { captured, ...times });
+    }
     if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
     else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
     else this.#report?.relayed(verdict, error);
@@ -171,18 +146,6 @@ export class UpstreamAttempt {
   /** null: it was never sent. */
   get report(): AttemptReport | null {
     return this.#report;
-  }
-
-  #noteSpeed({ usage, text, reasoning }: CapturedReply): void {
-    const { inbound } = this.#request.ledger;
-    if (!isHedgedKind(inbound)) return;
-    const totalMs = this.#elapsedMs;
-    const firstTokenMs = inbound.isStream ? this.firstTokenMs : 0;
-    this.#deps.speeds.note(this.upstream, inbound, {
-      firstTokenMs,
-      restMs: totalMs - firstTokenMs,
-      outputTokens: usage?.outputTokens ?? Math.ceil((text.length + reasoning.length) / LETTERS_A_TOKEN),
-    });
   }
 
   /** Closes the attempt in ledger and metrics, once. */
