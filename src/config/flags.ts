@@ -182,7 +182,7 @@ export const SETTING_FLAGS = [
     value: "name",
     group: "Failover",
     description:
-      "order of trial: order, random, round_robin or least_latency; default: what the database says, else order",
+      "order of trial: order, random, round_robin, least_latency or fastest; default: what the database says, else order",
     default: null,
   },
   {
@@ -317,6 +317,24 @@ export const SETTING_FLAGS = [
     description:
       "the longest time that an upstream is tried last after connection errors, timeouts, 5xx and broken streams",
     default: "15",
+  },
+  {
+    key: "queueTimeout",
+    flag: "--queue-timeout",
+    variable: "OAR_QUEUE_TIMEOUT",
+    value: "seconds",
+    group: "Failover",
+    description: "how long a request waits when every upstream for it is at its limit; then it gets a 429",
+    default: "10",
+  },
+  {
+    key: "maxQueued",
+    flag: "--max-queued",
+    variable: "OAR_MAX_QUEUED",
+    value: "number",
+    group: "Failover",
+    description: "requests that may wait for an upstream at once; further ones get a 429",
+    default: "1000",
   },
   CA_FILE_FLAG,
   DATABASE_FLAG,

@@ -12,6 +12,7 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
+import type { ListenAddress } from "./listen_address.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
 import {
   CA_FILE_FLAG,
@@ -47,6 +48,7 @@ import {
   withoutCredentials,
 } from "./values.ts";
 
+export { addressText, type ListenAddress } from "./listen_address.ts";
 export { SettingsError } from "./values.ts";
 
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
@@ -94,6 +96,10 @@ export interface Settings {
   readonly maxConnections: number | null;
   /** Simultaneous requests; null: no limit. */
   readonly maxConcurrent: number | null;
+  /** How long a request waits for an upstream that has room; 0: it does not. */
+  readonly queueTimeoutMs: number;
+  /** Requests that may wait at once. */
+  readonly maxQueued: number;
   /** Memory for all replies held back by the gate. */
   readonly maxHeldBytes: number;
   /** Memory for all request bodies that are being received, or kept for another attempt. */
@@ -118,19 +124,6 @@ export interface Settings {
   readonly outgoing: OutgoingSettings;
 }
 
-/** Where a server listens. */
-export interface ListenAddress {
-  /** A name or an address without brackets; empty: every interface, both families. */
-  readonly hostname: string;
-  /** 0: any free one. */
-  readonly port: number;
-}
-
-/** As people type it: `:8888`, `127.0.0.1:8888`, `[::1]:8888`. */
-export function addressText({ hostname, port }: ListenAddress): string {
-  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-}
-
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
 export interface SettingsInput {
   readonly flags: Readonly<Record<string, string | undefined>>;
@@ -149,6 +142,8 @@ const SCHEMAS = {
   maxBody: toBytes({ min: 1024, max: 2048 * MIB, accepted: "from 1KiB to 2GiB" }),
   maxConnections: toCountOrNone({ min: 1, max: 1_000_000 }),
   maxConcurrent: toCountOrNone({ min: 1, max: 1_000_000 }),
+  queueTimeout: toSecondsAsMs({ min: 0, max: 3_600 }),
+  maxQueued: toCount({ min: 0, max: 1_000_000 }),
   maxHeld: toBytes({ min: 0, max: 65_536 * MIB, accepted: "from 0 to 64GiB" }),
   maxReceiving: toBytes({ min: MIB, max: 65_536 * MIB, accepted: "from 1MiB to 64GiB" }),
   clientTimeout: toSecondsAsMs(ANY_DURATION),
@@ -164,6 +159,7 @@ const SCHEMAS = {
     random: "random",
     round_robin: "round_robin",
     least_latency: "least_latency",
+    fastest: "fastest",
     main: "order",
   }).nullable(),
   gateMs: toMilliseconds({ min: 0, max: 600_000 }),
@@ -246,6 +242,8 @@ export function parseSettings(input: SettingsInput): Settings {
     maxBodyBytes: value.maxBody,
     maxConnections: value.maxConnections,
     maxConcurrent: value.maxConcurrent,
+    queueTimeoutMs: value.queueTimeout,
+    maxQueued: value.maxQueued,
     maxHeldBytes: value.maxHeld,
     maxReceivingBytes: value.maxReceiving,
     clientTimeoutMs: value.clientTimeout,

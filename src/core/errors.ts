@@ -13,6 +13,7 @@ export type RouterErrorCode =
   | "request_too_large"
   | "request_timeout"
   | "too_many_requests"
+  | "router_busy"
   | "not_found"
   | "model_not_found"
   | "no_upstream"
@@ -50,15 +51,18 @@ export class RouterError extends Error {
   override readonly name = "RouterError";
   /** The upstream's error that this one passes on; null: the error is the program's own. */
   readonly reported: ReportedError | null;
+  /** When the client may try again; null: nobody knows. */
+  readonly retryAfterSeconds: number | null;
 
   constructor(
     readonly status: number,
     readonly code: RouterErrorCode,
     message: string,
-    options?: ErrorOptions & { readonly reported?: ReportedError },
+    options?: ErrorOptions & { readonly reported?: ReportedError; readonly retryAfterSeconds?: number },
   ) {
     super(message, options);
     this.reported = options?.reported ?? null;
+    this.retryAfterSeconds = options?.retryAfterSeconds ?? null;
   }
 
   toEnvelope(): ErrorEnvelope {

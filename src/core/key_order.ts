@@ -15,6 +15,8 @@ export interface KeyOrderContext {
   /** One object for each key; null: it has only one. */
   readonly variantsOf: (upstream: Upstream) => readonly Upstream[] | null;
   readonly standing: (variant: Upstream) => KeyStanding;
+  /** Whether its limits allow a request now; a key that is full is asked, or waited for, after the others. */
+  readonly hasRoom: (variant: Upstream) => boolean;
   readonly turns: KeyTurns;
 }
 
@@ -53,17 +55,20 @@ interface SortedKeys {
 }
 
 /** In turn; no more of each than may be asked. */
-function sorted(variants: readonly Upstream[], { standing, turns }: KeyOrderContext): SortedKeys {
+function sorted(variants: readonly Upstream[], { standing, hasRoom, turns }: KeyOrderContext): SortedKeys {
   const first = variants[0];
   const start = first === undefined || first.keyPolicy === "fill" ? 0 : turns.next(first);
   const found = { ready: [] as Upstream[], cooling: [] as Upstream[], out: [] as Upstream[] };
+  const full: Upstream[] = [];
   for (let n = 0; n < variants.length && found.ready.length < MAX_KEYS_ASKED; n++) {
     const variant = variants[(start + n) % variants.length];
     if (variant === undefined) continue;
     const stands = standing(variant);
-    const list = stands === "out" ? found.out : stands === "cooling" ? found.cooling : found.ready;
+    const ready = hasRoom(variant) ? found.ready : full;
+    const list = stands === "out" ? found.out : stands === "cooling" ? found.cooling : ready;
     if (list.length < MAX_KEYS_ASKED) list.push(variant);
   }
+  found.ready.push(...full.slice(0, MAX_KEYS_ASKED - found.ready.length));
   return found;
 }
 

@@ -6,6 +6,7 @@
  */
 import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
+import { fastestFirst, type SpeedView } from "./fastest.ts";
 import type { HeaderView } from "./header_fields.ts";
 import { impliedStatus } from "./error_meaning.ts";
 import type { ReportedError } from "./reported_error.ts";
@@ -25,6 +26,14 @@ export interface OrderContext {
   readonly random: () => number;
   /** Counts requests, for `round_robin`. */
   readonly turn: number;
+  /** For `fastest`; default: nothing is known. */
+  readonly speeds?: SpeedSource;
+}
+
+export interface SpeedSource {
+  view(upstream: Upstream): SpeedView;
+  /** The upstream comes first, so that its speed is found out. */
+  explored(upstream: Upstream): void;
 }
 
 /** What `allow` and `deny` are about: the model, or the path of a request that names none. */
@@ -66,7 +75,13 @@ function applyPolicy(upstreams: readonly Upstream[], context: OrderContext): Ups
       const start = upstreams.length === 0 ? 0 : context.turn % upstreams.length;
       return [...upstreams.slice(start), ...upstreams.slice(0, start)];
     }
-    case "fastest":
+    case "fastest": {
+      const { speeds } = context;
+      if (speeds === undefined) return [...upstreams];
+      const { ordered, explored } = fastestFirst(upstreams, (upstream) => speeds.view(upstream));
+      if (explored !== null) speeds.explored(explored);
+      return ordered;
+    }
     case "least_latency": {
       const latency = (upstream: Upstream) => context.standing(upstream).latencyMs ?? 0;
       return [...upstreams].sort((a, b) => latency(a) - latency(b));

@@ -18,6 +18,11 @@ export const errorForms: ErrorForms = {
   document,
   answer: (error, headers, call) => {
     headers.set("content-type", "application/json");
+    if (error.retryAfterSeconds !== null) {
+      headers.set("retry-after", String(error.retryAfterSeconds));
+      // The SDKs of OpenAI and Anthropic obey it before they look at the status.
+      headers.set("x-should-retry", "true");
+    }
     return { headers, body: encoder.encode(document(error, call)) };
   },
   event: (error, call) => encoder.encode(eventText(error, call)),

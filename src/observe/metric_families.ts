@@ -60,6 +60,26 @@ export class FamilyMaker {
     });
   }
 
+  /** The same for each upstream: the series of those that are not read any more are gone. */
+  readUpstreamGauge(
+    name: string,
+    { help, samples }: {
+      readonly help: string;
+      readonly samples: () => readonly (readonly [{ readonly upstream: string }, number])[];
+    },
+  ): void {
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      labelNames: ["upstream"],
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        for (const [labels, value] of samples()) this.set(labels, value);
+      },
+    });
+  }
+
   histogram<T extends string>(
     name: string,
     help: string,

@@ -8,6 +8,7 @@ import { SHOWN_STATES, type ShownState } from "../core/breaker.ts";
 import { KEY_STATES, type KeyState } from "../core/key_states.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
+import { CapacityMetrics } from "./capacity_metrics.ts";
 import { ClientMetrics } from "./client_metrics.ts";
 import { addTo, isPlainLabel, type Labels, TOKEN_TYPES } from "./metric_labels.ts";
 import {
@@ -67,6 +68,7 @@ export class Metrics implements Observer {
   readonly #attemptResults = new Set<string>();
   readonly #failoverReasons = new Set<string>();
 
+  readonly capacity: CapacityMetrics;
   readonly #requests: RequestFamilies;
   readonly #clients: ClientMetrics;
   readonly #upstreams: UpstreamFamilies;
@@ -81,6 +83,7 @@ export class Metrics implements Observer {
     this.#requests = requestFamilies(make);
     this.#clients = new ClientMetrics(clientFamilies(make));
     this.#upstreams = upstreamFamilies(make);
+    this.capacity = new CapacityMetrics(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
     this.#remote = options.remote === undefined ? null : remoteFamilies(make);

@@ -224,17 +224,20 @@ export class Proxy {
   }
 
   #candidates(inbound: Inbound, prepared: PreparedSnapshot): readonly Upstream[] {
+    const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
     const ordered = candidates(prepared.allowed(inbound), {
-      policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
+      policy,
       standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,
       turn: this.#turn++,
+      ...(policy === "fastest" ? { speeds: this.#deps.speeds.of(inbound) } : {}),
     });
     if (!prepared.hasSeveralKeys) return ordered;
     const { health } = this.#deps;
     return keyOrder(ordered, {
       variantsOf: (upstream) => prepared.variantsOf(upstream),
       standing: (variant) => health.keyStanding(variant, inbound),
+      hasRoom: (variant) => this.#deps.waiting.capacity.hasRoom(variant),
       turns: health.keyTurns,
     });
   }

@@ -19,6 +19,7 @@ import { hasNoBody } from "./assess/assess.ts";
 import type { OpenReply, UpstreamHead, WholeReply } from "./assess/assessment.ts";
 import { failover, type FailoverDeps, type FinalChoice } from "./attempt/failover.ts";
 import type { Stop } from "./attempt/attempted_request.ts";
+import { RequestDemand } from "./attempt/request_demand.ts";
 import type { UpstreamAttempt } from "./attempt/upstream_attempt.ts";
 import { RequestHolding } from "./assess/holding.ts";
 import type { ErrorForms, FailedCall } from "./error_forms.ts";
@@ -129,6 +130,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       this.#deps.budget,
       () => this.#deps.onGateDegraded(this.ledger.inbound.id),
     );
+    const demand = new RequestDemand(this.ledger.inbound);
     const forgetClient = this.#client.onGone(() => this.clientLeft());
     const { deadlineMs } = this.#deps.limits;
     const deadline = deadlineMs === null
@@ -143,11 +145,13 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         early: this.#early,
         hedge,
         holding,
+        demand,
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);
       await this.#final(choice);
     } finally {
       void this.#early.finish();
+      demand.release();
       holding.release();
       forgetClient();
     }
@@ -203,7 +207,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const verdict = verdictOnWhole(reply.status, reply.captured, reply.problem);
     const { contentLength } = reply;
     const head = this.#head(reply, { contentLength, isEventStream: false });
-    this.#attempt?.finish(verdict, null);
+    this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
@@ -239,7 +243,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   settle(verdict: Verdict, captured: CapturedReply): Promise<void> {
-    this.#attempt?.finish(verdict, this.ledger.capture?.progress.error ?? null);
+    this.#attempt?.finish(verdict, this.ledger.capture?.progress.error ?? null, captured);
     return this.#settle({ ...verdict, captured });
   }
 
@@ -250,6 +254,13 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   beginEarly(head: UpstreamHead): AnswerHead {
     this.ledger.announced(head.upstream);
     return this.#head(head, { contentLength: null, isEventStream: true });
+  }
+
+  beginWaiting(): AnswerHead {
+    const headers = this.#headers(null, null);
+    headers.set("content-type", "text/event-stream");
+    keepStreaming(headers);
+    return { status: 200, headers, contentLength: null };
   }
 
   async #failed(error: RouterError): Promise<void> {

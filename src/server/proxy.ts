@@ -6,6 +6,7 @@ import type { Settings } from "../config/settings.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
+import { Speeds } from "../proxy/attempt/speeds.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -14,7 +15,9 @@ import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import { alertSettled, countSettled, type SettledListener } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
+import type { Registry } from "../store/config/registry.ts";
 import type { RecordSink } from "../store/store.ts";
+import { makeWaiting } from "./capacity.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
@@ -24,6 +27,7 @@ export interface ProxyParts {
   readonly observers: Observers;
   readonly sink: RecordSink;
   readonly health: UpstreamHealth;
+  readonly registry: Pick<Registry, "onChange" | "snapshot">;
   readonly inFlight: InFlight;
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
@@ -33,7 +37,7 @@ export interface ProxyParts {
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers: { metrics, notifier }, settledListeners, turns, ...rest } = parts;
+  const { observers, observers: { metrics, notifier }, registry, settledListeners, turns, ...rest } = parts;
   return new Proxy({
     ...rest,
     afterTurn: turns.after,
@@ -58,6 +62,8 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
     hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
+    waiting: makeWaiting(settings, { registry, observers }),
+    speeds: new Speeds(systemClock),
     gate: settings.gate,
     keepaliveMs: settings.keepaliveMs,
     onGateDegraded: (requestId) => {

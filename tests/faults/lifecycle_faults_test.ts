@@ -2,6 +2,9 @@
  * Refused starts, stops without data loss, and clock jumps.
  */
 import { Hedging } from "../../src/proxy/attempt/hedging.ts";
+import { Speeds } from "../../src/proxy/attempt/speeds.ts";
+import { UpstreamCapacity } from "../../src/proxy/attempt/upstream_capacity.ts";
+import { Waiting } from "../../src/proxy/attempt/waiting.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
@@ -386,6 +389,7 @@ async function exchange(
   const upstream = anUpstream(1, { name: "only", endpoint: server.endpoint });
   const progressRows = new ProgressRows(sink, clock);
   const upstreams = new FetchClient(fetch);
+  const metrics = new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 });
   const proxy = new Proxy({
     client: {
       send: (request) => {
@@ -395,7 +399,7 @@ async function exchange(
     },
     clock,
     health: new UpstreamHealth(clock, () => {}),
-    observer: new Metrics({ version: "0", deno: "0", databaseBytes: () => 0 }),
+    observer: metrics,
     sink,
     inFlight: new InFlight(),
     progressRows,
@@ -407,6 +411,11 @@ async function exchange(
     budget: new HeldBudget(1024 * 1024),
     receiving: new ReceivingBudget(1024 * 1024),
     hedging: new Hedging({ delay: null, budgetPercent: 5 }),
+    waiting: new Waiting({ capacity: new UpstreamCapacity(clock), clock, observer: metrics.capacity }, {
+      timeoutMs: 10_000,
+      maxQueued: 1_000,
+    }),
+    speeds: new Speeds(clock),
     retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
     gate: "content",
     keepaliveMs: 15_000,

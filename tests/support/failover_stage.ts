@@ -18,7 +18,11 @@ import {
   type RetryRules,
 } from "../../src/proxy/attempt/failover.ts";
 import { Hedging } from "../../src/proxy/attempt/hedging.ts";
+import { RequestDemand } from "../../src/proxy/attempt/request_demand.ts";
+import { Speeds } from "../../src/proxy/attempt/speeds.ts";
+import { UpstreamCapacity } from "../../src/proxy/attempt/upstream_capacity.ts";
 import { UpstreamHealth } from "../../src/proxy/attempt/upstream_health.ts";
+import { Waiting } from "../../src/proxy/attempt/waiting.ts";
 import { RequestLedger } from "../../src/proxy/ledger/request_ledger.ts";
 import type { LendingSource } from "../../src/wire/byte_source.ts";
 import type { UpstreamReply, UpstreamRequest } from "../../src/wire/upstream_client.ts";
@@ -167,6 +171,8 @@ export interface StageOptions {
   readonly gate?: GateMode;
   /** Hedges per hundred requests. */
   readonly budgetPercent?: number;
+  /** Shared with other requests; default: its own. */
+  readonly waiting?: Waiting;
   /** More of what the loop works with. */
   readonly deps?: Partial<FailoverDeps>;
 }
@@ -178,6 +184,10 @@ export class FailoverStage {
   readonly ended: Attempt[] = [];
   readonly failedOver: string[] = [];
   readonly hedged: boolean[] = [];
+  readonly capacity = new UpstreamCapacity(this.clock);
+  /** Milliseconds of each wait that is over, and the reasons of refusals. */
+  readonly queued: (number | string)[] = [];
+  readonly waiting: Waiting;
   /** Neutral bytes that went out early. */
   early = "";
   readonly ledger: RequestLedger;
@@ -194,6 +204,14 @@ export class FailoverStage {
     this.#options = options;
     const { hedge: delay = null, budgetPercent = 5 } = options;
     this.hedging = new Hedging({ delay, budgetPercent });
+    this.waiting = options.waiting ?? new Waiting({
+      capacity: this.capacity,
+      clock: this.clock,
+      observer: {
+        queued: (ms) => void this.queued.push(ms),
+        queueRefused: (reason) => void this.queued.push(reason),
+      },
+    }, { timeoutMs: 10_000, maxQueued: 1_000 });
     const facts = {
       requestText: { text: "", isTruncated: false },
       authorization: null,
@@ -217,6 +235,8 @@ export class FailoverStage {
         this.early += new TextDecoder().decode(bytes);
         return Promise.resolve();
       },
+      waiting: () => {},
+      waited: () => {},
     };
     const { delay: hedge } = this.hedging;
     return failover(this.#deps(), {
@@ -226,6 +246,7 @@ export class FailoverStage {
       stop: this.stop,
       guard: NO_TOKENS,
       early,
+      demand: new RequestDemand(this.ledger.inbound),
       holding: { mode: this.#options.gate ?? "content", keep: () => {}, degraded: () => {} },
     });
   }
@@ -289,6 +310,8 @@ export class FailoverStage {
       },
       times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
       hedging: this.hedging,
+      waiting: this.waiting,
+      speeds: new Speeds(this.clock),
       retry: {
         retryOn: "any",
         finalCodes: new Set(["content_filter"]),

@@ -49,6 +49,8 @@ export interface RouterOptions {
     /** JSON. */
     readonly modelMap?: string;
     readonly authStyle?: string;
+    /** Further columns of its row. */
+    readonly columns?: Readonly<Record<string, string | number>>;
   }[];
   readonly args?: readonly string[];
   readonly env?: Record<string, string>;
@@ -111,8 +113,8 @@ export class Router implements AsyncDisposable {
             "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
         );
         for (const upstream of options.upstreams ?? []) {
-          const { sk, endpoint, name, timeout, allow, authStyle, deny, modelMap } = upstream;
-          insert.run(
+          const { sk, endpoint, name, timeout, allow, authStyle, deny, modelMap, columns = {} } = upstream;
+          const { lastInsertRowid } = insert.run(
             sk ?? `sk-test-${crypto.randomUUID()}`,
             endpoint,
             name ?? null,
@@ -122,6 +124,9 @@ export class Router implements AsyncDisposable {
             deny ?? null,
             modelMap ?? null,
           );
+          for (const [column, value] of Object.entries(columns)) {
+            db.prepare(`UPDATE openai_upstreams SET ${column} = ? WHERE id = ?`).run(value, lastInsertRowid);
+          }
         }
       } finally {
         db.close();

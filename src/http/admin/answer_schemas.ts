@@ -240,7 +240,7 @@ export const status = z.object({
   uptimeMs: count,
   database: z.object({ path: z.string(), bytes: maybe }),
   policy: z.enum(
-    ["order", "random", "round_robin", "least_latency"] as const satisfies readonly OrderPolicy[],
+    ["order", "random", "round_robin", "least_latency", "fastest"] as const satisfies readonly OrderPolicy[],
   ),
   retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
   postgres: z.object({

@@ -13,6 +13,14 @@ export interface Stop {
   readonly cause: "client" | "deadline" | null;
 }
 
+/** Keeps a client that expects a stream alive while nobody has been asked yet. */
+export interface WaitingOutput {
+  /** The request begins to wait. */
+  waiting(): void;
+  /** It waits no longer. */
+  waited(): void;
+}
+
 /** The request of which this is an attempt. */
 export interface AttemptedRequest {
   readonly ledger: RequestLedger;

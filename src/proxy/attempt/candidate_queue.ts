@@ -3,31 +3,44 @@
  */
 import { modelAt } from "../../core/model_alias.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
+import type { RequestDemand } from "./request_demand.ts";
 import type { HealthRequest } from "./request_subject.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
+import type { Waiting } from "./waiting.ts";
+
+const NOBODY: readonly Upstream[] = [];
 
 export class CandidateQueue {
   #queue: Upstream[];
   readonly #health: UpstreamHealth;
   readonly #request: HealthRequest;
   readonly #hasOwnCredential: boolean;
+  readonly #waiting: Waiting;
+  readonly #demand: RequestDemand;
   #postponed: Set<Upstream> | null = null;
   /** Of the upstream that was taken last. */
   #takenId: number | null = null;
+  #full: readonly Upstream[] = NOBODY;
+  /** The request has waited for as long as it may: whoever has room is asked now. */
+  isWaitOver = false;
 
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential }: {
+    { health, request, hasOwnCredential, waiting, demand }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
+      readonly waiting: Waiting;
+      readonly demand: RequestDemand;
     },
   ) {
     this.#queue = [...candidates];
     this.#health = health;
     this.#request = request;
     this.#hasOwnCredential = hasOwnCredential;
+    this.#waiting = waiting;
+    this.#demand = demand;
   }
 
   get isEmpty(): boolean {
@@ -58,28 +71,87 @@ export class CandidateQueue {
     if (keyN !== null) this.#queue = this.#queue.filter((other) => other.id !== id);
   }
 
-  /** Takes the next upstream; one that another request is probing is tried after the others. */
+  /**
+   * Takes the next upstream that has room; one that another request is probing is tried after the others. null: none is
+   * left, or the request should wait for one of {@link full}. Those that are cooling are not asked while one that is well is
+   * only full.
+   */
   next(): Upstream | null {
-    for (;;) {
-      const upstream = this.#queue.shift();
-      if (upstream === undefined) return null;
-      if (
-        this.#queue.length === 0 || this.#postponed?.has(upstream) ||
-        !this.#health.isOnTrial(upstream, this.#request)
-      ) {
+    this.#full = NOBODY;
+    let full: Upstream[] | null = null;
+    let isWellFull = false;
+    for (let at = 0; at < this.#queue.length;) {
+      const upstream = this.#queue[at];
+      if (upstream === undefined) break;
+      const hasRoom = this.#hasRoom(upstream);
+      if (!hasRoom) {
+        (full ??= []).push(upstream);
+        isWellFull ||= !this.#isCooling(upstream);
+      }
+      if (!hasRoom || (isWellFull && !this.isWaitOver && this.#isCooling(upstream))) {
+        at++;
+        continue;
+      }
+      this.#queue.splice(at, 1);
+      if (!this.#isToBePostponed(upstream)) {
         this.#takenId = upstream.id;
         return upstream;
       }
-      this.#postponed ??= new Set();
-      this.#postponed.add(upstream);
       this.#queue.push(upstream);
     }
+    if (full !== null) this.#full = isWellFull ? full.filter((each) => !this.#isCooling(each)) : full;
+    return null;
   }
 
-  /** Takes the next upstream that is well, and not the one that was taken last; null when there is none. */
+  /** Those that {@link next} passed over because they were full, and that are worth waiting for. */
+  get full(): readonly Upstream[] {
+    return this.#full;
+  }
+
+  /** Whether one of {@link full} is still wanted when it has room. */
+  acceptance(): (upstream: Upstream) => boolean {
+    const isAnyWell = this.#full.some((upstream) => !this.#isCooling(upstream));
+    return (upstream) => !isAnyWell || !this.#isCooling(upstream);
+  }
+
+  /** It is being asked. */
+  remove(upstream: Upstream): void {
+    this.#takenId = upstream.id;
+    const at = this.#queue.indexOf(upstream);
+    if (at >= 0) this.#queue.splice(at, 1);
+  }
+
+  /** It was asked, and will be once more, before the others. */
+  putBack(upstream: Upstream): void {
+    this.#queue.unshift(upstream);
+  }
+
+  /** Leaves out those that were removed or disabled while the request waited for them. */
+  dropGone(): void {
+    this.#queue = this.#queue.filter((upstream) => !this.#waiting.isGone(upstream));
+  }
+
+  #isToBePostponed(upstream: Upstream): boolean {
+    if (this.#queue.length === 0 || this.#postponed?.has(upstream)) return false;
+    if (!this.#health.isOnTrial(upstream, this.#request)) return false;
+    (this.#postponed ??= new Set()).add(upstream);
+    return true;
+  }
+
+  #isCooling(upstream: Upstream): boolean {
+    return this.#health.standing(upstream, this.#request).availability === "cooling";
+  }
+
+  /** To one that cannot be used, nothing is sent. */
+  #hasRoom(upstream: Upstream): boolean {
+    return this.#waiting.hasRoom(upstream, this.#demand) || !this.isUsable(upstream);
+  }
+
+  /** Takes the next upstream that is well and has room, and is not the one that was taken last; null when there is none. */
   takeReady(): Upstream | null {
     const at = this.#queue.findIndex((upstream) =>
-      upstream.id !== this.#takenId && this.isUsable(upstream) && this.#isReady(upstream)
+      upstream.id !== this.#takenId && this.isUsable(upstream) &&
+      this.#waiting.hasRoom(upstream, this.#demand) && this.#isReady(upstream)
     );
     const taken = at < 0 ? null : this.#queue.splice(at, 1)[0] ?? null;
     if (taken !== null) this.#takenId = taken.id;

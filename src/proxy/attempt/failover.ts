@@ -28,18 +28,23 @@ import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } fr
 import type { AttemptReport } from "./attempt_report.ts";
 import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
-import type { AttemptedRequest } from "./attempted_request.ts";
+import type { AttemptedRequest, WaitingOutput } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
+import { CandidateTurns, type Taken } from "./candidate_turns.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
 import type { Hedging } from "./hedging.ts";
+import type { HeldSlot } from "./held_slot.ts";
+import type { RequestDemand } from "./request_demand.ts";
 import type { SendResult } from "./transport.ts";
 import { type AttemptDeps, type AttemptJudge, UpstreamAttempt } from "./upstream_attempt.ts";
+import type { Waiting } from "./waiting.ts";
 
 export interface FailoverDeps extends AttemptDeps {
   readonly observer: Pick<Observer, "attemptEnded" | "failedOver" | "hedged">;
   readonly retry: RetryRules;
   readonly hedging: Hedging;
+  readonly waiting: Waiting;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -60,6 +65,8 @@ export interface FailoverRequest extends AttemptedRequest {
   /** In order of trial. */
   readonly candidates: readonly Upstream[];
   readonly hedge: HedgeDelay;
+  readonly early: AttemptedRequest["early"] & WaitingOutput;
+  readonly demand: RequestDemand;
 }
 
 /** How the choice of upstream ended. */
@@ -87,6 +94,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
   readonly #queue: CandidateQueue;
+  readonly #turns: CandidateTurns;
   readonly #race: AttemptRace;
   readonly #best: BestAnswer<UpstreamAttempt>;
   readonly #failures: FailedOutcome[] = [];
@@ -95,6 +103,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #sent = 0;
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
+  #current: Upstream | null = null;
   /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
   #missing: AttemptReport[] | null = null;
   /** Attempts whose key was refused: proven if another key of the same upstream is accepted. */
@@ -104,15 +113,18 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     this.#deps = deps;
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
-    const { candidates, ledger, guard } = request;
+    const { candidates, ledger, guard, demand } = request;
     this.#race = new AttemptRace(deps, request, this);
     this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
       health: deps.health,
       request: ledger.inbound,
+      waiting: deps.waiting,
+      demand,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
+    this.#turns = new CandidateTurns(this.#queue, deps.waiting, request);
   }
 
   get isLast(): boolean {
@@ -120,9 +132,11 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   }
 
   async run(): Promise<FinalChoice> {
-    for (let upstream = this.#next(); upstream !== null;) {
-      const begun = new UpstreamAttempt(this.#deps, this.#request, upstream);
-      const sent = this.#queue.isUsable(upstream) ? this.#send(begun) : NO_CREDENTIAL;
+    for (let next = this.#next();;) {
+      const taken = next instanceof Promise ? await next : next;
+      if (taken === null) break;
+      const begun = this.#begin(taken);
+      const sent = taken.slot === null ? NO_CREDENTIAL : this.#send(begun, taken.slot);
       const delayMs = this.#race.delayMs(begun);
       let ended: EndedAttempt;
       if (delayMs === null) {
@@ -137,22 +151,35 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       if (step.type === "give_up") break;
       if (step.type === "again") {
         if (!await this.#pause(step.delayMs)) return this.#stopped();
-        upstream = attempt.upstream;
-        if (this.#isWorthAsking(attempt)) continue;
+        if (this.#isWorthAsking(attempt)) {
+          next = this.#turns.again(attempt.upstream);
+          continue;
+        }
       }
-      upstream = this.#next();
+      next = this.#next();
     }
-    return this.#given(() => finalError(this.#failures));
+    // It may have left while it waited.
+    return this.#request.stop.cause === null ? this.#given(() => this.#ownError()) : this.#stopped();
   }
 
-  #next(): Upstream | null {
-    this.#retries = 0;
-    return this.#sent >= this.#maxAttempts ? null : this.#queue.next();
+  #next(): Taken | null | Promise<Taken | null> {
+    return this.#sent >= this.#maxAttempts ? null : this.#turns.next();
   }
 
-  #send(attempt: UpstreamAttempt): Promise<SendResult> {
+  #begin({ upstream }: Taken): UpstreamAttempt {
+    if (upstream !== this.#current) this.#retries = 0;
+    this.#current = upstream;
+    return new UpstreamAttempt(this.#deps, this.#request, upstream);
+  }
+
+  #send(attempt: UpstreamAttempt, slot: HeldSlot): Promise<SendResult> {
     this.#sent++;
-    return attempt.send(this.#headersTimeoutMs(attempt.upstream));
+    return attempt.send(this.#headersTimeoutMs(attempt.upstream), slot);
+  }
+
+  #ownError(): RouterError {
+    const isBusy = this.#failures.length === 0 || this.#turns.isRefused;
+    return (isBusy ? this.#turns.busyError : null) ?? finalError(this.#failures);
   }
 
   async #end(attempt: UpstreamAttempt, sent: SendResult | Promise<SendResult>): Promise<EndedAttempt> {
@@ -160,10 +187,10 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   }
 
   startSecond(): RunningAttempt | null {
-    const upstream = this.#request.stop.cause === null ? this.#queue.takeReady() : null;
-    if (upstream === null) return null;
-    const attempt = new UpstreamAttempt(this.#deps, this.#request, upstream);
-    return { attempt, end: this.#end(attempt, this.#send(attempt)) };
+    const taken = this.#request.stop.cause === null ? this.#turns.second() : null;
+    if (taken === null || taken.slot === null) return null;
+    const attempt = new UpstreamAttempt(this.#deps, this.#request, taken.upstream);
+    return { attempt, end: this.#end(attempt, this.#send(attempt, taken.slot)) };
   }
 
   isDecisive({ answer, error }: FailedAttempt): boolean {

@@ -7,50 +7,30 @@ import type { Capture } from "../../capture/capture.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
-import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
-import type { ErrorClass, Upstream } from "../../core/types.ts";
-import type { Observer } from "../../observe/observer.ts";
+import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
-import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import { assess } from "../assess/assess.ts";
-import type {
-  CapturedHead,
-  CaptureFactory,
-  GateTimes,
-  ReplyAssessment,
-  ReplyProblem,
-} from "../assess/assessment.ts";
-import type { HeldBudget } from "../assess/held_budget.ts";
+import type { CapturedHead, ReplyAssessment, ReplyProblem } from "../assess/assessment.ts";
 import type { AttemptEntry } from "../ledger/request_ledger.ts";
 import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
+import type { AttemptDeps } from "./attempt_deps.ts";
 import { AttemptReport } from "./attempt_report.ts";
 import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
 import type { AttemptedRequest } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
+import type { HeldSlot } from "./held_slot.ts";
 import { partialText } from "./partial_text.ts";
+import { slotEnd } from "./slot_end.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
-import type { UpstreamHealth } from "./upstream_health.ts";
 
-export interface AttemptDeps {
-  readonly client: UpstreamClient;
-  readonly clock: Clock;
-  readonly health: UpstreamHealth;
-  readonly observer: Pick<Observer, "attemptEnded">;
-  readonly times: GateTimes;
-  readonly createCapture: CaptureFactory;
-  readonly budget: HeldBudget;
-  readonly retry: {
-    /** Codes and types of errors after which nobody else is asked, in lower case. */
-    readonly finalCodes: ReadonlySet<string>;
-  };
-}
+export type { AttemptDeps } from "./attempt_deps.ts";
 
 /** What an attempt asks of its request. */
 export interface AttemptJudge {
@@ -77,6 +57,10 @@ export class UpstreamAttempt {
   /** Of its stream. */
   #capture: Capture | null = null;
   #report: AttemptReport | null = null;
+  /** null: it was not sent. */
+  #slot: HeldSlot | null = null;
+  /** What its reply said, once the relay of it is over. */
+  #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
   /** Its reply is the client's, and what it says is in the record. */
@@ -118,9 +102,10 @@ export class UpstreamAttempt {
     return this.#headers;
   }
 
-  /** Sends the request. Never rejects. */
-  send(headersTimeoutMs: number): Promise<SendResult> {
+  /** Sends the request. Never rejects. @param slot given back when the attempt ends */
+  send(headersTimeoutMs: number, slot: HeldSlot): Promise<SendResult> {
     const { stop, guard, ledger } = this.#request;
+    this.#slot = slot;
     this.#availability = this.#deps.health.standing(this.upstream, ledger.inbound).availability;
     this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
@@ -144,8 +129,13 @@ export class UpstreamAttempt {
     return isStopped ? this.#stopped() : this.#failed(sent);
   }
 
-  /** The relay of the chosen reply is over: closes the attempt. */
-  finish(verdict: Verdict, error: ReportedError | null): void {
+  /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
+  finish(verdict: Verdict, error: ReportedError | null, captured: CapturedReply | null): void {
+    this.#captured = captured;
+    if (verdict.outcome === "complete" && captured !== null) {
+      const times = { firstTokenMs: this.firstTokenMs, totalMs: this.#elapsedMs };
+      this.#deps.speeds.noteReply(this.upstream, this.#request.ledger.inbound, { captured, ...times });
+    }
     if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
     else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
     else this.#report?.relayed(verdict, error);
@@ -162,6 +152,12 @@ export class UpstreamAttempt {
   end(errorClass: ErrorClass | null, message: string | null): void {
     const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
+    this.#slot?.end(slotEnd({
+      errorClass,
+      status: this.#entry.status,
+      firstTokenMs: this.#request.ledger.inbound.isStream ? this.#firstTokenMs : null,
+      usage: this.#captured?.usage ?? null,
+    }));
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 

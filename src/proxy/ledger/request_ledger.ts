@@ -24,6 +24,7 @@ import type {
   RequestRecord,
   Upstream,
 } from "../../core/types.ts";
+import type { QueuedTime } from "./queued_time.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
 
@@ -77,8 +78,8 @@ export interface Progress {
 export class RequestLedger {
   /** What tied the request to an upstream. */
   affinity: Affinity | null = null;
-  /** How long it waited for an upstream that had room. */
-  queuedMs: number | null = null;
+  /** How long it has waited for an upstream that had room; null: it has not. */
+  queued: QueuedTime | null = null;
   readonly #requestBytes: number;
   #inbound: Inbound;
   readonly #facts: RecordFacts;
@@ -311,7 +312,7 @@ export class RequestLedger {
       error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
       affinity: this.affinity,
-      queuedMs: this.queuedMs,
+      queuedMs: this.queued?.ms ?? null,
     };
     const note = this.#own.note();
     this.#own.count = maskedBefore;

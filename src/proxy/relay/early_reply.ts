@@ -8,11 +8,14 @@ import type { Clock, TimerId } from "../../core/clock.ts";
 import type { EndpointKind } from "../../core/types.ts";
 import type { AnswerHead, InboundExchange } from "../../wire/exchange.ts";
 import type { EarlyOutput, UpstreamHead } from "../assess/assessment.ts";
+import type { WaitingOutput } from "../attempt/attempted_request.ts";
 
 /** The request whose reply it is. */
 export interface EarlyReplyOwner {
   /** Makes the head of the answer; called once, before it is sent. */
   beginEarly(head: UpstreamHead): AnswerHead;
+  /** The same before any upstream was asked. */
+  beginWaiting(): AnswerHead;
   clientLeft(): void;
 }
 
@@ -45,7 +48,7 @@ export function keepaliveOf(
   return { bytes: kind === "messages" ? PING : COMMENT, everyMs };
 }
 
-export class EarlyReply implements EarlyOutput {
+export class EarlyReply implements EarlyOutput, WaitingOutput {
   readonly #client: Pick<InboundExchange, "begin" | "write" | "cut">;
   readonly #owner: EarlyReplyOwner;
   readonly #clock: Clock;
@@ -75,6 +78,17 @@ export class EarlyReply implements EarlyOutput {
 
   get hasSent(): boolean {
     return this.#hasSent;
+  }
+
+  /** A stream's client gets its head with the first keepalive, so that a short wait can still end with a status. */
+  waiting(): void {
+    if (!this.#isBegun) this.#arm();
+  }
+
+  waited(): void {
+    if (this.#isBegun || this.#timer === null) return;
+    this.#clock.clearTimer(this.#timer);
+    this.#timer = null;
   }
 
   async send(head: UpstreamHead, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -128,6 +142,10 @@ export class EarlyReply implements EarlyOutput {
     this.#timer = null;
     // A client that does not take what was sent needs no more.
     if (this.#isOver || this.#keepalive === null || this.#pendingWrites > 0) return;
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      this.#client.begin(this.#owner.beginWaiting());
+    }
     void this.#write(this.#keepalive.bytes);
   }
 }

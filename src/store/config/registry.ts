@@ -19,6 +19,7 @@ const POLICIES: ReadonlyMap<string, OrderPolicy> = new Map([
   ["random", "random"],
   ["round_robin", "round_robin"],
   ["least_latency", "least_latency"],
+  ["fastest", "fastest"],
 ]);
 
 export interface RegistryOptions {

@@ -45,6 +45,7 @@ class Stage {
     };
     const owner = {
       beginEarly: () => ({ status: 200, headers: [] }),
+      beginWaiting: () => ({ status: 200, headers: [] }),
       clientLeft: () => void (this.hasLeft = true),
     };
     const keepalive = keepaliveOf({ kind, isStream }, everyMs);

@@ -1,0 +1,25 @@
+/**
+ * What one attempt works with. Types only.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Observer } from "../../observe/observer.ts";
+import type { UpstreamClient } from "../../wire/upstream_client.ts";
+import type { CaptureFactory, GateTimes } from "../assess/assessment.ts";
+import type { HeldBudget } from "../assess/held_budget.ts";
+import type { Speeds } from "./speeds.ts";
+import type { UpstreamHealth } from "./upstream_health.ts";
+
+export interface AttemptDeps {
+  readonly client: UpstreamClient;
+  readonly clock: Clock;
+  readonly health: UpstreamHealth;
+  readonly observer: Pick<Observer, "attemptEnded">;
+  readonly times: GateTimes;
+  readonly createCapture: CaptureFactory;
+  readonly budget: HeldBudget;
+  readonly speeds: Speeds;
+  readonly retry: {
+    /** Codes and types of errors after which nobody else is asked, in lower case. */
+    readonly finalCodes: ReadonlySet<string>;
+  };
+}

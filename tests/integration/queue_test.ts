@@ -1,0 +1,340 @@
+/**
+ * Limits of upstreams from outside: a full one is passed over, and when all are full a request waits its turn.
+ */
+import assert from "node:assert/strict";
+import { eventually, Router } from "../support/router.ts";
+import {
+  chatEvents,
+  chatReply,
+  FakeUpstream,
+  type ReceivedRequest,
+  reply,
+  type Script,
+  stream,
+} from "../support/upstream.ts";
+
+/** Answers each request when the test says so. */
+class Held {
+  readonly #waiting: (() => void)[] = [];
+  readonly #answer: Script;
+  /** Requests that are being answered. */
+  open = 0;
+  most = 0;
+
+  constructor(answer: Script = chatReply("well")) {
+    this.#answer = answer;
+  }
+
+  readonly script: Script = async (request, wire) => {
+    this.open++;
+    this.most = Math.max(this.most, this.open);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    await Promise.race([promise, request.closed]);
+    this.open--;
+    await this.#answer(request, wire);
+  };
+
+  release(): void {
+    this.#waiting.shift()?.();
+  }
+}
+
+function contentOf(request: ReceivedRequest | undefined): string {
+  return JSON.parse(request?.text ?? "{}").messages[0].content;
+}
+
+function asks(router: Router, content: string, more: Record<string, unknown> = {}, init: RequestInit = {}) {
+  return router.chat({ messages: [{ role: "user", content }], ...more }, init);
+}
+
+async function waiting(router: Router, count: number): Promise<void> {
+  await eventually(
+    async () => await router.metric("queue_length") === count ? true : null,
+    `${count} waiters`,
+  );
+}
+
+Deno.test("a full upstream is passed over, and when all are full the request waits its turn", async (t) => {
+  const first = new Held();
+  const second = new Held();
+  await using one = new FakeUpstream(first.script);
+  await using two = new FakeUpstream(second.script);
+  await using router = await Router.start({
+    upstreams: [
+      { endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } },
+      { endpoint: two.endpoint, name: "two", columns: { max_parallel: "1" } },
+    ],
+    args: ["--queue-timeout", "60"],
+  });
+
+  await t.step("the next one is asked", async () => {
+    const a = asks(router, "a");
+    await one.received(1);
+    const b = asks(router, "b");
+    await two.received(1);
+    assert.equal(await router.metric('upstream_in_flight{upstream="one"}'), 1);
+    second.release();
+    assert.equal((await b).headers.get("x-oar-upstream"), "two");
+    const c = asks(router, "c");
+    await two.received(2);
+    const d = asks(router, "d");
+    await waiting(router, 1);
+    assert.equal(one.requests.length + two.requests.length, 3);
+    first.release();
+    await one.received(2);
+    assert.equal(contentOf(one.requests[1]), "d");
+    first.release();
+    second.release();
+    for (const response of [a, c, d]) {
+      assert.equal((await response).status, 200);
+      await (await response).body?.cancel();
+    }
+    await (await b).body?.cancel();
+    const record = await router.recordOf(await d);
+    assert.ok(Number(record.queued_ms) > 0);
+    assert.equal((await router.recordOf(await a)).queued_ms, null);
+    assert.equal(record.attempts, 1);
+    assert.equal(await router.metric("queue_seconds_count"), 1);
+    assert.equal(await router.metric('upstream_in_flight{upstream="one"}'), 0);
+  });
+
+  await t.step("a client that leaves gives its place up", async () => {
+    const before = one.requests.length;
+    const a = asks(router, "a");
+    await one.received(before + 1);
+    const b = asks(router, "b");
+    await two.received(3);
+    const leaving = new AbortController();
+    const gone = asks(router, "gone", {}, { signal: leaving.signal });
+    await waiting(router, 1);
+    const stays = asks(router, "stays");
+    await waiting(router, 2);
+    leaving.abort();
+    await assert.rejects(gone);
+    await waiting(router, 1);
+    first.release();
+    await one.received(before + 2);
+    assert.equal(contentOf(one.requests.at(-1)), "stays");
+    first.release();
+    second.release();
+    for (const response of [a, b, stays]) await (await response).body?.cancel();
+    const records = await eventually(() => {
+      const found = router.records().filter(({ outcome }) => outcome === "client_gone");
+      return found.length > 0 ? found : null;
+    }, "the record of the client that left");
+    assert.ok(Number(records[0]?.queued_ms) > 0);
+    assert.equal(records[0]?.attempts, 0);
+  });
+
+  await t.step(
+    "a limit that is raised or removed, and an upstream that is removed, count at once",
+    async () => {
+      const before = one.requests.length;
+      const all = [asks(router, "a"), asks(router, "b")];
+      await one.received(before + 1);
+      await two.received(4);
+      all.push(asks(router, "c"), asks(router, "d"), asks(router, "e"));
+      await waiting(router, 3);
+      router.execute("UPDATE openai_upstreams SET max_parallel = '2' WHERE name = 'one'");
+      await one.received(before + 2);
+      await waiting(router, 2);
+      router.execute("UPDATE openai_upstreams SET max_parallel = NULL WHERE name = 'one'");
+      await one.received(before + 4);
+      for (let count = 0; count < 4; count++) first.release();
+      second.release();
+      for (const response of all) await (await response).body?.cancel();
+    },
+  );
+  assert.equal(await router.metric('queue_refused_total{reason="timeout"}'), 0);
+  assert.equal(await router.metric("queue_length"), 0);
+});
+
+Deno.test("who waits for an upstream that is removed goes on without it", async () => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "60"],
+  });
+  const a = asks(router, "a");
+  await one.received(1);
+  const b = asks(router, "b");
+  await waiting(router, 1);
+  router.execute("DELETE FROM openai_upstreams");
+  const response = await b;
+  assert.equal(response.status, 429);
+  assert.match((await response.json()).error.message, /was removed, disabled, or failed/);
+  held.release();
+  await (await a).body?.cancel();
+  assert.equal(one.requests.length, 1);
+});
+
+Deno.test("a request that waits in vain gets a 429 that SDKs obey, in the form of its API", async (t) => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "0.2", "--max-queued", "1"],
+  });
+  const first = asks(router, "first");
+  await one.received(1);
+
+  await t.step("after the time", async () => {
+    const response = await asks(router, "late");
+    assert.equal(response.status, 429);
+    assert.equal(response.headers.get("retry-after"), "1");
+    assert.equal(response.headers.get("x-should-retry"), "true");
+    assert.equal(response.headers.get("x-oar-attempts"), "0");
+    const { error } = await response.json();
+    assert.deepEqual([error.type, error.code], ["rate_limit_error", "router_busy"]);
+    assert.match(error.message, /had no room within 0\.2 s; raise max_parallel.*--queue-timeout/);
+    const record = await router.recordOf(response);
+    assert.deepEqual([record.outcome, record.status, record.attempts], ["no_upstream", 429, 0]);
+    assert.ok(Number(record.queued_ms) >= 200);
+    assert.match(String(record.error), /raise max_parallel/);
+    assert.equal(await router.metric('queue_refused_total{reason="timeout"}'), 1);
+  });
+
+  await t.step("in Anthropic's form", async () => {
+    const response = await router.fetch("/messages", {
+      method: "POST",
+      body: JSON.stringify({ model: "m", max_tokens: 5, messages: [] }),
+    });
+    assert.equal(response.status, 429);
+    assert.equal(response.headers.get("x-should-retry"), "true");
+    const { type, error } = await response.json();
+    assert.deepEqual([type, error.type], ["error", "rate_limit_error"]);
+  });
+
+  await t.step("it is nobody's failure", async () => {
+    assert.equal(await router.metric('upstream_state{upstream="one",state="closed"}'), 1);
+    assert.equal(one.requests.length, 1);
+  });
+  held.release();
+  await (await first).body?.cancel();
+});
+
+Deno.test("no more wait than may, and further ones are refused at once", async () => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "60", "--max-queued", "2"],
+  });
+  const all = [asks(router, "0")];
+  await one.received(1);
+  all.push(asks(router, "1"), asks(router, "2"));
+  await waiting(router, 2);
+  const response = await asks(router, "3");
+  assert.equal(response.status, 429);
+  assert.match((await response.json()).error.message, /as many requests wait as may; .*--max-queued/);
+  assert.equal(await router.metric('queue_refused_total{reason="full"}'), 1);
+  for (let count = 1; count <= 3; count++) {
+    await one.received(count);
+    held.release();
+  }
+  for (const each of all) assert.equal((await each).status, 200);
+  for (const each of all) await (await each).body?.cancel();
+});
+
+Deno.test("a stream's client gets keepalives while it waits, and then its stream", async () => {
+  const events = chatEvents(["some", " words"]);
+  const held = new Held(stream(events));
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "60", "--keepalive", "0.1"],
+  });
+  const first = asks(router, "first", { stream: true });
+  await one.received(1);
+  const response = await asks(router, "second", { stream: true });
+  assert.equal(one.requests.length, 1);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "text/event-stream");
+  assert.equal(response.headers.get("x-accel-buffering"), "no");
+  held.release();
+  await one.received(2);
+  held.release();
+  const text = await response.text();
+  assert.match(text, /^(:\n)+data: /);
+  assert.equal(text.replace(/^(:\n)+/, ""), events.join(""));
+  await (await first).body?.cancel();
+});
+
+Deno.test("a stream whose head went out while it waited in vain ends with the error as an event", async () => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "0.5", "--keepalive", "0.1"],
+  });
+  const first = asks(router, "first");
+  await one.received(1);
+  const response = await asks(router, "second", { stream: true });
+  assert.equal(response.status, 200);
+  const reader = response.body?.getReader();
+  let text = "";
+  try {
+    for (let read = await reader?.read(); read?.done === false; read = await reader?.read()) {
+      text += new TextDecoder().decode(read.value);
+    }
+  } catch {
+    // The body ends without its terminator.
+  }
+  assert.match(text, /^(:\n)+data: \{"error":\{.*"code":"router_busy"\}\}\n\n$/);
+  held.release();
+  await (await first).body?.cancel();
+});
+
+Deno.test("requests that wait when the program stops are recorded, and it stops", async () => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "600", "--drain-timeout", "0.2"],
+  });
+  const all = [asks(router, "a")];
+  await one.received(1);
+  all.push(asks(router, "b"));
+  await waiting(router, 1);
+  router.signal("SIGTERM");
+  await Promise.allSettled(all);
+  assert.equal(await router.exited(), 0);
+  const records = router.records();
+  assert.deepEqual(records.map(({ outcome, attempts }) => [outcome, attempts]), [["crashed", 1], [
+    "crashed",
+    0,
+  ]]);
+  assert.ok(Number(records[1]?.queued_ms) > 0);
+  assert.equal(one.requests.length, 1);
+});
+
+Deno.test("while one is only full, those that are cooling are not asked", async () => {
+  const held = new Held();
+  await using down = new FakeUpstream(reply(500, '{"error":{"message":"down"}}'));
+  await using well = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [
+      { endpoint: down.endpoint, name: "down" },
+      { endpoint: well.endpoint, name: "well", columns: { max_parallel: "1" } },
+    ],
+    args: ["--queue-timeout", "60"],
+  });
+  for (let count = 1; await router.metric('upstream_state{upstream="down",state="open"}') === 0; count++) {
+    const response = asks(router, "finds out");
+    await well.received(count);
+    held.release();
+    await (await response).body?.cancel();
+  }
+  const [askedDown, askedWell] = [down.requests.length, well.requests.length];
+  const a = asks(router, "a");
+  await well.received(askedWell + 1);
+  const b = asks(router, "b");
+  await waiting(router, 1);
+  held.release();
+  await well.received(askedWell + 2);
+  held.release();
+  for (const response of [a, b]) await (await response).body?.cancel();
+  assert.equal(down.requests.length, askedDown);
+});
