@@ -10,7 +10,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision, isFinalError, streamLimit } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
@@ -130,6 +130,7 @@ export class UpstreamAttempt {
       headersTimeoutMs,
       cancellation: this.#cancellation,
       guard,
+      note: this.#entry,
     });
   }
 
@@ -249,6 +250,7 @@ export class UpstreamAttempt {
       times,
       isLast,
       bodyStartTimeoutMs: bodyStartTimeout(this.#headersTimeoutMs),
+      streamLimit: streamLimit(this.upstream, this.#sentMs),
       mask: maskFor(this.upstream),
       budget,
       capture: (isEventStream) => {

@@ -6,8 +6,7 @@
  * ordinary words, as in `server: ollama` or `"param":null`.
  */
 import { Buffer } from "node:buffer";
-import { keysOf, MIN_MASKABLE_LENGTH } from "../../core/secrets.ts";
-import type { Upstream } from "../../core/types.ts";
+import { keysOf, MIN_MASKABLE_LENGTH, type SecretHolder } from "../../core/secrets.ts";
 
 const NOTHING: Buffer<ArrayBuffer> = Buffer.alloc(0);
 const STAR = 0x2a;
@@ -157,10 +156,10 @@ function mask(bytes: Uint8Array, places: readonly Place[]): void {
   for (const { start, end } of places) bytes.fill(STAR, Math.min(start + SHOWN_HEAD_BYTES, end), end);
 }
 
-const patternsOf = new WeakMap<Pick<Upstream, "sk" | "endpoint">, Patterns>();
+const patternsOf = new WeakMap<SecretHolder, Patterns>();
 
 /** A mask for all keys of an upstream, or null when it has none to hide. */
-export function maskFor(upstream: Pick<Upstream, "sk" | "endpoint">): SecretMask | null {
+export function maskFor(upstream: SecretHolder): SecretMask | null {
   let patterns = patternsOf.get(upstream);
   if (patterns === undefined) {
     patterns = new Patterns(keysOf(upstream));
