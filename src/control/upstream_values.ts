@@ -10,6 +10,7 @@ import type { UpstreamChanges } from "../store/store.ts";
 import type { UpstreamInput } from "./admin_service.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
 import { baseUrlOf } from "./upstream_endpoint.ts";
+import { type OptionField, type OptionTexts, readOptionTexts, toOptionValues } from "./upstream_options.ts";
 
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
@@ -19,9 +20,9 @@ export const MAX_TIMEOUT_SECONDS = 86_400;
 export const MAX_WEIGHT = 1_000_000;
 
 /** An upstream's fields as they are typed on a command line. */
-export type UpstreamTexts = {
-  readonly [Field in Exclude<keyof UpstreamInput, "isEnabled">]?: string | undefined;
-};
+export type UpstreamTexts =
+  & { readonly [Field in Exclude<keyof UpstreamInput, "isEnabled" | OptionField>]?: string | undefined }
+  & OptionTexts;
 
 /**
  * The input that these texts stand for.
@@ -40,6 +41,7 @@ export function readTexts(texts: UpstreamTexts): UpstreamInput {
     ...(deny === undefined ? {} : { deny: readPatterns(deny, "deny") }),
     ...(modelMap === undefined ? {} : { modelMap: readModelMap(modelMap) }),
     ...(weight === undefined ? {} : { weight: readWeight(weight) }),
+    ...readOptionTexts(texts),
   };
 }
 
@@ -52,6 +54,7 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
   const { endpoint, key, name, timeoutSeconds, isEnabled, authStyle, allow, deny, modelMap, weight } = input;
   if (key !== undefined) requireUsable("key", { sk: key });
   if (endpoint !== undefined) requireUsable("endpoint", { endpoint });
+  const options = toOptionValues(input);
   return {
     ...(key === undefined ? {} : { sk: key.trim() }),
     ...(endpoint === undefined ? {} : { endpoint: baseUrlOf(endpoint) }),
@@ -65,6 +68,7 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
     ...(deny === undefined ? {} : { deny: checkPatterns(deny, "deny") }),
     ...(modelMap === undefined ? {} : { modelMap: checkModelMap(modelMap) }),
     ...(weight === undefined ? {} : { weight: checkWeight(weight, String(weight)) }),
+    ...(options === null ? {} : { options }),
   };
 }
 

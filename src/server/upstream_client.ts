@@ -5,6 +5,7 @@
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { NO_PROXY_VARIABLES } from "../config/environment.ts";
 import { type OutgoingSettings, proxyFor } from "../config/outgoing.ts";
 import type { Cancellation } from "../core/cancellation.ts";
 import { type OutgoingProxy, parseProxyUrl } from "../core/proxy_url.ts";
@@ -45,7 +46,18 @@ export function upstreamClient(
   });
   const hasProxy = outgoing.httpProxy !== null || outgoing.httpsProxy !== null;
   const usual = hasProxy ? new ProxiedClient(outgoing, { direct, caCerts }) : direct;
-  return new RoutedClient(usual, (proxy) => fetchClient(proxy, caCerts));
+  return new RoutedClient(usual, (proxy) => withoutExceptions(() => fetchClient(proxy, caCerts)));
+}
+
+/** The runtime reads `NO_PROXY` when it makes a client, and obeys it even where a proxy is named for one upstream. */
+function withoutExceptions<Result>(make: () => Result): Result {
+  const before = NO_PROXY_VARIABLES.map((name) => ({ name, value: Deno.env.get(name) }));
+  try {
+    for (const { name } of before) Deno.env.delete(name);
+    return make();
+  } finally {
+    for (const { name, value } of before) if (value !== undefined) Deno.env.set(name, value);
+  }
 }
 
 /** Takes the proxy that a request names, or the usual way. */

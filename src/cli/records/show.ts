@@ -178,9 +178,18 @@ const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
   { title: "MESSAGE", cell: ({ message }) => message ?? "-", isFlexible: true },
 ];
 
-function attemptLines(attempts: readonly StoredAttempt[], columns: number | null): string[] {
-  const width = columns === null ? null : columns - 2;
-  return formatTable(attempts, { columns: ATTEMPT_COLUMNS, width }).map((line) => `  ${line}`);
+/** Shown only when a request was changed. */
+const CHANGED_COLUMN: Column<StoredAttempt> = {
+  title: "REQUEST",
+  cell: ({ isChanged }) => isChanged ? "changed" : "-",
+};
+
+function attemptLines(attempts: readonly StoredAttempt[], screen: number | null): string[] {
+  const width = screen === null ? null : screen - 2;
+  const columns = attempts.some(({ isChanged }) => isChanged)
+    ? ATTEMPT_COLUMNS.toSpliced(-1, 0, CHANGED_COLUMN)
+    : ATTEMPT_COLUMNS;
+  return formatTable(attempts, { columns, width }).map((line) => `  ${line}`);
 }
 
 function heading(text: string): string {

@@ -5,6 +5,7 @@
  */
 import { recordTexts } from "./records_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
+import { upstreamOptionTexts } from "./upstream_options_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -142,6 +143,7 @@ export const en = {
 
   ...recordTexts,
   ...usageTexts,
+  ...upstreamOptionTexts,
   ...replicaTexts,
 
   liveTitle: "Live",

@@ -4,6 +4,7 @@
 import type { Messages } from "./en.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
+import { upstreamOptionTexts } from "./upstream_options_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -135,6 +136,7 @@ export const zh: Messages = {
 
   ...recordTexts,
   ...usageTexts,
+  ...upstreamOptionTexts,
   ...replicaTexts,
 
   liveTitle: "实时",

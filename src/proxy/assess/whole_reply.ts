@@ -144,7 +144,9 @@ export class WholeReplyReader {
     capture.push(bytes);
     const captured = capture.finish(true);
     const isJudged = !this.#isError && !isLookUp(inbound.method);
-    const problem = isJudged ? problemOf(capture.progress, captured, head) ?? textProblemOf(captured, head) : null;
+    const problem = isJudged
+      ? problemOf(capture.progress, captured, head) ?? textProblemOf(captured, head)
+      : null;
     const isSuspect = problem !== null || capture.progress.error !== null;
     return { reply: { ...head, type: "whole", bytes, captured, problem }, isSuspect };
   }

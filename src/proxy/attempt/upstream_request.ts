@@ -7,7 +7,7 @@ import { mediaTypeOf } from "../../core/body_form.ts";
 import type { BodyPatch } from "../../core/body_patch.ts";
 import { ownCredentials } from "../../core/credentials.ts";
 import { HeaderFields } from "../../core/header_fields.ts";
-import { patched, preparePatch, type PreparedPatch } from "../../core/merge_patch.ts";
+import { patched, type PreparedPatch, preparePatch } from "../../core/merge_patch.ts";
 import { aliasOf, withModel, withPathModel } from "../../core/model_alias.ts";
 import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
