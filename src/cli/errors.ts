@@ -36,7 +36,14 @@ export function textOf(error: unknown): string {
 }
 
 /** Fields whose flag is not just their name. */
-const FLAGS: Readonly<Record<string, string>> = { key: "--key", timeoutSeconds: "--timeout" };
+const FLAGS: Readonly<Record<string, string>> = {
+  key: "--key",
+  timeoutSeconds: "--timeout",
+  setHeaders: "--set-header",
+  maxBodyBytes: "--max-body",
+  streamTimeoutSeconds: "--stream-timeout",
+  errorTexts: "--error-text",
+};
 
 /** `--model-map` for `modelMap` */
 function flagOf(field: string): string {

@@ -12,6 +12,7 @@ import { systemClock } from "../server/clock.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
 import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
+import { type ListedOptions, listedOptions, shortOptions } from "./upstream_list_options.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
 
 /** Of one upstream. */
@@ -53,7 +54,7 @@ interface ListedKeyJson extends Omit<ListedKey, "untilMs"> {
 }
 
 /** An upstream as it is shown; the names are the keys of `list --json`. */
-interface ListedUpstream {
+interface ListedUpstream extends ListedOptions {
   readonly id: number;
   readonly name: string;
   readonly endpoint: string;
@@ -133,6 +134,12 @@ const RARE_COLUMNS:
       cell: ({ weight }) => String(weight ?? "-"),
       isSet: ({ weight }) => weight !== 1,
     },
+    {
+      title: "OPTIONS",
+      cell: (upstream) => shortOptions(upstream).join(", ") || "-",
+      isFlexible: true,
+      isSet: (upstream) => shortOptions(upstream).length > 0,
+    },
   ];
 
 /** `failing (next try 12:03:05): HTTP 503`, in local time; `ok, 37 % failed`. */
@@ -205,6 +212,7 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     deny: facts.deny,
     modelMap: facts.modelMap,
     weight: Number.isFinite(facts.storedWeight) ? facts.storedWeight : null,
+    ...listedOptions(facts),
     condition: conditionOf({
       ...{ isUsable: problem === null, isEnabled, isTested: facts.isTested },
       breaker: note?.state ?? "closed",

@@ -22,9 +22,10 @@ import { StoreError } from "../store/store.ts";
 import { UsageError } from "./errors.ts";
 import { readKeys } from "./secret_input.ts";
 import { listUpstreams } from "./upstream_list.ts";
+import { OPTION_FLAG_LIST, type OptionFlags, optionTexts, withOptionFlags } from "./upstream_option_flags.ts";
 import { tryUpstream } from "./upstream_trial.ts";
 
-interface UpstreamFlags extends DatabaseFlags {
+interface UpstreamFlags extends DatabaseFlags, OptionFlags {
   readonly key?: readonly string[];
   readonly addKey?: readonly string[];
   readonly removeKey?: readonly string[];
@@ -56,40 +57,48 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
   const define = (nameAndArguments: string, description: string): Command =>
     program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
 
-  define("add", "add an upstream; a running server uses it within a second")
-    .option(
-      "--sk, --key <key>",
-      `its API key; - ${KEY_INPUT_TEXT}, ${ASIS} forwards the client's own; ${KEYS_TEXT}`,
-      gather,
-    )
-    .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
-    .option("--name <name>", "its name (default: the endpoint's host)")
-    .option("--no-test", "do not ask it for its models")
-    .option("--timeout <seconds>", "time limit for its response headers (default: depends on the request)")
-    .addOption(authStyleOption())
-    .option("--allow <models>", ALLOW_TEXT)
-    .option("--deny <models>", DENY_TEXT)
-    .option("--model-map <pairs>", MODEL_MAP_TEXT)
-    .option("--weight <number>", WEIGHT_TEXT)
+  withOptionFlags(
+    define("add", "add an upstream; a running server uses it within a second")
+      .option(
+        "--sk, --key <key>",
+        `its API key; - ${KEY_INPUT_TEXT}, ${ASIS} forwards the client's own; ${KEYS_TEXT}`,
+        gather,
+      )
+      .option("--endpoint <url>", `its base URL (default ${DEFAULT_ENDPOINT})`)
+      .option("--name <name>", "its name (default: the endpoint's host)")
+      .option("--no-test", "do not ask it for its models")
+      .option("--timeout <seconds>", "time limit for its response headers (default: depends on the request)")
+      .addOption(authStyleOption())
+      .option("--allow <models>", ALLOW_TEXT)
+      .option("--deny <models>", DENY_TEXT)
+      .option("--model-map <pairs>", MODEL_MAP_TEXT)
+      .option("--weight <number>", WEIGHT_TEXT),
+  )
     .addOption(databaseOption())
     .action((flags: AddFlags) => addUpstream(context, flags));
   define("list", "show the upstreams, in the order in which they are tried")
     .option("--json", "print JSON")
     .addOption(databaseOption())
     .action((flags: DatabaseFlags & { readonly json?: boolean }) => listUpstreams(context, flags));
-  define("edit", "change an upstream; what is not given stays as it is")
-    .argument("<upstream>", WHICH)
-    .option("--sk, --key <key>", `its new API key instead of all; - ${KEY_INPUT_TEXT}; ${KEYS_TEXT}`, gather)
-    .option("--add-key <key>", "one more API key, or @FILE", gather)
-    .option("--remove-key <which>", "remove a key: its number, or as the list shows it", gather)
-    .option("--endpoint <url>", "its new base URL")
-    .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
-    .option("--timeout <seconds>", "time limit for its response headers; none: depends on the request")
-    .addOption(authStyleOption())
-    .option("--allow <models>", `${ALLOW_TEXT}; "" for every model`)
-    .option("--deny <models>", `${DENY_TEXT}; "" for none`)
-    .option("--model-map <pairs>", `${MODEL_MAP_TEXT}; "" for none`)
-    .option("--weight <number>", WEIGHT_TEXT)
+  withOptionFlags(
+    define("edit", "change an upstream; what is not given stays as it is")
+      .argument("<upstream>", WHICH)
+      .option(
+        "--sk, --key <key>",
+        `its new API key instead of all; - ${KEY_INPUT_TEXT}; ${KEYS_TEXT}`,
+        gather,
+      )
+      .option("--add-key <key>", "one more API key, or @FILE", gather)
+      .option("--remove-key <which>", "remove a key: its number, or as the list shows it", gather)
+      .option("--endpoint <url>", "its new base URL")
+      .option("--name <name>", 'its new name; "" goes back to the endpoint\'s host')
+      .option("--timeout <seconds>", "time limit for its response headers; none: depends on the request")
+      .addOption(authStyleOption())
+      .option("--allow <models>", `${ALLOW_TEXT}; "" for every model`)
+      .option("--deny <models>", `${DENY_TEXT}; "" for none`)
+      .option("--model-map <pairs>", `${MODEL_MAP_TEXT}; "" for none`)
+      .option("--weight <number>", WEIGHT_TEXT),
+  )
     .addOption(databaseOption())
     .action((which: string, flags: UpstreamFlags) => editUpstream(context, { which, flags }));
   define("enable", "use an upstream again")
@@ -168,7 +177,7 @@ async function editUpstream(
   if (Object.keys(input).length === 0 && !hasKeyChange) {
     throw new UsageError(
       "edit needs a change: give at least one of --key, --add-key, --remove-key, --endpoint, --name, --timeout, --auth-style, " +
-        "--allow, --deny, --model-map, --weight",
+        `--allow, --deny, --model-map, --weight, ${OPTION_FLAG_LIST}`,
     );
   }
   await withUpstreams({ ...context, flags }, (upstreams) => {
@@ -240,7 +249,7 @@ async function readInput({ terminal }: CommandContext, flags: UpstreamFlags): Pr
   const { key: given, timeout, endpoint, name, authStyle, allow, deny, modelMap, weight } = flags;
   const key = given === undefined ? {} : { key: await readKeys(given, { what: "--key", terminal }) };
   const texts = { endpoint, name, timeoutSeconds: timeout, authStyle, allow, deny, modelMap, weight };
-  const input = readTexts({ ...key, ...texts });
+  const input = readTexts({ ...key, ...texts, ...optionTexts(flags) });
   const { endpoint: used } = toChanges(input);
   if (endpoint !== undefined && used !== undefined && used !== endpoint.trim()) {
     terminal.note(

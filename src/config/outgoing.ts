@@ -7,18 +7,9 @@
  * @see https://curl.se/docs/manpage.html#ENVIRONMENT , https://everything.curl.dev/usingcurl/proxies/env.html
  */
 import { type Cidr, isWithin, parseCidr } from "../core/client_ip.ts";
-import { percentDecoded } from "../core/percent_text.ts";
+import { type OutgoingProxy, parseProxyUrl } from "../core/proxy_url.ts";
 import { CA_VARIABLES, type Environment, NO_PROXY_VARIABLES } from "./environment.ts";
 import { SettingsError } from "./values.ts";
-
-/** A proxy for outgoing connections. */
-export interface OutgoingProxy {
-  readonly transport: "http" | "https" | "socks5";
-  /** Without the credential. */
-  readonly url: string;
-  /** Decoded; null: none is sent. */
-  readonly credential: { readonly username: string; readonly password: string } | null;
-}
 
 /** Hosts that are reached without a proxy. */
 export type DirectRule =
@@ -90,43 +81,13 @@ function textOf(env: Environment, variable: string): string {
   return isQuoted ? text.slice(1, -1).trim() : text;
 }
 
-const TRANSPORTS: Readonly<Record<string, OutgoingProxy["transport"]>> = {
-  "http:": "http",
-  "https:": "https",
-  "socks5:": "socks5",
-  "socks5h:": "socks5",
-};
-const SOCKS_PORT = 1080;
-
-/** Without a scheme, it is an HTTP proxy. */
 function parseProxy(variable: string, text: string): OutgoingProxy {
-  const scheme = /^([a-z][a-z0-9+.-]*:)\/\//i.exec(text)?.[1]?.toLowerCase() ?? "http:";
-  const rest = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "");
-  const transport = TRANSPORTS[scheme];
-  // Parsed as http: other schemes do not have their host names checked.
-  const url = URL.parse(`http://${rest}`);
-  // An @ behind the host: what was meant for a password holds a character that ends the host.
-  const isMisread = /[\s\\]|^[^/]*:(?:\/|$)|^[^/?#]*[/?#][^@]*@/.test(rest);
-  if (transport === undefined || url === null || url.hostname === "" || isMisread) {
-    throw new SettingsError(
-      `${variable} is not the URL of a proxy, such as http://proxy.example:3128 or socks5://127.0.0.1:1080 ` +
-        "(its value is not shown: it may hold a password)",
-    );
-  }
-  const port = url.port || (transport === "socks5" ? String(SOCKS_PORT) : hasPort80(rest) ? "80" : "");
-  const { username, password } = url;
-  return {
-    transport,
-    url: `${transport}://${url.hostname}${port === "" ? "" : `:${port}`}`,
-    credential: username === "" && password === ""
-      ? null
-      : { username: percentDecoded(username), password: percentDecoded(password) },
-  };
-}
-
-/** A URL parsed as http has lost this port, which is not the default of the others. */
-function hasPort80(rest: string): boolean {
-  return /:80(?:[/?#]|$)/.test(rest);
+  const proxy = parseProxyUrl(text);
+  if (proxy !== null) return proxy;
+  throw new SettingsError(
+    `${variable} is not the URL of a proxy, such as http://proxy.example:3128 or socks5://127.0.0.1:1080 ` +
+      "(its value is not shown: it may hold a password)",
+  );
 }
 
 /** Separated by commas or blanks. What is neither a name nor a network matches nothing, as in curl. */

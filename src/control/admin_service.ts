@@ -18,11 +18,13 @@ import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.
 import type { UsageStats } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { DiffPart } from "./reply_diff.ts";
+import type { ShownOptions } from "./upstream_option_view.ts";
+import type { UpstreamOptionInput } from "./upstream_options.ts";
 
 export type { RefusedSummary };
 
 /** One upstream as it is shown. */
-export interface UpstreamView {
+export interface UpstreamView extends ShownOptions {
   readonly id: number;
   /** 1-based place in the order of trial. */
   readonly place: number;
@@ -194,7 +196,7 @@ export interface ReplayResult {
   readonly diff: readonly DiffPart[];
 }
 
-export interface UpstreamInput {
+export interface UpstreamInput extends UpstreamOptionInput {
   readonly endpoint?: string;
   /** Several keys: one a line. */
   readonly key?: string;

@@ -12,6 +12,7 @@ import type { UpstreamInput } from "./admin_service.ts";
 import { ControlError, invalidValue } from "./errors.ts";
 import { type NewToken, Tokens } from "./tokens.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
+import { isReadByProxy, unmaskedOptions, unspokenSecret } from "./upstream_option_view.ts";
 import { toChanges } from "./upstream_values.ts";
 import { showKey, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
@@ -41,10 +42,10 @@ export class ConfigChanges {
     return this.#deps.config.atomically(`Cannot edit upstream ${id}`, () => {
       const row = this.#upstreams.row(id);
       const changes = unmasked(input, row);
+      requireSecretsAgain({ input, changes, row });
       // What is no endpoint at all is refused as such.
       const { endpoint } = toChanges(changes);
       const hasMoved = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
-      if (hasMoved && hasOwnKey(row) && changes.key === undefined) throw keyRequired(endpoint);
       return { facts: this.#upstreams.edit(id, changes), hasMoved };
     });
   }
@@ -99,7 +100,7 @@ export class ConfigChanges {
  * @throws ControlError when another endpoint still holds what was masked
  */
 function unmasked(input: UpstreamInput, row: UpstreamRow | null): UpstreamInput {
-  const { key, endpoint, ...rest } = input;
+  const { key, endpoint, ...rest } = unmaskedOptions(input, row?.options ?? null);
   const isKeyShown = row !== null && key === showKey(row.sk);
   const isEndpointShown = row !== null && endpoint === showEndpoint(row.endpoint ?? "");
   if (endpoint !== undefined && !isEndpointShown && isMasked(endpoint)) {
@@ -125,6 +126,45 @@ function isSameOrigin(endpoint: string, other: string | null): boolean {
 function hasOwnKey({ sk }: UpstreamRow): boolean {
   const key = (sk ?? "").trim();
   return key !== "" && key !== ASIS;
+}
+
+/**
+ * Neither the key nor a secret among the options goes to another place by itself.
+ *
+ * @throws ControlError `key_required`
+ */
+function requireSecretsAgain({ input, changes, row }: {
+  readonly input: UpstreamInput;
+  /** Without what came back masked. */
+  readonly changes: UpstreamInput;
+  readonly row: UpstreamRow;
+}): void {
+  const { endpoint } = toChanges(changes);
+  const isKeyKept = hasOwnKey(row) && changes.key === undefined;
+  if (endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint)) {
+    if (isKeyKept) throw keyRequired(endpoint);
+    const field = unspokenSecret(input, row.options);
+    if (field !== null) throw secretRequired(field);
+  }
+  const way = { endpoint: endpoint ?? row.endpoint, stored: row.options };
+  if (!isReadByProxy(changes, way)) return;
+  if (isKeyKept) {
+    throw secretRequired("key", "requests go by way of another proxy now, which can read the key");
+  }
+  const field = unspokenSecret({ ...input, proxy: null }, row.options);
+  if (field !== null) throw secretRequired(field);
+}
+
+function secretRequired(
+  field: string,
+  reason = "requests go to another place now, and it holds secrets, which are not sent on by themselves",
+): ControlError {
+  const problem = `must be given again: ${reason}`;
+  return new ControlError("key_required", `${field} ${problem}`, {
+    field,
+    problem,
+    hint: "type it in full, in the same request",
+  });
 }
 
 function keyRequired(endpoint: string): ControlError {

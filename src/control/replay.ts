@@ -4,7 +4,7 @@
  * Owns the request that is made of a record, and the comparison of the two replies.
  */
 import type { Clock } from "../core/clock.ts";
-import type { Inbound, RequestRecord } from "../core/types.ts";
+import type { Inbound, RequestRecord, Upstream } from "../core/types.ts";
 import type { ReplayResult } from "./admin_service.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { RegistrySnapshot, StoredRecord } from "../store/store.ts";
@@ -38,7 +38,7 @@ export async function replay(
   // A person may choose a disabled one, and one that does not allow the model.
   const upstreams = upstreamId === null
     ? snapshot.upstreams
-    : [{ ...usableForReplay(snapshot.upstreams, upstreamId), isEnabled: true, allow: [], deny: [] }];
+    : [forReplay(usableForReplay(snapshot.upstreams, upstreamId))];
   const inbound = toInbound(record, deps.clock);
   const settled = await send(deps, inbound, { ...snapshot, upstreams });
   const { requestId, status, response, reasoning, toolCalls, elapsedMs } = settled;
@@ -52,6 +52,12 @@ export async function replay(
     elapsedMs: Math.round(elapsedMs),
     diff: (diff ?? replaced(record.response ?? "", response)).flatMap(toLines),
   };
+}
+
+/** For any model, path and size. */
+function forReplay(upstream: Upstream): Upstream {
+  const shaping = { ...upstream.shaping, onlyPaths: [], maxBodyBytes: null };
+  return { ...upstream, isEnabled: true, allow: [], deny: [], shaping };
 }
 
 /** Relays it to its end and returns its record. */

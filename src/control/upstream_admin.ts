@@ -8,13 +8,16 @@ import type { Clock } from "../core/clock.ts";
 import { conditionOf } from "../core/condition.ts";
 import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import { NO_SHAPING } from "../core/upstream_options.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
+import { readOptions } from "../store/config/upstream_options.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
+import type { ShownOptions } from "./upstream_option_view.ts";
 import { askForModels, judgeAnswer } from "./upstream_probe.ts";
 import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
@@ -117,6 +120,7 @@ export class UpstreamAdmin {
       modelMap: facts.modelMap,
       authStyle: facts.authStyle,
       weight: facts.problem === null ? facts.storedWeight : 1,
+      ...optionsOf(facts),
       problem: facts.problem,
       ...this.#standing(facts),
       place: facts.place,
@@ -155,6 +159,15 @@ export class UpstreamAdmin {
   }
 }
 
+function optionsOf(facts: UpstreamFacts): ShownOptions {
+  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths } = facts;
+  const { maxBodyBytes, streamTimeoutSeconds, errorTexts, proxy } = facts;
+  return {
+    ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
+    ...{ maxBodyBytes, streamTimeoutSeconds, errorTexts, proxy },
+  };
+}
+
 function lastErrorOf(
   row: UpstreamRow | undefined,
   failures: readonly LastFailure[],
@@ -162,6 +175,8 @@ function lastErrorOf(
   const found = failures.find(({ upstreamId }) => upstreamId === row?.id);
   if (row === undefined || found === undefined) return null;
   const { atMs, errorClass, message } = found;
-  const keys = keysOf({ sk: row.sk ?? "", endpoint: row.endpoint ?? "" });
+  const options = readOptions(row.options);
+  const shaping = typeof options === "string" ? NO_SHAPING : options.shaping;
+  const keys = keysOf({ sk: row.sk ?? "", endpoint: row.endpoint ?? "", shaping });
   return { atMs, errorClass, message: redactSecrets(message, keys) };
 }

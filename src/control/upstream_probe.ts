@@ -56,7 +56,7 @@ export async function probeUpstream(
   }
   const [result, end] = await Promise.all([
     askForModels(deps, { upstream, limitMs }),
-    certificateEnd(upstream.endpoint, limitMs),
+    upstream.shaping.proxy === null ? certificateEnd(upstream.endpoint, limitMs) : null,
   ]);
   const certificate = judgeCertificate(end, deps.clock.now());
   if ("problem" in result) {
@@ -94,9 +94,9 @@ export async function askForModels(
         problem: {
           level: "fail",
           message: `cannot be reached: ${result.message}`,
-          advice: `check its host and port (${
-            hostOf(upstream)
-          }), the network, and HTTPS_PROXY if you need one`,
+          advice: `check its host and port (${hostOf(upstream)}), the network, and ${
+            upstream.shaping.proxy === null ? "HTTPS_PROXY if you need one" : "the proxy that is set for it"
+          }`,
         },
       };
     case "bad_reply":

@@ -11,6 +11,7 @@ import type { UpstreamInput } from "./admin_service.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
 import { baseUrlOf } from "./upstream_endpoint.ts";
 import { readKeyText } from "./upstream_keys.ts";
+import { type OptionField, type OptionTexts, readOptionTexts, toOptionValues } from "./upstream_options.ts";
 
 /** Stands for an authentication style that is guessed. */
 export const AUTO = "auto";
@@ -20,9 +21,9 @@ export const MAX_TIMEOUT_SECONDS = 86_400;
 export const MAX_WEIGHT = 1_000_000;
 
 /** An upstream's fields as they are typed on a command line. */
-export type UpstreamTexts = {
-  readonly [Field in Exclude<keyof UpstreamInput, "isEnabled">]?: string | undefined;
-};
+export type UpstreamTexts =
+  & { readonly [Field in Exclude<keyof UpstreamInput, "isEnabled" | OptionField>]?: string | undefined }
+  & OptionTexts;
 
 /**
  * The input that these texts stand for.
@@ -41,6 +42,7 @@ export function readTexts(texts: UpstreamTexts): UpstreamInput {
     ...(deny === undefined ? {} : { deny: readPatterns(deny, "deny") }),
     ...(modelMap === undefined ? {} : { modelMap: readModelMap(modelMap) }),
     ...(weight === undefined ? {} : { weight: readWeight(weight) }),
+    ...readOptionTexts(texts),
   };
 }
 
@@ -54,6 +56,7 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
   const sk = key === undefined ? undefined : readKeyText(key);
   if (sk !== undefined) requireUsable("key", { sk });
   if (endpoint !== undefined) requireUsable("endpoint", { endpoint });
+  const options = toOptionValues(input);
   return {
     ...(sk === undefined ? {} : { sk }),
     ...(endpoint === undefined ? {} : { endpoint: baseUrlOf(endpoint) }),
@@ -67,6 +70,7 @@ export function toChanges(input: UpstreamInput): UpstreamChanges {
     ...(deny === undefined ? {} : { deny: checkPatterns(deny, "deny") }),
     ...(modelMap === undefined ? {} : { modelMap: checkModelMap(modelMap) }),
     ...(weight === undefined ? {} : { weight: checkWeight(weight, String(weight)) }),
+    ...(options === null ? {} : { options }),
   };
 }
 

@@ -16,6 +16,7 @@ import type { ConfigStore, UpstreamRow, UpstreamStateNote } from "../store/store
 import type { UpstreamInput, UpstreamView } from "./admin_service.ts";
 import { ControlError } from "./errors.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
+import { showOptions } from "./upstream_option_view.ts";
 import { toChanges } from "./upstream_values.ts";
 
 /** What the database knows of one upstream; safe to show. Its `authStyle` is null also when the row cannot be used. */
@@ -239,6 +240,7 @@ function factsOf(
     authStyle: upstream?.authStyle ?? null,
     storedAuthStyle: row.authStyle,
     storedWeight: row.weight ?? 1,
+    ...showOptions(row.options),
     problem: result.isValid ? null : result.problem,
     upstream,
   };

@@ -43,10 +43,26 @@ export interface Subject {
   readonly path: string;
 }
 
-/** The enabled upstreams whose `allow` and `deny` admit the request, in their own order. */
+/** The enabled upstreams that take the path, and whose `allow` and `deny` admit the request, in their own order. */
 export function allowedUpstreams(upstreams: readonly Upstream[], subject: Subject): Upstream[] {
   const isAllowed = admission(subject);
-  return upstreams.filter((upstream) => upstream.isEnabled && isAllowed(upstream));
+  return upstreams.filter((upstream) =>
+    upstream.isEnabled && takesPath(upstream, subject.path) && isAllowed(upstream)
+  );
+}
+
+/** Whether the path is one of those that an upstream is for. */
+export function takesPath({ shaping: { onlyPaths } }: Pick<Upstream, "shaping">, path: string): boolean {
+  if (onlyPaths.length === 0) return true;
+  const plainPath = comparablePath(path);
+  return onlyPaths.some((glob) => matchesGlob(glob, plainPath));
+}
+
+/** Those that take a body of this size; the same list when all do. */
+export function fittingUpstreams(upstreams: readonly Upstream[], bodyBytes: number): readonly Upstream[] {
+  const isTooLarge = ({ shaping: { maxBodyBytes } }: Upstream) =>
+    maxBodyBytes !== null && bodyBytes > maxBodyBytes;
+  return upstreams.some(isTooLarge) ? upstreams.filter((upstream) => !isTooLarge(upstream)) : upstreams;
 }
 
 function admission({ model, method, path }: Subject): (upstream: Upstream) => boolean {
@@ -157,9 +173,11 @@ const LARGE_BODY_BYTES = 128 * 1024;
  */
 export function firstByteTimeout(
   { body, isStream, kind }: Pick<Inbound, "body" | "isStream" | "kind">,
-  upstream: Pick<Upstream, "timeoutMs">,
+  upstream: Pick<Upstream, "timeoutMs"> & Partial<Pick<Upstream, "shaping">>,
   isLast: boolean,
 ): number {
+  const streamTimeoutMs = upstream.shaping?.streamTimeoutMs ?? null;
+  if (isStream && streamTimeoutMs !== null) return streamTimeoutMs;
   if (upstream.timeoutMs !== null && upstream.timeoutMs > 0) return upstream.timeoutMs;
   if (isLast || kind === "images" || kind === "audio") return LONG_TIMEOUT_MS;
   if ((body?.length ?? 0) > LARGE_BODY_BYTES) return LARGE_BODY_TIMEOUT_MS;
@@ -179,6 +197,19 @@ export type RetryOn = "any" | "connect" | "server";
  */
 export function bodyStartTimeout(headersTimeoutMs: number): number {
   return Math.max(FIRST_BYTE_TIMEOUT_MS, headersTimeoutMs);
+}
+
+/** An upstream's own limit for the head and the first content of a stream. */
+export interface StreamLimit {
+  readonly limitMs: number;
+  /** On the monotonic clock. */
+  readonly untilMs: number;
+}
+
+/** @param sentMs when the request was sent; monotonic */
+export function streamLimit({ shaping }: Pick<Upstream, "shaping">, sentMs: number): StreamLimit | null {
+  const { streamTimeoutMs: limitMs } = shaping;
+  return limitMs === null ? null : { limitMs, untilMs: sentMs + limitMs };
 }
 
 export interface DecisionContext {

@@ -1,7 +1,9 @@
 /**
  * Masking: the only form in which a secret may be shown.
  */
+import { optionSecrets } from "./option_secrets.ts";
 import { ASIS } from "./types.ts";
+import type { UpstreamShaping } from "./upstream_options.ts";
 import type { UpstreamKeys } from "./upstream_target.ts";
 
 /** A shorter secret is masked completely. */
@@ -12,14 +14,23 @@ const MIN_QUERY_SECRET_LENGTH = 8;
 /** Names of query parameters whose values are secrets. */
 export const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hmac/i;
 
+/** What may hold secrets of an upstream. */
+export type SecretHolder = UpstreamKeys & {
+  readonly shaping?: Pick<UpstreamShaping, "setHeaders" | "proxy">;
+};
+
 /**
- * The keys of an upstream, if it has its own, and the keys in its endpoint's query, in all forms in which replies may
- * quote them: decoded, as written, and escaped.
+/**
+ * The keys of an upstream, if it has its own, the keys in its endpoint's query, those among the headers that are set, and the
+ * password of its proxy, in all forms in which replies may quote them: decoded, as written, and escaped.
  */
-export function keysOf({ sk, endpoint, keys: all }: UpstreamKeys): readonly string[] {
+export function keysOf({ sk, endpoint, keys: all, shaping }: SecretHolder): readonly string[] {
   // A row's own text holds one key a line.
   const secrets = all ?? sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
   const keys = new Set(secrets.flatMap((secret) => secret === ASIS ? [] : writtenForms(secret)));
+  if (shaping !== undefined) {
+    for (const secret of optionSecrets(shaping).flatMap(writtenForms)) keys.add(secret);
+  }
   const query = endpoint.indexOf("?");
   if (query < 0) return [...keys];
   for (const parameter of endpoint.slice(query + 1).replace(/#.*$/s, "").split("&")) {

@@ -2,6 +2,8 @@
  * What may be set of an upstream besides its endpoint, key and models: limits, and how requests to it are shaped. Plain
  * data only.
  */
+import type { BodyPatch } from "./body_patch.ts";
+import type { SetHeaders } from "./set_headers.ts";
 
 /** How a request that any key of an upstream may serve is given to one of them: in turn, or to the first that has room. */
 export const KEY_POLICIES = ["round_robin", "fill"] as const;
@@ -22,16 +24,16 @@ export const NO_LIMITS: UpstreamLimits = { maxParallel: null, rpm: null, tpm: nu
 /** What is changed of requests to an upstream, and which of them it gets. */
 export interface UpstreamShaping {
   /** By name in lower case; null: the header is left out. */
-  readonly setHeaders: Readonly<Record<string, string | null>>;
+  readonly setHeaders: SetHeaders;
   /** A merge patch (RFC 7396) of JSON bodies; null: none. */
-  readonly bodyPatch: Readonly<Record<string, unknown>> | null;
+  readonly bodyPatch: BodyPatch | null;
   /** Globs on the path, such as `/v1/chat/*`; empty: all. */
   readonly onlyPaths: readonly string[];
-  /** Larger requests are not for it; null: any size. */
+  /** Requests with more bytes than that, as the client sends them, are not for it; null: any size. */
   readonly maxBodyBytes: number | null;
-  /** Time allowed for the head and the first content of a stream; null: the rules for all. */
+  /** Time allowed from the request to the first content of a stream; null: the rules for all. */
   readonly streamTimeoutMs: number | null;
-  /** Globs on a reply's text that tell an error in the form of a success. */
+  /** Globs on the beginning of a reply's text that tell an error in the form of a success. */
   readonly errorTexts: readonly string[];
   /** URL of the proxy through which it is reached (`http:`, `https:`, `socks5:`); null: as all others. May hold a password. */
   readonly proxy: string | null;

@@ -5,8 +5,9 @@ import { isModelName } from "../control/upstream_values.ts";
 import { AUTH_STYLES } from "../core/types.ts";
 import type { UpstreamInput, UpstreamView } from "../control/admin_service.ts";
 import type { Messages } from "./messages/en.ts";
+import { EMPTY_OPTION_FORM, type OptionForm, optionFormOf, optionInput } from "./upstream_option_form.ts";
 
-export interface UpstreamForm {
+export interface UpstreamForm extends OptionForm {
   readonly endpoint: string;
   /** Never filled in by the server. */
   readonly key: string;
@@ -30,6 +31,7 @@ export const EMPTY_FORM: UpstreamForm = {
   modelMap: "",
   authStyle: "",
   weight: "",
+  ...EMPTY_OPTION_FORM,
 };
 
 export function formOf(upstream: UpstreamView): UpstreamForm {
@@ -43,6 +45,7 @@ export function formOf(upstream: UpstreamView): UpstreamForm {
     modelMap: Object.entries(upstream.modelMap).map(([from, to]) => `${from}=${to}`).join("\n"),
     authStyle: upstream.authStyle ?? "",
     weight: upstream.weight === 1 ? "" : String(upstream.weight),
+    ...optionFormOf(upstream),
   };
 }
 
@@ -51,22 +54,14 @@ export function readForm(fields: Readonly<Partial<Record<keyof UpstreamForm, unk
     const value = fields[name];
     return typeof value === "string" ? value.replaceAll("\r\n", "\n").trim() : "";
   };
-  return {
-    endpoint: text("endpoint"),
-    key: text("key"),
-    name: text("name"),
-    timeout: text("timeout"),
-    allow: text("allow"),
-    deny: text("deny"),
-    modelMap: text("modelMap"),
-    authStyle: text("authStyle"),
-    weight: text("weight"),
-  };
+  const names = Object.keys(EMPTY_FORM) as (keyof UpstreamForm)[];
+  return { ...EMPTY_FORM, ...Object.fromEntries(names.map((name) => [name, text(name)])) };
 }
 
 /**
  * The input for the service, or why the form is invalid. An empty key leaves the stored one unchanged.
  *
+ * @throws ControlError `invalid` for an option
  * @param shown what the fields showed: one that still shows it is left out, because a row may hold more than a field can
  * show; null: every field counts
  */
@@ -94,6 +89,7 @@ export function toInput(
       ? { authStyle: AUTH_STYLES.find((style) => style === form.authStyle) ?? null }
       : {}),
     ...(isChanged("weight") ? { weight: form.weight === "" ? 1 : Number(form.weight) } : {}),
+    ...optionInput(form, isChanged),
   };
 }
 

@@ -155,7 +155,7 @@ export class Proxy {
       query: context.query,
       headers: client.headers,
       body,
-      decodedBody: plain === body || !prepared.hasAlias(model) ? null : plain,
+      decodedBody: plain === body || !prepared.changesBody(model) ? null : plain,
       clientIp: context.clientIp,
       clientName: context.clientName,
       clientToken: context.clientToken,

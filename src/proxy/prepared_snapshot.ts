@@ -3,7 +3,7 @@
  * would cost more than the rest of the request.
  */
 import { aliasOf } from "../core/model_alias.ts";
-import { allowedUpstreams, type Subject } from "../core/policy.ts";
+import { allowedUpstreams, fittingUpstreams, type Subject } from "../core/policy.ts";
 import { SecretSet } from "../core/secret_set.ts";
 import { keptSecrets, keysOf } from "../core/secrets.ts";
 import { TokenGuard } from "../core/token_guard.ts";
@@ -26,6 +26,10 @@ export class PreparedSnapshot {
   readonly hasSeveralKeys: boolean;
   /** Of upstreams with several keys that were asked. */
   readonly #variants = new Map<Upstream, readonly Upstream[]>();
+  /** An enabled upstream has a patch for bodies. */
+  readonly #hasPatch: boolean;
+  readonly #hasPaths: boolean;
+  readonly #hasSizes: boolean;
   readonly #allowedModels = new Map<string, readonly Upstream[]>();
   /** For requests without a model: by method and path. */
   readonly #allowedPaths = new Map<string, readonly Upstream[]>();
@@ -39,6 +43,9 @@ export class PreparedSnapshot {
     const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
     this.isRestricted = enabled.some(hasModelRules);
     this.hasSeveralKeys = enabled.some(({ keys }) => keys.length > 1);
+    this.#hasPatch = enabled.some(({ shaping }) => shaping.bodyPatch !== null);
+    this.#hasPaths = enabled.some(({ shaping }) => shaping.onlyPaths.length > 0);
+    this.#hasSizes = enabled.some(({ shaping }) => shaping.maxBodyBytes !== null);
   }
 
   /** The upstream with each of its keys; null when it has only one. */
@@ -53,11 +60,16 @@ export class PreparedSnapshot {
     return variants;
   }
 
-  /** Enabled upstreams that allow the request, in order of trial. */
-  allowed(subject: Subject): readonly Upstream[] {
+  /** Enabled upstreams that allow the request and take a body of its size, in order of trial. */
+  allowed(request: Subject & { readonly body: Uint8Array | null }): readonly Upstream[] {
+    const allowed = this.#allowed(request);
+    return this.#hasSizes ? fittingUpstreams(allowed, request.body?.length ?? 0) : allowed;
+  }
+
+  #allowed(subject: Subject): readonly Upstream[] {
     const { model, method, path } = subject;
     const known = model === null ? this.#allowedPaths : this.#allowedModels;
-    const key = model ?? `${method} ${path}`;
+    const key = model === null || this.#hasPaths ? `${method} ${path}\n${model ?? ""}` : model;
     let allowed = known.get(key);
     if (allowed === undefined) {
       allowed = allowedUpstreams(this.snapshot.upstreams, subject);
@@ -66,6 +78,11 @@ export class PreparedSnapshot {
       known.set(key, allowed);
     }
     return allowed;
+  }
+
+  /** Whether an enabled upstream may get another body than the client's. */
+  changesBody(model: string | null): boolean {
+    return this.#hasPatch || this.hasAlias(model);
   }
 
   /** Whether an enabled upstream has another name for the model. */

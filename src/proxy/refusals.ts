@@ -3,7 +3,8 @@
  */
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
 import { RouterError } from "../core/errors.ts";
-import type { Inbound } from "../core/types.ts";
+import { allowedUpstreams, takesPath } from "../core/policy.ts";
+import type { Inbound, Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 
 /** Bounds the list of patterns in the error, which also goes into the record and the log. */
@@ -12,6 +13,11 @@ const MAX_SHOWN_PATTERNS_LENGTH = 1024;
 /** No upstream can be tried: none is configured or enabled, or none allows the model. */
 export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
+  const allowing = allowedUpstreams(enabled, inbound);
+  if (allowing.length > 0) return tooLarge(allowing, inbound.body?.length ?? 0);
+  if (enabled.length > 0 && enabled.every((upstream) => !takesPath(upstream, inbound.path))) {
+    return noSuchPath(enabled, inbound.path);
+  }
   if (enabled.length > 0) {
     const patterns = [...new Set(enabled.flatMap((upstream) => upstream.allow))].join(", ");
     const allowed = cutText(patterns, MAX_SHOWN_PATTERNS_LENGTH);
@@ -27,6 +33,27 @@ export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): R
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --key KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+/** @param allowing all of which take less */
+function tooLarge(allowing: readonly Upstream[], bodyBytes: number): RouterError {
+  const limits = allowing.map(({ name, shaping }) => `${name} takes ${shaping.maxBodyBytes} bytes`);
+  return new RouterError(
+    413,
+    "request_too_large",
+    `The request body of ${bodyBytes} bytes is larger than its upstreams take: ` +
+      `${cutText(limits.join(", "), MAX_SHOWN_PATTERNS_LENGTH)}; send less, or raise their max_body`,
+  );
+}
+
+function noSuchPath(enabled: readonly Upstream[], path: string): RouterError {
+  const paths = [...new Set(enabled.flatMap(({ shaping }) => shaping.onlyPaths))].join(", ");
+  return new RouterError(
+    404,
+    "not_found",
+    `No upstream is for the path ${cutText(path, MAX_SHOWN_NAME_LENGTH)}; they are for: ` +
+      cutText(paths, MAX_SHOWN_PATTERNS_LENGTH),
+  );
 }
 
 /** Rules about models can only be enforced if every upstream reads the same model as the router. */

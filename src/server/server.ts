@@ -30,7 +30,7 @@ import type { RemoteDatabase } from "./remote_database.ts";
 import { RemoteSink } from "./remote_sink.ts";
 import { secretsOf } from "./secrets.ts";
 import { shareStates } from "./shared_states.ts";
-import { type OutgoingClient, upstreamClient } from "./upstream_client.ts";
+import { type OutgoingClient, type RoutingClient, upstreamClient } from "./upstream_client.ts";
 import { watchRemote } from "./watch_remote.ts";
 
 /** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
@@ -87,6 +87,9 @@ export async function withServer(
   const secrets = secretsOf(settings, registry, remote?.secrets);
   const instance = remote?.instance ?? ulid();
   const client = outgoingClient(settings);
+  registry.onChange(({ upstreams }) => {
+    client.keepProxies(new Set(upstreams.flatMap(({ shaping: { proxy } }) => proxy ?? [])));
+  });
   const observers = makeObservers(settings, { secrets, instance, client, registry, remote });
   const users = new DatabaseUsers(remote === null ? [database] : [database, remote.thread]);
   const watching = remote && watchRemote(remote, { observers, registry });
@@ -165,7 +168,7 @@ async function stopParts(parts: {
 }
 
 /** @throws StartError when the file of `--ca-file` cannot be used */
-function outgoingClient({ outgoing }: Settings): OutgoingClient {
+function outgoingClient({ outgoing }: Settings): RoutingClient {
   return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
 }
 

@@ -5,8 +5,10 @@
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { type OutgoingProxy, type OutgoingSettings, proxyFor } from "../config/outgoing.ts";
+import { NO_PROXY_VARIABLES } from "../config/environment.ts";
+import { type OutgoingSettings, proxyFor } from "../config/outgoing.ts";
 import type { Cancellation } from "../core/cancellation.ts";
+import { type OutgoingProxy, parseProxyUrl } from "../core/proxy_url.ts";
 import { type Connect, HttpClient, type Origin } from "../wire/client.ts";
 import type { ByteConnection } from "../wire/connection.ts";
 import { dialName } from "../wire/dial.ts";
@@ -21,6 +23,12 @@ const IDLE_CONNECTION_MS = 60_000;
 /** An {@link UpstreamClient} with connections of its own. */
 export type OutgoingClient = UpstreamClient & { close(): void };
 
+/** One that takes the proxies that requests name. */
+export type RoutingClient = OutgoingClient & {
+  /** Forgets all others of these proxies than those with these URLs. */
+  keepProxies(urls: ReadonlySet<string>): void;
+};
+
 /**
  * @param onIgnored a file of certificates that cannot be used, and that other programs read too
  * @throws StartError when the file of `--ca-file` cannot be used
@@ -28,7 +36,7 @@ export type OutgoingClient = UpstreamClient & { close(): void };
 export function upstreamClient(
   outgoing: OutgoingSettings,
   onIgnored: (message: string) => void = () => {},
-): OutgoingClient {
+): RoutingClient {
   const caCerts = trustedAuthorities(outgoing, onIgnored);
   const direct = new HttpClient({
     connect: connector(caCerts),
@@ -37,7 +45,60 @@ export function upstreamClient(
     idleTimeoutMs: IDLE_CONNECTION_MS,
   });
   const hasProxy = outgoing.httpProxy !== null || outgoing.httpsProxy !== null;
-  return hasProxy ? new ProxiedClient(outgoing, { direct, caCerts }) : direct;
+  const usual = hasProxy ? new ProxiedClient(outgoing, { direct, caCerts }) : direct;
+  return new RoutedClient(usual, (proxy) => withoutExceptions(() => fetchClient(proxy, caCerts)));
+}
+
+/** The runtime reads `NO_PROXY` when it makes a client, and obeys it even where a proxy is named for one upstream. */
+function withoutExceptions<Result>(make: () => Result): Result {
+  const before = NO_PROXY_VARIABLES.map((name) => ({ name, value: Deno.env.get(name) }));
+  try {
+    for (const { name } of before) Deno.env.delete(name);
+    return make();
+  } finally {
+    for (const { name, value } of before) if (value !== undefined) Deno.env.set(name, value);
+  }
+}
+
+/** Takes the proxy that a request names, or the usual way. */
+class RoutedClient implements RoutingClient {
+  readonly #usual: OutgoingClient;
+  readonly #connect: (proxy: OutgoingProxy) => OutgoingClient;
+  /** By the proxy's URL. */
+  readonly #clients = new Map<string, OutgoingClient>();
+
+  constructor(usual: OutgoingClient, connect: (proxy: OutgoingProxy) => OutgoingClient) {
+    this.#usual = usual;
+    this.#connect = connect;
+  }
+
+  send(request: UpstreamRequest): Promise<UpstreamReply> {
+    return request.proxy ? this.#by(request.proxy, request) : this.#usual.send(request);
+  }
+
+  keepProxies(urls: ReadonlySet<string>): void {
+    for (const [url, client] of this.#clients) {
+      if (urls.has(url)) continue;
+      this.#clients.delete(url);
+      client.close();
+    }
+  }
+
+  close(): void {
+    this.#usual.close();
+    this.keepProxies(new Set());
+  }
+
+  async #by(url: string, request: UpstreamRequest): Promise<UpstreamReply> {
+    let client = this.#clients.get(url);
+    if (client === undefined) {
+      const proxy = parseProxyUrl(url);
+      if (proxy === null) throw new Error("the proxy of the upstream is not a URL");
+      client = this.#connect(proxy);
+      this.#clients.set(url, client);
+    }
+    return await client.send(request);
+  }
 }
 
 interface Ways {

@@ -20,6 +20,8 @@ export interface UpstreamRequest {
   readonly body: Uint8Array<ArrayBuffer> | null;
   /** Ends the exchange at any time; the upstream sees its connection close. */
   readonly cancellation: Cancellation;
+  /** URL of the proxy to take, whatever else is set; null or absent: the usual way. May hold a password. */
+  readonly proxy?: string | null;
 }
 
 export interface UpstreamReply {

@@ -179,11 +179,18 @@ const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
   { title: "MESSAGE", cell: ({ message }) => message ?? "-", isFlexible: true },
 ];
 
-function attemptLines(attempts: readonly StoredAttempt[], columns: number | null): string[] {
-  const width = columns === null ? null : columns - 2;
+/** Shown only when a request was changed. */
+const CHANGED_COLUMN: Column<StoredAttempt> = {
+  title: "REQUEST",
+  cell: ({ isChanged }) => isChanged ? "changed" : "-",
+};
+
+function attemptLines(attempts: readonly StoredAttempt[], screen: number | null): string[] {
+  const width = screen === null ? null : screen - 2;
   const hasKeys = attempts.some(({ keyN }) => keyN !== null);
-  const shown = ATTEMPT_COLUMNS.filter(({ title }) => hasKeys || title !== "KEY");
-  return formatTable(attempts, { columns: shown, width }).map((line) => `  ${line}`);
+  const columns = ATTEMPT_COLUMNS.filter(({ title }) => hasKeys || title !== "KEY");
+  if (attempts.some(({ isChanged }) => isChanged)) columns.splice(-1, 0, CHANGED_COLUMN);
+  return formatTable(attempts, { columns, width }).map((line) => `  ${line}`);
 }
 
 function heading(text: string): string {

@@ -39,6 +39,7 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
                   .join(" ")}
               </Chip>
               <span class="number muted">{format.duration(attempt.durationMs)}</span>
+              {attempt.isChanged ? <span class="muted">{m.attemptChanged}</span> : null}
             </div>
             <svg class="bar" width="100%" height="10" aria-hidden="true">
               <rect class="bar-track" width="100%" height="10" rx="5" />

@@ -6,6 +6,7 @@
 import { recordTexts } from "./records_en.ts";
 import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
+import { upstreamOptionTexts } from "./upstream_options_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -144,6 +145,7 @@ export const en = {
   ...recordTexts,
   ...usageTexts,
   ...keyTexts,
+  ...upstreamOptionTexts,
   ...replicaTexts,
 
   liveTitle: "Live",

@@ -5,6 +5,7 @@ import type { Messages } from "./en.ts";
 import { keyTexts } from "./keys_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
+import { upstreamOptionTexts } from "./upstream_options_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -137,6 +138,7 @@ export const zh: Messages = {
   ...recordTexts,
   ...usageTexts,
   ...keyTexts,
+  ...upstreamOptionTexts,
   ...replicaTexts,
 
   liveTitle: "实时",

@@ -9,6 +9,7 @@ import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, type OrderPolicy } from "../../core/types.ts";
 import type { RefusalReason } from "../../core/refusal.ts";
+import { shownOptions } from "./option_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
 
 const DIFF_TYPES = [
@@ -54,6 +55,7 @@ export const upstreamView = z.object({
   modelMap: z.record(z.string(), z.string()),
   authStyle: authStyle.nullable(),
   weight: count,
+  ...shownOptions,
   condition: z.enum(CONDITIONS),
   state: z.enum(SHOWN_STATES).describe("what its breaker is in"),
   recent: z.object({
@@ -168,6 +170,7 @@ export const recordDetail = z.object({
     message: z.string().nullable(),
     partial: z.string().nullable(),
     keyN: maybe.describe("which of several keys was used, from 1"),
+    isChanged: z.boolean().describe("its headers or body were changed as the upstream's options say"),
   })),
   upstreamName: z.string().nullable(),
 });

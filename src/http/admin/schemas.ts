@@ -9,6 +9,7 @@ import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
+import { optionFields } from "./option_schemas.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
 export const STATS_RANGES = ["15m", "1h", "24h", "7d", "30d"] as const satisfies readonly StatsRange[];
@@ -41,6 +42,7 @@ const upstreamFields = {
     .describe("requested name to the upstream's name"),
   authStyle: authStyle.nullable().describe("null: by its host"),
   weight: z.number().positive().max(MAX_WEIGHT).describe("its share with the policy random"),
+  ...optionFields,
 };
 
 export const upstreamChanges = z.strictObject(upstreamFields).partial();

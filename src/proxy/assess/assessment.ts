@@ -6,6 +6,7 @@
 import type { Capture } from "../../capture/capture.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
+import type { StreamLimit } from "../../core/policy.ts";
 import type { AttemptOutcome, CapturedReply, EndpointKind, Inbound, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
 import type { SecretMask } from "../relay/masking.ts";
@@ -93,6 +94,8 @@ export interface AssessmentContext {
   readonly isLast: boolean;
   /** How long a stream may take from its head to the first byte of its body while another upstream is left. */
   readonly bodyStartTimeoutMs: number;
+  /** Takes the place of all other limits until the first content; null or absent: the upstream has none of its own. */
+  readonly streamLimit?: StreamLimit | null;
   /** Masks the upstream's keys; null when it has none to hide. */
   readonly mask: SecretMask | null;
   readonly capture: (isEventStream: boolean) => Capture;

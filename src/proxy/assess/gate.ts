@@ -6,12 +6,14 @@
  */
 import type { Capture } from "../../capture/capture.ts";
 import { concat } from "../../core/bytes.ts";
+import { ERROR_TEXT_LENGTH, isErrorText } from "../../core/error_texts.ts";
 import { isEncoded } from "../../core/content_coding.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { CapturedReply } from "../../core/types.ts";
 import { ENDED } from "../../wire/byte_source.ts";
 import type { TimedReader } from "../../wire/timed_reader.ts";
 import type { Assessing, OpenReply, ReplyProblem } from "./assessment.ts";
+import { errorTextProblem } from "./error_text.ts";
 import { FinishedCapture } from "./finished_capture.ts";
 import { HeldBytes, withoutByteOrderMark } from "./held_bytes.ts";
 
@@ -22,7 +24,7 @@ const TAIL_MS = 1_000; // docs/tuning.md#relay-and-settlement
 
 /** Until when the gate waits for more, on the monotonic clock, and what it is that ends then. */
 interface Wait {
-  readonly type: "gate" | "body_start" | "first_token" | "idle" | "tail";
+  readonly type: "gate" | "body_start" | "first_token" | "text" | "idle" | "tail";
   readonly untilMs: number;
 }
 
@@ -44,6 +46,12 @@ export class StreamGate {
   #isWaitOver = false;
   /** When the last bytes came; null: none has. */
   #lastMs: number | null = null;
+  /** Patterns of errors in the form of an answer. */
+  readonly #errorTexts: readonly string[];
+  /** The text so far may still become such an error. */
+  #isTextOpen: boolean;
+  /** When the first content came, while that is open. */
+  #contentMs: number | null = null;
   /** When the protocol's end was seen, if the stream is held whole. */
   #terminalMs: number | null = null;
 
@@ -53,6 +61,8 @@ export class StreamGate {
     this.#capture = context.capture(true);
     this.#isEncoded = isEncoded(context.head.headers.get("content-encoding"));
     this.#isWhole = context.holding.mode === "whole";
+    this.#errorTexts = context.head.upstream.shaping.errorTexts;
+    this.#isTextOpen = this.#errorTexts.length > 0 && !this.#isEncoded;
     this.#startedMs = context.clock.monotonic();
   }
 
@@ -107,15 +117,20 @@ export class StreamGate {
   #silence(): Wait {
     const { times, isLast, bodyStartTimeoutMs } = this.#context;
     if (this.#terminalMs !== null) return { type: "tail", untilMs: this.#terminalMs + TAIL_MS };
+    const { streamLimit = null } = this.#context;
     const firstToken: Wait = {
       type: "first_token",
-      untilMs: this.#startedMs + times.firstTokenTimeoutMs,
+      untilMs: streamLimit?.untilMs ?? this.#startedMs + times.firstTokenTimeoutMs,
     };
+    if (streamLimit !== null && !this.#capture.progress.hasContent) return firstToken;
     if (this.#lastMs === null) {
       const untilMs = this.#startedMs + bodyStartTimeoutMs;
       return isLast || firstToken.untilMs <= untilMs ? firstToken : { type: "body_start", untilMs };
     }
     const idle: Wait = { type: "idle", untilMs: this.#lastMs + times.idleTimeoutMs };
+    if (this.#contentMs !== null && this.#isTextOpen && !this.#isWhole) {
+      return { type: "text", untilMs: this.#contentMs + times.gateMs };
+    }
     if (this.#capture.progress.hasContent) return idle;
     if (this.#isWhole) return isLast || idle.untilMs < firstToken.untilMs ? idle : firstToken;
     return isLast && idle.untilMs > firstToken.untilMs ? idle : firstToken;
@@ -128,9 +143,14 @@ export class StreamGate {
       case "body_start":
         return this.#result({ type: "timeout", phase: "first_token", limitMs: bodyStartTimeoutMs });
       case "first_token":
-        return this.#result({ type: "timeout", phase: "first_token", limitMs: firstTokenTimeoutMs });
+        return this.#result({
+          type: "timeout",
+          phase: "first_token",
+          limitMs: this.#context.streamLimit?.limitMs ?? firstTokenTimeoutMs,
+        });
       case "idle":
         return this.#result({ type: "timeout", phase: "body", limitMs: idleTimeoutMs });
+      case "text":
       case "tail":
         return this.#result(null);
       case "gate":
@@ -172,7 +192,11 @@ export class StreamGate {
     }
     const { hasContent, error, isTerminal, isDocument } = this.#capture.progress;
     // A document is no stream: assess.ts has it read whole.
-    if (isDocument || (hasContent && !this.#isWhole)) return this.#result(null);
+    if (isDocument) return this.#result(null);
+    if (hasContent && this.#isTextOpen && this.#isErrorText({ isOpen: !isTerminal })) {
+      return this.#errorTextResult();
+    }
+    if (hasContent && !this.#isWhole && !this.#isTextOpen) return this.#result(null);
     if (error !== null) return this.#errorResult();
     // Only a capture that is ended knows the finish reason of an encoded stream.
     if (isTerminal && !hasContent) return this.#endedWithoutContent(this.#capture.finish(false));
@@ -186,11 +210,24 @@ export class StreamGate {
       : null;
   }
 
+  /** Looks at the beginning of the text, until there is enough of it. */
+  #isErrorText({ isOpen }: { readonly isOpen: boolean }): boolean {
+    const { text, toolCalls } = this.#capture.partial();
+    this.#contentMs ??= this.#context.clock.monotonic();
+    if (!isOpen || text.length >= ERROR_TEXT_LENGTH || toolCalls.length > 0) this.#isTextOpen = false;
+    return isErrorText(text, this.#errorTexts, { isOpen });
+  }
+
+  #errorTextResult(): OpenReply {
+    return this.#result(errorTextProblem(this.#capture.partial().text));
+  }
+
   #ended(): OpenReply {
     const captured = this.#capture.finish(true);
     const { hasContent, error } = this.#capture.progress;
     if (error !== null) return this.#errorResult();
     if (!hasContent) return this.#endedWithoutContent(captured);
+    if (isErrorText(captured.text, this.#errorTexts, { isOpen: false })) return this.#errorTextResult();
     if (captured.isComplete || !this.#isWhole) {
       return this.#wholeResult(new FinishedCapture(this.#capture.progress, captured));
     }

@@ -7,6 +7,7 @@
 import type { CaptureProgress } from "../../capture/capture.ts";
 import { isReadable } from "../../capture/content_coding.ts";
 import { concat } from "../../core/bytes.ts";
+import { isErrorText } from "../../core/error_texts.ts";
 import { messageOf } from "../../core/errors.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
@@ -20,6 +21,7 @@ import type {
   UpstreamHead,
   WholeReply,
 } from "./assessment.ts";
+import { errorTextProblem } from "./error_text.ts";
 import { LeadingBlanks } from "./leading_blanks.ts";
 import type { TimedRead, TimedReader } from "../../wire/timed_reader.ts";
 
@@ -142,7 +144,9 @@ export class WholeReplyReader {
     capture.push(bytes);
     const captured = capture.finish(true);
     const isJudged = !this.#isError && !isLookUp(inbound.method);
-    const problem = isJudged ? problemOf(capture.progress, captured, head) : null;
+    const problem = isJudged
+      ? problemOf(capture.progress, captured, head) ?? textProblemOf(captured, head)
+      : null;
     const isSuspect = problem !== null || capture.progress.error !== null;
     return { reply: { ...head, type: "whole", bytes, captured, problem }, isSuspect };
   }
@@ -172,6 +176,11 @@ function problemOf(
     default:
       return defect satisfies never;
   }
+}
+
+/** An error in the form of an answer. */
+function textProblemOf({ text }: CapturedReply, { upstream }: UpstreamHead): ReplyProblem | null {
+  return isErrorText(text, upstream.shaping.errorTexts, { isOpen: false }) ? errorTextProblem(text) : null;
 }
 
 function badReply(

@@ -9,7 +9,9 @@ import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { AttemptOutcome, Inbound, Upstream } from "../../core/types.ts";
 import { messageOf } from "../../core/errors.ts";
+import { applySetHeaders } from "../../core/set_headers.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
+import { NO_SHAPING } from "../../core/upstream_options.ts";
 import { isConnectionEnd } from "../../wire/connection_end.ts";
 import type { UpstreamClient, UpstreamReply } from "../../wire/upstream_client.ts";
 import { ReplyError } from "../../wire/framing.ts";
@@ -37,6 +39,8 @@ export interface SendOptions {
   readonly cancellation: Cancellation;
   /** Keeps the router's own tokens out of the request. */
   readonly guard: TokenGuard;
+  /** Told when headers or body differ from the client's because the upstream's row says so. */
+  readonly note?: { isChanged: boolean };
 }
 
 export type SendResult =
@@ -56,6 +60,7 @@ export async function send(
   const headers = upstreamHeaders(inbound, upstream, options.guard);
   if (headers === null) return { type: "no_credential" };
   if (options.cancellation.isCancelled) return { type: "client_gone" };
+  const { shaping } = upstream;
   let isTimedOut = false;
   const timer = deps.clock.setTimer(() => {
     isTimedOut = true;
@@ -63,8 +68,12 @@ export async function send(
   }, options.headersTimeoutMs);
 
   try {
-    const { path, body } = upstreamContent(inbound, upstream);
+    const { path, body, isPatched = false } = upstreamContent(inbound, upstream);
     if (body !== inbound.body) describeChangedBody(headers);
+    if (shaping !== NO_SHAPING) {
+      const isHeaderChanged = applySetHeaders(headers, shaping.setHeaders);
+      if (options.note !== undefined) options.note.isChanged = isPatched || isHeaderChanged;
+    }
     const reply = await deps.client.send({
       url: upstreamUrl(
         upstream.endpoint,
@@ -75,6 +84,7 @@ export async function send(
       headers,
       body,
       cancellation: options.cancellation,
+      proxy: shaping.proxy,
     });
     return { type: "reply", ...reply };
   } catch (error) {

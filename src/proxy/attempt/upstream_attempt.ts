@@ -9,7 +9,7 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
+import { bodyStartTimeout, type Decision, isFinalError, streamLimit } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
@@ -115,6 +115,7 @@ export class UpstreamAttempt {
       headersTimeoutMs,
       cancellation: this.#cancellation,
       guard,
+      note: this.#entry,
     });
   }
 
@@ -245,6 +246,7 @@ export class UpstreamAttempt {
       times,
       isLast,
       bodyStartTimeoutMs: bodyStartTimeout(this.#headersTimeoutMs),
+      streamLimit: streamLimit(this.upstream, this.#sentMs),
       mask: maskFor(this.upstream),
       budget,
       capture: (isEventStream) => {

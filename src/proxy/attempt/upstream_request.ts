@@ -3,13 +3,16 @@
  *
  * Names that never go to an upstream: withheld_headers.ts.
  */
+import { mediaTypeOf } from "../../core/body_form.ts";
+import type { BodyPatch } from "../../core/body_patch.ts";
 import { ownCredentials } from "../../core/credentials.ts";
 import { HeaderFields } from "../../core/header_fields.ts";
+import { patched, type PreparedPatch, preparePatch } from "../../core/merge_patch.ts";
 import { aliasOf, withModel, withPathModel } from "../../core/model_alias.ts";
 import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
-import { connectionNames } from "../../wire/hop_by_hop.ts";
+import { connectionNames } from "../../core/hop_by_hop.ts";
 import { isWithheldHeader } from "./withheld_headers.ts";
 
 /** Names the account to be billed; kept only if the client brought the key, as it would not match the operator's. */
@@ -117,10 +120,20 @@ export function upstreamUrl(endpoint: string, path: string, query: string): stri
 export interface UpstreamContent {
   readonly path: string;
   readonly body: Uint8Array<ArrayBuffer> | null;
+  /** The upstream's patch has changed the body. */
+  readonly isPatched?: boolean;
 }
 
-/** The client's path and body, with the model renamed as this upstream's model map says. */
-export function upstreamContent(inbound: Inbound, { modelMap }: Pick<Upstream, "modelMap">): UpstreamContent {
+/** The client's path and body, with the model renamed and the body patched as this upstream's row says. */
+export function upstreamContent(
+  inbound: Inbound,
+  { modelMap, shaping }: Pick<Upstream, "modelMap" | "shaping">,
+): UpstreamContent {
+  const content = renamedContent(inbound, modelMap);
+  return shaping.bodyPatch === null ? content : patchedContent(content, inbound, shaping.bodyPatch);
+}
+
+function renamedContent(inbound: Inbound, modelMap: Upstream["modelMap"]): UpstreamContent {
   const { path, body, model, modelPlace, modelInPath = null } = inbound;
   const alias = model === null ? null : aliasOf(modelMap, model);
   if (alias === null) return inbound;
@@ -131,6 +144,28 @@ export function upstreamContent(inbound: Inbound, { modelMap }: Pick<Upstream, "
       : withModel(inbound.decodedBody ?? body, modelPlace, alias),
   };
 }
+
+const patches = new WeakMap<BodyPatch, PreparedPatch>();
+
+function patchedContent(content: UpstreamContent, inbound: Inbound, bodyPatch: BodyPatch): UpstreamContent {
+  const { body } = content;
+  if (body === null || !isJsonLabel(inbound.headers.get("content-type"))) return content;
+  let patch = patches.get(bodyPatch);
+  if (patch === undefined) {
+    patch = preparePatch(bodyPatch);
+    patches.set(bodyPatch, patch);
+  }
+  const plain = body === inbound.body ? inbound.decodedBody ?? body : body;
+  const result = patched(plain, patch);
+  return result === plain ? content : { path: content.path, body: result, isPatched: true };
+}
+
+/** What upstreams read as JSON. */
+function isJsonLabel(contentType: string | null): boolean {
+  const media = mediaTypeOf(contentType?.slice(0, MAX_LABEL_LENGTH) ?? null);
+  return media === "" || media.startsWith("text/") || media.endsWith("json");
+}
+const MAX_LABEL_LENGTH = 256;
 
 /** Removes what describes the client's bytes, when others are sent. */
 export function describeChangedBody(headers: HeaderFields): void {

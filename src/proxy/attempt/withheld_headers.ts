@@ -5,7 +5,7 @@
  * adds about a person (addresses, logins, certificates, single sign-on tokens), and every name with an underscore, which
  * servers behind CGI, WSGI or Rack read as the same name with a hyphen.
  */
-import { HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
+import { HOP_BY_HOP } from "../../core/hop_by_hop.ts";
 
 const NAMES: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,

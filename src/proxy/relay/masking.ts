@@ -6,8 +6,7 @@
  * ordinary words, as in `server: ollama` or `"param":null`.
  */
 import { Buffer } from "node:buffer";
-import { keysOf, MIN_MASKABLE_LENGTH } from "../../core/secrets.ts";
-import type { UpstreamKeys } from "../../core/upstream_target.ts";
+import { keysOf, MIN_MASKABLE_LENGTH, type SecretHolder } from "../../core/secrets.ts";
 
 const NOTHING: Buffer<ArrayBuffer> = Buffer.alloc(0);
 const STAR = 0x2a;
@@ -170,7 +169,7 @@ function mask(bytes: Uint8Array, places: readonly Place[]): void {
 const patternsOf = new WeakMap<object, { readonly endpoint: string; readonly patterns: Patterns }>();
 
 /** A mask for all keys of an upstream, or null when it has none to hide. */
-export function maskFor(upstream: UpstreamKeys): SecretMask | null {
+export function maskFor(upstream: SecretHolder): SecretMask | null {
   const { endpoint } = upstream;
   const owner = upstream.keys ?? upstream;
   let known = patternsOf.get(owner);

@@ -3,7 +3,7 @@
  */
 import { type FixedHeaders, READABLE_BY_ALL } from "../../core/fixed_headers.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
-import { connectionNames, HOP_BY_HOP } from "../../wire/hop_by_hop.ts";
+import { connectionNames, HOP_BY_HOP } from "../../core/hop_by_hop.ts";
 import type { SecretMask } from "./masking.ts";
 import { SITE_WIDE } from "./site_wide_headers.ts";
 

@@ -4,6 +4,10 @@
  *
  * Pure. Messages never hold a value, which may carry a secret.
  */
+import { readBodyPatch } from "../../core/body_patch.ts";
+import { errorTextsProblem } from "../../core/error_texts.ts";
+import { parseProxyUrl } from "../../core/proxy_url.ts";
+import { MAX_SET_HEADERS, setHeaderProblem } from "../../core/set_headers.ts";
 import {
   KEY_POLICIES,
   type KeyPolicy,
@@ -41,7 +45,9 @@ export interface UpstreamOptions {
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
-const PROXY_PROTOCOLS: ReadonlySet<string> = new Set(["http:", "https:", "socks5:"]);
+const MAX_PROXY_LENGTH = 1_024;
+const MAX_PATHS_LENGTH = 8_192;
+const MAX_HEADERS_LENGTH = 256 * 1024;
 
 /** The options, or what is wrong with them, which begins with the column's name. */
 export function readOptions(values: OptionValues): UpstreamOptions | string {
@@ -72,18 +78,18 @@ function limitsOf(values: OptionValues): UpstreamLimits {
 
 function shapingOf(values: OptionValues): UpstreamShaping {
   const seconds = countOf(values, "stream_timeout");
-  const proxy = textOf(values, "proxy");
-  if (proxy !== "" && !PROXY_PROTOCOLS.has(URL.parse(proxy)?.protocol ?? "")) {
-    throw new BadOption("proxy is not a URL such as http://proxy:3128 or socks5://proxy:1080");
-  }
+  const errorTexts = partsOf(values, "error_text", "\n");
+  const problem = errorTextsProblem(errorTexts);
+  if (problem !== null) throw new BadOption(`error_text ${problem}`);
+  if (textOf(values, "only_paths").length > MAX_PATHS_LENGTH) throw new BadOption("only_paths is too long");
   const shaping: UpstreamShaping = {
     setHeaders: headersOf(values),
-    bodyPatch: objectOf(values, "body_patch"),
+    bodyPatch: patchOf(values),
     onlyPaths: partsOf(values, "only_paths", ","),
     maxBodyBytes: countOf(values, "max_body"),
     streamTimeoutMs: seconds === null ? null : Math.min(seconds * 1000, MAX_TIMER_MS),
-    errorTexts: partsOf(values, "error_text", "\n"),
-    proxy: proxy === "" ? null : proxy,
+    errorTexts,
+    proxy: proxyOf(values),
   };
   return isSet(shaping) ? shaping : NO_SHAPING;
 }
@@ -94,26 +100,45 @@ function isSet({ setHeaders, onlyPaths, errorTexts, ...single }: UpstreamShaping
 }
 
 function headersOf(values: OptionValues): Record<string, string | null> {
-  const headers: Record<string, string | null> = {};
-  for (const [name, value] of Object.entries(objectOf(values, "set_headers") ?? {})) {
-    const isGood = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) &&
-      (value === null || (typeof value === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)));
-    if (!isGood) throw new BadOption("set_headers is not a JSON object of header names and texts or null");
-    headers[name.toLowerCase()] = value;
+  const written = textOf(values, "set_headers");
+  if (written === "") return {};
+  const given = Object.entries(objectOf(written));
+  if (given.length > MAX_SET_HEADERS) {
+    throw new BadOption(`set_headers holds more than ${MAX_SET_HEADERS} headers`);
   }
-  return headers;
+  const problem = given.map(([name, value]) => setHeaderProblem(name, value)).find((each) => each !== null);
+  if (problem !== undefined) throw new BadOption(`set_headers is refused: ${problem}`);
+  return Object.fromEntries(
+    given.map(([name, value]) => [name.toLowerCase(), value === null ? null : String(value).trim()]),
+  );
 }
 
-function objectOf(values: OptionValues, column: OptionColumn): Record<string, unknown> | null {
-  const written = textOf(values, column);
-  if (written === "") return null;
+/** @throws BadOption */
+function objectOf(text: string): object {
   try {
-    const value: unknown = JSON.parse(written);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
+    const value: unknown = text.length > MAX_HEADERS_LENGTH ? null : JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   } catch {
     // Said below.
   }
-  throw new BadOption(`${column} is not a JSON object`);
+  throw new BadOption("set_headers is not a JSON object of header names and texts or null");
+}
+
+function patchOf(values: OptionValues): Readonly<Record<string, unknown>> | null {
+  const written = textOf(values, "body_patch");
+  if (written === "") return null;
+  const patch = readBodyPatch(written);
+  if (typeof patch === "string") throw new BadOption(`body_patch ${patch}`);
+  return Object.keys(patch).length === 0 ? null : patch;
+}
+
+/** With its scheme: a word alone is more likely a mistake than the name of a host. */
+function proxyOf(values: OptionValues): string | null {
+  const written = textOf(values, "proxy");
+  if (written === "") return null;
+  const isUrl = written.length <= MAX_PROXY_LENGTH && /^[a-z0-9+.-]+:\/\//i.test(written);
+  if (isUrl && parseProxyUrl(written) !== null) return written;
+  throw new BadOption("proxy is not a URL such as http://proxy:3128 or socks5://proxy:1080");
 }
 
 /** null: not set. 0 and less mean no limit, as for `timeout`. */

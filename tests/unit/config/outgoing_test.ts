@@ -1,7 +1,8 @@
 /** Which proxy an outgoing connection takes, for every way in which people write the variables. */
 import assert from "node:assert/strict";
 import type { Environment } from "../../../src/config/environment.ts";
-import { type OutgoingProxy, parseOutgoing, proxyFor } from "../../../src/config/outgoing.ts";
+import { parseOutgoing, proxyFor } from "../../../src/config/outgoing.ts";
+import type { OutgoingProxy } from "../../../src/core/proxy_url.ts";
 import { SettingsError } from "../../../src/config/values.ts";
 
 const parse = (env: Environment) => parseOutgoing(env, null);

@@ -6,6 +6,7 @@ import type { PageContext } from "../../page_context.ts";
 import { AUTH_STYLES } from "../../../core/types.ts";
 import { EMPTY_FORM, type UpstreamForm } from "../../upstream_form.ts";
 import { Field, Select } from "../../components/parts.tsx";
+import { OptionFields } from "./option_fields.tsx";
 
 interface FieldsProps {
   readonly page: PageContext;
@@ -14,12 +15,11 @@ interface FieldsProps {
   readonly keyNeed: "new" | "kept" | "again";
 }
 
+const MORE_FIELDS = ["allow", "deny", "modelMap", "timeout", "authStyle", "weight"] as const;
+
 export function UpstreamFields(props: FieldsProps): JSX.Element {
   const { page, form } = props;
-  const { endpoint: _endpoint, key: _key, name: _name, ...more } = form;
-  const hasMore = Object.entries(more).some(([name, value]) =>
-    value !== EMPTY_FORM[name as keyof UpstreamForm]
-  );
+  const hasMore = MORE_FIELDS.some((name) => form[name] !== EMPTY_FORM[name]);
   return (
     <>
       <MainFields {...props} />
@@ -27,6 +27,7 @@ export function UpstreamFields(props: FieldsProps): JSX.Element {
         <summary>{page.m.moreFields}</summary>
         <MoreFields page={page} form={form} />
       </details>
+      <OptionFields page={page} form={form} />
     </>
   );
 }

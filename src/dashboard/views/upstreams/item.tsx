@@ -3,6 +3,7 @@
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
+import { formatBytes } from "../../../core/recorded_text.ts";
 import { Icon } from "../../components/icons.tsx";
 import { Countdown, CsrfField, Notice, Recorded, StateChip } from "../../components/parts.tsx";
 import { UpstreamFigures } from "../../components/upstream_figures.tsx";
@@ -209,6 +210,7 @@ function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
     ...(deny.length === 0 ? [] : [m.denyIs(deny.join(", "))]),
     ...(mapped === 0 ? [] : [m.mapsModels(mapped)]),
     ...(weight === 1 ? [] : [m.weightIs(weight)]),
+    ...shortOptions(m, upstream),
   ];
   return (
     <>
@@ -224,6 +226,23 @@ function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
       ))}
     </>
   );
+}
+
+function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
+  const { maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBodyBytes } = options;
+  const { streamTimeoutSeconds, errorTexts, proxy } = options;
+  const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
+  return [
+    ...(maxParallel === null ? [] : [m.maxParallelIs(maxParallel)]),
+    ...(rpm === null ? [] : [m.rpmIs(rpm)]),
+    ...(tpm === null ? [] : [m.tpmIs(tpm)]),
+    ...(isChanging ? [m.changesRequests] : []),
+    ...(onlyPaths.length === 0 ? [] : [m.onlyPathsIs(onlyPaths.join(", "))]),
+    ...(maxBodyBytes === null ? [] : [m.maxBodyIs(formatBytes(maxBodyBytes))]),
+    ...(streamTimeoutSeconds === null ? [] : [m.streamTimeoutIs(streamTimeoutSeconds)]),
+    ...(errorTexts.length === 0 ? [] : [m.errorTextsAre(errorTexts.length)]),
+    ...(proxy === null ? [] : [m.proxyIs(proxy)]),
+  ];
 }
 
 function TestResult({ page, result }: { page: PageContext; result: UpstreamTest }): JSX.Element {

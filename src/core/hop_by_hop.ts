@@ -3,7 +3,7 @@
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
  */
-import type { HeaderView } from "../core/header_fields.ts";
+import type { HeaderView } from "./header_fields.ts";
 
 export const HOP_BY_HOP = [
   "connection",
