@@ -9,6 +9,7 @@ import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
+import type { ModelCatalog } from "../core/model_catalog.ts";
 import { candidates } from "../core/policy.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretSet } from "../core/secret_set.ts";
@@ -19,6 +20,7 @@ import type { InboundExchange } from "../wire/exchange.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
+import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { tokenInPath, tooManyRequests, unreadable } from "./refusals.ts";
@@ -43,6 +45,11 @@ export interface ProxyDeps extends RunDeps {
   /** Unique, sortable (ULID). */
   readonly newId: () => string;
   readonly random: () => number;
+  readonly models: {
+    readonly catalog: ModelCatalog;
+    /** null: requests for models are relayed as all others. */
+    readonly endpoint: ModelsEndpoint | null;
+  };
 }
 
 /** What the web layer knows about a request. */
@@ -56,6 +63,15 @@ export interface RequestContext {
   /** Header fields of every answer; default: those that let any page read it. */
   readonly fixedHeaders?: FixedHeaders;
 }
+
+/** What is known of a request before its body is read. */
+interface RequestStart {
+  readonly prepared: PreparedSnapshot;
+  readonly startedAtMs: number;
+  readonly startedMonoMs: number;
+}
+
+const MODELS_PATH = "/v1/models";
 
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
@@ -85,6 +101,21 @@ export class Proxy {
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
+    const start: RequestStart = { prepared, startedAtMs, startedMonoMs };
+    const { endpoint } = this.#deps.models;
+    const asked = endpoint === null ? null : askedModels(client.method, context.path);
+    if (endpoint === null || asked === null) return this.#receive(client, context, start);
+    return endpoint.answer(client, {
+      ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
+      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH }),
+      fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
+    }).then((isAnswered) => isAnswered ? undefined : this.#receive(client, context, start));
+  }
+
+  /** Reads the body, and answers. */
+  #receive(client: InboundExchange, context: RequestContext, start: RequestStart): Promise<void> {
+    const { limits, inFlight } = this.#deps;
+    const { prepared } = start;
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const receive = (): Receiving => {
@@ -92,7 +123,7 @@ export class Proxy {
       return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
     };
     const answer = (read: BodyRead | CodedBody) =>
-      this.#answer(client, context, { read, prepared, startedAtMs, startedMonoMs, releaseBody });
+      this.#answer(client, context, { ...start, read, releaseBody });
     const read = readBody(client.body, { limits, clock: this.#deps.clock, receive });
     const label = client.body === null || isBodyless(client) ? null : client.headers.get("content-encoding");
     if (label === null && !(read instanceof Promise)) return answer(read);
@@ -118,11 +149,8 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: {
+    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
       readonly read: BodyRead | CodedBody;
-      readonly prepared: PreparedSnapshot;
-      readonly startedAtMs: number;
-      readonly startedMonoMs: number;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
     },
@@ -198,6 +226,7 @@ export class Proxy {
 
   /** Ends all requests under way; their records keep what had arrived. */
   async stop(): Promise<void> {
+    this.#deps.models.endpoint?.stop();
     await this.#deps.inFlight.stop();
   }
 
@@ -223,7 +252,9 @@ export class Proxy {
   }
 
   #candidates(inbound: Inbound, prepared: PreparedSnapshot): Upstream[] {
-    return candidates(prepared.allowed(inbound), {
+    const allowed = prepared.allowed(inbound);
+    return candidates(allowed, {
+      models: this.#deps.models.catalog.standings(allowed, inbound),
       policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
       standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,

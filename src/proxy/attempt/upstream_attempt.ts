@@ -8,6 +8,7 @@ import type { Availability } from "../../core/breaker.ts";
 import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { ModelCatalog } from "../../core/model_catalog.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
@@ -42,6 +43,7 @@ export interface AttemptDeps {
   readonly client: UpstreamClient;
   readonly clock: Clock;
   readonly health: UpstreamHealth;
+  readonly models: { readonly catalog: Pick<ModelCatalog, "lacks" | "serves"> };
   readonly observer: Pick<Observer, "attemptEnded">;
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
