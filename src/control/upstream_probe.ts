@@ -2,16 +2,13 @@
  * The doctor's request to each upstream: `GET /models`, with its key, over the server's own transport.
  */
 import { DAY_MS } from "../core/units.ts";
-import { Cancellation } from "../core/cancellation.ts";
 import type { HeaderView } from "../core/header_fields.ts";
 import { asObject, parseJson } from "../capture/json.ts";
-import { NO_TOKENS } from "../core/token_guard.ts";
-import type { Clock } from "../core/clock.ts";
-import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
+import { ASIS, type Upstream } from "../core/types.ts";
 import { collect } from "../wire/collect.ts";
 import { TimedReader } from "../wire/timed_reader.ts";
-import { send, type TransportDeps } from "../proxy/attempt/transport.ts";
-import { NAME, VERSION } from "../config/version.ts";
+import type { TransportDeps } from "../proxy/attempt/transport.ts";
+import { MAX_PAGE_BYTES, sendModelsRequest } from "../proxy/models/models_request.ts";
 import { certificateEnd } from "./certificate.ts";
 import { type Finding, found } from "./finding.ts";
 
@@ -22,9 +19,6 @@ export interface Probe {
   readonly clockOffsetMs: number | null;
 }
 
-/** Sent as the key to an upstream that only forwards the client's own. */
-const NO_KEY = "openai-api-route-doctor";
-const MAX_LIST_BYTES = 4 * 1024 * 1024;
 const EXPIRY_WARNING_DAYS = 14;
 /** The Date header counts whole seconds: on average it is half a second late. */
 const DATE_LATENESS_MS = 500;
@@ -73,17 +67,13 @@ export async function askForModels(
   deps: TransportDeps,
   { upstream, limitMs }: { readonly upstream: Upstream; readonly limitMs: number },
 ): Promise<Answer | { readonly problem: Verdict }> {
-  const inbound = modelsRequest(deps.clock);
-  const result = await send(deps, { inbound, upstream }, {
-    headersTimeoutMs: limitMs,
-    cancellation: new Cancellation(),
-    guard: NO_TOKENS,
-  });
+  const startedMs = deps.clock.monotonic();
+  const result = await sendModelsRequest(deps, { upstream, limitMs });
   switch (result.type) {
     case "reply": {
       const { status, headers, body } = result;
-      const ms = Math.round(deps.clock.monotonic() - inbound.startedMonoMs);
-      const limits = { limitMs: Math.max(1, limitMs - ms), limitBytes: MAX_LIST_BYTES };
+      const ms = Math.round(deps.clock.monotonic() - startedMs);
+      const limits = { limitMs: Math.max(1, limitMs - ms), limitBytes: MAX_PAGE_BYTES };
       const read = status === 200 ? await collect(new TimedReader(body, deps.clock), limits) : null;
       body.cancel();
       const list = read?.isWhole ? modelList(new TextDecoder().decode(read.bytes)) : null;
@@ -125,32 +115,6 @@ export async function askForModels(
     default:
       return result satisfies never;
   }
-}
-
-function modelsRequest(clock: Clock): Inbound {
-  return {
-    id: "doctor",
-    method: "GET",
-    path: "/v1/models",
-    query: "",
-    kind: "other",
-    model: null,
-    shownModel: null,
-    modelPlace: null,
-    isStream: false,
-    headers: new Headers({
-      "accept": "application/json",
-      "anthropic-version": "2023-06-01",
-      "authorization": `Bearer ${NO_KEY}`,
-      "user-agent": `${NAME}/${VERSION}`,
-    }),
-    body: null,
-    clientIp: "",
-    clientName: null,
-    clientToken: null,
-    startedAtMs: clock.now(),
-    startedMonoMs: clock.monotonic(),
-  };
 }
 
 /** null: it is no list of models. */

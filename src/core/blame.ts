@@ -150,6 +150,11 @@ export class Witnesses {
     this.forget();
   }
 
+  /** Whether any client was ever served. */
+  get hasServed(): boolean {
+    return this.#last !== null;
+  }
+
   /** Forgets who failed: it has answered since. */
   forget(): void {
     this.#accuser = null;

@@ -7,6 +7,7 @@
 import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
 import { fastestFirst, type SpeedView } from "./fastest.ts";
+import { byModel, type ModelStandings } from "./model_order.ts";
 import type { HeaderView } from "./header_fields.ts";
 import { impliedStatus } from "./error_meaning.ts";
 import type { ReportedError } from "./reported_error.ts";
@@ -28,6 +29,8 @@ export interface OrderContext {
   readonly turn: number;
   /** For `fastest`; default: nothing is known. */
   readonly speeds?: SpeedSource;
+  /** Who has the model that is asked for; null or absent: nothing distinguishes them. */
+  readonly models?: ModelStandings | null;
 }
 
 export interface SpeedSource {
@@ -73,9 +76,9 @@ function admission({ model, method, path }: Subject): (upstream: Upstream) => bo
     matchesRules({ allow: allow.some(isPathPattern) ? allow : [], deny: deny.filter(isOfPaths) }, plainPath);
 }
 
-/** The upstreams to try, in order: by policy, cooling ones last. */
+/** The upstreams to try, in order: by policy, then by what is known of their models, cooling ones last. */
 export function candidates(allowed: readonly Upstream[], context: OrderContext): Upstream[] {
-  const ordered = applyPolicy(allowed, context);
+  const ordered = byModel(applyPolicy(allowed, context), context.models ?? null);
   const isCooling = (upstream: Upstream) => context.standing(upstream).availability === "cooling";
   if (!ordered.some(isCooling)) return ordered;
   return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];
@@ -115,13 +118,14 @@ function weightedShuffle(upstreams: readonly Upstream[], random: () => number): 
     .map(({ upstream }) => upstream);
 }
 
-function matchesRules({ allow, deny }: Pick<Upstream, "allow" | "deny">, subject: string): boolean {
+/** Whether `allow` and `deny` admit a model, or a path. */
+export function matchesRules({ allow, deny }: Pick<Upstream, "allow" | "deny">, subject: string): boolean {
   if (deny.some((glob) => matchesGlob(glob, subject))) return false;
   return allow.length === 0 || allow.some((glob) => matchesGlob(glob, subject));
 }
 
 /** Whether a pattern can match a path: `/v1/files*`, `/*`; models are also called `/data/models/x`. */
-function isPathPattern(glob: string): boolean {
+export function isPathPattern(glob: string): boolean {
   const wildcard = glob.search(/[*?]/);
   const literal = wildcard < 0 ? glob : glob.slice(0, wildcard);
   return glob.startsWith("/") &&

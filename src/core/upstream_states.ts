@@ -31,6 +31,8 @@ const NO_CREDIT: BreakerEvent = { type: "failure", cause: "no_credit", isConclus
 /** A 429 of one of several keys that does not say for how long: the others are used meanwhile. */
 export const KEY_PAUSE_MS = 10_000;
 const UNTIMED: BreakerEvent = { type: "throttled", forMs: KEY_PAUSE_MS };
+/** What a check of an upstream without traffic has found; `reached`: it answered. */
+export type CheckResult = "reached" | OpenCause;
 
 /** How an attempt's end is brought to the breakers. */
 interface Verdict {
@@ -45,6 +47,8 @@ export class UpstreamStates {
   /** When the attempt began that ended well last. */
   #servedStartMs = -Infinity;
   readonly #streak = new FailureStreak();
+  /** Checks in a row that failed while it was thought well. */
+  #failedChecks = 0;
   /** The endpoint at which a model was served last, by which a 404 elsewhere is no evidence. */
   #servedKind: EndpointKind | null = null;
 
@@ -136,6 +140,29 @@ export class UpstreamStates {
     if (report.type === "failed" && event.type === "failure") {
       this.#spread(cell, { client: subject.client, event, reason }, moment);
     }
+  }
+
+  /**
+   * The end of a check, which asks for the models and not for a reply: it ends an outage of the whole upstream, and neither a
+   * refusal, nor a lack of credit, nor a wait that it asked for. A key that has served clients may be refused the list alone.
+   */
+  checked(result: CheckResult, reason: string, moment: Moment): void {
+    const { whole } = this.#cells;
+    const { state } = whole;
+    if (result === "reached") {
+      const isOnlyChecks = state.type === "closed" && state.failures === this.#failedChecks;
+      this.#failedChecks = 0;
+      const isOutage = state.episode === null
+        ? isOnlyChecks
+        : state.episode.cause === "outage" && state.episode.times > 0;
+      if (isOutage) this.#cells.apply(whole, { event: SUCCESS, reason: "it answers checks" }, moment);
+      return;
+    }
+    if (state.type !== "closed" && state.episode.cause !== result) return;
+    if (result === "refusal" && whole.witnesses.hasServed) return;
+    this.#failedChecks = state.type === "closed" ? this.#failedChecks + 1 : 0;
+    const event: BreakerEvent = { type: "failure", cause: result, isConclusive: result === "no_credit" };
+    this.#cells.apply(whole, { event, reason }, moment);
   }
 
   /** Ends what is over, and forgets what nobody asks for any more. */

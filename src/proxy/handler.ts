@@ -10,6 +10,7 @@ import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import { keyOrder } from "../core/key_order.ts";
+import type { ModelCatalog } from "../core/model_catalog.ts";
 import { candidates } from "../core/policy.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretSet } from "../core/secret_set.ts";
@@ -20,6 +21,7 @@ import type { InboundExchange } from "../wire/exchange.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
+import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
 import { tokenInPath, tooManyRequests, unreadable } from "./refusals.ts";
@@ -44,6 +46,11 @@ export interface ProxyDeps extends RunDeps {
   /** Unique, sortable (ULID). */
   readonly newId: () => string;
   readonly random: () => number;
+  readonly models: {
+    readonly catalog: ModelCatalog;
+    /** null: requests for models are relayed as all others. */
+    readonly endpoint: ModelsEndpoint | null;
+  };
 }
 
 /** What the web layer knows about a request. */
@@ -57,6 +64,15 @@ export interface RequestContext {
   /** Header fields of every answer; default: those that let any page read it. */
   readonly fixedHeaders?: FixedHeaders;
 }
+
+/** What is known of a request before its body is read. */
+interface RequestStart {
+  readonly prepared: PreparedSnapshot;
+  readonly startedAtMs: number;
+  readonly startedMonoMs: number;
+}
+
+const MODELS_PATH = "/v1/models";
 
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
@@ -86,6 +102,21 @@ export class Proxy {
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
+    const start: RequestStart = { prepared, startedAtMs, startedMonoMs };
+    const { endpoint } = this.#deps.models;
+    const asked = endpoint === null ? null : askedModels(client.method, context.path);
+    if (endpoint === null || asked === null) return this.#receive(client, context, start);
+    return endpoint.answer(client, {
+      ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
+      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }),
+      fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
+    }).then((isAnswered) => isAnswered ? undefined : this.#receive(client, context, start));
+  }
+
+  /** Reads the body, and answers. */
+  #receive(client: InboundExchange, context: RequestContext, start: RequestStart): Promise<void> {
+    const { limits, inFlight } = this.#deps;
+    const { prepared } = start;
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const receive = (): Receiving => {
@@ -93,7 +124,7 @@ export class Proxy {
       return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
     };
     const answer = (read: BodyRead | CodedBody) =>
-      this.#answer(client, context, { read, prepared, startedAtMs, startedMonoMs, releaseBody });
+      this.#answer(client, context, { ...start, read, releaseBody });
     const read = readBody(client.body, { limits, clock: this.#deps.clock, receive });
     const label = client.body === null || isBodyless(client) ? null : client.headers.get("content-encoding");
     if (label === null && !(read instanceof Promise)) return answer(read);
@@ -119,11 +150,8 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: {
+    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
       readonly read: BodyRead | CodedBody;
-      readonly prepared: PreparedSnapshot;
-      readonly startedAtMs: number;
-      readonly startedMonoMs: number;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
     },
@@ -199,6 +227,7 @@ export class Proxy {
 
   /** Ends all requests under way; their records keep what had arrived. */
   async stop(): Promise<void> {
+    this.#deps.models.endpoint?.stop();
     await this.#deps.inFlight.stop();
   }
 
@@ -225,7 +254,9 @@ export class Proxy {
 
   #candidates(inbound: Inbound, prepared: PreparedSnapshot): readonly Upstream[] {
     const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
-    const ordered = candidates(prepared.allowed(inbound), {
+    const allowed = prepared.allowed(inbound);
+    const ordered = candidates(allowed, {
+      models: this.#deps.models.catalog.standings(allowed, inbound),
       policy,
       standing: (upstream) => this.#deps.health.standing(upstream, inbound),
       random: this.#deps.random,

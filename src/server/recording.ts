@@ -5,6 +5,7 @@ import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { removeDeadMarks, RunningMark } from "../store/database/running_marks.ts";
+import { ModelListNotes } from "../store/write/model_list_notes.ts";
 import { RecordDeletion } from "../store/write/record_deletion.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
 import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
@@ -21,6 +22,8 @@ export interface Recording {
   readonly queue: RecordQueue;
   /** What other processes see of the breakers. */
   readonly upstreamStates: UpstreamStateNotes;
+  /** What upstreams list. */
+  readonly modelLists: ModelListNotes;
   /** Deletes single records. */
   readonly deletion: RecordDeletion;
   /** Records wait, and none is being written. */
@@ -52,6 +55,7 @@ export function startRecording(
   const link = startThread(settings, instance);
   if (remote !== null) wakeOnCommit(link, remote);
   const upstreamStates = new UpstreamStateNotes(link, (check) => remote?.thread.check(check));
+  const modelLists = new ModelListNotes(link, (asked, id) => remote?.thread.modelList(id, asked));
   const mark = keepMark(link, { database: settings.database, instance });
   renewJournals(link, users);
   const chores = new ChoreWatch({ clock: systemClock, observer: metrics, notifier, log });
@@ -81,6 +85,7 @@ export function startRecording(
   return {
     queue,
     upstreamStates,
+    modelLists,
     deletion: new RecordDeletion({ link, clock: systemClock }),
     isStuck: () => isInTrouble && queue.queuedBytes > 0,
     close: async () => {

@@ -7,6 +7,7 @@
 import { type ChangeCalls, type ChangeName, controlErrors } from "../control/change_calls.ts";
 import type { ConfigChanges } from "../control/config_changes.ts";
 import type { Clock } from "../core/clock.ts";
+import type { ListedUpstream } from "../core/model_catalog.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
 import type { FromRemote, RemoteOpening, ToRemote } from "../store/postgres/remote_messages.ts";
@@ -78,6 +79,11 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   /** An upstream has answered for the first time. */
   check(check: UpstreamCheck): void {
     this.#tell({ type: "check", check });
+  }
+
+  /** What an upstream lists; null: it is gone. */
+  modelList(upstreamId: number, asked: ListedUpstream | null): void {
+    this.#tell({ type: "model_list", upstreamId, asked });
   }
 
   /** @throws ControlError; StoreError, `locked` when PostgreSQL does not answer in time */

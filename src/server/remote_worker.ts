@@ -106,6 +106,8 @@ self.onmessage = ({ data }: MessageEvent<ToRemote>): void => {
       return void answer(data);
     case "check":
       return session?.check(data.check);
+    case "model_list":
+      return session?.modelList(data.upstreamId, data.asked);
     case "release":
       session?.release();
       return tell({ type: "released" });

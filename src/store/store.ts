@@ -8,6 +8,7 @@ import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
 import type { KeyNote } from "../core/key_states.ts";
+import type { ListedUpstream } from "../core/model_catalog.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type { OptionValues } from "./config/upstream_options.ts";
 import type {
@@ -107,6 +108,8 @@ export interface ConfigStore {
   listUpstreamStates(): UpstreamStateNote[];
   /** Which upstreams have answered. */
   listUpstreamChecks(): UpstreamChecks;
+  /** The models that upstreams list, without the lists' objects unless asked for. */
+  listModelLists(options?: { readonly hasObjects: boolean }): ListedUpstream[];
   /** It has answered a test. */
   noteUpstreamCheck(upstream: Pick<Upstream, "id" | "endpoint" | "sk">): void;
   /** Tokens in stored order, empty parts ignored. */

@@ -11,6 +11,7 @@ import { ScratchConfig } from "../../store/postgres/config/scratch_config.ts";
 import { PgError } from "../../store/postgres/errors.ts";
 import { migrate, schemaVersion } from "../../store/postgres/migration.ts";
 import { PgDatabase } from "../../store/postgres/pool.ts";
+import { listRemoteModelLists } from "../../store/postgres/read/model_lists.ts";
 import { PgRecordReader } from "../../store/postgres/read/record_queries.ts";
 import { listRemoteUpstreamStates } from "../../store/postgres/read/upstream_states.ts";
 import { SCHEMA } from "../../store/postgres/schema.ts";
@@ -81,8 +82,12 @@ class RemoteDatabase implements CommandDatabase {
 
   config(): Promise<ConfigStore> {
     return this.#using(async () => {
-      const [loaded, states] = await Promise.all([this.#remote.load(), listRemoteUpstreamStates(this.#db)]);
-      const scratch = new ScratchConfig({ ...loaded, states, now: systemClock.now });
+      const [loaded, states, modelLists] = await Promise.all([
+        this.#remote.load(),
+        listRemoteUpstreamStates(this.#db),
+        listRemoteModelLists(this.#db),
+      ]);
+      const scratch = new ScratchConfig({ ...loaded, states, modelLists, now: systemClock.now });
       return this.#resources.use(scratch).store;
     });
   }

@@ -2,6 +2,7 @@
  * What one attempt works with. Types only.
  */
 import type { Clock } from "../../core/clock.ts";
+import type { ModelCatalog } from "../../core/model_catalog.ts";
 import type { Observer } from "../../observe/observer.ts";
 import type { UpstreamClient } from "../../wire/upstream_client.ts";
 import type { CaptureFactory, GateTimes } from "../assess/assessment.ts";
@@ -13,6 +14,7 @@ export interface AttemptDeps {
   readonly client: UpstreamClient;
   readonly clock: Clock;
   readonly health: UpstreamHealth;
+  readonly models: { readonly catalog: Pick<ModelCatalog, "lacks" | "serves"> };
   readonly observer: Pick<Observer, "attemptEnded">;
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;

@@ -5,6 +5,8 @@
  */
 import { type AttemptFacts, type HealthReport, statusReport } from "../../core/blame.ts";
 import type { Clock } from "../../core/clock.ts";
+import { meaningOf } from "../../core/error_meaning.ts";
+import type { ModelCatalog } from "../../core/model_catalog.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
@@ -14,25 +16,39 @@ import { describe, type FailedOutcome, failureReport, relayReport, statusReason 
 import { keyOwnerOf } from "./request_subject.ts";
 import type { AttemptHealth, UpstreamHealth } from "./upstream_health.ts";
 
+export interface ReportDeps {
+  readonly health: UpstreamHealth;
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly models: { readonly catalog: Pick<ModelCatalog, "lacks" | "serves"> };
+}
+
 export class AttemptReport {
   readonly #health: AttemptHealth;
-  readonly #clock: Pick<Clock, "now">;
+  readonly #clock: ReportDeps["clock"];
   readonly #facts: AttemptFacts;
   readonly #hasSeveralKeys: boolean;
+  readonly #catalog: Pick<ModelCatalog, "lacks" | "serves">;
+  readonly #upstream: Upstream;
+  readonly #inbound: Inbound;
   /** Why the upstream does not have what was asked for, while it is open whose fault that is. */
   #missing: string | null = null;
+  /** Its error says that it does not have the model, and not only that something is not there. */
+  #isModelMissing = false;
   /** Why one of several keys was refused; null: it was not. */
   #refused: string | null = null;
 
   /** The attempt is about to begin. */
   constructor(
-    { health, clock }: { readonly health: UpstreamHealth; readonly clock: Pick<Clock, "now"> },
+    { health, clock, models }: ReportDeps,
     upstream: Upstream,
     inbound: Inbound,
   ) {
     this.#health = health.begin(upstream, inbound);
     this.#clock = clock;
     this.#hasSeveralKeys = upstream.keyN !== null;
+    this.#catalog = models.catalog;
+    this.#upstream = upstream;
+    this.#inbound = inbound;
     this.#facts = { keyOwner: keyOwnerOf(upstream, inbound), hasModel: inbound.model !== null };
   }
 
@@ -43,7 +59,8 @@ export class AttemptReport {
 
   /** The attempt ended without an answer. */
   failed(outcome: Exclude<FailedOutcome, { type: "response" }>): void {
-    this.#end(failureReport(outcome, this.#facts), describe(outcome));
+    const error = "error" in outcome ? outcome.error : null;
+    this.#end(failureReport(outcome, this.#facts), { reason: describe(outcome), error });
   }
 
   /** It was answered with an error. */
@@ -56,12 +73,12 @@ export class AttemptReport {
     if (status === 401 && report.type === "refused" && report.by === "router" && this.#hasSeveralKeys) {
       this.#refused = reason;
     }
-    this.#end(report, reason);
+    this.#end(report, { reason, error });
   }
 
   /** The relay of its reply, which was no error, is over. */
   relayed({ outcome, error: message }: Verdict, error: ReportedError | null): void {
-    this.#end(relayReport(outcome, error, this.#facts), message ?? "it answered");
+    this.#end(relayReport(outcome, error, this.#facts), { reason: message ?? "it answered", error });
   }
 
   /** How it would have ended is not known, or says nothing. */
@@ -97,10 +114,19 @@ export class AttemptReport {
     this.#missing = null;
     if (isAnswered) this.#health.end({ type: "lacking" }, `${reason}, and another upstream answers`);
     else this.#health.end({ type: "missing" }, reason);
+    if (this.#isModelMissing) this.#catalog.lacks(this.#upstream, this.#inbound, this.#clock.monotonic());
   }
 
-  #end(report: HealthReport, reason: string): void {
-    if (report.type === "missing") this.#missing = reason;
-    else this.#health.end(report, reason);
+  #end(
+    report: HealthReport,
+    { reason, error }: { readonly reason: string; readonly error: ReportedError | null },
+  ): void {
+    if (report.type === "missing") {
+      this.#missing = reason;
+      this.#isModelMissing = error !== null && meaningOf(error) === "model";
+      return;
+    }
+    if (report.type === "served") this.#catalog.serves(this.#upstream, this.#inbound);
+    this.#health.end(report, reason);
   }
 }

@@ -14,7 +14,7 @@ import type { KeyStanding } from "../../core/key_cells.ts";
 import { modelAt } from "../../core/model_alias.ts";
 import { isSameTarget } from "../../core/upstream_target.ts";
 import type { HealthCell } from "../../core/health_cells.ts";
-import { type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
+import { type CheckResult, type HealthChange, UpstreamStates } from "../../core/upstream_states.ts";
 import {
   allKeysView,
   type HealthView,
@@ -57,6 +57,8 @@ interface KnownUpstream {
   readonly states: UpstreamStates;
   /** What is said of it while it is well. */
   readonly ready: { readonly availability: "ready"; latencyMs: number | null };
+  /** When the latest attempt began; monotonic. */
+  triedAtMs: number;
 }
 
 export class UpstreamHealth {
@@ -101,13 +103,34 @@ export class UpstreamHealth {
 
   /** An attempt that is about to begin. */
   begin(upstream: Upstream, request: HealthRequest): AttemptHealth {
-    const { states } = this.#knownOf(upstream);
+    const known = this.#knownOf(upstream);
+    const { states } = known;
     this.keyTurns.used(upstream);
     const subject = new RequestSubject(upstream, request);
     const nowMs = this.#clock.monotonic();
+    known.triedAtMs = nowMs;
     const moment = { nowMs, startedMs: nowMs, maxOutageMs: this.#maxOutageMs };
     if (!states.isWell) states.begin(subject, moment);
     return new AttemptHealth(this.#clock, states, { subject, moment });
+  }
+
+  /** When the latest attempt began; monotonic. null: there was none. */
+  triedAtMs(upstreamId: number): number | null {
+    const atMs = this.#known.get(upstreamId)?.triedAtMs ?? -Infinity;
+    return atMs === -Infinity ? null : atMs;
+  }
+
+  /** A check of an upstream without traffic is over. `reason` is for people. */
+  checked(
+    upstream: Upstream,
+    { result, reason, startedMs }: {
+      readonly result: CheckResult;
+      readonly reason: string;
+      readonly startedMs: number;
+    },
+  ): void {
+    const moment = { nowMs: this.#clock.monotonic(), startedMs, maxOutageMs: this.#maxOutageMs };
+    this.#knownOf(upstream).states.checked(result, reason, moment);
   }
 
   noteLatency(upstream: Upstream, latencyMs: number): void {
@@ -190,7 +213,10 @@ export class UpstreamHealth {
         if (key === undefined) return this.#onChange(made.upstream, rest);
         this.#onChange(made.upstream, { ...rest, key: nameKey(key, made.upstream) });
       });
-      const made: KnownUpstream = { upstream, states, ready: { availability: "ready", latencyMs: null } };
+      const made: KnownUpstream = {
+        ...{ upstream, states, triedAtMs: -Infinity },
+        ready: { availability: "ready", latencyMs: null },
+      };
       known = made;
       this.#known.set(upstream.id, known);
     }

@@ -52,6 +52,6 @@ export function keepStreaming(headers: HeaderFields): void {
 }
 
 /** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */
-function headerText(text: string): string {
+export function headerText(text: string): string {
   return text.toWellFormed().replace(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character)).trim();
 }

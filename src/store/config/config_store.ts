@@ -5,6 +5,7 @@
  * hand (see upstream_row.ts) and must not touch `records`.
  */
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from "node:sqlite";
+import type { ListedUpstream } from "../../core/model_catalog.ts";
 import { maskSecret } from "../../core/secrets.ts";
 import type { ClientToken, Upstream } from "../../core/types.ts";
 import { targetOf } from "../../core/upstream_target.ts";
@@ -25,8 +26,16 @@ import {
 import { digest, parseNames, splitTokens } from "./token_list.ts";
 import { parseTokenTimes, timesAfter } from "./token_times.ts";
 import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
-import { assignments, joined, optionColumns, toJson, toUpstreamRow } from "./upstream_columns.ts";
-import { OPTION_COLUMN_NAMES, OPTION_COLUMNS } from "./upstream_options.ts";
+import {
+  assignments,
+  joined,
+  optionColumns,
+  SELECT_UPSTREAMS,
+  toJson,
+  toUpstreamRow,
+} from "./upstream_columns.ts";
+import { listModelLists } from "./upstream_models.ts";
+import { OPTION_COLUMN_NAMES } from "./upstream_options.ts";
 import { listUpstreamStates } from "./upstream_states.ts";
 
 const AUTHORIZATION_KEY = "authorization";
@@ -35,18 +44,6 @@ const TOKEN_TIMES_KEY = "token_created";
 
 /** `PRAGMA data_version` is 32 bits wide; our own counter goes above it. */
 const DATA_VERSION_SPAN = 2 ** 32;
-
-const TEXT_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "text");
-const NUMBER_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "integer");
-
-const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight, ${NUMBER_OPTIONS.join(", ")},
-  ${
-  asBlobs([
-    ...["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style", "updated_at"],
-    ...TEXT_OPTIONS,
-  ])
-}
-  FROM openai_upstreams WHERE deleted_at IS NULL`;
 
 /** A revived row has none of its former ones. */
 const NO_OPTIONS = Object.fromEntries(OPTION_COLUMN_NAMES.map((name) => [name, null]));
@@ -169,6 +166,10 @@ export class SqliteConfigStore implements ConfigStore {
 
   listUpstreamChecks(): UpstreamChecks {
     return this.#read(listUpstreamChecks);
+  }
+
+  listModelLists(options = { hasObjects: false }): ListedUpstream[] {
+    return this.#read((db) => listModelLists(db, options));
   }
 
   noteUpstreamCheck(upstream: Pick<Upstream, "id" | "endpoint" | "sk">): void {

@@ -2,9 +2,22 @@
  * The columns of `openai_upstreams`, to and from SQLite. Pure.
  */
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
-import { number, text } from "../database/values.ts";
+import { asBlobs, number, text } from "../database/values.ts";
 import type { UpstreamRow } from "../store.ts";
 import { OPTION_COLUMN_NAMES, OPTION_COLUMNS, type OptionValues } from "./upstream_options.ts";
+
+const TEXT_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "text");
+const NUMBER_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "integer");
+
+/** What {@link toUpstreamRow} reads. */
+export const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight, ${NUMBER_OPTIONS.join(", ")},
+  ${
+  asBlobs([
+    ...["sk", "endpoint", "name", "allow", "deny", "model_map", "auth_style", "updated_at"],
+    ...TEXT_OPTIONS,
+  ])
+}
+  FROM openai_upstreams WHERE deleted_at IS NULL`;
 
 export function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
   return Object.keys(columns).map((name) => `${name} = ?`).join(", ");

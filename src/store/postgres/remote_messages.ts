@@ -1,6 +1,7 @@
 /**
  * The messages between a server and the thread that talks to PostgreSQL (remote_session.ts).
  */
+import type { ListedUpstream } from "../../core/model_catalog.ts";
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { ThrownError } from "../threads/messages.ts";
 import type { RemoteSessionOptions } from "./remote_session.ts";
@@ -27,6 +28,8 @@ export type ToRemote =
   | { readonly type: "states"; readonly states: readonly OwnState[] }
   /** An upstream has answered for the first time. */
   | { readonly type: "check"; readonly check: UpstreamCheck }
+  /** What an upstream lists; null: it is gone. */
+  | { readonly type: "model_list"; readonly upstreamId: number; readonly asked: ListedUpstream | null }
   /** Let go of the journal: its WAL was deleted; and use it again. */
   | { readonly type: "release" }
   | { readonly type: "resume" }

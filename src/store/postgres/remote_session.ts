@@ -6,6 +6,7 @@
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
+import type { ListedUpstream } from "../../core/model_catalog.ts";
 import type { ConfigStore } from "../store.ts";
 import { Tokenizer } from "../search/tokenizer.ts";
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
@@ -16,6 +17,7 @@ import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
 import { deleteOldStatistics } from "./old_statistics.ts";
+import { ModelNotes } from "./model_notes.ts";
 import { daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
@@ -91,6 +93,7 @@ export class RemoteSession {
   readonly #states: SharedStates;
   readonly #shipper: Shipper;
   readonly #checks: CheckNotes;
+  readonly #models: ModelNotes;
   readonly #noting: Chore;
   readonly #chores: readonly Chore[];
   readonly #troubles: Troubles;
@@ -131,11 +134,13 @@ export class RemoteSession {
       gatherMs: options.gatherMs,
     });
     this.#checks = new CheckNotes(database);
+    this.#models = new ModelNotes(database);
     this.#noting = chore(BEAT_MS, () => this.#checks.flush());
     this.#chores = [
       chore(PARTITIONS_MS, () => this.#makePartitions()),
       chore(BEAT_MS, () => this.#beat()),
       this.#noting,
+      chore(BEAT_MS, () => this.#models.flush()),
       chore(RETENTION_MS, () => this.#keepLimits()),
     ];
   }
@@ -161,6 +166,11 @@ export class RemoteSession {
     if (this.#sync === null || this.#isClosed) return;
     this.#noting.doneAtMs = Number.NEGATIVE_INFINITY;
     void this.#doIfDue(this.#noting);
+  }
+
+  /** What an upstream lists; null: it is gone. Written with a later beat. */
+  modelList(upstreamId: number, asked: ListedUpstream | null): void {
+    this.#models.add(upstreamId, asked);
   }
 
   /** Lets go of the journal, until {@link resume}. */

@@ -4,6 +4,7 @@
 import type { PackedRecord } from "./packed_record.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
+import type { ListedUpstream } from "../../core/model_catalog.ts";
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { UpstreamStateNote } from "../store.ts";
 
@@ -31,6 +32,8 @@ export type ToWorker =
   | { readonly type: "upstream_states"; readonly notes: readonly UpstreamStateNote[] }
   /** Upstreams that have answered for the first time; ignored before `opened`. */
   | { readonly type: "upstream_checks"; readonly checks: readonly UpstreamCheck[] }
+  /** What an upstream lists; null: it is gone. Ignored before `opened`. */
+  | { readonly type: "model_list"; readonly upstreamId: number; readonly asked: ListedUpstream | null }
   /** The answer to `journal_lost`: no other part of this process has the database open. */
   | { readonly type: "detached" }
   /** Answered with `record_deletion` and the same `call`. */

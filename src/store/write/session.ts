@@ -31,7 +31,6 @@ import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { type Counting, StatsWriter } from "../stats/writer.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
-import { putUpstreamChecks, type UpstreamCheck } from "../config/upstream_checks.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { DeletionResult, OpenMessage } from "./messages.ts";
 
@@ -165,8 +164,9 @@ export class WriterSession {
     this.#writeUpstreamStates();
   }
 
-  noteUpstreamChecks(checks: readonly UpstreamCheck[]): void {
-    putUpstreamChecks(this.#connection.db, checks, Date.now());
+  /** Writes something that others read and that is no record. */
+  note(write: (db: DatabaseSync) => void): void {
+    write(this.#connection.db);
   }
 
   #writeUpstreamStates(): void {

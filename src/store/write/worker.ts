@@ -8,6 +8,8 @@
 import { BackgroundTask } from "./background_task.ts";
 import { HEARTBEAT_MS } from "../database/instances.ts";
 import { WalSync } from "./wal_sync.ts";
+import { putUpstreamChecks } from "../config/upstream_checks.ts";
+import { putModelList } from "../config/upstream_models.ts";
 import { briefMessage, toStoreError, troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
 import type { Chore, FromWorker, OpenMessage, ToWorker } from "./messages.ts";
@@ -235,7 +237,9 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
     case "upstream_states":
       return quietly(() => session?.noteUpstreamStates(data.notes));
     case "upstream_checks":
-      return quietly(() => session?.noteUpstreamChecks(data.checks));
+      return quietly(() => session?.note((db) => putUpstreamChecks(db, data.checks, Date.now())));
+    case "model_list":
+      return quietly(() => session?.note((db) => putModelList(db, data.upstreamId, data.asked)));
     case "detached":
       return renewJournal();
     case "delete_record":

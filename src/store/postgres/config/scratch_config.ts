@@ -5,6 +5,7 @@
  * (../../config/config_store.ts).
  */
 import { DatabaseSync } from "node:sqlite";
+import type { ListedUpstream } from "../../../core/model_catalog.ts";
 import { SqliteConfigStore } from "../../config/config_store.ts";
 import { migrate } from "../../database/migrations.ts";
 import type { ConfigStore, UpstreamStateNote } from "../../store.ts";
@@ -21,6 +22,8 @@ export interface ScratchOptions {
   readonly lastIds: LastIds;
   /** What running servers noted; default: nothing. */
   readonly states?: readonly UpstreamStateNote[];
+  /** What upstreams list; default: nothing. */
+  readonly modelLists?: readonly ListedUpstream[];
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
 }
@@ -28,14 +31,23 @@ export interface ScratchOptions {
 /** The notes of servers are rows of PostgreSQL's own. */
 class ScratchStore extends SqliteConfigStore {
   readonly #states: readonly UpstreamStateNote[];
+  readonly #modelLists: readonly ListedUpstream[];
 
-  constructor(db: DatabaseSync, { states = [], now }: Pick<ScratchOptions, "states" | "now">) {
+  constructor(
+    db: DatabaseSync,
+    { states = [], modelLists = [], now }: Pick<ScratchOptions, "states" | "modelLists" | "now">,
+  ) {
     super({ db, reopenIfReplaced: () => false, close: () => {} }, { now });
     this.#states = states;
+    this.#modelLists = modelLists;
   }
 
   override listUpstreamStates(): UpstreamStateNote[] {
     return [...this.#states];
+  }
+
+  override listModelLists(): ListedUpstream[] {
+    return [...this.#modelLists];
   }
 }
 

@@ -1,0 +1,238 @@
+/**
+ * Asks upstreams for their models: when the server starts, when an upstream is new or has another endpoint or key, and from
+ * time to time.
+ *
+ * Owns when each is asked. A list is in the catalogue as soon as it is known, and in the database when it has changed.
+ */
+import { Cancellation } from "../core/cancellation.ts";
+import type { Clock, TimerId } from "../core/clock.ts";
+import { type ListedUpstream, type ModelCatalog, NO_ENDPOINT } from "../core/model_catalog.ts";
+import { keysOf, redactSecrets } from "../core/secrets.ts";
+import { ASIS, type Upstream } from "../core/types.ts";
+import { askModels, type ModelsAnswer } from "../proxy/models/ask_models.ts";
+import type { ModelListNotes } from "../store/write/model_list_notes.ts";
+import type { UpstreamClient } from "../wire/upstream_client.ts";
+
+/** Of one request. */
+const ASK_LIMIT_MS = 10_000;
+const MAX_AT_ONCE = 8;
+/** An upstream that has never given a list is asked again sooner. */
+const RETRY_MS = 60_000;
+const AGE_MS = 30_000;
+/** A list that could not be renewed this many times says nothing about the order any more. */
+const MAX_MISSED = 3;
+
+export interface ModelListsDeps {
+  readonly client: UpstreamClient;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly catalog: ModelCatalog;
+  readonly notes: Pick<ModelListNotes, "note" | "forget" | "stored">;
+  /** What the database has of earlier starts. @throws StoreError */
+  readonly stored: () => readonly ListedUpstream[];
+  /** null: upstreams are asked once. */
+  readonly refreshMs: number | null;
+  /** null: it is not known. */
+  readonly onCount: (upstreamName: string, count: number | null) => void;
+}
+
+/** How old a list may be and still count for the order; null: of any age. */
+export function maxListAgeMs(refreshMs: number | null): number | null {
+  return refreshMs === null ? null : MAX_MISSED * refreshMs + ASK_LIMIT_MS;
+}
+
+/** An upstream that is asked. */
+interface Asked {
+  upstream: Upstream;
+  readonly target: string;
+  readonly cancellation: Cancellation;
+  /** Until it is asked again; null: it is being asked, or waits for its turn, or is not asked again. */
+  timer: TimerId | null;
+}
+
+export class ModelLists {
+  readonly #deps: ModelListsDeps;
+  readonly #asked = new Map<number, Asked>();
+  readonly #queue: Asked[] = [];
+  /** Those that have not answered for the first time. */
+  readonly #unanswered = new Set<Asked>();
+  #waiting: (() => void)[] = [];
+  #running = 0;
+  #isLoaded = false;
+  #ageTimer: TimerId;
+
+  constructor(deps: ModelListsDeps) {
+    this.#deps = deps;
+    this.#ageTimer = this.#ageLater();
+  }
+
+  /** The upstreams as configured now. */
+  configured(upstreams: readonly Upstream[]): void {
+    const { catalog, notes } = this.#deps;
+    const before = [...this.#asked.keys()];
+    catalog.configured(upstreams);
+    if (!this.#isLoaded) this.#load();
+    const enabled = new Map(
+      upstreams.filter(({ isEnabled, sk }) => isEnabled && sk !== ASIS).map((each) => [each.id, each]),
+    );
+    for (const id of before) {
+      if (catalog.of(id) === null && catalog.targetOf(id) !== this.#asked.get(id)?.target) notes.forget(id);
+    }
+    for (const [id, asked] of this.#asked) {
+      if (!enabled.has(id) || catalog.targetOf(id) !== asked.target) this.#end(id, asked);
+    }
+    for (const upstream of enabled.values()) this.#add(upstream);
+    this.#announceAnswers();
+  }
+
+  /** Resolves when every upstream has answered once, or after a while. */
+  answered(limitMs: number): Promise<void> {
+    if (this.#unanswered.size === 0) return Promise.resolve();
+    const { clock } = this.#deps;
+    return new Promise((resolve) => {
+      const timer = clock.setTimer(resolve, limitMs);
+      this.#waiting.push(() => {
+        clock.clearTimer(timer);
+        resolve();
+      });
+    });
+  }
+
+  stop(): void {
+    this.#deps.clock.clearTimer(this.#ageTimer);
+    for (const [id, asked] of this.#asked) this.#end(id, asked);
+    this.#announceAnswers();
+  }
+
+  /** What an earlier start has found counts as of now: each is asked again in a moment. */
+  #load(): void {
+    const { catalog, notes, clock } = this.#deps;
+    this.#isLoaded = true;
+    const nowMs = clock.now();
+    for (const { list, ...stored } of this.#storedLists()) {
+      const loaded = { ...stored, list: list === null ? null : { ...list, listedAtMs: nowMs } };
+      if (catalog.put(loaded, nowMs) === null) notes.forget(stored.upstreamId);
+      else notes.stored(loaded);
+    }
+  }
+
+  /** Traffic goes on while the database cannot be read. */
+  #storedLists(): readonly ListedUpstream[] {
+    try {
+      return this.#deps.stored();
+    } catch {
+      return [];
+    }
+  }
+
+  #add(upstream: Upstream): void {
+    const { catalog } = this.#deps;
+    const { id, name } = upstream;
+    const known = this.#asked.get(id);
+    this.#deps.onCount(name, catalog.modelsOf(id)?.length ?? null);
+    if (known !== undefined) {
+      known.upstream = upstream;
+      return;
+    }
+    const target = catalog.targetOf(id) ?? "";
+    const asked: Asked = { upstream, target, cancellation: new Cancellation(), timer: null };
+    this.#asked.set(id, asked);
+    if (catalog.of(id) === null) this.#unanswered.add(asked);
+    this.#enqueue(asked);
+  }
+
+  #end(id: number, asked: Asked): void {
+    if (asked.timer !== null) this.#deps.clock.clearTimer(asked.timer);
+    this.#asked.delete(id);
+    this.#unanswered.delete(asked);
+    asked.cancellation.cancel();
+    this.#deps.onCount(asked.upstream.name, null);
+  }
+
+  #enqueue(asked: Asked): void {
+    asked.timer = null;
+    this.#queue.push(asked);
+    this.#askNext();
+  }
+
+  #askNext(): void {
+    while (this.#running < MAX_AT_ONCE) {
+      const next = this.#queue.shift();
+      if (next === undefined) return;
+      if (next.cancellation.isCancelled) continue;
+      this.#running++;
+      void this.#ask(next);
+    }
+  }
+
+  async #ask(asked: Asked): Promise<void> {
+    const { upstream, cancellation } = asked;
+    try {
+      const answer = await askModels(this.#deps, { upstream, limitMs: ASK_LIMIT_MS, cancellation });
+      if (!cancellation.isCancelled) this.#take(asked, answer);
+    } finally {
+      this.#running--;
+      this.#unanswered.delete(asked);
+      this.#announceAnswers();
+      this.#askNext();
+    }
+  }
+
+  #take(asked: Asked, answer: ModelsAnswer): void {
+    const { catalog, clock, notes, onCount } = this.#deps;
+    const { id, name } = asked.upstream;
+    const nowMs = clock.now();
+    const isChanged = catalog.put({
+      upstreamId: id,
+      target: asked.target,
+      askedAtMs: nowMs,
+      ...resultOf(answer, { upstream: asked.upstream, nowMs }),
+    }, nowMs);
+    const known = catalog.of(id);
+    if (isChanged && known !== null) notes.note(known);
+    onCount(name, catalog.modelsOf(id)?.length ?? null);
+    this.#askLater(asked, answer);
+  }
+
+  #askLater(asked: Asked, answer: ModelsAnswer): void {
+    const { clock, random, refreshMs, catalog } = this.#deps;
+    if (refreshMs === null) return;
+    const isUnknown = answer.type === "failed" && catalog.modelsOf(asked.upstream.id) === null;
+    const delayMs = isUnknown ? Math.min(RETRY_MS, refreshMs) : refreshMs;
+    asked.timer = clock.setTimer(() => this.#enqueue(asked), delayMs * (0.9 + 0.2 * random()));
+  }
+
+  #announceAnswers(): void {
+    if (this.#unanswered.size > 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #ageLater(): TimerId {
+    const { clock, catalog } = this.#deps;
+    return clock.setTimer(() => {
+      catalog.age(clock.now(), clock.monotonic());
+      this.#ageTimer = this.#ageLater();
+    }, AGE_MS);
+  }
+}
+
+function resultOf(
+  answer: ModelsAnswer,
+  { upstream, nowMs }: { readonly upstream: Upstream; readonly nowMs: number },
+): Pick<ListedUpstream, "list" | "problem"> {
+  switch (answer.type) {
+    case "list": {
+      const { models, isWhole } = answer;
+      return { list: { models, isWhole, listedAtMs: nowMs }, problem: null };
+    }
+    case "no_endpoint":
+      return { list: null, problem: NO_ENDPOINT };
+    case "failed":
+      return { list: null, problem: redactSecrets(answer.problem, keysOf(upstream)) };
+    default:
+      return answer satisfies never;
+  }
+}
