@@ -25,6 +25,8 @@ export interface OrderContext {
   readonly random: () => number;
   /** Counts requests, for `round_robin`. */
   readonly turn: number;
+  /** Orders what the policy has ordered; must keep all. Default: nobody does. */
+  readonly reorder?: (ordered: Upstream[]) => readonly Upstream[];
 }
 
 /** What `allow` and `deny` are about: the model, or the path of a request that names none. */
@@ -49,8 +51,9 @@ function admission({ model, method, path }: Subject): (upstream: Upstream) => bo
 }
 
 /** The upstreams to try, in order: by policy, cooling ones last. */
-export function candidates(allowed: readonly Upstream[], context: OrderContext): Upstream[] {
-  const ordered = applyPolicy(allowed, context);
+export function candidates(allowed: readonly Upstream[], context: OrderContext): readonly Upstream[] {
+  const preferred = applyPolicy(allowed, context);
+  const ordered = context.reorder?.(preferred) ?? preferred;
   const isCooling = (upstream: Upstream) => context.standing(upstream).availability === "cooling";
   if (!ordered.some(isCooling)) return ordered;
   return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];

@@ -6,6 +6,7 @@
  */
 import type { HeaderView } from "./header_fields.ts";
 import type { PathModel } from "./model_alias.ts";
+import type { OwnedId } from "./owned_ids.ts";
 import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
 import type { KeyPolicy, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
@@ -292,4 +293,6 @@ export interface RequestRecord {
    * written before, and the body is left out, and tool calls where they are as they were. Absent: everything is here.
    */
   readonly part?: number;
+  /** Ids that its replies named, and that only their upstreams know. Absent: none that has to be written. */
+  readonly ownedIds?: readonly OwnedId[];
 }

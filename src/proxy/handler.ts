@@ -10,12 +10,15 @@ import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import { candidates } from "../core/policy.ts";
+import type { JsonBody } from "../core/json_body.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretSet } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
+import type { Affinity } from "./affinity/affinity.ts";
+import type { RequestTies } from "./affinity/request_ties.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
@@ -36,6 +39,7 @@ export interface ProxyLimits extends RunLimits {
 export interface ProxyDeps extends RunDeps {
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
+  readonly affinity: Affinity;
   /** Default: a timer. */
   readonly afterTurn?: AfterTurn;
   /** null: the database's policy, or `order`. */
@@ -163,6 +167,7 @@ export class Proxy {
     };
     return this.#run(client, context, {
       inbound,
+      json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
       releaseBody,
@@ -175,8 +180,9 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, recorded, prepared, releaseBody, isCut, refusal }: {
+    { inbound, json, recorded, prepared, releaseBody, isCut, refusal }: {
       readonly inbound: Inbound;
+      readonly json: JsonBody | null;
       readonly recorded: RequestText;
       readonly prepared: PreparedSnapshot;
       readonly releaseBody: () => void;
@@ -184,11 +190,13 @@ export class Proxy {
       readonly refusal: RouterError | null;
     },
   ): Promise<void> {
-    const candidates = this.#candidates(inbound, prepared);
+    const { candidates, ties } = this.#candidates(inbound, json, prepared);
     this.#deps.observer.requestStarted();
+    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
+    ledger.ties = ties;
     const run = new RequestRun(this.#deps, {
       client,
-      ledger: this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets }),
+      ledger,
       pace: this.#pace,
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
@@ -222,13 +230,24 @@ export class Proxy {
     return this.#snapshot;
   }
 
-  #candidates(inbound: Inbound, prepared: PreparedSnapshot): Upstream[] {
-    return candidates(prepared.allowed(inbound), {
-      policy: this.#deps.policy ?? prepared.snapshot.policy ?? "order",
-      standing: (upstream) => this.#deps.health.standing(upstream, inbound),
-      random: this.#deps.random,
-      turn: this.#turn++,
+  #candidates(
+    inbound: Inbound,
+    json: JsonBody | null,
+    prepared: PreparedSnapshot,
+  ): { readonly candidates: readonly Upstream[]; readonly ties: RequestTies | null } {
+    const { affinity, health, random } = this.#deps;
+    const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
+    const allowed = prepared.allowed(inbound);
+    const standing = (upstream: Upstream) => health.standing(upstream, inbound);
+    const order = { policy, standing, random, turn: this.#turn++ };
+    const ties = affinity.tiesOf({ inbound, json, policy, allowed });
+    if (ties === null) return { candidates: candidates(allowed, order), ties };
+    const isCooling = (upstream: Upstream) => standing(upstream).availability === "cooling";
+    const ordered = candidates(allowed, {
+      ...order,
+      reorder: (preferred) => affinity.bySession(preferred, ties, isCooling),
     });
+    return { candidates: affinity.byOwner(ordered, ties), ties };
   }
 }
 

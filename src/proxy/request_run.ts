@@ -305,6 +305,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
+      affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
       fixed: this.#fixedHeaders,
     });
   }

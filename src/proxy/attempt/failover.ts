@@ -82,6 +82,13 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
   return new FailoverLoop(deps, request).run();
 }
 
+/** It has answered the request, and the answer is that it cannot: the id may be another one's. */
+function saysUnknown(outcome: FailedOutcome): boolean {
+  return outcome.type === "response" && UNKNOWN_STATUSES.has(outcome.status);
+}
+
+const UNKNOWN_STATUSES: ReadonlySet<number> = new Set([400, 404, 409, 410, 422]);
+
 class FailoverLoop implements AttemptJudge, RaceHost {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
@@ -94,6 +101,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #sent = 0;
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
+  /** The owner of an id that the request names has failed without saying that it does not know it. */
+  #isOwnerDown = false;
   /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
   #missing: AttemptReport[] | null = null;
 
@@ -175,6 +184,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #chosen(attempt: UpstreamAttempt, reply: ReplyAssessment): FinalChoice {
     if (reply.status < 300 && reply.problem === null) {
       this.#race.noteFirstToken(attempt);
+      this.#request.ledger.ties?.answered(attempt.upstream);
       this.#settleMissing({ isAnswered: true });
     }
     this.#finish(attempt);
@@ -200,6 +210,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
     if (decision.type !== "relay") return decision;
+    if (this.#isStrangersWord(outcome, attempt)) return { type: "give_up" };
     const isMisfit = outcome.type === "response" && outcome.status >= 300 && early.isBegun;
     const rank = outcome.type === "response" && outcome.status < 400 ? null : answerRank(outcome);
     const isOutranked = rank !== null && rank > this.#best.rank;
@@ -222,14 +233,26 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return { type: "next" };
   }
 
+  #isOwner({ upstream }: UpstreamAttempt): boolean {
+    return this.#request.ledger.ties?.owner?.upstreamId === upstream.id;
+  }
+
+  /** Those who do not know an id say that it is not there, while its owner is only down. */
+  #isStrangersWord(outcome: FailedOutcome, attempt: UpstreamAttempt): boolean {
+    return this.#isOwnerDown && !this.#isOwner(attempt) &&
+      (outcome.type !== "response" || outcome.status >= 300);
+  }
+
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
-    this.#failures.push(outcome);
+    // Of a strangers' failures nothing is said to the client, either.
+    if (!this.#isStrangersWord(outcome, attempt)) this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
-    if (answer === null) return false;
+    this.#isOwnerDown ||= this.#isOwner(attempt) && !saysUnknown(outcome);
+    if (answer === null || this.#isStrangersWord(outcome, attempt)) return false;
     const isFinal = this.#isFinal(error);
     if (isFinal) this.#best.release();
     this.#best.offer(attempt, answer);

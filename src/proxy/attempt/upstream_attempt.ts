@@ -34,6 +34,7 @@ import type { AttemptedRequest } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
+import type { InFlightCounts } from "./in_flight_counts.ts";
 import { partialText } from "./partial_text.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
@@ -46,6 +47,8 @@ export interface AttemptDeps {
   readonly times: GateTimes;
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
+  /** Counts attempts under way; default: nobody asks. */
+  readonly counts?: InFlightCounts;
   readonly retry: {
     /** Codes and types of errors after which nobody else is asked, in lower case. */
     readonly finalCodes: ReadonlySet<string>;
@@ -79,6 +82,8 @@ export class UpstreamAttempt {
   #report: AttemptReport | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
+  /** It is counted as one under way. */
+  #isCounted = false;
   /** Its reply is the client's, and what it says is in the record. */
   #isGiven = false;
 
@@ -125,6 +130,8 @@ export class UpstreamAttempt {
     this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
     this.#headersTimeoutMs = headersTimeoutMs;
+    this.#deps.counts?.begin(this.upstream.id);
+    this.#isCounted = true;
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
     return send(this.#deps, { inbound: ledger.inbound, upstream: this.upstream }, {
       headersTimeoutMs,
@@ -162,6 +169,8 @@ export class UpstreamAttempt {
   end(errorClass: ErrorClass | null, message: string | null): void {
     const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
+    if (this.#isCounted) this.#deps.counts?.end(this.upstream.id);
+    this.#isCounted = false;
     if (ended !== null) this.#deps.observer.attemptEnded(ended);
   }
 
@@ -270,8 +279,9 @@ export class UpstreamAttempt {
   }
 
   #createCapture(reply: CapturedHead): Capture {
-    const { kind, method } = this.#request.ledger.inbound;
-    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method) });
+    const { inbound: { kind, method }, ties } = this.#request.ledger;
+    const onId = ties?.isNaming ? (id: string) => ties.note(this.upstream, id) : null;
+    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method), onId });
   }
 
   /** Decides on a reply that has been assessed. */

@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type AgedRow, AgeScan } from "./age_scan.ts";
 import { DELETE_ATTEMPTS } from "./record_statements.ts";
+import { deleteOldOwnedIds } from "../config/owned_ids.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
 
@@ -19,6 +20,8 @@ export interface RetentionLimits {
   readonly keepBodiesDays: number | null;
   /** Limit of the database's size, see {@link Retention}. */
   readonly maxDbSizeBytes: number | null;
+  /** Owned ids that were seen longer ago are deleted. Default: no limit. */
+  readonly keepIdsDays?: number | null;
 }
 
 export const KEEP_EVERYTHING: RetentionLimits = {
@@ -56,6 +59,7 @@ const SPARE_SHARE = 1 / 32; // docs/tuning.md#retention
 const MIN_SPARE_PAGES = 64;
 /** The WAL is reused, not shortened; it must not use up a small limit by itself. */
 const MAX_WAL_SHARE = 1 / 4; // docs/tuning.md#retention
+const DAY_MS = 86_400_000;
 const FULL_PASS_MS = 3_600_000; // docs/tuning.md#retention
 
 /** `PRAGMA auto_vacuum` of databases that this program made. */
@@ -111,7 +115,9 @@ export class Retention {
    * @throws what SQLite throws, with nothing of the step done
    */
   step(): RetentionStep {
-    const { keepDays, keepBodiesDays, maxDbSizeBytes } = this.#options.limits;
+    const { keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays = null } = this.#options.limits;
+    const forgotten = this.#deleteIds(keepIdsDays);
+    if (forgotten !== null) return forgotten;
     if (keepDays === null && keepBodiesDays === null && maxDbSizeBytes === null) return { type: "rest" };
     // Pages first: SQLite searches the list of free pages for each page that it frees, so it should be short.
     const done = this.#shrink() ?? this.#deleteBySize();
@@ -144,6 +150,12 @@ export class Retention {
       });
     }
     return jobs;
+  }
+
+  #deleteIds(days: number | null): RetentionStep | null {
+    if (days === null) return null;
+    const beforeMs = this.#options.now() - days * DAY_MS;
+    return deleteOldOwnedIds(this.#db, beforeMs, MAX_STEP_ROWS) > 0 ? { type: "looked" } : null;
   }
 
   /** null: the job has no row to look at. */
