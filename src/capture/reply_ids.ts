@@ -5,8 +5,8 @@
  * Pure and bounded. Ids of chat completions and the like, which nobody can ask for again, are none unless the reply was to
  * be stored. Secrets among them (`ek_…`) are given as they are: whoever takes them keeps hashes only.
  */
-import { isId, MAX_REPLY_IDS } from "../core/owned_ids.ts";
-import { idOfEncrypted } from "../core/named_ids.ts";
+import { MAX_REPLY_IDS } from "../core/owned_ids.ts";
+import { idOfEncrypted, isId } from "../core/named_ids.ts";
 import type { EndpointKind } from "../core/types.ts";
 import { asObject, type JsonObject } from "./json.ts";
 

@@ -46,6 +46,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   retryWait: ({ retryWaitMs }) => seconds(retryWaitMs),
   maxAttempts: ({ maxAttempts }) => maxAttempts === null ? "upstreams + 2" : String(maxAttempts),
   breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),
+  affinity: ({ affinity }) => affinity,
+  keepIds: ({ keepIdsDays }) => days(keepIdsDays),
   caFile: ({ outgoing }) => outgoing.caFile ?? NONE,
   database: ({ database, remoteText }) => remoteText ?? database,
   journal: ({ database, remoteText }) => remoteText === null ? NONE : database,

@@ -6,8 +6,8 @@
  * @see Thaler and Ravishankar, "A name-based mapping scheme for rendezvous" (1996)
  * @see Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads" (2016)
  */
-import { type IdOwner, keyHashOf } from "./owned_ids.ts";
-import type { Upstream } from "./types.ts";
+import { keyHashOf } from "./owned_ids.ts";
+import type { IdOwner, Upstream } from "./types.ts";
 
 /** How much more than the mean one upstream may have under way. */
 const LOAD_FACTOR = 1.25; // docs/tuning.md#affinity

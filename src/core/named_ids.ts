@@ -6,7 +6,6 @@
  */
 import { Buffer } from "node:buffer";
 import type { JsonBody } from "./json_body.ts";
-import { isId, MAX_ID_LENGTH } from "./owned_ids.ts";
 import { percentDecoded } from "./percent_text.ts";
 
 /** Members at the top of a body that hold ids; the first two say more than all others. */
@@ -25,6 +24,8 @@ export const ID_MEMBERS = [
   "assistant_id",
 ] as const;
 
+/** No id is longer, in UTF-16 units; a longer one is none. */
+export const MAX_ID_LENGTH = 256;
 /** Of one request. */
 const MAX_IDS = 64;
 /** Of one of the places in a body. */
@@ -50,10 +51,13 @@ const QUERY_IDS = /(?:^|&)(?:after|before|call_id|conversation_id|response_id)=(
 
 const NONE: readonly string[] = [];
 
+/** Whether it can be one. */
+export function isId(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= MAX_ID_LENGTH;
+}
+
 /** What names ids in a request. */
 export interface NamingRequest {
-  /** Raw, from `/v1` on. */
-  readonly path: string;
   /** Raw, without `?`. */
   readonly query: string;
   /** null: it has no JSON body. */

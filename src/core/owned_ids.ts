@@ -5,32 +5,14 @@
  * (`ek_…`), are never kept: only a part of their SHA-256, equal on all replicas.
  */
 import { createHash } from "node:crypto";
-import type { Upstream } from "./types.ts";
+import type { IdOwner, OwnedId, Upstream } from "./types.ts";
 
-/** No id is longer, in UTF-16 units; a longer one is none. */
-export const MAX_ID_LENGTH = 256;
 /** Of ids that one reply names. */
 export const MAX_REPLY_IDS = 128;
 /** Ids in memory, about 10 MB; others are in the table. */
 const MAX_REMEMBERED = 100_000;
 /** The row of an id that is seen again is written anew after so long, so that what is in use is kept. */
 const REWRITE_MS = 24 * 3_600_000;
-
-/** Whom an id belongs to. */
-export interface IdOwner {
-  readonly upstreamId: number;
-  /** Of its key, when it had several; null: whichever it has. */
-  readonly keyHash: number | null;
-}
-
-/** A row of `owned_ids`. */
-export interface OwnedId extends IdOwner {
-  /** {@link hashOfId}. */
-  readonly hash: string;
-  /** The kind of API call that named it, for people. */
-  readonly kind: string;
-  readonly seenMs: number;
-}
 
 /** Finds who owns an id. */
 export interface IdOwners {
@@ -56,11 +38,6 @@ export function keyHashOf(upstream: Upstream): number | null {
     keyHashes.set(upstream, hash);
   }
   return hash;
-}
-
-/** Whether it can be one. */
-export function isId(value: unknown): value is string {
-  return typeof value === "string" && value.length > 0 && value.length <= MAX_ID_LENGTH;
 }
 
 interface Remembered extends IdOwner {

@@ -6,7 +6,6 @@
  */
 import type { HeaderView } from "./header_fields.ts";
 import type { PathModel } from "./model_alias.ts";
-import type { OwnedId } from "./owned_ids.ts";
 import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
 import type { KeyPolicy, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
@@ -189,6 +188,22 @@ export interface Attempt {
   readonly keyN: number | null;
   /** The request was sent with other headers or another body than the client's, as the upstream's row says. */
   readonly isChanged: boolean;
+}
+
+/** Whom an id belongs to. */
+export interface IdOwner {
+  readonly upstreamId: number;
+  /** Of its key, when it had several; null: whichever it has. */
+  readonly keyHash: number | null;
+}
+
+/** A row of `owned_ids`. */
+export interface OwnedId extends IdOwner {
+  /** See core/owned_ids.ts. */
+  readonly hash: string;
+  /** The kind of API call that named it, for people. */
+  readonly kind: string;
+  readonly seenMs: number;
 }
 
 /** How a request ended. `complete` requires the protocol's own end. */

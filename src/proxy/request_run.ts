@@ -141,7 +141,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         stop: this,
         guard: plan.guard,
         early: this.#early,
-        hedge,
+        // Nobody else knows what it names.
+        hedge: this.ledger.ties?.owner ? null : hedge,
         holding,
       });
       if (deadline !== null) this.#deps.clock.clearTimer(deadline);

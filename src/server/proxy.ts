@@ -3,8 +3,11 @@
  */
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
+import { OwnerMemory } from "../core/owned_ids.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
+import { Affinity } from "../proxy/affinity/affinity.ts";
+import { InFlightCounts } from "../proxy/attempt/in_flight_counts.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
@@ -14,6 +17,7 @@ import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import { alertSettled, countSettled, type SettledListener } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
+import type { OpenDatabase } from "../store/database/open.ts";
 import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
@@ -28,17 +32,23 @@ export interface ProxyParts {
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
   readonly turns: LoopTurns;
+  /** Who owns an id that a reply has named. */
+  readonly database: Pick<OpenDatabase, "findOwner">;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers: { metrics, notifier }, settledListeners, turns, ...rest } = parts;
+  const { observers: { metrics, notifier }, settledListeners, turns, database, ...rest } = parts;
+  const owners = new OwnerMemory(database.findOwner);
+  const counts = new InFlightCounts();
   return new Proxy({
     ...rest,
     afterTurn: turns.after,
     clock: systemClock,
     observer: metrics,
+    counts,
+    affinity: new Affinity({ mode: settings.affinity, owners, counts, clock: systemClock }),
     onSettled: [
       countSettled(metrics),
       (...settled) => {

@@ -1,7 +1,10 @@
 /**
  * Refused starts, stops without data loss, and clock jumps.
  */
+import { OwnerMemory } from "../../src/core/owned_ids.ts";
+import { Affinity } from "../../src/proxy/affinity/affinity.ts";
 import { Hedging } from "../../src/proxy/attempt/hedging.ts";
+import { InFlightCounts } from "../../src/proxy/attempt/in_flight_counts.ts";
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
@@ -406,6 +409,12 @@ async function exchange(
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
     budget: new HeldBudget(1024 * 1024),
     receiving: new ReceivingBudget(1024 * 1024),
+    affinity: new Affinity({
+      mode: "off",
+      owners: new OwnerMemory(() => null),
+      counts: new InFlightCounts(),
+      clock,
+    }),
     hedging: new Hedging({ delay: null, budgetPercent: 5 }),
     retry: { retryOn: "any", finalCodes: new Set(), retrySame: null, retryWaitMs: 5_000, maxAttempts: null },
     gate: "content",

@@ -8,9 +8,9 @@ import { ownerFirst, ownerOnly, sessionOrder } from "../../core/affinity_order.t
 import type { Clock } from "../../core/clock.ts";
 import type { JsonBody } from "../../core/json_body.ts";
 import { idsOfPath, idsOfRequest } from "../../core/named_ids.ts";
-import { hashOfId, type IdOwner, type IdOwners } from "../../core/owned_ids.ts";
+import { hashOfId, type IdOwners } from "../../core/owned_ids.ts";
 import { sessionKeyOf } from "../../core/session_key.ts";
-import type { EndpointKind, Inbound, OrderPolicy, Upstream } from "../../core/types.ts";
+import type { EndpointKind, IdOwner, Inbound, OrderPolicy, Upstream } from "../../core/types.ts";
 import { namesIds } from "../../capture/reply_ids.ts";
 import type { InFlightCounts } from "../attempt/in_flight_counts.ts";
 import { RequestTies } from "./request_ties.ts";

@@ -3,9 +3,9 @@
  *
  * Decides nothing: affinity.ts makes it, the ledger keeps it.
  */
-import { hashOfId, type IdOwner, type IdOwners, keyHashOf, type OwnedId } from "../../core/owned_ids.ts";
+import { hashOfId, type IdOwners, keyHashOf } from "../../core/owned_ids.ts";
 import type { SessionKey } from "../../core/session_key.ts";
-import type { Affinity, Upstream } from "../../core/types.ts";
+import type { Affinity, IdOwner, OwnedId, Upstream } from "../../core/types.ts";
 
 /** Of all replies to one request; further ones are remembered in memory only. */
 const MAX_WRITTEN_IDS = 256;
@@ -31,7 +31,6 @@ export class RequestTies {
   readonly owner: IdOwner | null;
   readonly isOwnerOnly: boolean;
   readonly session: SessionKey | null;
-  readonly isNaming: boolean;
   readonly #options: TiesOptions;
   #tiedTo: number | null;
   #ids: OwnedId[] | null = null;
@@ -41,7 +40,6 @@ export class RequestTies {
     this.owner = options.owner;
     this.isOwnerOnly = options.isOwnerOnly;
     this.session = options.session;
-    this.isNaming = options.isNaming;
     this.#tiedTo = options.owner?.upstreamId ?? null;
   }
 
@@ -60,6 +58,11 @@ export class RequestTies {
     if (this.#tiedTo === null) return null;
     if (upstreamId !== this.#tiedTo) return "broken";
     return this.owner !== null ? "owner" : this.session?.type ?? null;
+  }
+
+  /** Takes the ids that a reply of this upstream names; null: they are not wanted. */
+  listenerFor(upstream: Upstream): ((id: string) => void) | null {
+    return this.#options.isNaming ? (id) => this.note(upstream, id) : null;
   }
 
   /** A reply of this upstream has named an id. */

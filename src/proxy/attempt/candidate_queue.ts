@@ -11,21 +11,25 @@ export class CandidateQueue {
   readonly #health: UpstreamHealth;
   readonly #request: HealthRequest;
   readonly #hasOwnCredential: boolean;
+  readonly #ownerId: number | null;
   #postponed: Set<number> | null = null;
 
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential }: {
+    { health, request, hasOwnCredential, ownerId = null }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
+      /** Only this one knows what the request names: it is asked first, whoever else is probing it. */
+      readonly ownerId?: number | null;
     },
   ) {
     this.#queue = [...candidates];
     this.#health = health;
     this.#request = request;
     this.#hasOwnCredential = hasOwnCredential;
+    this.#ownerId = ownerId;
   }
 
   get isEmpty(): boolean {
@@ -47,6 +51,7 @@ export class CandidateQueue {
       const upstream = this.#queue.shift();
       if (upstream === undefined) return null;
       if (this.#queue.length === 0 || this.#postponed?.has(upstream.id)) return upstream;
+      if (upstream.id === this.#ownerId) return upstream;
       if (!this.#health.isOnTrial(upstream, this.#request)) return upstream;
       this.#postponed ??= new Set();
       this.#postponed.add(upstream.id);

@@ -4,7 +4,7 @@
  *
  * One attempt is in upstream_attempt.ts, the rules are in core/policy.ts.
  */
-import { answerRank, isTelling } from "../../core/answer_rank.ts";
+import { answerRank, isTelling, saysUnknown } from "../../core/answer_rank.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
@@ -27,13 +27,13 @@ import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } fr
 import type { AttemptReport } from "./attempt_report.ts";
 import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
-import type { AttemptedRequest } from "./attempted_request.ts";
+import type { AttemptedRequest, AttemptJudge } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
 import type { Hedging } from "./hedging.ts";
 import type { SendResult } from "./transport.ts";
-import { type AttemptDeps, type AttemptJudge, UpstreamAttempt } from "./upstream_attempt.ts";
+import { type AttemptDeps, UpstreamAttempt } from "./upstream_attempt.ts";
 
 export interface FailoverDeps extends AttemptDeps {
   readonly observer: Pick<Observer, "attemptEnded" | "failedOver" | "hedged">;
@@ -82,14 +82,7 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
   return new FailoverLoop(deps, request).run();
 }
 
-/** It has answered the request, and the answer is that it cannot: the id may be another one's. */
-function saysUnknown(outcome: FailedOutcome): boolean {
-  return outcome.type === "response" && UNKNOWN_STATUSES.has(outcome.status);
-}
-
-const UNKNOWN_STATUSES: ReadonlySet<number> = new Set([400, 404, 409, 410, 422]);
-
-class FailoverLoop implements AttemptJudge, RaceHost {
+class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
   readonly #queue: CandidateQueue;
@@ -116,6 +109,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     this.#queue = new CandidateQueue(candidates, {
       health: deps.health,
       request: ledger.inbound,
+      ownerId: ledger.ties?.owner?.upstreamId ?? null,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
@@ -237,6 +231,13 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return this.#request.ledger.ties?.owner?.upstreamId === upstream.id;
   }
 
+  /** What others said before, beside it, tells the client nothing. */
+  #ownerFailed(): void {
+    this.#isOwnerDown = true;
+    this.#failures.length = 0;
+    this.#best.release();
+  }
+
   /** Those who do not know an id say that it is not there, while its owner is only down. */
   #isStrangersWord(outcome: FailedOutcome, attempt: UpstreamAttempt): boolean {
     return this.#isOwnerDown && !this.#isOwner(attempt) &&
@@ -245,13 +246,12 @@ class FailoverLoop implements AttemptJudge, RaceHost {
 
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
-    // Of a strangers' failures nothing is said to the client, either.
+    if (!this.#isOwnerDown && this.#isOwner(attempt) && !saysUnknown(outcome)) this.#ownerFailed();
     if (!this.#isStrangersWord(outcome, attempt)) this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
-    this.#isOwnerDown ||= this.#isOwner(attempt) && !saysUnknown(outcome);
     if (answer === null || this.#isStrangersWord(outcome, attempt)) return false;
     const isFinal = this.#isFinal(error);
     if (isFinal) this.#best.release();

@@ -10,7 +10,7 @@ import { Cancellation } from "../../core/cancellation.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision, isFinalError } from "../../core/policy.ts";
+import { bodyStartTimeout, isFinalError } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { ErrorClass, Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
@@ -30,7 +30,7 @@ import type { Verdict } from "../ledger/verdict.ts";
 import { maskFor } from "../relay/masking.ts";
 import { AttemptReport } from "./attempt_report.ts";
 import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
-import type { AttemptedRequest } from "./attempted_request.ts";
+import type { AttemptedRequest, AttemptJudge } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
@@ -53,14 +53,6 @@ export interface AttemptDeps {
     /** Codes and types of errors after which nobody else is asked, in lower case. */
     readonly finalCodes: ReadonlySet<string>;
   };
-}
-
-/** What an attempt asks of its request. */
-export interface AttemptJudge {
-  /** Nobody else is left to ask. */
-  readonly isLast: boolean;
-  /** What follows if the attempt has ended like this. */
-  decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision;
 }
 
 export class UpstreamAttempt {
@@ -141,7 +133,7 @@ export class UpstreamAttempt {
   }
 
   /** Says what came of {@link send}; at once when the whole reply arrived with its head. Never rejects. */
-  conclude(sent: SendResult, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
+  conclude(sent: SendResult, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     if (sent.type === "reply") {
       if (!this.#isCancelled) return this.#judge(sent, judge);
       sent.body.cancel();
@@ -212,7 +204,7 @@ export class UpstreamAttempt {
     return { type: "failed", outcome, answer: null, error: null };
   }
 
-  #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
+  #judge(reply: AttemptReply, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
     this.#headers = reply.headers;
     this.#deps.health.noteLatency(this.upstream, this.#elapsedMs);
@@ -247,7 +239,7 @@ export class UpstreamAttempt {
 
   #assess(
     { body, status, headers, contentLength }: AttemptReply,
-    { isLast }: AttemptJudge,
+    { isLast }: AttemptJudge<UpstreamAttempt>,
   ): ReplyAssessment | Promise<ReplyAssessment> {
     const { ledger: { inbound }, early, holding } = this.#request;
     const { clock, times, budget } = this.#deps;
@@ -280,7 +272,7 @@ export class UpstreamAttempt {
 
   #createCapture(reply: CapturedHead): Capture {
     const { inbound: { kind, method }, ties } = this.#request.ledger;
-    const onId = ties?.isNaming ? (id: string) => ties.note(this.upstream, id) : null;
+    const onId = ties?.listenerFor(this.upstream) ?? null;
     return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method), onId });
   }
 
@@ -288,7 +280,7 @@ export class UpstreamAttempt {
   #assessed(
     assessment: ReplyAssessment,
     head: AttemptReply,
-    judge: AttemptJudge,
+    judge: AttemptJudge<UpstreamAttempt>,
   ): AttemptResult | Promise<AttemptResult> {
     if (this.#isCancelled) {
       head.body.cancel();

@@ -5,7 +5,7 @@
  * as integers.
  */
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
-import type { OwnedId } from "../../core/owned_ids.ts";
+import type { OwnedId } from "../../core/types.ts";
 import { prepared } from "../database/statements.ts";
 
 const COLUMNS = "CAST(id_hash AS TEXT) AS id_hash, upstream_id, key_hash, kind, seen_ms";

@@ -4,7 +4,7 @@
  * Owns how those parts share one connection, and what it takes to read where nothing can be written. Records are written
  * elsewhere, by the writer's own thread.
  */
-import type { OwnedId } from "../../core/owned_ids.ts";
+import type { OwnedId } from "../../core/types.ts";
 import { SqliteConfigStore } from "../config/config_store.ts";
 import { findOwnedId } from "../config/owned_ids.ts";
 import { SqliteRecordReader } from "../read/record_reader.ts";

@@ -5,8 +5,7 @@
  * Owns the order of the values, which only this file knows. Both directions are written out: a loop over the fields takes
  * ten times as long (8 us a record, V8 15).
  */
-import type { OwnedId } from "../../core/owned_ids.ts";
-import type { Attempt, RequestRecord, Usage } from "../../core/types.ts";
+import type { Attempt, OwnedId, RequestRecord, Usage } from "../../core/types.ts";
 
 /** The order of a record's values. */
 const RECORD_FIELDS = [
