@@ -48,6 +48,8 @@ export interface OwnedIdPlace {
 /** Before all hashes. */
 export const NO_HASH = "-9223372036854775808";
 
+export const FIRST_OWNED_ID: OwnedIdPlace = { seenMs: Number.MIN_SAFE_INTEGER, hash: NO_HASH };
+
 /** The next of them. @throws what SQLite throws */
 export function ownedIdsAfter(db: DatabaseSync, { seenMs, hash }: OwnedIdPlace, limit: number): OwnedId[] {
   return prepared(db, AFTER).all(seenMs, hash, limit).map(toOwnedId);

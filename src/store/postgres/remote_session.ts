@@ -16,7 +16,9 @@ import { RemoteConfig } from "./config/remote_config.ts";
 import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
 import { deleteOldStatistics } from "./old_statistics.ts";
-import { daysAhead, makePartitions } from "./partitions.ts";
+import { deleteOldRemoteOwnedIds } from "./owned_ids.ts";
+import { OwnedIdSync } from "./owned_id_sync.ts";
+import { DAY_MS, daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
@@ -90,6 +92,7 @@ export class RemoteSession {
   readonly #replicas: Replicas;
   readonly #states: SharedStates;
   readonly #shipper: Shipper;
+  readonly #ownedIds: OwnedIdSync;
   readonly #checks: CheckNotes;
   readonly #noting: Chore;
   readonly #chores: readonly Chore[];
@@ -129,6 +132,11 @@ export class RemoteSession {
         resumed: () => this.#troubles.well("records"),
       },
       gatherMs: options.gatherMs,
+    });
+    this.#ownedIds = new OwnedIdSync({
+      ...{ database, clock, keepDays: options.retention.keepIdsDays ?? null },
+      journal: () => this.#journal.db,
+      onTrouble: (error) => this.#report("chores", error),
     });
     this.#checks = new CheckNotes(database);
     this.#noting = chore(BEAT_MS, () => this.#checks.flush());
@@ -196,6 +204,7 @@ export class RemoteSession {
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#sync?.close();
     this.#states.close();
+    this.#ownedIds.close();
     const endMs = clock.monotonic() + limitMs;
     await this.#shipper.close(limitMs);
     this.queries.close();
@@ -230,6 +239,7 @@ export class RemoteSession {
       onTrouble: (error) => this.#report("configuration", error),
     });
     this.#shipper.start();
+    this.#ownedIds.start();
     this.#doChores();
   }
 
@@ -283,6 +293,8 @@ export class RemoteSession {
     const nowMs = await cautiousNow(database, clock.now());
     const dropped = await keepLimits(database, retention, nowMs);
     await deleteOldStatistics(database, nowMs);
+    const { keepIdsDays = null } = retention;
+    if (keepIdsDays !== null) await deleteOldRemoteOwnedIds(database, nowMs - keepIdsDays * DAY_MS);
     if (dropped.length > 0) events.dropped(dropped);
   }
 

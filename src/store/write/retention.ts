@@ -8,6 +8,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type AgedRow, AgeScan } from "./age_scan.ts";
 import { DELETE_ATTEMPTS } from "./record_statements.ts";
+import { DAY_MS } from "../../core/units.ts";
 import { deleteOldOwnedIds } from "../config/owned_ids.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
@@ -59,7 +60,6 @@ const SPARE_SHARE = 1 / 32; // docs/tuning.md#retention
 const MIN_SPARE_PAGES = 64;
 /** The WAL is reused, not shortened; it must not use up a small limit by itself. */
 const MAX_WAL_SHARE = 1 / 4; // docs/tuning.md#retention
-const DAY_MS = 86_400_000;
 const FULL_PASS_MS = 3_600_000; // docs/tuning.md#retention
 
 /** `PRAGMA auto_vacuum` of databases that this program made. */
