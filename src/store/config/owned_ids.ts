@@ -8,7 +8,7 @@ import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { OwnedId } from "../../core/types.ts";
 import { prepared } from "../database/statements.ts";
 
-const COLUMNS = "CAST(id_hash AS TEXT) AS id_hash, upstream_id, key_hash, kind, seen_ms";
+const COLUMNS = "CAST(id_hash AS TEXT) AS hash, upstream_id, key_hash, kind, seen_ms";
 
 const FIND = `SELECT ${COLUMNS} FROM owned_ids WHERE id_hash = CAST(? AS INTEGER)`;
 
@@ -63,7 +63,7 @@ export function deleteOldOwnedIds(db: DatabaseSync, beforeMs: number, limit: num
 function toOwnedId(row: Readonly<Record<string, SQLOutputValue>>): OwnedId {
   const keyHash = row["key_hash"];
   return {
-    hash: String(row["id_hash"]),
+    hash: String(row["hash"]),
     upstreamId: Number(row["upstream_id"]),
     keyHash: keyHash === null || keyHash === undefined ? null : Number(keyHash),
     kind: String(row["kind"]),
