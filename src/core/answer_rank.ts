@@ -35,13 +35,6 @@ export function isTelling(rank: number): boolean {
   return rank < statusRank(429);
 }
 
-/** It answers, and cannot do what is asked: what the request names may be another upstream's. */
-export function saysUnknown(outcome: AttemptOutcome): boolean {
-  return outcome.type === "response" && UNKNOWN_STATUSES.has(outcome.status);
-}
-
-const UNKNOWN_STATUSES: ReadonlySet<number> = new Set([400, 404, 409, 410, 422]);
-
 /** Even numbers. */
 function statusRank(status: number): number {
   switch (status) {

@@ -4,7 +4,7 @@
  *
  * One attempt is in upstream_attempt.ts, the rules are in core/policy.ts.
  */
-import { answerRank, isTelling, saysUnknown } from "../../core/answer_rank.ts";
+import { answerRank, isTelling } from "../../core/answer_rank.ts";
 import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
@@ -94,8 +94,8 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
   #sent = 0;
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
-  /** The owner of an id that the request names has failed without saying that it does not know it. */
-  #isOwnerDown = false;
+  /** The owner of an id that the request names has failed: what strangers to it say counts for nothing, unless it is good. */
+  #hasOwnerFailed = false;
   /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
   #missing: AttemptReport[] | null = null;
 
@@ -233,20 +233,20 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
 
   /** What others said before, beside it, tells the client nothing. */
   #ownerFailed(): void {
-    this.#isOwnerDown = true;
+    this.#hasOwnerFailed = true;
     this.#failures.length = 0;
     this.#best.release();
   }
 
-  /** Those who do not know an id say that it is not there, while its owner is only down. */
+  /** Strangers say that an id is not there, while its owner is only down, or has said more about the request. */
   #isStrangersWord(outcome: FailedOutcome, attempt: UpstreamAttempt): boolean {
-    return this.#isOwnerDown && !this.#isOwner(attempt) &&
+    return this.#hasOwnerFailed && !this.#isOwner(attempt) &&
       (outcome.type !== "response" || outcome.status >= 300);
   }
 
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
-    if (!this.#isOwnerDown && this.#isOwner(attempt) && !saysUnknown(outcome)) this.#ownerFailed();
+    if (!this.#hasOwnerFailed && this.#isOwner(attempt)) this.#ownerFailed();
     if (!this.#isStrangersWord(outcome, attempt)) this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
