@@ -7,6 +7,7 @@
  */
 import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, EndpointKind } from "../core/types.ts";
+import type { IdListener } from "./reply_ids.ts";
 
 /** What a stream has shown so far; read by the commit gate and the relay after each push. */
 export interface CaptureProgress {
@@ -82,6 +83,8 @@ export interface CaptureOptions {
   readonly status: number;
   /** The reply is what was found (core/look_up.ts): it is complete when it came whole, whatever it says. */
   readonly isLookUp?: boolean;
+  /** Called with the ids that a success names, as soon as they are read (reply_ids.ts). Default: nobody asks. */
+  readonly onId?: IdListener | null;
   /** Default {@link DEFAULT_CAPTURE_LIMIT_BYTES}. */
   readonly limitBytes?: number;
 }

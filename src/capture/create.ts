@@ -25,12 +25,13 @@ export function createCapture(options: CaptureOptions): Capture {
 
 function createPlainCapture(options: CaptureOptions): Capture {
   const { kind, contentType, status, isLookUp = false, limitBytes = DEFAULT_CAPTURE_LIMIT_BYTES } = options;
+  const onId = status < 300 ? options.onId ?? null : null;
   const draft = new ReplyDraft(limitBytes);
   const reader = createReader(kind, draft);
   const asDocument = () =>
-    new DocumentCapture({ draft, reader, kind, contentType, status, isLookUp, limitBytes });
+    new DocumentCapture({ draft, reader, kind, contentType, status, isLookUp, limitBytes, onId });
   return options.isEventStream
-    ? new EventStreamCapture({ draft, reader, kind, isLookUp, asDocument })
+    ? new EventStreamCapture({ draft, reader, kind, isLookUp, asDocument, onId })
     : asDocument();
 }
 

@@ -14,6 +14,7 @@ import { isCostlyJson } from "./json_cost.ts";
 import { errorOfBody, judgeDocument, promisesJson, refusesBinary } from "./judge.ts";
 import { asObject, parseJson } from "./json.ts";
 import type { ReplyReader } from "./readers/reader.ts";
+import { type IdListener, readDocumentIds } from "./reply_ids.ts";
 
 /** Enough of a body to distinguish text from binary. */
 const SNIFFED_BYTES = 512;
@@ -30,6 +31,8 @@ export interface DocumentOptions {
   /** See {@link CaptureOptions.isLookUp}. */
   readonly isLookUp: boolean;
   readonly limitBytes: number;
+  /** See {@link CaptureOptions.onId}. */
+  readonly onId?: IdListener | null;
 }
 
 export class DocumentCapture implements Capture {
@@ -41,6 +44,7 @@ export class DocumentCapture implements Capture {
   readonly #isJudged: boolean;
   readonly #mediaType: string;
   readonly #status: number;
+  readonly #onId: IdListener | null;
   readonly #body: ByteBuffer;
   #isBinary: boolean;
   #hasOverflowed = false;
@@ -53,6 +57,7 @@ export class DocumentCapture implements Capture {
     this.#isJudged = options.status < 400 && !options.isLookUp;
     this.#mediaType = shownMediaType(options.contentType);
     this.#status = options.status;
+    this.#onId = options.onId ?? null;
     this.#body = new ByteBuffer(options.limitBytes);
     this.#isBinary = BINARY_TYPES.test(this.#mediaType);
     this.#isSniffed = TEXT_TYPES.test(this.#mediaType);
@@ -140,7 +145,10 @@ export class DocumentCapture implements Capture {
   #readJson(value: unknown, text: string): void {
     const { progress } = this.#draft;
     const json = asObject(value);
-    if (json !== null) this.#reader.readDocument(json);
+    if (json !== null) {
+      this.#reader.readDocument(json);
+      if (this.#onId !== null) readDocumentIds(json, this.#kind, this.#onId);
+    }
     const read = { isSaid: progress.hasContent, isFinished: this.#draft.finishReason !== null };
     const judgement = judgeDocument(value, this.#kind, read);
     if (judgement.type === "error") this.#draft.setError(judgement.error);
@@ -184,6 +192,7 @@ export class DocumentCapture implements Capture {
       reader: this.#reader,
       kind: this.#kind,
       isLookUp: false,
+      onId: this.#onId,
     });
     stream.push(this.#body.view());
     this.#draft.bytes = bytes;

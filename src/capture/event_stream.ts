@@ -13,6 +13,7 @@ import { isCostlyJson } from "./json_cost.ts";
 import { judgeEvent, onlyErrorIn } from "./judge.ts";
 import { asObject, asText, parseJson, readError } from "./json.ts";
 import type { ReadableEvent, ReplyReader } from "./readers/reader.ts";
+import { type IdListener, readEventIds } from "./reply_ids.ts";
 import { EventStreamParser, type StreamEvent } from "./sse.ts";
 
 /** After this many misses in a row, stop using templates for this stream. */
@@ -34,6 +35,8 @@ export interface EventStreamOptions {
   readonly isLookUp: boolean;
   /** Takes over when the stream turns out to be one JSON document. */
   readonly asDocument?: () => Capture;
+  /** See {@link CaptureOptions.onId}. */
+  readonly onId?: IdListener | null;
 }
 
 export class EventStreamCapture implements Capture {
@@ -42,6 +45,7 @@ export class EventStreamCapture implements Capture {
   readonly #reader: ReplyReader;
   readonly #kind: EndpointKind;
   readonly #isLookUp: boolean;
+  readonly #onId: IdListener | null;
   readonly #parser: EventStreamParser;
   readonly #asDocument: (() => Capture) | undefined;
   #document: Capture | null = null;
@@ -59,6 +63,7 @@ export class EventStreamCapture implements Capture {
     this.#reader = options.reader;
     this.#kind = options.kind;
     this.#isLookUp = options.isLookUp;
+    this.#onId = options.onId ?? null;
     this.#asDocument = options.asDocument;
     this.#isFormSettled = options.asDocument === undefined;
     this.progress = options.draft.progress;
@@ -204,6 +209,9 @@ export class EventStreamCapture implements Capture {
       const isError = name === "error";
       const error = judgeEvent(json, { kind: this.#kind, name: isError ? name : asText(json.type) ?? name });
       if (error !== null) this.#draft.setError(error);
+      else if (this.#onId !== null) {
+        readEventIds(asText(json.type) ?? name, json, this.#kind, this.#onId);
+      }
     } else if (name === "error") this.#draft.setError(readError(data));
     this.#reader.readEvent(event);
     if (progress.error !== null) progress.hasContent = hadContent;

@@ -4,6 +4,7 @@
  * Owns spelling and defaults only; settings.ts owns what a value may be.
  */
 
+import { AFFINITY_FLAGS } from "./affinity_settings.ts";
 import { JOURNAL_FLAG, RECORD_FLAGS } from "./record_flags.ts";
 import type { SettingFlag } from "./setting_flag.ts";
 
@@ -336,6 +337,7 @@ export const SETTING_FLAGS = [
     description: "requests that may wait for an upstream at once; further ones get a 429",
     default: "1000",
   },
+  ...AFFINITY_FLAGS,
   CA_FILE_FLAG,
   DATABASE_FLAG,
   ...RECORD_FLAGS,

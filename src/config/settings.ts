@@ -10,6 +10,7 @@ import type { HedgeDelay } from "../core/hedging.ts";
 import type { RetryOn } from "../core/policy.ts";
 import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
+import { AFFINITY_SCHEMAS, type AffinitySettings } from "./affinity_settings.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
 import type { ListenAddress } from "./listen_address.ts";
@@ -52,7 +53,7 @@ export { addressText, type ListenAddress } from "./listen_address.ts";
 export { SettingsError } from "./values.ts";
 
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
-export interface Settings {
+export interface Settings extends AffinitySettings {
   readonly listen: ListenAddress;
   /** Other servers listen there, too. */
   readonly isPortShared: boolean;
@@ -175,6 +176,7 @@ const SCHEMAS = {
   retrySame: toCount({ min: 0, max: 100 }).nullable(),
   retryWait: toSecondsAsMs({ min: 0, max: 300 }),
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
+  ...AFFINITY_SCHEMAS,
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
   caFile: toPathOrNone(),
   database: toDatabase(),
@@ -238,6 +240,8 @@ export function parseSettings(input: SettingsInput): Settings {
     retrySame: value.retrySame,
     retryWaitMs: value.retryWait,
     maxAttempts: value.maxAttempts,
+    affinity: value.affinity,
+    keepIdsDays: value.keepIds,
     breakerMaxMs: value.breakerMax,
     maxBodyBytes: value.maxBody,
     maxConnections: value.maxConnections,

@@ -21,6 +21,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => 
   ["upstreamId", ({ upstreamId }) => upstreamId],
   ["upstream", ({ upstream }) => upstream],
   ["attemptCount", ({ attemptCount }) => attemptCount],
+  ["affinity", ({ affinity }) => affinity],
   ["elapsedMs", ({ elapsedMs }) => elapsedMs],
   ["firstByteMs", ({ firstByteMs }) => firstByteMs],
   ["firstTokenMs", ({ firstTokenMs }) => firstTokenMs],

@@ -34,7 +34,7 @@ export function toInbound(record: StoredRecord, clock: Pick<Clock, "now" | "mono
   const headers = new Headers({ "accept": "*/*", "user-agent": `${NAME}/${VERSION}` });
   const contentType = "application/json";
   if (body !== null) headers.set("content-type", contentType);
-  const { problem: _, ...classified } = classify(path, { contentType, bytes: body });
+  const { problem: _problem, json: _json, ...classified } = classify(path, { contentType, bytes: body });
   if (classified.kind === "messages") headers.set("anthropic-version", ANTHROPIC_VERSION);
   return {
     ...classified,

@@ -48,6 +48,8 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   breakerMax: ({ breakerMaxMs }) => seconds(breakerMaxMs),
   queueTimeout: ({ queueTimeoutMs }) => seconds(queueTimeoutMs),
   maxQueued: ({ maxQueued }) => String(maxQueued),
+  affinity: ({ affinity }) => affinity,
+  keepIds: ({ keepIdsDays }) => days(keepIdsDays),
   caFile: ({ outgoing }) => outgoing.caFile ?? NONE,
   database: ({ database, remoteText }) => remoteText ?? database,
   journal: ({ database, remoteText }) => remoteText === null ? NONE : database,

@@ -18,6 +18,8 @@ export interface KeyOrderContext {
   /** Whether its limits allow a request now; a key that is full is asked, or waited for, after the others. */
   readonly hasRoom: (variant: Upstream) => boolean;
   readonly turns: KeyTurns;
+  /** Index of the key with which an upstream's keys begin, instead of the turn; -1: none. */
+  readonly preferred?: (variants: readonly Upstream[]) => number;
 }
 
 /**
@@ -55,9 +57,9 @@ interface SortedKeys {
 }
 
 /** In turn; no more of each than may be asked. */
-function sorted(variants: readonly Upstream[], { standing, hasRoom, turns }: KeyOrderContext): SortedKeys {
-  const first = variants[0];
-  const start = first === undefined || first.keyPolicy === "fill" ? 0 : turns.next(first);
+function sorted(variants: readonly Upstream[], context: KeyOrderContext): SortedKeys {
+  const { standing, hasRoom } = context;
+  const start = startOf(variants, context);
   const found = { ready: [] as Upstream[], cooling: [] as Upstream[], out: [] as Upstream[] };
   const full: Upstream[] = [];
   for (let n = 0; n < variants.length && found.ready.length < MAX_KEYS_ASKED; n++) {
@@ -70,6 +72,13 @@ function sorted(variants: readonly Upstream[], { standing, hasRoom, turns }: Key
   }
   found.ready.push(...full.slice(0, MAX_KEYS_ASKED - found.ready.length));
   return found;
+}
+
+function startOf(variants: readonly Upstream[], { preferred, turns }: KeyOrderContext): number {
+  const index = preferred?.(variants) ?? -1;
+  if (index >= 0) return index;
+  const first = variants[0];
+  return first === undefined || first.keyPolicy === "fill" ? 0 : turns.next(first);
 }
 
 /** Where the next turn begins, by upstream. */

@@ -31,6 +31,8 @@ export interface OrderContext {
   readonly speeds?: SpeedSource;
   /** Who has the model that is asked for; null or absent: nothing distinguishes them. */
   readonly models?: ModelStandings | null;
+  /** Orders what the policy has ordered; must keep all. Default: nobody does. */
+  readonly reorder?: (ordered: Upstream[]) => readonly Upstream[];
 }
 
 export interface SpeedSource {
@@ -76,9 +78,10 @@ function admission({ model, method, path }: Subject): (upstream: Upstream) => bo
     matchesRules({ allow: allow.some(isPathPattern) ? allow : [], deny: deny.filter(isOfPaths) }, plainPath);
 }
 
-/** The upstreams to try, in order: by policy, then by what is known of their models, cooling ones last. */
-export function candidates(allowed: readonly Upstream[], context: OrderContext): Upstream[] {
-  const ordered = byModel(applyPolicy(allowed, context), context.models ?? null);
+/** The upstreams to try, in order: by policy and session, then by what is known of their models, cooling ones last. */
+export function candidates(allowed: readonly Upstream[], context: OrderContext): readonly Upstream[] {
+  const preferred = applyPolicy(allowed, context);
+  const ordered = byModel(context.reorder?.(preferred) ?? preferred, context.models ?? null);
   const isCooling = (upstream: Upstream) => context.standing(upstream).availability === "cooling";
   if (!ordered.some(isCooling)) return ordered;
   return [...ordered.filter((upstream) => !isCooling(upstream)), ...ordered.filter(isCooling)];

@@ -7,8 +7,11 @@
 import { mayBeJson, mediaTypeOf } from "./body_form.ts";
 import { Buffer } from "node:buffer";
 import { formProblem } from "./form_problem.ts";
+import { inBytes, JsonBody } from "./json_body.ts";
 import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.ts";
 import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
+import { ID_MEMBERS } from "./named_ids.ts";
+import { SESSION_MEMBERS } from "./session_key.ts";
 
 /** The fields that a body holds. */
 export interface RequestFields {
@@ -21,6 +24,8 @@ export interface RequestFields {
   readonly modelPlace: ModelPlace | null;
   /** Why an upstream may read another model than {@link model}; null when all read the same. */
   readonly problem: string | null;
+  /** For what affinity reads of it; null: it is not JSON. */
+  readonly json: JsonBody | null;
 }
 
 /** Bytes of a body that name the model, in JSON with its quotes. */
@@ -47,7 +52,7 @@ export const MAX_MODEL_LENGTH = 256;
 const MAX_MODEL_LITERAL = MAX_MODEL_LENGTH * 6 + 2;
 const MAX_STREAM_LITERAL = 8;
 
-const WATCHED = ["model", "stream", "stream_options"];
+const WATCHED = ["model", "stream", "stream_options", ...ID_MEMBERS, ...SESSION_MEMBERS];
 
 const NO_FIELDS: RequestFields = {
   model: null,
@@ -55,6 +60,7 @@ const NO_FIELDS: RequestFields = {
   isStream: false,
   modelPlace: null,
   problem: null,
+  json: null,
 };
 
 /** Scans a JSON body that arrives in several pieces, each on arrival, so that no work is left at the end. */
@@ -111,24 +117,21 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
   if (members.problem !== null) return unreadable(`it is not JSON: ${members.problem}`);
   // Spans of pieces are in bytes already, and so are those of an ASCII text.
   const text = body.members || body.text?.length === bytes.length ? null : body.text ?? null;
-  const literal = (name: string, maxLength: number): string | null => {
-    const span = members.spans.get(name);
-    if (span === undefined) return null;
-    const end = Math.min(span.end, span.start + maxLength + 1);
-    return text === null ? fromUtf8(bytes.subarray(span.start, end)) : text.slice(span.start, end);
-  };
-  const isStream = literal("stream", MAX_STREAM_LITERAL) === "true";
+  const json = new JsonBody(bytes, text, members.spans);
+  const isStream = json.literal("stream", MAX_STREAM_LITERAL) === "true";
   const span = members.spans.get("model");
   if (span === undefined) {
-    return { ...NO_FIELDS, isStream, problem: isStrict ? ambiguity(members) ?? charsetProblem(body) : null };
+    const problem = isStrict ? ambiguity(members) ?? charsetProblem(body) : null;
+    return { ...NO_FIELDS, isStream, problem, json };
   }
-  const name = modelName(literal("model", MAX_MODEL_LITERAL) ?? "", span.end - span.start);
+  const name = modelName(json.literal("model", MAX_MODEL_LITERAL) ?? "", span.end - span.start);
   const isReplaceable = name.model !== null;
   return {
     ...name,
     isStream,
     modelPlace: isReplaceable ? { ...(text === null ? span : inBytes(span, text)), form: "json" } : null,
     problem: isStrict ? ambiguity(members) ?? name.problem ?? charsetProblem(body) : null,
+    json,
   };
 }
 
@@ -214,6 +217,7 @@ function formFields(bytes: Uint8Array, boundary: string, body: RequestBodyView):
     modelPlace: isReplaceable
       ? { start: model.startByte, end: model.startByte + model.sizeBytes, form: "multipart" }
       : null,
+    json: null,
   };
 }
 
@@ -232,10 +236,4 @@ function fromUtf8(bytes: Uint8Array): string {
 
 function oneCharacterAByte(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-}
-
-/** Converts a span in characters to one in UTF-8 bytes. */
-function inBytes({ start, end }: Span, text: string): Span {
-  const startByte = Buffer.byteLength(text.slice(0, start));
-  return { start: startByte, end: startByte + Buffer.byteLength(text.slice(start, end)) };
 }

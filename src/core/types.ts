@@ -190,6 +190,22 @@ export interface Attempt {
   readonly isChanged: boolean;
 }
 
+/** Whom an id belongs to. */
+export interface IdOwner {
+  readonly upstreamId: number;
+  /** Of its key, when it had several; null: whichever it has. */
+  readonly keyHash: number | null;
+}
+
+/** A row of `owned_ids`. */
+export interface OwnedId extends IdOwner {
+  /** See core/owned_ids.ts. */
+  readonly hash: string;
+  /** The kind of API call that named it, for people. */
+  readonly kind: string;
+  readonly seenMs: number;
+}
+
 /** How a request ended. `complete` requires the protocol's own end. */
 export const OUTCOMES = [
   "complete",
@@ -292,4 +308,6 @@ export interface RequestRecord {
    * written before, and the body is left out, and tool calls where they are as they were. Absent: everything is here.
    */
   readonly part?: number;
+  /** Ids that its replies named, and that only their upstreams know. Absent: none that has to be written. */
+  readonly ownedIds?: readonly OwnedId[];
 }

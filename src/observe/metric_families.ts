@@ -95,6 +95,7 @@ export interface RequestFamilies {
   readonly duration: Histogram<"kind" | "is_stream">;
   readonly firstToken: Histogram<"upstream">;
   readonly tokens: Counter<"upstream" | "model" | "type">;
+  readonly affinity: Counter<"kind">;
 }
 
 export function requestFamilies(make: FamilyMaker): RequestFamilies {
@@ -119,6 +120,9 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
       "upstream",
       "model",
       "type",
+    ]),
+    affinity: make.counter("affinity_total", "Requests that ended, by what tied them to an upstream.", [
+      "kind",
     ]),
   };
 }

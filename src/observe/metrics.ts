@@ -116,6 +116,7 @@ export class Metrics implements Observer {
     this.#clients.requestSettled(record);
     const model = this.#modelLabel(record.model);
     this.#requests.total.inc({ kind, model, status: record.status, outcome: record.outcome });
+    this.#requests.affinity.inc({ kind: record.affinity ?? "none" });
     observeMs(this.#requests.duration, { kind, is_stream: String(record.isStream) }, record.elapsedMs);
     if (upstreamName === null || !this.#admit(upstreamName)) return;
     if (record.firstTokenMs !== null) {

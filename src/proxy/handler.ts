@@ -9,15 +9,15 @@ import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
-import { keyOrder } from "../core/key_order.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
-import { candidates } from "../core/policy.ts";
+import type { JsonBody } from "../core/json_body.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretSet } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
-import { ASIS, type Inbound, type OrderPolicy, type Upstream } from "../core/types.ts";
+import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
+import { CandidateOrder, type CandidateOrderDeps } from "./candidate_order.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
@@ -36,13 +36,11 @@ export interface ProxyLimits extends RunLimits {
   readonly maxConcurrent: number | null;
 }
 
-export interface ProxyDeps extends RunDeps {
+export interface ProxyDeps extends RunDeps, Omit<CandidateOrderDeps, keyof RunDeps> {
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
   /** Default: a timer. */
   readonly afterTurn?: AfterTurn;
-  /** null: the database's policy, or `order`. */
-  readonly policy: OrderPolicy | null;
   /** Unique, sortable (ULID). */
   readonly newId: () => string;
   readonly random: () => number;
@@ -77,13 +75,14 @@ const MODELS_PATH = "/v1/models";
 /** Relays requests. One object for the life of the program. */
 export class Proxy {
   readonly #deps: ProxyDeps;
-  #turn = 0;
+  readonly #order: CandidateOrder;
   #snapshot: PreparedSnapshot | null = null;
   readonly #pace: FairReadScheduler;
   readonly #decoder: BodyDecoder;
 
   constructor(deps: ProxyDeps) {
     this.#deps = deps;
+    this.#order = new CandidateOrder(deps);
     this.#decoder = new BodyDecoder(deps.limits, deps.clock);
     this.#pace = new FairReadScheduler(deps.clock, deps.afterTurn);
   }
@@ -192,6 +191,7 @@ export class Proxy {
     };
     return this.#run(client, context, {
       inbound,
+      json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
       releaseBody,
@@ -204,8 +204,9 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, recorded, prepared, releaseBody, isCut, refusal }: {
+    { inbound, json, recorded, prepared, releaseBody, isCut, refusal }: {
       readonly inbound: Inbound;
+      readonly json: JsonBody | null;
       readonly recorded: RequestText;
       readonly prepared: PreparedSnapshot;
       readonly releaseBody: () => void;
@@ -213,11 +214,13 @@ export class Proxy {
       readonly refusal: RouterError | null;
     },
   ): Promise<void> {
-    const candidates = this.#candidates(inbound, prepared);
+    const { candidates, ties } = this.#order.of(inbound, json, prepared);
     this.#deps.observer.requestStarted();
+    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
+    ledger.ties = ties;
     const run = new RequestRun(this.#deps, {
       client,
-      ledger: this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets }),
+      ledger,
       pace: this.#pace,
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
@@ -250,27 +253,6 @@ export class Proxy {
   #prepared(snapshot: RegistrySnapshot): PreparedSnapshot {
     if (this.#snapshot?.snapshot !== snapshot) this.#snapshot = new PreparedSnapshot(snapshot);
     return this.#snapshot;
-  }
-
-  #candidates(inbound: Inbound, prepared: PreparedSnapshot): readonly Upstream[] {
-    const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
-    const allowed = prepared.allowed(inbound);
-    const ordered = candidates(allowed, {
-      models: this.#deps.models.catalog.standings(allowed, inbound),
-      policy,
-      standing: (upstream) => this.#deps.health.standing(upstream, inbound),
-      random: this.#deps.random,
-      turn: this.#turn++,
-      ...(policy === "fastest" ? { speeds: this.#deps.speeds.of(inbound) } : {}),
-    });
-    if (!prepared.hasSeveralKeys) return ordered;
-    const { health } = this.#deps;
-    return keyOrder(ordered, {
-      variantsOf: (upstream) => prepared.variantsOf(upstream),
-      standing: (variant) => health.keyStanding(variant, inbound),
-      hasRoom: (variant) => this.#deps.waiting.capacity.hasRoom(variant),
-      turns: health.keyTurns,
-    });
   }
 }
 

@@ -143,7 +143,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         stop: this,
         guard: plan.guard,
         early: this.#early,
-        hedge,
+        // Nobody else knows what it names.
+        hedge: this.ledger.ties?.owner ? null : hedge,
         holding,
         demand,
       });
@@ -316,6 +317,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       upstreamName: chosen?.name ?? null,
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
+      affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
       fixed: this.#fixedHeaders,
     });
   }

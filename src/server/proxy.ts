@@ -3,8 +3,10 @@
  */
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
+import { OwnerMemory } from "../core/owned_ids.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
+import { Affinity } from "../proxy/affinity/affinity.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
 import { Speeds } from "../proxy/attempt/speeds.ts";
 import { getLog } from "../observe/log.ts";
@@ -16,6 +18,7 @@ import type { ProgressRows } from "../proxy/ledger/progress_rows.ts";
 import { alertSettled, countSettled, type SettledListener } from "../proxy/ledger/settlement.ts";
 import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import type { Registry } from "../store/config/registry.ts";
+import type { OpenDatabase } from "../store/database/open.ts";
 import type { RecordSink } from "../store/store.ts";
 import { makeWaiting } from "./capacity.ts";
 import { systemClock } from "./clock.ts";
@@ -32,17 +35,31 @@ export interface ProxyParts {
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
   readonly turns: LoopTurns;
+  /** Who owns an id that a reply has named. */
+  readonly database: Pick<OpenDatabase, "findOwner">;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
-  const { observers, observers: { metrics, notifier }, registry, settledListeners, turns, ...rest } = parts;
+  const {
+    observers,
+    observers: { metrics, notifier },
+    registry,
+    settledListeners,
+    turns,
+    database,
+    ...rest
+  } = parts;
+  const waiting = makeWaiting(settings, { registry, observers });
+  const { capacity } = waiting;
+  const owners = new OwnerMemory(database.findOwner);
   return new Proxy({
     ...rest,
     afterTurn: turns.after,
     clock: systemClock,
     observer: metrics,
+    affinity: new Affinity({ mode: settings.affinity, owners, capacity, clock: systemClock }),
     onSettled: [
       countSettled(metrics),
       (...settled) => {
@@ -62,7 +79,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
     hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
-    waiting: makeWaiting(settings, { registry, observers }),
+    waiting,
     speeds: new Speeds(systemClock),
     gate: settings.gate,
     keepaliveMs: settings.keepaliveMs,

@@ -96,10 +96,10 @@ export function startRecording(
 }
 
 function startThread(settings: Settings, instance: string): WorkerLink {
-  const { database, durability, remoteUrl, keepDays, keepBodiesDays, maxDbSizeBytes } = settings;
+  const { database, durability, remoteUrl, keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays } = settings;
   // What PostgreSQL does not have yet is neither deleted nor searched.
   const tasks = remoteUrl === null
-    ? { retention: { keepDays, keepBodiesDays, maxDbSizeBytes } }
+    ? { retention: { keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays } }
     : { isSearched: false };
   return new WorkerLink({
     spawnWorker: () => spawnDatabaseWorker(new URL("../store/write/worker.ts", import.meta.url), database),

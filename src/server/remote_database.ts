@@ -93,6 +93,7 @@ export class RemoteDatabase implements RecordAnswers {
           keepDays: settings.keepDays,
           keepBodiesDays: settings.keepBodiesDays,
           maxBytes: settings.maxDbSizeBytes,
+          keepIdsDays: settings.keepIdsDays,
         },
         gatherMs: this.#gatherMs,
       },

@@ -103,7 +103,7 @@ export async function withServer(
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
-  const proxy = makeProxy(settings, { ...shared, sink, observers, progressRows, settledListeners });
+  const proxy = makeProxy(settings, { ...shared, sink, observers, progressRows, settledListeners, database });
   const admin = settings.isAdminOff ? null : new LazyAdmin({
     ...{ ...observers, ...recording, ...shared, rates: serverHealth.rates },
     ...{ settings, config, users, proxy, secrets, remote },

@@ -1,6 +1,8 @@
 /**
  * Refused starts, stops without data loss, and clock jumps.
  */
+import { OwnerMemory } from "../../src/core/owned_ids.ts";
+import { Affinity } from "../../src/proxy/affinity/affinity.ts";
 import { Hedging } from "../../src/proxy/attempt/hedging.ts";
 import { Speeds } from "../../src/proxy/attempt/speeds.ts";
 import { UpstreamCapacity } from "../../src/proxy/attempt/upstream_capacity.ts";
@@ -410,6 +412,12 @@ async function exchange(
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },
     budget: new HeldBudget(1024 * 1024),
     receiving: new ReceivingBudget(1024 * 1024),
+    affinity: new Affinity({
+      mode: "off",
+      owners: new OwnerMemory(() => null),
+      capacity: new UpstreamCapacity(clock),
+      clock,
+    }),
     hedging: new Hedging({ delay: null, budgetPercent: 5 }),
     waiting: new Waiting({ capacity: new UpstreamCapacity(clock), clock, observer: metrics.capacity }, {
       timeoutMs: 10_000,

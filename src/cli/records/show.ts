@@ -95,6 +95,7 @@ function summary(record: StoredRecord, names: NameSource): string[] {
     ["client", client.join(", ")],
     ["status", `${statusText(record)} ${record.outcome ?? ""}`],
     ["upstream", answeredBy],
+    ["affinity", record.affinity],
     ["took", duration(record)],
     ["tokens", tokens.join(", ")],
     ["finish", record.finishReason],

@@ -173,6 +173,16 @@ function UsageFigures({ page, usage, dimension }: SectionProps): JSX.Element {
   );
 }
 
+/** With its share of the input, which says what caches save. */
+function cachedText(
+  { format, m }: PageContext,
+  { cachedTokens, inputTokens }: Pick<Row, "cachedTokens" | "inputTokens">,
+): string {
+  const count = format.short(cachedTokens);
+  if (inputTokens === 0 || cachedTokens > inputTokens) return count;
+  return `${count} ${m.usageCachedShare(Math.round(cachedTokens / inputTokens * 100))}`;
+}
+
 function UsageRow({ page, name, figures, hasCached, query }: {
   page: PageContext;
   name: string;
@@ -198,7 +208,7 @@ function UsageRow({ page, name, figures, hasCached, query }: {
         ? <td class="number">{format.count(0)}</td>
         : number(format.count(errors), { failed: "yes" })}
       {number(format.short(inputTokens))}
-      {hasCached ? number(format.short(cachedTokens)) : null}
+      {hasCached ? number(cachedText(page, { cachedTokens, inputTokens })) : null}
       {number(format.short(outputTokens))}
       {p95Ms === null
         ? <td class="number">{format.duration(null)}</td>

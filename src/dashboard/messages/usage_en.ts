@@ -24,4 +24,12 @@ export const usageTexts = {
   tokenSpent: "Tokens spent",
   tokenCached: (cached: string) => `${cached} of the input cached`,
   tokenSince: "Requests and tokens are counted since",
+  usageCachedShare: (percent: number) => `(${percent}%)`,
+  factAffinity: "Tied to its upstream",
+  affinities: {
+    owner: "by an id that only this upstream knows",
+    session: "by its session",
+    prefix: "by the beginning of its prompt",
+    broken: "no: another one answered than the one it was tied to",
+  },
 } as const;

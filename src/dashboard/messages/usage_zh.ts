@@ -27,4 +27,12 @@ export const usageTexts: Pick<Messages, keyof typeof english> = {
   tokenSpent: "用量（词元）",
   tokenCached: (cached) => `输入中 ${cached} 来自缓存`,
   tokenSince: "请求和词元的统计起始于",
+  usageCachedShare: (percent) => `（${percent}%）`,
+  factAffinity: "与上游的关联",
+  affinities: {
+    owner: "含有只有该上游认识的标识",
+    session: "属于同一会话",
+    prefix: "提示词开头相同",
+    broken: "已断开：应答的不是所关联的上游",
+  },
 };

@@ -158,6 +158,7 @@ export const recordDetail = z.object({
     error: z.string().nullable(),
     isTruncated: z.boolean(),
     instance: z.string().nullable(),
+    affinity: z.string().nullable().describe("owner, session, prefix or broken: what tied it to an upstream"),
   }),
   attempts: z.array(z.object({
     index: count,

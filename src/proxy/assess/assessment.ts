@@ -63,6 +63,8 @@ export type CaptureFactory = (
   options: CapturedHead & {
     readonly kind: EndpointKind;
     readonly isLookUp: boolean;
+    /** See `CaptureOptions.onId`. */
+    readonly onId?: ((id: string) => void) | null;
   },
 ) => Capture;
 

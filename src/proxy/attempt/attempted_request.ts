@@ -2,10 +2,12 @@
  * The request as its attempts see it. Types only.
  */
 import type { Cancellation } from "../../core/cancellation.ts";
+import type { Decision } from "../../core/policy.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import type { EarlyOutput } from "../assess/assessment.ts";
 import type { Holding } from "../assess/holding.ts";
 import type { RequestLedger } from "../ledger/request_ledger.ts";
+import type { FailedOutcome } from "./failure.ts";
 
 /** Whether, and why, a request must stop. */
 export interface Stop {
@@ -19,6 +21,14 @@ export interface WaitingOutput {
   waiting(): void;
   /** It waits no longer. */
   waited(): void;
+}
+
+/** What an attempt asks of its request. */
+export interface AttemptJudge<Attempt> {
+  /** Nobody else is left to ask. */
+  readonly isLast: boolean;
+  /** What follows if the attempt has ended like this. */
+  decide(outcome: FailedOutcome, attempt: Attempt): Decision;
 }
 
 /** The request of which this is an attempt. */

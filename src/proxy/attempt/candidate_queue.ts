@@ -24,15 +24,19 @@ export class CandidateQueue {
   /** The request has waited for as long as it may: whoever has room is asked now. */
   isWaitOver = false;
 
+  readonly #ownerId: number | null;
+
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential, waiting, demand }: {
+    { health, request, hasOwnCredential, waiting, demand, ownerId = null }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
       readonly waiting: Waiting;
       readonly demand: RequestDemand;
+      /** Only this one knows what the request names: it is asked first, whoever else is probing it. */
+      readonly ownerId?: number | null;
     },
   ) {
     this.#queue = [...candidates];
@@ -41,6 +45,7 @@ export class CandidateQueue {
     this.#hasOwnCredential = hasOwnCredential;
     this.#waiting = waiting;
     this.#demand = demand;
+    this.#ownerId = ownerId;
   }
 
   get isEmpty(): boolean {
@@ -78,6 +83,7 @@ export class CandidateQueue {
    */
   next(): Upstream | null {
     this.#full = NOBODY;
+    if (this.#ownerId !== null && this.#isOwnerFull()) return null;
     let full: Upstream[] | null = null;
     let isWellFull = false;
     for (let at = 0; at < this.#queue.length;) {
@@ -131,7 +137,17 @@ export class CandidateQueue {
     this.#queue = this.#queue.filter((upstream) => !this.#waiting.isGone(upstream));
   }
 
+  /** Nobody else knows what the request names: it waits, although others have room. */
+  #isOwnerFull(): boolean {
+    if (this.isWaitOver) return false;
+    const owners = this.#queue.filter(({ id }) => id === this.#ownerId);
+    if (owners.length === 0 || owners.some((owner) => this.#hasRoom(owner))) return false;
+    this.#full = owners;
+    return true;
+  }
+
   #isToBePostponed(upstream: Upstream): boolean {
+    if (upstream.id === this.#ownerId) return false;
     if (this.#queue.length === 0 || this.#postponed?.has(upstream)) return false;
     if (!this.#health.isOnTrial(upstream, this.#request)) return false;
     (this.#postponed ??= new Set()).add(upstream);

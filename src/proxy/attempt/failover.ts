@@ -28,7 +28,7 @@ import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } fr
 import type { AttemptReport } from "./attempt_report.ts";
 import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
-import type { AttemptedRequest, WaitingOutput } from "./attempted_request.ts";
+import type { AttemptedRequest, AttemptJudge, WaitingOutput } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { CandidateTurns, type Taken } from "./candidate_turns.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
@@ -37,7 +37,7 @@ import type { Hedging } from "./hedging.ts";
 import type { HeldSlot } from "./held_slot.ts";
 import type { RequestDemand } from "./request_demand.ts";
 import type { SendResult } from "./transport.ts";
-import { type AttemptDeps, type AttemptJudge, UpstreamAttempt } from "./upstream_attempt.ts";
+import { type AttemptDeps, UpstreamAttempt } from "./upstream_attempt.ts";
 import type { Waiting } from "./waiting.ts";
 
 export interface FailoverDeps extends AttemptDeps {
@@ -90,7 +90,7 @@ export function failover(deps: FailoverDeps, request: FailoverRequest): Promise<
   return new FailoverLoop(deps, request).run();
 }
 
-class FailoverLoop implements AttemptJudge, RaceHost {
+class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
   readonly #deps: FailoverDeps;
   readonly #request: FailoverRequest;
   readonly #queue: CandidateQueue;
@@ -104,6 +104,8 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
   #current: Upstream | null = null;
+  /** The owner of an id that the request names has failed: what strangers to it say counts for nothing, unless it is good. */
+  #hasOwnerFailed = false;
   /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
   #missing: AttemptReport[] | null = null;
   /** Attempts whose key was refused: proven if another key of the same upstream is accepted. */
@@ -121,6 +123,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       request: ledger.inbound,
       waiting: deps.waiting,
       demand,
+      ownerId: ledger.ties?.owner?.upstreamId ?? null,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
@@ -205,6 +208,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
   #chosen(attempt: UpstreamAttempt, reply: ReplyAssessment): FinalChoice {
     if (reply.status < 300 && reply.problem === null) {
       this.#race.noteFirstToken(attempt);
+      this.#request.ledger.ties?.answered(attempt.upstream);
       this.#settleMissing({ isAnswered: true });
       this.#confirmRefusals(attempt.upstream);
     }
@@ -232,6 +236,7 @@ class FailoverLoop implements AttemptJudge, RaceHost {
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
     if (decision.type !== "relay") return decision;
+    if (this.#isStrangersWord(outcome, attempt)) return { type: "give_up" };
     const isMisfit = outcome.type === "response" && outcome.status >= 300 && early.isBegun;
     const rank = outcome.type === "response" && outcome.status < 400 ? null : answerRank(outcome);
     const isOutranked = rank !== null && rank > this.#best.rank;
@@ -254,16 +259,34 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     return { type: "next" };
   }
 
+  #isOwner({ upstream }: UpstreamAttempt): boolean {
+    return this.#request.ledger.ties?.owner?.upstreamId === upstream.id;
+  }
+
+  /** What others said before, beside it, tells the client nothing. */
+  #ownerFailed(): void {
+    this.#hasOwnerFailed = true;
+    this.#failures.length = 0;
+    this.#best.release();
+  }
+
+  /** Strangers say that an id is not there, while its owner is only down, or has said more about the request. */
+  #isStrangersWord(outcome: FailedOutcome, attempt: UpstreamAttempt): boolean {
+    return this.#hasOwnerFailed && !this.#isOwner(attempt) &&
+      (outcome.type !== "response" || outcome.status >= 300);
+  }
+
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
-    this.#failures.push(outcome);
+    if (!this.#hasOwnerFailed && this.#isOwner(attempt)) this.#ownerFailed();
+    if (!this.#isStrangersWord(outcome, attempt)) this.#failures.push(outcome);
     if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
     if (attempt.report?.isKeyRefused) (this.#refused ??= []).push(attempt);
     if (!isAboutKey(statusOf(outcome), error)) this.#queue.skipKeys(attempt.upstream);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
-    if (answer === null) return false;
+    if (answer === null || this.#isStrangersWord(outcome, attempt)) return false;
     const isFinal = this.#isFinal(error);
     if (isFinal) this.#best.release();
     this.#best.offer(attempt, answer);

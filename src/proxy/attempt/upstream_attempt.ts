@@ -9,7 +9,7 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, type Decision, isFinalError, streamLimit } from "../../core/policy.ts";
+import { bodyStartTimeout, isFinalError, streamLimit } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
@@ -21,7 +21,7 @@ import { maskFor } from "../relay/masking.ts";
 import type { AttemptDeps } from "./attempt_deps.ts";
 import { AttemptReport } from "./attempt_report.ts";
 import type { AttemptResult, FailedAttempt } from "./attempt_result.ts";
-import type { AttemptedRequest } from "./attempted_request.ts";
+import type { AttemptedRequest, AttemptJudge } from "./attempted_request.ts";
 import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
@@ -31,14 +31,6 @@ import { slotEnd } from "./slot_end.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 
 export type { AttemptDeps } from "./attempt_deps.ts";
-
-/** What an attempt asks of its request. */
-export interface AttemptJudge {
-  /** Nobody else is left to ask. */
-  readonly isLast: boolean;
-  /** What follows if the attempt has ended like this. */
-  decide(outcome: FailedOutcome, attempt: UpstreamAttempt): Decision;
-}
 
 export class UpstreamAttempt {
   readonly upstream: Upstream;
@@ -120,7 +112,7 @@ export class UpstreamAttempt {
   }
 
   /** Says what came of {@link send}; at once when the whole reply arrived with its head. Never rejects. */
-  conclude(sent: SendResult, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
+  conclude(sent: SendResult, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     if (sent.type === "reply") {
       if (!this.#isCancelled) return this.#judge(sent, judge);
       sent.body.cancel();
@@ -200,7 +192,7 @@ export class UpstreamAttempt {
     return { type: "failed", outcome, answer: null, error: null };
   }
 
-  #judge(reply: AttemptReply, judge: AttemptJudge): AttemptResult | Promise<AttemptResult> {
+  #judge(reply: AttemptReply, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     this.#entry.status = reply.status;
     this.#headers = reply.headers;
     this.#deps.health.noteLatency(this.upstream, this.#elapsedMs);
@@ -235,7 +227,7 @@ export class UpstreamAttempt {
 
   #assess(
     { body, status, headers, contentLength }: AttemptReply,
-    { isLast }: AttemptJudge,
+    { isLast }: AttemptJudge<UpstreamAttempt>,
   ): ReplyAssessment | Promise<ReplyAssessment> {
     const { ledger: { inbound }, early, holding } = this.#request;
     const { clock, times, budget } = this.#deps;
@@ -268,15 +260,16 @@ export class UpstreamAttempt {
   }
 
   #createCapture(reply: CapturedHead): Capture {
-    const { kind, method } = this.#request.ledger.inbound;
-    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method) });
+    const { inbound: { kind, method }, ties } = this.#request.ledger;
+    const onId = ties?.listenerFor(this.upstream) ?? null;
+    return this.#deps.createCapture({ ...reply, kind, isLookUp: isLookUp(method), onId });
   }
 
   /** Decides on a reply that has been assessed. */
   #assessed(
     assessment: ReplyAssessment,
     head: AttemptReply,
-    judge: AttemptJudge,
+    judge: AttemptJudge<UpstreamAttempt>,
   ): AttemptResult | Promise<AttemptResult> {
     if (this.#isCancelled) {
       head.body.cancel();

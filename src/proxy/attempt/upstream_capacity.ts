@@ -33,6 +33,8 @@ export class UpstreamCapacity {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #cells = new Map<number, CapacityCell>();
   readonly #owner: SlotOwner;
+  /** By upstream. */
+  readonly #underWay = new Map<number, number>();
   /** null: before the first {@link configured}. */
   #configured: ReadonlyMap<number, Configured> | null = null;
 
@@ -94,12 +96,21 @@ export class UpstreamCapacity {
     return capacity.roomInMs(0, this.#clock.monotonic()) === 0;
   }
 
+  /** Attempts under way at an upstream, with any of its keys. */
+  underWay({ id }: Pick<Upstream, "id">): number {
+    return this.#underWay.get(id) ?? 0;
+  }
+
   /** Takes a slot, whether there is room or not. */
   take(cell: CapacityCell, demand: RequestDemand): HeldSlot {
+    this.#underWay.set(cell.upstreamId, (this.#underWay.get(cell.upstreamId) ?? 0) + 1);
     return demand.holds(new HeldSlot(this.#owner, cell, tokensOf(cell.capacity, demand)));
   }
 
   #givenBack(cell: CapacityCell): void {
+    const left = (this.#underWay.get(cell.upstreamId) ?? 1) - 1;
+    if (left > 0) this.#underWay.set(cell.upstreamId, left);
+    else this.#underWay.delete(cell.upstreamId);
     if (cell.capacity.inFlight === 0 && this.isGone(cell)) this.#cells.delete(cell.key);
     this.onRoom?.(cell);
   }

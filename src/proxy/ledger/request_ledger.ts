@@ -15,16 +15,9 @@ import type { SecretSet } from "../../core/secret_set.ts";
 import { MAX_OWN_KEY_LENGTH, OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
-import type {
-  Affinity,
-  Attempt,
-  CapturedReply,
-  Inbound,
-  Outcome,
-  RequestRecord,
-  Upstream,
-} from "../../core/types.ts";
+import type { Attempt, CapturedReply, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
 import type { QueuedTime } from "./queued_time.ts";
+import type { RequestTies } from "../affinity/request_ties.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
 
@@ -76,8 +69,8 @@ export interface Progress {
 
 /** Collects what one request's record will say. */
 export class RequestLedger {
-  /** What tied the request to an upstream. */
-  affinity: Affinity | null = null;
+  /** What ties the request to an upstream; null: nothing. */
+  ties: RequestTies | null = null;
   /** How long it has waited for an upstream that had room; null: it has not. */
   queued: QueuedTime | null = null;
   readonly #requestBytes: number;
@@ -311,9 +304,11 @@ export class RequestLedger {
       responseBytes: captured?.bytes ?? 0,
       error: ending.error === null ? null : this.#problem(ending.error, upstream, MAX_ERROR_LENGTH),
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
-      affinity: this.affinity,
+      affinity: this.#affinity(ending.outcome),
       queuedMs: this.queued?.ms ?? null,
     };
+    const ownedIds = this.ties?.ownedIds ?? null;
+    if (ownedIds !== null) Object.assign(record, { ownedIds });
     const note = this.#own.note();
     this.#own.count = maskedBefore;
     if (note === null) return record;
@@ -321,6 +316,12 @@ export class RequestLedger {
       ...record,
       authorization: record.authorization === null ? note : `${record.authorization}; ${note}`,
     };
+  }
+
+  #affinity(outcome: Outcome): RequestRecord["affinity"] {
+    const upstreamId = this.#upstream?.id ?? null;
+    if (this.ties === null || (upstreamId === null && outcome === "in_flight")) return null;
+    return this.ties.affinityOf(upstreamId);
   }
 
   #keptPartial(text: string): string {

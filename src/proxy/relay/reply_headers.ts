@@ -4,6 +4,7 @@
 import { type FixedHeaders, READABLE_BY_ALL } from "../../core/fixed_headers.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
 import { connectionNames, HOP_BY_HOP } from "../../core/hop_by_hop.ts";
+import type { Affinity } from "../../core/types.ts";
 import type { SecretMask } from "./masking.ts";
 import { SITE_WIDE } from "./site_wide_headers.ts";
 
@@ -16,6 +17,8 @@ export interface RouterHeaders {
   /** Name of the upstream that answered, null when none did. */
   readonly upstreamName: string | null;
   readonly attempts: number;
+  /** What tied the request to the upstream that answered; default: nothing. */
+  readonly affinity?: Affinity | null;
   /** Masks the upstream's key where a header echoes it. */
   readonly mask?: Pick<SecretMask, "maskText"> | null;
   /** Fields of every answer to this client, instead of the upstream's; default: those that let any page read it. */
@@ -37,6 +40,7 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
   headers.set("x-oar-request-id", router.requestId);
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
   headers.set("x-oar-attempts", String(router.attempts));
+  headers.set("x-oar-affinity", router.affinity ?? "none");
   return headers;
 }
 

@@ -4,7 +4,9 @@
  * Owns how those parts share one connection, and what it takes to read where nothing can be written. Records are written
  * elsewhere, by the writer's own thread.
  */
+import type { OwnedId } from "../../core/types.ts";
 import { SqliteConfigStore } from "../config/config_store.ts";
+import { findOwnedId } from "../config/owned_ids.ts";
 import { SqliteRecordReader } from "../read/record_reader.ts";
 import { type ConfigStore, type RecordReader, StoreError } from "../store.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
@@ -44,6 +46,8 @@ const DEFAULT_MAX_SCANNED_LENGTH = 4 * 1024 * 1024; // docs/tuning.md#store-sear
 export interface OpenDatabase {
   readonly config: ConfigStore;
   readonly records: RecordReader;
+  /** Who owns an id; null: nobody is known to. @throws what SQLite throws */
+  readonly findOwner: (hash: string) => OwnedId | null;
   /** The file was created in this call. */
   readonly isNew: boolean;
   /** This program created the database, now or earlier; false for one of the Go program. */
@@ -80,6 +84,7 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): O
   return {
     config: new SqliteConfigStore(connection, { now: options.now ?? Date.now }),
     records,
+    findOwner: (hash) => findOwnedId(connection.db, hash),
     isNew,
     isOwn,
     isStandIn,

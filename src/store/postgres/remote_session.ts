@@ -18,7 +18,9 @@ import { classify } from "./errors.ts";
 import { migrate } from "./migration.ts";
 import { deleteOldStatistics } from "./old_statistics.ts";
 import { ModelNotes } from "./model_notes.ts";
-import { daysAhead, makePartitions } from "./partitions.ts";
+import { deleteOldRemoteOwnedIds } from "./owned_ids.ts";
+import { OwnedIdSync } from "./owned_id_sync.ts";
+import { DAY_MS, daysAhead, makePartitions } from "./partitions.ts";
 import type { PgStore } from "./query.ts";
 import { RemoteQueries } from "./remote_queries.ts";
 import { BEAT_MS, Replicas } from "./replicas.ts";
@@ -92,6 +94,7 @@ export class RemoteSession {
   readonly #replicas: Replicas;
   readonly #states: SharedStates;
   readonly #shipper: Shipper;
+  readonly #ownedIds: OwnedIdSync;
   readonly #checks: CheckNotes;
   readonly #models: ModelNotes;
   readonly #noting: Chore;
@@ -132,6 +135,11 @@ export class RemoteSession {
         resumed: () => this.#troubles.well("records"),
       },
       gatherMs: options.gatherMs,
+    });
+    this.#ownedIds = new OwnedIdSync({
+      ...{ database, clock, keepDays: options.retention.keepIdsDays ?? null },
+      journal: () => this.#journal.db,
+      onTrouble: (error) => this.#report("chores", error),
     });
     this.#checks = new CheckNotes(database);
     this.#models = new ModelNotes(database);
@@ -206,6 +214,7 @@ export class RemoteSession {
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#sync?.close();
     this.#states.close();
+    this.#ownedIds.close();
     const endMs = clock.monotonic() + limitMs;
     await this.#shipper.close(limitMs);
     this.queries.close();
@@ -240,6 +249,7 @@ export class RemoteSession {
       onTrouble: (error) => this.#report("configuration", error),
     });
     this.#shipper.start();
+    this.#ownedIds.start();
     this.#doChores();
   }
 
@@ -293,6 +303,8 @@ export class RemoteSession {
     const nowMs = await cautiousNow(database, clock.now());
     const dropped = await keepLimits(database, retention, nowMs);
     await deleteOldStatistics(database, nowMs);
+    const { keepIdsDays = null } = retention;
+    if (keepIdsDays !== null) await deleteOldRemoteOwnedIds(database, nowMs - keepIdsDays * DAY_MS);
     if (dropped.length > 0) events.dropped(dropped);
   }
 

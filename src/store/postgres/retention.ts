@@ -15,6 +15,8 @@ export interface RetentionLimits {
   readonly keepBodiesDays: number | null;
   /** Of all partitions together; null: no limit. */
   readonly maxBytes: number | null;
+  /** Of owners of ids, since they were seen last. Default: no limit. */
+  readonly keepIdsDays?: number | null;
 }
 
 const TEXT_TABLES: ReadonlySet<Partition["table"]> = new Set(["record_texts", "record_search"]);

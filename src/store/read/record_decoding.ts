@@ -56,7 +56,10 @@ export function toSearchSource(row: Row): SearchSource {
 }
 
 // Does not compile, and names the field, when one of a record is not read back.
-({}) satisfies Record<Exclude<keyof RequestRecord, keyof StoredRecord | "attempts" | "part">, never>;
+({}) satisfies Record<
+  Exclude<keyof RequestRecord, keyof StoredRecord | "attempts" | "part" | "ownedIds">,
+  never
+>;
 
 export function toStoredRecord(row: Row): StoredRecord {
   const requestId = text(row["request_id"]);

@@ -8,6 +8,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type AgedRow, AgeScan } from "./age_scan.ts";
 import { DELETE_ATTEMPTS } from "./record_statements.ts";
+import { DAY_MS } from "../../core/units.ts";
+import { deleteOldOwnedIds } from "../config/owned_ids.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
 
@@ -19,6 +21,8 @@ export interface RetentionLimits {
   readonly keepBodiesDays: number | null;
   /** Limit of the database's size, see {@link Retention}. */
   readonly maxDbSizeBytes: number | null;
+  /** Owned ids that were seen longer ago are deleted. Default: no limit. */
+  readonly keepIdsDays?: number | null;
 }
 
 export const KEEP_EVERYTHING: RetentionLimits = {
@@ -111,7 +115,9 @@ export class Retention {
    * @throws what SQLite throws, with nothing of the step done
    */
   step(): RetentionStep {
-    const { keepDays, keepBodiesDays, maxDbSizeBytes } = this.#options.limits;
+    const { keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays = null } = this.#options.limits;
+    const forgotten = this.#deleteIds(keepIdsDays);
+    if (forgotten !== null) return forgotten;
     if (keepDays === null && keepBodiesDays === null && maxDbSizeBytes === null) return { type: "rest" };
     // Pages first: SQLite searches the list of free pages for each page that it frees, so it should be short.
     const done = this.#shrink() ?? this.#deleteBySize();
@@ -144,6 +150,12 @@ export class Retention {
       });
     }
     return jobs;
+  }
+
+  #deleteIds(days: number | null): RetentionStep | null {
+    if (days === null) return null;
+    const beforeMs = this.#options.now() - days * DAY_MS;
+    return deleteOldOwnedIds(this.#db, beforeMs, MAX_STEP_ROWS) > 0 ? { type: "looked" } : null;
   }
 
   /** null: the job has no row to look at. */

@@ -31,6 +31,7 @@ import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { type Counting, StatsWriter } from "../stats/writer.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
+import { putOwnedIds } from "../config/owned_ids.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { DeletionResult, OpenMessage } from "./messages.ts";
 
@@ -276,6 +277,7 @@ export class WriterSession {
 
   /** Returns where the request, which is settled now, has to be counted; null: nowhere. */
   #put(record: RequestRecord, place: number): Counting | null {
+    if (record.ownedIds !== undefined) putOwnedIds(this.#connection.db, record.ownedIds);
     if (record.part !== undefined) {
       if (!this.#putPart(record, record.part)) this.#unplaced.push(place);
       return null;

@@ -29,6 +29,7 @@ export function Facts({ page, detail: { record, upstreamName } }: {
           </a>
         )}
       </Fact>
+      <Fact label={m.factAffinity}>{affinityText(m, record.affinity)}</Fact>
       <TimeFacts page={page} record={record} />
       <TokenFacts page={page} record={record} />
       <Fact label={m.factFinish}>
@@ -40,6 +41,13 @@ export function Facts({ page, detail: { record, upstreamName } }: {
       <ClientFacts page={page} record={record} />
     </dl>
   );
+}
+
+/** What somebody typed is shown as it is; null: nothing tied the request to an upstream. */
+function affinityText(m: PageContext["m"], affinity: string | null): Child {
+  if (affinity === null) return null;
+  const known = Object.entries(m.affinities).find(([name]) => name === affinity);
+  return known?.[1] ?? <Recorded text={affinity} />;
 }
 
 function RequestFacts({ page, record }: FactsProps): JSX.Element {

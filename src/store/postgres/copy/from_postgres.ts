@@ -3,6 +3,8 @@
  *
  * Owns the order and the batches. A copy that was interrupted goes on: what the file has is not read again.
  */
+import { FIRST_OWNED_ID, type OwnedIdPlace } from "../../config/owned_ids.ts";
+import { remoteOwnedIdsAfter } from "../owned_ids.ts";
 import { RemoteConfig } from "../config/remote_config.ts";
 import type { PgStore } from "../query.ts";
 import { type CopyCounts, type CopyOptions, CopyTally, throwIfStopped } from "./copied.ts";
@@ -52,6 +54,7 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
     target.putStatistics(await patience.repeat(() => summedStatistics(database)));
     const loaded = await patience.repeat(() => config.load());
     target.putConfig(loaded);
+    await copyOwnedIds(options, target, patience);
     const waiting = await patience.repeat(() => waitingInJournals(database));
     target.finish();
     const { openai_upstreams, config_kvs } = loaded.rows;
@@ -63,6 +66,23 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
     };
   } finally {
     target.close();
+  }
+}
+
+async function copyOwnedIds(
+  { database, signal }: FromPostgresOptions,
+  target: SqliteTarget,
+  patience: Patience,
+): Promise<void> {
+  let place: OwnedIdPlace = FIRST_OWNED_ID;
+  while (true) {
+    throwIfStopped(signal);
+    const from: OwnedIdPlace = place;
+    const ids = await patience.repeat(() => remoteOwnedIdsAfter(database, from, MAX_KEYS));
+    const last = ids.at(-1);
+    if (last === undefined) return;
+    target.putOwnedIds(ids);
+    place = last;
   }
 }
 

@@ -5,6 +5,8 @@
  */
 import { dirname } from "node:path";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { OwnedId } from "../../../core/types.ts";
+import { putOwnedIds } from "../../config/owned_ids.ts";
 import { openConnection } from "../../database/connection.ts";
 import { toStoreError } from "../../database/errors.ts";
 import { databaseFile } from "../../database/file.ts";
@@ -115,6 +117,11 @@ export class SqliteTarget {
       }
       this.#db.prepare("UPDATE usage_progress SET since_ms = ?").run(sinceMs);
     });
+  }
+
+  /** @throws StoreError */
+  putOwnedIds(ids: readonly OwnedId[]): void {
+    this.#commit(() => putOwnedIds(this.#db, ids));
   }
 
   /** The copy is whole: it gets its name. The full-text index is made by the first server. @throws StoreError */

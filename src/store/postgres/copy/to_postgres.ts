@@ -6,7 +6,9 @@
  */
 import { messageOf } from "../../../core/errors.ts";
 import type { Tokenizer } from "../../search/tokenizer.ts";
+import { FIRST_OWNED_ID, type OwnedIdPlace, ownedIdsAfter } from "../../config/owned_ids.ts";
 import { migrate } from "../migration.ts";
+import { putRemoteOwnedIds } from "../owned_ids.ts";
 import type { PgStore } from "../query.ts";
 import { sendApart } from "../shipper/isolation.ts";
 import { PgRemote } from "../shipper/pg_remote.ts";
@@ -65,6 +67,7 @@ export async function copyToPostgres(options: ToPostgresOptions): Promise<Copied
   const isUncounted = source.hasUncounted();
   const isReturning = source.identity.origin === await patience.repeat(() => identifyRemote(database));
   if (!isReturning) await records.copyStatistics();
+  await records.copyOwnedIds();
   return { ...tally.counts(), config, refusedBefore, isUncounted, isReturning };
 }
 
@@ -114,6 +117,21 @@ class RecordCopy {
       statistics.startOver();
       await statistics.send({ isLast: true });
     });
+  }
+
+  /** A later finding of PostgreSQL stays. */
+  async copyOwnedIds(): Promise<void> {
+    const { source, database, signal } = this.#options;
+    let place: OwnedIdPlace = FIRST_OWNED_ID;
+    for (let ids = ownedIdsAfter(source.db, place, MAX_BATCH_ROWS); ids.length > 0;) {
+      throwIfStopped(signal);
+      const batch = ids;
+      await this.#patience.repeat(() =>
+        database.write((query) => putRemoteOwnedIds(query, batch, { isNow: false }))
+      );
+      place = ids.at(-1) ?? place;
+      ids = ownedIdsAfter(source.db, place, MAX_BATCH_ROWS);
+    }
   }
 
   #next(lastId: bigint): SourceKey[] {

@@ -8,6 +8,7 @@ Deno.test("clientHeaders() of an answer of our own has ours only", () => {
     "access-control-expose-headers": "*",
     "content-security-policy": "sandbox; default-src 'none'",
     "x-content-type-options": "nosniff",
+    "x-oar-affinity": "none",
     "x-oar-attempts": "2",
     "x-oar-request-id": "R",
   });

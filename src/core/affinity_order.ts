@@ -1,0 +1,100 @@
+/**
+ * Orders by affinity: a session goes to one upstream while that is well, and an id's owner comes first.
+ *
+ * Pure. Only reorders: every candidate that goes in comes out. Each function returns the same array when it changes nothing.
+ *
+ * @see Thaler and Ravishankar, "A name-based mapping scheme for rendezvous" (1996)
+ * @see Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads" (2016)
+ */
+import { keyHashOf } from "./owned_ids.ts";
+import type { IdOwner, Upstream } from "./types.ts";
+
+/** How much more than the mean one upstream may have under way. */
+const LOAD_FACTOR = 1.25; // docs/tuning.md#affinity
+const MIN_WEIGHT = 1e-9;
+
+/** What the order by session needs to know. */
+export interface SessionOrder {
+  /** Of the session's key, 32 bits; equal on all replicas. */
+  readonly hash: number;
+  readonly isCooling: (upstream: Upstream) => boolean;
+  /** Attempts under way there. */
+  readonly inFlight: (upstream: Upstream) => number;
+}
+
+/** The order, and whom the session is tied to. */
+export interface SessionPlan {
+  readonly order: readonly Upstream[];
+  /** Id of the upstream that comes first among those that are well; null: there is none at all. */
+  readonly tiedTo: number | null;
+}
+
+/**
+ * Highest random weight first; those that have more under way than the others, after the rest. Adding an upstream moves
+ * only the sessions that go to it.
+ */
+export function sessionOrder(upstreams: readonly Upstream[], session: SessionOrder): SessionPlan {
+  const [first] = upstreams;
+  if (first === undefined) return { order: upstreams, tiedTo: null };
+  if (upstreams.length === 1) return { order: upstreams, tiedTo: first.id };
+  const ranked = upstreams
+    .map((upstream) => ({ upstream, score: scoreOf(upstream, session.hash) }))
+    .sort((a, b) => b.score - a.score || a.upstream.id - b.upstream.id)
+    .map(({ upstream }) => upstream);
+  const well = ranked.filter((upstream) => !session.isCooling(upstream));
+  const tiedTo = (well[0] ?? ranked[0] ?? first).id;
+  const limit = loadLimit(well, session);
+  const isFull = (upstream: Upstream) => session.inFlight(upstream) >= limit && !session.isCooling(upstream);
+  if (!well.some(isFull)) return { order: ranked, tiedTo };
+  return {
+    order: [...ranked.filter((upstream) => !isFull(upstream)), ...ranked.filter(isFull)],
+    tiedTo,
+  };
+}
+
+/** What none may exceed with one more attempt: by 1.25 times the mean, and one more so that few requests stay together. */
+function loadLimit(well: readonly Upstream[], { inFlight }: SessionOrder): number {
+  const total = well.reduce((sum, upstream) => sum + inFlight(upstream), 0);
+  return Math.ceil(LOAD_FACTOR * (total / Math.max(1, well.length)) + 1);
+}
+
+/** Weighted: -w / ln(h) with h uniform in (0, 1). */
+function scoreOf({ id, weight }: Upstream, hash: number): number {
+  const uniform = (mixed(hash, id) + 0.5) / 2 ** 32;
+  return -Math.max(weight, MIN_WEIGHT) / Math.log(uniform);
+}
+
+/** The finalizer of MurmurHash3 over both; 32 bits. */
+function mixed(hash: number, n: number): number {
+  let mix = Math.imul(hash ^ Math.imul(n, 0x9e3779b1), 0x85ebca6b);
+  mix ^= mix >>> 16;
+  mix = Math.imul(mix, 0x85ebca6b);
+  mix ^= mix >>> 13;
+  mix = Math.imul(mix, 0xc2b2ae35);
+  mix ^= mix >>> 16;
+  return mix >>> 0;
+}
+
+/** Which of `n` keys, from 0, a session goes to; equal on all replicas. */
+export function keyPreference(hash: number, n: number): number {
+  let best = 0;
+  for (let key = 1; key < n; key++) {
+    if (mixed(hash, key + 1) > mixed(hash, best + 1)) best = key;
+  }
+  return best;
+}
+
+/** Puts the owner of an id in front, even while it cools; of its keys, the one that the id belongs to. */
+export function ownerFirst(candidates: readonly Upstream[], owner: IdOwner): readonly Upstream[] {
+  const isOwner = ({ id }: Upstream) => id === owner.upstreamId;
+  const isKey = (upstream: Upstream) => owner.keyHash === null || keyHashOf(upstream) === owner.keyHash;
+  const own = candidates.filter(isOwner);
+  const front = [...own.filter(isKey), ...own.filter((upstream) => !isKey(upstream))];
+  if (front.every((upstream, at) => upstream === candidates[at])) return candidates;
+  return [...front, ...candidates.filter((upstream) => !isOwner(upstream))];
+}
+
+/** What no other upstream may be asked to do: nobody but the owner knows the id. Empty: the owner is not among them. */
+export function ownerOnly(candidates: readonly Upstream[], { upstreamId }: IdOwner): readonly Upstream[] {
+  return candidates.filter(({ id }) => id === upstreamId);
+}

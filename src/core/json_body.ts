@@ -1,0 +1,62 @@
+/**
+ * A JSON body whose top-level members have been found: gives single values of it, bounded, without parsing the rest.
+ *
+ * Must not outlive the request's classification: it holds the body.
+ */
+import { Buffer } from "node:buffer";
+import type { Span } from "./json_members.ts";
+
+export class JsonBody {
+  readonly #bytes: Uint8Array;
+  readonly #text: string | null;
+  readonly #spans: ReadonlyMap<string, Span>;
+
+  /** @param text of which the spans are; null: they are in bytes */
+  constructor(bytes: Uint8Array, text: string | null, spans: ReadonlyMap<string, Span>) {
+    this.#bytes = bytes;
+    this.#text = text;
+    this.#spans = spans;
+  }
+
+  /** The whole of it. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /** The beginning of a member's value as it was written; null: it has no such member. */
+  literal(name: string, maxLength: number): string | null {
+    const span = this.#spans.get(name);
+    if (span === undefined) return null;
+    const end = Math.min(span.end, span.start + maxLength + 1);
+    return this.#text === null
+      ? decoder.decode(this.#bytes.subarray(span.start, end))
+      : this.#text.slice(span.start, end);
+  }
+
+  /** A member's value; undefined: there is none, it is longer, or not JSON. @param maxLength as it is written */
+  value(name: string, maxLength: number): unknown {
+    const literal = this.literal(name, maxLength);
+    if (literal === null || literal.length > maxLength) return undefined;
+    try {
+      return JSON.parse(literal);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The bytes of a member's value; null: it has no such member. */
+  part(name: string): Uint8Array | null {
+    const span = this.#spans.get(name);
+    if (span === undefined) return null;
+    const { start, end } = this.#text === null ? span : inBytes(span, this.#text);
+    return this.#bytes.subarray(start, end);
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** Converts a span in characters to one in UTF-8 bytes. */
+export function inBytes({ start, end }: Span, text: string): Span {
+  const startByte = Buffer.byteLength(text.slice(0, start));
+  return { start: startByte, end: startByte + Buffer.byteLength(text.slice(start, end)) };
+}
