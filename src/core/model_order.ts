@@ -17,9 +17,9 @@ export type ModelStandings = ReadonlyMap<number, ModelStanding>;
  * @returns the same array when nothing changes
  */
 export function byModel<Candidate extends Pick<Upstream, "id">>(
-  candidates: Candidate[],
+  candidates: readonly Candidate[],
   standings: ModelStandings | null,
-): Candidate[] {
+): readonly Candidate[] {
   if (standings === null) return candidates;
   const having: Candidate[] = [];
   const unknown: Candidate[] = [];
@@ -38,4 +38,16 @@ const PREFIX = "models/";
 /** The name under which models are compared. */
 export function comparableModel(name: string): string {
   return name.startsWith(PREFIX) && name.length > PREFIX.length ? name.slice(PREFIX.length) : name;
+}
+
+/** Those that come behind others because of the model that is asked for; null: nobody does. */
+export function behindOthers(
+  standings: ModelStandings | null,
+): ((upstream: Pick<Upstream, "id">) => boolean) | null {
+  if (standings === null) return null;
+  let best: ModelStanding = "lacks";
+  for (const standing of standings.values()) {
+    if (standing === "has" || (standing === "unknown" && best === "lacks")) best = standing;
+  }
+  return ({ id }) => standings.get(id) !== best;
 }

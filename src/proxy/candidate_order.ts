@@ -8,6 +8,7 @@ import { keyPreference } from "../core/affinity_order.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import { keyOrder } from "../core/key_order.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
+import { behindOthers, type ModelStandings } from "../core/model_order.ts";
 import { keyHashOf } from "../core/owned_ids.ts";
 import { candidates } from "../core/policy.ts";
 import type { Inbound, OrderPolicy, Upstream } from "../core/types.ts";
@@ -51,15 +52,33 @@ export class CandidateOrder {
     const allowed = prepared.allowed(inbound);
     const ties = affinity.tiesOf({ inbound, json, policy, allowed });
     const standing = (upstream: Upstream) => health.standing(upstream, inbound);
-    const isCooling = (upstream: Upstream) => standing(upstream).availability === "cooling";
+    const having = models.catalog.standings(allowed, inbound);
     const ordered = candidates(allowed, {
       ...{ policy, standing, random, turn: this.#turn++ },
-      models: models.catalog.standings(allowed, inbound),
+      models: having,
       ...(policy === "fastest" ? { speeds: speeds.of(inbound) } : {}),
-      ...(ties === null ? {} : { reorder: (preferred) => affinity.bySession(preferred, ties, isCooling) }),
+      ...(ties === null
+        ? {}
+        : { reorder: (preferred) => this.#bySession(preferred, ties, { inbound, having }) }),
     });
     const keyed = prepared.hasSeveralKeys ? this.#withKeys(ordered, { inbound, prepared, ties }) : ordered;
     return { candidates: ties === null ? keyed : affinity.byOwner(keyed, ties), ties };
+  }
+
+  /** Sessions stay with one of those that are well and have the model. */
+  #bySession(
+    preferred: Upstream[],
+    ties: RequestTies,
+    { inbound, having }: { readonly inbound: Inbound; readonly having: ModelStandings | null },
+  ): readonly Upstream[] {
+    const { affinity, health } = this.#deps;
+    const isBehind = behindOthers(having);
+    return affinity.bySession(
+      preferred,
+      ties,
+      (upstream) =>
+        isBehind?.(upstream) === true || health.standing(upstream, inbound).availability === "cooling",
+    );
   }
 
   #withKeys(
