@@ -29,6 +29,7 @@ import {
 } from "./context.ts";
 import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
+import { checkKeys } from "./doctor/keys.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
@@ -126,7 +127,8 @@ async function checkPlace(
     const { findings, database } = checkDatabase(place.path, terminal.note);
     try {
       const snapshot = database === null ? null : quietRegistry(database.config).snapshot();
-      return { findings: [...findings, checkDisk(place.path)], snapshot };
+      const keys = database === null || snapshot === null ? [] : checkKeys(database.config, snapshot);
+      return { findings: [...findings, checkDisk(place.path), ...keys], snapshot };
     } finally {
       database?.close();
     }

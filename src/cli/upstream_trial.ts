@@ -30,11 +30,14 @@ export async function tryUpstream({ terminal, env }: CommandContext, upstream: U
     return false;
   }
   try {
-    const { finding } = await probeUpstream({ client, clock: systemClock }, { upstream, limitMs: LIMIT_MS });
+    const { finding, isAnswering } = await probeUpstream({ client, clock: systemClock }, {
+      upstream,
+      limitMs: LIMIT_MS,
+    });
     const isColoured = hasColour(env, { isTerminal: terminal.noteScreen !== undefined });
     const shown = withoutSecrets(finding, { upstreams: [upstream], tokens: [] });
     findingLines([shown], { isColoured }).forEach(terminal.note);
-    return finding.level === "ok";
+    return finding.level === "ok" || isAnswering;
   } finally {
     client.close();
   }

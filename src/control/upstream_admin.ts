@@ -17,8 +17,9 @@ import { readOptions } from "../store/config/upstream_options.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
+import { judgeKeys } from "./key_probe.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
-import { askForModels, judgeAnswer } from "./upstream_probe.ts";
+import { askAll, askForModels, judgeAnswer } from "./upstream_probe.ts";
 import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
 
 export interface UpstreamAdminDeps extends UpstreamsDeps {
@@ -86,8 +87,9 @@ export class UpstreamAdmin {
     if ("problem" in answer) {
       return { isOk: false, status: null, durationMs, message: clean(answer.problem.message), models: [] };
     }
-    const verdict = judgeAnswer(answer, upstream);
-    if (verdict.level === "ok") this.#deps.rates.tested(id);
+    const answers = await askAll(this.#deps, { upstream, limitMs: TEST_LIMIT_MS, first: answer });
+    const verdict = answers.length > 1 ? judgeKeys(upstream, answers) : judgeAnswer(answer, upstream);
+    if (answers.some(({ verdict }) => verdict.level === "ok")) this.#deps.rates.tested(id);
     return {
       isOk: verdict.level === "ok",
       status: answer.status,

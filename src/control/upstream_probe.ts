@@ -11,10 +11,13 @@ import type { TransportDeps } from "../proxy/attempt/transport.ts";
 import { MAX_PAGE_BYTES, sendModelsRequest } from "../proxy/models/models_request.ts";
 import { certificateEnd } from "./certificate.ts";
 import { type Finding, found } from "./finding.ts";
+import { askKeys, judgeKeys, type KeyAnswer, type Verdict } from "./key_probe.ts";
 
 /** What one upstream answered. */
 export interface Probe {
   readonly finding: Finding;
+  /** It may be used: of several keys, one answers. */
+  readonly isAnswering: boolean;
   /** This machine's clock minus the upstream's, in milliseconds; null: it sent no date. */
   readonly clockOffsetMs: number | null;
 }
@@ -36,8 +39,6 @@ export interface Answer {
   readonly models: readonly string[];
 }
 
-type Verdict = Pick<Finding, "level" | "message" | "advice">;
-
 /** Asks one upstream. Never throws. */
 export async function probeUpstream(
   deps: TransportDeps,
@@ -46,7 +47,10 @@ export async function probeUpstream(
   const about = (verdict: Verdict): Finding => ({ check: "upstream", subject: upstream.name, ...verdict });
   if (!upstream.isEnabled) {
     const message = "is disabled, so it was not asked";
-    return { finding: about({ level: "ok", message, advice: null }), clockOffsetMs: null };
+    return {
+      ...{ finding: about({ level: "ok", message, advice: null }), isAnswering: false },
+      clockOffsetMs: null,
+    };
   }
   const [result, end] = await Promise.all([
     askForModels(deps, { upstream, limitMs }),
@@ -54,12 +58,40 @@ export async function probeUpstream(
   ]);
   const certificate = judgeCertificate(end, deps.clock.now());
   if ("problem" in result) {
-    return { finding: about(withCertificate(result.problem, certificate)), clockOffsetMs: null };
+    return {
+      ...{ finding: about(withCertificate(result.problem, certificate)), isAnswering: false },
+      clockOffsetMs: null,
+    };
   }
+  const answers = await askAll(deps, { upstream, limitMs, first: result });
+  const [first] = answers;
+  const verdict = answers.length === 1 && first !== undefined ? first.verdict : judgeKeys(upstream, answers);
   return {
-    finding: about(withCertificate(judgeAnswer(result, upstream), certificate)),
+    finding: about(withCertificate(verdict, certificate)),
+    isAnswering: answers.some(({ verdict }) => verdict.level === "ok"),
     clockOffsetMs: clockOffset(result.headers, deps.clock.now()),
   };
+}
+
+/** What each key was answered, in their order. Never throws. */
+export async function askAll(
+  deps: TransportDeps,
+  { upstream, limitMs, first }: {
+    readonly upstream: Upstream;
+    readonly limitMs: number;
+    /** To the first key. */
+    readonly first: Answer;
+  },
+): Promise<KeyAnswer[]> {
+  const answer = (result: Answer | { readonly problem: Verdict }): KeyAnswer =>
+    "problem" in result
+      ? { status: null, verdict: result.problem }
+      : { status: result.status, verdict: judgeAnswer(result, upstream) };
+  return await askKeys(
+    upstream,
+    answer(first),
+    async (variant) => answer(await askForModels(deps, { upstream: variant, limitMs })),
+  );
 }
 
 /** `GET /models` with the upstream's key. Never throws. */

@@ -76,7 +76,11 @@ export function makeHealth(
       upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name),
     );
     health.configured(upstreams, enabledAnew);
-    for (const upstream of upstreams) if (upstream.isEnabled) keys.measure(upstream);
+    for (const upstream of upstreams) {
+      if (upstream.isEnabled) keys.measure(upstream);
+      // The numbers of its keys may be others.
+      if (health.keys(upstream.id).length > 0) noted(upstream);
+    }
   });
   // After the metrics know which upstreams there are.
   const rates = makeRates({

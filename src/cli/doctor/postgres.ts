@@ -17,6 +17,7 @@ import type { PgHost, PgTarget } from "../../store/postgres/target.ts";
 import { type RegistrySnapshot, StoreError } from "../../store/store.ts";
 import { type DatabaseRequest, quietRegistry } from "../context.ts";
 import { UsageError } from "../errors.ts";
+import { checkKeys } from "./keys.ts";
 import { openRemote, toFailure } from "../postgres/database.ts";
 import { targetOf } from "../postgres/target.ts";
 
@@ -181,9 +182,9 @@ async function checkContents(
       return null;
     }
     note(...ownership(rights));
-    const snapshot = await readSnapshot(url, request);
+    const { snapshot, keys } = await readSnapshot(url, request);
     note(await schemaFinding(db, await version()));
-    note(...replicaFindings(await new Replicas({ database: db, id: "", journal: "" }).list()));
+    note(...replicaFindings(await new Replicas({ database: db, id: "", journal: "" }).list()), ...keys);
     return snapshot;
   } finally {
     await db.close();
@@ -191,10 +192,15 @@ async function checkContents(
 }
 
 /** Brings an older schema up to date, as every command does. */
-async function readSnapshot(url: string, request: DatabaseRequest): Promise<RegistrySnapshot> {
+async function readSnapshot(
+  url: string,
+  request: DatabaseRequest,
+): Promise<{ readonly snapshot: RegistrySnapshot; readonly keys: readonly Finding[] }> {
   const database = await openRemote(url, request);
   try {
-    return quietRegistry(await database.config()).snapshot();
+    const config = await database.config();
+    const snapshot = quietRegistry(config).snapshot();
+    return { snapshot, keys: checkKeys(config, snapshot) };
   } finally {
     await database.close();
   }
