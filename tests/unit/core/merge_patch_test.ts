@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { patched, preparePatch } from "../../../src/core/merge_patch.ts";
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function apply(text: string, patch: Record<string, unknown>): string {
   return decoder.decode(patched(encoder.encode(text), preparePatch(patch)));
