@@ -847,13 +847,14 @@ test("commands other than those that set something up make no database", async (
 });
 
 test("backup and restore bring back what was there", async ({ run, do: succeed, directory }) => {
-  await succeed(["add", "--sk", KEY, "--name", "early"]);
+  const options = ["--max-parallel", "4", "--set-header", "X-Team: a", "--proxy", "socks5://127.0.0.1:1080"];
+  await succeed(["add", "--sk", KEY, "--name", "early", ...options]);
   const backup = `${directory}/copies`;
   assert.match(
     await succeed(["backup", backup]),
     /^backed up \S+db\.sqlite to \S+copies: 0 records, \S+ KB, checked$/,
   );
-  await succeed(["edit", "early", "--name", "late"]);
+  await succeed(["edit", "early", "--name", "late", "--max-parallel", "none", "--proxy", "none"]);
   assert.match(
     (await run(["backup", backup])).err,
     /the file exists; name another one, or replace it with --force$/,
@@ -862,7 +863,10 @@ test("backup and restore bring back what was there", async ({ run, do: succeed, 
     await succeed(["restore", backup]),
     /^restored \S+db\.sqlite from \S+: 0 records, .*checked; what was there before is \S+db\.sqlite\.before-restore$/,
   );
-  assert.match(await succeed(["list"]), / early /);
+  assert.match(
+    await succeed(["list"]),
+    / early .* max 4 parallel, changes requests, by socks5:\/\/127\.0\.0\.1:1080/,
+  );
   assert.match(await succeed(["list", "--database", `${directory}/db.sqlite.before-restore`]), / late /);
   await succeed(["backup", "--force", backup]);
 });
