@@ -32,6 +32,7 @@ import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { checkKeys } from "./doctor/keys.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 import { type Finding, found } from "../control/finding.ts";
+import { optionFindings } from "../control/option_findings.ts";
 import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -239,6 +240,7 @@ async function checkUpstreams(
   const findings = [
     ...problems.map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
+    ...upstreams.flatMap(optionFindings),
     judgeClock(systemClock.now(), offsets),
   ];
   if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;

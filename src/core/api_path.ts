@@ -53,6 +53,16 @@ const OTHER_ROOTS = [
   "vector_stores",
 ];
 
+/** Whether a glob may match the path of a known call, or one below it. */
+export function isKnownPathGlob(glob: string): boolean {
+  const wildcard = glob.search(/[*?]/);
+  const literal = wildcard < 0 ? glob : glob.slice(0, wildcard);
+  return [...Object.keys(MODEL_CALLS), ...OTHER_ROOTS].some((call) => {
+    const path = `/v1/${call}`;
+    return literal === path || literal.startsWith(`${path}/`) || (wildcard >= 0 && path.startsWith(literal));
+  });
+}
+
 /** First segments of API paths. Whatever is before them is a prefix of the provider. */
 const ROOTS: ReadonlySet<string> = new Set([
   ...Object.keys(MODEL_CALLS).map((call) => call.replace(/\/.*/, "")),

@@ -45,8 +45,7 @@ export function setHeaderProblem(name: string, value: unknown): string | null {
 /** @returns whether that changed anything */
 export function applySetHeaders(headers: HeaderFields, set: SetHeaders): boolean {
   let isChanged = false;
-  for (const name in set) {
-    const value = set[name] ?? null;
+  for (const [name, value] of Object.entries(set)) {
     if (headers.get(name) === value) continue;
     isChanged = true;
     if (value === null) headers.delete(name);

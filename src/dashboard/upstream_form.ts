@@ -89,7 +89,7 @@ export function toInput(
       ? { authStyle: AUTH_STYLES.find((style) => style === form.authStyle) ?? null }
       : {}),
     ...(isChanged("weight") ? { weight: form.weight === "" ? 1 : Number(form.weight) } : {}),
-    ...optionInput(form, isChanged),
+    ...optionInput(form, (field) => form[field] !== (shown ?? EMPTY_FORM)[field]),
   };
 }
 

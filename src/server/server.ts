@@ -86,10 +86,7 @@ export async function withServer(
   const state: ServerState = { isDraining: false, address: null };
   const secrets = secretsOf(settings, registry, remote?.secrets);
   const instance = remote?.instance ?? ulid();
-  const client = outgoingClient(settings);
-  registry.onChange(({ upstreams }) => {
-    client.keepProxies(new Set(upstreams.flatMap(({ shaping: { proxy } }) => proxy ?? [])));
-  });
+  const client = outgoingClient(settings, registry);
   const observers = makeObservers(settings, { secrets, instance, client, registry, remote });
   const users = new DatabaseUsers(remote === null ? [database] : [database, remote.thread]);
   const watching = remote && watchRemote(remote, { observers, registry });
@@ -168,8 +165,12 @@ async function stopParts(parts: {
 }
 
 /** @throws StartError when the file of `--ca-file` cannot be used */
-function outgoingClient({ outgoing }: Settings): RoutingClient {
-  return upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
+function outgoingClient({ outgoing }: Settings, registry: Pick<Registry, "onChange">): RoutingClient {
+  const client = upstreamClient(outgoing, (message) => getLog("server").warn("{message}", { message }));
+  registry.onChange(({ upstreams }) => {
+    client.keepProxies(new Set(upstreams.flatMap(({ shaping: { proxy } }) => proxy ?? [])));
+  });
+  return client;
 }
 
 interface AppParts extends Pick<AppDeps, "registry" | "proxy" | "admin"> {

@@ -152,3 +152,42 @@ Deno.test("a redirect of an upstream that is tested is not followed", async () =
   assert.deepEqual([isOk, status], [false, 307]);
   assert.equal(thief.requests.length, 0);
 });
+
+Deno.test("secrets among the options do not follow an upstream to another host, nor to another proxy", async () => {
+  const secret = "sk-helicone-0123456789";
+  await using router = await Router.start({ upstreams: [{ endpoint: "https://a.example/v1", sk: KEY }] });
+  const change = async (input: Record<string, unknown>) => {
+    const response = await callApi(router, "/upstreams/1", posted(input, "PATCH"));
+    const text = await response.text();
+    assert.ok(!text.includes(secret) && !text.includes("hunter2hunter2"), text);
+    return [response.status, response.status === 200 ? "" : JSON.parse(text).error.message];
+  };
+  const set = { setHeaders: { "Helicone-Auth": secret, "X-Team": "a" } };
+  assert.deepEqual(await change(set), [200, ""]);
+  const moved = { endpoint: "https://b.example/v1", key: "sk-typed-0123456789" };
+  const masked = { setHeaders: { "helicone-auth": "sk-…6789", "x-team": "b" } };
+  for (const more of [{}, masked]) {
+    const [status, message] = await change({ ...moved, ...more });
+    assert.equal(status, 400);
+    assert.match(String(message), /^setHeaders must be given again/);
+  }
+  assert.deepEqual(await change(masked), [200, ""], "what comes back masked stays as it is");
+  const [row] = router.query("SELECT set_headers FROM openai_upstreams");
+  assert.deepEqual(JSON.parse(String(row?.["set_headers"])), { "helicone-auth": secret, "x-team": "b" });
+  assert.deepEqual(await change({ ...moved, ...set }), [200, ""]);
+  assert.deepEqual(await change({ ...moved, endpoint: "https://c.example/v1", setHeaders: null }), [200, ""]);
+
+  const proxy = "http://me:hunter2hunter2@p.example:3128";
+  assert.deepEqual(await change({ proxy }), [200, ""], "the proxy of an https endpoint cannot read the key");
+  const [status, message] = await change({ ...moved, proxy: "http://…@p.example:3128" });
+  assert.equal(status, 400);
+  assert.match(String(message), /^proxy must be given again/);
+  assert.deepEqual(await change({ ...moved, proxy }), [200, ""]);
+  assert.equal((await change({ proxy: "http://…@other.example:3128" }))[0], 400);
+
+  assert.deepEqual(await change({ ...moved, endpoint: "http://d.example/v1", proxy }), [200, ""]);
+  const [refused, reason] = await change({ proxy: "http://thief.example:3128" });
+  assert.equal(refused, 400);
+  assert.match(String(reason), /^key must be given again: .*proxy.*can read the key/);
+  assert.deepEqual(await change({ proxy: null }), [200, ""]);
+});

@@ -12,7 +12,7 @@ import { Chip, Recorded } from "./parts.tsx";
 const PART_LENGTH = 16_000;
 
 export function Attempts({ page, detail }: { page: PageContext; detail: RecordDetail }): JSX.Element {
-  const { m, format } = page;
+  const { m } = page;
   const { record, attempts } = detail;
   if (attempts.length === 0) return <p class="muted">{m.attemptNone}</p>;
   const startMs = Math.min(record.createdAtMs ?? Infinity, ...attempts.map((each) => each.startedAtMs));
@@ -38,8 +38,7 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
                 {[attempt.status, isGood ? m.attemptOk : attempt.errorClass].filter((each) => each !== null)
                   .join(" ")}
               </Chip>
-              <span class="number muted">{format.duration(attempt.durationMs)}</span>
-              {attempt.isChanged ? <span class="muted">{m.attemptChanged}</span> : null}
+              <span class="number muted">{facts(page, attempt)}</span>
             </div>
             <svg class="bar" width="100%" height="10" aria-hidden="true">
               <rect class="bar-track" width="100%" height="10" rx="5" />
@@ -72,4 +71,9 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
       })}
     </ol>
   );
+}
+
+function facts({ m, format }: PageContext, attempt: RecordDetail["attempts"][number]): string {
+  const took = format.duration(attempt.durationMs);
+  return attempt.isChanged ? `${took} · ${m.attemptChanged}` : took;
 }

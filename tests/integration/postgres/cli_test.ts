@@ -172,6 +172,24 @@ async function changes(bench: Bench): Promise<void> {
     await bench.do(["edit", "a.example", "--name", "first", "--weight", "2"]),
     /changed upstream 1 "first"/,
   );
+  await bench.do([
+    ...["edit", "first", "--max-parallel", "auto", "--body-patch", '{"store":false}', "--max-body", "1MB"],
+    ...["--set-header", "Helicone-Auth: sk-0123456789HIDEMEabcd", "--error-text", "no credit"],
+    ...["--proxy", "http://me:HIDEMEHIDEME@127.0.0.1:3128"],
+  ]);
+  const [{ maxParallel, bodyPatch, maxBody, setHeaders, errorText, proxy }] = JSON.parse(
+    await bench.do(["list", "--json"]),
+  );
+  assert.deepEqual([maxParallel, bodyPatch, maxBody, setHeaders, errorText, proxy], [
+    "auto",
+    { store: false },
+    1_000_000,
+    { "helicone-auth": "sk-…abcd" },
+    ["no credit"],
+    "http://…@127.0.0.1:3128",
+  ]);
+  const cleared = ["--max-parallel", "--body-patch", "--max-body", "--set-header", "--error-text", "--proxy"];
+  await bench.do(["edit", "first", ...cleared.flatMap((flag) => [flag, ""])]);
   assert.match(await bench.do(["move", "2", "1"]), /moved upstream 2 .* to place 1/);
   assert.match(await bench.do(["disable", "first"]), /disabled upstream 1/);
   assert.match(

@@ -97,7 +97,20 @@ async function stage(postgres: Postgres, body: (stage: Stage) => Promise<void>):
 function makeSource(path: string, records: readonly RequestRecord[]): void {
   const { config, close } = openDatabase(path);
   config.addUpstream({ sk: KEY, endpoint: "https://one.example/v1", name: "one" });
-  config.addUpstream({ sk: KEY, endpoint: "https://two.example/v1", name: "two", weight: 3 });
+  config.addUpstream({
+    ...{ sk: KEY, endpoint: "https://two.example/v1", name: "two", weight: 3 },
+    options: {
+      key_policy: "fill",
+      max_parallel: "auto",
+      rpm: 60,
+      set_headers: '{"X-Team":"a","User-Agent":null}',
+      body_patch: '{"store":false}',
+      only_paths: "/v1/chat/*",
+      max_body: 1_000_000,
+      error_text: "no credit\nquota exceeded",
+      proxy: "socks5://me:secret@127.0.0.1:1080",
+    },
+  });
   config.setConfig("authorization", TOKEN);
   config.setConfig("policy", "random");
   close();

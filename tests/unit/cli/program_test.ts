@@ -115,6 +115,21 @@ test("the first command makes the database and shows its token once", async ({ r
   assert.equal((await run(["token", "show", "default"])).out, token);
 });
 
+/** Of an upstream without any, as in `list --json`. */
+const NO_OPTIONS = {
+  keyPolicy: "round_robin",
+  maxParallel: null,
+  rpm: null,
+  tpm: null,
+  setHeaders: {},
+  bodyPatch: null,
+  onlyPaths: [],
+  maxBody: null,
+  streamTimeout: null,
+  errorText: [],
+  proxy: null,
+};
+
 test("list shows people a table and programs JSON, keys masked in both", async (bench) => {
   await bench.do([
     "add",
@@ -148,6 +163,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       deny: [],
       modelMap: {},
       weight: 1,
+      ...NO_OPTIONS,
       condition: "disabled",
       state: "disabled",
       degraded: false,
@@ -170,6 +186,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       deny: [],
       modelMap: {},
       weight: 1,
+      ...NO_OPTIONS,
       condition: "untested",
       state: "enabled",
       degraded: false,
@@ -182,6 +199,76 @@ test("list shows people a table and programs JSON, keys masked in both", async (
   ]);
   const narrow = await bench.do(["list"], { columns: 66 });
   assert.ok(narrow.split("\n").every((line) => line.length <= 66), narrow);
+});
+
+test("add and edit take every option, list shows them in short, and secrets masked", async (bench) => {
+  await Deno.writeTextFile(`${bench.directory}/patch.json`, '{"store":false,"a":{"b":null}}');
+  await bench.do([
+    ...["add", "--sk", KEY, "--name", "a", "--max-parallel", "4", "--rpm", "60", "--tpm", "9000"],
+    ...["--key-policy", "fill", "--set-header", "Helicone-Auth: Bearer sk-helicone-0123456789"],
+    ...[
+      "--set-header",
+      "X-Team: a",
+      "--unset-header",
+      "User-Agent",
+      "--only-paths",
+      "/v1/chat/*, /v1/models",
+    ],
+    ...["--body-patch", `@${bench.directory}/patch.json`, "--max-body", "10MB", "--stream-timeout", "20"],
+    ...["--error-text", "quota exceeded", "--error-text", "*no credit*"],
+    ...["--proxy", "http://me:hunter2hunter2@127.0.0.1:3128"],
+  ]);
+  const [first] = await listJson(bench);
+  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths } = first ?? {};
+  assert.deepEqual({ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths }, {
+    keyPolicy: "fill",
+    maxParallel: 4,
+    rpm: 60,
+    tpm: 9000,
+    setHeaders: { "helicone-auth": "Bea…6789", "x-team": "a", "user-agent": null },
+    bodyPatch: { store: false, a: { b: null } },
+    onlyPaths: ["/v1/chat/*", "/v1/models"],
+  });
+  const { maxBody, streamTimeout, errorText, proxy } = first ?? {};
+  assert.deepEqual([maxBody, streamTimeout, errorText, proxy], [
+    10_000_000,
+    20,
+    ["quota exceeded", "*no credit*"],
+    "http://…@127.0.0.1:3128",
+  ]);
+  assert.match(
+    await bench.do(["list"]),
+    /max 4 parallel, 60\/min, 9000 tokens\/min, changes requests, only /,
+  );
+  await bench.do([
+    "edit",
+    "a",
+    "--max-parallel",
+    "auto",
+    "--rpm",
+    "none",
+    "--tpm",
+    "",
+    "--key-policy",
+    "none",
+  ]);
+  await bench.do([
+    "edit",
+    "a",
+    "--set-header",
+    "",
+    "--body-patch",
+    "none",
+    "--only-paths",
+    "",
+    "--max-body",
+    "",
+  ]);
+  await bench.do(["edit", "a", "--stream-timeout", "none", "--error-text", "", "--proxy", "none"]);
+  const [cleared] = await listJson(bench);
+  for (const [name, value] of Object.entries(NO_OPTIONS)) {
+    assert.deepEqual(cleared?.[name], name === "maxParallel" ? "auto" : value, name);
+  }
 });
 
 test("add and edit take models, aliases and a weight, and list shows them when there are some", async (bench) => {
@@ -760,13 +847,14 @@ test("commands other than those that set something up make no database", async (
 });
 
 test("backup and restore bring back what was there", async ({ run, do: succeed, directory }) => {
-  await succeed(["add", "--sk", KEY, "--name", "early"]);
+  const options = ["--max-parallel", "4", "--set-header", "X-Team: a", "--proxy", "socks5://127.0.0.1:1080"];
+  await succeed(["add", "--sk", KEY, "--name", "early", ...options]);
   const backup = `${directory}/copies`;
   assert.match(
     await succeed(["backup", backup]),
     /^backed up \S+db\.sqlite to \S+copies: 0 records, \S+ KB, checked$/,
   );
-  await succeed(["edit", "early", "--name", "late"]);
+  await succeed(["edit", "early", "--name", "late", "--max-parallel", "none", "--proxy", "none"]);
   assert.match(
     (await run(["backup", backup])).err,
     /the file exists; name another one, or replace it with --force$/,
@@ -775,7 +863,10 @@ test("backup and restore bring back what was there", async ({ run, do: succeed, 
     await succeed(["restore", backup]),
     /^restored \S+db\.sqlite from \S+: 0 records, .*checked; what was there before is \S+db\.sqlite\.before-restore$/,
   );
-  assert.match(await succeed(["list"]), / early /);
+  assert.match(
+    await succeed(["list"]),
+    / early .* max 4 parallel, changes requests, by socks5:\/\/127\.0\.0\.1:1080/,
+  );
   assert.match(await succeed(["list", "--database", `${directory}/db.sqlite.before-restore`]), / late /);
   await succeed(["backup", "--force", backup]);
 });

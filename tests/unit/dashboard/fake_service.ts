@@ -2,6 +2,7 @@
  * A fake admin service: returns given data and records the calls.
  */
 import { Hono } from "hono";
+import { NO_OPTIONS_SHOWN } from "../../../src/control/upstream_option_view.ts";
 import type { AdminEnv } from "../../../src/http/admin/env.ts";
 import type { AdminPage } from "../../../src/http/admin/routes.ts";
 import type {
@@ -198,6 +199,7 @@ export function upstream(id: number, changes: Partial<UpstreamView> = {}): Upstr
     modelMap: {},
     authStyle: null,
     weight: 1,
+    ...NO_OPTIONS_SHOWN,
     state: "ok",
     breaker: "closed",
     recent: { attempts: 0, failed: 0, isDegraded: false },

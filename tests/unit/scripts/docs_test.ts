@@ -30,6 +30,7 @@ const USER_PAGES = [
   "docs/operations.md",
   "docs/postgresql.md",
   "docs/security.md",
+  "docs/upstreams.md",
 ] as const;
 type UserPage = typeof USER_PAGES[number];
 

@@ -110,8 +110,16 @@ const OPTION_PROBLEMS: readonly (readonly [Partial<UpstreamRow>, RegExp])[] = [
   [{ options: { max_parallel: "hidden" } }, /^max_parallel is not a number/],
   [{ options: { rpm: Number.NaN } }, /^rpm is not a number/],
   [{ options: { set_headers: "hidden" } }, /^set_headers is not a JSON object/],
-  [{ options: { set_headers: '{"a b":"hidden"}' } }, /^set_headers is not/],
-  [{ options: { set_headers: '{"a":"hid\\nden"}' } }, /^set_headers is not/],
+  [{ options: { set_headers: '{"a b":"hidden"}' } }, /^set_headers is refused: "a b" is no name/],
+  [{ options: { set_headers: '{"a":"hid\\nden"}' } }, /^set_headers is refused: the value of a must be/],
+  [
+    { options: { set_headers: '{"Authorization":"hidden"}' } },
+    /^set_headers is refused: Authorization cannot/,
+  ],
+  [{ options: { set_headers: '{"transfer-encoding":null}' } }, /^set_headers is refused: transfer-encoding/],
+  [{ options: { body_patch: '{"seed":12345678901234567890}' } }, /^body_patch holds a number/],
+  [{ options: { body_patch: `${'{"a":'.repeat(20)}1${"}".repeat(20)}` } }, /^body_patch is nested/],
+  [{ options: { error_text: "hidden".repeat(50) } }, /^error_text has a line/],
   [{ options: { body_patch: "[]" } }, /^body_patch is not a JSON object/],
   [{ options: { proxy: "hidden.example:80" } }, /^proxy is not a URL/],
 ];
