@@ -193,7 +193,7 @@ export class Waiting {
         if (!this.#queue.leave(place, cell.key)) end({ type: "none_left" });
         continue;
       }
-      this.#queue.served(place, cell.key);
+      this.#queue.served(place);
       this.#given.add(1, this.clock.monotonic());
       end({ type: "slot", upstream, slot: this.capacity.take(cell, demand) });
     }

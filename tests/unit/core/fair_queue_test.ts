@@ -7,7 +7,7 @@ function served(queue: FairQueue<string>, key: number, count: number): string {
     const place = queue.first(key);
     if (place === null) break;
     names += place.waiter;
-    queue.served(place, key);
+    queue.served(place);
   }
   return names;
 }
@@ -40,6 +40,12 @@ Deno.test("who waits for several gets the first of them, and has no other place 
   assert.equal(served(queue, 2, 1), "b");
 });
 
+Deno.test("a turn counts for everything that was waited for, so that one of many is not served by all at once", () => {
+  const queue = new FairQueue<string>();
+  for (const client of ["a", "a", "a", "b", "c"]) queue.add(client, { client, keys: [1, 2, 3] });
+  assert.equal([1, 2, 3, 1, 2].map((key) => served(queue, key, 1)).join(""), "abcaa");
+});
+
 Deno.test("who leaves gives up all places, and who no longer wants one keeps the others", () => {
   const queue = new FairQueue<string>();
   const a = queue.add("a", { client: "a", keys: [1, 2] });
@@ -69,7 +75,7 @@ Deno.test("with any order of coming and leaving, nobody is lost and nobody is se
       const place = queue.first(key);
       if (place === null) continue;
       assert.ok(places.has(place.waiter));
-      if (action === 2) queue.served(place, key);
+      if (action === 2) queue.served(place);
       else if (queue.leave(place, key)) continue;
       places.delete(place.waiter);
     }
