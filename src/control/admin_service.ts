@@ -149,6 +149,8 @@ export interface LiveRequest {
   readonly client: string | null;
   /** null until an upstream's answer was chosen. */
   readonly upstreamName: string | null;
+  /** How long it has waited for an upstream that has room; null: it does not wait now. */
+  readonly waitingMs: number | null;
   readonly attemptCount: number;
   readonly replyBytes: number;
 }

@@ -133,6 +133,7 @@ export class LiveHub {
       isStream: inbound.isStream,
       client: inbound.clientName,
       upstreamName: ledger.upstream?.name ?? null,
+      waitingMs: ledger.queued?.isWaiting ? Math.round(ledger.queued.ms) : null,
       attemptCount: ledger.attemptCount,
       replyBytes: ledger.bytesSeen,
     };

@@ -74,10 +74,9 @@ export class FairQueue<T> {
     return this.#lanes.get(key)?.turns.first?.value.waiters.first?.value ?? null;
   }
 
-  /** It has got what it waited for: the next turn is another client's. */
-  served(place: FairPlace<T>, key: number): void {
-    const standing = place.standings.find(({ lane }) => lane.key === key);
-    if (standing !== undefined) toTheEnd(standing);
+  /** It has got what it waited for: the next turn, of everything that it waited for, is another client's. */
+  served(place: FairPlace<T>): void {
+    for (const standing of place.standings) toTheEnd(standing);
     this.remove(place);
   }
 

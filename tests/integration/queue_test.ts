@@ -2,15 +2,24 @@
  * Limits of upstreams from outside: a full one is passed over, and when all are full a request waits its turn.
  */
 import assert from "node:assert/strict";
+import OpenAI from "openai";
+import { callApi, EventReader } from "../support/admin.ts";
 import { eventually, Router } from "../support/router.ts";
 import {
   chatEvents,
   chatReply,
+  chunk,
+  cutAfter,
   FakeUpstream,
+  hang,
+  LAST_CHUNK,
+  raw,
   type ReceivedRequest,
   reply,
   type Script,
+  silentAfter,
   stream,
+  STREAM_HEAD,
 } from "../support/upstream.ts";
 
 /** Answers each request when the test says so. */
@@ -298,6 +307,12 @@ Deno.test("requests that wait when the program stops are recorded, and it stops"
   await one.received(1);
   all.push(asks(router, "b"));
   await waiting(router, 1);
+  await using events = new EventReader(await callApi(router, "/live"));
+  const listed = await events.find(({ event, data }) =>
+    event === "in_flight" && (data as unknown[]).length === 2
+  );
+  const live = listed.data as { readonly waitingMs: number | null }[];
+  assert.deepEqual(live.map(({ waitingMs }) => waitingMs === null ? "asked" : "waits"), ["asked", "waits"]);
   router.signal("SIGTERM");
   await Promise.allSettled(all);
   assert.equal(await router.exited(), 0);
@@ -337,4 +352,139 @@ Deno.test("while one is only full, those that are cooling are not asked", async 
   held.release();
   for (const response of [a, b]) await (await response).body?.cancel();
   assert.equal(down.requests.length, askedDown);
+});
+
+Deno.test("a thousand wait, one more gets a 429, and the SDK of OpenAI tries again when it says", async () => {
+  const held = new Held();
+  await using one = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: one.endpoint, name: "one", columns: { max_parallel: "1" } }],
+    args: ["--queue-timeout", "3"],
+  });
+  const all = [asks(router, "first")];
+  await one.received(1);
+  for (let count = 2; count <= 1_001; count++) all.push(asks(router, "waits"));
+  await waiting(router, 1_000);
+  const statuses: number[] = [];
+  const client = new OpenAI({
+    baseURL: router.url,
+    apiKey: router.token,
+    maxRetries: 1,
+    fetch: async (input, init) => {
+      const response = await fetch(input, init);
+      statuses.push(response.status);
+      if (response.status === 429) {
+        assert.equal(response.headers.get("retry-after"), "3");
+        // By the time it comes back, there is room.
+        router.execute("UPDATE openai_upstreams SET max_parallel = NULL");
+      }
+      return response;
+    },
+  });
+  const asked = client.chat.completions.create({
+    model: "test-model",
+    messages: [{ role: "user", content: "sdk" }],
+  });
+  await one.received(1_001);
+  for (let count = 0; count < 1_002; count++) held.release();
+  await one.received(1_002);
+  held.release();
+  assert.equal((await asked).choices[0]?.message.content, "well");
+  assert.deepEqual(statuses, [429, 200]);
+  for (const each of all) assert.equal((await each).status, 200);
+  for (const each of all) await (await each).body?.cancel();
+  assert.equal(await router.metric('queue_refused_total{reason="full"}'), 1);
+});
+
+Deno.test("however requests end, every slot comes back", async () => {
+  const endings: readonly Script[] = [
+    chatReply("well"),
+    reply(500, '{"error":{"message":"down"}}'),
+    stream(chatEvents(["a", "b"])),
+    cutAfter(chatEvents(["a", "b"]).slice(0, 2)),
+    raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nnot"),
+    silentAfter(chatEvents(["a"]).slice(0, 2)),
+    hang,
+  ];
+  let turn = 0;
+  const script: Script = (request, wire) => endings[turn++ % endings.length]?.(request, wire);
+  await using one = new FakeUpstream(script);
+  await using two = new FakeUpstream(script);
+  await using router = await Router.start({
+    upstreams: [
+      { endpoint: one.endpoint, name: "one", columns: { max_parallel: "3" } },
+      { endpoint: two.endpoint, name: "two", columns: { max_parallel: "auto" } },
+    ],
+    args: ["--queue-timeout", "1", "--hedge-ms", "30", "--hedge-budget", "100"],
+  });
+  await Promise.allSettled(Array.from({ length: 120 }, async (_, at) => {
+    const signal = AbortSignal.timeout(at % 3 === 0 ? 100 + at * 5 : 3_000);
+    const response = await asks(router, `${at}`, { stream: at % 2 === 0 }, { signal });
+    await response.text();
+  }));
+  await eventually(
+    async () => await router.metric("in_flight_requests") === 0 ? true : null,
+    "the end of all",
+  );
+  for (const name of ["one", "two"]) {
+    assert.equal(await router.metric(`upstream_in_flight{upstream="${name}"}`), 0);
+  }
+  assert.ok(await router.metric('upstream_limit{upstream="two"}') >= 1);
+  assert.equal(await router.metric('upstream_limit{upstream="one"}'), 0);
+  assert.equal(await router.metric("queue_length"), 0);
+});
+
+Deno.test("a minute's requests and tokens are limited", async () => {
+  await using one = new FakeUpstream(chatReply("one"));
+  await using two = new FakeUpstream(chatReply("two"));
+  await using router = await Router.start({
+    upstreams: [
+      { endpoint: one.endpoint, name: "one", columns: { rpm: 3 } },
+      { endpoint: two.endpoint, name: "two", columns: { tpm: 100 } },
+    ],
+    args: ["--queue-timeout", "0"],
+  });
+  const names = async (count: number, more: Record<string, unknown>) => {
+    let text = "";
+    for (let each = 0; each < count; each++) {
+      const response = await router.chat(more);
+      text += response.headers.get("x-oar-upstream") ?? response.status;
+      await response.text();
+      text += " ";
+    }
+    return text;
+  };
+  assert.equal(await names(3, {}), "one one one ");
+  // Each uses 12 tokens, and reserves more.
+  assert.equal(await names(4, { max_tokens: 30 }), "two two two two ");
+  assert.equal(await names(1, { max_tokens: 60 }), "429 ");
+});
+
+Deno.test("fastest: the upstream whose answers are complete first comes first", async () => {
+  const slowly = (words: number, delayMs: number): Script => async (_request, wire) => {
+    await wire.write(STREAM_HEAD);
+    for (const event of chatEvents(Array.from({ length: words }, () => "word "))) {
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await wire.write(chunk(event));
+    }
+    await wire.write(LAST_CHUNK);
+  };
+  await using slow = new FakeUpstream(slowly(8, 30));
+  await using quick = new FakeUpstream(slowly(8, 1));
+  await using router = await Router.start({
+    upstreams: [{ endpoint: slow.endpoint, name: "slow" }, { endpoint: quick.endpoint, name: "quick" }],
+  });
+  router.execute("INSERT OR REPLACE INTO config_kvs(key, value) VALUES('policy', 'fastest')");
+  await eventually(async () => {
+    const response = await router.chat({ stream: true, model: "probe" });
+    await response.text();
+    return response.headers.get("x-oar-upstream") === "quick" ? true : null;
+  }, "the policy");
+  const names: (string | null)[] = [];
+  for (let count = 0; count < 5; count++) {
+    const response = await router.chat({ stream: true });
+    await response.text();
+    names.push(response.headers.get("x-oar-upstream"));
+  }
+  assert.deepEqual(names, ["slow", "quick", "quick", "quick", "quick"]);
 });

@@ -37,6 +37,8 @@ export interface Case {
   readonly upstreams: readonly (Script | "refuse")[] | "same";
   /** Seconds until an upstream's headers; default: the router's rules. */
   readonly timeout?: number;
+  /** Requests in a minute that each upstream takes; default: any number. */
+  readonly rpm?: number;
   readonly isStream: boolean;
   readonly hasWrongToken?: boolean;
   /** What the relayed upstream sends; null: the answer is the router's own. */
@@ -117,6 +119,21 @@ export const CASES: readonly Case[] = [
       outcome: "upstream_error",
       reply: "reply as sent",
     },
+  },
+  {
+    name: "an upstream that takes one request a minute",
+    upstreams: [goodReply],
+    rpm: 1,
+    isStream: false,
+    reply: REPLY_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "the next request waits in vain",
+    upstreams: "same",
+    isStream: false,
+    reply: null,
+    expected: { status: 429, attempts: [], outcome: "no_upstream", reply: "own error" },
   },
   {
     name: "no upstream",

@@ -40,6 +40,7 @@ const FLAGS = {
   keepalive: "0",
   firstTokenTimeout: "1",
   idleTimeout: "3",
+  queueTimeout: "0.2",
 };
 
 /** @throws CommandError, StoreError when the router cannot be started at all */
@@ -132,13 +133,18 @@ async function tryCase(each: Case, bench: Bench): Promise<Tried> {
 
 /** New rows with new endpoints, so that no failure of an earlier case counts. */
 function configure(
-  { upstreams, timeout }: Case,
+  { upstreams, timeout, rpm }: Case,
   { server, database: { config }, upstream }: Bench,
 ): void {
   for (const { id } of config.listUpstreams()) config.removeUpstream(id);
   for (const script of upstreams === "same" ? [] : upstreams) {
     const endpoint = script === "refuse" ? refusingEndpoint() : upstream.endpoint(script);
-    config.addUpstream({ sk: randomToken(), endpoint, timeout: timeout ?? null });
+    config.addUpstream({
+      sk: randomToken(),
+      endpoint,
+      timeout: timeout ?? null,
+      options: { rpm: rpm ?? null },
+    });
   }
   server.registry.reloadNow();
 }

@@ -41,7 +41,8 @@
         setSlot(row, "client", request.client ?? "");
         rows.append(row);
       }
-      setSlot(row, "upstream", request.upstreamName ?? "…");
+      const open = request.waitingMs === null ? "…" : list.dataset.waiting;
+      setSlot(row, "upstream", request.upstreamName ?? open);
       setSlot(row, "bytes", bytes(request.replyBytes));
       shown.set(request.requestId, { row, startedAt: performance.now() - request.elapsedMs });
     }

@@ -22,6 +22,7 @@ export function InFlightList({ page, requests, watched = null }: InFlightProps):
       data-live="/admin/api/live"
       data-live-feed={assetPath("live_feed.js")}
       data-watched={watched}
+      data-waiting={page.m.inFlightWaiting}
     >
       <ul class="rows" data-live-list>
         {requests.map((request) => (
@@ -65,7 +66,7 @@ function InFlightRow({ page, request, isWatched }: {
         {!request?.client ? null : <Recorded text={request.client} />}
       </span>
       <span data-slot="upstream">
-        {request === null ? null : <Recorded text={request.upstreamName ?? "…"} />}
+        {request === null ? null : <Recorded text={placeOf(request, m.inFlightWaiting)} />}
       </span>
       <span class="number muted" data-slot="bytes">
         {request === null ? "" : format.bytes(request.replyBytes)}
@@ -75,6 +76,11 @@ function InFlightRow({ page, request, isWatched }: {
       </span>
     </li>
   );
+}
+
+/** The upstream that answers; "…" while that is open. */
+function placeOf({ upstreamName, waitingMs }: LiveRequest, waiting: string): string {
+  return upstreamName ?? (waitingMs === null ? "…" : waiting);
 }
 
 export function watchPath(requestId: string): string {

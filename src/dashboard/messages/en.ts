@@ -121,6 +121,7 @@ export const en = {
   manage: "Manage",
   inFlightTitle: "In flight",
   inFlightNone: "Nothing is under way.",
+  inFlightWaiting: "waits for room",
   watch: "Watch",
   seeAll: "See all",
 

@@ -114,6 +114,7 @@ export const zh: Messages = {
   manage: "管理",
   inFlightTitle: "进行中",
   inFlightNone: "当前没有进行中的请求。",
+  inFlightWaiting: "等待空位",
   watch: "观看",
   seeAll: "查看全部",
 

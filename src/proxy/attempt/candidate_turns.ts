@@ -43,9 +43,10 @@ export class CandidateTurns {
     return this.#refusal !== null && this.#refusal !== "gone";
   }
 
-  /** Why nobody was asked who might have answered; null: there was no such one. */
-  get busyError(): RouterError | null {
+  /** The request is refused because nobody was asked who might have answered; null: there was no such one. */
+  refuse(): RouterError | null {
     if (this.#refusal === null) return null;
+    if (this.#refusal !== "gone") this.#waiting.refused(this.#refusal);
     return routerBusy(this.#refusal, {
       waitedMs: this.#request.ledger.queued?.ms ?? 0,
       retryAfterSeconds: this.#waiting.retryAfterSeconds(),
@@ -56,7 +57,7 @@ export class CandidateTurns {
   next(): Taken | null | Promise<Taken | null> {
     const upstream = this.#queue.next();
     if (upstream !== null) return this.#take(upstream);
-    return this.#queue.full.length === 0 ? null : this.#wait();
+    return this.#queue.full.length === 0 || this.#queue.isWaitOver ? null : this.#wait();
   }
 
   /** The same upstream once more; whoever comes next if others have taken its slot. */
@@ -118,7 +119,6 @@ export class CandidateTurns {
         return null;
       case "refused":
         this.#refusal = end.reason;
-        this.#waiting.refused(end.reason);
         this.#queue.isWaitOver = true;
         return null;
       case "cancelled":

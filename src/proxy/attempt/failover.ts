@@ -182,7 +182,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
 
   #ownError(): RouterError {
     const isBusy = this.#failures.length === 0 || this.#turns.isRefused;
-    return (isBusy ? this.#turns.busyError : null) ?? finalError(this.#failures);
+    return (isBusy ? this.#turns.refuse() : null) ?? finalError(this.#failures);
   }
 
   async #end(attempt: UpstreamAttempt, sent: SendResult | Promise<SendResult>): Promise<EndedAttempt> {

@@ -124,7 +124,9 @@ export class Waiting {
     if (this.#queue.size >= this.#options.maxQueued) return { type: "refused", reason: "full" };
     const { promise, resolve } = Promise.withResolvers<WaitEnd>();
     const sinceMs = this.clock.monotonic();
-    const { place, cells } = this.#enter(request, resolve);
+    const entered = this.#enter(request, resolve);
+    if (entered === null) return { type: "none_left" };
+    const { place, cells } = entered;
     const timer = this.clock.setTimer(() => resolve({ type: "refused", reason: "timeout" }), limitMs);
     const leave = () => {
       this.#queue.remove(place);
@@ -157,18 +159,20 @@ export class Waiting {
     return inBounds((this.#queue.size + 1) / perSecond);
   }
 
+  /** null: everything that it would wait for is gone. */
   #enter(
     { demand, accepts, upstreams: all }: WaitRequest,
     end: (end: WaitEnd) => void,
-  ): { readonly place: FairPlace<Waiter>; readonly cells: readonly CapacityCell[] } {
+  ): { readonly place: FairPlace<Waiter>; readonly cells: readonly CapacityCell[] } | null {
     const upstreams = new Map<number, Upstream>();
     const cells: CapacityCell[] = [];
     for (const upstream of all.slice(0, MAX_LANES)) {
       const cell = this.capacity.cellOf(upstream);
-      if (upstreams.has(cell.key)) continue;
+      if (upstreams.has(cell.key) || this.capacity.isGone(cell)) continue;
       upstreams.set(cell.key, upstream);
       cells.push(cell);
     }
+    if (cells.length === 0) return null;
     const waiter: Waiter = { demand, accepts, upstreams, end };
     const place = this.#queue.add(waiter, { client: demand.client, keys: [...upstreams.keys()] });
     return { place, cells };
@@ -189,7 +193,7 @@ export class Waiting {
         if (!this.#queue.leave(place, cell.key)) end({ type: "none_left" });
         continue;
       }
-      this.#queue.served(place, cell.key);
+      this.#queue.served(place);
       this.#given.add(1, this.clock.monotonic());
       end({ type: "slot", upstream, slot: this.capacity.take(cell, demand) });
     }

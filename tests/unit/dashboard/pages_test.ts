@@ -135,6 +135,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
       isStream: true,
       client: HOSTILE,
       upstreamName: HOSTILE,
+      waitingMs: null,
       attemptCount: 1,
       replyBytes: 3,
     }],

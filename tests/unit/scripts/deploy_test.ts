@@ -115,6 +115,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   const remote = () => ({ isUp: true, waiting: 1, oldestAgeSeconds: 1 });
   const metrics = new Metrics({ version: "1", deno: "2", databaseBytes: () => 1, remote });
   const usage = { inputTokens: 1, outputTokens: 1, cachedTokens: 1, reasoningTokens: 1 };
+  metrics.capacity.read = () => ({ queueLength: 1, upstreams: [{ name: "a", inFlight: 1, autoLimit: 4 }] });
   metrics.requestStarted();
   metrics.requestSettled("chat", record({ usage }), "a");
   metrics.requestRefused(403, "bad_token");
@@ -278,6 +279,9 @@ const SITUATIONS:
     }],
     ["OpenAiApiRouteRecordsRejected", "20m", {
       [`openai_api_route_records_rejected_total{${INSTANCE}}`]: "0x11 1x28",
+    }],
+    ["OpenAiApiRouteQueueRefuses", "20m", {
+      [`openai_api_route_queue_refused_total{${INSTANCE},reason="timeout"}`]: "0+2x40",
     }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",

@@ -86,6 +86,32 @@ Deno.test("a keepalive goes out with the head, and at every interval after what 
   assert.equal(stage.heads, 1);
 });
 
+Deno.test("a client that waits for an upstream gets the head with the first keepalive", async () => {
+  const stage = new Stage();
+  stage.early.waiting();
+  await stage.pass(14_999);
+  assert.deepEqual([stage.heads, stage.written, stage.early.isBegun], [0, [], false]);
+  await stage.pass(1);
+  assert.deepEqual([stage.heads, stage.written, stage.early.isBegun], [1, [":\n"], true]);
+  stage.early.waited();
+  await stage.pass(15_000);
+  await stage.send("");
+  assert.deepEqual([stage.heads, stage.written], [1, [":\n", ":\n"]]);
+});
+
+Deno.test("after a short wait, nothing has been sent, and nothing is", async () => {
+  const stage = new Stage();
+  stage.early.waiting();
+  await stage.pass(10_000);
+  stage.early.waited();
+  await stage.pass(60_000);
+  assert.deepEqual([stage.heads, stage.written, stage.early.isBegun], [0, [], false]);
+  const silent = new Stage({ everyMs: 0 });
+  silent.early.waiting();
+  await silent.pass(60_000);
+  assert.equal(silent.heads, 0);
+});
+
 Deno.test("the head goes out with the upstream's own bytes when there are some", async () => {
   const stage = new Stage();
   await stage.send(": hello\n\n");
