@@ -4,6 +4,7 @@
  * Owns spelling and defaults only; settings.ts owns what a value may be.
  */
 
+import { MODEL_FLAGS } from "./model_flags.ts";
 import { JOURNAL_FLAG, RECORD_FLAGS } from "./record_flags.ts";
 import type { SettingFlag } from "./setting_flag.ts";
 
@@ -318,6 +319,7 @@ export const SETTING_FLAGS = [
       "the longest time that an upstream is tried last after connection errors, timeouts, 5xx and broken streams",
     default: "15",
   },
+  ...MODEL_FLAGS,
   CA_FILE_FLAG,
   DATABASE_FLAG,
   ...RECORD_FLAGS,

@@ -12,6 +12,7 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
+import { MODEL_SCHEMAS, type ModelSettings, modelSettings } from "./model_flags.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
 import {
   CA_FILE_FLAG,
@@ -116,6 +117,7 @@ export interface Settings {
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
   readonly outgoing: OutgoingSettings;
+  readonly models: ModelSettings;
 }
 
 /** Where a server listens. */
@@ -180,6 +182,7 @@ const SCHEMAS = {
   retryWait: toSecondsAsMs({ min: 0, max: 300 }),
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
+  ...MODEL_SCHEMAS,
   caFile: toPathOrNone(),
   database: toDatabase(),
   journal: toPath(),
@@ -260,6 +263,7 @@ export function parseSettings(input: SettingsInput): Settings {
     log: { format: value.logFormat, level: value.logLevel },
     alerts: parseAlerts(input.env),
     outgoing: parseOutgoing(input.env, value.caFile),
+    models: modelSettings(value),
   };
 }
 

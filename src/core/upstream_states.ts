@@ -26,7 +26,8 @@ const ABANDONED: BreakerEvent = { type: "abandoned" };
 const OUTRUN: BreakerEvent = { type: "outrun" };
 
 /** What a check of an upstream without traffic has found; `reached`: it answered. */
-export type CheckResult = "reached" | OpenCause;
+export const CHECK_RESULTS = ["reached", "outage", "refusal", "no_credit"] as const;
+export type CheckResult = typeof CHECK_RESULTS[number];
 
 /** How an attempt's end is brought to the breakers. */
 interface Verdict {

@@ -31,6 +31,13 @@ interface Remembered {
   readonly redacted: string;
 }
 
+/** What a line says of a request. */
+export interface LoggedRequest
+  extends
+    Pick<RequestRecord, "method" | "path" | "model" | "status" | "elapsedMs" | "outcome" | "requestId"> {
+  readonly attempts: { readonly length: number };
+}
+
 export class AccessLog {
   readonly #options: AccessLogOptions;
   readonly #remembered = new Map<string, Remembered>();
@@ -42,7 +49,7 @@ export class AccessLog {
   }
 
   /** One line about a settled request; never its body. */
-  log(record: RequestRecord, upstreamName: string | null): void {
+  log(record: LoggedRequest, upstreamName: string | null): void {
     const secrets = this.#options.secrets();
     if (secrets !== this.#secrets) {
       this.#remembered.clear();

@@ -134,6 +134,9 @@ export interface UpstreamFamilies {
   readonly gateDegraded: Counter;
   readonly state: Gauge<"upstream" | "state">;
   readonly degraded: Gauge<"upstream">;
+  readonly models: Gauge<"upstream">;
+  readonly modelAnswers: Counter<"status">;
+  readonly checks: Counter<"upstream" | "result">;
 }
 
 export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
@@ -159,6 +162,16 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
       "1 while more than a tenth of the upstream's attempts in the last ten minutes failed.",
       ["upstream"],
     ),
+    models: make.gauge("upstream_models", "Models that the upstream lists.", ["upstream"]),
+    modelAnswers: make.counter(
+      "model_answers_total",
+      "Requests for models that the router answered itself, without a record.",
+      ["status"],
+    ),
+    checks: make.counter("upstream_checks_total", "Checks of upstreams without traffic, by result.", [
+      "upstream",
+      "result",
+    ]),
   };
 }
 

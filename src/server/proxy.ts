@@ -18,6 +18,7 @@ import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
+import type { ServerModels } from "./models.ts";
 import type { Observers } from "./observers.ts";
 
 export interface ProxyParts {
@@ -28,6 +29,7 @@ export interface ProxyParts {
   readonly progressRows: ProgressRows;
   readonly client: UpstreamClient;
   readonly turns: LoopTurns;
+  readonly models: ServerModels;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
