@@ -373,14 +373,12 @@ Deno.test("lists are kept: a server that starts again knows them while its upstr
     await using before = await Router.start({ upstreams, env: UNION });
     await listed(before, 2);
     await eventually(() => before.query("SELECT 1 FROM upstream_models").length === 2 || null, "the tables");
-    before.query("SELECT 1");
     for (const name of ["db.sqlite", "db.sqlite-wal"]) {
       await Deno.copyFile(`${before.directory}/${name}`, `${directory}/${name}`).catch(() => {});
     }
   }
-  const hanging = () => new Promise<void>(() => {});
-  first.script = (request, wire) => isModels(request) ? hanging() : provider(["one"])(request, wire);
-  second.script = (request, wire) => isModels(request) ? hanging() : provider(["two"])(request, wire);
+  first.script = (request, wire) => isModels(request) ? request.closed : provider(["one"])(request, wire);
+  second.script = (request, wire) => isModels(request) ? request.closed : provider(["two"])(request, wire);
   const router = await stage.start({ directory });
   await t.step("the list and the order", async () => {
     assert.deepEqual(await idsOf(await router.fetch("/models")), ["one", "two"]);
