@@ -14,6 +14,7 @@ import { AFFINITY_SCHEMAS, type AffinitySettings } from "./affinity_settings.ts"
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
 import type { Environment } from "./environment.ts";
 import type { ListenAddress } from "./listen_address.ts";
+import { MODEL_SCHEMAS, type ModelSettings, modelSettings } from "./model_flags.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
 import {
   CA_FILE_FLAG,
@@ -123,6 +124,7 @@ export interface Settings extends AffinitySettings {
   readonly log: { readonly format: "text" | "json"; readonly level: "debug" | "info" | "warning" | "error" };
   readonly alerts: AlertSettings;
   readonly outgoing: OutgoingSettings;
+  readonly models: ModelSettings;
 }
 
 /** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
@@ -178,6 +180,7 @@ const SCHEMAS = {
   maxAttempts: toCount({ min: 1, max: 1_000 }).nullable(),
   ...AFFINITY_SCHEMAS,
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
+  ...MODEL_SCHEMAS,
   caFile: toPathOrNone(),
   database: toDatabase(),
   journal: toPath(),
@@ -262,6 +265,7 @@ export function parseSettings(input: SettingsInput): Settings {
     log: { format: value.logFormat, level: value.logLevel },
     alerts: parseAlerts(input.env),
     outgoing: parseOutgoing(input.env, value.caFile),
+    models: modelSettings(value),
   };
 }
 

@@ -103,6 +103,20 @@ export function toSecondsAsMsOrNone(range: Range): z.ZodType<number | null, stri
   );
 }
 
+const UNIT_SECONDS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `10m`, `60s`, `1.5h`, or plain seconds, used in milliseconds; `off` for never. @param range in seconds */
+export function toDurationOrOff({ min, max }: Range): z.ZodType<number | null, string> {
+  const expected = `a time from ${min} s to ${max / 86_400} d, such as 60s, 10m or 600, or off`;
+  return fromText(expected, (text) => {
+    if (["off", "none", "no"].includes(text.toLowerCase())) return null;
+    const match = /^(\d{1,9}(?:\.\d{1,3})?) ?([smhd]?)$/.exec(text.toLowerCase());
+    if (match === null) return undefined;
+    const seconds = within({ min, max }, Number(match[1]) * (UNIT_SECONDS[match[2] ?? ""] ?? 1));
+    return seconds === undefined ? undefined : Math.round(seconds * 1000);
+  });
+}
+
 /** Days, where `none` means that there is no limit; decimals are allowed. */
 export function toDaysOrNone(range: Range): z.ZodType<number | null, string> {
   return fromText(`a number of days from ${range.min} to ${range.max}, or none`, (text) => {

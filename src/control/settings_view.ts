@@ -50,6 +50,9 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   maxQueued: ({ maxQueued }) => String(maxQueued),
   affinity: ({ affinity }) => affinity,
   keepIds: ({ keepIdsDays }) => days(keepIdsDays),
+  models: ({ models }) => models.source,
+  modelsRefresh: ({ models }) => secondsOrOff(models.refreshMs),
+  check: ({ models }) => secondsOrOff(models.checkMs),
   caFile: ({ outgoing }) => outgoing.caFile ?? NONE,
   database: ({ database, remoteText }) => remoteText ?? database,
   journal: ({ database, remoteText }) => remoteText === null ? NONE : database,
@@ -61,6 +64,10 @@ const SHOWN: Readonly<Record<SettingKey, Show>> = {
   logFormat: ({ log }) => log.format,
   logLevel: ({ log }) => log.level,
 };
+
+function secondsOrOff(ms: number | null): string {
+  return ms === null ? "off" : seconds(ms);
+}
 
 /** In the order of the help; then the alert channels, shown only as on or off. */
 export function viewSettings(settings: ShownSettings): { readonly name: string; readonly value: string }[] {

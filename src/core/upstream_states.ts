@@ -32,7 +32,8 @@ const NO_CREDIT: BreakerEvent = { type: "failure", cause: "no_credit", isConclus
 export const KEY_PAUSE_MS = 10_000;
 const UNTIMED: BreakerEvent = { type: "throttled", forMs: KEY_PAUSE_MS };
 /** What a check of an upstream without traffic has found; `reached`: it answered. */
-export type CheckResult = "reached" | OpenCause;
+export const CHECK_RESULTS = ["reached", "outage", "refusal", "no_credit"] as const;
+export type CheckResult = typeof CHECK_RESULTS[number];
 
 /** How an attempt's end is brought to the breakers. */
 interface Verdict {

@@ -5,7 +5,7 @@
  * cached; passing each line through the logger and its patterns cost more than everything else done for a request
  * besides relaying it. None of the fields is a credential by its name.
  */
-import type { RequestRecord } from "../core/types.ts";
+import type { Attempt, RequestRecord } from "../core/types.ts";
 
 export interface AccessLogOptions {
   readonly format: "text" | "json";
@@ -31,6 +31,14 @@ interface Remembered {
   readonly redacted: string;
 }
 
+/** What a line says of a request. */
+export interface LoggedRequest
+  extends
+    Pick<RequestRecord, "method" | "path" | "model" | "status" | "elapsedMs" | "outcome" | "requestId"> {
+  readonly upstreamId: number | null;
+  readonly attempts: readonly Pick<Attempt, "keyN">[];
+}
+
 export class AccessLog {
   readonly #options: AccessLogOptions;
   readonly #remembered = new Map<string, Remembered>();
@@ -42,7 +50,7 @@ export class AccessLog {
   }
 
   /** One line about a settled request; never its body. */
-  log(record: RequestRecord, upstreamName: string | null): void {
+  log(record: LoggedRequest, upstreamName: string | null): void {
     const secrets = this.#options.secrets();
     if (secrets !== this.#secrets) {
       this.#remembered.clear();

@@ -9,8 +9,7 @@ import { configureSync, getLogger, type Logger, type LogRecord, type Sink } from
 import { redactByField, redactByPattern } from "@logtape/redaction";
 import { redactedStart } from "../core/cut_text.ts";
 import { redactSecrets } from "../core/secrets.ts";
-import type { RequestRecord } from "../core/types.ts";
-import { AccessLog } from "./access_log.ts";
+import { AccessLog, type LoggedRequest } from "./access_log.ts";
 import { LogWriter } from "./log_writer.ts";
 import { escapeControls, statement } from "./statement.ts";
 import { CREDENTIAL_FIELDS, CREDENTIAL_PATTERNS, redactor } from "./redact.ts";
@@ -85,7 +84,7 @@ export function getLog(category: string): Logger {
 }
 
 /** One line about a settled request, at `info`; never its body. */
-export function logRequest(record: RequestRecord, upstreamName: string | null): void {
+export function logRequest(record: LoggedRequest, upstreamName: string | null): void {
   accessLog?.log(record, upstreamName);
 }
 

@@ -159,6 +159,9 @@ export interface UpstreamFamilies {
   readonly state: Gauge<"upstream" | "state">;
   readonly degraded: Gauge<"upstream">;
   readonly keys: Gauge<"upstream" | "state">;
+  readonly models: Gauge<"upstream">;
+  readonly modelAnswers: Counter<"status">;
+  readonly checks: Counter<"upstream" | "result">;
 }
 
 export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
@@ -187,6 +190,16 @@ export function upstreamFamilies(make: FamilyMaker): UpstreamFamilies {
     keys: make.gauge("upstream_keys", "Keys of an upstream that has several, by how they are.", [
       "upstream",
       "state",
+    ]),
+    models: make.gauge("upstream_models", "Models that the upstream lists.", ["upstream"]),
+    modelAnswers: make.counter(
+      "model_answers_total",
+      "Requests for models that the router answered itself, without a record.",
+      ["status"],
+    ),
+    checks: make.counter("upstream_checks_total", "Checks of upstreams without traffic, by result.", [
+      "upstream",
+      "result",
     ]),
   };
 }

@@ -6,6 +6,7 @@
  */
 import { SHOWN_STATES, type ShownState } from "../core/breaker.ts";
 import { KEY_STATES, type KeyState } from "../core/key_states.ts";
+import { CHECK_RESULTS, type CheckResult } from "../core/upstream_states.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import { CapacityMetrics } from "./capacity_metrics.ts";
@@ -174,6 +175,21 @@ export class Metrics implements Observer {
     }
   }
 
+  /** @param count null: it is not known */
+  upstreamModels(upstreamName: string, count: number | null): void {
+    if (count === null) this.#upstreams.models.remove({ upstream: upstreamName });
+    else if (this.#admit(upstreamName)) this.#upstreams.models.set({ upstream: upstreamName }, count);
+  }
+
+  /** A request for models that is not relayed. */
+  modelsAnswered(status: number): void {
+    this.#upstreams.modelAnswers.inc({ status });
+  }
+
+  upstreamChecked(upstreamName: string, result: CheckResult): void {
+    if (this.#admit(upstreamName)) this.#upstreams.checks.inc({ upstream: upstreamName, result });
+  }
+
   /**
    * From the first call on, measurements of upstreams not in `names` are ignored: a request that ends after its
    * upstream was removed must not bring the series back. A new upstream starts as `closed`.
@@ -267,6 +283,8 @@ export class Metrics implements Observer {
     this.#seenUpstreams.delete(upstream);
     this.#requests.firstToken.remove({ upstream });
     this.#upstreams.degraded.remove({ upstream });
+    this.#upstreams.models.remove({ upstream });
+    for (const result of CHECK_RESULTS) this.#upstreams.checks.remove({ upstream, result });
     for (const result of this.#attemptResults) this.#upstreams.attempts.remove({ upstream, result });
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
     for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });

@@ -24,6 +24,7 @@ import { makeWaiting } from "./capacity.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
+import type { ServerModels } from "./models.ts";
 import type { Observers } from "./observers.ts";
 
 export interface ProxyParts {
@@ -37,6 +38,7 @@ export interface ProxyParts {
   readonly turns: LoopTurns;
   /** Who owns an id that a reply has named. */
   readonly database: Pick<OpenDatabase, "findOwner">;
+  readonly models: ServerModels;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }

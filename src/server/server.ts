@@ -25,6 +25,7 @@ import { listen } from "./listener.ts";
 import { LoopTurns } from "./loop_turns.ts";
 import { makeObservers, type Observers } from "./observers.ts";
 import { makeProxy } from "./proxy.ts";
+import { makeModels, type ServerModels } from "./models.ts";
 import { type Recording, startRecording } from "./recording.ts";
 import type { RemoteDatabase } from "./remote_database.ts";
 import { RemoteSink } from "./remote_sink.ts";
@@ -93,10 +94,11 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
+  const models = makeModels(settings, { client, registry, config, ...recording, ...serverHealth, observers });
   const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { registry, health: serverHealth.health, inFlight, client, turns: new LoopTurns() };
+  const shared = { registry, health: serverHealth.health, inFlight, client, models, turns: new LoopTurns() };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -142,6 +144,7 @@ export async function withServer(
 async function stopParts(parts: {
   readonly admin: LazyAdmin | null;
   readonly proxy: Proxy;
+  readonly models: ServerModels;
   readonly turns: LoopTurns;
   /** null: it could not listen. */
   readonly listening: HttpServer | null;
@@ -153,6 +156,7 @@ async function stopParts(parts: {
   readonly client: OutgoingClient;
 }): Promise<void> {
   parts.admin?.close();
+  parts.models.stop();
   await parts.proxy.stop();
   parts.turns.close();
   parts.listening?.stop();

@@ -15,6 +15,7 @@ import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { RequestRecord } from "../../src/core/types.ts";
 import { errorForms } from "../../src/http/error_answer.ts";
+import { ModelCatalog } from "../../src/core/model_catalog.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { Proxy } from "../../src/proxy/handler.ts";
 import { FetchClient } from "../../src/wire/fetch_client.ts";
@@ -428,6 +429,7 @@ async function exchange(
     gate: "content",
     keepaliveMs: 15_000,
     onGateDegraded: () => {},
+    models: { catalog: new ModelCatalog({ maxAgeMs: null }), endpoint: null },
     limits: {
       maxBodyBytes: 1024 * 1024,
       recordBodyLimitBytes: 1024,

@@ -7,6 +7,7 @@ import { Cancellation } from "../../src/core/cancellation.ts";
 import type { GateMode } from "../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
 import type { HedgeDelay } from "../../src/core/hedging.ts";
+import { ModelCatalog } from "../../src/core/model_catalog.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import type { Attempt, Inbound, Upstream } from "../../src/core/types.ts";
@@ -180,6 +181,7 @@ export interface StageOptions {
 export class FailoverStage {
   readonly clock = new FakeClock();
   readonly health = new UpstreamHealth(this.clock, () => {});
+  readonly catalog = new ModelCatalog({ maxAgeMs: null });
   readonly asked: Asked[] = [];
   readonly ended: Attempt[] = [];
   readonly failedOver: string[] = [];
@@ -303,6 +305,7 @@ export class FailoverStage {
       },
       clock: this.clock,
       health: this.health,
+      models: { catalog: this.catalog },
       observer: {
         attemptEnded: (attempt) => void this.ended.push(attempt),
         hedged: (isWon) => void this.hedged.push(isWon),

@@ -61,6 +61,7 @@ const DEFAULTS: Settings = {
   log: { format: "text", level: "info" },
   alerts: { feishu: null, matrixApi: null, matrix: null, webhook: null },
   outgoing: OUTGOING,
+  models: { source: "union", refreshMs: 600_000, checkMs: null },
 };
 
 const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial<Settings>])[] = [
@@ -140,6 +141,11 @@ const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial
   ["retryWait", "1.5", { retryWaitMs: 1_500 }],
   ["maxAttempts", "3", { maxAttempts: 3 }],
   ["breakerMax", "60", { breakerMaxMs: 60_000 }],
+  ["models", "first", { models: { source: "first", refreshMs: 600_000, checkMs: null } }],
+  ["modelsRefresh", "90", { models: { source: "union", refreshMs: 90_000, checkMs: null } }],
+  ["modelsRefresh", "1.5h", { models: { source: "union", refreshMs: 5_400_000, checkMs: null } }],
+  ["modelsRefresh", "off", { models: { source: "union", refreshMs: null, checkMs: null } }],
+  ["check", "60s", { models: { source: "union", refreshMs: 600_000, checkMs: 60_000 } }],
   ["caFile", "none", { outgoing: OUTGOING }],
   ["caFile", " /etc/own ca.pem ", { outgoing: { ...OUTGOING, caFile: "/etc/own ca.pem" } }],
   ["metricsAuth", "on", { isMetricsAuth: true }],
