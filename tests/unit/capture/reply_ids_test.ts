@@ -97,3 +97,23 @@ Deno.test("a stream of an assistant names thread and run", () => {
   ));
   assert.deepEqual(ids, ["run_1", "thread_1"]);
 });
+
+Deno.test("a message of Anthropic names its container, whole or at the end of its stream", () => {
+  assert.deepEqual(
+    idsOf({ id: "msg_1", container: { id: "container_1" }, content: [] }, { kind: "messages" }),
+    [
+      "container_1",
+    ],
+  );
+  const ids: string[] = [];
+  const capture = createCapture({
+    ...{ kind: "messages", status: 200, contentType: "text/event-stream", isEventStream: true },
+    onId: (id) => void ids.push(id),
+  });
+  const delta = {
+    type: "message_delta",
+    delta: { stop_reason: "end_turn", container: { id: "container_1" } },
+  };
+  capture.push(new TextEncoder().encode(`event: message_delta\ndata: ${JSON.stringify(delta)}\n\n`));
+  assert.deepEqual(ids, ["container_1"]);
+});
