@@ -42,14 +42,17 @@ export function namesIds(kind: EndpointKind, isStored: boolean): boolean {
 
 /** Events of streams that announce what they are about; all others are text. */
 const ANNOUNCING =
-  /^(?:response\.(?:created|queued|in_progress|completed|incomplete)|response\.output_item\.(?:added|done)|thread\..*created|message_start)$/;
+  /^(?:response\.(?:created|queued|in_progress|completed|incomplete)|response\.output_item\.(?:added|done)|thread\..*created|message_(?:start|delta))$/;
 
 /** Reads one event of a stream. Costs a comparison for those that hold none. */
 export function readEventIds(type: string, json: JsonObject, kind: EndpointKind, listener: IdListener): void {
   if (kind === "chat") return void new IdReader(listener).take(json.id);
   if (!ANNOUNCING.test(type)) return;
   const ids = new IdReader(listener);
-  if (kind === "messages") return ids.take(asObject(asObject(json.message)?.container)?.id);
+  if (kind === "messages") {
+    const said = asObject(json.message) ?? asObject(json.delta);
+    return ids.take(asObject(said?.container)?.id);
+  }
   const item = asObject(json.item);
   if (item !== null) ids.item(item);
   const response = asObject(json.response);

@@ -8,19 +8,41 @@ import type { Span } from "./json_members.ts";
 
 export class JsonBody {
   readonly #bytes: Uint8Array;
+  /** Of which the spans are. */
   readonly #text: string | null;
+  /** The same as bytes, if it has been decoded already. */
+  readonly #decoded: string | null;
   readonly #spans: ReadonlyMap<string, Span>;
 
-  /** @param text of which the spans are; null: they are in bytes */
-  constructor(bytes: Uint8Array, text: string | null, spans: ReadonlyMap<string, Span>) {
+  /** @param text of which the spans are, unless `isInBytes` */
+  constructor(
+    { bytes, text, isInBytes }: {
+      readonly bytes: Uint8Array;
+      /** The same as text; null: it has not been decoded. */
+      readonly text: string | null;
+      readonly isInBytes: boolean;
+    },
+    spans: ReadonlyMap<string, Span>,
+  ) {
     this.#bytes = bytes;
-    this.#text = text;
+    this.#text = isInBytes ? null : text;
+    this.#decoded = text;
     this.#spans = spans;
   }
 
-  /** The whole of it. */
-  get bytes(): Uint8Array {
-    return this.#bytes;
+  /** Of the whole of it, in bytes. */
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  /** A text of which the end, from `start` on, is that of the body; ASCII in it is as it was written. */
+  end(maxLength: number): { readonly text: string; readonly start: number } {
+    if (this.#decoded !== null) {
+      return { text: this.#decoded, start: Math.max(0, this.#decoded.length - maxLength) };
+    }
+    const part = this.#bytes.subarray(Math.max(0, this.#bytes.length - maxLength));
+    const text = Buffer.from(part.buffer, part.byteOffset, part.byteLength).toString("latin1");
+    return { text, start: 0 };
   }
 
   /** The beginning of a member's value as it was written; null: it has no such member. */

@@ -4,7 +4,6 @@
  * Pure; linear in what is looked at, which is bounded. Whether an id is known to anybody is not decided here, so no list of
  * prefixes is needed.
  */
-import { Buffer } from "node:buffer";
 import type { JsonBody } from "./json_body.ts";
 import { percentDecoded } from "./percent_text.ts";
 
@@ -34,18 +33,16 @@ const MAX_SEGMENTS = 12;
 /** Of a member: sixty-four ids and what is between them. */
 const MAX_LITERAL = MAX_IDS * (MAX_ID_LENGTH + 8);
 /** What is searched of a body: its end, which names the latest ids. */
-const MAX_SEARCHED_BYTES = 4 * 1024 * 1024; // docs/tuning.md#affinity
+const MAX_SEARCHED_LENGTH = 1024 * 1024; // docs/tuning.md#affinity
 /** Enough to tell items apart. */
 const ENCRYPTED_LENGTH = 128;
 
-/** Anywhere in a body, a member of this name holds one id, or several. */
-const NEEDLES = ['"file_id"', '"file_ids"', '"vector_store_ids"', '"container_id"'].map((text) =>
-  Buffer.from(text)
-);
-const ENCRYPTED = Buffer.from('"encrypted_content"');
-const REASONING = Buffer.from('"rs_');
-const REFERENCE = Buffer.from('"item_reference"');
-const REFERRED = [Buffer.from('"msg_'), Buffer.from('"fc_')];
+/** Anywhere in a body, a member whose name begins like this holds one id, or several. */
+const NEEDLES = ["file_id", "vector_store_id", "container_id"] as const;
+const ENCRYPTED = "encrypted_content";
+const REFERENCE = "item_reference";
+/** What output items are called to which later requests refer. */
+const ITEMS = ["rs_", "msg_", "fc_"] as const;
 
 const QUERY_IDS = /(?:^|&)(?:after|before|call_id|conversation_id|response_id)=([^&]{1,256})/g;
 
@@ -87,7 +84,7 @@ export function idsOfRequest({ query, json, isResponse }: NamingRequest): readon
   const ids: string[] = [];
   if (json !== null) {
     for (const name of ID_MEMBERS) addMember(ids, json, name);
-    addSearched(ids, json.bytes, isResponse);
+    addSearched(ids, json, isResponse);
   }
   if (query !== "") {
     for (const [, value = ""] of query.slice(0, 4096).matchAll(QUERY_IDS)) addId(ids, percentDecoded(value));
@@ -112,76 +109,84 @@ function addId(ids: string[], value: unknown): void {
   if (isId(value) && !ids.includes(value)) ids.push(value);
 }
 
-function addSearched(ids: string[], bytes: Uint8Array, isResponse: boolean): void {
-  const start = Math.max(0, bytes.length - MAX_SEARCHED_BYTES);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, bytes.length - start);
+function addSearched(ids: string[], json: JsonBody, isResponse: boolean): void {
+  const { text, start } = json.end(MAX_SEARCHED_LENGTH);
   if (isResponse) {
-    eachFromEnd(text, ENCRYPTED, (at) => addId(ids, encryptedAt(text, at + ENCRYPTED.length)));
-    eachFromEnd(text, REASONING, (at) => addId(ids, stringAt(text, at)));
-    if (text.includes(REFERENCE)) {
-      for (const needle of REFERRED) eachFromEnd(text, needle, (at) => addId(ids, stringAt(text, at)));
+    const encrypted = lastPlaces(text, ENCRYPTED, start);
+    for (const at of encrypted) addId(ids, encryptedAt(text, afterColon(text, at + ENCRYPTED.length)));
+    if (encrypted.length > 0 || text.includes(REFERENCE, start)) {
+      for (const prefix of ITEMS) {
+        for (const at of lastPlaces(text, prefix, start)) addId(ids, stringAt(text, at - 1));
+      }
     }
   }
-  for (const needle of NEEDLES) eachFromEnd(text, needle, (at) => addValues(ids, text, at + needle.length));
-}
-
-function eachFromEnd(text: Buffer, needle: Buffer, use: (at: number) => void): void {
-  let at = text.lastIndexOf(needle);
-  for (let count = 0; at >= 0 && count < MAX_FOUND; count++) {
-    use(at);
-    at = at === 0 ? -1 : text.lastIndexOf(needle, at - 1);
+  for (const needle of isResponse ? NEEDLES : NEEDLES.slice(0, 1)) {
+    for (const at of lastPlaces(text, needle, start)) {
+      addValues(ids, text, afterColon(text, at + needle.length));
+    }
   }
 }
 
-/** The string, or the strings of the array, that follows a member's name. */
-function addValues(ids: string[], text: Buffer, after: number): void {
-  let at = afterColon(text, after);
-  if (at < 0) return;
-  if (text[at] !== OPENING_BRACKET) return addId(ids, stringAt(text, at));
+/** The last places of a text, the last one first; at most {@link MAX_FOUND}. */
+function lastPlaces(text: string, needle: string, start: number): readonly number[] {
+  let at = text.indexOf(needle, start);
+  if (at < 0) return NOWHERE;
+  // Searching backwards takes many times as long.
+  const places: number[] = [];
+  for (let count = 0; at >= 0; count++) {
+    places[count % MAX_FOUND] = at;
+    at = text.indexOf(needle, at + needle.length);
+  }
+  return places.sort((a, b) => b - a);
+}
+
+const NOWHERE: readonly number[] = [];
+
+/** The string, or the strings of the array, that stands here. */
+function addValues(ids: string[], text: string, start: number): void {
+  if (text[start] !== "[") return addId(ids, stringAt(text, start));
+  let at = start;
   for (let count = 0; count < MAX_FOUND; count++) {
     at = skipBlanks(text, at + 1);
     const id = stringAt(text, at);
     if (id === null) return;
     addId(ids, id);
     at = skipBlanks(text, at + id.length + 2);
-    if (text[at] !== COMMA) return;
+    if (text[at] !== ",") return;
   }
 }
 
-function encryptedAt(text: Buffer, after: number): string | null {
-  const at = afterColon(text, after);
-  if (at < 0 || text[at] !== QUOTE) return null;
-  const content = text.toString("latin1", at + 1, at + 1 + ENCRYPTED_LENGTH);
+function encryptedAt(text: string, at: number): string | null {
+  if (text[at] !== '"') return null;
+  const content = text.slice(at + 1, at + 1 + ENCRYPTED_LENGTH);
   return content.includes('"') ? null : idOfEncrypted(content);
 }
 
-const QUOTE = 0x22;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPENING_BRACKET = 0x5b;
 /** People indent JSON, but not by so much. */
 const MAX_BLANKS = 64;
 
-function afterColon(text: Buffer, from: number): number {
-  const at = skipBlanks(text, from);
-  return text[at] === COLON ? skipBlanks(text, at + 1) : -1;
+/** Where the value of a member begins, whose name ends here, perhaps with an `s`; -1: it is no member's name. */
+function afterColon(text: string, from: number): number {
+  const quote = text[from] === "s" ? from + 1 : from;
+  if (text[quote] !== '"') return -1;
+  const at = skipBlanks(text, quote + 1);
+  return text[at] === ":" ? skipBlanks(text, at + 1) : -1;
 }
 
-function skipBlanks(text: Buffer, from: number): number {
+function skipBlanks(text: string, from: number): number {
   let at = from;
-  while (
-    at < from + MAX_BLANKS &&
-    (text[at] === 0x20 || text[at] === 0x0a || text[at] === 0x0d || text[at] === 0x09)
-  ) at++;
+  while (at < from + MAX_BLANKS && BLANKS.has(text[at] ?? "")) at++;
   return at;
 }
 
+const BLANKS: ReadonlySet<string> = new Set([" ", "\n", "\r", "\t"]);
+
 /** The string that begins here, if it is as plain as ids are; null: it is not. */
-function stringAt(text: Buffer, at: number): string | null {
-  if (text[at] !== QUOTE) return null;
-  const part = text.subarray(at + 1, at + 2 + MAX_ID_LENGTH);
-  const end = part.indexOf(QUOTE);
-  if (end <= 0) return null;
-  const id = part.toString("latin1", 0, end);
-  return /^[\x21-\x5b\x5d-\x7e]+$/.test(id) ? id : null;
+function stringAt(text: string, at: number): string | null {
+  if (text[at] !== '"') return null;
+  const part = text.slice(at + 1, at + 2 + MAX_ID_LENGTH);
+  const id = part.slice(0, Math.max(0, part.indexOf('"')));
+  return PLAIN.test(id) ? id : null;
 }
+
+const PLAIN = /^[\x21-\x5b\x5d-\x7e]+$/;

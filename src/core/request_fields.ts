@@ -117,7 +117,7 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
   if (members.problem !== null) return unreadable(`it is not JSON: ${members.problem}`);
   // Spans of pieces are in bytes already, and so are those of an ASCII text.
   const text = body.members || body.text?.length === bytes.length ? null : body.text ?? null;
-  const json = new JsonBody(bytes, text, members.spans);
+  const json = new JsonBody({ bytes, text: body.text ?? null, isInBytes: text === null }, members.spans);
   const isStream = json.literal("stream", MAX_STREAM_LITERAL) === "true";
   const span = members.spans.get("model");
   if (span === undefined) {

@@ -44,7 +44,7 @@ export interface SessionKey {
 export function sessionKeyOf(headers: HeaderView, json: JsonBody | null): SessionKey | null {
   const name = namedSession(headers, json);
   if (name !== null) return { type: "session", hash: hashOf([name]) };
-  if (json === null || json.bytes.length <= MIN_PREFIX_BYTES) return null;
+  if (json === null || json.length <= MIN_PREFIX_BYTES) return null;
   const parts = prefixOf(json);
   const bytes = parts.reduce((sum, part) => sum + part.length, 0);
   return bytes > MIN_PREFIX_BYTES ? { type: "prefix", hash: hashOf(parts) } : null;

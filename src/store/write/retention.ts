@@ -60,6 +60,8 @@ const SPARE_SHARE = 1 / 32; // docs/tuning.md#retention
 const MIN_SPARE_PAGES = 64;
 /** The WAL is reused, not shortened; it must not use up a small limit by itself. */
 const MAX_WAL_SHARE = 1 / 4; // docs/tuning.md#retention
+/** Between two looks that find no owned id to delete. */
+const IDS_REST_MS = 60_000;
 const FULL_PASS_MS = 3_600_000; // docs/tuning.md#retention
 
 /** `PRAGMA auto_vacuum` of databases that this program made. */
@@ -101,6 +103,8 @@ export class Retention {
   readonly #isShrinkable: boolean;
   /** Pages were freed, and the file keeps them until the next checkpoint. */
   #isCheckpointDue = false;
+  /** When owned ids are looked at again. */
+  #idsDueMs = 0;
 
   constructor(db: DatabaseSync, options: RetentionOptions) {
     this.#db = db;
@@ -153,9 +157,12 @@ export class Retention {
   }
 
   #deleteIds(days: number | null): RetentionStep | null {
-    if (days === null) return null;
-    const beforeMs = this.#options.now() - days * DAY_MS;
-    return deleteOldOwnedIds(this.#db, beforeMs, MAX_STEP_ROWS) > 0 ? { type: "looked" } : null;
+    const nowMs = this.#options.now();
+    if (days === null || nowMs < this.#idsDueMs) return null;
+    const keepMs = days * DAY_MS;
+    if (deleteOldOwnedIds(this.#db, nowMs - keepMs, MAX_STEP_ROWS) > 0) return { type: "looked" };
+    this.#idsDueMs = nowMs + Math.min(keepMs, IDS_REST_MS);
+    return null;
   }
 
   /** null: the job has no row to look at. */

@@ -20,6 +20,7 @@ const MAX_README_LINES = 220;
 const USER_PAGES = [
   "README.md",
   "docs/admin.md",
+  "docs/affinity.md",
   "docs/benchmarks.md",
   "docs/commands.md",
   "docs/configuration.md",
