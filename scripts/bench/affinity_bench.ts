@@ -7,7 +7,7 @@ import { classify } from "../../src/core/endpoint.ts";
 import { OwnerMemory } from "../../src/core/owned_ids.ts";
 import type { Inbound } from "../../src/core/types.ts";
 import { Affinity, type AffinityMode } from "../../src/proxy/affinity/affinity.ts";
-import { InFlightCounts } from "../../src/proxy/attempt/in_flight_counts.ts";
+import { UpstreamCapacity } from "../../src/proxy/attempt/upstream_capacity.ts";
 
 const upstreams = Array.from(
   { length: 4 },
@@ -18,7 +18,7 @@ function affinity(mode: AffinityMode): Affinity {
   return new Affinity({
     mode,
     owners: new OwnerMemory(() => null),
-    counts: new InFlightCounts(),
+    capacity: new UpstreamCapacity({ monotonic: () => 0 }),
     clock: { now: Date.now },
   });
 }
