@@ -17,6 +17,10 @@ const MIN_WEIGHT = 1e-9;
 export interface SessionOrder {
   /** Of the session's key, 32 bits; equal on all replicas. */
   readonly hash: number;
+  /** Of what other sessions begin with as well; null or absent: nothing. */
+  readonly sharedHash?: number | null;
+  /** Share of such sessions among all requests that are ordered so: 0 to 1. */
+  readonly share?: number;
   readonly isCooling: (upstream: Upstream) => boolean;
   /** Attempts under way there. */
   readonly inFlight: (upstream: Upstream) => number;
@@ -31,16 +35,14 @@ export interface SessionPlan {
 
 /**
  * Highest random weight first; those that have more under way than the others, after the rest. Adding an upstream moves
- * only the sessions that go to it.
+ * only the sessions that go to it. Sessions that begin alike go to as few upstreams as their number allows, so that their
+ * beginning need not be cached everywhere.
  */
 export function sessionOrder(upstreams: readonly Upstream[], session: SessionOrder): SessionPlan {
   const [first] = upstreams;
   if (first === undefined) return { order: upstreams, tiedTo: null };
   if (upstreams.length === 1) return { order: upstreams, tiedTo: first.id };
-  const ranked = upstreams
-    .map((upstream) => ({ upstream, score: scoreOf(upstream, session.hash) }))
-    .sort((a, b) => b.score - a.score || a.upstream.id - b.upstream.id)
-    .map(({ upstream }) => upstream);
+  const ranked = rankedFor(upstreams, session);
   const well = ranked.filter((upstream) => !session.isCooling(upstream));
   const tiedTo = (well[0] ?? ranked[0] ?? first).id;
   const limit = loadLimit(well, session);
@@ -50,6 +52,23 @@ export function sessionOrder(upstreams: readonly Upstream[], session: SessionOrd
     order: [...ranked.filter((upstream) => !isFull(upstream)), ...ranked.filter(isFull)],
     tiedTo,
   };
+}
+
+function rankedFor(upstreams: readonly Upstream[], session: SessionOrder): readonly Upstream[] {
+  const { hash, sharedHash = null, share = 0, isCooling } = session;
+  if (sharedHash === null) return ranking(upstreams, hash);
+  const all = ranking(upstreams, sharedHash);
+  const well = all.filter((upstream) => !isCooling(upstream));
+  const near = well.slice(0, Math.max(1, Math.ceil((share * well.length) / LOAD_FACTOR)));
+  if (near.length < 2) return all;
+  return [...ranking(near, hash), ...all.filter((upstream) => !near.includes(upstream))];
+}
+
+function ranking(upstreams: readonly Upstream[], hash: number): readonly Upstream[] {
+  return upstreams
+    .map((upstream) => ({ upstream, score: scoreOf(upstream, hash) }))
+    .sort((a, b) => b.score - a.score || a.upstream.id - b.upstream.id)
+    .map(({ upstream }) => upstream);
 }
 
 /** What none may exceed with one more attempt: by 1.25 times the mean, and one more so that few requests stay together. */

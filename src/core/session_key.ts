@@ -38,16 +38,20 @@ export interface SessionKey {
   readonly type: "session" | "prefix";
   /** 32 bits, equal on all replicas. */
   readonly hash: number;
+  /** Of what the prompts of other sessions begin with as well: system prompt and tools; null: too short to be cached. */
+  readonly sharedHash: number | null;
 }
 
 /** null: nothing ties the request to others. */
 export function sessionKeyOf(headers: HeaderView, json: JsonBody | null): SessionKey | null {
   const name = namedSession(headers, json);
-  if (name !== null) return { type: "session", hash: hashOf([name]) };
+  if (name !== null) return { type: "session", hash: hashOf([name]), sharedHash: null };
   if (json === null || json.length <= MIN_PREFIX_BYTES) return null;
-  const parts = prefixOf(json);
-  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-  return bytes > MIN_PREFIX_BYTES ? { type: "prefix", hash: hashOf(parts) } : null;
+  const { shared, own } = prefixOf(json);
+  const sharedBytes = shared.reduce((sum, part) => sum + part.length, 0);
+  if (sharedBytes + own.length <= MIN_PREFIX_BYTES) return null;
+  const sharedHash = sharedBytes > MIN_PREFIX_BYTES ? hashOf(shared) : null;
+  return { type: "prefix", hash: hashOf([...shared, own]), sharedHash };
 }
 
 function namedSession(headers: HeaderView, json: JsonBody | null): string | null {
@@ -71,42 +75,55 @@ function memberOf(value: unknown, name: "session_id" | "user_id"): unknown {
   return (value as Readonly<Record<string, unknown>>)[name];
 }
 
-/** System prompt, tools, and messages up to the first of the user: what stays the same in all turns. */
-function prefixOf(json: JsonBody): Uint8Array[] {
-  const parts: Uint8Array[] = [];
+interface Prefix {
+  /** System prompt and tools. */
+  readonly shared: readonly Uint8Array[];
+  /** The first message of the user. */
+  readonly own: Uint8Array;
+}
+
+/** What stays the same in all turns of a conversation. */
+function prefixOf(json: JsonBody): Prefix {
+  const shared: Uint8Array[] = [];
   for (const name of ["system", "instructions", "tools"]) {
     const part = json.part(name);
-    if (part !== null) parts.push(part.subarray(0, MAX_PART_BYTES));
+    if (part !== null) shared.push(part.subarray(0, MAX_PART_BYTES));
   }
-  const messages = json.part("messages") ?? json.part("input");
-  if (messages !== null) {
-    const beginning = messages.subarray(0, MAX_PART_BYTES);
-    parts.push(beginning.subarray(0, endOfFirstTurn(beginning)));
-  }
-  return parts;
+  const messages = (json.part("messages") ?? json.part("input"))?.subarray(0, MAX_PART_BYTES);
+  if (messages === undefined) return { shared, own: NOTHING };
+  const { start, end } = firstTurn(messages);
+  if (start > 0) shared.push(messages.subarray(0, start));
+  return { shared, own: messages.subarray(start, end) };
 }
+
+const NOTHING = new Uint8Array(0);
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const USER = new TextEncoder().encode('"user"');
 
-/** Where the first item of an array that says `"user"` ends; the length when it is no array or there is none. */
-function endOfFirstTurn(bytes: Uint8Array): number {
-  if (bytes[0] !== 0x5b) return bytes.length;
+/** Where the first item of an array is that says `"user"`; everything when it is no array or there is none. */
+function firstTurn(bytes: Uint8Array): { readonly start: number; readonly end: number } {
+  const { length } = bytes;
+  if (bytes[0] !== 0x5b) return { start: 0, end: length };
   let depth = 0;
+  let start = 0;
   let hasUser = false;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) {
       if (depth === 2 && isAt(bytes, at, USER)) hasUser = true;
       at = endOfString(bytes, at);
-    } else if (byte === 0x5b || byte === 0x7b) depth++;
-    else if (byte === 0x5d || byte === 0x7d) {
+    } else if (byte === 0x5b || byte === 0x7b) {
+      depth++;
+      if (depth === 2) start = at;
+    } else if (byte === 0x5d || byte === 0x7d) {
       depth--;
-      if (depth === 1 && hasUser) return at + 1;
+      if (depth === 1 && hasUser) return { start, end: at + 1 };
     }
   }
-  return bytes.length;
+  // Cut within the user's message, or before it.
+  return hasUser ? { start, end: length } : { start: 0, end: length };
 }
 
 /** @param start of its opening quote; returns the place of the closing one, or the length */

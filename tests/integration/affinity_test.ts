@@ -324,3 +324,34 @@ Deno.test("owners that were not seen for --keep-ids are forgotten", async () => 
     "no owner",
   );
 });
+
+Deno.test("the owner of a stream that was under way is known after a crash", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
+  await using s = await Stage.start(3);
+  const { promise: rest, resolve: goOn } = Promise.withResolvers<void>();
+  for (const upstream of s.upstreams) upstream.rest = rest;
+  try {
+    const stream = await s.post("/responses", { model: "m", input: "hi", stream: true });
+    const reader = stream.body?.getReader();
+    const first = new TextDecoder().decode((await reader?.read())?.value);
+    const id = /"id":"(resp_\w+)"/.exec(first)?.[1] ?? "";
+    await eventually(
+      () => Number(s.router.query("SELECT count(*) AS n FROM owned_ids")[0]?.["n"]) > 0 ? true : null,
+      "the owner in the table",
+    );
+    for (const name of ["db.sqlite", "db.sqlite-wal"]) {
+      await Deno.copyFile(`${s.router.directory}/${name}`, `${directory}/${name}`);
+    }
+    goOn();
+    while (!(await reader?.read())?.done);
+    await using router = await Router.start({ directory, args: ["--policy", "round_robin"] });
+    for (let turn = 0; turn < 3; turn++) {
+      const found = await router.fetch(`/responses/${id}`);
+      await found.body?.cancel();
+      assert.equal(found.headers.get("x-oar-attempts"), "1");
+    }
+  } finally {
+    goOn();
+    await Deno.remove(directory, { recursive: true });
+  }
+});

@@ -9,6 +9,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { JsonBody } from "../../core/json_body.ts";
 import { idsOfPath, idsOfRequest } from "../../core/named_ids.ts";
 import { hashOfId, type IdOwners } from "../../core/owned_ids.ts";
+import { PrefixShares } from "../../core/prefix_shares.ts";
 import { sessionKeyOf } from "../../core/session_key.ts";
 import type { EndpointKind, IdOwner, Inbound, OrderPolicy, Upstream } from "../../core/types.ts";
 import { namesIds } from "../../capture/reply_ids.ts";
@@ -57,6 +58,7 @@ const NO_IDS: readonly string[] = [];
 
 export class Affinity {
   readonly #deps: AffinityDeps;
+  readonly #shares = new PrefixShares();
 
   constructor(deps: AffinityDeps) {
     this.#deps = deps;
@@ -88,10 +90,10 @@ export class Affinity {
   ): readonly Upstream[] {
     if (ties.session === null) return ordered;
     const { capacity } = this.#deps;
-    const { hash } = ties.session;
+    const { hash, sharedHash } = ties.session;
+    const share = this.#shares.note(sharedHash);
     const plan = sessionOrder(ordered, {
-      hash,
-      isCooling,
+      ...{ hash, sharedHash, share, isCooling },
       inFlight: (upstream) => capacity.underWay(upstream),
     });
     ties.tie(plan.tiedTo);

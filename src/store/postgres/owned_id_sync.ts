@@ -92,10 +92,17 @@ export class OwnedIdSync {
     void this.#loop();
   }
 
-  close(): void {
+  /** Sends what is left, if that is soon done. Never rejects. */
+  async close(limitMs: number): Promise<void> {
+    const { clock } = this.#options;
     this.#isClosed = true;
-    if (this.#timer !== null) this.#options.clock.clearTimer(this.#timer);
+    if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#timer = null;
+    if (this.#db === null) return;
+    const { promise: isLate, resolve } = Promise.withResolvers<void>();
+    const timer = clock.setTimer(resolve, limitMs);
+    await Promise.race([this.#sendLast(), isLate]);
+    clock.clearTimer(timer);
   }
 
   /** Sends and copies once. @throws PgError, StoreError, what SQLite throws */
@@ -116,6 +123,14 @@ export class OwnedIdSync {
       if (!this.#isClosed) onTrouble?.(error);
     }
     if (!this.#isClosed) this.#timer = clock.setTimer(() => void this.#loop(), ROUND_MS);
+  }
+
+  async #sendLast(): Promise<void> {
+    try {
+      await this.#send(this.#open());
+    } catch {
+      // The next start sends it.
+    }
   }
 
   /** The file may be another one than before. */

@@ -38,6 +38,8 @@ const MAX_RETRY_MS = 5_000;
 /** Partitions are made a week ahead. */
 const PARTITIONS_MS = 3_600_000;
 const RETENTION_MS = 600_000;
+/** Of the close, for what replies named last. */
+const OWNED_IDS_LIMIT_MS = 500;
 
 export interface RemoteEvents {
   /** The journal has its first copy of upstreams and settings; once. */
@@ -214,9 +216,9 @@ export class RemoteSession {
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#sync?.close();
     this.#states.close();
-    this.#ownedIds.close();
     const endMs = clock.monotonic() + limitMs;
-    await this.#shipper.close(limitMs);
+    await this.#ownedIds.close(Math.min(limitMs, OWNED_IDS_LIMIT_MS));
+    await this.#shipper.close(Math.max(0, endMs - clock.monotonic()));
     this.queries.close();
     await this.#leave(Math.max(0, endMs - clock.monotonic()));
     await database.close();
