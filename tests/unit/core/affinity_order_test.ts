@@ -1,6 +1,7 @@
 /** The order by session and by owner: nobody is lost, sessions stay, and the load is bounded. */
 import assert from "node:assert/strict";
 import { keyPreference, ownerFirst, ownerOnly, sessionOrder } from "../../../src/core/affinity_order.ts";
+import { PrefixShares } from "../../../src/core/prefix_shares.ts";
 import { keyHashOf } from "../../../src/core/owned_ids.ts";
 import type { Upstream } from "../../../src/core/types.ts";
 import { anUpstream } from "../../support/upstream_value.ts";
@@ -32,6 +33,8 @@ Deno.test("affinity never removes a candidate, and adds none", () => {
     const loads = new Map(ids(upstreams).map((id) => [id, Math.floor(random() * 20)]));
     const plan = sessionOrder(upstreams, {
       hash: Math.floor(random() * 2 ** 32),
+      sharedHash: random() < 0.5 ? null : Math.floor(random() * 2 ** 32),
+      share: random(),
       isCooling: ({ id }) => cooling.has(id),
       inFlight: ({ id }) => loads.get(id) ?? 0,
     });
@@ -75,6 +78,35 @@ Deno.test("sessions follow the weights, whatever order they come in", () => {
   }
   assert.ok(Math.abs((counts[1] ?? 0) / 4_000 - 0.75) < 0.03, counts.join());
   assert.equal(counts[3], 0);
+});
+
+Deno.test("sessions that begin alike go to as few upstreams as their part of the traffic allows", () => {
+  const random = randomOf(3);
+  const goingTo = (share: number, sharedHash: number) => {
+    const upstreams = new Set<number | null>();
+    for (let session = 0; session < 400; session++) {
+      const hash = Math.floor(random() * 2 ** 32);
+      upstreams.add(sessionOrder(fleet(4), { hash, sharedHash, share, ...calm }).tiedTo);
+    }
+    return upstreams;
+  };
+  for (const [share, expected] of [[0, 1], [0.3, 1], [0.4, 2], [0.7, 3], [1, 4]] as const) {
+    assert.equal(goingTo(share, 77).size, expected, String(share));
+  }
+  const firsts = new Set(Array.from({ length: 100 }, (_, index) => [...goingTo(0.1, index * 7919)][0]));
+  assert.equal(firsts.size, 4);
+});
+
+Deno.test("the part of a prompt in the traffic is known, and what is no longer asked is forgotten", () => {
+  const shares = new PrefixShares();
+  assert.ok(shares.note(1) < 0.1, "one request says little");
+  for (let request = 0; request < 1_000; request++) shares.note(request % 2 === 0 ? 1 : null);
+  assert.ok(Math.abs(shares.note(1) - 0.5) < 0.05);
+  for (let request = 0; request < 20_000; request++) shares.note(2);
+  assert.ok(shares.note(2) > 0.9);
+  assert.ok(shares.note(1) < 0.01);
+  for (let prompt = 0; prompt < 100_000; prompt++) shares.note(prompt + 10);
+  assert.ok(shares.note(2) < 0.1);
 });
 
 Deno.test("who has more under way than 1.25 times the mean, and one, is passed over", () => {

@@ -60,4 +60,13 @@ Deno.test("a long beginning is a session: all turns of it, and no other one", ()
     assert.notDeepEqual(keyOf(other[index]), key);
   }
   assert.equal(keyOf({ input: LONG })?.type, "prefix");
+  for (const [index, body] of first.entries()) {
+    const shared = keyOf(body)?.sharedHash;
+    assert.equal(typeof shared, "number");
+    assert.equal(keyOf(other[index])?.sharedHash, shared, "the system prompt is the same");
+  }
+  const own = keyOf({ messages: [{ role: "system", content: "short" }, user(LONG)] });
+  assert.equal(own?.type, "prefix");
+  assert.equal(own?.sharedHash, null, "nobody else begins so");
+  assert.equal(keyOf({ prompt_cache_key: "a", system: LONG, messages: [user("q")] })?.sharedHash, null);
 });
