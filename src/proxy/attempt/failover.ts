@@ -31,7 +31,7 @@ import { BestAnswer, conveyed } from "./best_answer.ts";
 import type { AttemptedRequest } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
-import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
+import { deadlineError, errorClassOf, type FailedOutcome, finalError, statusOf } from "./failure.ts";
 import type { Hedging } from "./hedging.ts";
 import type { SendResult } from "./transport.ts";
 import { type AttemptDeps, type AttemptJudge, UpstreamAttempt } from "./upstream_attempt.ts";
@@ -343,9 +343,4 @@ class FailoverLoop implements AttemptJudge, RaceHost {
     }
     return { type: "failed", error: ownError(), upstream: null };
   }
-}
-
-/** null: there was no error status. */
-function statusOf(outcome: FailedOutcome): number | null {
-  return outcome.type === "response" ? outcome.status : null;
 }
