@@ -18,7 +18,8 @@ export const SECRET_PARAMETER = /key|token|secret|sig|pass|code|auth|cred|jwt|hm
  */
 export function keysOf({ sk, endpoint, keys: all }: UpstreamKeys): readonly string[] {
   // A row's own text holds one key a line.
-  const secrets = all ?? sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
+  const own = sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
+  const secrets = all === undefined ? own : [...own, ...all];
   const keys = new Set(secrets.flatMap((secret) => secret === ASIS ? [] : writtenForms(secret)));
   const query = endpoint.indexOf("?");
   if (query < 0) return [...keys];
