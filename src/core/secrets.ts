@@ -26,7 +26,8 @@ export type SecretHolder = UpstreamKeys & {
  */
 export function keysOf({ sk, endpoint, keys: all, shaping }: SecretHolder): readonly string[] {
   // A row's own text holds one key a line.
-  const secrets = all ?? sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
+  const own = sk.split(/[\r\n]+/).map((key) => key.trim()).filter((key) => key !== "");
+  const secrets = all === undefined ? own : [...own, ...all];
   const keys = new Set(secrets.flatMap((secret) => secret === ASIS ? [] : writtenForms(secret)));
   if (shaping !== undefined) {
     for (const secret of optionSecrets(shaping).flatMap(writtenForms)) keys.add(secret);

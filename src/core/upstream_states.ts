@@ -16,6 +16,7 @@ import { type Finding, findingOf, type ForeignFinding } from "./foreign_findings
 import type { HealthCell } from "./health_cells.ts";
 import type { EndpointKind } from "./types.ts";
 import type { KeyStanding } from "./key_cells.ts";
+import { NO_CREDIT, weighKey } from "./key_blame.ts";
 import { type HealthChange, type HealthSubject, UpstreamCells } from "./upstream_cells.ts";
 
 export type { HealthChange, HealthSubject };
@@ -26,11 +27,6 @@ const TRY: BreakerEvent = { type: "try" };
 const ABANDONED: BreakerEvent = { type: "abandoned" };
 const OUTRUN: BreakerEvent = { type: "outrun" };
 
-const BAD_KEY: BreakerEvent = { type: "failure", cause: "bad_key", isConclusive: true };
-const NO_CREDIT: BreakerEvent = { type: "failure", cause: "no_credit", isConclusive: true };
-/** A 429 of one of several keys that does not say for how long: the others are used meanwhile. */
-export const KEY_PAUSE_MS = 10_000;
-const UNTIMED: BreakerEvent = { type: "throttled", forMs: KEY_PAUSE_MS };
 /** What a check of an upstream without traffic has found; `reached`: it answered. */
 export const CHECK_RESULTS = ["reached", "outage", "refusal", "no_credit"] as const;
 export type CheckResult = typeof CHECK_RESULTS[number];
@@ -223,10 +219,10 @@ export class UpstreamStates {
     { nowMs }: Moment,
   ): Verdict {
     const { client } = subject;
-    const ofKey = this.#weighKey(subject, report, nowMs);
-    if (ofKey !== null) return ofKey;
     const whole = this.#cells.whole;
     const nobody = { cell: whole, event: ABANDONED, others: ABANDONED };
+    const ofKey = weighKey(this.#cells.keys, { subject, report }, nowMs);
+    if (ofKey !== null) return ofKey === "nobody" ? nobody : { ...ofKey, others: ABANDONED };
     switch (report.type) {
       case "answered":
       case "missing":
@@ -262,46 +258,6 @@ export class UpstreamStates {
         return nobody;
       default:
         return report satisfies never;
-    }
-  }
-
-  /** Whose failure it is when it may be that of one of several keys; null: it is not. */
-  #weighKey(
-    { client, key, model }: HealthSubject,
-    report: Exclude<HealthReport, { type: "served" }>,
-    nowMs: number,
-  ): Verdict | null {
-    if (key === null || key === undefined) return null;
-    const { keys } = this.#cells;
-    const nobody = { cell: this.#cells.whole, event: ABANDONED, others: ABANDONED };
-    switch (report.type) {
-      case "answered":
-      case "missing":
-        keys.use(key).witnesses.forget();
-        return null;
-      case "refused": {
-        const cell = keys.use(key);
-        const counts = report.isProven || cell.witnesses.countsRefusal(client);
-        return counts ? { cell, event: BAD_KEY, others: ABANDONED } : nobody;
-      }
-      case "no_credit": {
-        const cell = keys.use(key);
-        const counts = report.isCertain || cell.witnesses.countsFailure(client, nowMs);
-        return counts ? { cell, event: NO_CREDIT, others: ABANDONED } : nobody;
-      }
-      case "throttled": {
-        if (report.isBusy) return null;
-        const cell = keys.useModel({ key, model }, nowMs);
-        return { cell, event: { type: "throttled", forMs: report.forMs }, others: ABANDONED };
-      }
-      case "failed": {
-        if (report.cause !== "refusal") return null;
-        const cell = keys.useModel({ key, model }, nowMs);
-        const counts = cell.witnesses.countsFailure(client, nowMs);
-        return counts ? { cell, event: UNTIMED, others: ABANDONED } : nobody;
-      }
-      default:
-        return null;
     }
   }
 

@@ -12,7 +12,12 @@ import type { HeldBack, UpstreamCounts } from "../http/health.ts";
 import { getLog } from "../observe/log.ts";
 import { redactor } from "../observe/redact.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
-import { type HealthListener, type HealthView, UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
+import {
+  type HealthListener,
+  type HealthView,
+  type SeenChange,
+  UpstreamHealth,
+} from "../proxy/attempt/upstream_health.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore, UpstreamStateNote } from "../store/store.ts";
 import type { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
@@ -59,14 +64,9 @@ export function makeHealth(
   const keys = new KeyAnnouncer(observers, () => health);
   const callbacks: (() => void)[] = [];
   const onChange: HealthListener = (upstream, change) => {
-    const model = change.model === null ? null : redact(change.model);
-    const seen = { ...change, model, reason: redact(change.reason) };
+    const seen = redacted(change, redact);
     if (change.key === undefined) announce(upstream, seen);
-    else {
-      keys.announce(upstream, seen);
-      const configured = registry.snapshot().upstreams.find(({ id }) => id === upstream.id);
-      if (configured !== undefined) keys.measure(configured);
-    }
+    else keys.changed(upstream, seen);
     observers.metrics.upstreamState(upstream.name, health.view(upstream.id).state);
     noted(upstream);
   };
@@ -76,11 +76,7 @@ export function makeHealth(
       upstreams.filter(({ isEnabled }) => isEnabled).map(({ name }) => name),
     );
     health.configured(upstreams, enabledAnew);
-    for (const upstream of upstreams) {
-      if (upstream.isEnabled) keys.measure(upstream);
-      // The numbers of its keys may be others.
-      if (health.keys(upstream.id).length > 0) noted(upstream);
-    }
+    keys.configured(upstreams).forEach(noted);
   });
   // After the metrics know which upstreams there are.
   const rates = makeRates({
@@ -91,16 +87,13 @@ export function makeHealth(
     note(upstreamStates, { id, health, rates, redact });
     for (const callback of callbacks) callback();
   };
-  let timer: TimerId;
-  const sweep = () => {
+  const sweeps = repeated(() => {
     health.sweep();
     rates.sweep();
     for (const upstream of registry.snapshot().upstreams) {
       if (isShareNew(upstreamStates, { upstream, rates })) noted(upstream);
     }
-    timer = systemClock.setTimer(sweep, SWEEP_MS);
-  };
-  timer = systemClock.setTimer(sweep, SWEEP_MS);
+  });
   return {
     health,
     rates,
@@ -108,8 +101,24 @@ export function makeHealth(
     heldBack: () => countHeldBack(health, registry.snapshot().upstreams),
     own: (id) => ownNote(upstreamStates, { id, health, rates, redact }),
     onNoted: (callback) => callbacks.push(callback),
-    stop: () => systemClock.clearTimer(timer),
+    stop: () => sweeps.stop(),
   };
+}
+
+/** Calls every {@link SWEEP_MS}. */
+function repeated(act: () => void): { stop(): void } {
+  let timer: TimerId;
+  const run = () => {
+    act();
+    timer = systemClock.setTimer(run, SWEEP_MS);
+  };
+  timer = systemClock.setTimer(run, SWEEP_MS);
+  return { stop: () => systemClock.clearTimer(timer) };
+}
+
+function redacted(change: SeenChange, redact: (text: string) => string): SeenChange {
+  const { model, reason } = change;
+  return { ...change, model: model === null ? null : redact(model), reason: redact(reason) };
 }
 
 function countHeldBack(health: UpstreamHealth, upstreams: readonly Upstream[]): HeldBack {

@@ -18,13 +18,40 @@ export class KeyAnnouncer {
   readonly #health: () => KeyedHealth;
   /** Upstreams without a key that is left, of which people were told. */
   readonly #told = new Set<number>();
+  /** Enabled upstreams with several keys. */
+  readonly #counted = new Map<number, Upstream>();
 
   constructor(observers: Pick<Observers, "metrics" | "notifier">, health: () => KeyedHealth) {
     this.#observers = observers;
     this.#health = health;
   }
 
-  announce({ id, name }: Pick<Upstream, "id" | "name">, change: SeenChange): void {
+  /** To be called at every change of a key's breaker. */
+  changed(upstream: Pick<Upstream, "id" | "name">, change: SeenChange): void {
+    this.#announce(upstream, change);
+    const counted = this.#counted.get(upstream.id);
+    if (counted !== undefined) this.#measure(counted);
+  }
+
+  /**
+   * To be called when the configuration has changed, after the breakers know.
+   *
+   * @returns those of whose keys something is noted: their numbers may be others
+   */
+  configured(upstreams: readonly Upstream[]): Upstream[] {
+    for (const upstream of upstreams) {
+      const { id, name, keys, isEnabled } = upstream;
+      if (isEnabled && keys.length > 1) {
+        this.#counted.set(id, upstream);
+        this.#measure(upstream);
+      } else if (this.#counted.delete(id)) {
+        this.#observers.metrics.upstreamKeys(name, null);
+      }
+    }
+    return upstreams.filter(({ id, keys }) => keys.length > 1 && this.#health().keys(id).length > 0);
+  }
+
+  #announce({ id, name }: Pick<Upstream, "id" | "name">, change: SeenChange): void {
     const { key, news, reason, after } = change;
     if (key === undefined || change.model !== null) return;
     const about = { upstream: name, key: key.n, masked: key.shown };
@@ -66,12 +93,8 @@ export class KeyAnnouncer {
     }
   }
 
-  /** Sets the metric of an upstream. */
-  measure({ id, name, keys }: Pick<Upstream, "id" | "name" | "keys">): void {
-    this.#observers.metrics.upstreamKeys(
-      name,
-      keys.length < 2 ? null : countKeys(this.#health().keys(id), keys.length),
-    );
+  #measure({ id, name, keys }: Upstream): void {
+    this.#observers.metrics.upstreamKeys(name, countKeys(this.#health().keys(id), keys.length));
   }
 }
 

@@ -94,7 +94,7 @@ Deno.test("the page's form requires the key, and so does the Go program's API", 
   };
   const [status, page] = await edit({ endpoint: "https://thief.example/v1" });
   assert.equal(status, 400);
-  const field = /<input id="field-key"[^>]*>/.exec(page)?.[0] ?? "";
+  const field = /<textarea id="field-key"[^>]*>/.exec(page)?.[0] ?? "";
   assert.match(field, /\brequired\b/);
   assert.match(field, /aria-invalid="true"/);
   assert.match(page, /type the key again/);

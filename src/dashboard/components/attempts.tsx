@@ -11,6 +11,19 @@ import { Chip, Recorded } from "./parts.tsx";
 
 const PART_LENGTH = 16_000;
 
+type ShownAttempt = RecordDetail["attempts"][number];
+
+/** The upstream, and which of several keys. */
+function Asked({ page, attempt }: { page: PageContext; attempt: ShownAttempt }): JSX.Element {
+  const { upstreamName, keyN } = attempt;
+  return (
+    <span class="strong">
+      <Recorded text={upstreamName} />
+      {keyN === null ? null : ` · ${page.m.keyNumber(keyN)}`}
+    </span>
+  );
+}
+
 export function Attempts({ page, detail }: { page: PageContext; detail: RecordDetail }): JSX.Element {
   const { m } = page;
   const { record, attempts } = detail;
@@ -30,10 +43,7 @@ export function Attempts({ page, detail }: { page: PageContext; detail: RecordDe
         return (
           <li class="attempt">
             <div class="attempt-head">
-              <span class="strong">
-                <Recorded text={attempt.upstreamName} />
-                {attempt.keyN === null ? null : ` · ${m.keyNumber(attempt.keyN)}`}
-              </span>
+              <Asked page={page} attempt={attempt} />
               <Chip tone={isGood ? "good" : UNBLAMED_CLASSES.has(attempt.errorClass ?? "") ? "quiet" : "bad"}>
                 {[attempt.status, isGood ? m.attemptOk : attempt.errorClass].filter((each) => each !== null)
                   .join(" ")}

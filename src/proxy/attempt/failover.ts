@@ -32,7 +32,7 @@ import type { AttemptedRequest, AttemptJudge, WaitingOutput } from "./attempted_
 import { CandidateQueue } from "./candidate_queue.ts";
 import { CandidateTurns, type Taken } from "./candidate_turns.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
-import { deadlineError, errorClassOf, type FailedOutcome, finalError } from "./failure.ts";
+import { deadlineError, errorClassOf, type FailedOutcome, finalError, statusOf } from "./failure.ts";
 import type { Hedging } from "./hedging.ts";
 import type { HeldSlot } from "./held_slot.ts";
 import type { RequestDemand } from "./request_demand.ts";
@@ -393,9 +393,4 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     }
     return { type: "failed", error: ownError(), upstream: null };
   }
-}
-
-/** null: there was no error status. */
-function statusOf(outcome: FailedOutcome): number | null {
-  return outcome.type === "response" ? outcome.status : null;
 }

@@ -30,6 +30,11 @@ export function errorClassOf(outcome: FailedOutcome): ErrorClass {
   return outcome.status >= 400 && outcome.status < 600 ? "http_status" : "bad_status";
 }
 
+/** null: there was no error status. */
+export function statusOf(outcome: FailedOutcome): number | null {
+  return outcome.type === "response" ? outcome.status : null;
+}
+
 /** What a failure means for the upstream's health; a status is judged by `statusReport`. */
 export function failureReport(
   outcome: Exclude<FailedOutcome, { type: "response" }>,

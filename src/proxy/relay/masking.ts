@@ -166,15 +166,19 @@ function mask(bytes: Uint8Array, places: readonly Place[]): void {
 }
 
 /** By the array of keys, which the objects of one upstream for single keys share, or by the upstream. */
-const patternsOf = new WeakMap<object, { readonly endpoint: string; readonly patterns: Patterns }>();
+const patternsOf = new WeakMap<object, KnownPatterns>();
+
+interface KnownPatterns extends Pick<UpstreamKeys, "endpoint" | "sk"> {
+  readonly patterns: Patterns;
+}
 
 /** A mask for all keys of an upstream, or null when it has none to hide. */
 export function maskFor(upstream: SecretHolder): SecretMask | null {
-  const { endpoint } = upstream;
-  const owner = upstream.keys ?? upstream;
+  const { endpoint, sk, keys } = upstream;
+  const owner = keys ?? upstream;
   let known = patternsOf.get(owner);
-  if (known === undefined || known.endpoint !== endpoint) {
-    known = { endpoint, patterns: new Patterns(keysOf(upstream)) };
+  if (known?.endpoint !== endpoint || (known.sk !== sk && !keys?.includes(sk))) {
+    known = { endpoint, sk, patterns: new Patterns(keysOf(upstream)) };
     patternsOf.set(owner, known);
   }
   return known.patterns.texts.length === 0 ? null : new SecretMask(known.patterns);

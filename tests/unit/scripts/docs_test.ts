@@ -26,6 +26,7 @@ const USER_PAGES = [
   "docs/configuration.md",
   "docs/database.md",
   "docs/failover.md",
+  "docs/keys.md",
   "docs/limits.md",
   "docs/migrating-from-go.md",
   "docs/operations.md",

@@ -73,7 +73,7 @@ Deno.test("an upstream is tested by its first good answer or a test, until its k
   scene.rates.tested(2);
   scene.rates.tested(2);
   assert.deepEqual(scene.told, ["one tested", "two tested"]);
-  scene.configure([{ ...ONE, name: "renamed" }, { ...TWO, sk: "sk-another", keys: ["sk-another"] }]);
+  scene.configure([{ ...ONE, name: "renamed" }, { ...TWO, sk: "sk-another" }]);
   assert.deepEqual([1, 2, 3].map((id) => scene.rates.view(id).isTested), [true, false, false]);
   assert.deepEqual([1, 2].map((id) => scene.rates.view(id).attempts), [3, 0]);
 });

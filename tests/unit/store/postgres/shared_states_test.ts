@@ -138,11 +138,14 @@ Deno.test("times are written as distances from now", async () => {
     changedAtMs: nowMs - 1_000,
     reason: "a\0b",
     failures: { attempts: 9, failed: 4 },
+    keys: [{ n: 2, key: "sk-…wxyz", state: "refused", untilMs: 7, reason: "HTTP 401" }],
     findings: [finding, { ...finding, model: null }],
   }));
   assert.deepEqual(pretended.statements.map(([, values]) => values), [
     ["me"],
-    ["me", [1], ["open"], [30_000], ["a\ufffdb"], [-1_000], [9], [4]],
+    ["me", [1], ["open"], [30_000], ["a\ufffdb"], [-1_000], [9], [4], [
+      '[{"n":2,"key":"sk-…wxyz","state":"refused","until":7,"reason":"HTTP 401"}]',
+    ]],
     [
       "me",
       [1, 1],
