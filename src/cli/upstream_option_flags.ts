@@ -26,6 +26,7 @@ export const OPTION_FLAG_LIST = FLAG_NAMES.map((name) =>
 /** Adds the flags to a command. */
 export function withOptionFlags(command: Command): Command {
   return command
+    .optionsGroup("Limits, changes to requests, proxy:")
     .option(
       "--max-parallel <number>",
       "requests at once for each of its keys; auto: as many as it takes; none",

@@ -1,10 +1,12 @@
 /** How requests are changed, limited and sent as an upstream's options say: over real sockets. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { askApi, callApi, posted } from "../support/admin.ts";
+import { askApi, Browser, callApi, posted, SAME_ORIGIN } from "../support/admin.ts";
+import { OWN_AUTHORITY } from "../support/own_authority.ts";
 import { httpProxy, socksProxy } from "../support/proxies.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
+  chatCompletion,
   chatEvents,
   chatReply,
   chunk,
@@ -321,4 +323,98 @@ Deno.test("a replay is changed and sent like any request, for any path and size"
   const { code } = await runProgram(["records", "replay", String(record["id"])], { cwd: router.directory });
   assert.equal(code, 0);
   assert.equal(upstream.requests[2]?.headers.get("x-team"), "a");
+});
+
+Deno.test("an https upstream is reached through CONNECT of its HTTP proxy, which sees nothing of the request", async () => {
+  const { cert, key, authority } = OWN_AUTHORITY;
+  const options = { hostname: "127.0.0.1", port: 0, cert, key, onListen: () => {} };
+  const server = Deno.serve(options, () => Response.json(chatCompletion("over TLS")));
+  const directory = await Deno.makeTempDir({ prefix: "oar-ca-" });
+  try {
+    await Deno.writeTextFile(`${directory}/ca.pem`, authority);
+    await using proxy = httpProxy(server.addr);
+    await using router = await Router.start({
+      upstreams: [{ endpoint: "https://localhost:8443/v1" }],
+      args: ["--ca-file", `${directory}/ca.pem`],
+    });
+    await setOptions(router, 1, { proxy: `http://127.0.0.1:${proxy.port}` });
+    assert.match(await (await router.chat()).text(), /over TLS/);
+    assert.deepEqual(proxy.asked, ["CONNECT localhost:8443"]);
+  } finally {
+    await server.shutdown();
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the page's form sets every option, shows secrets masked, and keeps them when it is sent back", async () => {
+  await using router = await Router.start({ upstreams: [{ endpoint: "https://a.example/v1" }] });
+  const browser = await Browser.login(router);
+  const save = async (fields: Record<string, string>): Promise<string> => {
+    const body = new URLSearchParams({ csrf: browser.csrfToken, ...fields });
+    const response = await browser.fetch("/upstreams/1", { method: "POST", headers: SAME_ORIGIN, body });
+    const text = await response.text();
+    return response.status === 303 ? "" : text;
+  };
+  const fields = {
+    endpoint: "https://a.example/v1",
+    name: "a.example",
+    maxParallel: "auto",
+    rpm: "60",
+    keyPolicy: "fill",
+    setHeaders: `Helicone-Auth: ${SECRET}\n-User-Agent`,
+    bodyPatch: '{"store":false}',
+    onlyPaths: "/v1/chat/*, /v1/models",
+    maxBody: "10MB",
+    streamTimeout: "20",
+    errorTexts: "no credit\nquota exceeded",
+    proxy: "http://me:hunter2hunter2@127.0.0.1:3128",
+  };
+  assert.equal(await save(fields), "");
+  const [row] = router.query("SELECT * FROM openai_upstreams");
+  assert.deepEqual(JSON.parse(String(row?.["set_headers"])), { "Helicone-Auth": SECRET, "User-Agent": null });
+  assert.deepEqual(
+    [
+      "max_parallel",
+      "rpm",
+      "key_policy",
+      "body_patch",
+      "only_paths",
+      "max_body",
+      "stream_timeout",
+      "error_text",
+      "proxy",
+    ]
+      .map((column) => row?.[column]),
+    [
+      "auto",
+      60,
+      "fill",
+      '{"store":false}',
+      "/v1/chat/*,/v1/models",
+      10_000_000,
+      20,
+      "no credit\nquota exceeded",
+      fields.proxy,
+    ],
+  );
+  const html = { headers: { accept: "text/html" } };
+  const page = await (await browser.fetch("/upstreams/1", html)).text() +
+    await (await browser.fetch("/upstreams", html)).text();
+  assert.ok(!page.includes(SECRET) && !page.includes("hunter2"), page);
+  assert.match(page, /helicone-auth: sk-…cdef\s+-user-agent/);
+  assert.match(page, /parallel by itself.*60\/min.*changes requests/s);
+  const again = {
+    ...fields,
+    setHeaders: "helicone-auth: sk-…cdef\nx-team: a",
+    proxy: "http://…@127.0.0.1:3128",
+  };
+  assert.equal(await save({ ...again, maxBody: "10000000", rpm: "" }), "");
+  const [kept] = router.query("SELECT set_headers, rpm, proxy FROM openai_upstreams");
+  assert.deepEqual(JSON.parse(String(kept?.["set_headers"])), { "helicone-auth": SECRET, "x-team": "a" });
+  assert.deepEqual([kept?.["rpm"], kept?.["proxy"]], [null, fields.proxy]);
+  assert.match(
+    await save({ ...again, setHeaders: "Authorization: Bearer x" }),
+    /Authorization cannot be set/,
+  );
+  assert.match(await save({ ...again, bodyPatch: "[1]" }), /must be a JSON object/);
 });

@@ -6,11 +6,14 @@ import {
   candidates,
   decide,
   firstByteTimeout,
+  fittingUpstreams,
   isFinalError,
   matchesGlob,
   retryAfterMs,
+  streamLimit,
 } from "../../../src/core/policy.ts";
 import type { AttemptOutcome, EndpointKind, OrderPolicy, Upstream } from "../../../src/core/types.ts";
+import { NO_SHAPING } from "../../../src/core/upstream_options.ts";
 import { anUpstream } from "../../support/upstream_value.ts";
 
 interface OrderCase {
@@ -352,4 +355,30 @@ Deno.test("isFinalError() looks at code and type, whatever their case", () => {
   assert.equal(isFinalError(error(null, null, "content_filter"), codes), false);
   assert.equal(isFinalError(null, codes), false);
   assert.equal(isFinalError(error("content_filter"), new Set()), false);
+});
+
+Deno.test("an upstream's own limit for streams takes the place of all others, also for the last upstream", () => {
+  const upstream = anUpstream(1, { timeoutMs: 7_000, shaping: { ...NO_SHAPING, streamTimeoutMs: 3_000 } });
+  for (const isLast of [false, true]) {
+    const body = new Uint8Array(1_000_000);
+    assert.equal(firstByteTimeout({ body, isStream: true, kind: "chat" }, upstream, isLast), 3_000);
+    assert.equal(firstByteTimeout({ body, isStream: false, kind: "chat" }, upstream, isLast), 7_000);
+  }
+  assert.deepEqual(streamLimit(upstream, 500), { limitMs: 3_000, untilMs: 3_500 });
+  assert.equal(streamLimit(anUpstream(), 500), null);
+});
+
+Deno.test("upstreams for some paths or sizes only are left out of other requests", () => {
+  const upstreams = [
+    anUpstream(1, { shaping: { ...NO_SHAPING, onlyPaths: ["/v1/chat/*", "/v1/models"] } }),
+    anUpstream(2, { shaping: { ...NO_SHAPING, maxBodyBytes: 100 } }),
+    anUpstream(3),
+  ];
+  const ids = (path: string) =>
+    allowedUpstreams(upstreams, { model: "m", method: "POST", path }).map(({ id }) => id);
+  assert.deepEqual(ids("/v1/chat/completions"), [1, 2, 3]);
+  assert.deepEqual(ids("/v1/ch%61t/completions"), [1, 2, 3]);
+  assert.deepEqual(ids("/v1/models/x"), [2, 3]);
+  assert.equal(fittingUpstreams(upstreams, 100), upstreams, "the same list when all take it");
+  assert.deepEqual(fittingUpstreams(upstreams, 101).map(({ id }) => id), [1, 3]);
 });

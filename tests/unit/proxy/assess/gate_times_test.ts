@@ -11,6 +11,7 @@ import { assess } from "../../../../src/proxy/assess/assess.ts";
 import type { ReplyAssessment } from "../../../../src/proxy/assess/assessment.ts";
 import { HeldBudget } from "../../../../src/proxy/assess/held_budget.ts";
 import { RequestHolding } from "../../../../src/proxy/assess/holding.ts";
+import { NO_SHAPING } from "../../../../src/core/upstream_options.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";
 import { ScriptedBody } from "../../../support/scripted_body.ts";
 import { chatEvent } from "../../../support/upstream.ts";
@@ -32,6 +33,9 @@ interface StageOptions {
   readonly budgetBytes?: number;
   /** Something of another attempt has gone out. */
   readonly hasSent?: boolean;
+  /** The upstream's own limit; one second of it has passed. */
+  readonly streamTimeoutMs?: number;
+  readonly errorTexts?: readonly string[];
 }
 
 /** One reply on its way through the gate. */
@@ -54,13 +58,18 @@ class Stage {
     this.budget = new HeldBudget(options.budgetBytes ?? 1_000_000);
     this.holding = new RequestHolding(mode, this.budget, () => this.degraded++);
     const fields = new HeaderFields(headers.map(([name, value]) => [name, value]));
+    const { streamTimeoutMs, errorTexts = [] } = options;
+    const upstream = anUpstream(1, { shaping: { ...NO_SHAPING, errorTexts } });
     const assessment = assess(this.body, {
-      head: { upstream: anUpstream(), status: 200, headers: fields, contentLength: null },
+      head: { upstream, status: 200, headers: fields, contentLength: null },
       inbound: { method: "POST", kind: "chat", isStream },
       clock: this.clock,
       times: { ...TIMES, ...options.times },
       isLast,
       bodyStartTimeoutMs: 10_000,
+      streamLimit: streamTimeoutMs === undefined
+        ? null
+        : { limitMs: streamTimeoutMs, untilMs: this.clock.monotonic() + streamTimeoutMs - 1_000 },
       mask: null,
       capture: (isEventStream) =>
         createCapture({
@@ -405,4 +414,75 @@ Deno.test("a document is held otherwise: its beginning, another upstream, a stre
     await stage.pass(30_000);
     assert.equal(stage.problem, "open", JSON.stringify(options));
   }
+});
+
+Deno.test("an upstream's own limit takes the place of all others until the first content, also for the last", async () => {
+  for (const isLast of [false, true]) {
+    for (const mode of ["content", "whole"] as const) {
+      // Longer than the others.
+      const long = new Stage({ isLast, mode, streamTimeoutMs: 100_000, times: { idleTimeoutMs: 20_000 } });
+      await long.pass(98_999);
+      assert.equal(long.problem, "open");
+      await long.pass(1);
+      assert.equal(long.problem, "first_token 100000");
+      // Shorter, and signs of life do not count.
+      const short = new Stage({ isLast, mode, streamTimeoutMs: 3_000 });
+      await short.pass(1_000);
+      await short.send(": alive\n\n", ROLE);
+      await short.pass(999);
+      assert.equal(short.problem, "open");
+      await short.pass(1);
+      assert.equal(short.problem, "first_token 3000");
+    }
+  }
+  const speaking = new Stage({ mode: "whole", streamTimeoutMs: 3_000 });
+  await speaking.send(WORD);
+  await speaking.pass(89_999);
+  assert.equal(speaking.problem, "open", "after the first content the rules for all hold");
+});
+
+Deno.test("with error texts, a stream is held until there is enough text, its end, or --gate-ms after its first content", async () => {
+  const errorTexts = ["no credit"];
+  const filler = chatEvent({ content: "x".repeat(100) });
+  const enough = new Stage({ errorTexts });
+  await enough.send(filler);
+  assert.equal(enough.problem, "open");
+  await enough.send(filler);
+  assert.deepEqual([enough.problem, enough.held], [null, filler + filler]);
+
+  const slow = new Stage({ errorTexts });
+  await slow.send(ROLE);
+  await slow.pass(20_000);
+  await slow.send(WORD);
+  await slow.pass(4_999);
+  assert.equal(slow.problem, "open");
+  await slow.pass(1);
+  assert.equal(slow.problem, null);
+
+  const calling = new Stage({ errorTexts });
+  await calling.send(
+    chatEvent({ tool_calls: [{ index: 0, id: "c", function: { name: "f", arguments: "{}" } }] }),
+  );
+  assert.equal(calling.problem, null, "a tool call is no error text");
+
+  for (const mode of ["content", "whole"] as const) {
+    const failing = new Stage({ errorTexts, mode });
+    await failing.send(chatEvent({ content: "Sorry: NO " }));
+    await failing.send(chatEvent({ content: "CREDIT" }));
+    assert.match(String(failing.problem), /by error_text: Sorry: NO CREDIT/);
+    const ended = new Stage({ errorTexts: ["*credit"], mode });
+    await ended.send(chatEvent({ content: "no credit" }));
+    assert.equal(ended.problem, "open");
+    await ended.send(STOP, DONE);
+    if (mode === "whole") await ended.end();
+    assert.match(String(ended.problem), /by error_text/);
+  }
+
+  const erring = new Stage({ errorTexts });
+  await erring.send(WORD, ERROR);
+  assert.match(
+    String(erring.problem),
+    /overloaded/,
+    "an error while the text is held counts as before content",
+  );
 });
