@@ -326,7 +326,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_QUEUE_TIMEOUT",
     value: "seconds",
     group: "Failover",
-    description: "how long a request waits when every upstream for it is at its limit; then it gets a 429",
+    description: "how long a request waits when every upstream for it is full; then it gets a 429",
     default: "10",
   },
   {
@@ -335,7 +335,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_MAX_QUEUED",
     value: "number",
     group: "Failover",
-    description: "requests that may wait for an upstream at once; further ones get a 429",
+    description: "how many requests may wait like that; further ones get a 429",
     default: "1000",
   },
   ...AFFINITY_FLAGS,

@@ -26,6 +26,9 @@ export interface Slot {
   readonly isFull: boolean;
 }
 
+/** Of an upstream without limits, so that it costs nothing; what limits it gets meanwhile do not count it. */
+const UNCOUNTED: Slot = { atMs: -Infinity, tokens: 0, epoch: -1, isFull: false };
+
 export class Capacity {
   #limits: UpstreamLimits = NO_LIMITS;
   #inFlight = 0;
@@ -87,6 +90,7 @@ export class Capacity {
   /** Takes a slot, whether there is room or not. {@link end} must follow. */
   begin(tokens: number, nowMs: number): Slot {
     this.#inFlight++;
+    if (!this.isLimited) return UNCOUNTED;
     this.#requests?.add(1, nowMs);
     this.#tokens?.add(tokens, nowMs);
     const limit = this.parallelLimit;
@@ -96,8 +100,9 @@ export class Capacity {
 
   /** Gives a slot back; the caller sees to it that this happens once. */
   end(slot: Slot, { result, firstTokenMs, tokens }: SlotEnd, nowMs: number): void {
-    this.#adaptive?.add({ epoch: slot.epoch, result, firstTokenMs, isFull: slot.isFull });
     this.#inFlight--;
+    if (slot === UNCOUNTED) return;
+    this.#adaptive?.add({ epoch: slot.epoch, result, firstTokenMs, isFull: slot.isFull });
     if (tokens !== null && tokens !== slot.tokens) {
       this.#tokens?.correct(tokens - slot.tokens, { atMs: slot.atMs, nowMs });
     }

@@ -127,18 +127,19 @@ export class Waiting {
     const entered = this.#enter(request, resolve);
     if (entered === null) return { type: "none_left" };
     const { place, cells } = entered;
-    const timer = this.clock.setTimer(() => resolve({ type: "refused", reason: "timeout" }), limitMs);
-    const leave = () => {
+    // Out of the queue at once: what it does not take must go to the next.
+    const leaveAs = (end: WaitEnd) => {
       this.#queue.remove(place);
-      resolve({ type: "cancelled" });
+      resolve(end);
     };
+    const timer = this.clock.setTimer(() => leaveAs({ type: "refused", reason: "timeout" }), limitMs);
+    const leave = () => leaveAs({ type: "cancelled" });
     cancellation.onCancel(leave);
     // The limits may know only of time, so nobody else would wake it.
     for (const cell of cells) this.#serve(cell);
     const end = await promise;
     this.clock.clearTimer(timer);
     cancellation.offCancel(leave);
-    this.#queue.remove(place);
     // Those behind it may need less.
     for (const cell of cells) this.#serve(cell);
     this.#observer.queued(this.clock.monotonic() - sinceMs);

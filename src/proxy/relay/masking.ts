@@ -168,7 +168,7 @@ function mask(bytes: Uint8Array, places: readonly Place[]): void {
 /** By the array of keys, which the objects of one upstream for single keys share, or by the upstream. */
 const patternsOf = new WeakMap<object, KnownPatterns>();
 
-interface KnownPatterns extends Pick<UpstreamKeys, "endpoint" | "sk"> {
+interface KnownPatterns extends Pick<SecretHolder, "endpoint" | "sk"> {
   readonly patterns: Patterns;
 }
 

@@ -64,5 +64,8 @@ Deno.test("completion prints a script for each shell, and refuses another in one
 Deno.test("help names each choice once, although options carry them for the shells", async () => {
   const { out } = await run("serve", "--help");
   assert.doesNotMatch(out, /choices:/);
-  assert.match(out, /--policy <name>\s+order of trial: order, random, round_robin or\s+least_latency/);
+  assert.match(
+    out,
+    /--policy <name>\s+order of trial:\s+order,\s+random,\s+round_robin,\s+least_latency\s+or\s+fastest/,
+  );
 });

@@ -24,14 +24,22 @@ function order(
   } = {},
 ): string {
   const nameOf = ({ id, keyN }: Upstream) => keyN === null ? `${id}` : `${id}/${keyN}`;
-  return keyOrder(upstreams, { variantsOf, turns, standing: (each) => held[nameOf(each)] ?? "ready" })
+  return keyOrder(upstreams, {
+    variantsOf,
+    turns,
+    hasRoom: () => true,
+    standing: (each) => held[nameOf(each)] ?? "ready",
+  })
     .map(nameOf).join(" ");
 }
 
 Deno.test("upstreams with one key stay the same array", () => {
   const upstreams = [anUpstream(1), anUpstream(2)];
   const turns = new KeyTurns();
-  assert.equal(keyOrder(upstreams, { variantsOf, turns, standing: () => "ready" }), upstreams);
+  assert.equal(
+    keyOrder(upstreams, { variantsOf, turns, hasRoom: () => true, standing: () => "ready" }),
+    upstreams,
+  );
 });
 
 Deno.test("keys stand in the place of their upstream: three of them, the rest behind, ten in all", () => {

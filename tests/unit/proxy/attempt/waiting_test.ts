@@ -145,6 +145,16 @@ Deno.test("nobody waits longer than the limit, nor when as many wait as may", as
   });
 });
 
+Deno.test("a slot that comes back at the moment when a wait ends goes to nobody who has left", async () => {
+  const stage = new Stage();
+  const held = stage.take(ONE);
+  const end = stage.wait("a", [ONE]);
+  stage.clock.setTimer(() => held.release(), 10_000);
+  stage.clock.advance(10_000);
+  assert.equal((await end).type, "refused");
+  assert.deepEqual([stage.capacity.inFlight(ONE), stage.waiting.length], [0, 0]);
+});
+
 Deno.test("one that has failed in the meantime is not given, and who wants no other goes on", async () => {
   const stage = new Stage();
   const held = [stage.take(ONE), stage.take(TWO)];
