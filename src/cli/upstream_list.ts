@@ -4,25 +4,33 @@
  * Owns the columns, and the names and values of `list --json`.
  */
 import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
+import { cleanText } from "../core/clean_text.ts";
+import type { ListedUpstream as ModelsOfUpstream } from "../core/model_catalog.ts";
 import type { ShownState } from "../core/breaker.ts";
 import { type Condition, conditionOf } from "../core/condition.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
+import { modelNames } from "../store/config/upstream_models.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
 import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
 import { type Column, formatJson, formatTable } from "./output.ts";
 
-interface ListFlags extends DatabaseFlags {
+export interface ListFlags extends DatabaseFlags {
   readonly json?: boolean;
+  readonly models?: boolean;
 }
 
 export async function listUpstreams(context: CommandContext, flags: ListFlags): Promise<void> {
   const { terminal } = context;
   await withConfig({ ...context, flags }, (config) => {
-    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list().map(toListed);
+    const lists = config.listModelLists();
+    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list()
+      .map((facts) => toListed(facts, modelsOf(lists, facts)));
     if (flags.json) {
-      terminal.print(formatJson(upstreams));
+      terminal.print(formatJson(flags.models ? upstreams : upstreams.map(withoutModels)));
+    } else if (flags.models) {
+      modelLines(upstreams).forEach(terminal.print);
     } else if (upstreams.length === 0) {
       terminal.note("no upstreams yet: add one with: openai-api-route add --key KEY --endpoint URL");
     } else {
@@ -38,6 +46,29 @@ export async function listUpstreams(context: CommandContext, flags: ListFlags): 
         }
       }
     }
+  });
+}
+
+function modelsOf(
+  lists: readonly ModelsOfUpstream[],
+  { id, target }: UpstreamFacts,
+): readonly string[] | null {
+  return target === null ? null : modelNames(lists, { id, target });
+}
+
+function withoutModels({ models: _models, ...upstream }: ListedUpstream): Omit<ListedUpstream, "models"> {
+  return upstream;
+}
+
+/** Each upstream, and below it its models, which come from outside. */
+function modelLines(upstreams: readonly ListedUpstream[]): string[] {
+  return upstreams.flatMap(({ id, name, models }) => {
+    const title = `${cleanText(name) || `#${id}`}:`;
+    if (models === null) return [`${title} not known (a running server asks; some upstreams have no list)`];
+    return [
+      `${title} ${models.length} ${models.length === 1 ? "model" : "models"}`,
+      ...models.map((model) => `  ${cleanText(model)}`),
+    ];
   });
 }
 
@@ -74,6 +105,10 @@ interface ListedUpstream {
   readonly reason: string | null;
   /** Why the server skips it; null when it does not. */
   readonly problem: string | null;
+  /** How many models it lists; null: it is not known. */
+  readonly modelCount: number | null;
+  /** Only with `--models`. */
+  readonly models: readonly string[] | null;
 }
 
 const COLUMNS: readonly Column<ListedUpstream>[] = [
@@ -114,6 +149,11 @@ const RARE_COLUMNS:
       cell: ({ modelMap }) => Object.entries(modelMap).map(([from, to]) => `${from}=${to}`).join(",") || "-",
       isFlexible: true,
       isSet: ({ modelMap }) => Object.keys(modelMap).length > 0,
+    },
+    {
+      title: "MODELS",
+      cell: ({ modelCount }) => String(modelCount ?? "-"),
+      isSet: ({ modelCount }) => modelCount !== null,
     },
     {
       title: "WEIGHT",
@@ -157,7 +197,7 @@ function clockTime(ms: number): string {
   );
 }
 
-function toListed(facts: UpstreamFacts): ListedUpstream {
+function toListed(facts: UpstreamFacts, models: readonly string[] | null): ListedUpstream {
   const { id, endpoint, key, isEnabled, problem } = facts;
   const isUsed = problem === null && isEnabled;
   const note = isUsed ? facts.note : null;
@@ -186,5 +226,7 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     until: note === null || note.untilMs === null ? null : new Date(note.untilMs).toISOString(),
     reason: note?.reason || null,
     problem,
+    modelCount: models?.length ?? null,
+    models,
   };
 }

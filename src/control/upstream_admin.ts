@@ -12,7 +12,8 @@ import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import type { UpstreamRow } from "../store/store.ts";
-import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
+import type { ModelCatalog } from "../core/model_catalog.ts";
+import type { ModelPage, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { askForModels, judgeAnswer } from "./upstream_probe.ts";
 import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } from "./upstreams.ts";
@@ -20,6 +21,7 @@ import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } fro
 export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view">;
   readonly rates: Pick<AttemptRates, "view" | "tested">;
+  readonly catalog: Pick<ModelCatalog, "modelsOf">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
@@ -30,6 +32,7 @@ export interface UpstreamAdminDeps extends UpstreamsDeps {
 
 const TEST_LIMIT_MS = 10_000;
 const MAX_MODELS = 200;
+const MAX_FOUND_MODELS = 200;
 const MAX_MODEL_NAME_LENGTH = 200;
 
 export class UpstreamAdmin {
@@ -93,6 +96,23 @@ export class UpstreamAdmin {
     };
   }
 
+  models(search: string): ModelPage {
+    const { registry, catalog } = this.#deps;
+    const wanted = search.trim().toLowerCase();
+    const found = new Map<string, string[]>();
+    for (const { id, name, isEnabled } of registry.snapshot().upstreams) {
+      if (!isEnabled) continue;
+      for (const { id: model } of catalog.modelsOf(id) ?? []) {
+        if (wanted !== "" && !model.toLowerCase().includes(wanted)) continue;
+        const upstreams = found.get(model);
+        if (upstreams === undefined) found.set(model, [name]);
+        else upstreams.push(name);
+      }
+    }
+    const models = [...found].slice(0, MAX_FOUND_MODELS).map(([model, upstreams]) => ({ model, upstreams }));
+    return { models, count: found.size };
+  }
+
   async #view(facts: UpstreamFacts): Promise<UpstreamView> {
     const [view] = await this.#views([facts]);
     if (view === undefined) throw noSuchUpstream(facts.id);
@@ -116,6 +136,7 @@ export class UpstreamAdmin {
       authStyle: facts.authStyle,
       weight: facts.problem === null ? facts.storedWeight : 1,
       problem: facts.problem,
+      modelCount: this.#deps.catalog.modelsOf(facts.id)?.length ?? null,
       ...this.#standing(facts),
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),

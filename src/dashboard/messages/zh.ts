@@ -2,6 +2,7 @@
  * Every text of the page in Chinese (simplified).
  */
 import type { Messages } from "./en.ts";
+import { modelTexts } from "./models_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
@@ -134,6 +135,7 @@ export const zh: Messages = {
   shareFailed: (percent, count) => `失败 ${percent}%（${count} 次）`,
 
   ...recordTexts,
+  ...modelTexts,
   ...usageTexts,
   ...replicaTexts,
 
