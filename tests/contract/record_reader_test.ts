@@ -42,8 +42,8 @@ function attempt(index: number, upstreamId: number, errorClass: Attempt["errorCl
     errorClass,
     message: null,
     partial: null,
-    keyN: null,
-    isChanged: false,
+    keyN: index === 1 ? null : index,
+    isChanged: index === 2,
   };
 }
 
@@ -89,6 +89,8 @@ const RECORDS: readonly RequestRecord[] = [
       attempt(4, 1, "hedge_lost"),
     ],
     body: "",
+    affinity: "broken",
+    queuedMs: 77,
     response: "",
     reasoning: "pondering deeply",
     toolCalls: [{ id: "c", name: "get_weather", arguments: '{"city":"Z\\u00fcrich"}' }],
@@ -306,8 +308,6 @@ const CASES: readonly Case[] = [
       assert.deepEqual({ id, isTruncated, attemptCount }, {
         id: 4,
         isTruncated: false,
-        affinity: null,
-        queuedMs: null,
         attemptCount: 4,
       });
       assert.ok(instance);

@@ -60,7 +60,7 @@ export class SqliteRecordReader implements RecordReader {
 
   attempts(recordId: number): StoredAttempt[] {
     const rows = this.#query(
-      `SELECT a.n, a.upstream_id, a.duration_ms, a.status, CAST(a.started_at AS BLOB) AS started_at,
+      `SELECT a.n, a.upstream_id, a.duration_ms, a.status, a.key_n, a.changed, CAST(a.started_at AS BLOB) AS started_at,
         CAST(a.error_class AS BLOB) AS error_class, CAST(a.error AS BLOB) AS error,
         CAST(a.partial AS BLOB) AS partial,
         CAST(u.name AS BLOB) AS name, CAST(u.endpoint AS BLOB) AS endpoint

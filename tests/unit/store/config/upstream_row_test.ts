@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { UpstreamRow } from "../../../../src/store/store.ts";
+import { NO_LIMITS, NO_SHAPING } from "../../../../src/core/upstream_options.ts";
 import { EMPTY_ROW, parseUpstreamRow } from "../../../../src/store/config/upstream_row.ts";
 
 const SECRET = "sk-verysecretkey0001";
@@ -18,6 +19,9 @@ Deno.test("parseUpstreamRow() fills in what a hand-typed row leaves out", () => 
     name: "api.example.com",
     endpoint: "https://api.example.com/v1",
     sk: SECRET,
+    keys: [SECRET],
+    keyN: null,
+    keyPolicy: "round_robin",
     position: 7,
     isEnabled: true,
     timeoutMs: null,
@@ -25,6 +29,8 @@ Deno.test("parseUpstreamRow() fills in what a hand-typed row leaves out", () => 
     deny: [],
     authStyle: null,
     weight: 1,
+    limits: NO_LIMITS,
+    shaping: NO_SHAPING,
   });
 });
 
@@ -54,6 +60,62 @@ Deno.test("parseUpstreamRow() reads every column", () => {
   assert.equal(upstream.weight, 3);
 });
 
+Deno.test("parseUpstreamRow() reads one key a line, each once", () => {
+  const result = parseUpstreamRow(makeRow({ sk: "\r\n sk-a \r\nsk-b\n\nsk-a\n" }));
+  assert.ok(result.isValid);
+  const { sk, keys, keyN } = result.upstream;
+  assert.deepEqual({ sk, keys, keyN }, { sk: "sk-a", keys: ["sk-a", "sk-b"], keyN: null });
+});
+
+Deno.test("parseUpstreamRow() reads every option, and takes what is empty as not set", () => {
+  const options = {
+    key_policy: " Fill ",
+    max_parallel: "Auto",
+    rpm: 60,
+    tpm: "1000.9",
+    set_headers: '{"X-Team":"a","x-drop":null}',
+    body_patch: '{"top_k":null}',
+    only_paths: "/v1/chat/*, /v1/embeddings",
+    max_body: 1024,
+    stream_timeout: 1.5,
+    error_text: "*quota*\r\n余额不足",
+    proxy: "socks5://user:pass@127.0.0.1:1080",
+  };
+  const result = parseUpstreamRow(makeRow({ options }));
+  assert.ok(result.isValid);
+  const { keyPolicy, limits, shaping } = result.upstream;
+  assert.deepEqual({ keyPolicy, limits }, {
+    keyPolicy: "fill",
+    limits: { maxParallel: "auto", rpm: 60, tpm: 1000 },
+  });
+  assert.deepEqual(shaping, {
+    setHeaders: { "x-team": "a", "x-drop": null },
+    bodyPatch: { top_k: null },
+    onlyPaths: ["/v1/chat/*", "/v1/embeddings"],
+    maxBodyBytes: 1024,
+    streamTimeoutMs: 1000,
+    errorTexts: ["*quota*", "余额不足"],
+    proxy: "socks5://user:pass@127.0.0.1:1080",
+  });
+  const unset = parseUpstreamRow(
+    makeRow({ options: { max_parallel: "0", rpm: -1, proxy: " ", body_patch: "" } }),
+  );
+  assert.ok(unset.isValid);
+  assert.equal(unset.upstream.limits, NO_LIMITS);
+  assert.equal(unset.upstream.shaping, NO_SHAPING);
+});
+
+const OPTION_PROBLEMS: readonly (readonly [Partial<UpstreamRow>, RegExp])[] = [
+  [{ options: { key_policy: "hidden" } }, /^key_policy is none of/],
+  [{ options: { max_parallel: "hidden" } }, /^max_parallel is not a number/],
+  [{ options: { rpm: Number.NaN } }, /^rpm is not a number/],
+  [{ options: { set_headers: "hidden" } }, /^set_headers is not a JSON object/],
+  [{ options: { set_headers: '{"a b":"hidden"}' } }, /^set_headers is not/],
+  [{ options: { set_headers: '{"a":"hid\\nden"}' } }, /^set_headers is not/],
+  [{ options: { body_patch: "[]" } }, /^body_patch is not a JSON object/],
+  [{ options: { proxy: "hidden.example:80" } }, /^proxy is not a URL/],
+];
+
 Deno.test("parseUpstreamRow() takes a timeout of zero or less as none, and caps a huge one", () => {
   for (const [timeout, expected] of [[0, null], [-5, null], [1e12, 2 ** 31 - 1]] as const) {
     const result = parseUpstreamRow(makeRow({ timeout }));
@@ -65,7 +127,11 @@ Deno.test("parseUpstreamRow() names what is wrong without showing key or endpoin
   const table: readonly (readonly [Partial<UpstreamRow>, RegExp])[] = [
     [{ sk: null }, /^sk is empty/],
     [{ sk: "  " }, /^sk is empty/],
-    [{ sk: "sk-a\nb" }, /^sk holds characters/],
+    [{ sk: "sk-a\tb" }, /^sk holds characters/],
+    [{ sk: "sk-a\nsk-ключ" }, /^sk holds characters/],
+    [{ sk: "sk-a\nasis" }, /^sk holds asis/],
+    [{ sk: Array.from({ length: 1001 }, (_, n) => `sk-${n}`).join("\n") }, /^sk holds more than 1000 keys/],
+    ...OPTION_PROBLEMS,
     [{ sk: "sk-ключ" }, /^sk holds characters/],
     [{ endpoint: null }, /^endpoint is empty/],
     [{ endpoint: "api.example.com" }, /^endpoint is not an http/],

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OPTION_COLUMN_NAMES } from "../../../../src/store/config/upstream_options.ts";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -76,6 +77,7 @@ Deno.test("openDatabase() lets a row be typed by hand with nothing but sk and en
       modelMap: null,
       authStyle: null,
       weight: 1,
+      options: Object.fromEntries(OPTION_COLUMN_NAMES.map((name) => [name, null])),
       updatedAt: null,
     }]);
     database.close();

@@ -35,8 +35,8 @@ const RECORD: RequestRecord = {
     errorClass: "timeout",
     message: "message",
     partial: "partial",
-    keyN: null,
-    isChanged: false,
+    keyN: 3,
+    isChanged: true,
   }],
   authorization: "authorization",
   client: "client",
@@ -45,8 +45,8 @@ const RECORD: RequestRecord = {
   responseBytes: 17,
   error: "error",
   isTruncated: false,
-  affinity: null,
-  queuedMs: null,
+  affinity: "session",
+  queuedMs: 18,
 };
 
 Deno.test("unpackRecord() gives what packRecord() was given, across threads", () => {

@@ -36,6 +36,8 @@ const RECORD = makeRecord({
   client: "client",
   error: "error",
   isTruncated: true,
+  affinity: "owner",
+  queuedMs: 13,
 });
 
 const EXPECTED: Readonly<Record<string, unknown>> = {
@@ -56,6 +58,8 @@ const EXPECTED: Readonly<Record<string, unknown>> = {
   request_bytes: 10,
   response_bytes: 11,
   is_truncated: 1,
+  affinity: "owner",
+  queued_ms: 13,
 };
 
 /** What is not expected to be something else is its column's name. */

@@ -35,8 +35,19 @@ Deno.test("settled() gives every column of a record as it is, and its attempts",
       tool_calls: '[{"id":"t","name":"f","arguments":"{}"}]',
     });
     assert.deepEqual(record.attempts.map(({ values }) => values), [
-      ["1", "1", "2024-01-02T03:04:05.678000Z", "10", null, "connect_error", "connection refused", "Hel"],
-      ["2", "2", "2024-01-02T03:04:05.690000Z", "1200", "200", null, null, null],
+      [
+        "1",
+        "1",
+        "2024-01-02T03:04:05.678000Z",
+        "10",
+        null,
+        "connect_error",
+        "connection refused",
+        "Hel",
+        null,
+        "0",
+      ],
+      ["2", "2", "2024-01-02T03:04:05.690000Z", "1200", "200", null, null, null, "2", "1"],
     ]);
   });
 });
@@ -72,7 +83,7 @@ Deno.test("a NUL in what an attempt said counts, too", async () => {
     const journal = openJournal(path);
     const [record] = journal.settled(0, ALL).records;
     journal.close();
-    assert.equal(record?.attempts[0]?.values.at(-1), "A\ufffdB");
+    assert.equal(record?.attempts[0]?.values.at(-3), "A\ufffdB");
     assert.equal(record === undefined ? "" : valueOf(record, "is_truncated"), "1");
   });
 });
