@@ -156,6 +156,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       until: null,
       reason: null,
       problem: null,
+      modelCount: null,
     },
     {
       id: 2,
@@ -178,6 +179,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       until: null,
       reason: null,
       problem: null,
+      modelCount: null,
     },
   ]);
   const narrow = await bench.do(["list"], { columns: 66 });

@@ -26,6 +26,7 @@ const USER_PAGES = [
   "docs/database.md",
   "docs/failover.md",
   "docs/limits.md",
+  "docs/models.md",
   "docs/migrating-from-go.md",
   "docs/operations.md",
   "docs/postgresql.md",
