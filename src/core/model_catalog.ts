@@ -203,7 +203,7 @@ export class ModelCatalog {
     const name = comparableModel(modelAt(upstream, model));
     const known = this.#known.get(upstream.id);
     if (known === undefined || known.names === null || !known.isFresh) {
-      return upstream.allow.includes(model) ? "has" : "unknown";
+      return known?.problem === NO_ENDPOINT && upstream.allow.includes(model) ? "has" : "unknown";
     }
     if (known.names.has(name)) return "has";
     return known.list?.isWhole === true ? "lacks" : "unknown";

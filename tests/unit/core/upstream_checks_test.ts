@@ -34,7 +34,7 @@ const OUTAGE: HealthReport = { type: "failed", at: "upstream", cause: "outage" }
 
 Deno.test("three checks in a row that fail open the breaker, fewer do not", () => {
   assert.equal(new Bench().check("outage", "outage", "outage"), "whole cooling");
-  assert.equal(new Bench().check("outage", "outage", "reached", "outage", "outage"), "whole ready");
+  assert.equal(new Bench().check("outage", "outage", "reached", "outage", "outage"), "closed");
   assert.equal(new Bench().check("no_credit"), "whole cooling");
   assert.equal(new Bench().check("refusal", "refusal", "refusal"), "whole cooling");
 });
