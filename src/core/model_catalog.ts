@@ -133,7 +133,7 @@ export class ModelCatalog {
     const known: Known = { ...asked, list, names, isFresh: this.#isFresh(list, nowMs) };
     this.#known.set(upstreamId, known);
     if (!isSame) this.#changed();
-    else if (before?.isFresh !== known.isFresh) this.#orderVersion++;
+    else if (before?.isFresh !== known.isFresh || before.problem !== asked.problem) this.#orderVersion++;
     return !isSame || before?.problem !== asked.problem;
   }
 

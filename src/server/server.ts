@@ -134,8 +134,7 @@ export async function withServer(
     // It ships what is still written here, and has the journal open until then.
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
-    sharing?.stop();
-    watching?.stop();
+    for (const part of [sharing, watching]) part?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
 }
