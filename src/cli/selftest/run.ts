@@ -40,6 +40,8 @@ const FLAGS = {
   keepalive: "0",
   firstTokenTimeout: "1",
   idleTimeout: "3",
+  // The upstreams of the cases count what they are asked.
+  models: "first",
 };
 
 /** @throws CommandError, StoreError when the router cannot be started at all */
