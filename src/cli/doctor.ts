@@ -14,6 +14,7 @@ import {
 } from "../config/environment.ts";
 import { parseDatabasePlace, parseSettings, type Settings, SettingsError } from "../config/settings.ts";
 import { parseOutgoing } from "../config/outgoing.ts";
+import type { Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import { systemClock } from "../server/clock.ts";
 import { StartError } from "../server/start_error.ts";
@@ -32,8 +33,9 @@ import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { checkKeys } from "./doctor/keys.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 import { type Finding, found } from "../control/finding.ts";
+import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
-import { judgeClock, probeUpstream } from "../control/upstream_probe.ts";
+import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
@@ -241,12 +243,23 @@ async function checkUpstreams(
     ...problems.map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
+    ...modelFindings(upstreams, listedModels(upstreams, probes)),
     judgeClock(systemClock.now(), offsets),
   ];
   if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;
   const message = "none is enabled, so every request fails";
   const advice = "add one: add --key KEY --endpoint URL (or enable one: enable ID)";
   return [found("upstream", { level: "fail", message, advice }), ...findings];
+}
+
+function listedModels(
+  upstreams: readonly Upstream[],
+  probes: readonly Probe[],
+): Map<number, readonly string[]> {
+  return new Map(upstreams.flatMap(({ id }, place) => {
+    const models = probes[place]?.models ?? null;
+    return models === null ? [] : [[id, models] as const];
+  }));
 }
 
 function readTimeout(text: string): number {

@@ -4,11 +4,14 @@
  * Owns the columns, and the names and values of `list --json`.
  */
 import { type UpstreamFacts, Upstreams } from "../control/upstreams.ts";
+import { cleanText } from "../core/clean_text.ts";
+import type { ListedUpstream as ModelsOfUpstream } from "../core/model_catalog.ts";
 import type { ShownState } from "../core/breaker.ts";
 import { type Condition, conditionOf } from "../core/condition.ts";
 import { keysSummary, type ListedKey } from "../core/key_states.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
+import { modelNames } from "../store/config/upstream_models.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
 import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
@@ -18,16 +21,21 @@ import { type Column, formatJson, formatTable } from "./output.ts";
 /** Of one upstream. */
 const MAX_KEY_LINES = 20;
 
-interface ListFlags extends DatabaseFlags {
+export interface ListFlags extends DatabaseFlags {
   readonly json?: boolean;
+  readonly models?: boolean;
 }
 
 export async function listUpstreams(context: CommandContext, flags: ListFlags): Promise<void> {
   const { terminal } = context;
   await withConfig({ ...context, flags }, (config) => {
-    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list().map(toListed);
+    const lists = config.listModelLists();
+    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list()
+      .map((facts) => toListed(facts, modelsOf(lists, facts)));
     if (flags.json) {
-      terminal.print(formatJson(upstreams));
+      terminal.print(formatJson(flags.models ? upstreams : upstreams.map(withoutModels)));
+    } else if (flags.models) {
+      modelLines(upstreams).forEach(terminal.print);
     } else if (upstreams.length === 0) {
       terminal.note("no upstreams yet: add one with: openai-api-route add --key KEY --endpoint URL");
     } else {
@@ -51,6 +59,29 @@ export async function listUpstreams(context: CommandContext, flags: ListFlags): 
 interface ListedKeyJson extends Omit<ListedKey, "untilMs"> {
   /** ISO 8601. */
   readonly until: string | null;
+}
+
+function modelsOf(
+  lists: readonly ModelsOfUpstream[],
+  { id, target }: UpstreamFacts,
+): readonly string[] | null {
+  return target === null ? null : modelNames(lists, { id, target });
+}
+
+function withoutModels({ models: _models, ...upstream }: ListedUpstream): Omit<ListedUpstream, "models"> {
+  return upstream;
+}
+
+/** Each upstream, and below it its models, which come from outside. */
+function modelLines(upstreams: readonly ListedUpstream[]): string[] {
+  return upstreams.flatMap(({ id, name, models }) => {
+    const title = `${cleanText(name) || `#${id}`}:`;
+    if (models === null) return [`${title} not known (a running server asks; some upstreams have no list)`];
+    return [
+      `${title} ${models.length} ${models.length === 1 ? "model" : "models"}`,
+      ...models.map((model) => `  ${cleanText(model)}`),
+    ];
+  });
 }
 
 /** An upstream as it is shown; the names are the keys of `list --json`. */
@@ -88,6 +119,10 @@ interface ListedUpstream extends ListedOptions {
   readonly reason: string | null;
   /** Why the server skips it; null when it does not. */
   readonly problem: string | null;
+  /** How many models it lists; null: it is not known. */
+  readonly modelCount: number | null;
+  /** Only with `--models`. */
+  readonly models: readonly string[] | null;
 }
 
 const COLUMNS: readonly Column<ListedUpstream>[] = [
@@ -128,6 +163,11 @@ const RARE_COLUMNS:
       cell: ({ modelMap }) => Object.entries(modelMap).map(([from, to]) => `${from}=${to}`).join(",") || "-",
       isFlexible: true,
       isSet: ({ modelMap }) => Object.keys(modelMap).length > 0,
+    },
+    {
+      title: "MODELS",
+      cell: ({ modelCount }) => String(modelCount ?? "-"),
+      isSet: ({ modelCount }) => modelCount !== null,
     },
     {
       title: "WEIGHT",
@@ -190,7 +230,7 @@ function clockTime(ms: number): string {
   );
 }
 
-function toListed(facts: UpstreamFacts): ListedUpstream {
+function toListed(facts: UpstreamFacts, models: readonly string[] | null): ListedUpstream {
   const { id, endpoint, key, isEnabled, problem } = facts;
   const isUsed = problem === null && isEnabled;
   const note = isUsed ? facts.note : null;
@@ -224,5 +264,7 @@ function toListed(facts: UpstreamFacts): ListedUpstream {
     until: note === null || note.untilMs === null ? null : new Date(note.untilMs).toISOString(),
     reason: note?.reason || null,
     problem,
+    modelCount: models?.length ?? null,
+    models,
   };
 }

@@ -21,7 +21,7 @@ import { type ConfigAccess, withConfig } from "./database.ts";
 import { StoreError } from "../store/store.ts";
 import { UsageError } from "./errors.ts";
 import { readKeys } from "./secret_input.ts";
-import { listUpstreams } from "./upstream_list.ts";
+import { type ListFlags, listUpstreams } from "./upstream_list.ts";
 import { OPTION_FLAG_LIST, type OptionFlags, optionTexts, withOptionFlags } from "./upstream_option_flags.ts";
 import { tryUpstream } from "./upstream_trial.ts";
 
@@ -77,9 +77,10 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
     .addOption(databaseOption())
     .action((flags: AddFlags) => addUpstream(context, flags));
   define("list", "show the upstreams, in the order in which they are tried")
+    .option("--models", "show the models that each one lists, as a running server has learned them")
     .option("--json", "print JSON")
     .addOption(databaseOption())
-    .action((flags: DatabaseFlags & { readonly json?: boolean }) => listUpstreams(context, flags));
+    .action((flags: ListFlags) => listUpstreams(context, flags));
   withOptionFlags(
     define("edit", "change an upstream; what is not given stays as it is")
       .argument("<upstream>", WHICH)

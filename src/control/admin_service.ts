@@ -60,6 +60,21 @@ export interface UpstreamView extends ShownOptions {
   readonly lastError: { readonly atMs: number; readonly errorClass: string; readonly message: string } | null;
   /** Why its row cannot be used; null when it can. */
   readonly problem: string | null;
+  /** How many models it lists; null: it is not known. */
+  readonly modelCount: number | null;
+}
+
+/** A model, and the names of the upstreams that list it, in order of trial. */
+export interface ModelView {
+  readonly model: string;
+  readonly upstreams: readonly string[];
+}
+
+export interface ModelPage {
+  /** At most 200, in the order in which clients see them. */
+  readonly models: readonly ModelView[];
+  /** How many match. */
+  readonly count: number;
 }
 
 /** The result of testing an upstream: `GET` of its models with its key. */
@@ -288,6 +303,8 @@ export interface AdminService {
   moveUpstream(id: number, place: number): Promise<void>;
   removeUpstream(id: number): Promise<void>;
   testUpstream(id: number): Promise<UpstreamTest>;
+  /** The models whose names hold the text, in any case, of upstreams that are enabled. */
+  models(search: string): Promise<ModelPage>;
 
   tokens(): Promise<readonly TokenView[]>;
   /** The secret is shown this once; null: a random one. */

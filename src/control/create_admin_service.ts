@@ -35,6 +35,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     moveUpstream: guarded((id: number, place: number) => upstreams.move(id, place)),
     removeUpstream: guarded((id: number) => upstreams.remove(id)),
     testUpstream: guarded((id: number) => upstreams.test(id)),
+    models: guarded((search: string) => upstreams.models(search)),
     tokens: guarded(() => tokens.list()),
     addToken: guarded((name: string, chosen: ChosenToken | null) => {
       if (chosen === null) return tokens.add({ name, secret: randomToken() });

@@ -15,7 +15,8 @@ import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import { readOptions } from "../store/config/upstream_options.ts";
 import type { UpstreamRow } from "../store/store.ts";
-import type { UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
+import type { ModelCatalog } from "../core/model_catalog.ts";
+import type { ModelPage, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { judgeKeys } from "./key_probe.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
@@ -25,6 +26,7 @@ import { noSuchUpstream, type UpstreamFacts, Upstreams, type UpstreamsDeps } fro
 export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view" | "keys">;
   readonly rates: Pick<AttemptRates, "view" | "tested">;
+  readonly catalog: Pick<ModelCatalog, "modelsOf">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
@@ -35,6 +37,7 @@ export interface UpstreamAdminDeps extends UpstreamsDeps {
 
 const TEST_LIMIT_MS = 10_000;
 const MAX_MODELS = 200;
+const MAX_FOUND_MODELS = 200;
 const MAX_MODEL_NAME_LENGTH = 200;
 
 export class UpstreamAdmin {
@@ -99,6 +102,23 @@ export class UpstreamAdmin {
     };
   }
 
+  models(search: string): ModelPage {
+    const { registry, catalog } = this.#deps;
+    const wanted = search.trim().toLowerCase();
+    const found = new Map<string, string[]>();
+    for (const { id, name, isEnabled } of registry.snapshot().upstreams) {
+      if (!isEnabled) continue;
+      for (const { id: model } of catalog.modelsOf(id) ?? []) {
+        if (wanted !== "" && !model.toLowerCase().includes(wanted)) continue;
+        const upstreams = found.get(model);
+        if (upstreams === undefined) found.set(model, [name]);
+        else upstreams.push(name);
+      }
+    }
+    const models = [...found].slice(0, MAX_FOUND_MODELS).map(([model, upstreams]) => ({ model, upstreams }));
+    return { models, count: found.size };
+  }
+
   async #view(facts: UpstreamFacts): Promise<UpstreamView> {
     const [view] = await this.#views([facts]);
     if (view === undefined) throw noSuchUpstream(facts.id);
@@ -124,6 +144,7 @@ export class UpstreamAdmin {
       weight: facts.problem === null ? facts.storedWeight : 1,
       ...optionsOf(facts),
       problem: facts.problem,
+      modelCount: this.#deps.catalog.modelsOf(facts.id)?.length ?? null,
       ...this.#standing(facts),
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),

@@ -20,6 +20,8 @@ export interface Probe {
   readonly isAnswering: boolean;
   /** This machine's clock minus the upstream's, in milliseconds; null: it sent no date. */
   readonly clockOffsetMs: number | null;
+  /** All models that it lists; null: it gave no list, or not all of it. */
+  readonly models: readonly string[] | null;
 }
 
 const EXPIRY_WARNING_DAYS = 14;
@@ -37,6 +39,8 @@ export interface Answer {
   readonly modelCount: number | null;
   /** Those that the list names. */
   readonly models: readonly string[];
+  /** There are further pages, which were not asked for. */
+  readonly hasMore: boolean;
 }
 
 /** Asks one upstream. Never throws. */
@@ -49,7 +53,7 @@ export async function probeUpstream(
     const message = "is disabled, so it was not asked";
     return {
       ...{ finding: about({ level: "ok", message, advice: null }), isAnswering: false },
-      clockOffsetMs: null,
+      ...{ clockOffsetMs: null, models: null },
     };
   }
   const [result, end] = await Promise.all([
@@ -60,7 +64,7 @@ export async function probeUpstream(
   if ("problem" in result) {
     return {
       ...{ finding: about(withCertificate(result.problem, certificate)), isAnswering: false },
-      clockOffsetMs: null,
+      ...{ clockOffsetMs: null, models: null },
     };
   }
   const answers = await askAll(deps, { upstream, limitMs, first: result });
@@ -70,6 +74,7 @@ export async function probeUpstream(
     finding: about(withCertificate(verdict, certificate)),
     isAnswering: answers.some(({ verdict }) => verdict.level === "ok"),
     clockOffsetMs: clockOffset(result.headers, deps.clock.now()),
+    models: result.modelCount === null || result.hasMore ? null : result.models,
   };
 }
 
@@ -108,8 +113,12 @@ export async function askForModels(
       const limits = { limitMs: Math.max(1, limitMs - ms), limitBytes: MAX_PAGE_BYTES };
       const read = status === 200 ? await collect(new TimedReader(body, deps.clock), limits) : null;
       body.cancel();
-      const list = read?.isWhole ? modelList(new TextDecoder().decode(read.bytes)) : null;
-      return { status, headers, ms, modelCount: list?.length ?? null, models: namesOf(list ?? []) };
+      const document = read?.isWhole ? asObject(parseJson(new TextDecoder().decode(read.bytes))) : null;
+      const list = Array.isArray(document?.data) ? document.data : null;
+      return {
+        ...{ status, headers, ms, modelCount: list?.length ?? null, models: namesOf(list ?? []) },
+        hasMore: document?.has_more === true,
+      };
     }
     case "connect_error":
       return {
@@ -149,19 +158,13 @@ export async function askForModels(
   }
 }
 
-/** null: it is no list of models. */
-function modelList(text: string): unknown[] | null {
-  const data = asObject(parseJson(text))?.data;
-  return Array.isArray(data) ? data : null;
-}
-
 function namesOf(list: readonly unknown[]): string[] {
   return list.map((each) => asObject(each)?.id).filter((id): id is string => typeof id === "string");
 }
 
 /** What the answer says about the configuration of the upstream. */
 export function judgeAnswer(
-  { status, headers, ms, modelCount }: Omit<Answer, "models">,
+  { status, headers, ms, modelCount }: Omit<Answer, "models" | "hasMore">,
   upstream: Pick<Upstream, "id" | "sk">,
 ): Verdict {
   const said = `answered ${status} in ${ms} ms`;

@@ -7,6 +7,7 @@
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
+import { targetOf } from "../core/upstream_target.ts";
 import { isCheckOf } from "../store/config/upstream_checks.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { listedKeys } from "../core/key_states.ts";
@@ -23,7 +24,15 @@ import { toChanges } from "./upstream_values.ts";
 export interface UpstreamFacts extends
   Omit<
     UpstreamView,
-    "name" | "weight" | "state" | "breaker" | "recent" | "openUntilMs" | "reason" | "lastError"
+    | "name"
+    | "weight"
+    | "state"
+    | "breaker"
+    | "recent"
+    | "openUntilMs"
+    | "reason"
+    | "lastError"
+    | "modelCount"
   > {
   /** As the server names it; of a row that cannot be used, as typed there; null when it has none. */
   readonly name: string | null;
@@ -35,6 +44,8 @@ export interface UpstreamFacts extends
   readonly note: UpstreamStateNote | null;
   /** It has answered a request or a test with the key and endpoint that it has now. */
   readonly isTested: boolean;
+  /** Stands for its endpoint and key; null when its row cannot be used. */
+  readonly target: string | null;
 }
 
 export interface UpstreamsDeps {
@@ -67,6 +78,7 @@ export class Upstreams {
         note: notes.get(row.id) ?? null,
         keys: listedKeys(showKeys(row.sk), notes.get(row.id)?.keys ?? []),
         isTested: upstream !== null && isCheckOf(checks, upstream),
+        target: upstream === null ? null : targetOf(upstream),
       };
     });
   }
@@ -224,7 +236,9 @@ export function noSuchUpstream(id: number): ControlError {
 
 function factsOf(
   row: UpstreamRow,
-): Omit<UpstreamFacts, "place" | "note" | "isTested" | "keys"> & { readonly upstream: Upstream | null } {
+): Omit<UpstreamFacts, "place" | "note" | "isTested" | "keys" | "target"> & {
+  readonly upstream: Upstream | null;
+} {
   const result = parseUpstreamRow(row);
   const upstream = result.isValid ? result.upstream : null;
   return {

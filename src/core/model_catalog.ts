@@ -133,7 +133,7 @@ export class ModelCatalog {
     const known: Known = { ...asked, list, names, isFresh: this.#isFresh(list, nowMs) };
     this.#known.set(upstreamId, known);
     if (!isSame) this.#changed();
-    else if (before?.isFresh !== known.isFresh) this.#orderVersion++;
+    else if (before?.isFresh !== known.isFresh || before.problem !== asked.problem) this.#orderVersion++;
     return !isSame || before?.problem !== asked.problem;
   }
 
@@ -203,7 +203,7 @@ export class ModelCatalog {
     const name = comparableModel(modelAt(upstream, model));
     const known = this.#known.get(upstream.id);
     if (known === undefined || known.names === null || !known.isFresh) {
-      return upstream.allow.includes(model) ? "has" : "unknown";
+      return known?.problem === NO_ENDPOINT && upstream.allow.includes(model) ? "has" : "unknown";
     }
     if (known.names.has(name)) return "has";
     return known.list?.isWhole === true ? "lacks" : "unknown";

@@ -19,6 +19,7 @@ import type { RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
+import type { ServerModels } from "./models.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -51,6 +52,7 @@ export interface AdminDeps {
   readonly config: ConfigStore;
   readonly registry: Registry;
   readonly health: UpstreamHealth;
+  readonly models: Pick<ServerModels, "catalog">;
   readonly rates: AttemptRates;
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlight;
@@ -94,6 +96,7 @@ export function createAdmin(deps: AdminDeps): Admin {
     upstreams: new UpstreamAdmin({
       ...deps,
       clock,
+      catalog: deps.models.catalog,
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),

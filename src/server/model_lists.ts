@@ -7,6 +7,7 @@
 import { Cancellation } from "../core/cancellation.ts";
 import type { Clock, TimerId } from "../core/clock.ts";
 import { type ListedUpstream, type ModelCatalog, NO_ENDPOINT } from "../core/model_catalog.ts";
+import type { ListedModel } from "../core/model_list_text.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { ASIS, type Upstream } from "../core/types.ts";
 import { askModels, type ModelsAnswer } from "../proxy/models/ask_models.ts";
@@ -15,7 +16,7 @@ import type { UpstreamClient } from "../wire/upstream_client.ts";
 
 /** Of one request. */
 const ASK_LIMIT_MS = 10_000;
-const MAX_AT_ONCE = 8;
+const MAX_AT_ONCE = 16;
 /** An upstream that has never given a list is asked again sooner. */
 const RETRY_MS = 60_000;
 const AGE_MS = 30_000;
@@ -57,6 +58,7 @@ export class ModelLists {
   readonly #queue: Asked[] = [];
   /** Those that have not answered for the first time. */
   readonly #unanswered = new Set<Asked>();
+  #unansweredSinceMs = 0;
   #waiting: (() => void)[] = [];
   #running = 0;
   #isLoaded = false;
@@ -86,10 +88,11 @@ export class ModelLists {
     this.#announceAnswers();
   }
 
-  /** Resolves when every upstream has answered once, or after a while. */
+  /** Resolves when every upstream has answered once, or after a while; at once when they have been awaited for long. */
   answered(limitMs: number): Promise<void> {
-    if (this.#unanswered.size === 0) return Promise.resolve();
     const { clock } = this.#deps;
+    const waitedMs = clock.monotonic() - this.#unansweredSinceMs;
+    if (this.#unanswered.size === 0 || waitedMs > ASK_LIMIT_MS) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.setTimer(resolve, limitMs);
       this.#waiting.push(() => {
@@ -138,7 +141,10 @@ export class ModelLists {
     const target = catalog.targetOf(id) ?? "";
     const asked: Asked = { upstream, target, cancellation: new Cancellation(), timer: null };
     this.#asked.set(id, asked);
-    if (catalog.of(id) === null) this.#unanswered.add(asked);
+    if (catalog.of(id) === null) {
+      if (this.#unanswered.size === 0) this.#unansweredSinceMs = this.#deps.clock.monotonic();
+      this.#unanswered.add(asked);
+    }
     this.#enqueue(asked);
   }
 
@@ -225,8 +231,8 @@ function resultOf(
 ): Pick<ListedUpstream, "list" | "problem"> {
   switch (answer.type) {
     case "list": {
-      const { models, isWhole } = answer;
-      return { list: { models, isWhole, listedAtMs: nowMs }, problem: null };
+      const models = withoutKeys(answer.models, upstream);
+      return { list: { models, isWhole: answer.isWhole, listedAtMs: nowMs }, problem: null };
     }
     case "no_endpoint":
       return { list: null, problem: NO_ENDPOINT };
@@ -235,4 +241,14 @@ function resultOf(
     default:
       return answer satisfies never;
   }
+}
+
+/** Clients see lists, and they are stored: an object that quotes the upstream's key is not kept. */
+function withoutKeys(models: readonly ListedModel[], upstream: Upstream): readonly ListedModel[] {
+  const keys = keysOf(upstream);
+  const isClean = (text: string) => redactSecrets(text, keys) === text;
+  return models.flatMap(({ id, raw }) => {
+    if (!isClean(id)) return [];
+    return [raw === null || isClean(raw) ? { id, raw } : { id, raw: null }];
+  });
 }

@@ -95,10 +95,10 @@ export async function withServer(
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
   const models = makeModels(settings, { client, registry, config, ...recording, ...serverHealth, observers });
-  const inFlight = new InFlight();
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { registry, health: serverHealth.health, inFlight, client, models, turns: new LoopTurns() };
+  const { health } = serverHealth;
+  const shared = { registry, health, inFlight: new InFlight(), client, models, turns: new LoopTurns() };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -134,8 +134,7 @@ export async function withServer(
     // It ships what is still written here, and has the journal open until then.
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
-    sharing?.stop();
-    watching?.stop();
+    for (const part of [sharing, watching]) part?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
 }

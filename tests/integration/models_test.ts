@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
-import { eventually, Router, type RouterOptions, TEST_TOKEN } from "../support/router.ts";
+import { askApi } from "../support/admin.ts";
+import { eventually, Router, type RouterOptions, runProgram, TEST_TOKEN } from "../support/router.ts";
 import {
   chatReply,
   FakeUpstream,
@@ -183,6 +184,61 @@ Deno.test("GET /v1/models is the union of what the upstreams list, in order, obj
   });
 });
 
+Deno.test("the operator sees who has which model: list, doctor, the API and the page", async (t) => {
+  await using stage = new Stage();
+  const first = stage.upstream(provider(["a", "shared"]));
+  const second = stage.upstream(provider(["shared"]));
+  const without = stage.upstream(reply(404, "{}"));
+  const router = await stage.start({
+    upstreams: [
+      { endpoint: first.endpoint, name: "first", modelMap: '{"alias":"gone"}' },
+      { endpoint: second.endpoint, name: "second", allow: "shared,nobody" },
+      { endpoint: without.endpoint, name: "without" },
+    ],
+  });
+  await listed(router, 2);
+  const run = async (...args: string[]) => (await runProgram(args, { cwd: router.directory })).stdout;
+
+  await t.step("list --models, also as JSON", async () => {
+    await eventually(() => router.query("SELECT 1 FROM upstream_models").length === 3 || null, "the tables");
+    assert.match(
+      await run("list", "--models"),
+      /^first: 2 models\n {2}a\n {2}shared\nsecond: 1 model\n {2}shared\nwithout: not known/,
+    );
+    const listedAs = JSON.parse(await run("list", "--models", "--json"));
+    assert.deepEqual(listedAs.map(({ models }: { models: unknown }) => models), [
+      ["a", "shared"],
+      ["shared"],
+      null,
+    ]);
+    assert.deepEqual(
+      JSON.parse(await run("list", "--json")).map((
+        each: Record<string, unknown>,
+      ) => [each.modelCount, each.models]),
+      [[2, undefined], [1, undefined], [null, undefined]],
+    );
+    assert.match(await run("list"), /MODELS/);
+  });
+  await t.step("doctor names what leads nowhere", async () => {
+    const text = await run("doctor");
+    assert.match(text, /first.*does not list gone, which it gets for alias/);
+    assert.match(text, /second.*no upstream lists nobody/);
+    assert.doesNotMatch(text, /lists shared/);
+  });
+  await t.step("the API finds models by a part of their name", async () => {
+    assert.deepEqual(await askApi(router, "/models"), {
+      models: [{ model: "a", upstreams: ["first"] }, { model: "shared", upstreams: ["first", "second"] }],
+      count: 2,
+    });
+    assert.deepEqual(await askApi(router, "/models?search=HARE"), {
+      models: [{ model: "shared", upstreams: ["first", "second"] }],
+      count: 1,
+    });
+    const upstreams = await askApi<{ modelCount: number | null }[]>(router, "/upstreams");
+    assert.deepEqual(upstreams.map(({ modelCount }) => modelCount), [2, 1, null]);
+  });
+});
+
 Deno.test("with anthropic-version, the list has Anthropic's form and its upstreams only", async (t) => {
   await using stage = new Stage();
   const claude = (n: number) =>
@@ -337,6 +393,23 @@ for (const [name, script, expected] of LISTS) {
     assert.equal(chat.headers.get("x-oar-upstream"), "plain");
   });
 }
+
+Deno.test("an upstream's key that its list quotes is shown to nobody, and not stored", async () => {
+  await using stage = new Stage();
+  const key = "sk-secret-0123456789abcdef";
+  const upstream = stage.upstream(
+    reply(200, `{"data":[{"id":"a","note":"your key ${key}"},{"id":"${key}"},{"id":"b"}]}`),
+  );
+  const router = await stage.start({ upstreams: [{ endpoint: upstream.endpoint, name: "only", sk: key }] });
+  const text = await (await router.fetch("/models")).text();
+  assert.deepEqual(JSON.parse(text).data.map(({ id }: { id: string }) => id), ["a", "b"]);
+  assert.ok(!text.includes("secret"));
+  const rows = await eventually(() => {
+    const found = router.query("SELECT * FROM upstream_models");
+    return found.length === 2 ? found : null;
+  }, "the table");
+  assert.ok(!JSON.stringify(rows).includes("secret"));
+});
 
 Deno.test("without any list, the request is relayed as any other; with --models first always", async () => {
   await using stage = new Stage();

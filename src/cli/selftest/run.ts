@@ -41,6 +41,8 @@ const FLAGS = {
   firstTokenTimeout: "1",
   idleTimeout: "3",
   queueTimeout: "0.2",
+  // The upstreams of the cases count what they are asked.
+  models: "first",
 };
 
 /** @throws CommandError, StoreError when the router cannot be started at all */

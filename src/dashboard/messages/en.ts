@@ -3,6 +3,7 @@
  *
  * Texts are plain; values put into them are escaped when they are rendered.
  */
+import { modelTexts } from "./models_en.ts";
 import { recordTexts } from "./records_en.ts";
 import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
@@ -144,6 +145,7 @@ export const en = {
   shareFailed: (percent: number, count: string) => `${percent}\u00a0% failed (${count})`,
 
   ...recordTexts,
+  ...modelTexts,
   ...usageTexts,
   ...keyTexts,
   ...upstreamOptionTexts,

@@ -3,6 +3,7 @@
  */
 import type { Messages } from "./en.ts";
 import { keyTexts } from "./keys_zh.ts";
+import { modelTexts } from "./models_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
 import { upstreamOptionTexts } from "./upstream_options_zh.ts";
@@ -137,6 +138,7 @@ export const zh: Messages = {
   shareFailed: (percent, count) => `失败 ${percent}%（${count} 次）`,
 
   ...recordTexts,
+  ...modelTexts,
   ...usageTexts,
   ...keyTexts,
   ...upstreamOptionTexts,

@@ -17,6 +17,8 @@ import { Upstreams } from "../views/upstreams/upstreams.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
 import { problemOf } from "./problem.ts";
 
+const MAX_SEARCH_LENGTH = 512;
+
 type AdminContext = Context<AdminEnv>;
 
 export function upstreamRoutes(deps: ViewDeps): Hono<AdminEnv> {
@@ -47,13 +49,17 @@ async function list(
   shown: Partial<Pick<UpstreamsProps, "tested" | "problem" | "form">> = {},
 ): Promise<Response> {
   const page = pageContext(c, now());
-  const { span, custom, problem } = readSpan(new URL(c.req.url).searchParams, page, "24h");
+  const { searchParams } = new URL(c.req.url);
+  const { span, custom, problem } = readSpan(searchParams, page, "24h");
+  const search = searchParams.get("model")?.slice(0, MAX_SEARCH_LENGTH) ?? "";
   return await draw(
     c,
     <Upstreams
       page={page}
       upstreams={await service.upstreams()}
       stats={await service.stats(span)}
+      models={await service.models(search)}
+      search={search}
       custom={custom}
       tested={null}
       problem={problem}

@@ -67,6 +67,13 @@ export const upstreamView = z.object({
   reason: text.nullable(),
   lastError: z.object({ atMs: milliseconds, errorClass: text, message: text }).nullable(),
   problem: text.nullable().describe("why its row is not used"),
+  modelCount: maybe.describe("how many models it lists; null: not known"),
+});
+
+export const modelPage = z.object({
+  models: z.array(z.object({ model: text, upstreams: z.array(text).describe("names, in order of trial") }))
+    .describe("at most 200"),
+  count,
 });
 
 const usageSums = {

@@ -33,6 +33,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   let document: ReturnType<typeof openApiDocument> | null = null;
   api.get("/openapi.json", (c) => c.json(document ??= openApiDocument(deps.version)));
   upstreamRoutes(api, service);
+  api.get("/models", async (c) => c.json(await service.models(queryOf(c, schemas.modelQuery).search ?? "")));
   api.get("/tokens", async (c) => c.json(await service.tokens()));
   api.post("/tokens", async (c) => {
     const { name, value, force = false } = await bodyOf(c, schemas.newToken);

@@ -49,6 +49,10 @@ export const OPERATIONS: readonly Operation[] = [
   post("/upstreams/{id}/test", "Ask an upstream for its models, with its key", {
     answer: answers.upstreamTest,
   }),
+  get("/models", "The models that upstreams list, and who lists each", {
+    query: schemas.modelQuery,
+    answer: answers.modelPage,
+  }),
   get("/tokens", "The clients' tokens", { answer: answers.tokenView.array() }),
   {
     ...post("/tokens", "Make a random token; its secret is shown this once", {

@@ -122,6 +122,10 @@ export const recordQuery = z.strictObject({
 export const countQuery = z.strictObject(recordFilter);
 export const exportQuery = z.strictObject({ format: z.enum(EXPORT_FORMATS), ...recordFilter });
 
+export const modelQuery = z.strictObject({
+  search: z.string().max(512).optional().describe("a part of the name, in any case; default: every model"),
+});
+
 export const statsQuery = z.strictObject({
   range: z.enum(STATS_RANGES).default("15m"),
   since: moment.optional().describe("instead of a range; kept for 31 days"),

@@ -8,7 +8,6 @@ import type { Clock } from "../../core/clock.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
 import { NO_TOKENS, type TokenGuard } from "../../core/token_guard.ts";
 import type { Inbound, Upstream } from "../../core/types.ts";
-import { NAME, VERSION } from "../../config/version.ts";
 import { send, type SendResult, type TransportDeps } from "../attempt/transport.ts";
 
 /** Of one page; more is not read. */
@@ -46,7 +45,7 @@ function ownHeaders(): HeaderFields {
     ["accept", "application/json"],
     ["anthropic-version", "2023-06-01"],
     ["authorization", `Bearer ${NO_KEY}`],
-    ["user-agent", `${NAME}/${VERSION}`],
+    ["user-agent", "openai-api-route"],
   ]);
 }
 

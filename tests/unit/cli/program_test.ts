@@ -173,6 +173,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       until: null,
       reason: null,
       problem: null,
+      modelCount: null,
     },
     {
       id: 2,
@@ -197,6 +198,7 @@ test("list shows people a table and programs JSON, keys masked in both", async (
       until: null,
       reason: null,
       problem: null,
+      modelCount: null,
     },
   ]);
   const narrow = await bench.do(["list"], { columns: 66 });

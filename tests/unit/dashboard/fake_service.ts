@@ -9,6 +9,7 @@ import type {
   AdminService,
   ChannelTest,
   LiveRequest,
+  ModelView,
   Neighbours,
   RecordCount,
   RecordDetail,
@@ -32,6 +33,7 @@ export const NOW = Date.UTC(2026, 10, 26, 12, 0, 0);
 
 export interface FakeState {
   readonly upstreams?: readonly UpstreamView[];
+  readonly models?: readonly ModelView[];
   readonly tokens?: readonly TokenView[];
   /** Newest first. */
   readonly records?: readonly StoredRecord[];
@@ -102,6 +104,11 @@ export class FakeService implements AdminService {
   removeUpstream: AdminService["removeUpstream"] = (id) => this.#do(undefined, "removeUpstream", id);
   testUpstream: AdminService["testUpstream"] = (id) =>
     this.#do(this.#state.test ?? failedTest("refused"), "testUpstream", id);
+
+  models: AdminService["models"] = (search) => {
+    const models = (this.#state.models ?? []).filter(({ model }) => model.includes(search));
+    return Promise.resolve({ models, count: models.length });
+  };
 
   tokens: AdminService["tokens"] = () => Promise.resolve(this.#state.tokens ?? []);
   addToken: AdminService["addToken"] = (name, chosen) =>
@@ -207,6 +214,7 @@ export function upstream(id: number, changes: Partial<UpstreamView> = {}): Upstr
     reason: null,
     lastError: null,
     problem: null,
+    modelCount: null,
     ...changes,
   };
 }

@@ -451,3 +451,15 @@ Deno.test("other errors are not hidden", async () => {
   const state = { upstreams: [upstream(1)], refusal: new TypeError("a bug") };
   assert.equal((await ask(state, "/upstreams/1/remove", form({}))).status, 500);
 });
+
+Deno.test("the upstreams' page has the models, how many each one lists, and a search without a script", async () => {
+  const models = [{ model: "gpt-<4>", upstreams: ["one", "two"] }, { model: "other", upstreams: ["two"] }];
+  const state = { models, upstreams: [upstream(1, { modelCount: 1234 }), upstream(2)] };
+  const all = await ask(state, "/upstreams");
+  assert.match(all.text, /1,234 models/);
+  assert.match(all.text, /gpt-&lt;4&gt;[\s\S]*one, two[\s\S]*other/);
+  const found = await ask(state, "/upstreams?model=gpt");
+  assert.match(found.text, /name="model" value="gpt"/);
+  assert.doesNotMatch(found.text, />other</);
+  assert.match((await ask(state, "/upstreams?model=x")).text, /No model\./);
+});

@@ -28,6 +28,7 @@ const USER_PAGES = [
   "docs/failover.md",
   "docs/keys.md",
   "docs/limits.md",
+  "docs/models.md",
   "docs/migrating-from-go.md",
   "docs/operations.md",
   "docs/postgresql.md",

@@ -200,10 +200,11 @@ function OfUpstream({ name }: { name: string }): JSX.Element {
   );
 }
 
-function optionsOf({ m }: PageContext, upstream: UpstreamView): JSX.Element {
-  const { timeoutSeconds, allow, deny, modelMap, authStyle, weight } = upstream;
+function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Element {
+  const { timeoutSeconds, allow, deny, modelMap, authStyle, weight, modelCount } = upstream;
   const mapped = Object.keys(modelMap).length;
   const options = [
+    ...(modelCount === null ? [] : [m.modelsCount(modelCount, format.count(modelCount))]),
     ...(authStyle === null ? [] : [authStyle]),
     ...(timeoutSeconds === null ? [] : [m.timeoutIs(timeoutSeconds)]),
     ...(allow.length === 0 ? [] : [m.allowIs(allow.join(", "))]),

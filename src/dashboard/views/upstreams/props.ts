@@ -1,7 +1,7 @@
 /**
  * The data that the list of upstreams shows.
  */
-import type { Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
+import type { ModelPage, Stats, UpstreamTest, UpstreamView } from "../../../control/admin_service.ts";
 import type { ReadSpan } from "../../stats_span.ts";
 import type { PageContext } from "../../page_context.ts";
 import type { UpstreamForm } from "../../upstream_form.ts";
@@ -15,6 +15,9 @@ export interface UpstreamsProps {
   /** The result of a test that was just made. */
   readonly tested: { readonly id: number; readonly result: UpstreamTest } | null;
   readonly problem: string | null;
+  readonly models: ModelPage;
+  /** What was searched for among them. */
+  readonly search: string;
   /** The current input of the form for a new one. */
   readonly form: UpstreamForm;
 }

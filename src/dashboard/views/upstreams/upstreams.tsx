@@ -7,6 +7,7 @@ import { CsrfField } from "../../components/parts.tsx";
 import { RangeChoice } from "../../components/range_choice.tsx";
 import { UpstreamFields } from "./fields.tsx";
 import { UpstreamItem } from "./item.tsx";
+import { Models } from "./models.tsx";
 import type { UpstreamsProps } from "./props.ts";
 
 export function Upstreams(props: UpstreamsProps): JSX.Element {
@@ -28,6 +29,7 @@ export function Upstreams(props: UpstreamsProps): JSX.Element {
       <ol class="upstreams" id="upstreams">
         {upstreams.map((upstream) => <UpstreamItem {...props} upstream={upstream} />)}
       </ol>
+      {isEmpty ? null : <Models page={page} models={props.models} search={props.search} />}
       <section class="card" id="add" aria-labelledby="add-title">
         <h2 id="add-title">{m.addUpstream}</h2>
         <form method="post" action="/admin/upstreams">
