@@ -404,13 +404,14 @@ Deno.test("an upstream that does not have what another one answers is tried afte
     stage.second.script = chatReply("ok");
     stage.first.script = reply(404, anError({ message: "No such File object: file-abc123def456" }));
     for (let n = 0; n < 4; n++) assert.equal(await stage.ask(), "second 2");
-    const lookUp = async () => {
-      const response = await stage.router.fetch("/files/file-abc123def456");
+    // Another file each time: its owner is known then, and asked first.
+    const lookUp = async (n: number) => {
+      const response = await stage.router.fetch(`/files/file-abc123def45${n}`);
       await response.text();
       return response.headers.get("x-oar-attempts");
     };
     stage.second.script = reply(200, '{"id":"file-abc123def456","object":"file"}');
-    for (let n = 0; n < 4; n++) assert.equal(await lookUp(), "2");
+    for (let n = 0; n < 4; n++) assert.equal(await lookUp(n), "2");
     assert.equal(await stage.state("closed"), 1);
   });
 

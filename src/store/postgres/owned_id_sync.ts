@@ -41,7 +41,6 @@ export interface OwnedIdSyncOptions {
   readonly clock: Pick<Clock, "now" | "monotonic" | "setTimer" | "clearTimer">;
   /** null: no limit. */
   readonly keepDays: number | null;
-  readonly onWell?: () => void;
   readonly onTrouble?: (error: unknown) => void;
 }
 
@@ -82,6 +81,9 @@ export class OwnedIdSync {
   #cleanedAtMs = Number.NEGATIVE_INFINITY;
   #timer: TimerId | null = null;
   #isClosed = false;
+  /** The journal is let go of; a round that was under way fails then, which is nobody's trouble. */
+  #isPaused = false;
+  #pauses = 0;
 
   constructor(options: OwnedIdSyncOptions) {
     this.#options = options;
@@ -90,6 +92,16 @@ export class OwnedIdSync {
 
   start(): void {
     void this.#loop();
+  }
+
+  /** Lets go of the journal, until {@link resume}. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#pauses++;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
   }
 
   /** Sends what is left, if that is soon done. Never rejects. */
@@ -115,12 +127,12 @@ export class OwnedIdSync {
   }
 
   async #loop(): Promise<void> {
-    const { clock, onWell, onTrouble } = this.#options;
+    const { clock, onTrouble } = this.#options;
+    const pauses = this.#pauses;
     try {
-      await this.round();
-      onWell?.();
+      if (!this.#isPaused) await this.round();
     } catch (error) {
-      if (!this.#isClosed) onTrouble?.(error);
+      if (!this.#isClosed && pauses === this.#pauses) onTrouble?.(error);
     }
     if (!this.#isClosed) this.#timer = clock.setTimer(() => void this.#loop(), ROUND_MS);
   }

@@ -185,11 +185,13 @@ export class RemoteSession {
 
   /** Lets go of the journal, until {@link resume}. */
   release(): void {
+    this.#ownedIds.pause();
     this.#journal.release();
   }
 
   resume(): void {
     this.#journal.resume();
+    this.#ownedIds.resume();
     this.#shipper.wake();
   }
 
