@@ -3,7 +3,7 @@
  * and what `list`, the API, alerts and metrics say of them.
  */
 import assert from "node:assert/strict";
-import { adminTokenOf, askApi } from "../support/admin.ts";
+import { adminTokenOf, askApi, posted } from "../support/admin.ts";
 import { eventually, Router, type RouterOptions, runProgram, TEST_TOKEN } from "../support/router.ts";
 import {
   chatEvents,
@@ -452,4 +452,82 @@ Deno.test("no key of several is shown anywhere, whichever the upstream quotes", 
       }
     });
   }
+});
+
+Deno.test("keys are given by file, by pipe and one by one, and each is tested", async () => {
+  await using pool = new FakeUpstream((request, wire) =>
+    (keyIn(request) === 2 ? REFUSED : reply(200, '{"object":"list","data":[{"id":"m"}]}'))(request, wire)
+  );
+  const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
+  const add = async (name: string, args: readonly string[], stdin?: string) => {
+    const path = `${pool.endpoint}/${name}`;
+    const { code, stdout, stderr } = await runProgram(
+      ["add", ...args, "--endpoint", path, "--name", name],
+      { cwd: directory, ...(stdin === undefined ? {} : { stdin }) },
+    );
+    for (const key of KEYS) assert.ok(!`${stdout}${stderr}`.includes(key));
+    return { code, text: `${stdout}${stderr}` };
+  };
+  try {
+    await Deno.writeTextFile(
+      `${directory}/keys.txt`,
+      `# mine\r\n${KEYS[0]}\r\n\r\n${KEYS[1]}\n${KEYS[2]}\n${KEYS[0]}`,
+    );
+    const { code, text } = await add("file", ["--key", "@keys.txt"]);
+    assert.equal(code, 0, text);
+    assert.match(text, /added upstream 1 "file" \S+ \(3 keys\)/);
+    assert.match(text, /3 keys: 2 answer, key 2 is refused/);
+    assert.equal((await add("pipe", ["--key", "-", "--no-test"], `${POOL}\n`)).code, 0);
+    const single = await add("single", ["--no-test", ...KEYS.flatMap((key) => ["--key", key])]);
+    assert.equal(single.code, 0, single.text);
+    const { stdout } = await runProgram(["list", "--json"], { cwd: directory });
+    const upstreams: { keys: { key: string }[]; key: string }[] = JSON.parse(stdout);
+    assert.deepEqual(
+      upstreams.map(({ key, keys }) => [key, ...keys.map((each) => each.key)]),
+      Array(3).fill(["3 keys", "sk-…1111", "sk-…2222", "sk-…3333"]),
+    );
+    const again = await add("file", ["--key", KEYS.join("\n").split("\n")[0] ?? "", "--key", "@keys.txt"]);
+    assert.notEqual(again.code, 0, "the same keys at the same endpoint are a duplicate");
+    await Deno.writeTextFile(`${directory}/bad.txt`, `${KEYS[0]}\n${KEYS[1]} and more\n`);
+    const bad = await add("bad", ["--key", "@bad.txt"]);
+    assert.match(bad.text, /line 2 is no key/);
+    assert.match((await add("none", ["--key", "@nowhere.txt"])).text, /there is no such file/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the API and the page take several keys, and ask for them again at another host", async () => {
+  await using stage = await start({ isAlone: true });
+  const { router } = stage;
+  interface View {
+    readonly id: number;
+    readonly key: string;
+    readonly keys: readonly { readonly n: number; readonly key: string; readonly state: string }[];
+  }
+  const storedOf = (id: number) =>
+    router.query("SELECT sk FROM openai_upstreams WHERE id = ?", id)[0]?.["sk"];
+  const added = await askApi<View>(router, "/upstreams", {
+    ...posted({ endpoint: "https://a.example/v1", keys: [KEYS[0], KEYS[1]] }),
+    status: 201,
+  });
+  assert.equal(storedOf(added.id), `${KEYS[0]}\n${KEYS[1]}`);
+  assert.deepEqual(added.keys.map(({ n, key, state }) => [n, key, state]), [[1, "sk-…1111", "ok"], [
+    2,
+    "sk-…2222",
+    "ok",
+  ]]);
+  const edit = (change: Record<string, unknown>, status = 200) =>
+    askApi<View>(router, `/upstreams/${added.id}`, { ...posted(change, "PATCH"), status });
+  // What was shown comes back: no change.
+  await edit({ key: added.key, name: "renamed" });
+  assert.equal(storedOf(added.id), `${KEYS[0]}\n${KEYS[1]}`);
+  await edit({ key: `${KEYS[2]}\r\n\r\n${KEYS[0]}\r\n` });
+  assert.equal(storedOf(added.id), `${KEYS[2]}\n${KEYS[0]}`);
+  await edit({ endpoint: "https://b.example/v1" }, 400);
+  assert.equal(storedOf(added.id), `${KEYS[2]}\n${KEYS[0]}`);
+  await edit({ endpoint: "https://b.example/v1", keys: KEYS });
+  assert.equal(storedOf(added.id), POOL);
+  await edit({ keys: [1, 2] }, 400);
+  await edit({ keys: [] }, 400);
 });

@@ -208,6 +208,9 @@ const MODELS_AND_KEYS = `
   ALTER TABLE oar.records ADD COLUMN IF NOT EXISTS affinity text, ADD COLUMN IF NOT EXISTS queued_ms bigint;
   ALTER TABLE oar.attempts ADD COLUMN IF NOT EXISTS key_n bigint, ADD COLUMN IF NOT EXISTS changed bigint;
   ALTER TABLE oar.upstream_states ADD COLUMN IF NOT EXISTS keys text;
+  -- Many keys are longer than a row of an index may be (2704 bytes).
+  DROP INDEX IF EXISTS oar.idx_sk_endpoint;
+  CREATE UNIQUE INDEX idx_sk_endpoint ON oar.openai_upstreams (hashtextextended(sk, 0), endpoint);
 
   CREATE TABLE oar.upstream_model_lists (
     upstream_id bigint PRIMARY KEY, target text NOT NULL,
