@@ -54,9 +54,40 @@ const WHICH = "its id or its name";
 
 /** Adds the commands that manage upstreams to the program. */
 export function defineUpstreamCommands(program: Command, context: CommandContext): void {
-  const define = (nameAndArguments: string, description: string): Command =>
+  const define: Define = (nameAndArguments, description) =>
     program.command(nameAndArguments).description(description).helpGroup("Upstreams:");
 
+  defineAdd(define, context);
+  define("list", "show the upstreams, in the order in which they are tried")
+    .option("--models", "show the models that each one lists, as a running server has learned them")
+    .option("--json", "print JSON")
+    .addOption(databaseOption())
+    .action((flags: ListFlags) => listUpstreams(context, flags));
+  defineEdit(define, context);
+  define("enable", "use an upstream again")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: true }));
+  define("disable", "stop using an upstream without removing it")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: false }));
+  define("move", "change an upstream's place in the order")
+    .argument("<upstream>", WHICH)
+    .argument("<place>", "1 is tried first")
+    .addOption(databaseOption())
+    .action((which: string, place: string, flags: DatabaseFlags) =>
+      moveUpstream(context, { which, place, flags })
+    );
+  define("remove", "remove an upstream; its records are kept")
+    .argument("<upstream>", WHICH)
+    .addOption(databaseOption())
+    .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));
+}
+
+type Define = (nameAndArguments: string, description: string) => Command;
+
+function defineAdd(define: Define, context: CommandContext): void {
   withOptionFlags(
     define("add", "add an upstream; a running server uses it within a second")
       .option(
@@ -76,11 +107,9 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
   )
     .addOption(databaseOption())
     .action((flags: AddFlags) => addUpstream(context, flags));
-  define("list", "show the upstreams, in the order in which they are tried")
-    .option("--models", "show the models that each one lists, as a running server has learned them")
-    .option("--json", "print JSON")
-    .addOption(databaseOption())
-    .action((flags: ListFlags) => listUpstreams(context, flags));
+}
+
+function defineEdit(define: Define, context: CommandContext): void {
   withOptionFlags(
     define("edit", "change an upstream; what is not given stays as it is")
       .argument("<upstream>", WHICH)
@@ -102,25 +131,6 @@ export function defineUpstreamCommands(program: Command, context: CommandContext
   )
     .addOption(databaseOption())
     .action((which: string, flags: UpstreamFlags) => editUpstream(context, { which, flags }));
-  define("enable", "use an upstream again")
-    .argument("<upstream>", WHICH)
-    .addOption(databaseOption())
-    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: true }));
-  define("disable", "stop using an upstream without removing it")
-    .argument("<upstream>", WHICH)
-    .addOption(databaseOption())
-    .action((which: string, flags: DatabaseFlags) => setEnabled(context, { which, flags, isEnabled: false }));
-  define("move", "change an upstream's place in the order")
-    .argument("<upstream>", WHICH)
-    .argument("<place>", "1 is tried first")
-    .addOption(databaseOption())
-    .action((which: string, place: string, flags: DatabaseFlags) =>
-      moveUpstream(context, { which, place, flags })
-    );
-  define("remove", "remove an upstream; its records are kept")
-    .argument("<upstream>", WHICH)
-    .addOption(databaseOption())
-    .action((which: string, flags: DatabaseFlags) => removeUpstream(context, { which, flags }));
 }
 
 /** An option that may be given several times. */

@@ -12,12 +12,8 @@ import { SecretSet } from "../../src/core/secret_set.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import type { Attempt, Inbound, Upstream } from "../../src/core/types.ts";
 import { HeldBudget } from "../../src/proxy/assess/held_budget.ts";
-import {
-  failover,
-  type FailoverDeps,
-  type FinalChoice,
-  type RetryRules,
-} from "../../src/proxy/attempt/failover.ts";
+import { failover } from "../../src/proxy/attempt/failover.ts";
+import type { FailoverDeps, FinalChoice, RetryRules } from "../../src/proxy/attempt/failover_request.ts";
 import { Hedging } from "../../src/proxy/attempt/hedging.ts";
 import { RequestDemand } from "../../src/proxy/attempt/request_demand.ts";
 import { Speeds } from "../../src/proxy/attempt/speeds.ts";

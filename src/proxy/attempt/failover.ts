@@ -10,72 +10,26 @@ import type { Availability } from "../../core/breaker.ts";
 import { hasOwnCredential } from "../../core/credentials.ts";
 import type { RouterError } from "../../core/errors.ts";
 import { isTooLong } from "../../core/error_meaning.ts";
-import type { HedgeDelay } from "../../core/hedging.ts";
-import {
-  decide,
-  type Decision,
-  firstByteTimeout,
-  isFinalError,
-  retryAfterMs,
-  type RetryOn,
-} from "../../core/policy.ts";
+import { decide, type Decision, firstByteTimeout, isFinalError, retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import { MAX_RETRIED_BYTES, retryDelayMs } from "../../core/retry.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
-import type { Observer } from "../../observe/observer.ts";
 import type { ReplyAssessment } from "../assess/assessment.ts";
 import { AttemptRace, type EndedAttempt, type RaceHost, type RunningAttempt } from "./attempt_race.ts";
-import type { AttemptReport } from "./attempt_report.ts";
 import type { FailedAttempt } from "./attempt_result.ts";
 import { BestAnswer, conveyed } from "./best_answer.ts";
-import type { AttemptedRequest, AttemptJudge, WaitingOutput } from "./attempted_request.ts";
+import type { AttemptJudge } from "./attempted_request.ts";
 import { CandidateQueue } from "./candidate_queue.ts";
 import { CandidateTurns, type Taken } from "./candidate_turns.ts";
 import { isStream, withoutLateBom } from "./failed_answer.ts";
 import { deadlineError, errorClassOf, type FailedOutcome, finalError, statusOf } from "./failure.ts";
-import type { Hedging } from "./hedging.ts";
+import type { FailoverDeps, FailoverRequest, FinalChoice } from "./failover_request.ts";
 import type { HeldSlot } from "./held_slot.ts";
-import type { RequestDemand } from "./request_demand.ts";
 import type { SendResult } from "./transport.ts";
-import { type AttemptDeps, UpstreamAttempt } from "./upstream_attempt.ts";
-import type { Waiting } from "./waiting.ts";
-
-export interface FailoverDeps extends AttemptDeps {
-  readonly observer: Pick<Observer, "attemptEnded" | "failedOver" | "hedged">;
-  readonly retry: RetryRules;
-  readonly hedging: Hedging;
-  readonly waiting: Waiting;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
-}
-
-export interface RetryRules {
-  readonly retryOn: RetryOn;
-  /** Codes and types of errors after which nobody else is asked, in lower case. */
-  readonly finalCodes: ReadonlySet<string>;
-  /** How often the same upstream is asked again; null: once if no other one has the same model. */
-  readonly retrySame: number | null;
-  /** Longest pause before that. */
-  readonly retryWaitMs: number;
-  /** Attempts of one request; null: candidates + 2, each key that is asked is one. */
-  readonly maxAttempts: number | null;
-}
-
-export interface FailoverRequest extends AttemptedRequest {
-  /** In order of trial. */
-  readonly candidates: readonly Upstream[];
-  readonly hedge: HedgeDelay;
-  readonly early: AttemptedRequest["early"] & WaitingOutput;
-  readonly demand: RequestDemand;
-}
-
-/** How the choice of upstream ended. */
-export type FinalChoice =
-  /** `attempt` may still have to be ended. */
-  | { readonly type: "reply"; readonly reply: ReplyAssessment; readonly attempt: UpstreamAttempt }
-  /** `upstream` said so; null: the error is our own. */
-  | { readonly type: "failed"; readonly error: RouterError; readonly upstream: Upstream | null }
-  | { readonly type: "client_gone" };
+import { OpenFindings } from "./open_findings.ts";
+import { OwnersWord } from "./owners_word.ts";
+import { pause } from "./pause.ts";
+import { UpstreamAttempt } from "./upstream_attempt.ts";
 
 /** What follows a failure. */
 type Step =
@@ -104,18 +58,16 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
   /** Of these, how often the current upstream was asked again. */
   #retries = 0;
   #current: Upstream | null = null;
-  /** The owner of an id that the request names has failed: what strangers to it say counts for nothing, unless it is good. */
-  #hasOwnerFailed = false;
-  /** Attempts that did not find what was asked for: a failure of theirs if another upstream has it. */
-  #missing: AttemptReport[] | null = null;
-  /** Attempts whose key was refused: proven if another key of the same upstream is accepted. */
-  #refused: UpstreamAttempt[] | null = null;
+  readonly #findings = new OpenFindings();
+  readonly #owner: OwnersWord;
 
   constructor(deps: FailoverDeps, request: FailoverRequest) {
     this.#deps = deps;
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
     const { candidates, ledger, guard, demand } = request;
+    const ownerId = ledger.ties?.owner?.upstreamId ?? null;
+    this.#owner = new OwnersWord(ownerId);
     this.#race = new AttemptRace(deps, request, this);
     this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
@@ -123,7 +75,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       request: ledger.inbound,
       waiting: deps.waiting,
       demand,
-      ownerId: ledger.ties?.owner?.upstreamId ?? null,
+      ownerId,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });
@@ -153,7 +105,10 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       const step = this.#afterFailure(result, attempt);
       if (step.type === "give_up") break;
       if (step.type === "again") {
-        if (!await this.#pause(step.delayMs)) return this.#stopped();
+        this.#retries++;
+        if (!await pause(step.delayMs, { clock: this.#deps.clock, stop: this.#request.stop })) {
+          return this.#stopped();
+        }
         if (this.#isWorthAsking(attempt)) {
           next = this.#turns.again(attempt.upstream);
           continue;
@@ -209,8 +164,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     if (reply.status < 300 && reply.problem === null) {
       this.#race.noteFirstToken(attempt);
       this.#request.ledger.ties?.answered(attempt.upstream);
-      this.#settleMissing({ isAnswered: true });
-      this.#confirmRefusals(attempt.upstream);
+      this.#findings.answered(attempt.upstream);
     }
     this.#finish(attempt);
     return { type: "reply", reply, attempt };
@@ -219,7 +173,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
   /** @param winner whose reply is given, if it was chosen */
   #finish(winner: UpstreamAttempt | null): void {
     this.#best.release();
-    this.#settleMissing({ isAnswered: false });
+    this.#findings.settle({ isAnswered: false });
     const { second } = this.#race;
     if (second !== null) this.#deps.observer.hedged(winner === second);
   }
@@ -236,7 +190,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       isConditional: headers.has("if-none-match") || headers.has("if-modified-since"),
     });
     if (decision.type !== "relay") return decision;
-    if (this.#isStrangersWord(outcome, attempt)) return { type: "give_up" };
+    if (this.#owner.isStrangers(outcome, attempt.upstream)) return { type: "give_up" };
     const isMisfit = outcome.type === "response" && outcome.status >= 300 && early.isBegun;
     const rank = outcome.type === "response" && outcome.status < 400 ? null : answerRank(outcome);
     const isOutranked = rank !== null && rank > this.#best.rank;
@@ -259,34 +213,20 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     return { type: "next" };
   }
 
-  #isOwner({ upstream }: UpstreamAttempt): boolean {
-    return this.#request.ledger.ties?.owner?.upstreamId === upstream.id;
-  }
-
-  /** What others said before, beside it, tells the client nothing. */
-  #ownerFailed(): void {
-    this.#hasOwnerFailed = true;
-    this.#failures.length = 0;
-    this.#best.release();
-  }
-
-  /** Strangers say that an id is not there, while its owner is only down, or has said more about the request. */
-  #isStrangersWord(outcome: FailedOutcome, attempt: UpstreamAttempt): boolean {
-    return this.#hasOwnerFailed && !this.#isOwner(attempt) &&
-      (outcome.type !== "response" || outcome.status >= 300);
-  }
-
   /** Keeps the answer if it is the best so far; true when it is final. */
   #note({ outcome, answer, error }: Omit<FailedAttempt, "type">, attempt: UpstreamAttempt): boolean {
-    if (!this.#hasOwnerFailed && this.#isOwner(attempt)) this.#ownerFailed();
-    if (!this.#isStrangersWord(outcome, attempt)) this.#failures.push(outcome);
-    if (attempt.report?.isMissing) (this.#missing ??= []).push(attempt.report);
-    if (attempt.report?.isKeyRefused) (this.#refused ??= []).push(attempt);
+    if (this.#owner.failed(attempt.upstream)) {
+      this.#failures.length = 0;
+      this.#best.release();
+    }
+    const isStrangers = this.#owner.isStrangers(outcome, attempt.upstream);
+    if (!isStrangers) this.#failures.push(outcome);
+    this.#findings.note(attempt);
     if (!isAboutKey(statusOf(outcome), error)) this.#queue.skipKeys(attempt.upstream);
     if (isTooLong(error, outcome.type === "response" ? outcome.status : 200)) {
       this.#queue.skipLike(attempt.upstream);
     }
-    if (answer === null || this.#isStrangersWord(outcome, attempt)) return false;
+    if (answer === null || isStrangers) return false;
     const isFinal = this.#isFinal(error);
     if (isFinal) this.#best.release();
     this.#best.offer(attempt, answer);
@@ -328,23 +268,6 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     );
   }
 
-  /** Waits before the same upstream is asked again; false when the request must stop. */
-  async #pause(delayMs: number): Promise<boolean> {
-    this.#retries++;
-    const { clock } = this.#deps;
-    const { stop } = this.#request;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = clock.setTimer(resolve, delayMs);
-    stop.cancellation.onCancel(resolve);
-    try {
-      await promise;
-    } finally {
-      clock.clearTimer(timer);
-      stop.cancellation.offCancel(resolve);
-    }
-    return stop.cause === null;
-  }
-
   /** Whether other requests have not found out meanwhile that the upstream is down. */
   #isWorthAsking({ upstream, headers }: UpstreamAttempt): boolean {
     const hasAskedToWait = headers !== null && retryAfterMs(headers, this.#deps.clock.now()) !== null;
@@ -353,17 +276,6 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
 
   #standing(upstream: Upstream): Availability {
     return this.#deps.health.standing(upstream, this.#request.ledger.inbound).availability;
-  }
-
-  #settleMissing({ isAnswered }: { readonly isAnswered: boolean }): void {
-    for (const report of this.#missing ?? []) report.settleMissing({ isAnswered });
-  }
-
-  /** The same request was refused with one key and accepted with another one. */
-  #confirmRefusals({ id }: Upstream): void {
-    for (const { upstream, report } of this.#refused ?? []) {
-      if (upstream.id === id) report?.confirmRefusal();
-    }
   }
 
   #headersTimeoutMs(upstream: Upstream): number {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import type { Upstream } from "../../../../src/core/types.ts";
-import type { FailoverDeps } from "../../../../src/proxy/attempt/failover.ts";
+import type { FailoverDeps } from "../../../../src/proxy/attempt/failover_request.ts";
 import type { LendingSource } from "../../../../src/wire/byte_source.ts";
 import { FailoverStage } from "../../../support/failover_stage.ts";
 import { FakeClock } from "../../../support/fake_clock.ts";

@@ -2,7 +2,7 @@
  * A second upstream beside one that is silent: who wins, who is closed, and what is said of it.
  */
 import assert from "node:assert/strict";
-import type { FinalChoice } from "../../../../src/proxy/attempt/failover.ts";
+import type { FinalChoice } from "../../../../src/proxy/attempt/failover_request.ts";
 import { Hedging } from "../../../../src/proxy/attempt/hedging.ts";
 import {
   type Asked,
