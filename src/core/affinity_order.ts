@@ -11,6 +11,8 @@ import type { IdOwner, Upstream } from "./types.ts";
 
 /** How much more than the mean one upstream may have under way. */
 const LOAD_FACTOR = 1.25; // docs/tuning.md#affinity
+/** Attempts that may be under way at one upstream while the others are idle. */
+const MIN_TOGETHER = 2;
 const MIN_WEIGHT = 1e-9;
 
 /** What the order by session needs to know. */
@@ -71,10 +73,10 @@ function ranking(upstreams: readonly Upstream[], hash: number): readonly Upstrea
     .map(({ upstream }) => upstream);
 }
 
-/** What none may exceed with one more attempt: by 1.25 times the mean, and one more so that few requests stay together. */
+/** How many attempts none may exceed: 1.25 times the mean, with this one; a few stay together all the same. */
 function loadLimit(well: readonly Upstream[], { inFlight }: SessionOrder): number {
-  const total = well.reduce((sum, upstream) => sum + inFlight(upstream), 0);
-  return Math.ceil(LOAD_FACTOR * (total / Math.max(1, well.length)) + 1);
+  const total = well.reduce((sum, upstream) => sum + inFlight(upstream), 1);
+  return Math.max(MIN_TOGETHER, Math.ceil(LOAD_FACTOR * total / Math.max(1, well.length)));
 }
 
 /** Weighted: -w / ln(h) with h uniform in (0, 1). */

@@ -9,7 +9,7 @@ const HALVING = 2_048; // docs/tuning.md#affinity
 /** Prompts that are counted; the others are as rare as they can be. */
 const MAX_COUNTED = 1_024; // docs/tuning.md#affinity
 /** Requests that are assumed to have come before the first, none of them alike: a few say little. */
-const ASSUMED = 64;
+const ASSUMED = 4;
 
 export class PrefixShares {
   readonly #counts = new Map<number, number>();

@@ -370,11 +370,14 @@ Deno.test("an upstream that does not have what another one answers is tried afte
   for (const [name, script] of Object.entries(without)) {
     await t.step(name, async () => {
       await using stage = await Stage.start(script);
-      for (let n = 0; n < 3; n++) assert.equal(await stage.ask(), "second 2");
+      // What an upstream says of the model itself counts at once, and is no failure.
+      const isTold = name.endsWith("model_not_found");
+      for (let n = 0; n < (isTold ? 1 : 3); n++) assert.equal(await stage.ask(), "second 2");
       assert.equal(await stage.ask(), "second 1");
       assert.equal(await stage.ask({ stream: true }), "second 1");
       assert.equal(await stage.ask({ model: "other" }), "second 2");
-      assert.equal(await stage.state("closed"), 0);
+      assert.equal(await stage.state("closed"), isTold ? 1 : 0);
+      if (isTold) return;
       const listed = await eventually(async () => {
         const listed = await stage.list();
         return listed.condition === "failing" ? listed : null;
@@ -403,7 +406,7 @@ Deno.test("an upstream that does not have what another one answers is tried afte
     assert.equal(stage.first.requests.length, 4);
     stage.second.script = chatReply("ok");
     stage.first.script = reply(404, anError({ message: "No such File object: file-abc123def456" }));
-    for (let n = 0; n < 4; n++) assert.equal(await stage.ask(), "second 2");
+    for (let n = 0; n < 4; n++) assert.equal(await stage.ask({ model: "other" }), "second 2");
     // Another file each time: its owner is known then, and asked first.
     const lookUp = async (n: number) => {
       const response = await stage.router.fetch(`/files/file-abc123def45${n}`);

@@ -99,7 +99,7 @@ Deno.test("sessions that begin alike go to as few upstreams as their part of the
 
 Deno.test("the part of a prompt in the traffic is known, and what is no longer asked is forgotten", () => {
   const shares = new PrefixShares();
-  assert.ok(shares.note(1) < 0.1, "one request says little");
+  assert.ok(shares.note(1) < 0.3, "one request says little");
   for (let request = 0; request < 1_000; request++) shares.note(request % 2 === 0 ? 1 : null);
   assert.ok(Math.abs(shares.note(1) - 0.5) < 0.05);
   for (let request = 0; request < 20_000; request++) shares.note(2);
@@ -109,7 +109,7 @@ Deno.test("the part of a prompt in the traffic is known, and what is no longer a
   assert.ok(shares.note(2) < 0.1);
 });
 
-Deno.test("who has more under way than 1.25 times the mean, and one, is passed over", () => {
+Deno.test("who has more under way than 1.25 times the mean is passed over, but two stay together", () => {
   const random = randomOf(3);
   const upstreams = fleet(4);
   const loads = [0, 0, 0, 0, 0];
@@ -123,8 +123,10 @@ Deno.test("who has more under way than 1.25 times the mean, and one, is passed o
     });
     const first = order[0]?.id ?? 0;
     loads[first] = (loads[first] ?? 0) + 1;
-    assert.ok(Math.max(...loads) <= Math.ceil(1.25 * (request - 1) / 4 + 1), loads.join());
-    if (random() < 0.2) {
+    const total = loads.reduce((sum, load) => sum + load, 0);
+    assert.ok((loads[first] ?? 0) <= Math.max(2, Math.ceil(1.25 * total / 4)), loads.join());
+    if (request === 2) assert.equal(loads[first], 2);
+    if (request > 2 && random() < 0.2) {
       const busy = loads.findIndex((load) => load > 0);
       loads[busy] = (loads[busy] ?? 0) - 1;
     }
