@@ -44,6 +44,8 @@ export class RouterProcess implements AsyncDisposable {
     this.#child = program(options, [
       "serve",
       ...["--addr", "127.0.0.1:0", "--database", this.database, "--log-format", "json"],
+      // The upstreams count what they are asked, and the scenarios ask them for their models.
+      ...["--models", "first"],
       ...ROUTER_FLAGS,
     ]).spawn();
     this.#listening.promise.catch(() => {});
