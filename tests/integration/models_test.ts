@@ -13,6 +13,7 @@ import {
   type Script,
 } from "../support/upstream.ts";
 
+const OTHER = "other-token-0123456789";
 const UNION = { OAR_MODELS: "union" };
 const MISSING = '{"error":{"message":"The model does not exist","code":"model_not_found"}}';
 
@@ -328,6 +329,33 @@ Deno.test("a model that only the third upstream has costs no failed attempt once
       assert.equal(response.headers.get("x-oar-attempts"), "3");
     },
   );
+});
+
+Deno.test("what one client makes an upstream say of a model that serves others changes no order", async () => {
+  await using stage = new Stage();
+  const list = reply(200, listOf(["m"]));
+  const upstreams = ["first", "second"].map((name) =>
+    stage.upstream((request, wire) => {
+      if (isModels(request)) return list(request, wire);
+      const isRefused = name === "first" && request.headers.has("x-odd");
+      return (isRefused ? reply(404, MISSING) : chatReply(name))(request, wire);
+    })
+  );
+  const router = await stage.start({
+    upstreams: upstreams.map(({ endpoint }, n) => ({ endpoint, name: `${n}` })),
+    authorization: `${TEST_TOKEN},${OTHER}`,
+  });
+  await listed(router, 2);
+  const ask = async (token: string, odd: HeadersInit = {}) => {
+    const headers = { authorization: `Bearer ${token}`, ...odd };
+    const response = await router.chat({ model: "m" }, { headers });
+    await response.body?.cancel();
+    return response.headers.get("x-oar-upstream");
+  };
+  assert.equal(await ask(TEST_TOKEN), "0");
+  assert.equal(await ask(OTHER, { "x-odd": "1" }), "1");
+  assert.equal(await ask(TEST_TOKEN), "0");
+  assert.equal(await ask(OTHER), "0");
 });
 
 Deno.test("an upstream that lists a model and then says that it does not have it is asked last", async () => {
