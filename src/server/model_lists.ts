@@ -17,6 +17,8 @@ import type { UpstreamClient } from "../wire/upstream_client.ts";
 /** Of one request. */
 const ASK_LIMIT_MS = 10_000;
 const MAX_AT_ONCE = 16;
+/** Of one upstream. */
+const MAX_KEYS_ASKED = 3;
 /** An upstream that has never given a list is asked again sooner. */
 const RETRY_MS = 60_000;
 const AGE_MS = 30_000;
@@ -173,9 +175,9 @@ export class ModelLists {
   }
 
   async #ask(asked: Asked): Promise<void> {
-    const { upstream, cancellation } = asked;
+    const { cancellation } = asked;
     try {
-      const answer = await askModels(this.#deps, { upstream, limitMs: ASK_LIMIT_MS, cancellation });
+      const answer = await this.#answerOf(asked);
       if (!cancellation.isCancelled) this.#take(asked, answer);
     } finally {
       this.#running--;
@@ -183,6 +185,17 @@ export class ModelLists {
       this.#announceAnswers();
       this.#askNext();
     }
+  }
+
+  /** Of several keys, the first may be refused. */
+  async #answerOf({ upstream, cancellation }: Asked): Promise<ModelsAnswer> {
+    const question = { limitMs: ASK_LIMIT_MS, cancellation };
+    let answer = await askModels(this.#deps, { ...question, upstream });
+    for (const sk of upstream.keys.slice(1, MAX_KEYS_ASKED)) {
+      if (answer.type !== "failed" || answer.isAboutKey !== true || cancellation.isCancelled) break;
+      answer = await askModels(this.#deps, { ...question, upstream: { ...upstream, sk } });
+    }
+    return answer;
   }
 
   #take(asked: Asked, answer: ModelsAnswer): void {

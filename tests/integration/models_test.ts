@@ -499,6 +499,27 @@ Deno.test("lists are kept: a server that starts again knows them while its upstr
   });
 });
 
+Deno.test("of several keys, the first one alone neither hides the list nor closes the upstream to checks", async () => {
+  await using stage = new Stage();
+  let status = 401;
+  const upstream = stage.upstream((request, wire) => {
+    if (!isModels(request)) return chatReply("m")(request, wire);
+    const isFirst = request.headers.get("authorization") === "Bearer sk-first";
+    return reply(isFirst ? status : 200, listOf(["m"]))(request, wire);
+  });
+  const router = await stage.start({
+    upstreams: [{ endpoint: upstream.endpoint, name: "pool", sk: "sk-first\nsk-second" }],
+    args: ["--check", "1"],
+  });
+  await listed(router, 1);
+  assert.deepEqual(await idsOf(await router.fetch("/models")), ["m"]);
+  for (status of [401, 402]) {
+    const before = upstream.requests.length;
+    await upstream.received(before + 4);
+  }
+  assert.equal(await router.metric('upstream_state{upstream="pool",state="closed"}'), 1);
+});
+
 Deno.test("--check closes what an outage opened, and nothing else", async (t) => {
   await using stage = new Stage();
   let isUp = true;
