@@ -115,7 +115,9 @@ export class AttemptReport {
     if (isAnswered) this.#health.end({ type: "lacking" }, `${reason}, and another upstream answers`);
     else this.#health.end({ type: "missing" }, reason);
     // A client can make an upstream say so of any model.
-    if (this.#isModelMissing && !this.#health.servesOthers()) this.#catalog.lacks(this.#upstream, this.#inbound, this.#clock.monotonic());
+    if (this.#isModelMissing && !this.#health.servesOthers()) {
+      this.#catalog.lacks(this.#upstream, this.#inbound, this.#clock.monotonic());
+    }
   }
 
   #end(
