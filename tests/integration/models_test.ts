@@ -425,16 +425,20 @@ for (const [name, script, expected] of LISTS) {
 Deno.test("an upstream's key that its list quotes is shown to nobody, and not stored", async () => {
   await using stage = new Stage();
   const key = "sk-secret-0123456789abcdef";
+  const escaped = key.replaceAll("-", "\\u002d");
   const upstream = stage.upstream(
-    reply(200, `{"data":[{"id":"a","note":"your key ${key}"},{"id":"${key}"},{"id":"b"}]}`),
+    reply(
+      200,
+      `{"data":[{"id":"a","note":"your key ${key}"},{"id":"${key}"},{"id":"b"},{"id":"c","note":"${escaped}"}]}`,
+    ),
   );
   const router = await stage.start({ upstreams: [{ endpoint: upstream.endpoint, name: "only", sk: key }] });
   const text = await (await router.fetch("/models")).text();
-  assert.deepEqual(JSON.parse(text).data.map(({ id }: { id: string }) => id), ["a", "b"]);
+  assert.deepEqual(JSON.parse(text).data.map(({ id }: { id: string }) => id), ["a", "b", "c"]);
   assert.ok(!text.includes("secret"));
   const rows = await eventually(() => {
     const found = router.query("SELECT * FROM upstream_models");
-    return found.length === 2 ? found : null;
+    return found.length === 3 ? found : null;
   }, "the table");
   assert.ok(!JSON.stringify(rows).includes("secret"));
 });
