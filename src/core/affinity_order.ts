@@ -105,14 +105,20 @@ export function keyPreference(hash: number, n: number): number {
   return best;
 }
 
+/** Whether an id of this owner belongs to this upstream and key. */
+export function isOwner(upstream: Upstream, owner: IdOwner): boolean {
+  return upstream.id === owner.upstreamId &&
+    (owner.keyHash === null || keyHashOf(upstream) === owner.keyHash);
+}
+
 /** Puts the owner of an id in front, even while it cools; of its keys, the one that the id belongs to. */
 export function ownerFirst(candidates: readonly Upstream[], owner: IdOwner): readonly Upstream[] {
-  const isOwner = ({ id }: Upstream) => id === owner.upstreamId;
-  const isKey = (upstream: Upstream) => owner.keyHash === null || keyHashOf(upstream) === owner.keyHash;
-  const own = candidates.filter(isOwner);
+  const isOwners = ({ id }: Upstream) => id === owner.upstreamId;
+  const isKey = (upstream: Upstream) => isOwner(upstream, owner);
+  const own = candidates.filter(isOwners);
   const front = [...own.filter(isKey), ...own.filter((upstream) => !isKey(upstream))];
   if (front.every((upstream, at) => upstream === candidates[at])) return candidates;
-  return [...front, ...candidates.filter((upstream) => !isOwner(upstream))];
+  return [...front, ...candidates.filter((upstream) => !isOwners(upstream))];
 }
 
 /** What no other upstream may be asked to do: nobody but the owner knows the id. Empty: the owner is not among them. */

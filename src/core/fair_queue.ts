@@ -2,7 +2,8 @@
  * Who waits for what, and whose turn it is: first come, first served within a client, and the clients in turn.
  *
  * A waiter may wait for several things at once, and has a place in the lane of each. Adding and removing takes time in
- * proportion to its lanes, the next turn none. Pure: knows neither time nor limits.
+ * proportion to its lanes, the next turn none, and finding the largest client in proportion to the clients. Pure: knows
+ * neither time nor limits.
  */
 import { LinkedList, type ListNode } from "./linked_list.ts";
 
@@ -31,12 +32,17 @@ interface Standing<T> {
 /** A waiter's place; only the queue changes it. */
 export interface FairPlace<T> {
   readonly waiter: T;
+  readonly client: string;
+  /** Among all of its client. */
+  own: ListNode<FairPlace<T>> | null;
   /** In each lane where it still stands. */
   standings: Standing<T>[];
 }
 
 export class FairQueue<T> {
   readonly #lanes = new Map<number, Lane<T>>();
+  /** Each client's, oldest first. */
+  readonly #clients = new Map<string, LinkedList<FairPlace<T>>>();
   #size = 0;
 
   /** Waiters, each counted once. */
@@ -49,7 +55,8 @@ export class FairQueue<T> {
     waiter: T,
     { client, keys }: { readonly client: string; readonly keys: readonly number[] },
   ): FairPlace<T> {
-    const place: FairPlace<T> = { waiter, standings: [] };
+    const place: FairPlace<T> = { waiter, client, own: null, standings: [] };
+    place.own = this.#placesOf(client).add(place);
     for (const key of keys) {
       const lane = this.#laneOf(key);
       const line = lineOf(lane, client);
@@ -74,6 +81,20 @@ export class FairQueue<T> {
     return this.#lanes.get(key)?.turns.first?.value.waiters.first?.value ?? null;
   }
 
+  /** Whose turn it is after this one, which is the first of its client; null: nobody else waits for this. */
+  after({ standings }: FairPlace<T>, key: number): FairPlace<T> | null {
+    const line = standings.find(({ lane }) => lane.key === key)?.line;
+    return line?.node?.after?.value.waiters.first?.value ?? null;
+  }
+
+  /** The newest of the client that has the most, if that is two more than this client has; null: there is none. */
+  newestOfLargest(client: string): FairPlace<T> | null {
+    let largest = this.#clients.get(client) ?? null;
+    const least = (largest?.size ?? 0) + 2;
+    for (const each of this.#clients.values()) if (each.size > (largest?.size ?? 0)) largest = each;
+    return largest !== null && largest.size >= least ? largest.last?.value ?? null : null;
+  }
+
   /** It has got what it waited for: the next turn, of everything that it waited for, is another client's. */
   served(place: FairPlace<T>): void {
     for (const standing of place.standings) toTheEnd(standing);
@@ -86,6 +107,10 @@ export class FairQueue<T> {
     for (const standing of place.standings) this.#step(standing);
     place.standings = [];
     this.#size--;
+    const places = this.#placesOf(place.client);
+    if (place.own !== null) places.remove(place.own);
+    place.own = null;
+    if (places.size === 0) this.#clients.delete(place.client);
   }
 
   /** It no longer waits for this, but keeps its other places; false: it had no other. */
@@ -98,6 +123,12 @@ export class FairQueue<T> {
     for (const standing of place.standings) if (standing.lane.key === key) this.#step(standing);
     place.standings = left;
     return true;
+  }
+
+  #placesOf(client: string): LinkedList<FairPlace<T>> {
+    let places = this.#clients.get(client);
+    if (places === undefined) this.#clients.set(client, places = new LinkedList());
+    return places;
   }
 
   #laneOf(key: number): Lane<T> {

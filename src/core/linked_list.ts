@@ -40,6 +40,11 @@ export class LinkedList<T> {
     return this.#first;
   }
 
+  /** null when the list is empty. */
+  get last(): ListNode<T> | null {
+    return this.#last;
+  }
+
   toArray(): T[] {
     const values: T[] = [];
     for (let node = this.#first; node !== null; node = node.after) values.push(node.value);

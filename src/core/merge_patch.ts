@@ -14,7 +14,14 @@ export interface PreparedPatch {
   readonly members: ReadonlyMap<string, PatchMember>;
   /** Of the longest name, as it may be written: a `\u` escape for each character. */
   readonly maxKeyLength: number;
+  /** First byte and length of each name in UTF-8, by which most keys of a body are seen to be others. */
+  readonly outlines: ReadonlySet<number>;
+  /** Members with those of the objects within. */
+  readonly size: number;
 }
+
+/** Keys that come again are patched as often; a body that has more of them is none that any client writes. */
+const MAX_REPEATED = 64;
 
 interface PatchMember {
   /** The member's key and colon. */
@@ -33,7 +40,19 @@ export function preparePatch(patch: Readonly<Record<string, unknown>>): Prepared
       nested: isObject(value) ? preparePatch(value) : null,
     }]),
   );
-  return { members, maxKeyLength: Math.max(0, ...[...members.keys()].map((name) => name.length * 6)) };
+  return {
+    members,
+    maxKeyLength: Math.max(0, ...[...members.keys()].map((name) => name.length * 6)),
+    outlines: new Set([...members.keys()].map((name) => {
+      const bytes = Buffer.from(name, "utf8");
+      return outlineOf(bytes[0] ?? QUOTE, bytes.length);
+    })),
+    size: [...members.values()].reduce((sum, { nested }) => sum + 1 + (nested?.size ?? 0), 0),
+  };
+}
+
+function outlineOf(firstByte: number, length: number): number {
+  return length * 256 + firstByte;
 }
 
 /** The target of a patch that meets no object: RFC 7396 applies it to an empty one. */
@@ -50,11 +69,14 @@ function isObject(value: unknown): value is Record<string, unknown> {
 /**
  * The patched text, in UTF-8; the same array when nothing changes, or when it is no JSON object.
  *
- * Of a key that comes twice, each occurrence is patched: whichever of them a parser takes, it finds the patch.
+ * Of a key that comes twice, each occurrence is patched: whichever of them a parser takes, it finds the patch. When keys
+ * come again so often that the body would grow without bounds, the patch alone is given, which the upstream refuses.
  */
 export function patched(body: Uint8Array<ArrayBuffer>, patch: PreparedPatch): Uint8Array<ArrayBuffer> {
   if (patch.members.size === 0) return body;
-  const edits = new Patching(body).run(patch);
+  const patching = new Patching(body, patch.size + MAX_REPEATED);
+  const edits = patching.run(patch);
+  if (patching.isOverrun) return patched(new TextEncoder().encode("{}"), patch);
   return edits === null || edits.length === 0 ? body : spliced(body, edits);
 }
 
@@ -107,9 +129,16 @@ interface OpenObject {
 class Patching {
   readonly #bytes: Uint8Array;
   readonly #edits: Edit[] = [];
+  readonly #maxEdits: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, maxEdits: number) {
     this.#bytes = bytes;
+    this.#maxEdits = maxEdits;
+  }
+
+  /** There was more to edit than may be, and the rest was not looked at. */
+  get isOverrun(): boolean {
+    return this.#edits.length > this.#maxEdits;
   }
 
   /** In their order; null: it is no JSON object. */
@@ -133,7 +162,7 @@ class Patching {
       const colon = this.#blanks(keyEnd);
       if (this.#bytes[colon] !== COLON) return BROKEN;
       const end = this.#member({ start: at, end: keyEnd }, this.#blanks(colon + 1), { open, patch });
-      if (end === BROKEN) return BROKEN;
+      if (end === BROKEN || this.isOverrun) return BROKEN;
       const next = this.#blanks(end);
       if (this.#bytes[next] === CLOSING_BRACE) return this.#close(next, open, patch);
       if (this.#bytes[next] !== COMMA) return BROKEN;
@@ -146,7 +175,7 @@ class Patching {
     valueStart: number,
     { open, patch }: { readonly open: OpenObject; readonly patch: PreparedPatch },
   ): number {
-    const name = this.#name(key, patch.maxKeyLength);
+    const name = this.#name(key, patch);
     const member = name === null ? undefined : patch.members.get(name);
     if (name !== null && member !== undefined) open.found.add(name);
     if (member?.value === null) {
@@ -187,9 +216,12 @@ class Patching {
   }
 
   /** A key that is short enough to be one of the patch's. */
-  #name({ start, end }: Span, maxLength: number): string | null {
+  #name({ start, end }: Span, { maxKeyLength, outlines }: PreparedPatch): string | null {
+    const length = end - start - 2;
+    if (length > maxKeyLength) return null;
+    const isPlainOther = !outlines.has(outlineOf(this.#bytes[start + 1] ?? QUOTE, length));
+    if (isPlainOther && !this.#hasEscape(start + 1, end - 1)) return null;
     const raw = this.#bytes.subarray(start + 1, end - 1);
-    if (raw.length > maxLength) return null;
     const written = Buffer.from(raw.buffer, raw.byteOffset, raw.length).toString("utf8");
     if (!raw.includes(BACKSLASH)) return written;
     try {
@@ -197,6 +229,11 @@ class Patching {
     } catch {
       return null;
     }
+  }
+
+  #hasEscape(start: number, end: number): boolean {
+    for (let at = start; at < end; at++) if (this.#bytes[at] === BACKSLASH) return true;
+    return false;
   }
 
   #blanks(from: number): number {

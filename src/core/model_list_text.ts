@@ -106,7 +106,7 @@ class PageReader {
     if (key === "data" || key === "models") {
       if (cursor.peek() === OPENING_BRACKET) return yield* this.#items({ isData: key === "data" });
       // Some servers write an empty list so.
-      if (parsed(cursor.value()) === null && key === "data") this.#isList = true;
+      if (cursor.value() === "null" && key === "data") this.#isList = true;
       return;
     }
     const start = cursor.at;
@@ -131,7 +131,8 @@ class PageReader {
   }
 
   #add(raw: string, isData: boolean): void {
-    const item = parsed(raw);
+    // Parsing megabytes, or a million levels, would hold up everybody.
+    const item = raw.length > MAX_OBJECT_LENGTH ? namesOf(raw) : parsed(raw);
     if (typeof item !== "object" || item === null) return;
     const fields = item as Readonly<Record<string, unknown>>;
     const own = nameOf(fields["id"]);
@@ -140,6 +141,16 @@ class PageReader {
     this.#isAnthropic ||= fields["type"] === "model" && fields["object"] === undefined;
     this.#models.set(id, { id, raw: own === null || raw.length > MAX_OBJECT_LENGTH ? null : raw });
   }
+}
+
+/** The short texts at the top of a long object. */
+function namesOf(raw: string): Readonly<Record<string, unknown>> | null {
+  if (!raw.startsWith("{")) return null;
+  const names: Record<string, unknown> = Object.create(null);
+  for (const { key, start, end } of new Cursor(raw).members()) {
+    if (end - start <= 8 * MAX_ID_LENGTH && raw[start] === '"') names[key] = parsed(raw.slice(start, end));
+  }
+  return names;
 }
 
 function nameOf(value: unknown): string | null {

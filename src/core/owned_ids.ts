@@ -18,8 +18,12 @@ const REWRITE_MS = 24 * 3_600_000;
 export interface IdOwners {
   /** null: nobody knows. Never throws. @param hash {@link hashOfId} */
   find(hash: string): IdOwner | null;
-  /** Returns whether it has to be written: it is new, or was seen long ago. */
-  remember(owned: OwnedId): boolean;
+  /**
+   * Returns whether it has to be written: it is new, or was seen long ago.
+   *
+   * @param isMention the request did not ask for it: one that is known to be another upstream's stays that one's
+   */
+  remember(owned: OwnedId, how?: { readonly isMention: boolean }): boolean;
 }
 
 /** The first eight bytes of its SHA-256 as a signed number in decimal digits, because it is beyond 2^53. */
@@ -68,8 +72,12 @@ export class OwnerMemory implements IdOwners {
     return found;
   }
 
-  remember({ hash, upstreamId, keyHash, seenMs }: OwnedId): boolean {
+  remember(
+    { hash, upstreamId, keyHash, seenMs }: OwnedId,
+    { isMention }: { readonly isMention: boolean } = { isMention: false },
+  ): boolean {
     const known = this.#known.get(hash);
+    if (isMention && known !== undefined && known.upstreamId !== upstreamId) return false;
     const isSame = known !== undefined && known.upstreamId === upstreamId && known.keyHash === keyHash;
     if (isSame && seenMs - known.seenMs < REWRITE_MS) {
       this.#keep(hash, known);

@@ -276,11 +276,14 @@ export class UpstreamStates {
     return by === "router" ? null : { cell: this.#cells.clientOf(subject, nowMs), event, others: ABANDONED };
   }
 
-  #lack(subject: HealthSubject, nowMs: number): Verdict | null {
-    const { client, model, kind } = subject;
-    const isServed = this.#servedKind === kind &&
+  /** Another client was served with the model lately, at the same kind of endpoint. */
+  servesOthers({ client, model, kind }: HealthSubject, nowMs: number): boolean {
+    return this.#servedKind === kind &&
       this.#cells.models.get(model)?.witnesses.isVouchedFor(client, nowMs) === true;
-    if (isServed) return null;
+  }
+
+  #lack(subject: HealthSubject, nowMs: number): Verdict | null {
+    if (this.servesOthers(subject, nowMs)) return null;
     const cell = this.#cells.lackingOf(subject, nowMs);
     return {
       cell,

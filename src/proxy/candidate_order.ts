@@ -4,7 +4,7 @@
  *
  * Owns the sequence of these steps; each is a pure function in core/. Synchronous: it runs for every request.
  */
-import { keyPreference } from "../core/affinity_order.ts";
+import { isOwner, keyPreference } from "../core/affinity_order.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import { keyOrder } from "../core/key_order.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
@@ -90,10 +90,16 @@ export class CandidateOrder {
     },
   ): readonly Upstream[] {
     const { health, waiting } = this.#deps;
+    const owner = ties?.owner ?? null;
+    // It is waited for when it is full, and asked while it cools, however many others there are.
+    const isOwners = (variant: Upstream) => owner !== null && isOwner(variant, owner);
     return keyOrder(ordered, {
       variantsOf: (upstream) => prepared.variantsOf(upstream),
-      standing: (variant) => health.keyStanding(variant, inbound),
-      hasRoom: (variant) => waiting.capacity.hasRoom(variant),
+      standing: (variant) => {
+        const standing = health.keyStanding(variant, inbound);
+        return standing === "cooling" && isOwners(variant) ? "ready" : standing;
+      },
+      hasRoom: (variant) => isOwners(variant) || waiting.capacity.hasRoom(variant),
       turns: health.keyTurns,
       ...(ties === null ? {} : { preferred: (variants) => preferredKey(variants, ties) }),
     });

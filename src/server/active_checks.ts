@@ -107,11 +107,15 @@ function isSameTarget(one: Upstream | undefined, other: Upstream): boolean {
 /** null: it says nothing. */
 function resultOf(
   result: SendResult,
-  { sk }: Upstream,
+  { sk, keys }: Upstream,
 ): { readonly result: CheckResult; readonly reason: string } | null {
   switch (result.type) {
     case "reply":
-      return { result: meaningOf(result.status, sk === ASIS), reason: `check: HTTP ${result.status}` };
+      // The first of several keys is asked with, and says nothing about the others.
+      return {
+        result: meaningOf(result.status, sk === ASIS || keys.length > 1),
+        reason: `check: HTTP ${result.status}`,
+      };
     case "connect_error":
     case "bad_reply":
       return { result: "outage", reason: `check: ${result.message}` };
@@ -126,9 +130,9 @@ function resultOf(
 }
 
 /** Most other errors are answers: the upstream can be reached. */
-function meaningOf(status: number, isWithoutKey: boolean): CheckResult {
+function meaningOf(status: number, isNoMatterOfKey: boolean): CheckResult {
   if (status >= 500) return "outage";
-  if (isWithoutKey) return "reached";
+  if (isNoMatterOfKey) return "reached";
   if (status === 402) return "no_credit";
   return status === 401 || status === 403 ? "refusal" : "reached";
 }

@@ -1,6 +1,7 @@
 /** Requests go to the upstream that they are tied to: by an id that only it knows, or by their session. */
 import assert from "node:assert/strict";
 import OpenAI from "openai";
+import { askApi } from "../support/admin.ts";
 import { eventually, Router, TEST_TOKEN } from "../support/router.ts";
 import { StatefulUpstream } from "../support/stateful_upstream.ts";
 import { reply } from "../support/upstream.ts";
@@ -150,6 +151,48 @@ Deno.test("while the owner of a conversation is down, nobody says that the conve
     owner.known.clear();
     await assert.rejects(next(), (error) => error instanceof OpenAI.BadRequestError);
   });
+});
+
+Deno.test("while the owner is full for too long, nobody says that the file is gone", async () => {
+  await using s = await Stage.start(2, ["--policy", "round_robin", "--queue-timeout", "1"]);
+  const id = await s.create("/files");
+  const owner = s.ownerOf(id);
+  s.router.execute("UPDATE openai_upstreams SET max_parallel = 1 WHERE name = ?", owner.name);
+  await askApi(s.router, "/upstreams");
+  const held = Promise.withResolvers<void>();
+  owner.trouble = async (request, wire) => {
+    await Promise.race([held.promise, request.closed]);
+    await reply(200, "{}")(request, wire);
+  };
+  const before = owner.asked.length;
+  const busy = s.router.fetch(`/files/${id}`);
+  await owner.upstream.received(before + 1);
+  const refused = await s.router.fetch(`/files/${id}`);
+  assert.deepEqual([refused.status, (await refused.json()).error.code], [429, "router_busy"]);
+  owner.trouble = null;
+  held.resolve();
+  await (await busy).body?.cancel();
+  const found = await s.router.fetch(`/files/${id}`);
+  assert.deepEqual([found.status, found.headers.get("x-oar-upstream")], [200, owner.name]);
+  await found.body?.cancel();
+});
+
+Deno.test("an upstream that lists another one's ids does not become their owner", async () => {
+  await using s = await Stage.start(2, ["--policy", "order"]);
+  const id = await s.create("/files");
+  const owner = s.ownerOf(id);
+  const thief = s.upstreams.find((each) => each !== owner);
+  assert.ok(thief);
+  const listing = reply(200, JSON.stringify({ object: "list", data: [{ id }] }));
+  owner.trouble = reply(503, "{}");
+  thief.trouble = listing;
+  const list = await s.router.fetch("/files");
+  assert.equal(list.headers.get("x-oar-upstream"), thief.name);
+  await list.body?.cancel();
+  owner.trouble = thief.trouble = null;
+  const deleted = await s.router.fetch(`/files/${id}`, { method: "DELETE" });
+  assert.deepEqual([deleted.status, deleted.headers.get("x-oar-upstream")], [200, owner.name]);
+  await deleted.body?.cancel();
 });
 
 Deno.test("a file is used where it was uploaded, in whatever way a request names it", async (t) => {

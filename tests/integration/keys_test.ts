@@ -531,3 +531,57 @@ Deno.test("the API and the page take several keys, and ask for them again at ano
   await edit({ keys: [1, 2] }, 400);
   await edit({ keys: [] }, 400);
 });
+
+Deno.test("the key that made an id is waited for when it is full, however many others have room", async (t) => {
+  const keys = Array.from({ length: 13 }, (_, n) => keyOf(n + 1));
+  const keyAt = ({ headers }: ReceivedRequest) =>
+    keys.indexOf((headers.get("authorization") ?? "").replace("Bearer ", "")) + 1;
+  const files = new Map<string, number>();
+  let held = Promise.withResolvers<void>();
+  await using pool = new FakeUpstream(async (request, wire) => {
+    const [, , collection, id = ""] = request.target.split("/");
+    if (collection === "models") return await reply(404, "{}")(request, wire);
+    if (collection === "chat") {
+      await Promise.race([held.promise, request.closed]);
+      return await good(request, wire);
+    }
+    if (id === "") {
+      const made = `file-made-by-${keyAt(request)}`;
+      files.set(made, keyAt(request));
+      return await reply(200, JSON.stringify({ id: made, object: "file" }))(request, wire);
+    }
+    const isKnown = files.get(id) === keyAt(request);
+    await reply(isKnown ? 200 : 404, isKnown ? JSON.stringify({ id }) : anError({}))(request, wire);
+  });
+  await using router = await Router.start({
+    upstreams: [{
+      endpoint: pool.endpoint,
+      name: "pool",
+      sk: keys.join("\n"),
+      columns: { max_parallel: "1" },
+    }],
+    args: ["--queue-timeout", "60"],
+  });
+  const upload = await router.fetch("/files", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: "{}",
+  });
+  const { id } = await upload.json();
+  for (const method of ["GET", "DELETE"]) {
+    await t.step(method, async () => {
+      held = Promise.withResolvers<void>();
+      const before = pool.requests.length;
+      const content = [{ type: "file", file: { file_id: id } }];
+      const busy = router.chat({ messages: [{ role: "user", content }] });
+      await pool.received(before + 1);
+      const asked = router.fetch(`/files/${id}`, { method });
+      await eventually(async () => await router.metric("queue_length") === 1 || null, "it waits");
+      held.resolve();
+      await (await busy).body?.cancel();
+      const response = await asked;
+      assert.deepEqual([response.status, response.headers.get("x-oar-attempts")], [200, "1"]);
+      await response.body?.cancel();
+    });
+  }
+});

@@ -13,6 +13,7 @@ import {
   type Script,
 } from "../support/upstream.ts";
 
+const OTHER = "other-token-0123456789";
 const UNION = { OAR_MODELS: "union" };
 const MISSING = '{"error":{"message":"The model does not exist","code":"model_not_found"}}';
 
@@ -330,6 +331,33 @@ Deno.test("a model that only the third upstream has costs no failed attempt once
   );
 });
 
+Deno.test("what one client makes an upstream say of a model that serves others changes no order", async () => {
+  await using stage = new Stage();
+  const list = reply(200, listOf(["m"]));
+  const upstreams = ["first", "second"].map((name) =>
+    stage.upstream((request, wire) => {
+      if (isModels(request)) return list(request, wire);
+      const isRefused = name === "first" && request.headers.has("x-odd");
+      return (isRefused ? reply(404, MISSING) : chatReply(name))(request, wire);
+    })
+  );
+  const router = await stage.start({
+    upstreams: upstreams.map(({ endpoint }, n) => ({ endpoint, name: `${n}` })),
+    authorization: `${TEST_TOKEN},${OTHER}`,
+  });
+  await listed(router, 2);
+  const ask = async (token: string, odd: HeadersInit = {}) => {
+    const headers = { authorization: `Bearer ${token}`, ...odd };
+    const response = await router.chat({ model: "m" }, { headers });
+    await response.body?.cancel();
+    return response.headers.get("x-oar-upstream");
+  };
+  assert.equal(await ask(TEST_TOKEN), "0");
+  assert.equal(await ask(OTHER, { "x-odd": "1" }), "1");
+  assert.equal(await ask(TEST_TOKEN), "0");
+  assert.equal(await ask(OTHER), "0");
+});
+
 Deno.test("an upstream that lists a model and then says that it does not have it is asked last", async () => {
   await using stage = new Stage();
   const liar = stage.upstream(provider([], reply(200, listOf(["m"]))));
@@ -397,16 +425,20 @@ for (const [name, script, expected] of LISTS) {
 Deno.test("an upstream's key that its list quotes is shown to nobody, and not stored", async () => {
   await using stage = new Stage();
   const key = "sk-secret-0123456789abcdef";
+  const escaped = key.replaceAll("-", "\\u002d");
   const upstream = stage.upstream(
-    reply(200, `{"data":[{"id":"a","note":"your key ${key}"},{"id":"${key}"},{"id":"b"}]}`),
+    reply(
+      200,
+      `{"data":[{"id":"a","note":"your key ${key}"},{"id":"${key}"},{"id":"b"},{"id":"c","note":"${escaped}"}]}`,
+    ),
   );
   const router = await stage.start({ upstreams: [{ endpoint: upstream.endpoint, name: "only", sk: key }] });
   const text = await (await router.fetch("/models")).text();
-  assert.deepEqual(JSON.parse(text).data.map(({ id }: { id: string }) => id), ["a", "b"]);
+  assert.deepEqual(JSON.parse(text).data.map(({ id }: { id: string }) => id), ["a", "b", "c"]);
   assert.ok(!text.includes("secret"));
   const rows = await eventually(() => {
     const found = router.query("SELECT * FROM upstream_models");
-    return found.length === 2 ? found : null;
+    return found.length === 3 ? found : null;
   }, "the table");
   assert.ok(!JSON.stringify(rows).includes("secret"));
 });
@@ -469,6 +501,27 @@ Deno.test("lists are kept: a server that starts again knows them while its upstr
       "the deletion",
     );
   });
+});
+
+Deno.test("of several keys, the first one alone neither hides the list nor closes the upstream to checks", async () => {
+  await using stage = new Stage();
+  let status = 401;
+  const upstream = stage.upstream((request, wire) => {
+    if (!isModels(request)) return chatReply("m")(request, wire);
+    const isFirst = request.headers.get("authorization") === "Bearer sk-first";
+    return reply(isFirst ? status : 200, listOf(["m"]))(request, wire);
+  });
+  const router = await stage.start({
+    upstreams: [{ endpoint: upstream.endpoint, name: "pool", sk: "sk-first\nsk-second" }],
+    args: ["--check", "1"],
+  });
+  await listed(router, 1);
+  assert.deepEqual(await idsOf(await router.fetch("/models")), ["m"]);
+  for (status of [401, 402]) {
+    const before = upstream.requests.length;
+    await upstream.received(before + 4);
+  }
+  assert.equal(await router.metric('upstream_state{upstream="pool",state="closed"}'), 1);
 });
 
 Deno.test("--check closes what an outage opened, and nothing else", async (t) => {

@@ -77,7 +77,7 @@ export class Affinity {
     if (owner === null && session === null && !isNaming && unowned.length === 0) return null;
     return new RequestTies({
       ...{ owners: this.#deps.owners, now: () => this.#deps.clock.now() },
-      ...{ kind, owner, session, isNaming, unowned },
+      ...{ kind, owner, session, isNaming, unowned, named: named?.ids ?? NO_IDS },
       isOwnerOnly: owner !== null && isForOwnerOnly(inbound),
     });
   }

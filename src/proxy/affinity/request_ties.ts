@@ -25,6 +25,8 @@ export interface TiesOptions {
   readonly isNaming: boolean;
   /** Ids that the request names and nobody is known to own: who answers it knows them. */
   readonly unowned: readonly string[];
+  /** All ids that the request names. */
+  readonly named: readonly string[];
 }
 
 export class RequestTies {
@@ -67,7 +69,7 @@ export class RequestTies {
 
   /** A reply of this upstream has named an id. */
   note(upstream: Upstream, id: string): void {
-    const { owners, now, kind } = this.#options;
+    const { owners, now, kind, named } = this.#options;
     const owned: OwnedId = {
       hash: hashOfId(id),
       upstreamId: upstream.id,
@@ -75,7 +77,7 @@ export class RequestTies {
       kind,
       seenMs: now(),
     };
-    if (!owners.remember(owned)) return;
+    if (!owners.remember(owned, { isMention: !named.includes(id) })) return;
     this.#ids ??= [];
     if (this.#ids.length < MAX_WRITTEN_IDS) this.#ids.push(owned);
   }

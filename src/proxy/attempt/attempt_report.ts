@@ -114,7 +114,10 @@ export class AttemptReport {
     this.#missing = null;
     if (isAnswered) this.#health.end({ type: "lacking" }, `${reason}, and another upstream answers`);
     else this.#health.end({ type: "missing" }, reason);
-    if (this.#isModelMissing) this.#catalog.lacks(this.#upstream, this.#inbound, this.#clock.monotonic());
+    // A client can make an upstream say so of any model.
+    if (this.#isModelMissing && !this.#health.servesOthers()) {
+      this.#catalog.lacks(this.#upstream, this.#inbound, this.#clock.monotonic());
+    }
   }
 
   #end(

@@ -1,8 +1,9 @@
 /**
  * The upstreams that one request may still try, in order.
  */
+import { isOwner } from "../../core/affinity_order.ts";
 import { modelAt } from "../../core/model_alias.ts";
-import { ASIS, type Upstream } from "../../core/types.ts";
+import { ASIS, type IdOwner, type Upstream } from "../../core/types.ts";
 import type { RequestDemand } from "./request_demand.ts";
 import type { HealthRequest } from "./request_subject.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
@@ -24,11 +25,11 @@ export class CandidateQueue {
   /** The request has waited for as long as it may: whoever has room is asked now. */
   isWaitOver = false;
 
-  readonly #ownerId: number | null;
+  readonly #owner: IdOwner | null;
 
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential, waiting, demand, ownerId = null }: {
+    { health, request, hasOwnCredential, waiting, demand, owner = null }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
@@ -36,7 +37,7 @@ export class CandidateQueue {
       readonly waiting: Waiting;
       readonly demand: RequestDemand;
       /** Only this one knows what the request names: it is asked first, whoever else is probing it. */
-      readonly ownerId?: number | null;
+      readonly owner?: IdOwner | null;
     },
   ) {
     this.#queue = [...candidates];
@@ -45,7 +46,7 @@ export class CandidateQueue {
     this.#hasOwnCredential = hasOwnCredential;
     this.#waiting = waiting;
     this.#demand = demand;
-    this.#ownerId = ownerId;
+    this.#owner = owner;
   }
 
   get isEmpty(): boolean {
@@ -83,7 +84,7 @@ export class CandidateQueue {
    */
   next(): Upstream | null {
     this.#full = NOBODY;
-    if (this.#ownerId !== null && this.#isOwnerFull()) return null;
+    if (this.#owner !== null && this.#isOwnerFull(this.#owner)) return null;
     let full: Upstream[] | null = null;
     let isWellFull = false;
     for (let at = 0; at < this.#queue.length;) {
@@ -138,16 +139,19 @@ export class CandidateQueue {
   }
 
   /** Nobody else knows what the request names: it waits, although others have room. */
-  #isOwnerFull(): boolean {
+  #isOwnerFull(owner: IdOwner): boolean {
     if (this.isWaitOver) return false;
-    const owners = this.#queue.filter(({ id }) => id === this.#ownerId);
+    const keys = this.#queue.filter(({ id }) => id === owner.upstreamId);
+    // Its other keys may be of other accounts.
+    const own = keys.filter((key) => isOwner(key, owner));
+    const owners = own.length > 0 ? own : keys;
     if (owners.length === 0 || owners.some((owner) => this.#hasRoom(owner))) return false;
     this.#full = owners;
     return true;
   }
 
   #isToBePostponed(upstream: Upstream): boolean {
-    if (upstream.id === this.#ownerId) return false;
+    if (upstream.id === this.#owner?.upstreamId) return false;
     if (this.#queue.length === 0 || this.#postponed?.has(upstream)) return false;
     if (!this.#health.isOnTrial(upstream, this.#request)) return false;
     (this.#postponed ??= new Set()).add(upstream);

@@ -66,8 +66,8 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
     const { candidates, ledger, guard, demand } = request;
-    const ownerId = ledger.ties?.owner?.upstreamId ?? null;
-    this.#owner = new OwnersWord(ownerId);
+    const owner = ledger.ties?.owner ?? null;
+    this.#owner = new OwnersWord(owner?.upstreamId ?? null);
     this.#race = new AttemptRace(deps, request, this);
     this.#maxAttempts = deps.retry.maxAttempts ?? candidates.length + 2;
     this.#queue = new CandidateQueue(candidates, {
@@ -75,7 +75,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       request: ledger.inbound,
       waiting: deps.waiting,
       demand,
-      ownerId,
+      owner,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
     });

@@ -1,6 +1,6 @@
 /**
- * Whose word counts about an id that a request names: once its owner has failed, the others can only say that they do not
- * know it, while its owner is only down, or has said more about the request.
+ * Whose word counts about an id that a request names: its owner's. The others are asked once that has failed, or was full for
+ * too long, and can only say that they do not know the id.
  */
 import type { Upstream } from "../../core/types.ts";
 import type { FailedOutcome } from "./failure.ts";
@@ -23,6 +23,7 @@ export class OwnersWord {
 
   /** It is the word of a stranger, and counts for nothing. */
   isStrangers(outcome: FailedOutcome, { id }: Upstream): boolean {
-    return this.#hasFailed && this.#ownerId !== id && (outcome.type !== "response" || outcome.status >= 300);
+    return this.#ownerId !== null && this.#ownerId !== id &&
+      (outcome.type !== "response" || outcome.status >= 300);
   }
 }

@@ -249,6 +249,11 @@ export class AttemptHealth {
     if (!this.#isOver && !this.#states.isWell) this.#states.content(this.#subject, this.#now());
   }
 
+  /** Another client was served lately with what this one asks for. */
+  servesOthers(): boolean {
+    return this.#states.servesOthers(this.#subject, this.#clock.monotonic());
+  }
+
   /** Another key of the same upstream was then accepted for the same request. */
   confirmRefusal(reason: string): void {
     const report: HealthReport = { type: "refused", by: "router", isProven: true };

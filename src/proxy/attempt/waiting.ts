@@ -16,6 +16,8 @@ import type { UpstreamCapacity } from "./upstream_capacity.ts";
 
 /** Upstreams for which one request waits, so that its places cost little. */
 const MAX_LANES = 64; // docs/tuning.md#budgets-and-remembered-values
+/** Clients whose requests are too large for now, and who are passed over for another one. */
+const MAX_PASSED = 64; // docs/tuning.md#budgets-and-remembered-values
 const MIN_RETRY_S = 1;
 /** SDKs ignore more. https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py */
 const MAX_RETRY_S = 60;
@@ -59,6 +61,8 @@ interface Waiter {
   readonly accepts: (upstream: Upstream) => boolean;
   /** By the cell's key. */
   readonly upstreams: ReadonlyMap<number, Upstream>;
+  /** Monotonic. */
+  readonly untilMs: number;
   readonly end: (end: WaitEnd) => void;
 }
 
@@ -118,10 +122,12 @@ export class Waiting {
 
   /** Waits until one of the upstreams has room for the request and it is its turn. Never rejects. */
   async wait(request: WaitRequest): Promise<WaitEnd> {
-    const { cancellation, limitMs } = request;
+    const { cancellation, demand, limitMs } = request;
     if (cancellation.isCancelled) return { type: "cancelled" };
     if (limitMs <= 0) return { type: "refused", reason: "timeout" };
-    if (this.#queue.size >= this.#options.maxQueued) return { type: "refused", reason: "full" };
+    if (this.#queue.size >= this.#options.maxQueued && !this.#makeRoom(demand.client)) {
+      return { type: "refused", reason: "full" };
+    }
     const { promise, resolve } = Promise.withResolvers<WaitEnd>();
     const sinceMs = this.clock.monotonic();
     const entered = this.#enter(request, resolve);
@@ -160,9 +166,18 @@ export class Waiting {
     return inBounds((this.#queue.size + 1) / perSecond);
   }
 
+  /** One client's batch does not take all places: its newest waiter leaves for one of a client that has fewer. */
+  #makeRoom(client: string): boolean {
+    const place = this.#queue.newestOfLargest(client);
+    if (place === null) return false;
+    this.#queue.remove(place);
+    place.waiter.end({ type: "refused", reason: "full" });
+    return true;
+  }
+
   /** null: everything that it would wait for is gone. */
   #enter(
-    { demand, accepts, upstreams: all }: WaitRequest,
+    { demand, accepts, upstreams: all, limitMs }: WaitRequest,
     end: (end: WaitEnd) => void,
   ): { readonly place: FairPlace<Waiter>; readonly cells: readonly CapacityCell[] } | null {
     const upstreams = new Map<number, Upstream>();
@@ -174,7 +189,8 @@ export class Waiting {
       cells.push(cell);
     }
     if (cells.length === 0) return null;
-    const waiter: Waiter = { demand, accepts, upstreams, end };
+    const untilMs = this.clock.monotonic() + limitMs;
+    const waiter: Waiter = { demand, accepts, upstreams, untilMs, end };
     const place = this.#queue.add(waiter, { client: demand.client, keys: [...upstreams.keys()] });
     return { place, cells };
   }
@@ -184,11 +200,11 @@ export class Waiting {
     if (!this.capacity.has(cell)) return;
     this.#clearTimer(cell.key);
     for (;;) {
-      const place = this.#queue.first(cell.key);
-      if (place === null) return;
-      const { demand, upstreams, accepts, end } = place.waiter;
-      const inMs = this.capacity.roomInMs(cell, demand);
+      const turn = this.#turn(cell);
+      if (turn === null) return;
+      const { place, inMs } = turn;
       if (inMs > 0) return this.#setTimer(cell, inMs);
+      const { demand, upstreams, accepts, end } = place.waiter;
       const upstream = upstreams.get(cell.key);
       if (upstream === undefined || !accepts(upstream)) {
         if (!this.#queue.leave(place, cell.key)) end({ type: "none_left" });
@@ -198,6 +214,24 @@ export class Waiting {
       this.#given.add(1, this.clock.monotonic());
       end({ type: "slot", upstream, slot: this.capacity.take(cell, demand) });
     }
+  }
+
+  /**
+   * Whose turn it is, and in how many milliseconds there is room for it. One that needs more than there will be before its
+   * wait is over holds up no other client.
+   */
+  #turn(cell: CapacityCell): { readonly place: FairPlace<Waiter>; readonly inMs: number } | null {
+    const nowMs = this.clock.monotonic();
+    let soonest: { readonly place: FairPlace<Waiter>; readonly inMs: number } | null = null;
+    let place = this.#queue.first(cell.key);
+    for (let passed = 0; place !== null && passed < MAX_PASSED; passed++) {
+      const { demand, untilMs } = place.waiter;
+      const inMs = this.capacity.roomInMs(cell, demand);
+      if (soonest === null || inMs < soonest.inMs) soonest = { place, inMs };
+      if (inMs === 0 || inMs === Infinity || nowMs + inMs < untilMs) return soonest;
+      place = this.#queue.after(place, cell.key);
+    }
+    return soonest;
   }
 
   /** The upstream is gone: nobody waits for it any more. */

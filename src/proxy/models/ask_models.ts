@@ -3,6 +3,7 @@
  *
  * Owns the bounds of what is read, and when there is no next page. Must not know who uses the list.
  */
+import { isAboutKey } from "../../core/blame.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { type ListedModel, type ModelPage, readModelPage } from "../../core/model_list_text.ts";
@@ -41,7 +42,12 @@ export type ModelsAnswer =
   /** It has no such path. */
   | { readonly type: "no_endpoint" }
   /** `problem`: for people, one line, without secrets. */
-  | { readonly type: "failed"; readonly problem: string };
+  | {
+    readonly type: "failed";
+    readonly problem: string;
+    /** The key was refused or has reached its limit, so that another one may do better. */
+    readonly isAboutKey?: true;
+  };
 
 type Page =
   | { readonly type: "page"; readonly page: ModelPage }
@@ -99,7 +105,8 @@ async function receivePage(deps: TransportDeps, question: ModelsQuestion, query:
   }
   if (status !== 200) {
     result.body.cancel();
-    return { type: "failed", problem: status >= 300 && status < 400 ? "it redirects" : `HTTP ${status}` };
+    const problem = status >= 300 && status < 400 ? "it redirects" : `HTTP ${status}`;
+    return { type: "failed", problem, ...(isAboutKey(status, null) ? { isAboutKey: true } : {}) };
   }
   const limitMs = Math.max(1, question.limitMs - (deps.clock.monotonic() - startedMs));
   return await readPage(deps, result, limitMs);

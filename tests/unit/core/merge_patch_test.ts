@@ -143,3 +143,17 @@ Deno.test("the work is linear in the body: runs of backslashes, quotes and brack
   const many = Array.from({ length: 50_000 }, () => '"a":1').join(",");
   assert.equal(apply(`{${many},"b":1}`, { a: null }), '{"b":1}');
 });
+
+Deno.test("a body whose keys come again and again neither grows without bounds nor escapes the patch", () => {
+  const value = "x".repeat(10_000);
+  const repeated = (member: string, count: number) => `{${`${member},`.repeat(count)}"b":1}`;
+  assert.equal(apply(repeated('"a":1', 20), { a: value }), repeated(`"a":"${value}"`, 20));
+  for (const member of ['"a":1', '"a":{}', '"b":1,"a":1', '"\\u0061":1']) {
+    assert.equal(apply(repeated(member, 100_000), { a: value }), `{"a":"${value}"}`);
+    assert.equal(apply(repeated(member, 100_000), { a: { c: value } }), `{"a":{"c":"${value}"}}`);
+  }
+  assert.equal(apply(`{"n":${repeated('"a":{}', 100_000)}}`, { n: { a: { c: 1 } } }), '{"n":{"a":{"c":1}}}');
+  assert.equal(apply(repeated('"b":1,"a":1', 100_000), { a: null }), "{}");
+  const many = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`k${n}`, n]));
+  assert.deepEqual(JSON.parse(apply(JSON.stringify(many), many)), many);
+});

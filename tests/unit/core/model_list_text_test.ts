@@ -95,3 +95,13 @@ Deno.test("withId() replaces the id alone", () => {
   assert.equal(withId('{"name":"m"}', "x"), null);
   assert.equal(withId("[]", "x"), null);
 });
+
+Deno.test("readModelPage() does not parse what is long, only its name", () => {
+  const deep = `${"[".repeat(400_000)}${"]".repeat(400_000)}`;
+  const long = "x".repeat(70_000);
+  assert.deepEqual(ids(`{"data":[{"d":${deep},"id":"a"},${deep},"${long}",{"d":"${long}","name":"b"}]}`), [
+    "a",
+  ]);
+  assert.deepEqual(ids(`{"models":[{"d":"${long}","name":"b"},{"d":"${long}","id":"\\u0061"}]}`), ["b", "a"]);
+  assert.deepEqual(ids(`{"data":[{"id":"a","d":{"${long}":[?]}}]}`), ["a"], "nobody looked");
+});

@@ -88,3 +88,13 @@ Deno.test("an outage that a check meets does not hide that there is no credit", 
   bench.check("outage", "reached");
   assert.notEqual(bench.word(), "closed");
 });
+
+Deno.test("a check that ends an outage leaves a wait that the upstream asked for meanwhile", () => {
+  const bench = new Bench();
+  bench.report(OUTAGE, OUTAGE, OUTAGE);
+  bench.nowMs = 10_000;
+  bench.report({ type: "throttled", by: "router", forMs: 60_000 });
+  assert.equal(bench.check("reached"), "model cooling");
+  bench.nowMs = 60_000;
+  assert.equal(bench.check("reached"), "model cooling");
+});

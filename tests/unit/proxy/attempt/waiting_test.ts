@@ -208,6 +208,47 @@ Deno.test("however attempts and waits end, every slot comes back and nobody is f
   for (let seed = 1; seed <= 20; seed++) await randomTraffic(seed);
 });
 
+Deno.test("tpm: one that needs more than there will be before its wait is over holds up no other client", async () => {
+  const stage = new Stage({ timeoutMs: 10_000 });
+  const upstream = limited(1, { tpm: 100 });
+  stage.waiting.take(upstream, demandOf("a", "x".repeat(200))).release();
+  const large = { demand: demandOf("large", "x".repeat(4_000)) };
+  const ends = [stage.wait("large", [upstream], large), stage.wait("large", [upstream], large)];
+  const small = () => stage.wait("small", [upstream], { demand: demandOf("small", "x".repeat(40)) });
+  slotOf(await small()).release();
+  slotOf(await small()).release();
+  stage.clock.advance(10_000);
+  for (const end of ends) assert.deepEqual(await end, { type: "refused", reason: "timeout" });
+  // What can be served in time is not passed over.
+  stage.clock.advance(45_000);
+  const end = stage.wait("large", [upstream], large);
+  const behind = small();
+  await settled();
+  assert.deepEqual(stage.served, ["small", "small"]);
+  stage.clock.advance(7_000);
+  slotOf(await end).end({ result: "served", firstTokenMs: null, tokens: 0 });
+  slotOf(await behind).release();
+  assert.equal(stage.clock.pendingTimers, 0);
+});
+
+Deno.test("a batch that takes all places of the queue gives them up to clients that have fewer", async () => {
+  const stage = new Stage({ maxQueued: 4 });
+  const held = stage.take(ONE);
+  const batch = Array.from({ length: 4 }, () => stage.wait("batch", [ONE]));
+  assert.deepEqual(await stage.wait("batch", [ONE]), { type: "refused", reason: "full" });
+  const others = [stage.wait("a", [ONE]), stage.wait("a", [ONE])];
+  assert.deepEqual(await batch[3], { type: "refused", reason: "full" });
+  assert.deepEqual(await batch[2], { type: "refused", reason: "full" });
+  assert.deepEqual(await stage.wait("a", [ONE]), { type: "refused", reason: "full" });
+  assert.equal(stage.waiting.length, 4);
+  held.release();
+  for (const end of [batch[0], others[0], batch[1], others[1]]) {
+    slotOf(await end ?? { type: "cancelled" }).release();
+  }
+  assert.deepEqual(stage.served, ["batch", "a", "batch", "a"]);
+  assert.deepEqual([stage.waiting.length, stage.clock.pendingTimers], [0, 0]);
+});
+
 async function randomTraffic(seed: number): Promise<void> {
   const next = (below: number) => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
   const stage = new Stage({ timeoutMs: 3_000, maxQueued: 30 });
