@@ -34,7 +34,11 @@ export interface UpstreamView extends ShownOptions {
   /** Masked; `asis` as it is; of several keys only how many they are. */
   readonly key: string;
   /** Each key, masked, and how it is; one of one key counts as well. */
-  readonly keys: readonly ListedKey[];
+  readonly keys: readonly ShownKey[];
+  /** Requests under way at it, with all of its keys, as far as this server has sent them. */
+  readonly inFlight: number;
+  /** Requests at once that it gets, of all its keys together, `auto` as of now; null: any number. */
+  readonly limit: number | null;
   readonly isEnabled: boolean;
   readonly timeoutSeconds: number | null;
   /** Globs on the model; empty: every model. */
@@ -62,6 +66,11 @@ export interface UpstreamView extends ShownOptions {
   readonly problem: string | null;
   /** How many models it lists; null: it is not known. */
   readonly modelCount: number | null;
+}
+
+export interface ShownKey extends ListedKey {
+  /** Requests under way with it. */
+  readonly inFlight: number;
 }
 
 /** A model, and the names of the upstreams that list it, in order of trial. */
@@ -333,6 +342,8 @@ export interface AdminService {
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];
+  /** How many requests wait for an upstream that has room. */
+  waiting(): number;
   /** Returns the function that ends it. */
   subscribe(listener: (event: LiveEvent) => void): () => void;
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */

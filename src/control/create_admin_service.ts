@@ -58,6 +58,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     stats: guarded((span: StatsSpan) => records.stats(span)),
     usage: guarded((span: StatsSpan) => records.usage(span)),
     live: () => hub.live(),
+    waiting: () => hub.waiting(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),
     refused: () => parts.refused.summary(),

@@ -10,6 +10,7 @@ import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
 import { NO_SHAPING } from "../core/upstream_options.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
+import type { UpstreamCapacity } from "../proxy/attempt/upstream_capacity.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
@@ -27,6 +28,7 @@ export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view" | "keys">;
   readonly rates: Pick<AttemptRates, "view" | "tested">;
   readonly catalog: Pick<ModelCatalog, "modelsOf">;
+  readonly capacity: Pick<UpstreamCapacity, "keyUses" | "underWay">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
@@ -134,7 +136,7 @@ export class UpstreamAdmin {
       name: facts.name ?? `#${facts.id}`,
       endpoint: facts.endpoint,
       key: facts.key,
-      keys: this.#keys(facts),
+      ...this.#use(facts),
       isEnabled: facts.isEnabled,
       timeoutSeconds: facts.timeoutSeconds,
       allow: facts.allow,
@@ -149,6 +151,19 @@ export class UpstreamAdmin {
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),
     }));
+  }
+
+  /** What is under way, as this server has sent it. A row that cannot be used has no limit. */
+  #use(facts: UpstreamFacts): Pick<UpstreamView, "keys" | "inFlight" | "limit"> {
+    const { capacity, registry } = this.#deps;
+    const upstream = registry.snapshot().upstreams.find(({ id }) => id === facts.id);
+    const uses = upstream === undefined ? [] : capacity.keyUses(upstream);
+    const limits = uses.flatMap(({ limit }) => limit ?? []);
+    return {
+      keys: this.#keys(facts).map((key, index) => ({ ...key, inFlight: uses[index]?.inFlight ?? 0 })),
+      inFlight: capacity.underWay(facts),
+      limit: limits.length === 0 ? null : limits.reduce((sum, limit) => sum + limit),
+    };
   }
 
   /** As this server finds them. */

@@ -19,6 +19,7 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { DatabaseUsers } from "./database_users.ts";
+import { makeWaiting } from "./capacity.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
@@ -98,7 +99,16 @@ export async function withServer(
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
   const { health } = serverHealth;
-  const shared = { registry, health, inFlight: new InFlight(), client, models, turns: new LoopTurns() };
+  const waiting = makeWaiting(settings, { registry, observers });
+  const shared = {
+    registry,
+    health,
+    inFlight: new InFlight(),
+    client,
+    models,
+    waiting,
+    turns: new LoopTurns(),
+  };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;

@@ -123,6 +123,7 @@ export const en = {
   inFlightTitle: "In flight",
   inFlightNone: "Nothing is under way.",
   inFlightWaiting: "waits for room",
+  inFlightWaitingCount: "Waiting for an upstream that has room:",
   watch: "Watch",
   seeAll: "See all",
 

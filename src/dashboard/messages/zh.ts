@@ -116,6 +116,7 @@ export const zh: Messages = {
   inFlightTitle: "进行中",
   inFlightNone: "当前没有进行中的请求。",
   inFlightWaiting: "等待空位",
+  inFlightWaitingCount: "等待有空位的上游：",
   watch: "观看",
   seeAll: "查看全部",
 

@@ -122,9 +122,11 @@ function streamRoutes(api: Hono<AdminEnv>, { service, clock, ending }: ApiDeps):
   api.get("/live", () => {
     const response = streams.open((sink) => {
       sink.send("in_flight", service.live());
+      sink.send("waiting", service.waiting());
       return service.subscribe((event) => {
-        if (event.type === "in_flight") sink.send("in_flight", event.requests);
-        else sink.send("finished", event.record);
+        if (event.type === "finished") return sink.send("finished", event.record);
+        sink.send("in_flight", event.requests);
+        sink.send("waiting", service.waiting());
       });
     });
     return response ?? nothingToWatch();

@@ -21,7 +21,8 @@ export interface Operation {
   readonly status: 200 | 201 | 204;
 }
 
-const LIVE = "Server-sent events: `in_flight` (requests under way) and `finished` (one that ended)";
+const LIVE =
+  "Server-sent events: `in_flight` (requests under way), `waiting` (how many wait for room) and `finished` (one that ended)";
 const WATCH = "Server-sent events: `delta` (what came since the last one) and `ended`";
 
 export const OPERATIONS: readonly Operation[] = [
