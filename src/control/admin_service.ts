@@ -17,10 +17,12 @@ import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
 import type { UsageStats } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
+import type { ServerStatus } from "./status_shapes.ts";
 import type { DiffPart } from "./reply_diff.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
 
+export type { PostgresStatus, ReplicaStatus, ServerStatus } from "./status_shapes.ts";
 export type { RefusedSummary };
 
 /** One upstream as it is shown. */
@@ -236,59 +238,6 @@ export interface UpstreamInput extends UpstreamOptionInput {
   readonly weight?: number;
 }
 
-/** What the running server is and keeps. */
-export interface ServerStatus {
-  readonly version: string;
-  readonly startedAtMs: number;
-  readonly uptimeMs: number;
-  readonly database: {
-    readonly path: string;
-    /** With its write-ahead log; null when it cannot be read. */
-    readonly bytes: number | null;
-  };
-  /** The order of trial in use. */
-  readonly policy: OrderPolicy;
-  /** null: kept for ever, or without a limit. */
-  readonly retention: {
-    readonly keepDays: number | null;
-    readonly keepBodiesDays: number | null;
-    readonly maxDatabaseBytes: number | null;
-  };
-  /** null: records are in the database itself. */
-  readonly postgres: PostgresStatus | null;
-  /** Names of the configured alert channels. */
-  readonly channels: readonly string[];
-}
-
-/** PostgreSQL, of which the database is the journal. */
-export interface PostgresStatus {
-  /** Without anything secret. */
-  readonly url: string;
-  readonly isUp: boolean;
-  /** Why not; null while it is up. */
-  readonly problem: string | null;
-  /** Records in this server's journal that wait for it; null: not known. */
-  readonly waiting: number | null;
-  /** Of the one that has waited for longest; null: none waits, or it is not known. */
-  readonly oldestAgeMs: number | null;
-  /** Records that it cannot store, which stay in the journal; null: not known. */
-  readonly rejected: number | null;
-  /** Those that live, this one among them; null: it cannot be asked. */
-  readonly replicas: readonly ReplicaStatus[] | null;
-}
-
-export interface ReplicaStatus {
-  /** Its machine, and where it listens there, as it was told. */
-  readonly listen: string;
-  readonly version: string;
-  readonly startedAtMs: number;
-  /** Since its last sign of life. */
-  readonly silentMs: number;
-  /** Records in its journal, as of then. */
-  readonly waiting: number;
-  readonly isThis: boolean;
-}
-
 export interface ChannelTest {
   readonly isOk: boolean;
   /** For people; holds no secret. */
@@ -353,6 +302,8 @@ export interface AdminService {
   refused(): RefusedSummary;
 
   status(): Promise<ServerStatus>;
+  /** The order of trial, for all servers of the database; one that was started with a policy keeps its own. */
+  setPolicy(policy: OrderPolicy): Promise<ServerStatus>;
   /** Sends a test message to an alert channel that is configured. */
   testChannel(name: string): Promise<ChannelTest>;
 

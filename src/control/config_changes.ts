@@ -4,7 +4,7 @@
  * Owns the rule that a key does not follow its upstream to another host: whoever logs in may not see keys. Runs in the
  * thread of changes, which may wait for another program's lock; arguments and results can be sent between threads.
  */
-import { ASIS, type ClientToken } from "../core/types.ts";
+import { ASIS, type ClientToken, type OrderPolicy } from "../core/types.ts";
 import { ensureAdminToken, ensureToken } from "../store/config/initial_tokens.ts";
 import { addEndedSession, type EndedSession } from "../store/config/ended_sessions.ts";
 import type { UpstreamRow } from "../store/store.ts";
@@ -64,6 +64,10 @@ export class ConfigChanges {
 
   removeToken(which: string): void {
     this.#tokens.remove(which);
+  }
+
+  setPolicy(policy: OrderPolicy): void {
+    this.#deps.config.setConfig("policy", policy);
   }
 
   /** Makes the clients' first token when there was never one. @returns it, to be shown once; null: there is one */

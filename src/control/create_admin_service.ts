@@ -2,6 +2,7 @@
  * Makes the admin service of its parts.
  */
 import { randomToken } from "../store/config/initial_tokens.ts";
+import type { OrderPolicy } from "../core/types.ts";
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
@@ -63,6 +64,10 @@ export function createAdminService(parts: ServiceParts): AdminService {
     watch: (requestId, listener) => hub.watch(requestId, listener),
     refused: () => parts.refused.summary(),
     status: guarded(() => status.status()),
+    setPolicy: guarded(async (policy: OrderPolicy) => {
+      await upstreams.setPolicy(policy);
+      return await status.status();
+    }),
     testChannel: guarded((name: string) => status.test(name)),
     settings: () => parts.settings,
   };

@@ -8,6 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import { conditionOf } from "../core/condition.ts";
 import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { OrderPolicy } from "../core/types.ts";
 import { NO_SHAPING } from "../core/upstream_options.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { UpstreamCapacity } from "../proxy/attempt/upstream_capacity.ts";
@@ -70,6 +71,11 @@ export class UpstreamAdmin {
 
   async move(id: number, place: number): Promise<void> {
     await this.#changed(this.#deps.changes.ask("moveUpstream", { id, place }));
+  }
+
+  /** The order in which they are tried. */
+  async setPolicy(policy: OrderPolicy): Promise<void> {
+    await this.#changed(this.#deps.changes.ask("setPolicy", policy));
   }
 
   async remove(id: number): Promise<void> {

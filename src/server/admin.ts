@@ -97,9 +97,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
-      clock,
-      catalog: deps.models.catalog,
-      capacity: deps.waiting.capacity,
+      ...{ clock, catalog: deps.models.catalog, capacity: deps.waiting.capacity },
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),

@@ -99,16 +99,7 @@ export async function withServer(
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
   const { health } = serverHealth;
-  const waiting = makeWaiting(settings, { registry, observers });
-  const shared = {
-    registry,
-    health,
-    inFlight: new InFlight(),
-    client,
-    models,
-    waiting,
-    turns: new LoopTurns(),
-  };
+  const shared = { ...requestParts(settings, { registry, observers }), registry, health, client, models };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -147,6 +138,11 @@ export async function withServer(
     for (const part of [sharing, watching]) part?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
+}
+
+/** What the requests under way have in common. */
+function requestParts(settings: Settings, parts: Parameters<typeof makeWaiting>[1]) {
+  return { inFlight: new InFlight(), waiting: makeWaiting(settings, parts), turns: new LoopTurns() };
 }
 
 /** In the reverse of the order in which they were made. */

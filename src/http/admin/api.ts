@@ -48,6 +48,11 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/status", async (c) => c.json({ ...await service.status(), refused: service.refused() }));
+  api.put("/policy", async (c) => {
+    const { policy } = await bodyOf(c, schemas.policy);
+    const { isPolicyFixed, ...status } = await service.setPolicy(policy);
+    return c.json({ policy: status.policy, isPolicyFixed });
+  });
   api.post("/channels/:name/test", async (c) => c.json(await service.testChannel(c.req.param("name"))));
   api.get("/settings", (c) => c.json(service.settings()));
   streamRoutes(api, deps);

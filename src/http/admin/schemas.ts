@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { StatsRange } from "../../control/admin_service.ts";
 import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
-import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
+import { AUTH_STYLES, ORDER_POLICIES, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
 import { optionFields } from "./option_schemas.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
@@ -49,6 +49,11 @@ export const upstreamChanges = z.strictObject(upstreamFields).partial();
 export const newUpstream = upstreamChanges.required({ endpoint: true, key: true });
 
 export const place = z.strictObject({ place: z.int().min(1).max(1_000_000).describe("1 is tried first") });
+export const policy = z.strictObject({
+  policy: z.enum(ORDER_POLICIES).describe(
+    "order of trial, for all servers that were started without a policy",
+  ),
+});
 export const newToken = z.strictObject({
   name: z.string().min(1).max(64),
   value: z.string().min(1).max(MAX_TOKEN_LENGTH).optional().describe(

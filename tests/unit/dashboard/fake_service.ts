@@ -159,11 +159,14 @@ export class FakeService implements AdminService {
       uptimeMs: 90 * 60_000,
       database: { path: "./db.sqlite", bytes: 12_300_000 },
       policy: "order",
+      isPolicyFixed: false,
       retention: { keepDays: 30, keepBodiesDays: null, maxDatabaseBytes: null },
       postgres: null,
       channels: [],
       ...this.#state.status,
     });
+  setPolicy: AdminService["setPolicy"] = async (policy) =>
+    await this.#do(await this.status(), "setPolicy", policy);
   testChannel: AdminService["testChannel"] = (name) =>
     this.#do(this.#state.channelTest ?? { isOk: true, message: "It took the message" }, "testChannel", name);
   live: AdminService["live"] = () => this.#state.live ?? [];
