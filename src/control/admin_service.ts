@@ -238,6 +238,13 @@ export interface UpstreamInput extends UpstreamOptionInput {
   readonly weight?: number;
 }
 
+/** A change, which may also add or remove single keys; the others stay, and nobody has to know them. */
+export interface UpstreamEdit extends UpstreamInput {
+  readonly addKeys?: readonly string[];
+  /** By number, from 1, or masked, as they are shown. */
+  readonly removeKeys?: readonly string[];
+}
+
 export interface ChannelTest {
   readonly isOk: boolean;
   /** For people; holds no secret. */
@@ -256,7 +263,7 @@ export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
   /** `endpoint` and `key` are required here. */
   addUpstream(input: UpstreamInput): Promise<UpstreamView>;
-  editUpstream(id: number, changes: UpstreamInput): Promise<UpstreamView>;
+  editUpstream(id: number, changes: UpstreamEdit): Promise<UpstreamView>;
   /** To a 1-based place. */
   moveUpstream(id: number, place: number): Promise<void>;
   removeUpstream(id: number): Promise<void>;

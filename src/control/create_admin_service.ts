@@ -6,7 +6,7 @@ import type { OrderPolicy } from "../core/types.ts";
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { AdminService, ChosenToken, StatsSpan, UpstreamInput } from "./admin_service.ts";
+import type { AdminService, ChosenToken, StatsSpan, UpstreamEdit, UpstreamInput } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
@@ -32,7 +32,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
   return {
     upstreams: guarded(() => upstreams.list()),
     addUpstream: guarded((input: UpstreamInput) => upstreams.add(input)),
-    editUpstream: guarded((id: number, changes: UpstreamInput) => upstreams.edit(id, changes)),
+    editUpstream: guarded((id: number, changes: UpstreamEdit) => upstreams.edit(id, changes)),
     moveUpstream: guarded((id: number, place: number) => upstreams.move(id, place)),
     removeUpstream: guarded((id: number) => upstreams.remove(id)),
     testUpstream: guarded((id: number) => upstreams.test(id)),

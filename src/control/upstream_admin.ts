@@ -18,7 +18,7 @@ import type { LastFailure } from "../store/read/messages.ts";
 import { readOptions } from "../store/config/upstream_options.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
-import type { ModelPage, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
+import type { ModelPage, UpstreamEdit, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { judgeKeys } from "./key_probe.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
@@ -60,7 +60,7 @@ export class UpstreamAdmin {
     return await this.#view(await this.#changed(this.#deps.changes.ask("addUpstream", input)));
   }
 
-  async edit(id: number, input: UpstreamInput): Promise<UpstreamView> {
+  async edit(id: number, input: UpstreamEdit): Promise<UpstreamView> {
     const { facts, hasMoved } = await this.#changed(this.#deps.changes.ask("editUpstream", { id, input }));
     const view = await this.#view(facts);
     if (hasMoved) {

@@ -80,8 +80,9 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
   });
   api.get("/upstreams/:id", async (c) => c.json(asAnswer(await oneOf(service, idOf(c)))));
   api.patch("/upstreams/:id", async (c) => {
-    const changes = await bodyOf(c, schemas.upstreamChanges, withKey);
-    return c.json(asAnswer(await service.editUpstream(idOf(c), given(changes))));
+    const { addKeys = [], removeKeys = [], ...changes } = await bodyOf(c, schemas.upstreamEdit, withKey);
+    const edit = { ...given(changes), addKeys, removeKeys: removeKeys.map(String) };
+    return c.json(asAnswer(await service.editUpstream(idOf(c), edit)));
   });
   api.delete("/upstreams/:id", async (c) => {
     await service.removeUpstream(idOf(c));

@@ -36,7 +36,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "patch",
     path: "/upstreams/{id}",
     summary: "Change an upstream; what is not given stays as it is",
-    body: schemas.upstreamChanges,
+    body: schemas.upstreamEdit,
     answer: answers.upstreamView,
     status: 200,
   },

@@ -18,6 +18,7 @@ const MAX_TEXT_LENGTH = 4_096;
 /** The body's own bound is no larger. */
 const MAX_KEYS_LENGTH = 1024 * 1024;
 const MAX_PATTERNS = 200;
+const MAX_KEYS = 1_000;
 const MAX_ALIASES = 1_000;
 
 const text = z.string().max(MAX_TEXT_LENGTH);
@@ -46,6 +47,12 @@ const upstreamFields = {
 };
 
 export const upstreamChanges = z.strictObject(upstreamFields).partial();
+export const upstreamEdit = upstreamChanges.extend({
+  addKeys: z.array(z.string().min(1).max(MAX_TEXT_LENGTH)).max(MAX_KEYS)
+    .describe("keys to add behind those that it has, which stay").optional(),
+  removeKeys: z.array(z.union([z.int().min(1).max(MAX_KEYS), z.string().min(1).max(100)])).max(MAX_KEYS)
+    .describe("keys to remove, each by its number or masked, as `keys` has them").optional(),
+});
 export const newUpstream = upstreamChanges.required({ endpoint: true, key: true });
 
 export const place = z.strictObject({ place: z.int().min(1).max(1_000_000).describe("1 is tried first") });
