@@ -17,10 +17,12 @@ import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
 import type { UsageStats } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
+import type { ServerStatus } from "./status_shapes.ts";
 import type { DiffPart } from "./reply_diff.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
 
+export type { PostgresStatus, ReplicaStatus, ServerStatus } from "./status_shapes.ts";
 export type { RefusedSummary };
 
 /** One upstream as it is shown. */
@@ -34,7 +36,11 @@ export interface UpstreamView extends ShownOptions {
   /** Masked; `asis` as it is; of several keys only how many they are. */
   readonly key: string;
   /** Each key, masked, and how it is; one of one key counts as well. */
-  readonly keys: readonly ListedKey[];
+  readonly keys: readonly ShownKey[];
+  /** Requests under way at it, with all of its keys, as far as this server has sent them. */
+  readonly inFlight: number;
+  /** Requests at once that it gets, of all its keys together, `auto` as of now; null: any number. */
+  readonly limit: number | null;
   readonly isEnabled: boolean;
   readonly timeoutSeconds: number | null;
   /** Globs on the model; empty: every model. */
@@ -62,6 +68,11 @@ export interface UpstreamView extends ShownOptions {
   readonly problem: string | null;
   /** How many models it lists; null: it is not known. */
   readonly modelCount: number | null;
+}
+
+export interface ShownKey extends ListedKey {
+  /** Requests under way with it. */
+  readonly inFlight: number;
 }
 
 /** A model, and the names of the upstreams that list it, in order of trial. */
@@ -227,57 +238,11 @@ export interface UpstreamInput extends UpstreamOptionInput {
   readonly weight?: number;
 }
 
-/** What the running server is and keeps. */
-export interface ServerStatus {
-  readonly version: string;
-  readonly startedAtMs: number;
-  readonly uptimeMs: number;
-  readonly database: {
-    readonly path: string;
-    /** With its write-ahead log; null when it cannot be read. */
-    readonly bytes: number | null;
-  };
-  /** The order of trial in use. */
-  readonly policy: OrderPolicy;
-  /** null: kept for ever, or without a limit. */
-  readonly retention: {
-    readonly keepDays: number | null;
-    readonly keepBodiesDays: number | null;
-    readonly maxDatabaseBytes: number | null;
-  };
-  /** null: records are in the database itself. */
-  readonly postgres: PostgresStatus | null;
-  /** Names of the configured alert channels. */
-  readonly channels: readonly string[];
-}
-
-/** PostgreSQL, of which the database is the journal. */
-export interface PostgresStatus {
-  /** Without anything secret. */
-  readonly url: string;
-  readonly isUp: boolean;
-  /** Why not; null while it is up. */
-  readonly problem: string | null;
-  /** Records in this server's journal that wait for it; null: not known. */
-  readonly waiting: number | null;
-  /** Of the one that has waited for longest; null: none waits, or it is not known. */
-  readonly oldestAgeMs: number | null;
-  /** Records that it cannot store, which stay in the journal; null: not known. */
-  readonly rejected: number | null;
-  /** Those that live, this one among them; null: it cannot be asked. */
-  readonly replicas: readonly ReplicaStatus[] | null;
-}
-
-export interface ReplicaStatus {
-  /** Its machine, and where it listens there, as it was told. */
-  readonly listen: string;
-  readonly version: string;
-  readonly startedAtMs: number;
-  /** Since its last sign of life. */
-  readonly silentMs: number;
-  /** Records in its journal, as of then. */
-  readonly waiting: number;
-  readonly isThis: boolean;
+/** A change, which may also add or remove single keys; the others stay, and nobody has to know them. */
+export interface UpstreamEdit extends UpstreamInput {
+  readonly addKeys?: readonly string[];
+  /** By number, from 1, or masked, as they are shown. */
+  readonly removeKeys?: readonly string[];
 }
 
 export interface ChannelTest {
@@ -298,7 +263,7 @@ export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
   /** `endpoint` and `key` are required here. */
   addUpstream(input: UpstreamInput): Promise<UpstreamView>;
-  editUpstream(id: number, changes: UpstreamInput): Promise<UpstreamView>;
+  editUpstream(id: number, changes: UpstreamEdit): Promise<UpstreamView>;
   /** To a 1-based place. */
   moveUpstream(id: number, place: number): Promise<void>;
   removeUpstream(id: number): Promise<void>;
@@ -333,6 +298,8 @@ export interface AdminService {
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];
+  /** How many requests wait for an upstream that has room. */
+  waiting(): number;
   /** Returns the function that ends it. */
   subscribe(listener: (event: LiveEvent) => void): () => void;
   /** Follows one reply; null when the request is not under way. Returns the function that ends it. */
@@ -342,6 +309,8 @@ export interface AdminService {
   refused(): RefusedSummary;
 
   status(): Promise<ServerStatus>;
+  /** The order of trial, for all servers of the database; one that was started with a policy keeps its own. */
+  setPolicy(policy: OrderPolicy): Promise<ServerStatus>;
   /** Sends a test message to an alert channel that is configured. */
   testChannel(name: string): Promise<ChannelTest>;
 

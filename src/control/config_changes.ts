@@ -4,11 +4,11 @@
  * Owns the rule that a key does not follow its upstream to another host: whoever logs in may not see keys. Runs in the
  * thread of changes, which may wait for another program's lock; arguments and results can be sent between threads.
  */
-import { ASIS, type ClientToken } from "../core/types.ts";
+import { ASIS, type ClientToken, type OrderPolicy } from "../core/types.ts";
 import { ensureAdminToken, ensureToken } from "../store/config/initial_tokens.ts";
 import { addEndedSession, type EndedSession } from "../store/config/ended_sessions.ts";
 import type { UpstreamRow } from "../store/store.ts";
-import type { UpstreamInput } from "./admin_service.ts";
+import type { UpstreamEdit, UpstreamInput } from "./admin_service.ts";
 import { ControlError, invalidValue } from "./errors.ts";
 import { type NewToken, Tokens } from "./tokens.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
@@ -38,7 +38,14 @@ export class ConfigChanges {
   }
 
   /** @throws ControlError, among them `key_required` */
-  editUpstream({ id, input }: { readonly id: number; readonly input: UpstreamInput }): EditedUpstream {
+  editUpstream(
+    { id, input: edit }: { readonly id: number; readonly input: UpstreamEdit },
+  ): EditedUpstream {
+    const { addKeys: add = [], removeKeys: remove = [], ...input } = edit;
+    const hasKeyChange = add.length > 0 || remove.length > 0;
+    if (hasKeyChange && input.key !== undefined) {
+      throw invalidValue("key", "replaces all keys: give either it, or keys to add or remove");
+    }
     return this.#deps.config.atomically(`Cannot edit upstream ${id}`, () => {
       const row = this.#upstreams.row(id);
       const changes = unmasked(input, row);
@@ -46,7 +53,10 @@ export class ConfigChanges {
       // What is no endpoint at all is refused as such.
       const { endpoint } = toChanges(changes);
       const hasMoved = endpoint !== undefined && !isSameOrigin(endpoint, row.endpoint);
-      return { facts: this.#upstreams.edit(id, changes), hasMoved };
+      const facts = hasKeyChange
+        ? this.#upstreams.editKeys(id, changes, { add, remove })
+        : this.#upstreams.edit(id, changes);
+      return { facts, hasMoved };
     });
   }
 
@@ -64,6 +74,10 @@ export class ConfigChanges {
 
   removeToken(which: string): void {
     this.#tokens.remove(which);
+  }
+
+  setPolicy(policy: OrderPolicy): void {
+    this.#deps.config.setConfig("policy", policy);
   }
 
   /** Makes the clients' first token when there was never one. @returns it, to be shown once; null: there is one */

@@ -2,10 +2,11 @@
  * Makes the admin service of its parts.
  */
 import { randomToken } from "../store/config/initial_tokens.ts";
+import type { OrderPolicy } from "../core/types.ts";
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { AdminService, ChosenToken, StatsSpan, UpstreamInput } from "./admin_service.ts";
+import type { AdminService, ChosenToken, StatsSpan, UpstreamEdit, UpstreamInput } from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
@@ -31,7 +32,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
   return {
     upstreams: guarded(() => upstreams.list()),
     addUpstream: guarded((input: UpstreamInput) => upstreams.add(input)),
-    editUpstream: guarded((id: number, changes: UpstreamInput) => upstreams.edit(id, changes)),
+    editUpstream: guarded((id: number, changes: UpstreamEdit) => upstreams.edit(id, changes)),
     moveUpstream: guarded((id: number, place: number) => upstreams.move(id, place)),
     removeUpstream: guarded((id: number) => upstreams.remove(id)),
     testUpstream: guarded((id: number) => upstreams.test(id)),
@@ -58,10 +59,15 @@ export function createAdminService(parts: ServiceParts): AdminService {
     stats: guarded((span: StatsSpan) => records.stats(span)),
     usage: guarded((span: StatsSpan) => records.usage(span)),
     live: () => hub.live(),
+    waiting: () => hub.waiting(),
     subscribe: (listener) => hub.subscribe(listener),
     watch: (requestId, listener) => hub.watch(requestId, listener),
     refused: () => parts.refused.summary(),
     status: guarded(() => status.status()),
+    setPolicy: guarded(async (policy: OrderPolicy) => {
+      await upstreams.setPolicy(policy);
+      return await status.status();
+    }),
     testChannel: guarded((name: string) => status.test(name)),
     settings: () => parts.settings,
   };

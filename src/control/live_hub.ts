@@ -53,6 +53,8 @@ export class LiveHub {
   /** Returns the function that ends it. */
   subscribe(listener: (event: LiveEvent) => void): () => void {
     this.#listeners.add(listener);
+    // What it was shown at first may have ended before the first list.
+    this.#wasEmpty = false;
     this.#listTimer ??= this.#deps.clock.setTimer(() => this.#sendList(), LIST_MS);
     return () => {
       this.#listeners.delete(listener);
@@ -93,6 +95,13 @@ export class LiveHub {
     this.#listeners.clear();
     this.#settledListeners.clear();
     for (const watch of [...this.#watches]) watch.stop();
+  }
+
+  /** How many requests wait for an upstream that has room; also those that {@link live} leaves out. */
+  waiting(): number {
+    let count = 0;
+    for (const { isSettled, queued } of this.#deps.ledgers()) if (!isSettled && queued?.isWaiting) count++;
+    return count;
   }
 
   #ledgerOf(requestId: string): RequestLedger | null {

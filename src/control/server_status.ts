@@ -48,6 +48,7 @@ export class ServerStatusView {
       uptimeMs: Math.max(0, now() - startedAtMs),
       database: { path: database, bytes: this.#databaseBytes() },
       policy: policy ?? storedPolicy() ?? "order",
+      isPolicyFixed: policy !== null,
       retention: { keepDays, keepBodiesDays, maxDatabaseBytes: maxDbSizeBytes },
       postgres: postgres === null ? null : await postgresStatus(postgres, now()),
       channels: channels.map(({ name }) => name),

@@ -8,15 +8,17 @@ import type { Clock } from "../core/clock.ts";
 import { conditionOf } from "../core/condition.ts";
 import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { keysOf, redactSecrets } from "../core/secrets.ts";
+import type { OrderPolicy } from "../core/types.ts";
 import { NO_SHAPING } from "../core/upstream_options.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
+import type { UpstreamCapacity } from "../proxy/attempt/upstream_capacity.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 import type { LastFailure } from "../store/read/messages.ts";
 import { readOptions } from "../store/config/upstream_options.ts";
 import type { UpstreamRow } from "../store/store.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
-import type { ModelPage, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
+import type { ModelPage, UpstreamEdit, UpstreamInput, UpstreamTest, UpstreamView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { judgeKeys } from "./key_probe.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
@@ -27,6 +29,7 @@ export interface UpstreamAdminDeps extends UpstreamsDeps {
   readonly health: Pick<UpstreamHealth, "view" | "keys">;
   readonly rates: Pick<AttemptRates, "view" | "tested">;
   readonly catalog: Pick<ModelCatalog, "modelsOf">;
+  readonly capacity: Pick<UpstreamCapacity, "keyUses" | "underWay">;
   readonly changes: ChangeCalls;
   readonly lastFailures: (upstreamIds: readonly number[]) => Promise<readonly LastFailure[]>;
   readonly client: UpstreamClient;
@@ -57,7 +60,7 @@ export class UpstreamAdmin {
     return await this.#view(await this.#changed(this.#deps.changes.ask("addUpstream", input)));
   }
 
-  async edit(id: number, input: UpstreamInput): Promise<UpstreamView> {
+  async edit(id: number, input: UpstreamEdit): Promise<UpstreamView> {
     const { facts, hasMoved } = await this.#changed(this.#deps.changes.ask("editUpstream", { id, input }));
     const view = await this.#view(facts);
     if (hasMoved) {
@@ -68,6 +71,11 @@ export class UpstreamAdmin {
 
   async move(id: number, place: number): Promise<void> {
     await this.#changed(this.#deps.changes.ask("moveUpstream", { id, place }));
+  }
+
+  /** The order in which they are tried. */
+  async setPolicy(policy: OrderPolicy): Promise<void> {
+    await this.#changed(this.#deps.changes.ask("setPolicy", policy));
   }
 
   async remove(id: number): Promise<void> {
@@ -134,7 +142,7 @@ export class UpstreamAdmin {
       name: facts.name ?? `#${facts.id}`,
       endpoint: facts.endpoint,
       key: facts.key,
-      keys: this.#keys(facts),
+      ...this.#use(facts),
       isEnabled: facts.isEnabled,
       timeoutSeconds: facts.timeoutSeconds,
       allow: facts.allow,
@@ -149,6 +157,19 @@ export class UpstreamAdmin {
       place: facts.place,
       lastError: lastErrorOf(rows.get(facts.id), failures),
     }));
+  }
+
+  /** What is under way, as this server has sent it. A row that cannot be used has no limit. */
+  #use(facts: UpstreamFacts): Pick<UpstreamView, "keys" | "inFlight" | "limit"> {
+    const { capacity, registry } = this.#deps;
+    const upstream = registry.snapshot().upstreams.find(({ id }) => id === facts.id);
+    const uses = upstream === undefined ? [] : capacity.keyUses(upstream);
+    const limits = uses.flatMap(({ limit }) => limit ?? []);
+    return {
+      keys: this.#keys(facts).map((key, index) => ({ ...key, inFlight: uses[index]?.inFlight ?? 0 })),
+      inFlight: capacity.underWay(facts),
+      limit: limits.length === 0 ? null : limits.reduce((sum, limit) => sum + limit),
+    };
   }
 
   /** As this server finds them. */

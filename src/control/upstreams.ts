@@ -10,7 +10,7 @@ import { ASIS, type Upstream } from "../core/types.ts";
 import { targetOf } from "../core/upstream_target.ts";
 import { isCheckOf } from "../store/config/upstream_checks.ts";
 import type { Registry } from "../store/config/registry.ts";
-import { listedKeys } from "../core/key_states.ts";
+import { type ListedKey, listedKeys } from "../core/key_states.ts";
 import { changedKeys } from "./upstream_keys.ts";
 import { parseUpstreamRow, splitKeys, splitPatterns } from "../store/config/upstream_row.ts";
 import type { ConfigStore, UpstreamRow, UpstreamStateNote } from "../store/store.ts";
@@ -33,7 +33,12 @@ export interface UpstreamFacts extends
     | "reason"
     | "lastError"
     | "modelCount"
+    | "keys"
+    | "inFlight"
+    | "limit"
   > {
+  /** Each key, masked, and how it is; one of one key counts as well. */
+  readonly keys: readonly ListedKey[];
   /** As the server names it; of a row that cannot be used, as typed there; null when it has none. */
   readonly name: string | null;
   /** As it is in the row. */

@@ -20,6 +20,7 @@ import { redactor } from "../observe/redact.ts";
 import type { RequestContext } from "../proxy/handler.ts";
 import type { AttemptRates } from "../proxy/attempt/attempt_rates.ts";
 import type { ServerModels } from "./models.ts";
+import type { Waiting } from "../proxy/attempt/waiting.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -53,6 +54,7 @@ export interface AdminDeps {
   readonly registry: Registry;
   readonly health: UpstreamHealth;
   readonly models: Pick<ServerModels, "catalog">;
+  readonly waiting: Pick<Waiting, "capacity">;
   readonly rates: AttemptRates;
   readonly proxy: { handle(client: InboundExchange, context: RequestContext): Promise<void> };
   readonly inFlight: InFlight;
@@ -95,8 +97,7 @@ export function createAdmin(deps: AdminDeps): Admin {
   const service = createAdminService({
     upstreams: new UpstreamAdmin({
       ...deps,
-      clock,
-      catalog: deps.models.catalog,
+      ...{ clock, catalog: deps.models.catalog, capacity: deps.waiting.capacity },
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),

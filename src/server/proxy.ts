@@ -8,6 +8,7 @@ import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Affinity } from "../proxy/affinity/affinity.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
+import type { Waiting } from "../proxy/attempt/waiting.ts";
 import { Speeds } from "../proxy/attempt/speeds.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
@@ -20,7 +21,6 @@ import { ReceivingBudget } from "../proxy/receiving_budget.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { OpenDatabase } from "../store/database/open.ts";
 import type { RecordSink } from "../store/store.ts";
-import { makeWaiting } from "./capacity.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
@@ -39,29 +39,31 @@ export interface ProxyParts {
   /** Who owns an id that a reply has named. */
   readonly database: Pick<OpenDatabase, "findOwner">;
   readonly models: ServerModels;
+  readonly waiting: Waiting;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
   const {
-    observers,
     observers: { metrics, notifier },
-    registry,
     settledListeners,
     turns,
     database,
     ...rest
   } = parts;
-  const waiting = makeWaiting(settings, { registry, observers });
-  const { capacity } = waiting;
   const owners = new OwnerMemory(database.findOwner);
   return new Proxy({
     ...rest,
     afterTurn: turns.after,
     clock: systemClock,
     observer: metrics,
-    affinity: new Affinity({ mode: settings.affinity, owners, capacity, clock: systemClock }),
+    affinity: new Affinity({
+      mode: settings.affinity,
+      owners,
+      capacity: rest.waiting.capacity,
+      clock: systemClock,
+    }),
     onSettled: [
       countSettled(metrics),
       (...settled) => {
@@ -81,7 +83,6 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     receiving: new ReceivingBudget(settings.maxReceivingBytes),
     retry: settings,
     hedging: new Hedging({ delay: settings.hedgeDelay, budgetPercent: settings.hedgeBudgetPercent }),
-    waiting,
     speeds: new Speeds(systemClock),
     gate: settings.gate,
     keepaliveMs: settings.keepaliveMs,

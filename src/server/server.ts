@@ -19,6 +19,7 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { HttpServer } from "../wire/server.ts";
 import { systemClock } from "./clock.ts";
 import { DatabaseUsers } from "./database_users.ts";
+import { makeWaiting } from "./capacity.ts";
 import { makeHealth, type ServerHealth } from "./health.ts";
 import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
@@ -98,7 +99,7 @@ export async function withServer(
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
   const { health } = serverHealth;
-  const shared = { registry, health, inFlight: new InFlight(), client, models, turns: new LoopTurns() };
+  const shared = { ...requestParts(settings, { registry, observers }), registry, health, client, models };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -137,6 +138,11 @@ export async function withServer(
     for (const part of [sharing, watching]) part?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
+}
+
+/** What the requests under way have in common. */
+function requestParts(settings: Settings, parts: Parameters<typeof makeWaiting>[1]) {
+  return { inFlight: new InFlight(), waiting: makeWaiting(settings, parts), turns: new LoopTurns() };
 }
 
 /** In the reverse of the order in which they were made. */

@@ -585,3 +585,36 @@ Deno.test("the key that made an id is waited for when it is full, however many o
     });
   }
 });
+
+Deno.test("the API adds and removes single keys, and the others stay as they are", async () => {
+  await using stage = await start({ isAlone: true });
+  const { router } = stage;
+  interface View {
+    readonly id: number;
+    readonly keys: readonly { readonly n: number; readonly key: string }[];
+  }
+  const { id } = await askApi<View>(router, "/upstreams", {
+    ...posted({ endpoint: "https://a.example/v1", key: KEYS[0] }),
+    status: 201,
+  });
+  const stored = () => router.query("SELECT sk FROM openai_upstreams WHERE id = ?", id)[0]?.["sk"];
+  const edit = (change: Record<string, unknown>, status = 200) =>
+    askApi<View>(router, `/upstreams/${id}`, { ...posted(change, "PATCH"), status });
+  const added = await edit({ addKeys: [KEYS[1], KEYS[2], KEYS[0]], name: "grown" });
+  assert.equal(stored(), POOL);
+  assert.deepEqual(added.keys.map(({ n }) => n), [1, 2, 3]);
+  await edit({ removeKeys: [1] });
+  assert.equal(stored(), `${KEYS[1]}\n${KEYS[2]}`);
+  await edit({ removeKeys: [added.keys[2]?.key], addKeys: [KEYS[0]] });
+  assert.equal(stored(), `${KEYS[1]}\n${KEYS[0]}`);
+  // Neither the last ones, nor one that is not there, nor together with all keys anew, nor what no header can carry.
+  await edit({ removeKeys: [1, 2] }, 400);
+  await edit({ removeKeys: [3] }, 400);
+  await edit({ removeKeys: ["sk-…none"] }, 400);
+  await edit({ addKeys: [KEYS[2]], key: KEYS[2] }, 400);
+  await edit({ addKeys: ["sk-\u00e4"] }, 400);
+  // A key that stays does not follow to another host.
+  await edit({ addKeys: [KEYS[2]], endpoint: "https://b.example/v1" }, 400);
+  await edit({ addKeys: [], removeKeys: [] });
+  assert.equal(stored(), `${KEYS[1]}\n${KEYS[0]}`);
+});

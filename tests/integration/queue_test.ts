@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { callApi, EventReader } from "../support/admin.ts";
+import { askApi, Browser, callApi, EventReader } from "../support/admin.ts";
 import { eventually, Router, runProgram } from "../support/router.ts";
 import {
   chatEvents,
@@ -155,6 +155,64 @@ Deno.test("a full upstream is passed over, and when all are full the request wai
   );
   assert.equal(await router.metric('queue_refused_total{reason="timeout"}'), 0);
   assert.equal(await router.metric("queue_length"), 0);
+});
+
+Deno.test("the API and the page show what is under way, what the limits allow, and how many wait", async () => {
+  interface View {
+    readonly name: string;
+    readonly inFlight: number;
+    readonly limit: number | null;
+    readonly keys: readonly { readonly n: number; readonly inFlight: number }[];
+  }
+  const held = new Held();
+  await using upstream = new FakeUpstream(held.script);
+  await using router = await Router.start({
+    upstreams: [
+      {
+        endpoint: upstream.endpoint,
+        name: "two keys",
+        sk: "sk-first-of-two-keys-1111\nsk-second-of-two-keys-2222",
+        columns: { max_parallel: "1" },
+      },
+      { endpoint: "http://127.0.0.1:1", name: "auto", allow: "none", columns: { max_parallel: "auto" } },
+      { endpoint: "http://127.0.0.1:1", name: "unlimited", allow: "none" },
+    ],
+    args: ["--queue-timeout", "60"],
+  });
+  const views = async () => {
+    const all = await askApi<View[]>(router, "/upstreams");
+    return all.map(({ inFlight, limit, keys }) => [inFlight, limit, keys.map((key) => key.inFlight)]);
+  };
+  const auto = [0, 4, [0]];
+  const unlimited = [0, null, [0]];
+  assert.deepEqual(await views(), [[0, 2, [0, 0]], auto, unlimited]);
+  const all = [asks(router, "a")];
+  await upstream.received(1);
+  assert.deepEqual((await views())[0]?.slice(0, 2), [1, 2]);
+  all.push(asks(router, "b"));
+  await upstream.received(2);
+  all.push(asks(router, "c"));
+  await waiting(router, 1);
+  assert.deepEqual(await views(), [[2, 2, [1, 1]], auto, unlimited]);
+
+  const browser = await Browser.login(router);
+  const page = async (path: string) =>
+    await (await browser.fetch(path, { headers: { accept: "text/html" } })).text();
+  const upstreams = await page("/upstreams");
+  assert.match(upstreams, /2 of 2 under way/);
+  assert.match(upstreams, /0 of 4 under way/);
+  assert.match(await page("/live"), /data-live-waiting[^>]*">\s*[^<]*<span[^>]*>1<\/span>/);
+  await using events = new EventReader(await callApi(router, "/live"));
+  assert.equal((await events.find(({ event }) => event === "waiting")).data, 1);
+
+  for (let count = 1; count <= 3; count++) {
+    await upstream.received(Math.min(3, count + 1));
+    held.release();
+  }
+  for (const response of all) await (await response).body?.cancel();
+  await events.find(({ event, data }) => event === "waiting" && data === 0);
+  await eventually(async () => (await views())[0]?.[0] === 0 ? true : null, "nothing under way");
+  assert.match(await page("/live"), /data-live-waiting[^>]* hidden=""/);
 });
 
 Deno.test("who waits for an upstream that is removed goes on without it", async () => {

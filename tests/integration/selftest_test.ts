@@ -29,6 +29,10 @@ Deno.test("selftest shows each case with expectation and result, and cleans up",
       ["200, then an error event", "200, bad_stream > ok, complete, reply as sent"],
       ["200, then cut before content", "200, bad_stream > ok, complete, reply as sent"],
       ["cut after content", "200, upstream_cut, upstream_cut, reply cut"],
+      ["two keys, the first without room", "200, http_status > ok, complete, reply as sent"],
+      ["the next request spares that key", "200, ok, complete, reply as sent"],
+      ["a model that only the second lists", "200, ok, complete, reply as sent"],
+      ["the next turn goes to the same upstream", "200, ok, complete, reply as sent"],
       ["every upstream fails", "500, connect_error > http_status, upstream_error, reply as sent"],
     ];
     const lines = stdout.split("\n").map((line) => line.split(/ {2,}/));

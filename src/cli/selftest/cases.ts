@@ -3,15 +3,21 @@
  */
 import type { ErrorClass } from "../../core/types.ts";
 import {
+  BUSY_KEY,
+  busyKey,
   cutAfterContent,
   cutBeforeContent,
   dripStream,
   ERROR_TEXT,
   errorEvent,
+  FIRST_TURN,
   goodReply,
+  goodResponse,
   goodStream,
   hang,
+  NEXT_TURN,
   REPLY_TEXT,
+  RESPONSE_TEXT,
   serverError,
   silentStream,
   STREAM_TEXT,
@@ -39,6 +45,14 @@ export interface Case {
   readonly timeout?: number;
   /** Requests in a minute that each upstream takes; default: any number. */
   readonly rpm?: number;
+  /** Of each upstream; default: a random one. */
+  readonly keys?: readonly string[];
+  /** What each upstream lists; default: none is asked for its models. */
+  readonly lists?: readonly (readonly string[])[];
+  /** A new upstream before the others. */
+  readonly inFront?: Script;
+  /** Default: a chat. */
+  readonly request?: { readonly path: string; readonly body: Readonly<Record<string, string>> };
   readonly isStream: boolean;
   readonly hasWrongToken?: boolean;
   /** What the relayed upstream sends; null: the answer is the router's own. */
@@ -134,6 +148,46 @@ export const CASES: readonly Case[] = [
     isStream: false,
     reply: null,
     expected: { status: 429, attempts: [], outcome: "no_upstream", reply: "own error" },
+  },
+  {
+    name: "two keys, the first without room",
+    upstreams: [busyKey],
+    keys: [BUSY_KEY, "selftest-key-with-room"],
+    isStream: false,
+    reply: REPLY_TEXT,
+    expected: { status: 200, attempts: ["http_status", "ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "the next request spares that key",
+    upstreams: "same",
+    isStream: false,
+    reply: REPLY_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "a model that only the second lists",
+    upstreams: [serverError, goodReply],
+    lists: [["another"], ["selftest"]],
+    isStream: false,
+    reply: REPLY_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "the first turn of a conversation",
+    upstreams: [goodResponse],
+    request: FIRST_TURN,
+    isStream: false,
+    reply: RESPONSE_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
+  },
+  {
+    name: "the next turn goes to the same upstream",
+    upstreams: "same",
+    inFront: serverError,
+    request: NEXT_TURN,
+    isStream: false,
+    reply: RESPONSE_TEXT,
+    expected: { status: 200, attempts: ["ok"], outcome: "complete", reply: "reply as sent" },
   },
   {
     name: "no upstream",

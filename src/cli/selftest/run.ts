@@ -13,7 +13,7 @@ import { type OpenDatabase, openDatabase } from "../../store/database/open.ts";
 import type { StoredRecord } from "../../store/store.ts";
 import { liveRegistry, type Serving, withServer } from "../../server/server.ts";
 import { type Case, CASES, type Result } from "./cases.ts";
-import { refusingEndpoint, ScriptedUpstream } from "./upstream.ts";
+import { refusingEndpoint, type Script, ScriptedUpstream } from "./upstream.ts";
 
 /** One case with its result. */
 export interface Tried {
@@ -26,7 +26,7 @@ export interface Tried {
   readonly error: string | null;
 }
 
-/** All cases together; what has not been tried by then has failed. */
+/** All cases of one server together; what has not been tried by then has failed. */
 const TOTAL_LIMIT_MS = 17_000;
 const CASE_LIMIT_MS = 6_000;
 const RECORD_LIMIT_MS = 2_000;
@@ -41,27 +41,37 @@ const FLAGS = {
   firstTokenTimeout: "1",
   idleTimeout: "3",
   queueTimeout: "0.2",
-  // The upstreams of the cases count what they are asked.
-  models: "first",
 };
+
+const CHAT = { model: "selftest", messages: [{ role: "user", content: "Does it work?" }] };
 
 /** @throws CommandError, StoreError when the router cannot be started at all */
 export async function runSelftest(): Promise<Tried[]> {
   const directory = await makeDirectory();
   try {
-    // No environment: neither settings nor alert channels of this machine take part.
-    const settings = parseSettings({
-      flags: { ...FLAGS, database: `${directory}/db.sqlite` },
-      env: {},
-    });
-    const database = openDatabase(settings.database);
-    try {
-      return await runCases(settings, database);
-    } finally {
-      database.close();
-    }
+    // Only in the cases about lists of models are upstreams asked for them: the others count what they are asked.
+    const plain = CASES.filter(({ lists }) => lists === undefined);
+    const listing = CASES.filter(({ lists }) => lists !== undefined);
+    return [
+      ...await runWith({ models: "first", database: `${directory}/db.sqlite` }, plain),
+      ...await runWith({ models: "union", database: `${directory}/models.sqlite` }, listing),
+    ];
   } finally {
     await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+}
+
+async function runWith(
+  flags: { readonly models: "first" | "union"; readonly database: string },
+  cases: readonly Case[],
+): Promise<Tried[]> {
+  // No environment: neither settings nor alert channels of this machine take part.
+  const settings = parseSettings({ flags: { ...FLAGS, ...flags }, env: {} });
+  const database = openDatabase(settings.database);
+  try {
+    return await runCases(settings, { database, cases });
+  } finally {
+    database.close();
   }
 }
 
@@ -75,7 +85,10 @@ async function makeDirectory(): Promise<string> {
   }
 }
 
-async function runCases(settings: Settings, database: OpenDatabase): Promise<Tried[]> {
+async function runCases(
+  settings: Settings,
+  { database, cases }: { readonly database: OpenDatabase; readonly cases: readonly Case[] },
+): Promise<Tried[]> {
   const token = randomToken();
   database.config.setTokens([{ name: "selftest", secret: token }]);
   await using upstream = new ScriptedUpstream();
@@ -89,7 +102,7 @@ async function runCases(settings: Settings, database: OpenDatabase): Promise<Tri
       async (server) => {
         try {
           const bench: Bench = { server, database, upstream, token, signal: total.signal };
-          for (const each of CASES) tried.push(await tryCase(each, bench));
+          for (const each of cases) tried.push(await tryCase(each, bench));
         } finally {
           server.drain();
           await within(DRAIN_LIMIT_MS, server.drained);
@@ -113,6 +126,8 @@ interface Bench {
 async function tryCase(each: Case, bench: Bench): Promise<Tried> {
   const startedAt = performance.now();
   if (each.upstreams !== "same") configure(each, bench);
+  if (each.inFront !== undefined) putInFront(each.inFront, bench);
+  if (each.lists !== undefined) await untilListed(bench);
   const answer = await ask(each, bench);
   const record = await recordOf(answer.requestId, bench);
   const happened: Result = {
@@ -135,20 +150,39 @@ async function tryCase(each: Case, bench: Bench): Promise<Tried> {
 
 /** New rows with new endpoints, so that no failure of an earlier case counts. */
 function configure(
-  { upstreams, timeout, rpm }: Case,
+  { upstreams, timeout, rpm, keys, lists }: Case,
   { server, database: { config }, upstream }: Bench,
 ): void {
   for (const { id } of config.listUpstreams()) config.removeUpstream(id);
-  for (const script of upstreams === "same" ? [] : upstreams) {
-    const endpoint = script === "refuse" ? refusingEndpoint() : upstream.endpoint(script);
+  for (const [index, script] of (upstreams === "same" ? [] : upstreams).entries()) {
+    const list = lists?.[index] ?? null;
+    const endpoint = script === "refuse" ? refusingEndpoint() : upstream.endpoint(script, list);
     config.addUpstream({
-      sk: randomToken(),
+      sk: keys?.join("\n") ?? randomToken(),
       endpoint,
       timeout: timeout ?? null,
       options: { rpm: rpm ?? null },
     });
   }
   server.registry.reloadNow();
+}
+
+function putInFront(script: Script, { server, database: { config }, upstream }: Bench): void {
+  const { id } = config.addUpstream({ sk: randomToken(), endpoint: upstream.endpoint(script, null) });
+  config.moveUpstream(id, 1);
+  server.registry.reloadNow();
+}
+
+/** The router answers a request for models when each upstream has been asked. */
+async function untilListed({ server, token, signal }: Bench): Promise<void> {
+  const url = `http://127.0.0.1:${server.address.port}/v1/models`;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(CASE_LIMIT_MS)]);
+  try {
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` }, signal: limit });
+    await response.body?.cancel();
+  } catch {
+    // The case shows that it is not known.
+  }
 }
 
 interface Answer {
@@ -158,7 +192,7 @@ interface Answer {
   readonly error: string | null;
 }
 
-async function ask({ isStream, hasWrongToken }: Case, bench: Bench): Promise<Answer> {
+async function ask({ isStream, hasWrongToken, request }: Case, bench: Bench): Promise<Answer> {
   const { server, upstream, token, signal } = bench;
   const patience = new AbortController();
   const timer = setTimeout(
@@ -170,19 +204,18 @@ async function ask({ isStream, hasWrongToken }: Case, bench: Bench): Promise<Ans
   let text = "";
   upstream.expectClient();
   try {
-    const response = await fetch(`http://127.0.0.1:${server.address.port}/v1/chat/completions`, {
-      method: "POST",
-      headers: {
-        "authorization": `Bearer ${hasWrongToken ? randomToken() : token}`,
-        "content-type": "application/json",
+    const response = await fetch(
+      `http://127.0.0.1:${server.address.port}${request?.path ?? "/v1/chat/completions"}`,
+      {
+        method: "POST",
+        headers: {
+          "authorization": `Bearer ${hasWrongToken ? randomToken() : token}`,
+          "content-type": "application/json",
+        },
+        body: JSON.stringify({ ...request?.body ?? CHAT, stream: isStream }),
+        signal: AbortSignal.any([signal, patience.signal]),
       },
-      body: JSON.stringify({
-        model: "selftest",
-        stream: isStream,
-        messages: [{ role: "user", content: "Does it work?" }],
-      }),
-      signal: AbortSignal.any([signal, patience.signal]),
-    });
+    );
     status = response.status;
     requestId = response.headers.get("x-oar-request-id");
     const decoder = new TextDecoder();

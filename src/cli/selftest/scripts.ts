@@ -87,6 +87,44 @@ export const dripStream: Script = async (wire: Wire): Promise<void> => {
 
 export const tooManyRequests: Script = json(429, ERROR_TEXT, { "retry-after": "60" });
 
+/** The first of several keys of an upstream, which has no room at the moment. */
+export const BUSY_KEY = "selftest-key-without-room";
+
+/** Refuses that key, and takes any other. */
+export const busyKey: Script = (wire: Wire): Promise<void> =>
+  wire.head.includes(BUSY_KEY) ? tooManyRequests(wire) : goodReply(wire);
+
+const RESPONSE_ID = "resp_selftest_0001";
+
+/** A reply of the Responses API, whose id only the upstream knows that sent it. */
+export const RESPONSE_TEXT = JSON.stringify({
+  id: RESPONSE_ID,
+  object: "response",
+  created_at: 1_700_000_000,
+  status: "completed",
+  model: "selftest",
+  output: [{
+    id: "msg_selftest_0001",
+    type: "message",
+    role: "assistant",
+    status: "completed",
+    content: [{ type: "output_text", text: WORDS.join(""), annotations: [] }],
+  }],
+  usage: { input_tokens: 5, output_tokens: 4, total_tokens: 9 },
+});
+
+export const goodResponse: Script = json(200, RESPONSE_TEXT);
+
+/** The request for the first reply, and the one that goes on from it. */
+export const FIRST_TURN = {
+  path: "/v1/responses",
+  body: { model: "selftest", input: "Does it work?" },
+} as const;
+export const NEXT_TURN = {
+  path: "/v1/responses",
+  body: { model: "selftest", input: "Still?", previous_response_id: RESPONSE_ID },
+} as const;
+
 export const serverError: Script = json(500, ERROR_TEXT);
 
 export const hang: Script = (wire: Wire): Promise<void> => wire.left;

@@ -6,6 +6,8 @@
 
 /** One answer on the wire. */
 export interface Wire {
+  /** The request's line and headers. */
+  readonly head: string;
   write(text: string): Promise<void>;
   /** Resolves when the other side has closed the connection. */
   readonly left: Promise<void>;
@@ -21,13 +23,16 @@ const MAX_HEAD_BYTES = 64 * 1024;
 export class ScriptedUpstream implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #scripts: Script[] = [];
+  /** What `GET` of the models answers at once, by the number of the script; without one, the script answers. */
+  readonly #lists = new Map<number, string>();
   readonly #connections = new Set<Deno.TcpConn>();
   readonly #accepting = this.#accept();
   #clientGotBytes = Promise.withResolvers<void>();
 
-  /** A new endpoint, which answers by this script. */
-  endpoint(script: Script): string {
+  /** A new endpoint, which answers by this script. @param models what it lists; null: it is not asked */
+  endpoint(script: Script, models: readonly string[] | null): string {
     this.#scripts.push(script);
+    if (models !== null) this.#lists.set(this.#scripts.length - 1, modelList(models));
     return `http://127.0.0.1:${this.#listener.addr.port}/${this.#scripts.length - 1}`;
   }
 
@@ -63,9 +68,13 @@ export class ScriptedUpstream implements AsyncDisposable {
   }
 
   async #answer(connection: Deno.TcpConn): Promise<void> {
-    const number = await readRequest(connection);
-    const script = number === null ? undefined : this.#scripts[number];
-    await script?.({
+    const head = await readRequest(connection);
+    if (head === null) return;
+    const [, method = "", number = ""] = /^(\S+) \/(\d+)\//.exec(head) ?? [];
+    const list = method === "GET" ? this.#lists.get(Number(number)) : undefined;
+    const script = number === "" ? undefined : this.#scripts[Number(number)];
+    await (list === undefined ? script : listing(list))?.({
+      head,
       write: async (text) => {
         const bytes = new TextEncoder().encode(text);
         for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
@@ -76,8 +85,17 @@ export class ScriptedUpstream implements AsyncDisposable {
   }
 }
 
-/** Reads a request to its end. Returns the number of the script that its path names; null for anything else. */
-async function readRequest(connection: Deno.TcpConn): Promise<number | null> {
+function modelList(models: readonly string[]): string {
+  return JSON.stringify({ object: "list", data: models.map((id) => ({ id, object: "model" })) });
+}
+
+function listing(text: string): Script {
+  const head = `content-type: application/json\r\ncontent-length: ${text.length}\r\nconnection: close`;
+  return (wire) => wire.write(`HTTP/1.1 200 Selftest\r\n${head}\r\n\r\n${text}`);
+}
+
+/** Reads a request to its end. Returns its line and headers; null for anything else. */
+async function readRequest(connection: Deno.TcpConn): Promise<string | null> {
   const buffer = new Uint8Array(MAX_HEAD_BYTES);
   const decoder = new TextDecoder("latin1");
   let text = "";
@@ -85,8 +103,7 @@ async function readRequest(connection: Deno.TcpConn): Promise<number | null> {
     const headEnd = text.indexOf("\r\n\r\n");
     if (headEnd >= 0) {
       const bodyLength = Number(/^content-length: *(\d+)/im.exec(text.slice(0, headEnd))?.[1] ?? 0);
-      const number = /^\S+ \/(\d+)\//.exec(text)?.[1];
-      if (text.length >= headEnd + 4 + bodyLength) return number === undefined ? null : Number(number);
+      if (text.length >= headEnd + 4 + bodyLength) return text.slice(0, headEnd);
     }
     const count = await connection.read(buffer);
     if (count === null || text.length > MAX_HEAD_BYTES) return null;

@@ -54,6 +54,13 @@
     }
   }
 
+  function showWaiting(count) {
+    for (const line of document.querySelectorAll("[data-live-waiting]")) {
+      line.hidden = count === 0;
+      line.querySelector("[data-slot=waiting-count]").textContent = count;
+    }
+  }
+
   function tick() {
     const now = performance.now();
     for (const { row, startedAt } of shown.values()) setSlot(row, "elapsed", duration(now - startedAt));
@@ -104,6 +111,7 @@
     if (type === "lost" || type === "refused") ask();
     else heard();
     if (type === "in_flight") showInFlight(JSON.parse(data));
+    else if (type === "waiting") showWaiting(JSON.parse(data));
     else if (type === "finished") showFinished(JSON.parse(data));
     else if (type === "open") say("");
     else if (type === "refused") say(toast.dataset.lost);
@@ -144,7 +152,7 @@
       follow: () => {
         if (events !== null && events.readyState !== EventSource.CLOSED) return;
         events = new EventSource(eventsUrl);
-        for (const type of ["in_flight", "finished", "open"]) {
+        for (const type of ["in_flight", "waiting", "finished", "open"]) {
           events.addEventListener(type, ({ data }) => receive({ type, data }));
         }
         events.addEventListener("error", () => {

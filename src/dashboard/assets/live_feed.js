@@ -10,16 +10,16 @@
   const ports = new Set();
   let events = null;
   /** What a tab that comes later has missed. */
-  let latest = null;
+  const latest = new Map();
 
   function tell(message) {
-    if (message.type === "in_flight") latest = message;
+    if (message.type === "in_flight" || message.type === "waiting") latest.set(message.type, message);
     for (const port of ports) port.postMessage(message);
   }
 
   function open(url) {
     events = new EventSource(url);
-    for (const type of ["in_flight", "finished", "open"]) {
+    for (const type of ["in_flight", "waiting", "finished", "open"]) {
       events.addEventListener(type, ({ data }) => tell({ type, data }));
     }
     events.addEventListener("error", () => {
@@ -31,7 +31,8 @@
 
   function close() {
     events?.close();
-    events = latest = null;
+    events = null;
+    latest.clear();
   }
 
   globalThis.addEventListener("connect", ({ ports: [port] }) => {
@@ -43,7 +44,7 @@
       }
       ports.add(port);
       if (events === null) open(data.url);
-      else if (latest !== null) port.postMessage(latest);
+      else for (const message of latest.values()) port.postMessage(message);
     });
     port.start();
   });

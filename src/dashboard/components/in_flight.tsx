@@ -10,12 +10,14 @@ import { Recorded } from "./parts.tsx";
 interface InFlightProps {
   readonly page: PageContext;
   readonly requests: readonly LiveRequest[];
+  /** How many wait for an upstream that has room. */
+  readonly waiting: number;
   /** Request id of the reply that is being watched. */
   readonly watched?: string | null;
 }
 
 /** `data-live` makes the script follow the event stream, `data-live-feed` together with all other tabs. */
-export function InFlightList({ page, requests, watched = null }: InFlightProps): JSX.Element {
+export function InFlightList({ page, requests, waiting, watched = null }: InFlightProps): JSX.Element {
   return (
     <div
       class="in-flight"
@@ -29,6 +31,9 @@ export function InFlightList({ page, requests, watched = null }: InFlightProps):
           <InFlightRow page={page} request={request} isWatched={request.requestId === watched} />
         ))}
       </ul>
+      <p class="muted" data-live-waiting hidden={waiting === 0}>
+        {page.m.inFlightWaitingCount} <span class="number strong" data-slot="waiting-count">{waiting}</span>
+      </p>
       <p class="muted" data-live-none hidden={requests.length > 0}>{page.m.inFlightNone}</p>
       <template data-live-row>
         <InFlightRow page={page} request={null} isWatched={false} />

@@ -184,17 +184,18 @@ export interface Choice {
   readonly text: string;
 }
 
-export function Select({ label, name, value, choices }: {
+export function Select({ label, name, value, choices, isDisabled = false }: {
   label: string;
   name: string;
   value: string;
   choices: readonly Choice[];
+  isDisabled?: boolean;
 }): JSX.Element {
   const id = `field-${name}`;
   return (
     <div class="field">
       <label for={id}>{label}</label>
-      <select id={id} name={name}>
+      <select id={id} name={name} disabled={isDisabled}>
         {choices.map((choice) => (
           <option value={choice.value} selected={choice.value === value}>{harmless(choice.text)}</option>
         ))}

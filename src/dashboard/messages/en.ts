@@ -123,6 +123,7 @@ export const en = {
   inFlightTitle: "In flight",
   inFlightNone: "Nothing is under way.",
   inFlightWaiting: "waits for room",
+  inFlightWaitingCount: "Waiting for an upstream that has room:",
   watch: "Watch",
   seeAll: "See all",
 
@@ -257,6 +258,17 @@ export const en = {
   },
   serverDatabase: "Database",
   serverPolicy: "Order of trial",
+  policyTitle: "Order of trial",
+  policyHint: "For all servers of this database, at once.",
+  policyFixed: (policy: string) =>
+    `This server was started with --policy or OAR_POLICY, and keeps ${policy}.`,
+  policies: {
+    order: "by position",
+    random: "at random, by weight",
+    round_robin: "in turn",
+    least_latency: "the quickest response headers first",
+    fastest: "the one likely complete first",
+  },
   serverKeeps: "Keeps records",
   serverKeepsTexts: "Keeps texts",
   serverMaxSize: "Largest database",
@@ -272,6 +284,7 @@ export const en = {
   done: {
     recordDeleted: "The record was deleted.",
     displaySaved: "Saved.",
+    policySaved: "Saved.",
     added: "The upstream was added.",
     saved: "Saved.",
     removed: "The upstream was removed.",

@@ -27,6 +27,8 @@ export const upstreamOptionTexts = {
     "One a line, such as quota exceeded: a reply that begins with such a text is an error.",
   fieldProxy: "Proxy",
   fieldProxyHint: "Such as http://user:password@proxy:3128 or socks5://127.0.0.1:1080.",
+  inFlightIs: (count: number, limit: number | null) =>
+    limit === null ? `${count} under way` : `${count} of ${limit} under way`,
   maxParallelIs: (count: number | "auto") =>
     count === "auto" ? "parallel by itself" : `max ${count} parallel`,
   rpmIs: (count: number) => `${count}/min`,

@@ -28,6 +28,7 @@ export const upstreamOptionTexts: Pick<Messages, keyof typeof english> = {
   fieldErrorTextsHint: "每行一条，例如 quota exceeded：以这类文本开头的回复视为错误。",
   fieldProxy: "代理",
   fieldProxyHint: "例如 http://user:password@proxy:3128 或 socks5://127.0.0.1:1080。",
+  inFlightIs: (count, limit) => limit === null ? `${count} 个正在处理` : `${count}/${limit} 个正在处理`,
   maxParallelIs: (count) => count === "auto" ? "并发自动调节" : `最多 ${count} 个并发`,
   rpmIs: (count) => `每分钟 ${count} 次`,
   tpmIs: (count) => `每分钟 ${count} token`,

@@ -116,6 +116,7 @@ export const zh: Messages = {
   inFlightTitle: "进行中",
   inFlightNone: "当前没有进行中的请求。",
   inFlightWaiting: "等待空位",
+  inFlightWaitingCount: "等待有空位的上游：",
   watch: "观看",
   seeAll: "查看全部",
 
@@ -248,6 +249,16 @@ export const zh: Messages = {
   },
   serverDatabase: "数据库",
   serverPolicy: "尝试顺序",
+  policyTitle: "尝试顺序",
+  policyHint: "对使用此数据库的所有服务立即生效。",
+  policyFixed: (policy) => `此服务启动时带有 --policy 或 OAR_POLICY，保持 ${policy}。`,
+  policies: {
+    order: "按位置",
+    random: "随机，按权重",
+    round_robin: "轮流",
+    least_latency: "响应头最快的在前",
+    fastest: "预计最先完成的在前",
+  },
   serverKeeps: "记录保留",
   serverKeepsTexts: "文本保留",
   serverMaxSize: "数据库上限",
@@ -263,6 +274,7 @@ export const zh: Messages = {
   done: {
     recordDeleted: "已删除记录。",
     displaySaved: "已保存。",
+    policySaved: "已保存。",
     added: "已添加上游。",
     saved: "已保存。",
     removed: "已移除上游。",

@@ -42,6 +42,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     const current = {
       upstreams: await service.upstreams(),
       live: service.live(),
+      waiting: service.waiting(),
       refused: service.refused(),
     };
     const shown = { stats, usage, custom, problem, ...current };
@@ -52,7 +53,11 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     const { records } = await service.records({ limit: JUST_FINISHED });
     const finished = records.filter(({ outcome }) => outcome !== "in_flight");
     const watched = c.req.query("watch")?.slice(0, 100) || null;
-    return draw(c, <Live page={page} live={service.live()} finished={finished} watched={watched} />);
+    const [live, waiting] = [service.live(), service.waiting()];
+    return draw(
+      c,
+      <Live page={page} live={live} waiting={waiting} finished={finished} watched={watched} />,
+    );
   });
   views.route("/records", recordRoutes(deps));
   views.route("/upstreams", upstreamRoutes(deps));

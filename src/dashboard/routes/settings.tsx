@@ -2,6 +2,8 @@
  * The routes below `/admin/settings`.
  */
 import { type Context, Hono } from "hono";
+import { RouterError } from "../../core/errors.ts";
+import { ORDER_POLICIES } from "../../core/types.ts";
 import type { AdminEnv } from "../../http/admin/env.ts";
 import { formFieldsOf } from "../../http/admin/input.ts";
 import { pageContext } from "../page_context.ts";
@@ -24,6 +26,17 @@ export function settingsRoutes(deps: ViewDeps): Hono<AdminEnv> {
     } catch (error) {
       return await view(c, deps, { problem: problemOf(c, error) });
     }
+  });
+  routes.post("/policy", async (c) => {
+    const { policy } = await formFieldsOf(c);
+    const chosen = ORDER_POLICIES.find((each) => each === policy);
+    try {
+      if (chosen === undefined) throw new RouterError(400, "invalid_request", "There is no such policy");
+      await deps.service.setPolicy(chosen);
+    } catch (error) {
+      return await view(c, deps, { problem: problemOf(c, error) });
+    }
+    return c.redirect("/admin/settings?done=policySaved#policy", 303);
   });
   return routes;
 }

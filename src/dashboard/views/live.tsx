@@ -11,12 +11,13 @@ import type { PageContext } from "../page_context.ts";
 export interface LiveProps {
   readonly page: PageContext;
   readonly live: readonly LiveRequest[];
+  readonly waiting: number;
   readonly finished: readonly RecordSummary[];
   /** Request id of the reply to watch; null for none. */
   readonly watched: string | null;
 }
 
-export function Live({ page, live, finished, watched }: LiveProps): JSX.Element {
+export function Live({ page, live, waiting, finished, watched }: LiveProps): JSX.Element {
   const { m } = page;
   return (
     <Layout page={page} title={m.liveTitle} current="live" scripts={["live.js"]}>
@@ -35,7 +36,7 @@ export function Live({ page, live, finished, watched }: LiveProps): JSX.Element 
         <div>
           <section class="card" aria-labelledby="in-flight-title">
             <h2 id="in-flight-title">{m.inFlightTitle}</h2>
-            <InFlightList page={page} requests={live} watched={watched} />
+            <InFlightList page={page} requests={live} waiting={waiting} watched={watched} />
           </section>
           <section class="card" aria-labelledby="finished-title">
             <div class="head">

@@ -29,6 +29,7 @@ export interface OverviewProps {
   readonly usage: UsageReport;
   readonly upstreams: readonly UpstreamView[];
   readonly live: readonly LiveRequest[];
+  readonly waiting: number;
   readonly refused: RefusedSummary;
   /** What was typed for a time of one's own; null with a range up to now. */
   readonly custom: { readonly since: string; readonly until: string } | null;
@@ -47,7 +48,7 @@ const REFRESH: Readonly<Record<Stats["range"], string>> = {
 };
 
 export function Overview(
-  { page, stats, usage, upstreams, live, refused, custom, problem }: OverviewProps,
+  { page, stats, usage, upstreams, live, waiting, refused, custom, problem }: OverviewProps,
 ): JSX.Element {
   const { m } = page;
   return (
@@ -85,7 +86,7 @@ export function Overview(
           <h2 id="in-flight-title">{m.inFlightTitle}</h2>
           <a href="/admin/live">{m.navLive}</a>
         </div>
-        <InFlightList page={page} requests={live} />
+        <InFlightList page={page} requests={live} waiting={waiting} />
       </section>
     </Layout>
   );

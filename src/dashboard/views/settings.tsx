@@ -4,6 +4,7 @@
 import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { AdminService, ChannelTest, ServerStatus } from "../../control/admin_service.ts";
+import { ORDER_POLICIES } from "../../core/types.ts";
 import { Replicas } from "../components/replicas.tsx";
 import { Layout } from "../components/layout.tsx";
 import { CsrfField, Moment, Notice, Recorded, Select } from "../components/parts.tsx";
@@ -29,6 +30,7 @@ export function Settings({ page, settings, status, tested, problem }: SettingsPr
       <div class="settings-cards">
         <Display page={page} />
         <Server page={page} status={status} />
+        <Policy page={page} status={status} />
         <Channels page={page} channels={status.channels} tested={tested} />
       </div>
       {status.postgres === null ? null : <Replicas page={page} postgres={status.postgres} />}
@@ -129,6 +131,29 @@ function Server({ page, status }: { page: PageContext; status: ServerStatus }): 
           {retention.maxDatabaseBytes === null ? m.none : format.bytes(retention.maxDatabaseBytes)}
         </Fact>
       </dl>
+    </section>
+  );
+}
+
+function Policy(
+  { page, status: { policy, isPolicyFixed } }: { page: PageContext; status: ServerStatus },
+): JSX.Element {
+  const { m } = page;
+  return (
+    <section class="card" id="policy" aria-labelledby="policy-title">
+      <h2 id="policy-title">{m.policyTitle}</h2>
+      <form method="post" action="/admin/settings/policy" class="display-form">
+        <CsrfField page={page} />
+        <Select
+          label={m.policyTitle}
+          name="policy"
+          value={policy}
+          isDisabled={isPolicyFixed}
+          choices={ORDER_POLICIES.map((value) => ({ value, text: `${value}: ${m.policies[value]}` }))}
+        />
+        <p class="hint">{isPolicyFixed ? m.policyFixed(policy) : m.policyHint}</p>
+        <button type="submit" class="button" disabled={isPolicyFixed}>{m.save}</button>
+      </form>
     </section>
   );
 }

@@ -7,7 +7,7 @@ import type { ReplayResult } from "../../control/admin_service.ts";
 import { KEY_STATES } from "../../core/key_states.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
-import { AUTH_STYLES, type OrderPolicy } from "../../core/types.ts";
+import { AUTH_STYLES, ORDER_POLICIES } from "../../core/types.ts";
 import type { RefusalReason } from "../../core/refusal.ts";
 import { shownOptions } from "./option_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
@@ -47,7 +47,10 @@ export const upstreamView = z.object({
     state: z.enum(KEY_STATES),
     untilMs: milliseconds.nullable(),
     reason: text.nullable(),
+    inFlight: count.describe("requests under way with it"),
   })),
+  inFlight: count.describe("requests under way at it, with all of its keys, of this server"),
+  limit: maybe.describe("requests at once of all its keys, auto as of now; null: no limit"),
   isEnabled: z.boolean(),
   timeoutSeconds: maybe,
   allow: z.array(text),
@@ -245,14 +248,18 @@ export const usageReport = z.object({
   clients: usageTable,
 });
 
+const policyFields = {
+  policy: z.enum(ORDER_POLICIES).describe("order of trial in use"),
+  isPolicyFixed: z.boolean().describe("this server was started with it, whatever the database says"),
+};
+export const policyInUse = z.object(policyFields);
+
 export const status = z.object({
   version: z.string(),
   startedAtMs: milliseconds,
   uptimeMs: count,
   database: z.object({ path: z.string(), bytes: maybe }),
-  policy: z.enum(
-    ["order", "random", "round_robin", "least_latency", "fastest"] as const satisfies readonly OrderPolicy[],
-  ),
+  ...policyFields,
   retention: z.object({ keepDays: maybe, keepBodiesDays: maybe, maxDatabaseBytes: maybe }),
   postgres: z.object({
     url: z.string().describe("without anything secret"),

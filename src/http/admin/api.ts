@@ -48,6 +48,11 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/status", async (c) => c.json({ ...await service.status(), refused: service.refused() }));
+  api.put("/policy", async (c) => {
+    const { policy } = await bodyOf(c, schemas.policy);
+    const { isPolicyFixed, ...status } = await service.setPolicy(policy);
+    return c.json({ policy: status.policy, isPolicyFixed });
+  });
   api.post("/channels/:name/test", async (c) => c.json(await service.testChannel(c.req.param("name"))));
   api.get("/settings", (c) => c.json(service.settings()));
   streamRoutes(api, deps);
@@ -75,8 +80,9 @@ function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
   });
   api.get("/upstreams/:id", async (c) => c.json(asAnswer(await oneOf(service, idOf(c)))));
   api.patch("/upstreams/:id", async (c) => {
-    const changes = await bodyOf(c, schemas.upstreamChanges, withKey);
-    return c.json(asAnswer(await service.editUpstream(idOf(c), given(changes))));
+    const { addKeys = [], removeKeys = [], ...changes } = await bodyOf(c, schemas.upstreamEdit, withKey);
+    const edit = { ...given(changes), addKeys, removeKeys: removeKeys.map(String) };
+    return c.json(asAnswer(await service.editUpstream(idOf(c), edit)));
   });
   api.delete("/upstreams/:id", async (c) => {
     await service.removeUpstream(idOf(c));
@@ -122,9 +128,11 @@ function streamRoutes(api: Hono<AdminEnv>, { service, clock, ending }: ApiDeps):
   api.get("/live", () => {
     const response = streams.open((sink) => {
       sink.send("in_flight", service.live());
+      sink.send("waiting", service.waiting());
       return service.subscribe((event) => {
-        if (event.type === "in_flight") sink.send("in_flight", event.requests);
-        else sink.send("finished", event.record);
+        if (event.type === "finished") return sink.send("finished", event.record);
+        sink.send("in_flight", event.requests);
+        sink.send("waiting", service.waiting());
       });
     });
     return response ?? nothingToWatch();

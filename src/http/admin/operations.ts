@@ -9,7 +9,7 @@ import * as answers from "./answer_schemas.ts";
 import * as schemas from "./schemas.ts";
 
 export interface Operation {
-  readonly method: "get" | "post" | "patch" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** In OpenAPI's form, below `/admin/api`. */
   readonly path: string;
   readonly summary: string;
@@ -21,7 +21,8 @@ export interface Operation {
   readonly status: 200 | 201 | 204;
 }
 
-const LIVE = "Server-sent events: `in_flight` (requests under way) and `finished` (one that ended)";
+const LIVE =
+  "Server-sent events: `in_flight` (requests under way), `waiting` (how many wait for room) and `finished` (one that ended)";
 const WATCH = "Server-sent events: `delta` (what came since the last one) and `ended`";
 
 export const OPERATIONS: readonly Operation[] = [
@@ -35,7 +36,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "patch",
     path: "/upstreams/{id}",
     summary: "Change an upstream; what is not given stays as it is",
-    body: schemas.upstreamChanges,
+    body: schemas.upstreamEdit,
     answer: answers.upstreamView,
     status: 200,
   },
@@ -93,6 +94,14 @@ export const OPERATIONS: readonly Operation[] = [
   get("/status", "Version, uptime, size of the database, what is kept, alert channels, refused clients", {
     answer: answers.status,
   }),
+  {
+    method: "put",
+    path: "/policy",
+    summary: "Set the order of trial, for all servers that were started without a policy",
+    body: schemas.policy,
+    answer: answers.policyInUse,
+    status: 200,
+  },
   post("/channels/{name}/test", "Send a test message to an alert channel", { answer: answers.channelTest }),
   get("/settings", "The settings of the running server, read-only", { answer: answers.setting.array() }),
 ];

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { StatsRange } from "../../control/admin_service.ts";
 import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
-import { AUTH_STYLES, OUTCOMES } from "../../core/types.ts";
+import { AUTH_STYLES, ORDER_POLICIES, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
 import { optionFields } from "./option_schemas.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
@@ -18,6 +18,7 @@ const MAX_TEXT_LENGTH = 4_096;
 /** The body's own bound is no larger. */
 const MAX_KEYS_LENGTH = 1024 * 1024;
 const MAX_PATTERNS = 200;
+const MAX_KEYS = 1_000;
 const MAX_ALIASES = 1_000;
 
 const text = z.string().max(MAX_TEXT_LENGTH);
@@ -46,9 +47,20 @@ const upstreamFields = {
 };
 
 export const upstreamChanges = z.strictObject(upstreamFields).partial();
+export const upstreamEdit = upstreamChanges.extend({
+  addKeys: z.array(z.string().min(1).max(MAX_TEXT_LENGTH)).max(MAX_KEYS)
+    .describe("keys to add behind those that it has, which stay").optional(),
+  removeKeys: z.array(z.union([z.int().min(1).max(MAX_KEYS), z.string().min(1).max(100)])).max(MAX_KEYS)
+    .describe("keys to remove, each by its number or masked, as `keys` has them").optional(),
+});
 export const newUpstream = upstreamChanges.required({ endpoint: true, key: true });
 
 export const place = z.strictObject({ place: z.int().min(1).max(1_000_000).describe("1 is tried first") });
+export const policy = z.strictObject({
+  policy: z.enum(ORDER_POLICIES).describe(
+    "order of trial, for all servers that were started without a policy",
+  ),
+});
 export const newToken = z.strictObject({
   name: z.string().min(1).max(64),
   value: z.string().min(1).max(MAX_TOKEN_LENGTH).optional().describe(

@@ -23,6 +23,13 @@ export interface CapacityView {
   readonly autoLimit: number | null;
 }
 
+/** What is shown of one key of an upstream. */
+export interface KeyUse {
+  readonly inFlight: number;
+  /** Requests at once that it may be asked for now; null: any number. */
+  readonly limit: number | null;
+}
+
 type Configured = Pick<Upstream, "id" | "isEnabled" | "keys" | "limits">;
 
 export class UpstreamCapacity {
@@ -118,6 +125,16 @@ export class UpstreamCapacity {
   /** Attempts under way at an upstream, or at one of its keys. */
   inFlight({ id, keyN }: Pick<Upstream, "id" | "keyN">): number {
     return this.#cells.get(id * MAX_KEYS + (keyN ?? 0))?.capacity.inFlight ?? 0;
+  }
+
+  /** Of each key of an upstream, in their order; one that was never asked has nothing under way. */
+  keyUses({ id, keys, limits }: Pick<Upstream, "id" | "keys" | "limits">): KeyUse[] {
+    const count = Math.max(1, keys.length);
+    return Array.from({ length: count }, (_, index) => {
+      const cell = this.#cells.get(id * MAX_KEYS + (count === 1 ? 0 : index + 1));
+      const capacity = cell?.capacity ?? new Capacity(limits);
+      return { inFlight: capacity.inFlight, limit: capacity.parallelLimit };
+    });
   }
 
   /** By id of the upstream; those that were never asked are left out. */

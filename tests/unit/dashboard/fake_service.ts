@@ -159,14 +159,19 @@ export class FakeService implements AdminService {
       uptimeMs: 90 * 60_000,
       database: { path: "./db.sqlite", bytes: 12_300_000 },
       policy: "order",
+      isPolicyFixed: false,
       retention: { keepDays: 30, keepBodiesDays: null, maxDatabaseBytes: null },
       postgres: null,
       channels: [],
       ...this.#state.status,
     });
+  setPolicy: AdminService["setPolicy"] = async (policy) =>
+    await this.#do(await this.status(), "setPolicy", policy);
   testChannel: AdminService["testChannel"] = (name) =>
     this.#do(this.#state.channelTest ?? { isOk: true, message: "It took the message" }, "testChannel", name);
   live: AdminService["live"] = () => this.#state.live ?? [];
+  waiting: AdminService["waiting"] = () =>
+    (this.#state.live ?? []).filter(({ waitingMs }) => waitingMs !== null).length;
   subscribe: AdminService["subscribe"] = () => () => {};
   watch: AdminService["watch"] = () => null;
   settings: AdminService["settings"] = () => this.#state.settings ?? [];
@@ -198,7 +203,9 @@ export function upstream(id: number, changes: Partial<UpstreamView> = {}): Upstr
     name: `upstream-${id}`,
     endpoint: `https://api-${id}.example/v1`,
     key: "sk-…wxyz",
-    keys: [{ n: 1, key: "sk-…wxyz", state: "ok", untilMs: null, reason: null }],
+    keys: [{ n: 1, key: "sk-…wxyz", state: "ok", untilMs: null, reason: null, inFlight: 0 }],
+    inFlight: 0,
+    limit: null,
     isEnabled: true,
     timeoutSeconds: null,
     allow: [],

@@ -135,6 +135,10 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.failedOver("a", "http_status");
   metrics.upstreamState("a", "open");
   metrics.upstreamDegraded("a", true);
+  metrics.upstreamKeys("a", { ok: 1, trying: 0, throttled: 0, refused: 1, no_credit: 0 });
+  metrics.upstreamModels("a", 1);
+  metrics.upstreamChecked("a", "reached");
+  metrics.modelsAnswered(200);
   metrics.recordWritten(1);
   metrics.recordDropped("full", 1);
   metrics.recordCommitted(1);
@@ -283,6 +287,11 @@ const SITUATIONS:
     ["OpenAiApiRouteQueueRefuses", "20m", {
       [`openai_api_route_queue_refused_total{${INSTANCE},reason="timeout"}`]: "0+2x40",
     }],
+    ["OpenAiApiRouteKeyRefused", "20m", {
+      [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="ok"}`]: "2x40",
+      [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0 1x40",
+      [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="no_credit"}`]: "0x40",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -306,6 +315,9 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_upstream_degraded{${INSTANCE},upstream="a"}`]: "0x50 1 1 0x148",
   [`openai_api_route_requests_total{${INSTANCE},status="200",outcome="complete"}`]: "0+10x200",
   [`openai_api_route_requests_total{${INSTANCE},status="400",outcome="upstream_error"}`]: "0+10x200",
+  [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="throttled"}`]: "1x200",
+  // A key was refused for two minutes, and was replaced.
+  [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0x50 1 1 0x148",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",
   [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "3x200",
   // It was away for two minutes, and what waited was shipped.

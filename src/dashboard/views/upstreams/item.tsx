@@ -56,12 +56,13 @@ function Keys({ page, upstream: { keys } }: UpstreamProps): JSX.Element | null {
     <details class="upstream-keys" open={held.length > 0 && keys.length <= MAX_OPEN_KEYS}>
       <summary>{held.length === 0 ? m.keysOf(keys.length) : m.keysHeld(held.length, keys.length)}</summary>
       <ol class="keys">
-        {keys.map(({ n, key, state, untilMs, reason }) => (
+        {keys.map(({ n, key, state, untilMs, reason, inFlight }) => (
           <li value={n}>
             <span class="mono">
               <Recorded text={key} />
             </span>{" "}
             <span class={state === "ok" ? "good" : "bad"}>{m.keyWord(state)}</span>
+            {inFlight === 0 ? null : ` · ${m.inFlightIs(inFlight, null)}`}
             {reason === null || reason === "" ? null : (
               <>
                 {" · "}
@@ -201,10 +202,11 @@ function OfUpstream({ name }: { name: string }): JSX.Element {
 }
 
 function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Element {
-  const { timeoutSeconds, allow, deny, modelMap, authStyle, weight, modelCount } = upstream;
+  const { timeoutSeconds, allow, deny, modelMap, authStyle, weight, modelCount, inFlight, limit } = upstream;
   const mapped = Object.keys(modelMap).length;
   const options = [
     ...(modelCount === null ? [] : [m.modelsCount(modelCount, format.count(modelCount))]),
+    ...(inFlight === 0 && limit === null ? [] : [m.inFlightIs(inFlight, limit)]),
     ...(authStyle === null ? [] : [authStyle]),
     ...(timeoutSeconds === null ? [] : [m.timeoutIs(timeoutSeconds)]),
     ...(allow.length === 0 ? [] : [m.allowIs(allow.join(", "))]),
