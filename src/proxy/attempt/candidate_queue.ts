@@ -2,6 +2,7 @@
  * The upstreams that one request may still try, in order.
  */
 import { modelAt } from "../../core/model_alias.ts";
+import type { ModelStandings } from "../../core/model_order.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
 import type { RequestDemand } from "./request_demand.ts";
 import type { HealthRequest } from "./request_subject.ts";
@@ -17,6 +18,7 @@ export class CandidateQueue {
   readonly #hasOwnCredential: boolean;
   readonly #waiting: Waiting;
   readonly #demand: RequestDemand;
+  readonly #models: ModelStandings | null;
   #postponed: Set<Upstream> | null = null;
   /** Of the upstream that was taken last. */
   #takenId: number | null = null;
@@ -28,13 +30,15 @@ export class CandidateQueue {
 
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential, waiting, demand, ownerId = null }: {
+    { health, request, hasOwnCredential, waiting, demand, models = null, ownerId = null }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
       readonly waiting: Waiting;
       readonly demand: RequestDemand;
+      /** null: nothing is known that distinguishes them. */
+      readonly models?: ModelStandings | null;
       /** Only this one knows what the request names: it is asked first, whoever else is probing it. */
       readonly ownerId?: number | null;
     },
@@ -45,6 +49,7 @@ export class CandidateQueue {
     this.#hasOwnCredential = hasOwnCredential;
     this.#waiting = waiting;
     this.#demand = demand;
+    this.#models = models;
     this.#ownerId = ownerId;
   }
 
@@ -78,8 +83,8 @@ export class CandidateQueue {
 
   /**
    * Takes the next upstream that has room; one that another request is probing is tried after the others. null: none is
-   * left, or the request should wait for one of {@link full}. Those that are cooling are not asked while one that is well is
-   * only full.
+   * left, or the request should wait for one of {@link full}. Those that are cooling, or lack the model, are not asked
+   * while another one is only full.
    */
   next(): Upstream | null {
     this.#full = NOBODY;
@@ -92,9 +97,9 @@ export class CandidateQueue {
       const hasRoom = this.#hasRoom(upstream);
       if (!hasRoom) {
         (full ??= []).push(upstream);
-        isWellFull ||= !this.#isCooling(upstream);
+        isWellFull ||= !this.#isLast(upstream);
       }
-      if (!hasRoom || (isWellFull && !this.isWaitOver && this.#isCooling(upstream))) {
+      if (!hasRoom || (isWellFull && !this.isWaitOver && this.#isLast(upstream))) {
         at++;
         continue;
       }
@@ -105,7 +110,7 @@ export class CandidateQueue {
       }
       this.#queue.push(upstream);
     }
-    if (full !== null) this.#full = isWellFull ? full.filter((each) => !this.#isCooling(each)) : full;
+    if (full !== null) this.#full = isWellFull ? full.filter((each) => !this.#isLast(each)) : full;
     return null;
   }
 
@@ -116,8 +121,8 @@ export class CandidateQueue {
 
   /** Whether one of {@link full} is still wanted when it has room. */
   acceptance(): (upstream: Upstream) => boolean {
-    const isAnyWell = this.#full.some((upstream) => !this.#isCooling(upstream));
-    return (upstream) => !isAnyWell || !this.#isCooling(upstream);
+    const isAnyWell = this.#full.some((upstream) => !this.#isLast(upstream));
+    return (upstream) => !isAnyWell || !this.#isLast(upstream);
   }
 
   /** It is being asked. */
@@ -154,8 +159,10 @@ export class CandidateQueue {
     return true;
   }
 
-  #isCooling(upstream: Upstream): boolean {
-    return this.#health.standing(upstream, this.#request).availability === "cooling";
+  /** It is worth asking only when the others were of no use. */
+  #isLast(upstream: Upstream): boolean {
+    return this.#models?.get(upstream.id) === "lacks" ||
+      this.#health.standing(upstream, this.#request).availability === "cooling";
   }
 
   /** To one that cannot be used, nothing is sent. */

@@ -65,7 +65,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     this.#deps = deps;
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
-    const { candidates, ledger, guard, demand } = request;
+    const { candidates, models, ledger, guard, demand } = request;
     const ownerId = ledger.ties?.owner?.upstreamId ?? null;
     this.#owner = new OwnersWord(ownerId);
     this.#race = new AttemptRace(deps, request, this);
@@ -75,6 +75,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       request: ledger.inbound,
       waiting: deps.waiting,
       demand,
+      models,
       ownerId,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),
