@@ -27,8 +27,7 @@ export const upstreamOptionTexts = {
     "One a line, such as quota exceeded: a reply that begins with such a text is an error.",
   fieldProxy: "Proxy",
   fieldProxyHint: "Such as http://user:password@proxy:3128 or socks5://127.0.0.1:1080.",
-  maxParallelIs: (count: number | "auto") =>
-    count === "auto" ? "parallel by itself" : `max ${count} parallel`,
+  maxParallelIs: (count: number | "auto") => count === "auto" ? "auto parallel" : `max ${count} parallel`,
   rpmIs: (count: number) => `${count}/min`,
   tpmIs: (count: number) => `${count} tokens/min`,
   changesRequests: "changes requests",
