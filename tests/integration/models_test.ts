@@ -145,6 +145,11 @@ Deno.test("GET /v1/models is the union of what the upstreams list, in order, obj
       const missing = await router.fetch("/models/gone");
       assert.equal(missing.status, 404);
       assert.equal((await missing.json()).error.code, "model_not_found");
+      // Nobody was asked.
+      await eventually(
+        () => /GET \/v1\/models\/gone - 404 .* no_upstream /.test(router.text) || null,
+        "the log",
+      );
       assert.equal((await router.fetch("/models/m-399", { method: "HEAD" })).status, 404);
     },
   );
