@@ -11,7 +11,7 @@ import { type Condition, conditionOf } from "../core/condition.ts";
 import { keysSummary, type ListedKey } from "../core/key_states.ts";
 import { failedPercent } from "../core/failure_window.ts";
 import { systemClock } from "../server/clock.ts";
-import { modelNames } from "../store/config/upstream_models.ts";
+import { modelNames, modelsProblem } from "../store/config/upstream_models.ts";
 import { type CommandContext, type DatabaseFlags, quietRegistry } from "./context.ts";
 import { withConfig } from "./database.ts";
 import { hasColour, stateColour } from "./colour.ts";
@@ -30,12 +30,12 @@ export async function listUpstreams(context: CommandContext, flags: ListFlags): 
   const { terminal } = context;
   await withConfig({ ...context, flags }, (config) => {
     const lists = config.listModelLists();
-    const upstreams = new Upstreams({ config, registry: quietRegistry(config) }).list()
-      .map((facts) => toListed(facts, modelsOf(lists, facts)));
+    const facts = new Upstreams({ config, registry: quietRegistry(config) }).list();
+    const upstreams = facts.map((each) => toListed(each, modelsOf(lists, each)));
     if (flags.json) {
       terminal.print(formatJson(flags.models ? upstreams : upstreams.map(withoutModels)));
     } else if (flags.models) {
-      modelLines(upstreams).forEach(terminal.print);
+      modelLines(upstreams, facts.map((each) => problemOf(lists, each))).forEach(terminal.print);
     } else if (upstreams.length === 0) {
       terminal.note("no upstreams yet: add one with: openai-api-route add --key KEY --endpoint URL");
     } else {
@@ -68,15 +68,19 @@ function modelsOf(
   return target === null ? null : modelNames(lists, { id, target });
 }
 
+function problemOf(lists: readonly ModelsOfUpstream[], { id, target }: UpstreamFacts): string {
+  return (target === null ? null : modelsProblem(lists, { id, target })) ?? "no server has asked it";
+}
+
 function withoutModels({ models: _models, ...upstream }: ListedUpstream): Omit<ListedUpstream, "models"> {
   return upstream;
 }
 
-/** Each upstream, and below it its models, which come from outside. */
-function modelLines(upstreams: readonly ListedUpstream[]): string[] {
-  return upstreams.flatMap(({ id, name, models }) => {
+/** Each upstream, and below it its models, or why they are not known; both come from outside. */
+function modelLines(upstreams: readonly ListedUpstream[], problems: readonly string[]): string[] {
+  return upstreams.flatMap(({ id, name, models }, at) => {
     const title = `${cleanText(name) || `#${id}`}:`;
-    if (models === null) return [`${title} not known (a running server asks; some upstreams have no list)`];
+    if (models === null) return [`${title} not known: ${cleanText(problems[at] ?? "")}`];
     return [
       `${title} ${models.length} ${models.length === 1 ? "model" : "models"}`,
       ...models.map((model) => `  ${cleanText(model)}`),

@@ -33,8 +33,10 @@ export function shortOptions(options: ListedOptions): string[] {
   const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBody } = options;
   const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
   return [
-    ...(keyPolicy === "fill" ? ["fills keys"] : []),
-    ...(maxParallel === null ? [] : [`max ${maxParallel} parallel`]),
+    ...(keyPolicy === "fill" ? ["keys: fill"] : []),
+    ...(maxParallel === null
+      ? []
+      : [maxParallel === "auto" ? "auto parallel" : `max ${maxParallel} parallel`]),
     ...(rpm === null ? [] : [`${rpm}/min`]),
     ...(tpm === null ? [] : [`${tpm} tokens/min`]),
     ...(isChanging ? ["changes requests"] : []),

@@ -29,10 +29,10 @@ export function withOptionFlags(command: Command): Command {
     .optionsGroup("Limits, changes to requests, proxy:")
     .option(
       "--max-parallel <number>",
-      "requests at once for each of its keys; auto: as many as it takes; none",
+      "requests at once for each of its keys; auto: as many as it takes; none: any number",
     )
-    .option("--rpm <number>", "requests in a minute for each of its keys; none")
-    .option("--tpm <number>", "tokens in a minute for each of its keys; none")
+    .option("--rpm <number>", "requests in a minute for each of its keys; none: any number")
+    .option("--tpm <number>", "tokens in a minute for each of its keys; none: any number")
     .addOption(choiceOption("--key-policy <policy>", {
       description: "which of several keys is used: round_robin (in turn), or fill (the first that has room)",
       choices: KEY_POLICIES,
@@ -45,17 +45,26 @@ export function withOptionFlags(command: Command): Command {
     .option("--unset-header <name>", "leave this header of the client out; may be repeated", repeated)
     .option(
       "--body-patch <json>",
-      'change JSON bodies (RFC 7396), such as {"store":false,"seed":null}, or @FILE; none',
+      'change JSON bodies (RFC 7396), such as {"store":false,"seed":null}, or @FILE; none: no change',
     )
-    .option("--only-paths <paths>", "use it for these paths only, such as '/v1/chat/*,/v1/models'; none")
-    .option("--max-body <size>", "not for larger requests, such as 10MB; none")
-    .option("--stream-timeout <seconds>", "time limit for the first content of its streams; none")
+    .option(
+      "--only-paths <paths>",
+      "use it for these paths only, such as '/v1/chat/*,/v1/models'; none: every path",
+    )
+    .option("--max-body <size>", "not for larger requests, such as 10MB; none: any size")
+    .option(
+      "--stream-timeout <seconds>",
+      "time limit for the first content of its streams; none: depends on the request",
+    )
     .option(
       "--error-text <text>",
       'a reply that begins with this text is an error, such as "quota exceeded"; may be repeated; "" for none',
       repeated,
     )
-    .option("--proxy <url>", "reach it by way of this proxy, such as socks5://127.0.0.1:1080; none");
+    .option(
+      "--proxy <url>",
+      "reach it by way of this proxy, such as socks5://127.0.0.1:1080; none: no proxy of its own",
+    );
 }
 
 function repeated(value: string, before: readonly string[] = []): readonly string[] {

@@ -307,7 +307,7 @@ export const SETTING_FLAGS = [
     variable: "OAR_MAX_ATTEMPTS",
     value: "number",
     group: "Failover",
-    description: "attempts for one request; default: two more than there are upstreams for it",
+    description: "attempts for one request; default: two more than there are upstreams and keys for it",
     default: null,
   },
   {

@@ -42,7 +42,9 @@ export function changedKeys(
   const gone = new Set(remove.map((which) => keyOf(keys, which.trim())));
   const left = keys.filter((key) => !gone.has(key));
   const all = [...new Set([...left, ...add.flatMap((text) => splitKeys(text))])];
-  if (all.length === 0) throw invalidValue("key", "would be the last one that is removed; give another one");
+  if (all.length === 0) {
+    throw invalidValue("removeKey", "would leave it without a key; add another one first");
+  }
   return all;
 }
 
@@ -51,10 +53,14 @@ function keyOf(keys: readonly string[], which: string): string {
   const found = byNumber !== undefined ? [byNumber] : keys.filter((key) => maskSecret(key) === which);
   const [key, ...more] = found;
   if (key === undefined) {
-    throw invalidValue("key", `to remove is not there: it has ${keys.length}, see the list`);
+    const count = keys.length === 1 ? "not its only key" : `none of its ${keys.length} keys`;
+    throw invalidValue(
+      "removeKey",
+      `is ${count}: give its number or its masked form, as the list shows them`,
+    );
   }
   if (more.length > 0) {
-    throw invalidValue("key", "to remove is not the only one of that form; give its number");
+    throw invalidValue("removeKey", "fits several keys; give its number, as the list shows it");
   }
   return key;
 }

@@ -5,7 +5,7 @@
  * seen of them is in upstream_option_view.ts.
  */
 import { toBytesOrNone } from "../config/values.ts";
-import type { BodyPatch } from "../core/body_patch.ts";
+import { type BodyPatch, patchProblem } from "../core/body_patch.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { SetHeaders } from "../core/set_headers.ts";
 import { KEY_POLICIES, type KeyPolicy } from "../core/upstream_options.ts";
@@ -62,6 +62,9 @@ export function toOptionValues(input: UpstreamOptionInput): OptionValues | null 
   if (given.length === 0) return null;
   checkNumbers(input);
   checkLists(input);
+  // As text, a number that is too large would be null, which removes a member.
+  const problem = patchProblem(input.bodyPatch);
+  if (problem !== null) throw invalidValue("bodyPatch", problem);
   const values = Object.fromEntries(given.map((field) => [COLUMNS[field], stored(field, input)]));
   for (const field of given) {
     const column = COLUMNS[field];

@@ -18,10 +18,11 @@ export function readBodyPatch(text: string): BodyPatch | string {
     return "is not a JSON object";
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "is not a JSON object";
-  return problemOf(value, 0) ?? Object.fromEntries(Object.entries(value));
+  return patchProblem(value) ?? Object.fromEntries(Object.entries(value));
 }
 
-function problemOf(value: unknown, depth: number): string | null {
+/** What is wrong with a parsed patch, which follows its name in a sentence; null: nothing. */
+export function patchProblem(value: unknown, depth = 0): string | null {
   if (depth > MAX_PATCH_DEPTH) return `is nested more than ${MAX_PATCH_DEPTH} deep`;
   if (typeof value === "number") {
     const isExact = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
@@ -29,7 +30,7 @@ function problemOf(value: unknown, depth: number): string | null {
   }
   if (typeof value !== "object" || value === null) return null;
   for (const each of Object.values(value)) {
-    const problem = problemOf(each, depth + 1);
+    const problem = patchProblem(each, depth + 1);
     if (problem !== null) return problem;
   }
   return null;

@@ -35,6 +35,8 @@ export interface OrderedCandidates {
   readonly candidates: readonly Upstream[];
   /** What ties the request to one of them; null: nothing. */
   readonly ties: RequestTies | null;
+  /** Which upstreams have its model; null: nothing distinguishes them. */
+  readonly models: ModelStandings | null;
 }
 
 export class CandidateOrder {
@@ -62,7 +64,7 @@ export class CandidateOrder {
         : { reorder: (preferred) => this.#bySession(preferred, ties, { inbound, having }) }),
     });
     const keyed = prepared.hasSeveralKeys ? this.#withKeys(ordered, { inbound, prepared, ties }) : ordered;
-    return { candidates: ties === null ? keyed : affinity.byOwner(keyed, ties), ties };
+    return { candidates: ties === null ? keyed : affinity.byOwner(keyed, ties), ties, models: having };
   }
 
   /** Sessions stay with one of those that are well and have the model. */

@@ -214,7 +214,7 @@ export class Proxy {
       readonly refusal: RouterError | null;
     },
   ): Promise<void> {
-    const { candidates, ties } = this.#order.of(inbound, json, prepared);
+    const { candidates, ties, models } = this.#order.of(inbound, json, prepared);
     this.#deps.observer.requestStarted();
     const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
     ledger.ties = ties;
@@ -225,7 +225,8 @@ export class Proxy {
       releaseBody,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     });
-    return run.answer({ snapshot: context.snapshot, candidates, isCut, refusal, guard: prepared.guard });
+    const { snapshot } = context;
+    return run.answer({ snapshot, candidates, models, isCut, refusal, guard: prepared.guard });
   }
 
   /** Ends all requests under way; their records keep what had arrived. */

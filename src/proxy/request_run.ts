@@ -10,6 +10,7 @@ import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
+import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
 import type { Observer } from "../observe/observer.ts";
@@ -71,6 +72,8 @@ export interface RunParts {
 export interface RunPlan {
   readonly snapshot: RegistrySnapshot;
   readonly candidates: readonly Upstream[];
+  /** Which of them have the model; null: nothing distinguishes them. */
+  readonly models: ModelStandings | null;
   /** The client left while it was sending. */
   readonly isCut: boolean;
   /** Why it is not relayed; null: it is. */
@@ -141,6 +144,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       const choice = await failover(this.#deps, {
         ledger: this.ledger,
         candidates: plan.candidates,
+        models: plan.models,
         stop: this,
         guard: plan.guard,
         early: this.#early,

@@ -75,6 +75,6 @@ export function makeModels(
 }
 
 function logAnswer({ status, ...answered }: AnsweredModels): void {
-  const outcome = status < 400 ? "complete" : "upstream_error";
+  const outcome = status < 400 ? "complete" : "no_upstream";
   logRequest({ ...answered, status, outcome, model: null, upstreamId: null, attempts: [] }, null);
 }

@@ -146,6 +146,11 @@ Deno.test("GET /v1/models is the union of what the upstreams list, in order, obj
       const missing = await router.fetch("/models/gone");
       assert.equal(missing.status, 404);
       assert.equal((await missing.json()).error.code, "model_not_found");
+      // Nobody was asked.
+      await eventually(
+        () => /GET \/v1\/models\/gone - 404 .* no_upstream /.test(router.text) || null,
+        "the log",
+      );
       assert.equal((await router.fetch("/models/m-399", { method: "HEAD" })).status, 404);
     },
   );
@@ -202,9 +207,13 @@ Deno.test("the operator sees who has which model: list, doctor, the API and the 
 
   await t.step("list --models, also as JSON", async () => {
     await eventually(() => router.query("SELECT 1 FROM upstream_models").length === 3 || null, "the tables");
+    await eventually(
+      () => router.query("SELECT 1 FROM upstream_model_lists").length === 3 || null,
+      "the rest",
+    );
     assert.match(
       await run("list", "--models"),
-      /^first: 2 models\n {2}a\n {2}shared\nsecond: 1 model\n {2}shared\nwithout: not known/,
+      /^first: 2 models\n {2}a\n {2}shared\nsecond: 1 model\n {2}shared\nwithout: not known: it has no list of models$/m,
     );
     const listedAs = JSON.parse(await run("list", "--models", "--json"));
     assert.deepEqual(listedAs.map(({ models }: { models: unknown }) => models), [
@@ -219,6 +228,8 @@ Deno.test("the operator sees who has which model: list, doctor, the API and the 
       [[2, undefined], [1, undefined], [null, undefined]],
     );
     assert.match(await run("list"), /MODELS/);
+    router.execute("UPDATE upstream_model_lists SET problem = 'HTTP 500' WHERE upstream_id = 3");
+    assert.match(await run("list", "--models"), /^without: not known: HTTP 500$/m);
   });
   await t.step("doctor names what leads nowhere", async () => {
     const text = await run("doctor");

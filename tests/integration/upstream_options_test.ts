@@ -402,7 +402,7 @@ Deno.test("the page's form sets every option, shows secrets masked, and keeps th
     await (await browser.fetch("/upstreams", html)).text();
   assert.ok(!page.includes(SECRET) && !page.includes("hunter2"), page);
   assert.match(page, /helicone-auth: sk-…cdef\s+-user-agent/);
-  assert.match(page, /parallel by itself.*60\/min.*changes requests/s);
+  assert.match(page, /keys in order.*auto parallel.*60\/min.*changes requests/s);
   const again = {
     ...fields,
     setHeaders: "helicone-auth: sk-…cdef\nx-team: a",

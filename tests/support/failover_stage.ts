@@ -11,6 +11,7 @@ import { ModelCatalog } from "../../src/core/model_catalog.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import type { Attempt, Inbound, Upstream } from "../../src/core/types.ts";
+import type { ModelStandings } from "../../src/core/model_order.ts";
 import { HeldBudget } from "../../src/proxy/assess/held_budget.ts";
 import { failover } from "../../src/proxy/attempt/failover.ts";
 import type { FailoverDeps, FinalChoice, RetryRules } from "../../src/proxy/attempt/failover_request.ts";
@@ -219,7 +220,10 @@ export class FailoverStage {
     this.ledger = new RequestLedger(anInbound(options.inbound), facts, this.clock);
   }
 
-  run(candidates: readonly Upstream[]): Promise<FinalChoice> {
+  run(
+    candidates: readonly Upstream[],
+    { models = null }: { readonly models?: ModelStandings | null } = {},
+  ): Promise<FinalChoice> {
     let isBegun = false;
     const early = {
       get isBegun() {
@@ -241,6 +245,7 @@ export class FailoverStage {
       hedge,
       ledger: this.ledger,
       candidates,
+      models,
       stop: this.stop,
       guard: NO_TOKENS,
       early,

@@ -109,8 +109,9 @@ function summary(record: StoredRecord, names: NameSource): string[] {
   });
 }
 
-function duration({ elapsedMs, firstByteMs, firstTokenMs }: StoredRecord): string {
+function duration({ elapsedMs, queuedMs, firstByteMs, firstTokenMs }: StoredRecord): string {
   const parts = [
+    ...(queuedMs === null ? [] : [`waited ${formatDuration(queuedMs)} for an upstream with room`]),
     ...(firstByteMs === null ? [] : [`first byte after ${formatDuration(firstByteMs)}`]),
     ...(firstTokenMs === null ? [] : [`first token after ${formatDuration(firstTokenMs)}`]),
   ];

@@ -14,6 +14,7 @@ const KEY_WORDS: Readonly<Record<KeyState, string>> = {
 export const keyTexts = {
   keyNumber: (n: number) => `key ${n}`,
   keyWord: (state: KeyState) => KEY_WORDS[state],
-  keysHeld: (held: number, all: number) => `${held} of ${all} keys are held back`,
+  keysHeld: (held: number, all: number) => `${held} of ${all} keys ${held === 1 ? "is" : "are"} held back`,
+  keysFilled: "keys in order" as string,
   keysOf: (all: number) => `${all} keys`,
 } as const;

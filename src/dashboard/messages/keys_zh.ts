@@ -15,6 +15,7 @@ const KEY_WORDS: Readonly<Record<KeyState, string>> = {
 export const keyTexts: typeof english = {
   keyNumber: (n) => `密钥 ${n}`,
   keyWord: (state) => KEY_WORDS[state],
-  keysHeld: (held, all) => `${all} 个密钥中有 ${held} 个暂停使用`,
+  keysHeld: (held, all) => `${all} 个密钥中有 ${held} 个被搁置`,
+  keysFilled: "密钥依次用满",
   keysOf: (all) => `${all} 个密钥`,
 };

@@ -135,6 +135,7 @@ export const recordTexts = {
   factAuthorization: "Credential",
   factAgent: "Program",
   factTook: "Took",
+  factQueued: "Waited for room",
   factFirstByte: "First byte",
   factFirstToken: "First token",
   factTokensIn: "Tokens in",

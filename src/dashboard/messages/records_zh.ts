@@ -138,6 +138,7 @@ export const recordTexts: Pick<Messages, keyof typeof english> = {
   factAuthorization: "凭据",
   factAgent: "程序",
   factTook: "耗时",
+  factQueued: "等待空位",
   factFirstByte: "首字节",
   factFirstToken: "首个词元",
   factTokensIn: "输入词元",

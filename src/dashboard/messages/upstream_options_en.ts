@@ -29,8 +29,7 @@ export const upstreamOptionTexts = {
   fieldProxyHint: "Such as http://user:password@proxy:3128 or socks5://127.0.0.1:1080.",
   inFlightIs: (count: number, limit: number | null) =>
     limit === null ? `${count} under way` : `${count} of ${limit} under way`,
-  maxParallelIs: (count: number | "auto") =>
-    count === "auto" ? "parallel by itself" : `max ${count} parallel`,
+  maxParallelIs: (count: number | "auto") => count === "auto" ? "auto parallel" : `max ${count} parallel`,
   rpmIs: (count: number) => `${count}/min`,
   tpmIs: (count: number) => `${count} tokens/min`,
   changesRequests: "changes requests",

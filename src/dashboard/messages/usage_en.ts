@@ -24,7 +24,7 @@ export const usageTexts = {
   tokenSpent: "Tokens spent",
   tokenCached: (cached: string) => `${cached} of the input cached`,
   tokenSince: "Requests and tokens are counted since",
-  usageCachedShare: (percent: number) => `(${percent}%)`,
+  usageCachedShare: (percent: number) => `(${percent}\u00a0%)`,
   factAffinity: "Tied to its upstream",
   affinities: {
     owner: "by an id that only this upstream knows",

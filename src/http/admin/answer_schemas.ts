@@ -169,6 +169,7 @@ export const recordDetail = z.object({
     isTruncated: z.boolean(),
     instance: z.string().nullable(),
     affinity: z.string().nullable().describe("owner, session, prefix or broken: what tied it to an upstream"),
+    queuedMs: maybe.describe("how long it waited for an upstream with room; null: it did not wait"),
   }),
   attempts: z.array(z.object({
     index: count,

@@ -50,8 +50,7 @@ const WITH_PROMPT: ReadonlySet<EndpointKind> = new Set<EndpointKind>([
   ...["chat", "completions"] as const,
   ...["responses", "messages"] as const,
 ]);
-/** Looks made up by a server: `batch_1a2b`, `file-Xy12`, a UUID. */
-const MADE_UP = /^(?=.*[-_])(?=.*\d).{8,}$/;
+const MIN_ID_LENGTH = 8;
 const ENDING = /\/cancel\/?$/;
 
 const NO_IDS: readonly string[] = [];
@@ -120,7 +119,7 @@ export class Affinity {
     if (inPath.length === 0 && others.length === 0) return null;
     return {
       ids: others.length === 0 ? inPath : [...inPath, ...others],
-      telling: [...inPath.filter((id) => MADE_UP.test(id)), ...previousResponse(json)],
+      telling: [...inPath.filter((id) => isMadeUp(id)), ...previousResponse(json)],
     };
   }
 
@@ -141,9 +140,14 @@ interface NamedIds {
   readonly telling: readonly string[];
 }
 
+/** Looks made up by a server: `batch_1a2b`, `file-Xy12`, a UUID. */
+function isMadeUp(id: string): boolean {
+  return id.length >= MIN_ID_LENGTH && /[-_]/.test(id) && /\d/.test(id);
+}
+
 function previousResponse(json: JsonBody | null): string[] {
   const id = json?.value("previous_response_id", 512);
-  return typeof id === "string" && MADE_UP.test(id) ? [id] : [];
+  return typeof id === "string" && isMadeUp(id) ? [id] : [];
 }
 
 /** What ends a thing: those who do not know it would say that it is not there. */

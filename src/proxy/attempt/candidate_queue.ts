@@ -3,6 +3,7 @@
  */
 import { isOwner } from "../../core/affinity_order.ts";
 import { modelAt } from "../../core/model_alias.ts";
+import type { ModelStandings } from "../../core/model_order.ts";
 import { ASIS, type IdOwner, type Upstream } from "../../core/types.ts";
 import type { RequestDemand } from "./request_demand.ts";
 import type { HealthRequest } from "./request_subject.ts";
@@ -18,6 +19,7 @@ export class CandidateQueue {
   readonly #hasOwnCredential: boolean;
   readonly #waiting: Waiting;
   readonly #demand: RequestDemand;
+  readonly #models: ModelStandings | null;
   #postponed: Set<Upstream> | null = null;
   /** Of the upstream that was taken last. */
   #takenId: number | null = null;
@@ -29,13 +31,15 @@ export class CandidateQueue {
 
   constructor(
     candidates: readonly Upstream[],
-    { health, request, hasOwnCredential, waiting, demand, owner = null }: {
+    { health, request, hasOwnCredential, waiting, demand, models = null, owner = null }: {
       readonly health: UpstreamHealth;
       readonly request: HealthRequest;
       /** The client brought a key of its own, which `asis` upstreams need. */
       readonly hasOwnCredential: boolean;
       readonly waiting: Waiting;
       readonly demand: RequestDemand;
+      /** null: nothing is known that distinguishes them. */
+      readonly models?: ModelStandings | null;
       /** Only this one knows what the request names: it is asked first, whoever else is probing it. */
       readonly owner?: IdOwner | null;
     },
@@ -46,6 +50,7 @@ export class CandidateQueue {
     this.#hasOwnCredential = hasOwnCredential;
     this.#waiting = waiting;
     this.#demand = demand;
+    this.#models = models;
     this.#owner = owner;
   }
 
@@ -79,8 +84,8 @@ export class CandidateQueue {
 
   /**
    * Takes the next upstream that has room; one that another request is probing is tried after the others. null: none is
-   * left, or the request should wait for one of {@link full}. Those that are cooling are not asked while one that is well is
-   * only full.
+   * left, or the request should wait for one of {@link full}. Those that are cooling, or lack the model, are not asked
+   * while another one is only full.
    */
   next(): Upstream | null {
     this.#full = NOBODY;
@@ -93,9 +98,9 @@ export class CandidateQueue {
       const hasRoom = this.#hasRoom(upstream);
       if (!hasRoom) {
         (full ??= []).push(upstream);
-        isWellFull ||= !this.#isCooling(upstream);
+        isWellFull ||= !this.#isLast(upstream);
       }
-      if (!hasRoom || (isWellFull && !this.isWaitOver && this.#isCooling(upstream))) {
+      if (!hasRoom || (isWellFull && !this.isWaitOver && this.#isLast(upstream))) {
         at++;
         continue;
       }
@@ -106,7 +111,7 @@ export class CandidateQueue {
       }
       this.#queue.push(upstream);
     }
-    if (full !== null) this.#full = isWellFull ? full.filter((each) => !this.#isCooling(each)) : full;
+    if (full !== null) this.#full = isWellFull ? full.filter((each) => !this.#isLast(each)) : full;
     return null;
   }
 
@@ -117,8 +122,8 @@ export class CandidateQueue {
 
   /** Whether one of {@link full} is still wanted when it has room. */
   acceptance(): (upstream: Upstream) => boolean {
-    const isAnyWell = this.#full.some((upstream) => !this.#isCooling(upstream));
-    return (upstream) => !isAnyWell || !this.#isCooling(upstream);
+    const isAnyWell = this.#full.some((upstream) => !this.#isLast(upstream));
+    return (upstream) => !isAnyWell || !this.#isLast(upstream);
   }
 
   /** It is being asked. */
@@ -158,8 +163,10 @@ export class CandidateQueue {
     return true;
   }
 
-  #isCooling(upstream: Upstream): boolean {
-    return this.#health.standing(upstream, this.#request).availability === "cooling";
+  /** It is worth asking only when the others were of no use. */
+  #isLast(upstream: Upstream): boolean {
+    return this.#models?.get(upstream.id) === "lacks" ||
+      this.#health.standing(upstream, this.#request).availability === "cooling";
   }
 
   /** To one that cannot be used, nothing is sent. */

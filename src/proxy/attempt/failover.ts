@@ -65,7 +65,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
     this.#deps = deps;
     this.#request = request;
     this.#best = new BestAnswer(deps.budget);
-    const { candidates, ledger, guard, demand } = request;
+    const { candidates, models, ledger, guard, demand } = request;
     const owner = ledger.ties?.owner ?? null;
     this.#owner = new OwnersWord(owner?.upstreamId ?? null);
     this.#race = new AttemptRace(deps, request, this);
@@ -75,6 +75,7 @@ class FailoverLoop implements AttemptJudge<UpstreamAttempt>, RaceHost {
       request: ledger.inbound,
       waiting: deps.waiting,
       demand,
+      models,
       owner,
       hasOwnCredential: candidates.some(({ sk }) => sk === ASIS) &&
         hasOwnCredential(ledger.inbound.headers, guard),

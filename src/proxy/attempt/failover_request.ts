@@ -3,6 +3,7 @@
  */
 import type { RouterError } from "../../core/errors.ts";
 import type { HedgeDelay } from "../../core/hedging.ts";
+import type { ModelStandings } from "../../core/model_order.ts";
 import type { RetryOn } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
 import type { Observer } from "../../observe/observer.ts";
@@ -38,6 +39,8 @@ export interface RetryRules {
 export interface FailoverRequest extends AttemptedRequest {
   /** In order of trial. */
   readonly candidates: readonly Upstream[];
+  /** Which of them have the model; null: nothing distinguishes them. */
+  readonly models: ModelStandings | null;
   readonly hedge: HedgeDelay;
   readonly early: AttemptedRequest["early"] & WaitingOutput;
   readonly demand: RequestDemand;

@@ -5,7 +5,7 @@
  * starts, and which `list --models`, the page and the doctor show. A list holds for one endpoint and key.
  */
 import type { DatabaseSync } from "node:sqlite";
-import type { ListedUpstream, ModelList } from "../../core/model_catalog.ts";
+import { type ListedUpstream, type ModelList, NO_ENDPOINT } from "../../core/model_catalog.ts";
 import type { ListedModel } from "../../core/model_list_text.ts";
 import { fromGoTime, toGoTime } from "../database/go_time.ts";
 import { prepared } from "../database/statements.ts";
@@ -104,6 +104,16 @@ export function listModelLists(
       problem: text(row["problem"]),
     }, models.get(upstreamId) ?? []);
   });
+}
+
+/** Why there is no list of an upstream's present endpoint and key, for people; null: nobody has asked for it. */
+export function modelsProblem(
+  lists: readonly ListedUpstream[],
+  { id, target }: { readonly id: number; readonly target: string },
+): string | null {
+  const found = lists.find(({ upstreamId }) => upstreamId === id);
+  if (found?.target !== target) return null;
+  return found.problem === NO_ENDPOINT ? "it has no list of models" : found.problem;
 }
 
 /** The names of an upstream's models, of its present endpoint and key; null: they are not known. */

@@ -242,7 +242,7 @@ test("add and edit take every option, list shows them in short, and secrets mask
   ]);
   assert.match(
     await bench.do(["list"]),
-    /max 4 parallel, 60\/min, 9000 tokens\/min, changes requests, only /,
+    /keys: fill, max 4 parallel, 60\/min, 9000 tokens\/min, changes requests, only /,
   );
   await bench.do([
     "edit",

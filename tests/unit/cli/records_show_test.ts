@@ -42,6 +42,7 @@ test("show prints the conversation, the reply and the attempts", [{
   response: "A cat.\nIt purrs.",
   toolCalls: [{ id: "call_2", name: "pet", arguments: '{"what":{"animal":"cat"}}' }],
   requestId: "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+  queuedMs: 40,
 }], async ({ do: succeed }) => {
   const lines = (await succeed(["show", "1"])).split("\n");
   const from = lines.indexOf("── system ──");
@@ -99,7 +100,7 @@ test("show prints the conversation, the reply and the attempts", [{
       /^model +gpt-4o, answered as gpt-4o-2024$/m,
       /^client +alice, sk-…wxyz, 192\.0\.2\.1, curl\/8$/m,
       /^status +200 complete$/m,
-      /^took +1\.23 s, first byte after 100 ms, first token after 120 ms$/m,
+      /^took +1\.23 s, waited 40 ms for an upstream with room, first byte after 100 ms, first token after 120 ms$/m,
       /^tokens +3 in, 5 out \(0 reasoning\)$/m,
       /^finish +stop$/m,
     ]

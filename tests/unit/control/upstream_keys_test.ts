@@ -25,9 +25,18 @@ Deno.test("keys are added and removed by number or masked form", () => {
     keys[2],
     keys[0],
   ]);
-  assert.throws(() => changedKeys(keys, { add: [], remove: ["sk-…2222"] }), /its number/);
-  assert.throws(() => changedKeys(keys, { add: [], remove: ["4"] }), /not there/);
-  assert.throws(() => changedKeys(["k"], { add: [], remove: ["1"] }), /last one/);
+  assert.throws(
+    () => changedKeys(keys, { add: [], remove: ["sk-…2222"] }),
+    /^ControlError: removeKey fits several keys/,
+  );
+  assert.throws(
+    () => changedKeys(keys, { add: [], remove: ["4"] }),
+    /^ControlError: removeKey is none of its 3 keys/,
+  );
+  assert.throws(
+    () => changedKeys(["k"], { add: [], remove: ["1"] }),
+    /^ControlError: removeKey would leave it without/,
+  );
 });
 
 function answer(status: number | null): KeyAnswer {

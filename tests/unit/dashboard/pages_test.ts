@@ -353,6 +353,12 @@ Deno.test("a request that is not a conversation is shown as recorded", async () 
   assert.match(text, /not &lt;json&gt;/);
 });
 
+Deno.test("a record's page says how long the request waited for an upstream with room, if it did", async () => {
+  assert.doesNotMatch((await ask({ records: [record(7)] }, "/records/7")).text, /Waited for room/);
+  const waited = [record(7, { queuedMs: 2_900 })];
+  assert.match((await ask({ records: waited }, "/records/7")).text, /Waited for room<\/dt><dd>2\.90/);
+});
+
 Deno.test("a record is found by its number and by its request id; else the page says so", async () => {
   const records = [record(7)];
   assert.match((await ask({ records }, "/records/7")).text, /Record 7/);

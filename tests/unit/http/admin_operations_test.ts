@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { apiRoutes } from "../../../src/http/admin/api.ts";
+import { recordDetail } from "../../../src/http/admin/answer_schemas.ts";
 import { OPERATIONS } from "../../../src/http/admin/operations.ts";
 import { openApiDocument } from "../../../src/http/admin/openapi.ts";
 import type { AdminService } from "../../../src/control/admin_service.ts";
 import { systemClock } from "../../../src/server/clock.ts";
+import { record } from "../dashboard/fake_service.ts";
 
 Deno.test("the description and the routes name the same operations", () => {
   const routes = apiRoutes({
@@ -55,4 +57,9 @@ Deno.test("the description is made of the schemas that check requests", () => {
     "upstream",
     "without",
   ]);
+});
+
+Deno.test("the answer about a record names every field of a record", () => {
+  const { record: described } = recordDetail.shape;
+  assert.deepEqual(Object.keys(described.shape).toSorted(), Object.keys(record(1)).toSorted());
 });

@@ -82,6 +82,7 @@ function TimeFacts({ page: { m, format }, record }: FactsProps): JSX.Element {
   return (
     <>
       <Fact label={m.factTook}>{format.duration(record.elapsedMs)}</Fact>
+      <Fact label={m.factQueued}>{record.queuedMs === null ? null : format.duration(record.queuedMs)}</Fact>
       <Fact label={m.factFirstByte}>
         {record.firstByteMs === null ? null : format.duration(record.firstByteMs)}
       </Fact>

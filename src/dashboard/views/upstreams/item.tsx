@@ -233,9 +233,10 @@ function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Elem
 
 function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
   const { maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBodyBytes } = options;
-  const { streamTimeoutSeconds, errorTexts, proxy } = options;
+  const { keyPolicy, streamTimeoutSeconds, errorTexts, proxy } = options;
   const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
   return [
+    ...(keyPolicy === "fill" ? [m.keysFilled] : []),
     ...(maxParallel === null ? [] : [m.maxParallelIs(maxParallel)]),
     ...(rpm === null ? [] : [m.rpmIs(rpm)]),
     ...(tpm === null ? [] : [m.tpmIs(tpm)]),

@@ -154,3 +154,38 @@ Deno.test("a request that ends while it waits leaves nothing behind", async () =
     assert.equal(stage.clock.pendingTimers, 0);
   }
 });
+
+Deno.test("while the one that has the model is full, those that lack it are not asked until the wait was in vain", async () => {
+  const stage = new FailoverStage();
+  const held = fill(stage, ONE);
+  const models = new Map([[ONE.id, "has"], [TWO.id, "lacks"]] as const);
+  const choice = stage.run([ONE, TWO], { models });
+  await settled();
+  assert.equal(stage.asked.length, 0);
+  held.release();
+  const asked = await stage.ask(1);
+  asked.stream();
+  asked.word("hi");
+  assert.equal(given(await choice), "200 u1");
+
+  const late = new FailoverStage();
+  fill(late, ONE);
+  const inVain = late.run([ONE, TWO], { models });
+  await settled();
+  assert.equal(late.asked.length, 0);
+  late.clock.advance(10_000);
+  const other = await late.ask(1);
+  other.stream();
+  other.word("hi");
+  assert.equal(given(await inVain), "200 u2");
+});
+
+Deno.test("one of which nothing is known is asked while the one that has the model is full", async () => {
+  const stage = new FailoverStage();
+  fill(stage, ONE);
+  const choice = stage.run([ONE, TWO], { models: new Map([[ONE.id, "has"]] as const) });
+  const asked = await stage.ask(1);
+  asked.stream();
+  asked.word("hi");
+  assert.equal(given(await choice), "200 u2");
+});
