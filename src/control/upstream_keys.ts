@@ -17,6 +17,11 @@ export const MAX_KEY_TEXT_LENGTH = 1024 * 1024;
 export function readKeyText(text: string): string {
   if (text.length > MAX_KEY_TEXT_LENGTH) throw invalidValue("key", "is larger than 1 MiB");
   const lines = text.trim().split(/\r\n|[\r\n]/);
+  const spaced = lines.findIndex((line) => !isComment(line) && /\S[ \t]+\S/.test(line));
+  if (spaced >= 0) {
+    const where = lines.length < 2 ? "" : `, in line ${spaced + 1}`;
+    throw invalidValue("key", `must be one word without spaces${where}`);
+  }
   if (lines.length < 2) return text.trim();
   const bad = lines.findIndex((line) => !isComment(line) && !/^[\x20-\x7e]*$/.test(line.trim()));
   if (bad >= 0) throw invalidValue("key", `holds characters that no header can carry, in line ${bad + 1}`);

@@ -12,6 +12,8 @@ Deno.test("a line that is no key is named by its number, and not shown", () => {
     () => readKeyText("sk-1\n\nsk-geheim-ü\n"),
     (error: Error) => error.message.includes("line 3") && !error.message.includes("geheim"),
   );
+  assert.throws(() => readKeyText("sk-1\nsk-2 sk-3"), /without spaces, in line 2$/);
+  assert.throws(() => readKeyText(" sk-1 sk-2 "), /without spaces$/);
   assert.throws(() => readKeyText("a\n".repeat(600_000)), /1 MiB/);
   const many = Array.from({ length: 1_001 }, (_each, n) => `sk-${n}`).join("\n");
   assert.throws(() => readKeyText(many), /more than 1000 keys/);
