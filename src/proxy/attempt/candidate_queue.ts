@@ -20,14 +20,13 @@ export class CandidateQueue {
   readonly #waiting: Waiting;
   readonly #demand: RequestDemand;
   readonly #models: ModelStandings | null;
+  readonly #owner: IdOwner | null;
   #postponed: Set<Upstream> | null = null;
   /** Of the upstream that was taken last. */
   #takenId: number | null = null;
   #full: readonly Upstream[] = NOBODY;
   /** The request has waited for as long as it may: whoever has room is asked now. */
   isWaitOver = false;
-
-  readonly #owner: IdOwner | null;
 
   constructor(
     candidates: readonly Upstream[],
