@@ -40,7 +40,7 @@ interface Scanned {
  * @throws UsageError when two modes are asked for
  */
 export function normaliseArguments(args: readonly string[], program: Command): string[] {
-  const scanned = scan(args, { kinds: flagKinds(program), shorts: shortFlags(program) });
+  const scanned = scanFor(program, args);
   const [mode, ...more] = new Set(scanned.modes);
   if (mode === undefined) return arrange(scanned, program);
   if (more.length > 0) throw new UsageError("-add and -list are two commands: give one of them");
@@ -62,6 +62,17 @@ export function withoutUpstreamTest(words: readonly string[]): readonly string[]
   const isGoSpelling = command === "add" && rest.some((word) => word.startsWith("--sk="));
   return isGoSpelling && !rest.includes("--no-test") ? ["add", "--no-test", ...rest] : words;
 }
+
+/** A flag may be a switch of one command and have a value of `serve`: the command decides, where it is named. */
+function scanFor(program: Command, args: readonly string[]): Scanned {
+  const shorts = shortFlags(program);
+  const scanned = scan(args, { kinds: flagKinds(program, DEFAULT_COMMAND), shorts });
+  const command = scanned.modes[0] ?? scanned.words[0] ?? DEFAULT_COMMAND;
+  return command === DEFAULT_COMMAND ? scanned : scan(args, { kinds: flagKinds(program, command), shorts });
+}
+
+/** What is meant when no command is given. */
+const DEFAULT_COMMAND = "serve";
 
 interface KnownFlags {
   readonly kinds: ReadonlyMap<string, FlagKind>;
@@ -114,12 +125,12 @@ function arrange({ flags: scannedFlags, words, hasUnknown }: Scanned, program: C
   const flags = scannedFlags.map(({ text }) => text);
   if (words.length === 0) {
     const isAsking = flags.some((flag) => ["--help", "-h", "--version", "-v"].includes(flag));
-    return isAsking ? flags : ["serve", ...flags];
+    return isAsking ? flags : [DEFAULT_COMMAND, ...flags];
   }
   let command = program.commands.find((each) => each.name() === words[0]);
   // An unknown word stays in front too, so that commander can say which command was meant; but with an unknown
   // flag, the word may be just its value.
-  if (command === undefined && hasUnknown) return ["serve", ...flags];
+  if (command === undefined && hasUnknown) return [DEFAULT_COMMAND, ...flags];
   let depth = 1;
   while (command !== undefined && command.commands.length > 0 && depth < words.length) {
     command = command.commands.find((each) => each.name() === words[depth]);
@@ -136,8 +147,15 @@ function shortFlags(command: Command): Set<string> {
   return new Set(["h", "V", ...own, ...command.commands.flatMap((each) => [...shortFlags(each)])]);
 }
 
-/** Whether each flag takes a value; a name means the same for every command. */
-function flagKinds(command: Command): Map<string, FlagKind> {
+/** Whether each flag takes a value. @param preferred the command whose own flags count, where others have another kind */
+function flagKinds(program: Command, preferred: string): Map<string, FlagKind> {
+  const kinds = kindsOf(program);
+  const own = program.commands.find((each) => each.name() === preferred);
+  for (const [name, kind] of own === undefined ? [] : kindsOf(own)) kinds.set(name, kind);
+  return kinds;
+}
+
+function kindsOf(command: Command): Map<string, FlagKind> {
   const kinds = new Map<string, FlagKind>([["help", "switch"]]);
   for (const option of command.options) {
     const kind = option.required ? "value" : option.optional ? "optional" : "switch";
@@ -147,7 +165,7 @@ function flagKinds(command: Command): Map<string, FlagKind> {
     }
   }
   for (const each of command.commands) {
-    for (const [name, kind] of flagKinds(each)) kinds.set(name, kind);
+    for (const [name, kind] of kindsOf(each)) kinds.set(name, kind);
   }
   return kinds;
 }

@@ -9,9 +9,10 @@ import { normaliseArguments } from "../../../src/cli/arguments.ts";
 function program(): Command {
   const root = new Command("openai-api-route");
   root.version("1", "-v, --version");
-  root.command("serve").option("--addr <a>").option("--noauth [yes|no]").option("--database <path>");
+  root.command("serve").option("--addr <a>").option("--noauth [yes|no]").option("--database <path>")
+    .option("--models <source>");
   root.command("add").option("--sk <key>").option("--endpoint <url>").option("--database <path>");
-  root.command("list").option("--json").option("--database <path>");
+  root.command("list").option("--json").option("--models").option("--database <path>");
   root.command("remove <upstream>").option("--database <path>");
   const token = root.command("token");
   token.command("add [token]").option("--name <name>").option("--database <path>");
@@ -35,6 +36,13 @@ const TABLE: readonly (readonly [typed: string, expected: string])[] = [
   ["--list --json", "list --json"],
   ["list -json=true", "list --json"],
   ["list -json=false", "list"],
+  // One command's switch is a flag of serve with a value.
+  ["--models first --addr :1", "serve --models=first --addr=:1"],
+  ["serve -models first -noauth", "serve --models=first --noauth=yes"],
+  ["list --models --json", "list --models --json"],
+  ["list --json --models", "list --json --models"],
+  ["-list -models", "list --models"],
+  ["list --models x", "list --models x"],
   ["add --sk -", "add --sk=-"],
   ["add -sk -not-a-flag", "add --sk=-not-a-flag"],
   ["add -sk -endpoint E", "add --sk --endpoint=E"],
