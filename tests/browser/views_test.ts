@@ -103,7 +103,13 @@ const VIEWS: readonly View[] = [
       await page.locator(".test-result .notice").first().waitFor();
     },
   },
-  { name: "upstream-edit", path: "/upstreams/1", prepare: ({ page }) => page.locator("summary").click() },
+  {
+    name: "upstream-edit",
+    path: "/upstreams/1",
+    prepare: async ({ page }) => {
+      for (const summary of await page.locator("summary").all()) await summary.click();
+    },
+  },
   { name: "upstream-remove", path: "/upstreams/1/remove" },
   { name: "tokens", path: "/tokens" },
   { name: "settings", path: "/settings" },
@@ -207,7 +213,7 @@ browserTest("times are in the browser's zone, shown and typed, until another is 
   await visitor.go("/settings");
   await page.getByLabel("Time zone").selectOption("UTC");
   await page.getByLabel("Theme").selectOption("dark");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("region", { name: "Display" }).getByRole("button", { name: "Save" }).click();
   await visitor.sees("Saved.");
   assert.match(
     String(await page.evaluate("getComputedStyle(document.body).backgroundColor")),
