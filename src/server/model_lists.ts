@@ -14,6 +14,9 @@ import { askModels, type ModelsAnswer } from "../proxy/models/ask_models.ts";
 import type { ModelListNotes } from "../store/write/model_list_notes.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
 
+/** After a start or a change, requests of clients go first: an upstream is asked when there are none, or after a while. */
+const SETTLE_MS = 2_000; // docs/tuning.md#server
+const MAX_SETTLE_MS = 15_000; // docs/tuning.md#server
 /** Of one request. */
 const ASK_LIMIT_MS = 10_000;
 const MAX_AT_ONCE = 16;
@@ -32,6 +35,8 @@ export interface ModelListsDeps {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly catalog: ModelCatalog;
+  /** Requests of clients are under way. */
+  readonly isBusy: () => boolean;
   readonly notes: Pick<ModelListNotes, "note" | "forget" | "stored">;
   /** What the database has of earlier starts. @throws StoreError */
   readonly stored: () => readonly ListedUpstream[];
@@ -91,9 +96,18 @@ export class ModelLists {
     this.#announceAnswers();
   }
 
-  /** Resolves when every upstream has answered once, or after a while; at once when they have been awaited for long. */
+  /**
+   * Resolves when every upstream has answered once, or after a while; at once when they have been awaited for long. Asks those
+   * that were not asked yet.
+   */
   answered(limitMs: number): Promise<void> {
     const { clock } = this.#deps;
+    for (const asked of this.#unanswered) {
+      if (asked.timer === null) continue;
+      clock.clearTimer(asked.timer);
+      this.#unansweredSinceMs = clock.monotonic();
+      this.#enqueue(asked);
+    }
     const waitedMs = clock.monotonic() - this.#unansweredSinceMs;
     if (this.#unanswered.size === 0 || waitedMs > ASK_LIMIT_MS) return Promise.resolve();
     return new Promise((resolve) => {
@@ -148,7 +162,14 @@ export class ModelLists {
       if (this.#unanswered.size === 0) this.#unansweredSinceMs = this.#deps.clock.monotonic();
       this.#unanswered.add(asked);
     }
-    this.#enqueue(asked);
+    this.#settle(asked, SETTLE_MS);
+  }
+
+  #settle(asked: Asked, waitedMs: number): void {
+    asked.timer = this.#deps.clock.setTimer(() => {
+      if (waitedMs >= MAX_SETTLE_MS || !this.#deps.isBusy()) this.#enqueue(asked);
+      else this.#settle(asked, waitedMs + SETTLE_MS);
+    }, SETTLE_MS);
   }
 
   #end(id: number, asked: Asked): void {

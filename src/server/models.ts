@@ -7,6 +7,7 @@ import { ModelCatalog } from "../core/model_catalog.ts";
 import { logRequest } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import { type AnsweredModels, ModelsEndpoint } from "../proxy/models/models_endpoint.ts";
+import type { InFlight } from "../proxy/ledger/in_flight.ts";
 import type { Registry } from "../store/config/registry.ts";
 import type { ConfigStore } from "../store/store.ts";
 import type { ModelListNotes } from "../store/write/model_list_notes.ts";
@@ -28,12 +29,13 @@ export interface ServerModels {
 /** To be called before the registry is started, and after the metrics know of its upstreams. */
 export function makeModels(
   { models: { source, refreshMs, checkMs } }: Pick<Settings, "models">,
-  { client, registry, config, modelLists, health, observers: { metrics } }: {
+  { client, registry, config, modelLists, health, inFlight, observers: { metrics } }: {
     readonly client: UpstreamClient;
     readonly registry: Registry;
     readonly config: Pick<ConfigStore, "listModelLists">;
     readonly modelLists: ModelListNotes;
     readonly health: UpstreamHealth;
+    readonly inFlight: Pick<InFlight, "count">;
     readonly observers: Observers;
   },
 ): ServerModels {
@@ -41,7 +43,7 @@ export function makeModels(
   const asking = { client, clock: systemClock, random: Math.random };
   const lists = source === "first" ? null : new ModelLists({
     ...asking,
-    ...{ catalog, notes: modelLists, refreshMs },
+    ...{ catalog, notes: modelLists, refreshMs, isBusy: () => inFlight.count > 0 },
     stored: () => config.listModelLists({ hasObjects: true }),
     onCount: (name, count) => metrics.upstreamModels(name, count),
   });

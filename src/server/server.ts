@@ -95,11 +95,11 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
-  const models = makeModels(settings, { client, registry, config, ...recording, ...serverHealth, observers });
+  const parts = { ...requestParts(settings, { registry, observers }), registry, client };
+  const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const { health } = serverHealth;
-  const shared = { ...requestParts(settings, { registry, observers }), registry, health, client, models };
+  const shared = { ...parts, health: serverHealth.health, models };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
