@@ -41,13 +41,19 @@ export function namesIds(kind: EndpointKind, isStored: boolean): boolean {
 }
 
 /** Events of streams that announce what they are about; all others are text. */
-const ANNOUNCING =
-  /^(?:response\.(?:created|queued|in_progress|completed|incomplete)|response\.output_item\.(?:added|done)|thread\..*created|message_(?:start|delta))$/;
+const ANNOUNCING: ReadonlySet<string> = new Set([
+  ...["created", "queued", "in_progress", "completed", "incomplete"].map((name) => `response.${name}`),
+  ...["response.output_item.added", "response.output_item.done", "message_start", "message_delta"],
+]);
+
+function isAnnouncing(type: string): boolean {
+  return ANNOUNCING.has(type) || (type.startsWith("thread.") && type.endsWith("created"));
+}
 
 /** Reads one event of a stream. Costs a comparison for those that hold none. */
 export function readEventIds(type: string, json: JsonObject, kind: EndpointKind, listener: IdListener): void {
   if (kind === "chat") return void new IdReader(listener).take(json.id);
-  if (!ANNOUNCING.test(type)) return;
+  if (!isAnnouncing(type)) return;
   const ids = new IdReader(listener);
   if (kind === "messages") {
     const said = asObject(json.message) ?? asObject(json.delta);

@@ -28,6 +28,8 @@ export function isSecretHeader(name: string, value: string): boolean {
   return value.length > MAX_PLAIN_LENGTH || SECRET_NAME.test(name);
 }
 
+const MAX_SCHEME_LENGTH = 31;
+
 export function optionSecrets(
   { setHeaders, proxy }: Pick<UpstreamShaping, "setHeaders" | "proxy">,
 ): readonly string[] {
@@ -46,7 +48,16 @@ export function optionSecrets(
 
 /** With and without a scheme such as `Bearer`, as in a JSON text, and each long word of a list or an object. */
 function headerForms(value: string): string[] {
-  const bare = /^[A-Za-z][\w-]{0,30} +(\S.*)$/.exec(value)?.[1] ?? value;
+  const bare = withoutScheme(value);
   const words = bare.split(/[\s,;="'{}:]+/).filter((word) => word.length > MAX_PLAIN_LENGTH);
   return [...new Set([value, bare, JSON.stringify(value).slice(1, -1), ...words])];
+}
+
+/** `Bearer abc` becomes `abc`. */
+function withoutScheme(value: string): string {
+  const blank = value.indexOf(" ");
+  if (blank < 0 || !/^[A-Za-z][\w-]*$/.test(value.slice(0, Math.min(blank, MAX_SCHEME_LENGTH + 1)))) {
+    return value;
+  }
+  return value.slice(blank).trimStart() || value;
 }

@@ -118,8 +118,22 @@ function connectMessage(error: unknown, upstream: Upstream): string {
     if (text !== "fetch failed") texts.push(text);
     at = at instanceof Error ? at.cause : undefined;
   }
-  const text = texts.join(": ")
-    .replace(/\(?https?:\/\/\S+/g, "the endpoint")
-    .replace(/error sending request (?:from \S+ )?for url the endpoint ?/g, "");
+  const text = withoutRequestNotice(texts.join(": ").replace(/\(?https?:\/\/\S+/g, "the endpoint"));
   return redactSecrets(text || "connection failed", keysOf(upstream)).slice(0, 500);
 }
+
+/** Without what Deno says of every failed request: `error sending request from 127.0.0.1:5 for url the endpoint `. */
+function withoutRequestNotice(text: string): string {
+  const [before = "", ...parts] = text.split("error sending request ");
+  const kept = parts.map((part) => {
+    const end = part.indexOf(NOTICE_END);
+    const isNotice = end === 0 ||
+      (end > 0 && part.startsWith("from ") && part.slice(5, end - 1).indexOf(" ") < 0);
+    if (!isNotice) return `error sending request ${part}`;
+    const rest = part.slice(end + NOTICE_END.length);
+    return rest.startsWith(" ") ? rest.slice(1) : rest;
+  });
+  return before + kept.join("");
+}
+
+const NOTICE_END = "for url the endpoint";
