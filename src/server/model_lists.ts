@@ -23,7 +23,7 @@ const MAX_AT_ONCE = 16;
 /** Of one upstream. */
 const MAX_KEYS_ASKED = 3;
 const HEAD_LENGTH = 4;
-/** An upstream that has never given a list is asked again sooner. */
+/** An upstream that has never given a list is asked again sooner, then after twice the time. */
 const RETRY_MS = 60_000;
 const AGE_MS = 30_000;
 /** A list that could not be renewed this many times says nothing about the order any more. */
@@ -58,6 +58,8 @@ interface Asked {
   readonly cancellation: Cancellation;
   /** Until it is asked again; null: it is being asked, or waits for its turn, or is not asked again. */
   timer: TimerId | null;
+  /** How often it gave no list, and has never given one. */
+  misses: number;
 }
 
 export class ModelLists {
@@ -156,7 +158,7 @@ export class ModelLists {
       return;
     }
     const target = catalog.targetOf(id) ?? "";
-    const asked: Asked = { upstream, target, cancellation: new Cancellation(), timer: null };
+    const asked: Asked = { upstream, target, cancellation: new Cancellation(), timer: null, misses: 0 };
     this.#asked.set(id, asked);
     if (catalog.of(id) === null) {
       if (this.#unanswered.size === 0) this.#unansweredSinceMs = this.#deps.clock.monotonic();
@@ -240,7 +242,7 @@ export class ModelLists {
     const { clock, random, refreshMs, catalog } = this.#deps;
     if (refreshMs === null) return;
     const isUnknown = answer.type === "failed" && catalog.modelsOf(asked.upstream.id) === null;
-    const delayMs = isUnknown ? Math.min(RETRY_MS, refreshMs) : refreshMs;
+    const delayMs = isUnknown ? Math.min(RETRY_MS * 2 ** asked.misses++, refreshMs) : refreshMs;
     asked.timer = clock.setTimer(() => this.#enqueue(asked), delayMs * (0.9 + 0.2 * random()));
   }
 

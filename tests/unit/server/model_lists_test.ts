@@ -7,7 +7,7 @@ import { ModelLists } from "../../../src/server/model_lists.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { anUpstream } from "../../support/upstream_value.ts";
 
-function stage() {
+function stage(refreshMs: number | null = null) {
   const clock = new FakeClock();
   const state = { isBusy: true, asked: 0 };
   const lists = new ModelLists({
@@ -23,7 +23,7 @@ function stage() {
     isBusy: () => state.isBusy,
     notes: { note: () => {}, forget: () => {}, stored: () => {} },
     stored: () => [],
-    refreshMs: null,
+    refreshMs,
     onCount: () => {},
   });
   lists.configured([anUpstream(1)]);
@@ -57,5 +57,22 @@ Deno.test("it is asked at once when a client wants to know, and once only", asyn
   await Promise.all([first, second]);
   clock.advance(20_000);
   assert.equal(state.asked, 1);
+  lists.stop();
+});
+
+Deno.test("an upstream without a list is asked again after a minute, then after twice as long, up to the usual time", async () => {
+  const { clock, state, lists } = stage(10 * 60_000);
+  state.isBusy = false;
+  clock.advance(2_000);
+  let expected = 1;
+  for (const minutes of [1, 2, 4, 8, 10, 10]) {
+    assert.equal(state.asked, expected++);
+    // What came of it is taken.
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    clock.advance(minutes * 60_000 - 1);
+    assert.equal(state.asked, expected - 1, String(minutes));
+    clock.advance(1);
+  }
+  assert.equal(state.asked, expected);
   lists.stop();
 });
