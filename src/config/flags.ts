@@ -5,6 +5,7 @@
  */
 
 import { AFFINITY_FLAGS } from "./affinity_settings.ts";
+import { COST_FLAGS } from "./cost_settings.ts";
 import { MODEL_FLAGS } from "./model_flags.ts";
 import { JOURNAL_FLAG, RECORD_FLAGS } from "./record_flags.ts";
 import type { SettingFlag } from "./setting_flag.ts";
@@ -340,6 +341,7 @@ export const SETTING_FLAGS = [
   },
   ...AFFINITY_FLAGS,
   ...MODEL_FLAGS,
+  ...COST_FLAGS,
   CA_FILE_FLAG,
   DATABASE_FLAG,
   ...RECORD_FLAGS,

@@ -11,7 +11,7 @@ export interface SettingFlag {
   readonly variable: string;
   /** What help shows as the value; null for a switch, which means yes without a value. */
   readonly value: string | null;
-  readonly group: "Listening" | "Access" | "Failover" | "Records" | "Logs";
+  readonly group: "Listening" | "Access" | "Failover" | "Costs" | "Records" | "Logs";
   readonly description: string;
   /** As a person would type it; null when there is none. */
   readonly default: string | null;

@@ -12,7 +12,9 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { AFFINITY_SCHEMAS, type AffinitySettings } from "./affinity_settings.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
+import { COST_SCHEMAS, type CostSettings, costSettings } from "./cost_settings.ts";
 import type { Environment } from "./environment.ts";
+import { lookUp, type SettingsInput, toSettingsError } from "./given_setting.ts";
 import type { ListenAddress } from "./listen_address.ts";
 import { MODEL_SCHEMAS, type ModelSettings, modelSettings } from "./model_flags.ts";
 import { type OutgoingSettings, parseOutgoing } from "./outgoing.ts";
@@ -47,10 +49,10 @@ import {
   toPercent,
   toSecondsAsMs,
   toSecondsAsMsOrNone,
-  withoutCredentials,
 } from "./values.ts";
 
 export { addressText, type ListenAddress } from "./listen_address.ts";
+export type { SettingsInput } from "./given_setting.ts";
 export { SettingsError } from "./values.ts";
 
 /** All settings of `serve`. Times are milliseconds, sizes are bytes. */
@@ -125,12 +127,7 @@ export interface Settings extends AffinitySettings {
   readonly alerts: AlertSettings;
   readonly outgoing: OutgoingSettings;
   readonly models: ModelSettings;
-}
-
-/** What the command line was given: `flags` by {@link SettingFlag.key}, undefined where absent. */
-export interface SettingsInput {
-  readonly flags: Readonly<Record<string, string | undefined>>;
-  readonly env: Environment;
+  readonly costs: CostSettings;
 }
 
 const MIB = 1024 * 1024;
@@ -181,6 +178,7 @@ const SCHEMAS = {
   ...AFFINITY_SCHEMAS,
   breakerMax: toSecondsAsMs({ min: 1, max: 3600 }),
   ...MODEL_SCHEMAS,
+  ...COST_SCHEMAS,
   caFile: toPathOrNone(),
   database: toDatabase(),
   journal: toPath(),
@@ -198,15 +196,6 @@ export function settingChoices(setting: SettingFlag): readonly string[] {
   const schemas: Readonly<Record<string, z.ZodType>> = SCHEMAS;
   const schema = schemas[setting.key];
   return schema === undefined ? [] : choicesOf(schema);
-}
-
-/** A value and its source, for messages. */
-interface Given {
-  readonly text: string | null;
-  /** The flag or the variable that gave it. */
-  readonly source: string;
-  /** False: it is the default. */
-  readonly isGiven: boolean;
 }
 
 /**
@@ -266,6 +255,7 @@ export function parseSettings(input: SettingsInput): Settings {
     alerts: parseAlerts(input.env),
     outgoing: parseOutgoing(input.env, value.caFile),
     models: modelSettings(value),
+    costs: costSettings(value),
   };
 }
 
@@ -330,21 +320,4 @@ export function parseOutgoingOf(env: Environment): OutgoingSettings {
   const parsed = z.object({ caFile: SCHEMAS.caFile }).safeParse({ caFile: given.text });
   if (!parsed.success) throw toSettingsError(parsed.error, new Map([["caFile", given]]));
   return parseOutgoing(env, parsed.data.caFile);
-}
-
-function lookUp(setting: SettingFlag, { flags, env }: SettingsInput): Given {
-  const flag = flags[setting.key];
-  if (flag !== undefined) return { text: flag, source: setting.flag, isGiven: true };
-  const variable = env[setting.variable];
-  if (variable !== undefined && variable !== "") {
-    return { text: variable, source: setting.variable, isGiven: true };
-  }
-  return { text: setting.default, source: setting.flag, isGiven: false };
-}
-
-function toSettingsError(error: z.ZodError, given: ReadonlyMap<string, Given>): SettingsError {
-  const issue = error.issues[0];
-  const { text, source } = given.get(String(issue?.path[0])) ?? { text: null, source: "settings" };
-  const shown = JSON.stringify(withoutCredentials(text));
-  return new SettingsError(`${source} cannot be ${shown}: expected ${issue?.message}`);
 }

@@ -8,7 +8,10 @@ import type { HeaderView } from "./header_fields.ts";
 import type { PathModel } from "./model_alias.ts";
 import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
-import type { KeyPolicy, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
+import type { KeyPolicy, UpstreamBilling, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
+import type { Usage } from "./usage.ts";
+
+export type { Usage } from "./usage.ts";
 
 /** How the credential of an upstream is sent. */
 export const AUTH_STYLES = ["bearer", "x-api-key", "api-key"] as const;
@@ -46,6 +49,7 @@ export interface Upstream {
   readonly weight: number;
   readonly limits: UpstreamLimits;
   readonly shaping: UpstreamShaping;
+  readonly billing: UpstreamBilling;
 }
 
 /** One token that clients may send. */
@@ -189,6 +193,10 @@ export interface Attempt {
   readonly keyN: number | null;
   /** The request was sent with other headers or another body than the client's, as the upstream's row says. */
   readonly isChanged: boolean;
+  /** What it used, if its reply is not the client's: that is in the record. Absent or null: nothing was reported. */
+  readonly usage?: Usage | null;
+  /** In 1e-9 US dollars; absent or null: unknown. */
+  readonly costNano?: number | null;
 }
 
 /** Whom an id belongs to. */
@@ -228,14 +236,6 @@ export type Outcome = typeof OUTCOMES[number];
  */
 export const AFFINITIES = ["owner", "session", "prefix", "broken"] as const;
 export type Affinity = typeof AFFINITIES[number];
-
-/** Token counts as the provider reported them; null where it did not. */
-export interface Usage {
-  readonly inputTokens: number | null;
-  readonly outputTokens: number | null;
-  readonly cachedTokens: number | null;
-  readonly reasoningTokens: number | null;
-}
 
 export interface ToolCall {
   readonly id: string | null;
@@ -304,6 +304,10 @@ export interface RequestRecord {
   readonly affinity: Affinity | null;
   /** How long it waited for an upstream that had room; null: it did not. */
   readonly queuedMs: number | null;
+  /** The counts of {@link usage} are our own estimate, because the provider gave none. */
+  readonly areTokensEstimated: boolean;
+  /** Of all its attempts, in 1e-9 US dollars; null: unknown, which is not 0. */
+  readonly costNano: number | null;
   /**
    * Only of a request under way: `response` and `reasoning` are the part of this number (from 1) that follows what was
    * written before, and the body is left out, and tool calls where they are as they were. Absent: everything is here.

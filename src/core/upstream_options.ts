@@ -48,3 +48,13 @@ export const NO_SHAPING: UpstreamShaping = {
   errorTexts: [],
   proxy: null,
 };
+
+/** How what an upstream used is found out, and what it costs. */
+export interface UpstreamBilling {
+  /** Whether streams are asked for their usage when the client has not; null: as the program's setting says. */
+  readonly usage: "auto" | "never" | null;
+  /** Its prices are the list prices times this; 1: the list prices. */
+  readonly priceFactor: number;
+}
+
+export const NO_BILLING: UpstreamBilling = { usage: null, priceFactor: 1 };

@@ -5,6 +5,7 @@
  */
 import { withoutRepeatedVersion } from "../core/api_path.ts";
 import { networkOf } from "../core/client_ip.ts";
+import type { ClientRules } from "../core/client_rules.ts";
 import { clientCredentials } from "../core/credentials.ts";
 import { classify } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
@@ -58,6 +59,8 @@ export interface RequestContext {
   readonly clientIp: string;
   readonly clientName: string | null;
   readonly clientToken: string | null;
+  /** What its token may do; null or absent: everything. */
+  readonly rules?: ClientRules | null;
   readonly snapshot: RegistrySnapshot;
   /** Header fields of every answer; default: those that let any page read it. */
   readonly fixedHeaders?: FixedHeaders;

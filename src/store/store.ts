@@ -3,6 +3,8 @@
  *
  * Owns the contracts that every backend must keep (see tests/contract). No SQL here.
  */
+import type { ClientRules } from "../core/client_rules.ts";
+import type { ClientTokenRow, ClientTokenValues, NewClientToken } from "./config/client_token_row.ts";
 import type { ClientTotals } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
@@ -22,6 +24,8 @@ import type {
   Upstream,
   Usage,
 } from "../core/types.ts";
+
+export { StoreError } from "./store_error.ts";
 
 /** One row of `openai_upstreams` as stored: not validated, people edit it by hand. */
 export interface UpstreamRow {
@@ -118,6 +122,14 @@ export interface ConfigStore {
   tokenTimes(): ReadonlyMap<string, number>;
   /** Replaces all tokens. */
   setTokens(tokens: readonly ClientToken[]): void;
+  /** Tokens that are kept as digests, as their rows are, oldest first. */
+  listClientTokens(): ClientTokenRow[];
+  /** @throws StoreError `duplicate` when there is such a name or token */
+  addClientToken(token: NewClientToken): ClientTokenRow;
+  /** @throws StoreError `not_found`, `duplicate` */
+  editClientToken(id: number, changes: Partial<ClientTokenValues>): ClientTokenRow;
+  /** What it has spent is forgotten with it. @throws StoreError `not_found` */
+  removeClientToken(id: number): void;
   /**
    * Commits all changes that `body` makes through this object, or none; what it reads cannot change meanwhile.
    * @throws StoreError `locked` and the like, or what `body` throws
@@ -194,6 +206,9 @@ export interface StoredRecord {
   /** One of `AFFINITIES`, or whatever somebody typed. */
   readonly affinity: string | null;
   readonly queuedMs: number | null;
+  readonly areTokensEstimated: boolean;
+  /** In 1e-9 US dollars; null: unknown. */
+  readonly costNano: number | null;
 }
 
 /** One row of `attempts` as read. */
@@ -264,7 +279,10 @@ export interface RegistrySnapshot {
   readonly version: number;
   /** Valid rows in order of trial; disabled ones are there and say so. */
   readonly upstreams: readonly Upstream[];
+  /** Those of the list `config_kvs.authorization`, which may do everything. */
   readonly tokens: readonly ClientToken[];
+  /** Those that are kept as digests; disabled and expired ones are there and say so. */
+  readonly clientRules: readonly ClientRules[];
   /** What opens the admin page; null: nothing does. */
   readonly adminToken: string | null;
   /** `config_kvs.policy`; null when absent or unknown. */
@@ -282,28 +300,4 @@ export interface RegistryView {
   snapshot(): RegistrySnapshot;
   /** Calls back after every change; returns the unsubscribe function. */
   onChange(callback: RegistryListener): () => void;
-}
-
-/** Typed failure of the store; `message` is for people and says what to do. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
-  constructor(
-    readonly code:
-      | "duplicate"
-      | "not_found"
-      | "invalid"
-      | "missing"
-      | "unreadable"
-      | "foreign"
-      | "newer"
-      /** The database is of an older version, and must be upgraded before it can be read. */
-      | "outdated"
-      | "locked"
-      | "readonly"
-      | "full",
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
 }

@@ -455,6 +455,7 @@ async function exchange(
           version: 1,
           upstreams: [upstream],
           tokens: [],
+          clientRules: [],
           adminToken: null,
           policy: null,
           problems: [],

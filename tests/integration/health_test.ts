@@ -102,7 +102,15 @@ Deno.test("a stopping server is not ready, while a reply continues to its end", 
 });
 
 Deno.test("/readyz gives every reason at once to a connection that outlasts the stop", async () => {
-  const snapshot = { version: 1, upstreams: [], tokens: [], adminToken: null, policy: null, problems: [] };
+  const snapshot = {
+    version: 1,
+    upstreams: [],
+    tokens: [],
+    clientRules: [],
+    adminToken: null,
+    policy: null,
+    problems: [],
+  };
   const routes = healthRoutes({
     registry: { snapshot: () => snapshot, onChange: () => () => {} },
     readiness: { isDraining: () => true, isDatabaseStuck: () => true },

@@ -2,7 +2,7 @@
  * An upstream as the proxy gets it, for tests of single functions.
  */
 import type { Upstream } from "../../src/core/types.ts";
-import { NO_LIMITS, NO_SHAPING } from "../../src/core/upstream_options.ts";
+import { NO_BILLING, NO_LIMITS, NO_SHAPING } from "../../src/core/upstream_options.ts";
 
 /** Enabled, for every model, without a timeout of its own. */
 export function anUpstream(id = 1, more: Partial<Upstream> = {}): Upstream {
@@ -25,6 +25,7 @@ export function anUpstream(id = 1, more: Partial<Upstream> = {}): Upstream {
     weight: 1,
     limits: NO_LIMITS,
     shaping: NO_SHAPING,
+    billing: NO_BILLING,
     ...more,
   };
 }

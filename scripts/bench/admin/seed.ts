@@ -131,7 +131,7 @@ function makeRecord(
     responseBytes: 2_000,
     error: hasFailed ? "HTTP 503" : null,
     isTruncated: false,
-    ...{ affinity: null, queuedMs: null },
+    ...{ affinity: null, queuedMs: null, areTokensEstimated: false, costNano: null },
   };
 }
 

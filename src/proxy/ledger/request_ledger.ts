@@ -11,61 +11,20 @@ import {
   MAX_USER_AGENT_LENGTH,
   redactableStart,
 } from "../../core/cut_text.ts";
-import type { SecretSet } from "../../core/secret_set.ts";
 import { MAX_OWN_KEY_LENGTH, OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { Attempt, CapturedReply, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import type { Attempt, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
 import type { QueuedTime } from "./queued_time.ts";
 import type { RequestTies } from "../affinity/request_ties.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
-import type { RequestText } from "./request_text.ts";
+
+export type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
 
 const MAX_ATTEMPT_MESSAGE_LENGTH = 500;
 const MAX_ERROR_LENGTH = 4096;
 const MAX_PARTIAL_BYTES = 64 * 1024;
-
-/** How a request ended. */
-export interface Ending {
-  readonly outcome: Outcome;
-  /** Status that the client got; 499 when it had left. */
-  readonly status: number;
-  /** null: no reply was relayed; `response` is then the text of our own error. */
-  readonly captured: CapturedReply | null;
-  readonly responseText?: string;
-  /** For people; null when all went well. */
-  readonly error: string | null;
-}
-
-/** Facts about the request that only the record needs. */
-export interface RecordFacts {
-  readonly requestText: RequestText;
-  /** Masked credential. */
-  readonly authorization: string | null;
-  /** Keys of upstreams and tokens, which must not be stored anywhere; see `keptSecrets`. */
-  readonly secrets: SecretSet;
-  /** The client's own credentials that go to an upstream; keys among them are not stored either, see `OwnKeys`. */
-  readonly credentials: readonly string[];
-}
-
-/** One attempt in the ledger. Several may be under way at once. */
-export interface AttemptEntry {
-  readonly upstream: Upstream;
-  readonly startedAtMs: number;
-  readonly startedMonoMs: number;
-  /** HTTP status, once it has come. */
-  status: number | null;
-  /** It is sent with other headers or another body than the client's. */
-  isChanged: boolean;
-  /** null while it is under way. */
-  ended: Attempt | null;
-}
-
-/** What is to be written of a request under way, and what its row holds then. */
-export interface Progress {
-  readonly record: RequestRecord;
-  readonly written: WrittenText;
-}
 
 /** Collects what one request's record will say. */
 export class RequestLedger {
@@ -178,6 +137,8 @@ export class RequestLedger {
       partial: partial === null ? null : this.#keptPartial(partial),
       keyN: upstream.keyN,
       isChanged: entry.isChanged,
+      usage: null,
+      costNano: null,
     };
     return entry.ended;
   }
@@ -306,6 +267,8 @@ export class RequestLedger {
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
       affinity: this.#affinity(ending.outcome),
       queuedMs: this.queued?.ms ?? null,
+      areTokensEstimated: false,
+      costNano: null,
     };
     const ownedIds = this.ties?.ownedIds ?? null;
     if (ownedIds !== null) Object.assign(record, { ownedIds });

@@ -23,11 +23,15 @@ import {
   type UpstreamRow,
   type UpstreamStateNote,
 } from "../store.ts";
+import type { ClientTokenRow, ClientTokenValues, NewClientToken } from "./client_token_row.ts";
+import { addClientToken, editClientToken, listClientTokens, removeClientToken } from "./client_tokens.ts";
+import { putValue } from "./config_values.ts";
 import { digest, parseNames, splitTokens } from "./token_list.ts";
 import { parseTokenTimes, timesAfter } from "./token_times.ts";
 import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
 import {
   assignments,
+  duplicate,
   joined,
   optionColumns,
   SELECT_UPSTREAMS,
@@ -210,10 +214,31 @@ export class SqliteConfigStore implements ConfigStore {
         after: tokens.map(({ secret }) => digest(secret)),
         nowMs: this.#now(),
       });
-      this.#put(AUTHORIZATION_KEY, tokens.map(({ secret }) => secret).join(","));
-      this.#put(TOKEN_NAMES_KEY, JSON.stringify(names));
-      this.#put(TOKEN_TIMES_KEY, JSON.stringify(times));
+      putValue(
+        this.#connection.db,
+        this.#now(),
+        AUTHORIZATION_KEY,
+        tokens.map(({ secret }) => secret).join(","),
+      );
+      putValue(this.#connection.db, this.#now(), TOKEN_NAMES_KEY, JSON.stringify(names));
+      putValue(this.#connection.db, this.#now(), TOKEN_TIMES_KEY, JSON.stringify(times));
     });
+  }
+
+  listClientTokens(): ClientTokenRow[] {
+    return this.#read(listClientTokens);
+  }
+
+  addClientToken(token: NewClientToken): ClientTokenRow {
+    return this.#change("Cannot add the token", (db) => addClientToken(db, token, this.#now()));
+  }
+
+  editClientToken(id: number, changes: Partial<ClientTokenValues>): ClientTokenRow {
+    return this.#change("Cannot edit the token", (db) => editClientToken(db, { id, changes }, this.#now()));
+  }
+
+  removeClientToken(id: number): void {
+    this.#change("Cannot remove the token", (db) => removeClientToken(db, id));
   }
 
   getConfig(key: string): string | null {
@@ -225,7 +250,7 @@ export class SqliteConfigStore implements ConfigStore {
   }
 
   setConfig(key: string, value: string): void {
-    this.#change(`Cannot set ${key}`, () => this.#put(key, value));
+    this.#change(`Cannot set ${key}`, () => putValue(this.#connection.db, this.#now(), key, value));
   }
 
   atomically<Result>(action: string, body: () => Result): Result {
@@ -320,28 +345,4 @@ export class SqliteConfigStore implements ConfigStore {
     const now = toGoTime(this.#now());
     ids.forEach((id, index) => update.run(index + 1, now, id, index + 1));
   }
-
-  #put(key: string, value: string): void {
-    const { db } = this.#connection;
-    const now = toGoTime(this.#now());
-    const wellFormed = value.toWellFormed();
-    const { changes } = prepared(
-      db,
-      "UPDATE config_kvs SET value = ?, updated_at = ?, deleted_at = NULL WHERE key = ?",
-    ).run(wellFormed, now, key);
-    if (Number(changes) > 0) return;
-    prepared(db, "INSERT INTO config_kvs(created_at, updated_at, key, value) VALUES (?, ?, ?, ?)").run(
-      now,
-      now,
-      key,
-      wellFormed,
-    );
-  }
-}
-
-function duplicate(id: number): StoreError {
-  return new StoreError(
-    "duplicate",
-    `Upstream ${id} has this key and endpoint already; use "edit ${id}" to change it, or "enable ${id}"`,
-  );
 }

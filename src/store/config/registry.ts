@@ -7,6 +7,7 @@
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { OrderPolicy, Upstream } from "../../core/types.ts";
+import { readClientTokens } from "./client_token_row.ts";
 import { adminTokenOf } from "./initial_tokens.ts";
 import type { ConfigStore, RegistryListener, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";
@@ -39,6 +40,7 @@ export class Registry implements RegistryView {
     version: 0,
     upstreams: [],
     tokens: [],
+    clientRules: [],
     adminToken: null,
     policy: null,
     problems: [],
@@ -105,11 +107,14 @@ export class Registry implements RegistryView {
     const { store } = this.#options;
     const rows = store.listUpstreams();
     const tokens = store.listTokens();
+    const tokenRows = store.listClientTokens();
     const policyValue = store.getConfig("policy")?.trim() ?? "";
     const adminToken = adminTokenOf(store);
-    const content = JSON.stringify([rows, tokens, adminToken, policyValue]);
+    const content = JSON.stringify([rows, tokens, tokenRows, adminToken, policyValue]);
     if (content === this.#loadedContent) return;
     const { upstreams, problems } = readRows(rows);
+    const clients = readClientTokens(tokenRows, tokens);
+    problems.push(...clients.problems);
     const policy = POLICIES.get(policyValue) ?? null;
     if (policy === null && policyValue !== "") {
       problems.push(
@@ -123,6 +128,7 @@ export class Registry implements RegistryView {
       version: this.#snapshot.version + 1,
       upstreams: Object.freeze(upstreams),
       tokens: Object.freeze(tokens),
+      clientRules: Object.freeze(clients.rules),
       adminToken,
       policy,
       problems: Object.freeze(problems),

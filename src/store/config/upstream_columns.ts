@@ -4,6 +4,7 @@
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { asBlobs, number, text } from "../database/values.ts";
 import type { UpstreamRow } from "../store.ts";
+import { StoreError } from "../store_error.ts";
 import { OPTION_COLUMN_NAMES, OPTION_COLUMNS, type OptionValues } from "./upstream_options.ts";
 
 const TEXT_OPTIONS = OPTION_COLUMN_NAMES.filter((name) => OPTION_COLUMNS[name] === "text");
@@ -66,4 +67,11 @@ export function optionColumns(options: OptionValues): Record<string, string | nu
     if (value !== undefined) columns[name] = typeof value === "string" ? value.toWellFormed() : value;
   }
   return columns;
+}
+
+export function duplicate(id: number): StoreError {
+  return new StoreError(
+    "duplicate",
+    `Upstream ${id} has this key and endpoint already; use "edit ${id}" to change it, or "enable ${id}"`,
+  );
 }

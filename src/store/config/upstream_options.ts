@@ -11,8 +11,10 @@ import { MAX_SET_HEADERS, setHeaderProblem } from "../../core/set_headers.ts";
 import {
   KEY_POLICIES,
   type KeyPolicy,
+  NO_BILLING,
   NO_LIMITS,
   NO_SHAPING,
+  type UpstreamBilling,
   type UpstreamLimits,
   type UpstreamShaping,
 } from "../../core/upstream_options.ts";
@@ -30,6 +32,8 @@ export const OPTION_COLUMNS = {
   stream_timeout: "integer",
   error_text: "text",
   proxy: "text",
+  usage_injection: "text",
+  price_factor: "text",
 } as const satisfies Readonly<Record<string, "text" | "integer">>;
 
 export type OptionColumn = keyof typeof OPTION_COLUMNS;
@@ -42,6 +46,7 @@ export interface UpstreamOptions {
   readonly keyPolicy: KeyPolicy;
   readonly limits: UpstreamLimits;
   readonly shaping: UpstreamShaping;
+  readonly billing: UpstreamBilling;
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -52,7 +57,12 @@ const MAX_HEADERS_LENGTH = 256 * 1024;
 /** The options, or what is wrong with them, which begins with the column's name. */
 export function readOptions(values: OptionValues): UpstreamOptions | string {
   try {
-    return { keyPolicy: keyPolicyOf(values), limits: limitsOf(values), shaping: shapingOf(values) };
+    return {
+      keyPolicy: keyPolicyOf(values),
+      limits: limitsOf(values),
+      shaping: shapingOf(values),
+      billing: billingOf(values),
+    };
   } catch (error) {
     if (error instanceof BadOption) return error.message;
     throw error;
@@ -75,6 +85,28 @@ function limitsOf(values: OptionValues): UpstreamLimits {
   const limits = { maxParallel, rpm: countOf(values, "rpm"), tpm: countOf(values, "tpm") };
   return Object.values(limits).every((each) => each === null) ? NO_LIMITS : limits;
 }
+
+function billingOf(values: OptionValues): UpstreamBilling {
+  const word = textOf(values, "usage_injection").toLowerCase();
+  const usage = USAGE_WORDS.get(word);
+  if (usage === undefined) throw new BadOption("usage_injection is neither auto nor never");
+  const written = textOf(values, "price_factor");
+  const priceFactor = written === "" ? 1 : Number(written);
+  if (!(priceFactor >= 0 && priceFactor <= MAX_PRICE_FACTOR)) {
+    throw new BadOption(`price_factor is not a number from 0 to ${MAX_PRICE_FACTOR}`);
+  }
+  return usage === null && priceFactor === 1 ? NO_BILLING : { usage, priceFactor };
+}
+
+/** A number is how people write it by hand. */
+const USAGE_WORDS: ReadonlyMap<string, UpstreamBilling["usage"]> = new Map([
+  ["", null],
+  ["auto", "auto"],
+  ["1", "auto"],
+  ["never", "never"],
+  ["0", "never"],
+]);
+const MAX_PRICE_FACTOR = 1_000;
 
 function shapingOf(values: OptionValues): UpstreamShaping {
   const seconds = countOf(values, "stream_timeout");

@@ -3,9 +3,12 @@
  *
  * Owns what a usable upstream is; pure. Messages never hold the key or the endpoint, which may carry one.
  */
+import { splitPatterns } from "./patterns.ts";
 import { ASIS, AUTH_STYLES, type AuthStyle, type Upstream } from "../../core/types.ts";
 import type { UpstreamRow } from "../store.ts";
 import { readOptions } from "./upstream_options.ts";
+
+export { splitPatterns } from "./patterns.ts";
 
 export type UpstreamRowResult =
   | { readonly isValid: true; readonly upstream: Upstream }
@@ -113,11 +116,6 @@ function isTextEntry(entry: [string, unknown]): entry is [string, string] {
 
 function isAuthStyle(value: string): value is AuthStyle {
   return AUTH_STYLES.some((style) => style === value);
-}
-
-/** The parts of a comma-separated column. */
-export function splitPatterns(value: string | null): string[] {
-  return (value ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
 
 /** A row in which nothing is set, to check single values with. */

@@ -6,10 +6,15 @@
  * they do not know. Each can be repeated: `.dump` of the sqlite3 program, for one, loses the `user_version`.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { CLIENT_TOKEN_COLUMNS } from "../config/client_token_row.ts";
 import { OPTION_COLUMNS } from "../config/upstream_options.ts";
 import { createSearchTables } from "../search/tables.ts";
+import { COST_SUMS, SPEND_COLUMNS } from "./cost_columns.ts";
+import { addMissingColumns } from "./columns.ts";
 import { PART_COLUMNS } from "./record_parts.ts";
 import { inTransaction } from "./transaction.ts";
+
+export { columnsOf } from "./columns.ts";
 
 type Step = (db: DatabaseSync) => void;
 
@@ -28,6 +33,7 @@ const STEPS: readonly Step[] = [
   addUpstreamChecks,
   addRecordParts,
   addModelsAndKeys,
+  addCosts,
 ];
 
 /** The `user_version` that this program works with. */
@@ -45,12 +51,6 @@ export function migrate(db: DatabaseSync): void {
 
 export function userVersion(db: DatabaseSync): number {
   return Number(db.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
-}
-
-/** Lower-case names of a table's columns; empty when there is no such table. */
-export function columnsOf(db: DatabaseSync, table: string): Set<string> {
-  const rows = db.prepare("SELECT name FROM pragma_table_info(?)").all(table);
-  return new Set(rows.map((row) => String(row["name"]).toLowerCase()));
 }
 
 function createGoSchema(db: DatabaseSync): void {
@@ -298,14 +298,41 @@ function addModelsAndKeys(db: DatabaseSync): void {
   `);
 }
 
-/** Returns the names of the columns that had been missing. */
-function addMissingColumns(
-  db: DatabaseSync,
-  table: string,
-  columns: Readonly<Record<string, string>>,
-): string[] {
-  const present = columnsOf(db, table);
-  const missing = Object.entries(columns).filter(([name]) => !present.has(name));
-  for (const [name, type] of missing) db.exec(`ALTER TABLE ${table} ADD COLUMN "${name}" ${type}`);
-  return missing.map(([name]) => name);
+/** Tokens of clients with what they may do, what requests cost, and what was spent. */
+function addCosts(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS client_tokens (
+      id integer PRIMARY KEY AUTOINCREMENT, created_at datetime, updated_at datetime
+    );
+    CREATE TABLE IF NOT EXISTS token_spend (
+      token_id integer NOT NULL, day text NOT NULL, source text NOT NULL,
+      PRIMARY KEY (token_id, day, source)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS token_leases (
+      token_id integer NOT NULL, source text NOT NULL, nano integer NOT NULL, renewed_ms integer NOT NULL,
+      PRIMARY KEY (token_id, source)
+    ) WITHOUT ROWID;
+  `);
+  addMissingColumns(db, "client_tokens", clientTokenColumns());
+  addMissingColumns(db, "token_spend", SPEND_COLUMNS);
+  addMissingColumns(db, "openai_upstreams", { usage_injection: "text", price_factor: "text" });
+  addMissingColumns(db, "upstream_checks", { usage_refused: "integer" });
+  addMissingColumns(db, "records", {
+    usage_details: "text",
+    tokens_are_estimated: "integer",
+    cost_nano: "integer",
+  });
+  addMissingColumns(db, "attempts", { usage: "text", cost_nano: "integer" });
+  for (const table of ["request_stats", "usage_stats", "client_totals"]) {
+    addMissingColumns(db, table, COST_SUMS);
+  }
+}
+
+function clientTokenColumns(): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(CLIENT_TOKEN_COLUMNS).map(([name, type]) => {
+      if (name === "enabled") return [name, "integer DEFAULT 1"];
+      return [name, type === "time" ? "datetime" : type];
+    }),
+  );
 }

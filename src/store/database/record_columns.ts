@@ -41,6 +41,9 @@ export const RECORD_COLUMNS = {
   instance: "text",
   affinity: "text",
   queued_ms: "number",
+  usage_details: "text",
+  tokens_are_estimated: "number",
+  cost_nano: "number",
 } as const satisfies Record<string, "text" | "number">;
 
 export type RecordColumn = keyof typeof RECORD_COLUMNS;

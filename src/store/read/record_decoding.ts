@@ -7,6 +7,7 @@ import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLOutputValue } from "node:sqlite";
 import { maskSecret } from "../../core/secrets.ts";
 import type { RequestRecord, ToolCall, Usage } from "../../core/types.ts";
+import { detailsOf, usageOf } from "../../core/usage.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { columnText, columnTexts, wholeSize } from "../database/record_parts.ts";
 import { RECORD_COLUMNS } from "../database/record_columns.ts";
@@ -98,6 +99,8 @@ export function toStoredRecord(row: Row): StoredRecord {
     instance: text(row["instance"]),
     affinity: text(row["affinity"]),
     queuedMs: number(row["queued_ms"]),
+    areTokensEstimated: number(row["tokens_are_estimated"]) === 1,
+    costNano: number(row["cost_nano"]),
   };
 }
 
@@ -116,6 +119,8 @@ export function toAttempt(row: Row): StoredAttempt {
     partial: text(row["partial"]),
     keyN: number(row["key_n"]),
     isChanged: number(row["changed"]) === 1,
+    usage: usageOf(text(row["usage"])),
+    costNano: number(row["cost_nano"]),
   };
 }
 
@@ -129,12 +134,14 @@ export function toElapsedMs(row: Row): number | null {
 }
 
 export function toUsage(row: Row): Usage {
-  return {
+  const usage = {
     inputTokens: number(row["input_tokens"]),
     outputTokens: number(row["output_tokens"]),
     cachedTokens: number(row["cached_tokens"]),
     reasoningTokens: number(row["reasoning_tokens"]),
   };
+  const details = detailsOf(text(row["usage_details"]));
+  return details === null ? usage : { ...usage, details };
 }
 
 /** Rows without a `request_id` are the Go program's. */

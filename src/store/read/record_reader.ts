@@ -60,9 +60,10 @@ export class SqliteRecordReader implements RecordReader {
 
   attempts(recordId: number): StoredAttempt[] {
     const rows = this.#query(
-      `SELECT a.n, a.upstream_id, a.duration_ms, a.status, a.key_n, a.changed, CAST(a.started_at AS BLOB) AS started_at,
+      `SELECT a.n, a.upstream_id, a.duration_ms, a.status, a.key_n, a.changed, a.cost_nano,
+        CAST(a.started_at AS BLOB) AS started_at,
         CAST(a.error_class AS BLOB) AS error_class, CAST(a.error AS BLOB) AS error,
-        CAST(a.partial AS BLOB) AS partial,
+        CAST(a.partial AS BLOB) AS partial, CAST(a.usage AS BLOB) AS usage,
         CAST(u.name AS BLOB) AS name, CAST(u.endpoint AS BLOB) AS endpoint
         FROM attempts a LEFT JOIN openai_upstreams u ON u.id = a.upstream_id
         WHERE a.record_id = ? ORDER BY a.n`,

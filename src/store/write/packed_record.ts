@@ -39,6 +39,8 @@ const RECORD_FIELDS = [
   "isTruncated",
   "affinity",
   "queuedMs",
+  "areTokensEstimated",
+  "costNano",
   "part",
   "ownedIds",
 ] as const satisfies readonly (keyof RequestRecord)[];
@@ -105,6 +107,8 @@ export function packRecord(record: RequestRecord): PackedRecord {
     record.isTruncated,
     record.affinity,
     record.queuedMs,
+    record.areTokensEstimated,
+    record.costNano,
     record.part ?? null,
     record.ownedIds?.map(packOwnedId) ?? null,
   ];
@@ -145,6 +149,8 @@ export function unpackRecord(packed: PackedRecord): RequestRecord {
     isTruncated: packed[AT.isTruncated],
     affinity: packed[AT.affinity],
     queuedMs: packed[AT.queuedMs],
+    areTokensEstimated: packed[AT.areTokensEstimated],
+    costNano: packed[AT.costNano],
   };
   const ownedIds = packed[AT.ownedIds];
   if (part !== null) Object.assign(record, { part });
@@ -160,12 +166,15 @@ function unpackOwnedId([hash, upstreamId, keyHash, kind, seenMs]: PackedOwnedId)
   return { hash, upstreamId, keyHash, kind, seenMs };
 }
 
-function packUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: Usage) {
-  return [inputTokens, outputTokens, cachedTokens, reasoningTokens] as const;
+function packUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens, details }: Usage) {
+  return [inputTokens, outputTokens, cachedTokens, reasoningTokens, details ?? null] as const;
 }
 
-function unpackUsage([inputTokens, outputTokens, cachedTokens, reasoningTokens]: PackedUsage): Usage {
-  return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
+function unpackUsage(
+  [inputTokens, outputTokens, cachedTokens, reasoningTokens, details]: PackedUsage,
+): Usage {
+  const usage = { inputTokens, outputTokens, cachedTokens, reasoningTokens };
+  return details === null ? usage : { ...usage, details };
 }
 
 function packAttempt(attempt: Attempt) {
@@ -181,15 +190,18 @@ function packAttempt(attempt: Attempt) {
     attempt.partial,
     attempt.keyN,
     attempt.isChanged,
+    attempt.usage === undefined || attempt.usage === null ? null : packUsage(attempt.usage),
+    attempt.costNano ?? null,
   ] as const;
 }
 
 function unpackAttempt(packed: PackedAttempt): Attempt {
   const [index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message, ...more] =
     packed;
-  const [partial, keyN, isChanged] = more;
+  const [partial, keyN, isChanged, usage, costNano] = more;
   return {
     ...{ index, upstreamId, upstreamName, startedAtMs, durationMs, status, errorClass, message },
-    ...{ partial, keyN, isChanged },
+    ...{ partial, keyN, isChanged, costNano },
+    usage: usage === null ? null : unpackUsage(usage),
   };
 }

@@ -6,6 +6,7 @@
 import { NANOSECONDS_PER_MS } from "../../core/units.ts";
 import type { SQLInputValue } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../core/types.ts";
+import { detailsText, usageText } from "../../core/usage.ts";
 import { toGoTime } from "../database/go_time.ts";
 import { RECORD_COLUMNS, type RecordColumn } from "../database/record_columns.ts";
 import { STATE_COLUMNS, type StateColumn } from "../database/record_parts.ts";
@@ -58,7 +59,8 @@ export const DELETE_ATTEMPTS = "DELETE FROM attempts WHERE record_id = ?";
 
 export const INSERT_ATTEMPT =
   `INSERT INTO attempts(record_id, n, upstream_id, started_at, duration_ms, status,
-  error_class, error, partial, key_n, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+  error_class, error, partial, key_n, changed, usage, cost_nano)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** In the order of {@link UPSERT_RECORD}. */
 export function recordParams(record: RequestRecord, instance: string): SQLInputValue[] {
@@ -98,6 +100,9 @@ export function recordParams(record: RequestRecord, instance: string): SQLInputV
     instance,
     affinity: record.affinity,
     queued_ms: rounded(record.queuedMs),
+    usage_details: detailsText(record.usage?.details),
+    tokens_are_estimated: record.areTokensEstimated ? 1 : null,
+    cost_nano: record.costNano,
   };
   return Object.values(values);
 }
@@ -159,6 +164,8 @@ export function attemptParams(attempt: Attempt, recordId: SQLInputValue): SQLInp
     wellFormed(attempt.partial),
     attempt.keyN,
     attempt.isChanged ? 1 : 0,
+    usageText(attempt.usage),
+    attempt.costNano ?? null,
   ];
 }
 

@@ -62,6 +62,7 @@ const DEFAULTS: Settings = {
   alerts: { feishu: null, matrixApi: null, matrix: null, webhook: null },
   outgoing: OUTGOING,
   models: { source: "union", refreshMs: 600_000, checkMs: null },
+  costs: { usage: "auto", pricesPath: null, timeZone: "UTC" },
 };
 
 const ACCEPTED: readonly (readonly [key: string, text: string, expected: Partial<Settings>])[] = [

@@ -260,6 +260,8 @@ export function record(id: number, changes: Partial<StoredRecord> = {}): StoredR
     instance: null,
     affinity: null,
     queuedMs: null,
+    areTokensEstimated: false,
+    costNano: null,
     ...changes,
   };
 }

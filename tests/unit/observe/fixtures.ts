@@ -35,6 +35,8 @@ export function record(fields: Partial<RequestRecord> = {}): RequestRecord {
     isTruncated: false,
     affinity: null,
     queuedMs: null,
+    areTokensEstimated: false,
+    costNano: null,
     ...fields,
   };
 }

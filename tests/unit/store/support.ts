@@ -71,6 +71,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
     isTruncated: false,
     affinity: null,
     queuedMs: null,
+    areTokensEstimated: false,
+    costNano: null,
     ...changes,
   };
 }

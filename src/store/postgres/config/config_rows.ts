@@ -5,6 +5,7 @@
  * times are milliseconds since the Unix epoch. Pure.
  */
 
+import { CLIENT_TOKEN_COLUMNS } from "../../config/client_token_row.ts";
 import { OPTION_COLUMNS } from "../../config/upstream_options.ts";
 
 /** Of an upstream or a setting. */
@@ -46,6 +47,13 @@ export const CONFIG_COLUMNS = {
     upstream_id: "integer",
     target: "text",
     checked_at: "time",
+    usage_refused: "integer",
+  },
+  client_tokens: {
+    id: "integer",
+    created_at: "time",
+    updated_at: "time",
+    ...CLIENT_TOKEN_COLUMNS,
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, ColumnType>>>>;
 

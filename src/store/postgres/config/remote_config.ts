@@ -27,7 +27,7 @@ export interface LoadedConfig {
   readonly lastIds: LastIds;
 }
 
-const NUMBERED = ["openai_upstreams", "config_kvs"] as const;
+const NUMBERED = ["openai_upstreams", "config_kvs", "client_tokens"] as const;
 /** Statements of a psql transaction may take the tables in another order; then one of the two is sent away. */
 const MAX_DEADLOCKS = 3;
 const DEADLOCK = "40P01";

@@ -13,7 +13,7 @@ import type { ConfigRows } from "./config_rows.ts";
 import { putConfigRows, readConfigRows } from "./local_rows.ts";
 
 /** Tables that number their rows themselves. */
-export type NumberedTable = "openai_upstreams" | "config_kvs";
+export type NumberedTable = "openai_upstreams" | "config_kvs" | "client_tokens";
 /** The highest number that was ever given, by table: numbers are not given twice. */
 export type LastIds = Readonly<Record<NumberedTable, number>>;
 

@@ -41,14 +41,16 @@ export function planConfig({ source: raw, present, isKnown }: ConfigPlanInput): 
   if (!isKnown) requireSame(source, present);
   const upstreams = planUpstreams(source, present);
   const settings = planSettings(source, present);
+  const clients = planClients(source, present);
   const checked = new Set(present.upstream_checks.map(idOf));
   return {
     added: {
       openai_upstreams: upstreams.added,
       config_kvs: settings.added,
       upstream_checks: source.upstream_checks.filter((row) => !checked.has(idOf(row)) && row[1] !== null),
+      client_tokens: clients.added,
     },
-    kept: upstreams.kept + settings.kept,
+    kept: upstreams.kept + settings.kept + clients.kept,
     leftOut: upstreams.leftOut,
   };
 }
@@ -94,6 +96,8 @@ const CONFIG_TIMEOUT_MS = 30_000;
 /** Places in a row of `openai_upstreams`, and of `config_kvs`. */
 const UPSTREAM = { deletedAt: 3, sk: 4, endpoint: 5 } as const;
 const SETTING = { deletedAt: 3, key: 4, value: 5 } as const;
+/** Of `client_tokens`. */
+const CLIENT = { name: 3, sha256: 4 } as const;
 const TOKENS_KEY = "authorization";
 
 function requireSame(source: ConfigRows, present: ConfigRows): void {
@@ -167,6 +171,24 @@ function planSettings(
   return { added, kept };
 }
 
+/** By number, which what was spent is counted by; a name or token that is there already stays as it is. */
+function planClients(
+  source: ConfigRows,
+  present: ConfigRows,
+): { readonly added: ConfigRow[]; readonly kept: number } {
+  const byId = new Map(present.client_tokens.map((row) => [idOf(row), row]));
+  const taken = new Set(present.client_tokens.flatMap((row) => [row[CLIENT.name], row[CLIENT.sha256]]));
+  const added = source.client_tokens.filter((row) =>
+    row[0] !== null && !byId.has(idOf(row)) &&
+    ![row[CLIENT.name], row[CLIENT.sha256]].some((value) => value !== null && taken.has(value))
+  );
+  const kept = source.client_tokens.filter((row) => {
+    const there = byId.get(idOf(row));
+    return there !== undefined && !isSame(there, row);
+  }).length;
+  return { added, kept };
+}
+
 /** null: no index keeps it from being there twice. */
 function targetOf(row: ConfigRow): string | null {
   const [sk, endpoint] = [row[UPSTREAM.sk], row[UPSTREAM.endpoint]];
@@ -191,5 +213,6 @@ function cleanedRows(rows: ConfigRows): ConfigRows {
     openai_upstreams: clean("openai_upstreams"),
     config_kvs: clean("config_kvs"),
     upstream_checks: clean("upstream_checks"),
+    client_tokens: clean("client_tokens"),
   };
 }

@@ -92,8 +92,10 @@ const SELECT_PLACE = `SELECT ${timeText("created_at")} AS at, id FROM oar.record
 /** In order. */
 export async function readAttempts(db: Pick<PgStore, "read">, { at, id }: Place): Promise<StoredAttempt[]> {
   const rows = await db.read<Row>(
-    `SELECT ${numbers(["n", "upstream_id", "duration_ms", "status", "key_n", "changed"], "a")},
-        ${safeTimeText("a.started_at")} AS started_at, a.error_class, a.error, a.partial, u.name, u.endpoint
+    `SELECT ${numbers(["n", "upstream_id", "duration_ms", "status", "key_n", "changed", "cost_nano"], "a")},
+        ${
+      safeTimeText("a.started_at")
+    } AS started_at, a.error_class, a.error, a.partial, a.usage, u.name, u.endpoint
       FROM oar.attempts a LEFT JOIN oar.openai_upstreams u ON u.id = a.upstream_id
       WHERE a.created_at = $1::timestamptz AND a.record_id = $2::bigint ORDER BY a.n`,
     [at, id],

@@ -62,6 +62,8 @@ export const ATTEMPT_COLUMNS = {
   partial: "text",
   key_n: "bigint",
   changed: "bigint",
+  usage: "text",
+  cost_nano: "bigint",
 } as const satisfies Record<string, "bigint" | "text" | "timestamptz">;
 
 export interface ShippedAttempt {

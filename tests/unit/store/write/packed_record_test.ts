@@ -47,6 +47,8 @@ const RECORD: RequestRecord = {
   isTruncated: false,
   affinity: "session",
   queuedMs: 18,
+  areTokensEstimated: true,
+  costNano: 12_345,
 };
 
 Deno.test("unpackRecord() gives what packRecord() was given, across threads", () => {

@@ -7,9 +7,12 @@ import { ScratchConfig } from "../../../../../src/store/postgres/config/scratch_
 import { StoreError } from "../../../../../src/store/store.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 29, 12, 0, 0, 123);
-const EMPTY: ConfigRows = { openai_upstreams: [], config_kvs: [], upstream_checks: [] };
+const EMPTY: ConfigRows = { openai_upstreams: [], config_kvs: [], upstream_checks: [], client_tokens: [] };
 
-function scratchOf(rows: ConfigRows, lastIds = { openai_upstreams: 0, config_kvs: 0 }): ScratchConfig {
+function scratchOf(
+  rows: ConfigRows,
+  lastIds = { openai_upstreams: 0, config_kvs: 0, client_tokens: 0 },
+): ScratchConfig {
   return new ScratchConfig({ rows, lastIds, now: () => NOW_MS });
 }
 
@@ -88,7 +91,7 @@ Deno.test("rows that are gone are removed", () => {
 });
 
 Deno.test("a number that was given once is not given again", () => {
-  using scratch = scratchOf(EMPTY, { openai_upstreams: 41, config_kvs: 0 });
+  using scratch = scratchOf(EMPTY, { openai_upstreams: 41, config_kvs: 0, client_tokens: 0 });
   const row = scratch.store.addUpstream({ sk: "sk-0123456789abcdef", endpoint: "https://a.example/v1" });
   assert.equal(row.id, 42);
 });

@@ -5,7 +5,7 @@ import { ConfigSync } from "../../../../../src/store/postgres/config/config_sync
 import type { LoadedConfig } from "../../../../../src/store/postgres/config/remote_config.ts";
 import { FakeClock } from "../../../../support/fake_clock.ts";
 
-const ROWS: ConfigRows = { openai_upstreams: [], config_kvs: [], upstream_checks: [] };
+const ROWS: ConfigRows = { openai_upstreams: [], config_kvs: [], upstream_checks: [], client_tokens: [] };
 
 /** PostgreSQL as far as it is needed. */
 class Pretended {
@@ -57,7 +57,7 @@ class Pretended {
     this.loads++;
     if (this.failure !== null) throw this.failure;
     await this.gate;
-    return { version, rows: ROWS, lastIds: { openai_upstreams: 0, config_kvs: 0 } };
+    return { version, rows: ROWS, lastIds: { openai_upstreams: 0, config_kvs: 0, client_tokens: 0 } };
   }
 
   async pass(ms: number): Promise<void> {

@@ -32,7 +32,7 @@ function setting(
 }
 
 function rows(upstreams: readonly ConfigRow[], settings: readonly ConfigRow[] = []): ConfigRows {
-  return { openai_upstreams: upstreams, config_kvs: settings, upstream_checks: [] };
+  return { openai_upstreams: upstreams, config_kvs: settings, upstream_checks: [], client_tokens: [] };
 }
 
 const EMPTY = rows([]);
