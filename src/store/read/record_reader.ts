@@ -19,7 +19,13 @@ import type {
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
-import { type ClientTotals, readClientTotals } from "../stats/usage_reader.ts";
+import {
+  type ClientTotals,
+  type DaySpan,
+  readClientTotals,
+  readCosts,
+  type UsageStats,
+} from "../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SEARCH_SIZE, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
@@ -56,6 +62,10 @@ export class SqliteRecordReader implements RecordReader {
 
   clientTotals(): ClientTotals {
     return this.#reading(readClientTotals);
+  }
+
+  costs(span: DaySpan, nowMs: number): UsageStats {
+    return this.#reading((db) => readCosts(db, span, nowMs));
   }
 
   attempts(recordId: number): StoredAttempt[] {
