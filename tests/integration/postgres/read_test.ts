@@ -249,7 +249,7 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
     "o3",
     2,
   ]]);
-  assert.deepEqual(usage.upstreams.rows.map(({ name, requests }) => [name, requests]), [["2", 4]]);
+  assert.deepEqual(usage.upstreams.rows.map(({ name, requests }) => [name, requests]), [["2", 4], ["1", 0]]);
   assert.equal(usage.sinceMs, nowMs - 2 * MINUTE);
   assert.deepEqual([stats.total.costNano, stats.total.unpriced, stats.total.estimatedTokens], [
     63_000_000,
@@ -262,9 +262,12 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
     costs.clients.rows.map((
       { name, costNano, unpriced, estimatedTokens },
     ) => [name, costNano, unpriced, estimatedTokens]),
-    [["alice", 63_000_000, 0, 0], ["carol", 14, 0, 0], ["bob", 0, 2, 16]],
+    [["alice", 63_000_000, 0, 0], ["bob", 1_400, 2, 16], ["carol", 14, 0, 0]],
   );
-  assert.deepEqual(costs.upstreams.rows.map(({ name, costNano }) => [name, costNano]), [["2", 63_000_014]]);
+  assert.deepEqual(costs.upstreams.rows.map(({ name, costNano }) => [name, costNano]), [["2", 62_998_600], [
+    "1",
+    2_814,
+  ]]);
   const totals = await queries.clientTotals(null);
   assert.deepEqual(
     totals.clients.map((
@@ -273,7 +276,7 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
       .sort(),
     [
       ["alice", 2, 63_000_000, nowMs],
-      ["bob", 2, 0, nowMs - MINUTE],
+      ["bob", 2, 1_400, nowMs - MINUTE],
       ["carol", 2, 14, nowMs - 300 * DAY_MS],
     ],
   );

@@ -153,7 +153,7 @@ Deno.test("failed attempts count for their upstream, answers for the one that ga
     const { upstreams } = statsOf(path);
     assert.deepEqual(upstreams.map(({ p95Ms: _p95Ms, ...rest }) => rest), [
       { id: 2, requests: 2, failures: 0, attempts: 2, costNano: 0 },
-      { id: 1, requests: 0, failures: 2, attempts: 2, costNano: 0 },
+      { id: 1, requests: 0, failures: 2, attempts: 2, costNano: 1_400 },
     ]);
     const [answered, failed] = upstreams.map(({ p95Ms }) => p95Ms ?? 0);
     assert.ok(Math.abs((answered ?? 0) - 1_234) < 1_234 * 0.05, `${answered}`);

@@ -35,7 +35,7 @@ Deno.test("only what has changed is sent, and what is gone is said to be", async
     assert.deepEqual(second, [{
       table: "client_totals",
       key: ["alice"],
-      values: ["3", "0", "6", "10", "0", "0", "2", "0", "9007199254740993"],
+      values: ["3", "0", "6", "10", "0", "1400", "2", "0", "9007199254740993"],
     }]);
     noteSent(known, second);
     byHand(
