@@ -8,6 +8,7 @@ import { recordTexts } from "./records_en.ts";
 import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
 import { upstreamOptionTexts } from "./upstream_options_en.ts";
+import { costTexts } from "./costs_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -148,6 +149,7 @@ export const en = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
   ...replicaTexts,

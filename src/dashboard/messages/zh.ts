@@ -7,6 +7,7 @@ import { modelTexts } from "./models_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
 import { upstreamOptionTexts } from "./upstream_options_zh.ts";
+import { costTexts } from "./costs_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -141,6 +142,7 @@ export const zh: Messages = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
   ...replicaTexts,
