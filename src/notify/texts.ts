@@ -77,6 +77,10 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return "PostgreSQL can be used again";
     case "record_rejected":
       return `PostgreSQL refuses a record, which stays in the journal: ${line(alert.reason)}`;
+    case "budget_near":
+      return `Token ${line(alert.client)} has spent ${alert.spentUsd} USD of its budget of ${alert.budget}`;
+    case "budget_reached":
+      return `Token ${line(alert.client)} has used up its budget of ${alert.budget}: ${alert.spentUsd} USD are spent`;
     default:
       return alert satisfies never;
   }
@@ -153,6 +157,9 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
     case "postgres_resumed":
     case "record_rejected":
       return alert.type;
+    case "budget_near":
+    case "budget_reached":
+      return `${alert.type} ${alert.client}`;
     default:
       return alert satisfies never;
   }

@@ -18,10 +18,12 @@ import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { CandidateOrder, type CandidateOrderDeps } from "./candidate_order.ts";
+import { CandidateOrder, type CandidateOrderDeps, type OrderedCandidates } from "./candidate_order.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
+import type { Admission } from "./limits/admission.ts";
+import type { ClientAdmission } from "./limits/client_admission.ts";
 import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
@@ -40,6 +42,8 @@ export interface ProxyLimits extends RunLimits {
 export interface ProxyDeps extends RunDeps, Omit<CandidateOrderDeps, keyof RunDeps> {
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
+  /** null: tokens have no limits. */
+  readonly admission: ClientAdmission | null;
   /** Default: a timer. */
   readonly afterTurn?: AfterTurn;
   /** Unique, sortable (ULID). */
@@ -71,6 +75,24 @@ interface RequestStart {
   readonly prepared: PreparedSnapshot;
   readonly startedAtMs: number;
   readonly startedMonoMs: number;
+  /** Its token's limit on requests has counted it. */
+  readonly isCounted: boolean;
+}
+
+/** A request that has been read. */
+interface ReadRequest {
+  readonly inbound: Inbound;
+  /** Its body without content codings. */
+  readonly plain: Uint8Array<ArrayBuffer> | null;
+  readonly json: JsonBody | null;
+  readonly recorded: RequestText;
+  readonly prepared: PreparedSnapshot;
+  /** Returns the body's memory to the budget. */
+  readonly releaseBody: () => void;
+  readonly isCut: boolean;
+  readonly refusal: RouterError | null;
+  /** Its token's limit on requests has counted it. */
+  readonly isCounted: boolean;
 }
 
 const MODELS_PATH = "/v1/models";
@@ -92,7 +114,7 @@ export class Proxy {
 
   /**
    * Answers one request. Resolves when the answer has gone out, or the client has gone.
-   * @throws RouterError when the request cannot be accepted at all (400, 408, 413, 429); nothing is recorded then.
+   * @throws RouterError when the request cannot be accepted at all (400, 403, 408, 413, 429, 503); nothing is recorded then.
    */
   handle(client: InboundExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
@@ -104,15 +126,18 @@ export class Proxy {
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
     if (prepared.guard.isInPath(context.path)) throw tokenInPath();
-    const start: RequestStart = { prepared, startedAtMs, startedMonoMs };
+    const start: RequestStart = { prepared, startedAtMs, startedMonoMs, isCounted: false };
     const { endpoint } = this.#deps.models;
     const asked = endpoint === null ? null : askedModels(client.method, context.path);
     if (endpoint === null || asked === null) return this.#receive(client, context, start);
+    if (context.rules) this.#deps.admission?.admitLookUp(context.rules);
     return endpoint.answer(client, {
       ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
       allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }),
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
-    }).then((isAnswered) => isAnswered ? undefined : this.#receive(client, context, start));
+    }).then((isAnswered) =>
+      isAnswered ? undefined : this.#receive(client, context, { ...start, isCounted: true })
+    );
   }
 
   /** Reads the body, and answers. */
@@ -152,7 +177,7 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
+    { read, prepared, startedAtMs, startedMonoMs, releaseBody, isCounted }: RequestStart & {
       readonly read: BodyRead | CodedBody;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
@@ -194,12 +219,14 @@ export class Proxy {
     };
     return this.#run(client, context, {
       inbound,
+      plain,
       json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
       releaseBody,
       isCut: read.type === "cut",
       refusal: problem === null ? null : unreadable(problem),
+      isCounted,
     });
   }
 
@@ -207,20 +234,51 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, json, recorded, prepared, releaseBody, isCut, refusal }: {
-      readonly inbound: Inbound;
-      readonly json: JsonBody | null;
-      readonly recorded: RequestText;
-      readonly prepared: PreparedSnapshot;
-      readonly releaseBody: () => void;
-      readonly isCut: boolean;
-      readonly refusal: RouterError | null;
-    },
+    { inbound, plain, json, recorded, prepared, releaseBody, isCut, refusal, isCounted }: ReadRequest,
   ): Promise<void> {
-    const { candidates, ties, models } = this.#order.of(inbound, json, prepared);
-    this.#deps.observer.requestStarted();
+    const ordered = this.#order.of(inbound, json, prepared);
+    const { candidates } = ordered;
+    const start = (admission: Admission | null) => {
+      try {
+        return this.#start(client, context, {
+          ...{ inbound, recorded, prepared, releaseBody, isCut, refusal, ordered, admission },
+        });
+      } catch (error) {
+        admission?.withdraw();
+        throw error;
+      }
+    };
+    const rules = context.rules ?? null;
+    const { admission } = this.#deps;
+    // A request that is answered with an error anyway takes nothing.
+    if (rules === null || admission === null || refusal !== null || isCut) return start(null);
+    const { inFlight } = this.#deps;
+    try {
+      const admitted = admission.admit(rules, { inbound, plain, candidates, isCounted });
+      if (!(admitted instanceof Promise)) return start(admitted);
+      inFlight.beginReceiving();
+      return admitted.finally(() => inFlight.endReceiving()).then(start, (error) => {
+        releaseBody();
+        throw error;
+      });
+    } catch (error) {
+      releaseBody();
+      throw error;
+    }
+  }
+
+  #start(
+    client: InboundExchange,
+    context: RequestContext,
+    { inbound, recorded, prepared, releaseBody, isCut, refusal, ordered, admission }:
+      & Pick<ReadRequest, "inbound" | "recorded" | "prepared" | "releaseBody" | "isCut" | "refusal">
+      & { readonly ordered: OrderedCandidates; readonly admission: Admission | null },
+  ): Promise<void> {
+    const { candidates, ties, models } = ordered;
     const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
+    this.#deps.observer.requestStarted();
     ledger.ties = ties;
+    ledger.admission = admission;
     const run = new RequestRun(this.#deps, {
       client,
       ledger,
@@ -235,7 +293,9 @@ export class Proxy {
   /** Ends all requests under way; their records keep what had arrived. */
   async stop(): Promise<void> {
     this.#deps.models.endpoint?.stop();
+    this.#deps.admission?.close();
     await this.#deps.inFlight.stop();
+    await this.#deps.admission?.stop();
   }
 
   #openLedger(

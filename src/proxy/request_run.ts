@@ -10,6 +10,7 @@ import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
+import { usdText } from "../core/money.ts";
 import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
@@ -126,7 +127,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
     if (hedge instanceof RouterError) return await this.#failed(hedge);
 
-    const gate = askedGate(this.ledger.inbound.headers) ?? this.#deps.gate;
+    const gate = askedGate(this.ledger.inbound.headers) ?? this.ledger.admission?.use.rules.gate ??
+      this.#deps.gate;
     if (gate instanceof RouterError) return await this.#failed(gate);
 
     const holding = new RequestHolding(
@@ -215,6 +217,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
+    const { costNano } = this.ledger;
+    if (costNano !== null) head.headers.set("x-oar-cost", usdText(costNano));
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
@@ -310,7 +314,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   #head(
     { status, headers: received, upstream }: UpstreamHead,
     { contentLength, isEventStream }: Pick<OpenReply, "contentLength" | "isEventStream">,
-  ): AnswerHead {
+  ): AnswerHead & { readonly headers: HeaderFields } {
     const headers = this.#headers(received, upstream);
     if (isEventStream) keepStreaming(headers);
     return { status, headers, contentLength };
@@ -323,6 +327,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
       affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
+      limits: this.ledger.admission?.headers ?? null,
       fixed: this.#fixedHeaders,
     });
   }
