@@ -13,11 +13,12 @@ import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import { JsonPieces } from "../core/request_fields.ts";
-import type { SecretSet } from "../core/secret_set.ts";
+import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
+import type { ClientView } from "./client_view.ts";
 import { CandidateOrder, type CandidateOrderDeps } from "./candidate_order.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
@@ -69,6 +70,9 @@ export interface RequestContext {
 /** What is known of a request before its body is read. */
 interface RequestStart {
   readonly prepared: PreparedSnapshot;
+  readonly view: ClientView;
+  /** There are rules about models, so it must be certain which one is meant. */
+  readonly isStrict: boolean;
   readonly startedAtMs: number;
   readonly startedMonoMs: number;
 }
@@ -103,14 +107,17 @@ export class Proxy {
     }
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
-    if (prepared.guard.isInPath(context.path)) throw tokenInPath();
-    const start: RequestStart = { prepared, startedAtMs, startedMonoMs };
+    const view = prepared.viewOf(context.rules ?? null, context.clientToken);
+    if (view.guard.isInPath(context.path)) throw tokenInPath();
+    const isStrict = prepared.isRestricted || view.models !== null;
+    const start: RequestStart = { prepared, view, isStrict, startedAtMs, startedMonoMs };
     const { endpoint } = this.#deps.models;
     const asked = endpoint === null ? null : askedModels(client.method, context.path);
     if (endpoint === null || asked === null) return this.#receive(client, context, start);
     return endpoint.answer(client, {
-      ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
-      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }),
+      ...{ asked, path: context.path, query: context.query, guard: view.guard, startedMonoMs },
+      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }, view),
+      models: view.models,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     }).then((isAnswered) => isAnswered ? undefined : this.#receive(client, context, start));
   }
@@ -118,12 +125,12 @@ export class Proxy {
   /** Reads the body, and answers. */
   #receive(client: InboundExchange, context: RequestContext, start: RequestStart): Promise<void> {
     const { limits, inFlight } = this.#deps;
-    const { prepared } = start;
+    const { isStrict } = start;
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const receive = (): Receiving => {
       account ??= this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
-      return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
+      return { account, pieces: new JsonPieces({ isStrict }) };
     };
     const answer = (read: BodyRead | CodedBody) =>
       this.#answer(client, context, { ...start, read, releaseBody });
@@ -136,7 +143,7 @@ export class Proxy {
       label,
       receive,
       contentType: client.headers.get("content-type"),
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     // No function that awaits the end of the answer keeps the body in a variable, so that it can be collected earlier.
     return whole.then((body) => {
@@ -152,7 +159,7 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
+    { read, prepared, view, isStrict, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
       readonly read: BodyRead | CodedBody;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
@@ -168,10 +175,10 @@ export class Proxy {
       bytes: plain,
       text: recorded.isTruncated ? null : recorded.text,
       members: read.type === "cut" ? null : read.members,
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
-    const problem = prepared.isRestricted ? problemOf(read) ?? fields.problem : null;
+    const problem = isStrict ? problemOf(read) ?? fields.problem : null;
     const inbound: Inbound = {
       kind,
       model,
@@ -197,9 +204,10 @@ export class Proxy {
       json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
+      view,
       releaseBody,
       isCut: read.type === "cut",
-      refusal: problem === null ? null : unreadable(problem),
+      refusal: problem === null ? null : unreadable(problem, prepared.isRestricted),
     });
   }
 
@@ -207,19 +215,20 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, json, recorded, prepared, releaseBody, isCut, refusal }: {
+    { inbound, json, recorded, prepared, view, releaseBody, isCut, refusal }: {
       readonly inbound: Inbound;
       readonly json: JsonBody | null;
       readonly recorded: RequestText;
       readonly prepared: PreparedSnapshot;
+      readonly view: ClientView;
       readonly releaseBody: () => void;
       readonly isCut: boolean;
       readonly refusal: RouterError | null;
     },
   ): Promise<void> {
-    const { candidates, ties, models } = this.#order.of(inbound, json, prepared);
+    const { candidates, ties, models } = this.#order.of(inbound, json, { prepared, view });
     this.#deps.observer.requestStarted();
-    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
+    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: view.secrets });
     ledger.ties = ties;
     const run = new RequestRun(this.#deps, {
       client,
@@ -229,7 +238,8 @@ export class Proxy {
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     });
     const { snapshot } = context;
-    return run.answer({ snapshot, candidates, models, isCut, refusal, guard: prepared.guard });
+    const { rules, guard } = view;
+    return run.answer({ snapshot, candidates, models, isCut, refusal, guard, rules });
   }
 
   /** Ends all requests under way; their records keep what had arrived. */
@@ -241,7 +251,7 @@ export class Proxy {
   #openLedger(
     inbound: Inbound,
     recorded: RequestText,
-    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretSet },
+    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretMask },
   ): RequestLedger {
     const { clientToken, headers } = inbound;
     // Only `asis` upstreams get the client's own key, so only their replies can repeat it.
