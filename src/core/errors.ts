@@ -10,6 +10,9 @@ import type { ReportedError } from "./reported_error.ts";
 /** Codes of the program's own errors; the client sees them as `error.code`. */
 export type RouterErrorCode =
   | "invalid_authorization"
+  | "token_disabled"
+  | "token_expired"
+  | "model_not_allowed"
   | "invalid_request"
   | "request_too_large"
   | "request_timeout"

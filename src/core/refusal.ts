@@ -2,7 +2,7 @@
  * Requests of clients that were refused for who sent them: the shapes, shared by who counts and who shows them.
  */
 
-export type RefusalReason = "no_token" | "wrong_token" | "other_site";
+export type RefusalReason = "no_token" | "wrong_token" | "ended_token" | "other_site";
 
 export interface RefusedRequest {
   /** Of the client, as far as it is known. */

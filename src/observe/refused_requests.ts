@@ -32,6 +32,7 @@ const MAX_ADDRESS_LENGTH = 64;
 const WORDS: Readonly<Record<RefusalReason, string>> = {
   no_token: "it sent no token",
   wrong_token: "it sent a token that is none of the router's",
+  ended_token: "its token is disabled or has expired",
   other_site: "a page of another site sent it",
 };
 

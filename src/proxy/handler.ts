@@ -13,12 +13,13 @@ import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import { JsonPieces } from "../core/request_fields.ts";
-import type { SecretSet } from "../core/secret_set.ts";
+import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
 import { CandidateOrder, type CandidateOrderDeps, type OrderedCandidates } from "./candidate_order.ts";
+import type { ClientView } from "./client_view.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
@@ -73,6 +74,9 @@ export interface RequestContext {
 /** What is known of a request before its body is read. */
 interface RequestStart {
   readonly prepared: PreparedSnapshot;
+  readonly view: ClientView;
+  /** There are rules about models, so it must be certain which one is meant. */
+  readonly isStrict: boolean;
   readonly startedAtMs: number;
   readonly startedMonoMs: number;
   /** Its token's limit on requests has counted it. */
@@ -87,6 +91,7 @@ interface ReadRequest {
   readonly json: JsonBody | null;
   readonly recorded: RequestText;
   readonly prepared: PreparedSnapshot;
+  readonly view: ClientView;
   /** Returns the body's memory to the budget. */
   readonly releaseBody: () => void;
   readonly isCut: boolean;
@@ -125,15 +130,18 @@ export class Proxy {
     }
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
-    if (prepared.guard.isInPath(context.path)) throw tokenInPath();
-    const start: RequestStart = { prepared, startedAtMs, startedMonoMs, isCounted: false };
+    const view = prepared.viewOf(context.rules ?? null, context.clientToken);
+    if (view.guard.isInPath(context.path)) throw tokenInPath();
+    const isStrict = prepared.isRestricted || view.models !== null;
+    const start: RequestStart = { prepared, view, isStrict, startedAtMs, startedMonoMs, isCounted: false };
     const { endpoint } = this.#deps.models;
     const asked = endpoint === null ? null : askedModels(client.method, context.path);
     if (endpoint === null || asked === null) return this.#receive(client, context, start);
     if (context.rules) this.#deps.admission?.admitLookUp(context.rules);
     return endpoint.answer(client, {
-      ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
-      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }),
+      ...{ asked, path: context.path, query: context.query, guard: view.guard, startedMonoMs },
+      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }, view),
+      models: view.models,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     }).then((isAnswered) =>
       isAnswered ? undefined : this.#receive(client, context, { ...start, isCounted: true })
@@ -143,12 +151,12 @@ export class Proxy {
   /** Reads the body, and answers. */
   #receive(client: InboundExchange, context: RequestContext, start: RequestStart): Promise<void> {
     const { limits, inFlight } = this.#deps;
-    const { prepared } = start;
+    const { isStrict } = start;
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const receive = (): Receiving => {
       account ??= this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
-      return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
+      return { account, pieces: new JsonPieces({ isStrict }) };
     };
     const answer = (read: BodyRead | CodedBody) =>
       this.#answer(client, context, { ...start, read, releaseBody });
@@ -161,7 +169,7 @@ export class Proxy {
       label,
       receive,
       contentType: client.headers.get("content-type"),
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     // No function that awaits the end of the answer keeps the body in a variable, so that it can be collected earlier.
     return whole.then((body) => {
@@ -177,7 +185,7 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody, isCounted }: RequestStart & {
+    { read, prepared, view, isStrict, startedAtMs, startedMonoMs, releaseBody, isCounted }: RequestStart & {
       readonly read: BodyRead | CodedBody;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
@@ -193,10 +201,10 @@ export class Proxy {
       bytes: plain,
       text: recorded.isTruncated ? null : recorded.text,
       members: read.type === "cut" ? null : read.members,
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
-    const problem = prepared.isRestricted ? problemOf(read) ?? fields.problem : null;
+    const problem = isStrict ? problemOf(read) ?? fields.problem : null;
     const inbound: Inbound = {
       kind,
       model,
@@ -223,9 +231,10 @@ export class Proxy {
       json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
+      view,
       releaseBody,
       isCut: read.type === "cut",
-      refusal: problem === null ? null : unreadable(problem),
+      refusal: problem === null ? null : unreadable(problem, prepared.isRestricted),
       isCounted,
     });
   }
@@ -234,51 +243,58 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, plain, json, recorded, prepared, releaseBody, isCut, refusal, isCounted }: ReadRequest,
+    request: ReadRequest,
   ): Promise<void> {
-    const ordered = this.#order.of(inbound, json, prepared);
-    const { candidates } = ordered;
-    const start = (admission: Admission | null) => {
+    const ordered = this.#order.of(request.inbound, request.json, request);
+    const rules = context.rules ?? null;
+    const { admission } = this.#deps;
+    if (rules === null || admission === null) return this.#start(client, context, { ...request, ordered });
+    const start = (admitted: Admission) => {
       try {
-        return this.#start(client, context, {
-          ...{ inbound, recorded, prepared, releaseBody, isCut, refusal, ordered, admission },
-        });
+        return this.#start(client, context, { ...request, ordered, admitted });
       } catch (error) {
-        admission?.withdraw();
+        admitted.withdraw();
         throw error;
       }
     };
-    const rules = context.rules ?? null;
-    const { admission } = this.#deps;
-    // A request that is answered with an error anyway takes nothing.
-    if (rules === null || admission === null || refusal !== null || isCut) return start(null);
-    const { inFlight } = this.#deps;
+    const { inbound, plain, isCounted, isCut, refusal, releaseBody } = request;
+    const { candidates } = ordered;
+    const isForNobody = isCut || refusal !== null || candidates.length === 0;
     try {
-      const admitted = admission.admit(rules, { inbound, plain, candidates, isCounted });
-      if (!(admitted instanceof Promise)) return start(admitted);
-      inFlight.beginReceiving();
-      return admitted.finally(() => inFlight.endReceiving()).then(start, (error) => {
-        releaseBody();
-        throw error;
-      });
+      const admitted = admission.admit(rules, { inbound, plain, candidates, isForNobody, isCounted });
+      return admitted instanceof Promise ? this.#waiting(admitted, releaseBody).then(start) : start(admitted);
     } catch (error) {
       releaseBody();
       throw error;
     }
   }
 
+  /** A request that waits for its admission counts as one under way. */
+  async #waiting(admitted: Promise<Admission>, releaseBody: () => void): Promise<Admission> {
+    const { inFlight } = this.#deps;
+    inFlight.beginReceiving();
+    try {
+      return await admitted;
+    } catch (error) {
+      releaseBody();
+      throw error;
+    } finally {
+      inFlight.endReceiving();
+    }
+  }
+
   #start(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, recorded, prepared, releaseBody, isCut, refusal, ordered, admission }:
-      & Pick<ReadRequest, "inbound" | "recorded" | "prepared" | "releaseBody" | "isCut" | "refusal">
-      & { readonly ordered: OrderedCandidates; readonly admission: Admission | null },
+    { inbound, recorded, view, releaseBody, isCut, refusal, ordered, admitted }:
+      & Omit<ReadRequest, "json" | "plain" | "prepared" | "isCounted">
+      & { readonly ordered: OrderedCandidates; readonly admitted?: Admission },
   ): Promise<void> {
     const { candidates, ties, models } = ordered;
-    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
     this.#deps.observer.requestStarted();
+    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: view.secrets });
     ledger.ties = ties;
-    ledger.admission = admission;
+    if (admitted !== undefined) ledger.admission = admitted;
     const run = new RequestRun(this.#deps, {
       client,
       ledger,
@@ -287,7 +303,8 @@ export class Proxy {
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     });
     const { snapshot } = context;
-    return run.answer({ snapshot, candidates, models, isCut, refusal, guard: prepared.guard });
+    const { rules, guard } = view;
+    return run.answer({ snapshot, candidates, models, isCut, refusal, guard, rules });
   }
 
   /** Ends all requests under way; their records keep what had arrived. */
@@ -301,7 +318,7 @@ export class Proxy {
   #openLedger(
     inbound: Inbound,
     recorded: RequestText,
-    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretSet },
+    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretMask },
   ): RequestLedger {
     const { clientToken, headers } = inbound;
     // Only `asis` upstreams get the client's own key, so only their replies can repeat it.

@@ -3,6 +3,7 @@
  *
  * Every path ends in one settlement. Requests are read in handler.ts.
  */
+import type { ClientRules } from "../core/client_rules.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
@@ -80,6 +81,8 @@ export interface RunPlan {
   /** Why it is not relayed; null: it is. */
   readonly refusal: RouterError | null;
   readonly guard: TokenGuard;
+  /** Of the client's token; null: it may do everything. */
+  readonly rules: ClientRules | null;
 }
 
 export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, RelayedRequest {
@@ -120,15 +123,14 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
     if (plan.candidates.length === 0) {
-      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound));
+      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound, plan.rules));
     }
 
     const asked = askedHedge(this.ledger.inbound.headers);
     const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
     if (hedge instanceof RouterError) return await this.#failed(hedge);
 
-    const gate = askedGate(this.ledger.inbound.headers) ?? this.ledger.admission?.use.rules.gate ??
-      this.#deps.gate;
+    const gate = askedGate(this.ledger.inbound.headers) ?? plan.rules?.gate ?? this.#deps.gate;
     if (gate instanceof RouterError) return await this.#failed(gate);
 
     const holding = new RequestHolding(

@@ -51,7 +51,9 @@ export function makeObservers(
     databaseBytes: bytesOfDatabase,
     ...(remote === null ? {} : { remote: () => readingsOf(remote) }),
   });
-  registry.onChange(({ tokens }) => metrics.tokensChanged(tokens));
+  registry.onChange(({ tokens, clientRules }) =>
+    metrics.tokensChanged([...tokens, ...clientRules.map(({ name }) => ({ name, secret: "" }))])
+  );
   const fetch = alertFetch(client);
   const channels = channelsOf(settings.alerts, { fetch, clock: systemClock, instance });
   const notifier = new AlertNotifier({

@@ -79,6 +79,7 @@ export const en = {
   refusedWhy: {
     no_token: "it sent no token. Clients need a token of this router:",
     wrong_token: "its token is none of this router's. Clients need one of these:",
+    ended_token: "its token is disabled or has expired. Tokens are listed here:",
     other_site: "a page of another site sent it; --allow-origin lets one in.",
   },
   idle: "Ready",

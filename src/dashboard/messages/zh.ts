@@ -72,6 +72,7 @@ export const zh: Messages = {
   refusedWhy: {
     no_token: "没有带令牌。客户端需要本路由器的令牌：",
     wrong_token: "令牌不是本路由器的。客户端需要其中之一：",
+    ended_token: "令牌已停用或已过期。令牌列表在此：",
     other_site: "由其他网站的页面发出；可用 --allow-origin 放行。",
   },
   idle: "就绪",

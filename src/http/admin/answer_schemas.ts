@@ -21,6 +21,7 @@ const DIFF_TYPES = [
 const REFUSAL_REASONS = [
   "no_token",
   "wrong_token",
+  "ended_token",
   "other_site",
 ] as const satisfies readonly RefusalReason[];
 

@@ -22,6 +22,8 @@ export interface ClientDemand {
   readonly plain: Uint8Array<ArrayBuffer> | null;
   /** Whom it may be sent to. */
   readonly candidates: readonly Upstream[];
+  /** It is answered with an error, and goes to no upstream. */
+  readonly isForNobody?: boolean;
   /** It was counted as a request already. */
   readonly isCounted?: boolean;
 }
@@ -42,8 +44,8 @@ export function isFree({ method, kind, body }: Pick<Inbound, "method" | "kind" |
 }
 
 /** Tokens of the request and of its replies. */
-export function tokenDemand({ inbound, plain }: ClientDemand, sizes: OutputSizes): TokenDemand {
-  if (isFree(inbound)) return NO_TOKENS;
+export function tokenDemand({ inbound, plain, isForNobody }: ClientDemand, sizes: OutputSizes): TokenDemand {
+  if (isForNobody === true || isFree(inbound)) return NO_TOKENS;
   const { headers, body, kind, model } = inbound;
   const { input, outputLimit, choices } = requestSize({ headers, body, decodedBody: plain });
   const isUpload = mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
@@ -56,11 +58,11 @@ export function tokenDemand({ inbound, plain }: ClientDemand, sizes: OutputSizes
 
 /** Of the most expensive upstream, in 1e-9 US dollars; an upstream: its price of the model is not known. */
 export function costDemand(
-  { inbound, candidates }: ClientDemand,
+  { inbound, candidates, isForNobody }: ClientDemand,
   { input, output }: TokenDemand,
   prices: Prices,
 ): number | Upstream {
-  if (isFree(inbound)) return 0;
+  if (isForNobody === true || isFree(inbound)) return 0;
   const { model, kind, startedAtMs: atMs } = inbound;
   let most = 0;
   let lastId: number | null = null;
