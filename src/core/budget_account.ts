@@ -47,6 +47,15 @@ export interface SentRenewal {
   readonly chargedNano: number;
 }
 
+/** What a token with a budget has spent; money in 1e-9 US dollars. */
+export interface BudgetReading {
+  readonly client: string;
+  readonly budgetNano: number;
+  /** In the current period; null: not known yet. */
+  readonly spentNano: number | null;
+  readonly reservedNano: number;
+}
+
 export class BudgetAccount {
   readonly #rows = new Map<string, Row>();
   readonly #changed = new Set<string>();

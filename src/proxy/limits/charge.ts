@@ -51,7 +51,9 @@ function mayHaveWorked({ outcome, status, attempts, responseBytes }: RequestReco
     // Whoever leaves early pays for what was begun.
     case "client_gone":
     case "crashed":
-      return attempts.some(({ errorClass }) => errorClass !== "connect_error" && errorClass !== "no_credential");
+      return attempts.some(({ errorClass }) =>
+        errorClass !== "connect_error" && errorClass !== "no_credential"
+      );
     case "upstream_error":
     case "no_upstream":
     case "in_flight":

@@ -5,7 +5,7 @@
  * A request waits only while a lease of its budget is made durable. Money is charged when a request ends, to that day:
  * what is reserved counts against whichever period is current, so that no period gets more than its budget.
  */
-import type { BudgetTerms, Charge } from "../../core/budget_account.ts";
+import type { BudgetReading, BudgetTerms, Charge } from "../../core/budget_account.ts";
 import { BudgetDays } from "../../core/budget_days.ts";
 import type { ClientRules } from "../../core/client_rules.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
@@ -13,6 +13,7 @@ import type { RouterError } from "../../core/errors.ts";
 import type { FixedHeaders } from "../../core/fixed_headers.ts";
 import { OutputSizes } from "../../core/output_sizes.ts";
 import type { Prices } from "../../core/prices.ts";
+import type { LimitReason } from "../../core/refusal.ts";
 import type { SpendStore } from "../../core/spend.ts";
 import type { RequestRecord, Upstream } from "../../core/types.ts";
 import type { Notifier } from "../../notify/notifier.ts";
@@ -21,14 +22,7 @@ import { BudgetAlerts } from "./budget_alerts.ts";
 import { ClientUse } from "./client_use.ts";
 import { type ClientDemand, costDemand, tokenDemand } from "./demand.ts";
 import { ANSWER_LIMIT_MS, LeaseRenewals } from "./lease_renewals.ts";
-import {
-  limitError,
-  type LimitReason,
-  priceError,
-  quotaError,
-  reservedError,
-  unavailableError,
-} from "./limit_errors.ts";
+import { limitError, priceError, quotaError, reservedError, unavailableError } from "./limit_errors.ts";
 
 /** What the store said is good enough to refuse by for so long. */
 const FRESH_MS = 1_000;
@@ -53,15 +47,6 @@ export interface LimitObserver {
   budgetOvershoot(nano: number): void;
   /** The spending could not be noted. */
   spendFailed(error: unknown): void;
-}
-
-/** What a token with a budget has spent; money in 1e-9 US dollars. */
-export interface BudgetReading {
-  readonly client: string;
-  readonly budgetNano: number;
-  /** In the current period; null: not known yet. */
-  readonly spentNano: number | null;
-  readonly reservedNano: number;
 }
 
 interface Waiter {
@@ -105,7 +90,9 @@ export class ClientAdmission implements AdmissionOwner {
       const { budget } = each.limits;
       if (budget === null && !this.#uses.has(each.id)) continue;
       const use = this.#useOf(each);
-      if (budget !== null && use.account.spentNano(this.#terms(use).fromDay) === null) this.#renewals?.need(use);
+      if (budget !== null && use.account.spentNano(this.#terms(use).fromDay) === null) {
+        this.#renewals?.need(use);
+      }
     }
   }
 

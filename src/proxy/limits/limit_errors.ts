@@ -13,18 +13,6 @@ import type { FixedHeaders } from "../../core/fixed_headers.ts";
 import { budgetText, usdText } from "../../core/money.ts";
 import type { ClientUse, LimitHit } from "./client_use.ts";
 
-/** Why requests of a token are refused. */
-export const LIMIT_REASONS = [
-  "rpm",
-  "tpm",
-  "parallel",
-  "budget",
-  "budget_reserved",
-  "budget_unavailable",
-  "price_unknown",
-] as const;
-export type LimitReason = typeof LIMIT_REASONS[number];
-
 /** Until another request may have ended. */
 const SOON_MS = 1_000;
 
@@ -68,7 +56,9 @@ export function quotaError(
   return new RouterError(
     429,
     "insufficient_quota",
-    `The budget${shown} USD of the token ${name} is used up: ${usdText(spentNano)} are spent, and this request may ` +
+    `The budget${shown} USD of the token ${name} is used up: ${
+      usdText(spentNano)
+    } are spent, and this request may ` +
       `cost ${usdText(costNano)}; ${end}`,
     {
       limit: {
@@ -107,7 +97,9 @@ export function priceError(
   { name }: ClientRules,
   { model, upstream }: { readonly model: string | null; readonly upstream: string },
 ): RouterError {
-  const subject = model === null ? "of this request" : `of the model ${cutText(model, MAX_SHOWN_NAME_LENGTH)}`;
+  const subject = model === null
+    ? "of this request"
+    : `of the model ${cutText(model, MAX_SHOWN_NAME_LENGTH)}`;
   return new RouterError(
     403,
     "price_unknown",

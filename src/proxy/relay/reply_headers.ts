@@ -45,7 +45,7 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
   headers.set("x-oar-attempts", String(router.attempts));
   headers.set("x-oar-affinity", router.affinity ?? "none");
-  if (limits !== null) for (const field of limits) headers.append(field[0], field[1]);
+  if (limits !== null) { for (const field of limits) headers.append(field[0], field[1]); }
   return headers;
 }
 
