@@ -13,6 +13,7 @@ import type { KeyNote } from "../core/key_states.ts";
 import type { ListedUpstream } from "../core/model_catalog.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type { OptionValues } from "./config/upstream_options.ts";
+import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -271,6 +272,8 @@ export interface RecordReader {
   lastId(): number;
   /** What each client has used; it outlasts the records. */
   clientTotals(): ClientTotals;
+  /** What tokens have spent; it outlasts the records. */
+  spend(query: SpendQuery): SpentDays;
 }
 
 /** Upstreams and tokens at one moment; never changes. */
