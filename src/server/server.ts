@@ -8,7 +8,6 @@ import type { Settings } from "../config/settings.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import { NO_PRICES, type Prices } from "../core/prices.ts";
-import type { SpendStore } from "../core/spend.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
@@ -55,8 +54,6 @@ export interface Configuration {
   readonly database: OpenDatabase;
   /** PostgreSQL, of which the database is the journal; null: there is none. Closed by whoever made it, afterwards. */
   readonly remote: RemoteDatabase | null;
-  /** Where tokens note what they spend; default: nowhere, and tokens with a budget are refused. */
-  readonly spend?: SpendStore | null;
   /** Default: none is known. */
   readonly prices?: Prices;
 }
@@ -101,11 +98,11 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
-  const parts = { ...requestParts(settings, { ...configuration, observers }), registry, client };
+  const parts = { ...requestParts(settings, { registry, observers }), registry, client };
   const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { ...parts, health: serverHealth.health, models };
+  const shared = { ...parts, health: serverHealth.health, models, spend: recording.spend };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -147,14 +144,8 @@ export async function withServer(
 }
 
 /** What the requests under way have in common. */
-function requestParts(
-  settings: Settings,
-  { registry, observers, spend = null, prices = NO_PRICES }:
-    & Parameters<typeof makeWaiting>[1]
-    & Pick<Configuration, "spend" | "prices">,
-) {
-  const waiting = makeWaiting(settings, { registry, observers });
-  return { inFlight: new InFlight(), waiting, turns: new LoopTurns(), spend, prices };
+function requestParts(settings: Settings, parts: Parameters<typeof makeWaiting>[1]) {
+  return { inFlight: new InFlight(), waiting: makeWaiting(settings, parts), turns: new LoopTurns() };
 }
 
 /** In the reverse of the order in which they were made. */
