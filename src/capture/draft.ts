@@ -6,6 +6,7 @@
  */
 import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
+import type { UsageDetails } from "../core/usage.ts";
 import type { CaptureProgress, TextLengths } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
 import { plainKey } from "./substance.ts";
@@ -35,6 +36,8 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "sensitive",
   "spii",
 ]);
+
+const NO_COUNTS: Usage = { inputTokens: null, outputTokens: null, cachedTokens: null, reasoningTokens: null };
 
 /** Longer texts are measured by the encoder, which is many times faster than counting here. */
 const LONG_LENGTH = 512; // docs/tuning.md#event-streams
@@ -277,9 +280,14 @@ export class ReplyDraft {
     return this.#finishReason;
   }
 
-  /** Takes a `usage` object in any provider's shape. */
-  addUsage(usage: unknown): void {
-    if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage));
+  /** Takes a `usage` object in any provider's shape. @param tier what stands beside it as `service_tier` */
+  addUsage(usage: unknown, tier: unknown = null): void {
+    if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage, tier));
+  }
+
+  /** What a reply says of its use outside of any report. */
+  addUsageDetails(details: UsageDetails): void {
+    this.#usage = mergeUsage(this.#usage, { ...NO_COUNTS, details });
   }
 
   /** The first error wins. */

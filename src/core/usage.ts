@@ -27,6 +27,8 @@ export interface UsageDetails {
   readonly outputAudioTokens?: number;
   readonly inputImageTokens?: number;
   readonly outputImageTokens?: number;
+  /** Charged as output, and part of the total that was reported, but not of the output. */
+  readonly hiddenOutputTokens?: number;
   /** Of transcribed or spoken sound. */
   readonly audioSeconds?: number;
   /** That were made. */
@@ -47,6 +49,7 @@ const COUNTS = [
   "outputAudioTokens",
   "inputImageTokens",
   "outputImageTokens",
+  "hiddenOutputTokens",
   "audioSeconds",
   "images",
   "webSearches",
