@@ -170,6 +170,10 @@ export const recordDetail = z.object({
     instance: z.string().nullable(),
     affinity: z.string().nullable().describe("owner, session, prefix or broken: what tied it to an upstream"),
     queuedMs: maybe.describe("how long it waited for an upstream with room; null: it did not wait"),
+    areTokensEstimated: z.boolean().describe(
+      "the counts of usage are our own estimate: the provider gave none",
+    ),
+    costNano: maybe.describe("in 1e-9 US dollars; null: unknown"),
   }),
   attempts: z.array(z.object({
     index: count,
