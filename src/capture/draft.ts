@@ -9,33 +9,13 @@ import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
 import type { UsageDetails } from "../core/usage.ts";
 import type { CaptureProgress, TextLengths } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
-import { plainKey } from "./substance.ts";
+import { isRefusal } from "./refusals.ts";
 
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;
 const MAX_LABEL_LENGTH = 256;
 /** V8 slices keep their parent string alive; joining early frees the event. */
 const PIECES_PER_BLOCK = 16; // docs/tuning.md#event-streams
-
-/**
- * Finish reasons that are an answer by themselves: to say nothing was the decision, and no other upstream is asked. Without
- * `_` and in lower case.
- *
- * @see https://ai.google.dev/api/generate-content#FinishReason , which reach clients of other APIs, too
- */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "blocklist",
-  "contentfilter",
-  "imageprohibitedcontent",
-  "imagerecitation",
-  "imagesafety",
-  "prohibitedcontent",
-  "recitation",
-  "refusal",
-  "safety",
-  "sensitive",
-  "spii",
-]);
 
 const NO_COUNTS: Usage = { inputTokens: null, outputTokens: null, cachedTokens: null, reasoningTokens: null };
 
@@ -330,11 +310,6 @@ export class ReplyDraft {
     }
     return piece;
   }
-}
-
-/** Google's servers say more behind a colon: `content_filter: PROHIBITED_CONTENT`. */
-function isRefusal(finishReason: string): boolean {
-  return REFUSALS.has(plainKey(finishReason.replace(/:.*/s, "")));
 }
 
 function hasSome(pieces: ReadonlyMap<number, TextDraft>): boolean {

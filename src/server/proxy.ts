@@ -24,6 +24,7 @@ import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import type { LoopTurns } from "./loop_turns.ts";
+import type { ServerPrices } from "./prices.ts";
 import type { ServerModels } from "./models.ts";
 import type { Observers } from "./observers.ts";
 
@@ -40,6 +41,7 @@ export interface ProxyParts {
   readonly database: Pick<OpenDatabase, "findOwner">;
   readonly models: ServerModels;
   readonly waiting: Waiting;
+  readonly pricing: Pick<ServerPrices, "prices">;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
@@ -50,6 +52,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     settledListeners,
     turns,
     database,
+    pricing: { prices },
     ...rest
   } = parts;
   const owners = new OwnerMemory(database.findOwner);
@@ -57,6 +60,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     ...rest,
     afterTurn: turns.after,
     clock: systemClock,
+    prices,
     observer: metrics,
     affinity: new Affinity({
       mode: settings.affinity,

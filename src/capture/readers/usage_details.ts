@@ -36,8 +36,7 @@ export function readDetails(
   readServices(details, usage, tier);
   const costNano = readCost(usage);
   if (costNano !== null) details.costNano = costNano;
-  for (const _ in details) return details;
-  return null;
+  return Object.keys(details).length === 0 ? null : details;
 }
 
 /**
