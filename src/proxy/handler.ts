@@ -12,6 +12,7 @@ import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
+import type { Prices } from "../core/prices.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
@@ -50,6 +51,7 @@ export interface ProxyDeps extends RunDeps, Omit<CandidateOrderDeps, keyof RunDe
   /** Unique, sortable (ULID). */
   readonly newId: () => string;
   readonly random: () => number;
+  readonly prices: Prices;
   readonly models: {
     readonly catalog: ModelCatalog;
     /** null: requests for models are relayed as all others. */
@@ -328,6 +330,7 @@ export class Proxy {
       authorization: clientToken === null ? null : maskSecret(clientToken),
       secrets,
       credentials: isOwnKeySent ? clientCredentials(headers) : [],
+      prices: this.#deps.prices,
     }, this.#deps.clock);
   }
 
