@@ -33,6 +33,7 @@ import { RemoteSink } from "./remote_sink.ts";
 import { secretsOf } from "./secrets.ts";
 import { shareStates } from "./shared_states.ts";
 import { type OutgoingClient, type RoutingClient, upstreamClient } from "./upstream_client.ts";
+import { makeUsageAsking } from "./usage.ts";
 import { watchRemote } from "./watch_remote.ts";
 
 /** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
@@ -95,7 +96,7 @@ export async function withServer(
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
-  const parts = { ...requestParts(settings, { registry, observers }), registry, client };
+  const parts = { ...requestParts(settings, { registry, observers, ...recording }), registry, client };
   const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
@@ -141,8 +142,12 @@ export async function withServer(
 }
 
 /** What the requests under way have in common. */
-function requestParts(settings: Settings, parts: Parameters<typeof makeWaiting>[1]) {
-  return { inFlight: new InFlight(), waiting: makeWaiting(settings, parts), turns: new LoopTurns() };
+function requestParts(
+  settings: Settings,
+  parts: Parameters<typeof makeWaiting>[1] & Parameters<typeof makeUsageAsking>[1],
+) {
+  const [waiting, usage] = [makeWaiting(settings, parts), makeUsageAsking(settings, parts)];
+  return { inFlight: new InFlight(), waiting, usage, turns: new LoopTurns() };
 }
 
 /** In the reverse of the order in which they were made. */
