@@ -1,6 +1,7 @@
 /**
  * The questions that the reading thread answers (see ../threads/call_thread.ts).
  */
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import type { RequestStats, StatsSpan } from "../stats/reader.ts";
 import type { ClientTotals, DaySpan, UsageStats } from "../stats/usage_reader.ts";
 import type { StoredSummary } from "./record_summary.ts";
@@ -68,6 +69,8 @@ export interface RecordQueries {
   costs(span: DaySpan): UsageStats;
   /** The argument is not looked at. */
   clientTotals(_: null): ClientTotals;
+  /** What tokens have spent. */
+  spend(query: SpendQuery): SpentDays;
   lastFailures(upstreamIds: readonly number[]): readonly LastFailure[];
 }
 

@@ -5,6 +5,7 @@
  * those rows are read whole. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { countIds, firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
@@ -19,6 +20,7 @@ import type {
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
+import { readSpend } from "../spend/spend_reader.ts";
 import {
   type ClientTotals,
   type DaySpan,
@@ -66,6 +68,14 @@ export class SqliteRecordReader implements RecordReader {
 
   costs(span: DaySpan, nowMs: number): UsageStats {
     return this.#reading((db) => readCosts(db, span, nowMs));
+  }
+
+  spend(query: SpendQuery): SpentDays {
+    try {
+      return readSpend(this.#connection.db, query);
+    } catch (error) {
+      throw toStoreError(error, "Cannot read what was spent");
+    }
   }
 
   attempts(recordId: number): StoredAttempt[] {

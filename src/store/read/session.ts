@@ -3,6 +3,7 @@
  *
  * Owns a connection of its own that cannot write. Runs in the worker thread; knows nothing of messages.
  */
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
@@ -104,6 +105,10 @@ export class ReaderSession implements RecordQueries {
 
   clientTotals(): ClientTotals {
     return this.#records.clientTotals();
+  }
+
+  spend(query: SpendQuery): SpentDays {
+    return this.#records.spend(query);
   }
 
   lastFailures(upstreamIds: readonly number[]): LastFailure[] {

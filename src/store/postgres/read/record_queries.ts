@@ -3,6 +3,7 @@
  *
  * Owns which of them wait for how long. Only reads.
  */
+import type { SpendQuery, SpentDays } from "../../../core/spend.ts";
 import type {
   LastFailure,
   Neighbours,
@@ -23,6 +24,7 @@ import { toReadError } from "./errors.ts";
 import { readLastFailures } from "./last_failures.ts";
 import { RecordPages } from "./record_pages.ts";
 import { findPlace, numberedPlace, placesWithin, readAttempts, readRecords } from "./record_rows.ts";
+import { readRemoteSpend } from "./spending.ts";
 import { readClientTotals, readCosts, readStats, readUsage } from "./statistics.ts";
 import { readSummaries } from "./summaries.ts";
 
@@ -38,6 +40,7 @@ const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
 
 const RECORDS = "Cannot read the records";
 const STATISTICS = "Cannot read the statistics";
+const SPENDING = "Cannot read what was spent";
 
 export interface PgQueriesOptions {
   /** Milliseconds since the Unix epoch. */
@@ -112,6 +115,10 @@ export class PgRecordQueries implements Later<RecordQueries> {
   /** The argument is not looked at. */
   clientTotals(_: null): Promise<ClientTotals> {
     return reading(STATISTICS, () => readClientTotals(this.#db));
+  }
+
+  spend(query: SpendQuery): Promise<SpentDays> {
+    return reading(SPENDING, () => readRemoteSpend(this.#db, query));
   }
 
   lastFailures(upstreamIds: readonly number[]): Promise<readonly LastFailure[]> {
@@ -197,6 +204,10 @@ export class PgRecordReader implements Later<RecordReader> {
 
   clientTotals(): Promise<ClientTotals> {
     return reading(STATISTICS, () => readClientTotals(this.#db));
+  }
+
+  spend(query: SpendQuery): Promise<SpentDays> {
+    return reading(SPENDING, () => readRemoteSpend(this.#db, query));
   }
 
   /** Closes what the search keeps, not the connections. */

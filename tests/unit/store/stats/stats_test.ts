@@ -247,6 +247,7 @@ Deno.test("token counts that no provider can mean do not spoil the sums", async 
 Deno.test("what was counted while another program held the lock is in the table when the writer closes", async () => {
   await withDirectory((path) => {
     const session = new WriterSession({
+      timeZone: "UTC",
       path,
       durability: "normal",
       instance: "counting",
