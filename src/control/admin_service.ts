@@ -12,10 +12,11 @@ import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/typ
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
+import type { CostRange, CostSpan } from "./cost_spans.ts";
 import type { RecordView } from "./record_view.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
-import type { UsageStats } from "../store/stats/usage_reader.ts";
+import type { NamedUsage, UsageStats, UsageTable } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { ServerStatus } from "./status_shapes.ts";
 import type { DiffPart } from "./reply_diff.ts";
@@ -113,6 +114,12 @@ export interface TokenView {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cachedTokens: number;
+  /** What is known of their cost, in 1e-9 US dollars. */
+  readonly costNano: number;
+  /** Requests whose cost is not known. */
+  readonly unpriced: number;
+  /** Not among the other tokens: nobody reported them. */
+  readonly estimatedTokens: number;
   /** Since when requests are counted; null: since ever. */
   readonly countedSinceMs: number | null;
 }
@@ -141,6 +148,7 @@ export interface RecordDetail {
   readonly upstreamName: string | null;
 }
 
+export type { CostRange, CostSpan };
 export type { Neighbours, RecordCount, StatsRange, StatsSpan };
 
 /**
@@ -157,9 +165,21 @@ export interface Stats extends Omit<RequestStats, "upstreams"> {
 
 export type { UsageTable } from "../store/stats/usage_reader.ts";
 
-/** Requests by model and by client. */
+/** Upstreams by name; the number is that of their records, null: none answered. */
+export interface UpstreamUsageTable extends UsageTable {
+  readonly rows: readonly (NamedUsage & { readonly upstreamId: number | null })[];
+}
+
+/** Requests by model, by client and by upstream. */
 export interface UsageReport extends UsageStats {
   readonly range: StatsRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
+}
+
+/** The same by days (UTC), those that cost most first. */
+export interface CostReport extends UsageStats {
+  readonly range: CostRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
 }
 
 /** A request in flight. */
@@ -295,6 +315,7 @@ export interface AdminService {
 
   stats(span: StatsSpan): Promise<Stats>;
   usage(span: StatsSpan): Promise<UsageReport>;
+  costs(span: CostSpan): Promise<CostReport>;
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];

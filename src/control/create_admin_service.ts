@@ -6,7 +6,14 @@ import type { OrderPolicy } from "../core/types.ts";
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { AdminService, ChosenToken, StatsSpan, UpstreamEdit, UpstreamInput } from "./admin_service.ts";
+import type {
+  AdminService,
+  ChosenToken,
+  CostSpan,
+  StatsSpan,
+  UpstreamEdit,
+  UpstreamInput,
+} from "./admin_service.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
@@ -58,6 +65,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     }),
     stats: guarded((span: StatsSpan) => records.stats(span)),
     usage: guarded((span: StatsSpan) => records.usage(span)),
+    costs: guarded((span: CostSpan) => records.costs(span)),
     live: () => hub.live(),
     waiting: () => hub.waiting(),
     subscribe: (listener) => hub.subscribe(listener),

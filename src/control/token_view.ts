@@ -21,6 +21,7 @@ const UNUSED = {
   inputTokens: 0,
   outputTokens: 0,
   cachedTokens: 0,
+  ...{ costNano: 0, unpriced: 0, estimatedTokens: 0 },
 } as const;
 
 export function viewTokens(tokens: readonly ClientToken[], { times, totals }: TokenFigures): TokenView[] {

@@ -5,7 +5,7 @@
  */
 import type { ClientRules } from "../core/client_rules.ts";
 import type { ClientTokenRow, ClientTokenValues, NewClientToken } from "./config/client_token_row.ts";
-import type { ClientTotals } from "./stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
@@ -277,6 +277,8 @@ export interface RecordReader {
   clientTotals(): ClientTotals;
   /** What tokens have spent; it outlasts the records. */
   spend(query: SpendQuery): SpentDays;
+  /** What each model, client and upstream has cost, by days (UTC). @param nowMs milliseconds since the Unix epoch */
+  costs(span: DaySpan, nowMs: number): UsageStats;
 }
 
 /** Upstreams and tokens at one moment; never changes. */
