@@ -98,12 +98,13 @@ export function usageOf(text: string | null): Usage | null {
     return typeof number === "number" && number >= 0 && number <= Number.MAX_SAFE_INTEGER ? number : null;
   };
   const { details } = value;
+  const read = typeof details === "object" && details !== null ? detailsOf(JSON.stringify(details)) : null;
   return {
     inputTokens: count("inputTokens"),
     outputTokens: count("outputTokens"),
     cachedTokens: count("cachedTokens"),
     reasoningTokens: count("reasoningTokens"),
-    details: typeof details === "object" && details !== null ? detailsOf(JSON.stringify(details)) : null,
+    ...(read === null ? {} : { details: read }),
   };
 }
 

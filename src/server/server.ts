@@ -7,6 +7,7 @@ import { ulid } from "ulid";
 import type { Settings } from "../config/settings.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
+import { NO_PRICES, type Prices } from "../core/prices.ts";
 import type { AppDeps } from "../http/app.ts";
 import { OpenGuard, TOKENS_GUARD } from "../http/browser_guard.ts";
 import { getLog, logRequest } from "../observe/log.ts";
@@ -53,6 +54,8 @@ export interface Configuration {
   readonly database: OpenDatabase;
   /** PostgreSQL, of which the database is the journal; null: there is none. Closed by whoever made it, afterwards. */
   readonly remote: RemoteDatabase | null;
+  /** Default: none is known. */
+  readonly prices?: Prices;
 }
 
 /** A server that listens. */
@@ -99,7 +102,7 @@ export async function withServer(
   const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { ...parts, health: serverHealth.health, models };
+  const shared = { ...parts, health: serverHealth.health, models, spend: recording.spend };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;

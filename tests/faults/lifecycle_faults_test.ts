@@ -405,6 +405,7 @@ async function exchange(
     observer: metrics,
     sink,
     inFlight: new InFlight(),
+    admission: null,
     progressRows,
     onSettled: [],
     errorForms,

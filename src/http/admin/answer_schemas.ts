@@ -8,7 +8,7 @@ import { KEY_STATES } from "../../core/key_states.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, ORDER_POLICIES } from "../../core/types.ts";
-import type { RefusalReason } from "../../core/refusal.ts";
+import { LIMIT_REASONS, type RefusalReason } from "../../core/refusal.ts";
 import { shownOptions } from "./option_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
 
@@ -21,6 +21,7 @@ const DIFF_TYPES = [
 const REFUSAL_REASONS = [
   "no_token",
   "wrong_token",
+  "ended_token",
   "other_site",
 ] as const satisfies readonly RefusalReason[];
 
@@ -170,6 +171,10 @@ export const recordDetail = z.object({
     instance: z.string().nullable(),
     affinity: z.string().nullable().describe("owner, session, prefix or broken: what tied it to an upstream"),
     queuedMs: maybe.describe("how long it waited for an upstream with room; null: it did not wait"),
+    areTokensEstimated: z.boolean().describe(
+      "the counts of usage are our own estimate: the provider gave none",
+    ),
+    costNano: maybe.describe("in 1e-9 US dollars; null: unknown"),
   }),
   attempts: z.array(z.object({
     index: count,
@@ -282,6 +287,8 @@ export const status = z.object({
   refused: z.object({
     lastHour: count.describe("requests of clients that were refused for their token"),
     last: z.object({ address: text, reason: z.enum(REFUSAL_REASONS), atMs: milliseconds }).nullable(),
+    limited: z.array(z.object({ client: text, reason: z.enum(LIMIT_REASONS), lastHour: count }))
+      .describe("requests refused in the last hour because of a limit of their token"),
   }),
 });
 

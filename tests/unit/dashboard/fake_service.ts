@@ -151,7 +151,7 @@ export class FakeService implements AdminService {
     const stats = (this.#state.stats ?? quietStats)(typeof span === "string" ? span : "24h");
     return Promise.resolve(typeof span === "string" ? stats : { ...stats, range: "custom" });
   };
-  refused: AdminService["refused"] = () => this.#state.refused ?? { lastHour: 0, last: null };
+  refused: AdminService["refused"] = () => this.#state.refused ?? { lastHour: 0, last: null, limited: [] };
   status: AdminService["status"] = () =>
     Promise.resolve({
       version: "1.2.3",

@@ -410,11 +410,11 @@ Deno.test("the overview says how many clients were refused, who came last, and w
   const none = await ask({}, "");
   assert.doesNotMatch(none.text, /refused in the last hour/);
   const last = { address: "192.0.2.7", reason: "wrong_token", atMs: NOW - 60_000 } as const;
-  const { text } = await ask({ refused: { lastHour: 12, last } }, "");
+  const { text } = await ask({ refused: { lastHour: 12, last, limited: [] } }, "");
   assert.match(text, /<strong>12 requests were refused in the last hour<\/strong>/);
   assert.match(text, /192\.0\.2\.7.*11:59:00.*none of this router.*href="[^"]*admin\/tokens"/s);
   const hostile = { ...last, address: HOSTILE, reason: "no_token" } as const;
-  const other = await ask({ refused: { lastHour: 1, last: hostile } }, "");
+  const other = await ask({ refused: { lastHour: 1, last: hostile, limited: [] } }, "");
   assert.match(other.text, /1 request was refused/);
   assert.ok(!other.text.includes(HOSTILE));
 });
