@@ -4,6 +4,7 @@
 import type { Charge } from "../../core/budget_account.ts";
 import type { FixedHeaders } from "../../core/fixed_headers.ts";
 import type { RequestRecord } from "../../core/types.ts";
+import type { InFlight } from "../ledger/in_flight.ts";
 import { chargeOf, correction, type Reservation } from "./charge.ts";
 import type { ClientUse } from "./client_use.ts";
 
@@ -61,5 +62,22 @@ export class Admission {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#owner.withdraw(this);
+  }
+}
+
+/** A request that waits for its admission counts as one whose body arrives. @param release what a refused one held */
+export async function admittedLater(
+  admitted: Promise<Admission>,
+  inFlight: Pick<InFlight, "beginReceiving" | "endReceiving">,
+  release: () => void,
+): Promise<Admission> {
+  inFlight.beginReceiving();
+  try {
+    return await admitted;
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    inFlight.endReceiving();
   }
 }
