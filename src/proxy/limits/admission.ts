@@ -4,7 +4,6 @@
 import type { Charge } from "../../core/budget_account.ts";
 import type { FixedHeaders } from "../../core/fixed_headers.ts";
 import type { RequestRecord } from "../../core/types.ts";
-import type { InFlight } from "../ledger/in_flight.ts";
 import { chargeOf, correction, type Reservation } from "./charge.ts";
 import type { ClientUse } from "./client_use.ts";
 
@@ -68,7 +67,7 @@ export class Admission {
 /** A request that waits for its admission counts as one whose body arrives. @param release what a refused one held */
 export async function admittedLater(
   admitted: Promise<Admission>,
-  inFlight: Pick<InFlight, "beginReceiving" | "endReceiving">,
+  inFlight: { beginReceiving(): void; endReceiving(): void },
   release: () => void,
 ): Promise<Admission> {
   inFlight.beginReceiving();
