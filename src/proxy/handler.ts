@@ -12,6 +12,7 @@ import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
+import type { Prices } from "../core/prices.ts";
 import { JsonPieces } from "../core/request_fields.ts";
 import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
@@ -23,7 +24,7 @@ import type { ClientView } from "./client_view.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
-import type { Admission } from "./limits/admission.ts";
+import { type Admission, admittedLater } from "./limits/admission.ts";
 import type { ClientAdmission } from "./limits/client_admission.ts";
 import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
@@ -50,6 +51,7 @@ export interface ProxyDeps extends RunDeps, Omit<CandidateOrderDeps, keyof RunDe
   /** Unique, sortable (ULID). */
   readonly newId: () => string;
   readonly random: () => number;
+  readonly prices: Prices;
   readonly models: {
     readonly catalog: ModelCatalog;
     /** null: requests for models are relayed as all others. */
@@ -262,24 +264,11 @@ export class Proxy {
     const isForNobody = isCut || refusal !== null || candidates.length === 0;
     try {
       const admitted = admission.admit(rules, { inbound, plain, candidates, isForNobody, isCounted });
-      return admitted instanceof Promise ? this.#waiting(admitted, releaseBody).then(start) : start(admitted);
+      if (!(admitted instanceof Promise)) return start(admitted);
+      return admittedLater(admitted, this.#deps.inFlight, releaseBody).then(start);
     } catch (error) {
       releaseBody();
       throw error;
-    }
-  }
-
-  /** A request that waits for its admission counts as one under way. */
-  async #waiting(admitted: Promise<Admission>, releaseBody: () => void): Promise<Admission> {
-    const { inFlight } = this.#deps;
-    inFlight.beginReceiving();
-    try {
-      return await admitted;
-    } catch (error) {
-      releaseBody();
-      throw error;
-    } finally {
-      inFlight.endReceiving();
     }
   }
 
@@ -328,6 +317,7 @@ export class Proxy {
       authorization: clientToken === null ? null : maskSecret(clientToken),
       secrets,
       credentials: isOwnKeySent ? clientCredentials(headers) : [],
+      prices: this.#deps.prices,
     }, this.#deps.clock);
   }
 

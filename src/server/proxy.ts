@@ -4,7 +4,6 @@
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import { OwnerMemory } from "../core/owned_ids.ts";
-import type { Prices } from "../core/prices.ts";
 import type { SpendStore } from "../core/spend.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
@@ -27,6 +26,7 @@ import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
 import { makeAdmission } from "./limits.ts";
 import type { LoopTurns } from "./loop_turns.ts";
+import type { ServerPrices } from "./prices.ts";
 import type { ServerModels } from "./models.ts";
 import type { Observers } from "./observers.ts";
 
@@ -44,7 +44,7 @@ export interface ProxyParts {
   readonly models: ServerModels;
   readonly waiting: Waiting;
   readonly spend: SpendStore | null;
-  readonly prices: Prices;
+  readonly pricing: Pick<ServerPrices, "prices">;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
@@ -54,10 +54,10 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     observers,
     observers: { metrics, notifier },
     spend,
-    prices,
     settledListeners,
     turns,
     database,
+    pricing: { prices },
     ...rest
   } = parts;
   const owners = new OwnerMemory(database.findOwner);
@@ -66,6 +66,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
     admission: makeAdmission(settings, { observers, registry: rest.registry, spend, prices }),
     afterTurn: turns.after,
     clock: systemClock,
+    prices,
     observer: metrics,
     affinity: new Affinity({
       mode: settings.affinity,

@@ -26,7 +26,7 @@ import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
 import type { HeldSlot } from "./held_slot.ts";
-import { partialText } from "./partial_text.ts";
+import { noteUsage, readPartial } from "./partial_reply.ts";
 import { slotEnd } from "./slot_end.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 
@@ -55,8 +55,6 @@ export class UpstreamAttempt {
   #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
-  /** Its reply is the client's, and what it says is in the record. */
-  #isGiven = false;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -125,6 +123,7 @@ export class UpstreamAttempt {
   /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
   finish(verdict: Verdict, error: ReportedError | null, captured: CapturedReply | null): void {
     this.#captured = captured;
+    this.#entry.isGiven = true;
     if (verdict.outcome === "complete" && captured !== null) {
       const times = { firstTokenMs: this.firstTokenMs, totalMs: this.#elapsedMs };
       this.#deps.speeds.noteReply(this.upstream, this.#request.ledger.inbound, { captured, ...times });
@@ -143,7 +142,10 @@ export class UpstreamAttempt {
 
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
-    const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
+    const { ended: before } = this.#entry;
+    const partial = this.#capture === null || this.#entry.isGiven || before !== null
+      ? null
+      : readPartial(this.#capture, this.#entry, this.#request.ledger);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
     this.#slot?.end(slotEnd({
       errorClass,
@@ -157,7 +159,7 @@ export class UpstreamAttempt {
   /** Another attempt was faster: closes this one, and its connection. */
   lose(): void {
     this.#isLost = true;
-    this.#isGiven = false;
+    this.#entry.isGiven = false;
     this.#stopped();
     this.#cancellation.cancel();
   }
@@ -215,6 +217,7 @@ export class UpstreamAttempt {
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
+    if (reply !== null) noteUsage(this.#entry, reply.captured);
     this.#reportAnswer(status, error);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
@@ -295,7 +298,7 @@ export class UpstreamAttempt {
   }
 
   #chosen(reply: ReplyAssessment): AttemptResult {
-    this.#isGiven = true;
+    this.#entry.isGiven = true;
     return { type: "chosen", reply: withoutLateBom(reply, this.#request.early.hasSent) };
   }
 
@@ -308,6 +311,7 @@ export class UpstreamAttempt {
     const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
+    if (assessment.type === "whole") noteUsage(this.#entry, assessment.captured);
     this.#reportProblem(problem);
     this.end(errorClassOf(problem), describe(problem));
     const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };
