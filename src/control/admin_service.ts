@@ -19,12 +19,15 @@ import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.
 import type { NamedUsage, UsageStats, UsageTable } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { ServerStatus } from "./status_shapes.ts";
+import type { ClientTokenInput } from "./client_token_values.ts";
+import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./token_shapes.ts";
 import type { DiffPart } from "./reply_diff.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
 
 export type { PostgresStatus, ReplicaStatus, ServerStatus } from "./status_shapes.ts";
 export type { RefusedSummary };
+export type { ChosenToken, MadeToken, NewTokenInput, TokenState, TokenView } from "./token_shapes.ts";
 
 /** One upstream as it is shown. */
 export interface UpstreamView extends ShownOptions {
@@ -98,30 +101,6 @@ export interface UpstreamTest {
   readonly message: string;
   /** Names of the models that it lists; at most 200. */
   readonly models: readonly string[];
-}
-
-export interface TokenView {
-  readonly name: string;
-  /** Masked. */
-  readonly token: string;
-  /** null: unknown, as of tokens that were added by hand or by an older version. */
-  readonly createdAtMs: number | null;
-  /** Of the name, whichever token had it; null: never, as far as is counted. */
-  readonly lastUsedMs: number | null;
-  /** Of the name, as are the tokens of models that it has used. */
-  readonly requests: number;
-  readonly errors: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cachedTokens: number;
-  /** What is known of their cost, in 1e-9 US dollars. */
-  readonly costNano: number;
-  /** Requests whose cost is not known. */
-  readonly unpriced: number;
-  /** Not among the other tokens: nobody reported them. */
-  readonly estimatedTokens: number;
-  /** Since when requests are counted; null: since ever. */
-  readonly countedSinceMs: number | null;
 }
 
 /** A record as a list shows it: no bodies. */
@@ -271,13 +250,6 @@ export interface ChannelTest {
   readonly message: string;
 }
 
-/** A token that somebody chose. */
-export interface ChosenToken {
-  readonly value: string;
-  /** Even if it could be guessed. */
-  readonly isShortAllowed: boolean;
-}
-
 /** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
@@ -294,10 +266,14 @@ export interface AdminService {
   tokens(): Promise<readonly TokenView[]>;
   /** The secret is shown this once; null: a random one. */
   addToken(
-    name: string,
+    token: NewTokenInput,
     chosen: ChosenToken | null,
-  ): Promise<{ readonly name: string; readonly secret: string }>;
-  removeToken(name: string): Promise<void>;
+  ): Promise<MadeToken>;
+  /** @param which its name, or the number of its row */
+  editToken(which: string, input: ClientTokenInput): Promise<TokenView>;
+  /** Another secret for a row, shown this once. */
+  rotateToken(which: string): Promise<MadeToken>;
+  removeToken(which: string): Promise<void>;
 
   records(page: SummaryQuery): Promise<RecordPage>;
   /** How many match; a count that takes too long is not complete. */

@@ -24,7 +24,7 @@ import type { ClientView } from "./client_view.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
-import type { Admission } from "./limits/admission.ts";
+import { type Admission, admittedLater } from "./limits/admission.ts";
 import type { ClientAdmission } from "./limits/client_admission.ts";
 import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
@@ -266,24 +266,11 @@ export class Proxy {
     const isForNobody = isCut || refusal !== null || candidates.length === 0;
     try {
       const admitted = admission.admit(rules, { inbound, plain, candidates, isForNobody, isCounted });
-      return admitted instanceof Promise ? this.#waiting(admitted, releaseBody).then(start) : start(admitted);
+      if (!(admitted instanceof Promise)) return start(admitted);
+      return admittedLater(admitted, this.#deps.inFlight, releaseBody).then(start);
     } catch (error) {
       releaseBody();
       throw error;
-    }
-  }
-
-  /** A request that waits for its admission counts as one under way. */
-  async #waiting(admitted: Promise<Admission>, releaseBody: () => void): Promise<Admission> {
-    const { inFlight } = this.#deps;
-    inFlight.beginReceiving();
-    try {
-      return await admitted;
-    } catch (error) {
-      releaseBody();
-      throw error;
-    } finally {
-      inFlight.endReceiving();
     }
   }
 

@@ -44,7 +44,7 @@ export interface ProxyParts {
   readonly database: Pick<OpenDatabase, "findOwner">;
   readonly models: ServerModels;
   readonly waiting: Waiting;
-  readonly spend: SpendStore;
+  readonly spend: SpendStore | null;
   readonly pricing: Pick<ServerPrices, "prices">;
   readonly usage: UsageAsking;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */

@@ -275,10 +275,10 @@ export interface RecordReader {
   lastId(): number;
   /** What each client has used; it outlasts the records. */
   clientTotals(): ClientTotals;
-  /** What each model, client and upstream has cost, by days (UTC). @param nowMs milliseconds since the Unix epoch */
-  costs(span: DaySpan, nowMs: number): UsageStats;
   /** What tokens have spent; it outlasts the records. */
   spend(query: SpendQuery): SpentDays;
+  /** What each model, client and upstream has cost, by days (UTC). @param nowMs milliseconds since the Unix epoch */
+  costs(span: DaySpan, nowMs: number): UsageStats;
 }
 
 /** Upstreams and tokens at one moment; never changes. */

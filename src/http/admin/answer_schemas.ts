@@ -11,6 +11,7 @@ import { AUTH_STYLES, ORDER_POLICIES } from "../../core/types.ts";
 import { LIMIT_REASONS, type RefusalReason } from "../../core/refusal.ts";
 import { shownOptions } from "./option_schemas.ts";
 import { COST_RANGES } from "../../control/cost_spans.ts";
+import { shownRules } from "./token_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
 
 const DIFF_TYPES = [
@@ -107,12 +108,17 @@ export const upstreamTest = z.object({
 export const tokenView = z.object({
   name: text,
   token: text.describe("masked"),
+  ...shownRules,
   createdAtMs: milliseconds.nullable().describe("null: unknown"),
   lastUsedMs: milliseconds.nullable().describe("of the name, whichever token had it"),
   ...usageSums,
   countedSinceMs: milliseconds.nullable().describe("null: since ever"),
 });
-export const tokenSecret = z.object({ name: text, secret: text.describe("shown this once") });
+export const tokenSecret = z.object({
+  id: z.number().nullable().describe("of its row; null: it is one of the list"),
+  name: text,
+  secret: text.describe("shown this once"),
+});
 
 const usage = z.object({
   inputTokens: maybe,

@@ -6,13 +6,12 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { z } from "zod";
 import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
 import { bodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
+import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
 import { costCsv } from "../../control/cost_table.ts";
 import { BYTE_ORDER_MARK } from "../../control/csv_cell.ts";
 import { noSuchUpstream } from "../../control/upstreams.ts";
@@ -39,10 +38,15 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   api.get("/models", async (c) => c.json(await service.models(queryOf(c, schemas.modelQuery).search ?? "")));
   api.get("/tokens", async (c) => c.json(await service.tokens()));
   api.post("/tokens", async (c) => {
-    const { name, value, force = false } = await bodyOf(c, schemas.newToken);
+    const { name, value, force = false, ...rules } = await bodyOf(c, schemas.newToken);
     const chosen = value === undefined ? null : { value, isShortAllowed: force };
-    return c.json(await service.addToken(name, chosen), 201);
+    return c.json(await service.addToken({ ...given(rules), name }, chosen), 201);
   });
+  api.patch("/tokens/:name", async (c) => {
+    const changes = given(await bodyOf(c, schemas.tokenChanges));
+    return c.json(await service.editToken(c.req.param("name"), changes));
+  });
+  api.post("/tokens/:name/rotate", async (c) => c.json(await service.rotateToken(c.req.param("name"))));
   api.delete("/tokens/:name", async (c) => {
     await service.removeToken(c.req.param("name"));
     return c.body(null, 204);
@@ -179,6 +183,8 @@ function nothingToWatch(): never {
 }
 
 /** Without the fields that were not given, which must stay as they are. */
-function given(input: z.output<typeof schemas.upstreamChanges>): UpstreamInput {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+function given<Input extends object>(input: Input): Given<Input> {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Given<Input>;
 }
+
+type Given<Input> = { [Field in keyof Input]: Exclude<Input[Field], undefined> };

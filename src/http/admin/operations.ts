@@ -62,7 +62,20 @@ export const OPERATIONS: readonly Operation[] = [
     }),
     status: 201,
   },
-  remove("/tokens/{name}", "No longer accept a token"),
+  {
+    method: "patch",
+    path: "/tokens/{name}",
+    summary:
+      "Change a token, by its name or its row's number; what is not given stays. One of the list becomes a row, " +
+      "unless only its name changes",
+    body: schemas.tokenChanges,
+    answer: answers.tokenView,
+    status: 200,
+  },
+  post("/tokens/{name}/rotate", "Give a row another secret, which is shown this once", {
+    answer: answers.tokenSecret,
+  }),
+  remove("/tokens/{name}", "No longer accept a token, by its name, its row's number or its masked form"),
   get("/records", "A page of records, newest first", {
     query: schemas.recordQuery,
     answer: answers.recordPage,

@@ -11,6 +11,7 @@ import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { AUTH_STYLES, ORDER_POLICIES, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
+import { tokenFields, tokenName } from "./token_schemas.ts";
 import { optionFields } from "./option_schemas.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
@@ -63,12 +64,17 @@ export const policy = z.strictObject({
     "order of trial, for all servers that were started without a policy",
   ),
 });
+export const tokenChanges = z.strictObject({ name: tokenName, ...tokenFields }).partial();
 export const newToken = z.strictObject({
-  name: z.string().min(1).max(64),
+  name: tokenName,
   value: z.string().min(1).max(MAX_TOKEN_LENGTH).optional().describe(
     "the token itself; without it a random one",
   ),
   force: z.boolean().optional().describe(`accept a value of fewer than ${MIN_TOKEN_LENGTH} characters`),
+  isHashed: z.boolean().optional().describe(
+    "keep its digest only, so that it is never shown again; true as soon as anything below is given",
+  ),
+  ...z.strictObject(tokenFields).partial().shape,
 });
 export const replayTarget = z.strictObject({
   upstreamId: z.int().nullable().default(null).describe("null: any, in the usual order"),

@@ -63,3 +63,20 @@ export class Admission {
     this.#owner.withdraw(this);
   }
 }
+
+/** A request that waits for its admission counts as one whose body arrives. @param release what a refused one held */
+export async function admittedLater(
+  admitted: Promise<Admission>,
+  inFlight: { beginReceiving(): void; endReceiving(): void },
+  release: () => void,
+): Promise<Admission> {
+  inFlight.beginReceiving();
+  try {
+    return await admitted;
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    inFlight.endReceiving();
+  }
+}

@@ -4,6 +4,7 @@
  * Pure. What it did use: charge.ts.
  */
 import { mediaTypeOf } from "../../core/body_form.ts";
+import { isLookUp } from "../../core/look_up.ts";
 import { modelAt } from "../../core/model_alias.ts";
 import type { OutputSizes } from "../../core/output_sizes.ts";
 import type { Prices } from "../../core/prices.ts";
@@ -36,11 +37,10 @@ export interface TokenDemand {
 const NO_TOKENS: TokenDemand = { input: 0, output: 0 };
 const WITHOUT_OUTPUT: ReadonlySet<EndpointKind> = new Set<EndpointKind>(["embeddings", "moderations"]);
 const WITHOUT_COST: ReadonlySet<EndpointKind> = new Set<EndpointKind>(["models", "files"]);
-const LOOK_UPS: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
 
 /** Whether it asks no model for anything: a look-up, an upload, a cancellation. */
 export function isFree({ method, kind, body }: Pick<Inbound, "method" | "kind" | "body">): boolean {
-  return LOOK_UPS.has(method) || body === null || WITHOUT_COST.has(kind);
+  return isLookUp(method) || body === null || WITHOUT_COST.has(kind);
 }
 
 /** Tokens of the request and of its replies. */

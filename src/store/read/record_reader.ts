@@ -66,16 +66,16 @@ export class SqliteRecordReader implements RecordReader {
     return this.#reading(readClientTotals);
   }
 
-  costs(span: DaySpan, nowMs: number): UsageStats {
-    return this.#reading((db) => readCosts(db, span, nowMs));
-  }
-
   spend(query: SpendQuery): SpentDays {
     try {
       return readSpend(this.#connection.db, query);
     } catch (error) {
       throw toStoreError(error, "Cannot read what was spent");
     }
+  }
+
+  costs(span: DaySpan, nowMs: number): UsageStats {
+    return this.#reading((db) => readCosts(db, span, nowMs));
   }
 
   attempts(recordId: number): StoredAttempt[] {
