@@ -1,11 +1,13 @@
 /**
- * The clients' tokens: since when there are, when they were last used, and what they have used.
+ * The clients' tokens: what each may do, since when there are, when they were last used, and what they have used.
  */
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 import { recordsPath } from "../record_query.ts";
-import { Moment, Recorded } from "./parts.tsx";
+import { Chip, CsrfField, Moment, Recorded, type Tone } from "./parts.tsx";
+import { tokenKey } from "../token_form.ts";
+import { rulesText } from "../token_rules_text.ts";
 
 export function TokenTable(
   { page, tokens }: { page: PageContext; tokens: readonly TokenView[] },
@@ -21,13 +23,15 @@ export function TokenTable(
             <tr>
               <th scope="col">{m.tokenName}</th>
               <th scope="col">{m.tokenMasked}</th>
+              <th scope="col">{m.tokenState}</th>
+              <th scope="col">{m.tokenMay}</th>
               <th scope="col">{m.tokenCreated}</th>
               <th scope="col">{m.tokenLastUsed}</th>
               <th scope="col" class="number">{m.tileRequests}</th>
               <th scope="col" class="number">{m.usageErrors}</th>
               <th scope="col" class="number">{m.tokenSpent}</th>
               <th scope="col">
-                <span class="visually-hidden">{m.revoke}</span>
+                <span class="visually-hidden">{m.edit}</span>
               </th>
             </tr>
           </thead>
@@ -59,6 +63,12 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
       <td class="mono muted" data-label={m.tokenMasked}>
         <Recorded text={token.token} />
       </td>
+      <td data-label={m.tokenState}>
+        <State page={page} token={token} />
+      </td>
+      <td data-label={m.tokenMay}>
+        <Recorded text={rulesText(m, token)} />
+      </td>
       <td data-label={m.tokenCreated}>
         {token.createdAtMs === null
           ? <span class="muted">{m.tokenUnknown}</span>
@@ -81,15 +91,70 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
         <Spent page={page} token={token} href={records} />
       </td>
       <td class="actions">
-        <a class="button button-small" href={`/admin/tokens/revoke?name=${encodeURIComponent(name)}`}>
-          {m.revoke}
-          <span class="visually-hidden">
-            {" "}
-            <Recorded text={name} />
-          </span>
-        </a>
+        <Actions page={page} token={token} />
       </td>
     </tr>
+  );
+}
+
+const STATE_TONES = {
+  active: "good",
+  disabled: "quiet",
+  expired: "bad",
+  refused: "bad",
+} as const satisfies Record<TokenView["state"], Tone>;
+
+function State({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
+  const { m } = page;
+  const { state, expiresAtMs, problem } = token;
+  return (
+    <div>
+      <Chip tone={STATE_TONES[state]}>{m.tokenStates[state]}</Chip>
+      {expiresAtMs === null ? null : (
+        <span class="line second muted">
+          {m.tokenUntil} <Moment page={page} atMs={expiresAtMs} />
+        </span>
+      )}
+      {problem === null ? null : (
+        <span class="line second bad">
+          <Recorded text={problem} />
+        </span>
+      )}
+    </div>
+  );
+}
+
+function Actions({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
+  const { m } = page;
+  const key = tokenKey(token);
+  const which = encodeURIComponent(key);
+  const ofToken = (
+    <span class="visually-hidden">
+      {" "}
+      <Recorded text={token.name} />
+    </span>
+  );
+  return (
+    <div class="row-actions">
+      <a class="button button-small" href={`/admin/tokens/edit?which=${which}`}>
+        {m.edit}
+        {ofToken}
+      </a>
+      {token.id === null ? null : (
+        <form method="post" action={`/admin/tokens/${token.isEnabled ? "disable" : "enable"}`}>
+          <CsrfField page={page} />
+          <input type="hidden" name="which" value={key} />
+          <button type="submit" class="button button-small">
+            {token.isEnabled ? m.disable : m.enable}
+            {ofToken}
+          </button>
+        </form>
+      )}
+      <a class="button button-small" href={`/admin/tokens/revoke?name=${which}`}>
+        {m.revoke}
+        {ofToken}
+      </a>
+    </div>
   );
 }
 

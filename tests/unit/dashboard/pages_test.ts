@@ -414,7 +414,7 @@ Deno.test("the page's actions call the service, and report the result", async ()
   const replayed = await ask(state, "/records/5/replay", form({ upstream: "" }));
   assert.deepEqual(replayed.calls.filter(([name]) => name !== "neighbours"), [["replay", 5, null]]);
   const made = await ask(state, "/tokens", form({ name: " c " }));
-  assert.deepEqual(made.calls, [["addToken", "c", null]]);
+  assert.deepEqual(made.calls, [["addToken", { name: "c" }, null]]);
   assert.match(made.text, /sk-fresh-secret/);
 });
 
