@@ -104,6 +104,8 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new TokenAdmin({
       ...deps,
       clientTotals: () => reader.ask("clientTotals", null),
+      spend: (query) => reader.ask("spend", query),
+      timeZone: settings.costs.timeZone,
       now: () => clock.now(),
     }),
     records: new RecordAdmin({

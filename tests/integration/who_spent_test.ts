@@ -159,3 +159,28 @@ Deno.test("who spent what is the same in the API, as CSV, on the page, in metric
     assert.match(csv, /^\ufeff?upstream,costUsd,.*\r\ndear,0\.5,2,0,/);
   });
 });
+
+Deno.test("what a token has spent of its budget is in the API and on its page, in the period of its budget", async () => {
+  await using upstream = new FakeUpstream(charging(0.25));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint, name: "one" }] });
+  const init = { method: "POST", status: 201 };
+  const body = JSON.stringify({ name: "ann", budgetUsd: 2, budgetPeriod: "week" });
+  const { secret } = await askApi<{ readonly secret: string }>(router, "/tokens", { ...init, body });
+  await ask(router, secret, "gpt-4o");
+  await ask(router, secret, "gpt-4o");
+  const spending = await eventually(async () => {
+    const answer = await askApi<
+      { readonly spentNano: number; readonly budgetNano: number; readonly period: string }
+    >(
+      router,
+      "/tokens/ann/spending",
+    );
+    return answer.spentNano === 500_000_000 ? answer : null;
+  }, "the spending to be noted");
+  assert.deepEqual([spending.budgetNano, spending.period], [2_000_000_000, "week"]);
+  const headers = { authorization: `Bearer ${adminTokenOf(router)}` };
+  const html = await (await fetch(adminUrl(router, "/tokens/show?which=ann"), { headers })).text();
+  assert.match(html, /\$0\.50 of \$2\.00/);
+  assert.match(html, /width="25\.00%"/);
+  assert.equal((await callApi(router, "/tokens/nobody/spending")).status, 404);
+});

@@ -1,7 +1,7 @@
 /** The page of costs, and the costs on the overview: what is shown of which figures. */
 import assert from "node:assert/strict";
-import type { CostReport } from "../../../src/control/admin_service.ts";
-import { FakeService, mounted, NO_SPENDING, NO_USAGE, statsOf } from "./fake_service.ts";
+import type { CostReport, TokenSpending } from "../../../src/control/admin_service.ts";
+import { FakeService, mounted, NO_SPENDING, NO_USAGE, record, statsOf, tokenOf } from "./fake_service.ts";
 
 const ZEROS = { errors: 0, inputTokens: 0, outputTokens: 0, cachedTokens: 0, p95Ms: null };
 const QUIET = { ...ZEROS, requests: 1, costNano: 0, unpriced: 0, estimatedTokens: 0 };
@@ -128,4 +128,54 @@ Deno.test("both languages have the page, with nothing spent as well", async () =
     assert.match(html, language === "en" ? /No request in this time/ : /这段时间没有请求/);
     assert.ok(!html.includes("undefined") && !html.includes("NaN"));
   }
+});
+
+const SPENDING: TokenSpending = {
+  ...{ period: "month", fromDay: "2026-11-01", budgetNano: 20_000_000_000 },
+  ...{ spentNano: 5_000_000_000, estimatedNano: 1_000_000_000, overshootNano: 0, requests: 9 },
+};
+
+async function tokenPage(
+  state: ConstructorParameters<typeof FakeService>[0],
+  which = "ann",
+): Promise<string> {
+  const tokens = [tokenOf("ann", { id: 4, budgetUsd: 20, budgetPeriod: "month", rpm: 60 }), tokenOf("old")];
+  const service = new FakeService({
+    tokens,
+    costs: COSTS,
+    records: [record(1, { client: which })],
+    ...state,
+  });
+  return await (await mounted(service).request(`http://x/admin/tokens/show?which=${which}`)).text();
+}
+
+Deno.test("the page of a token shows its budget with a bar, its rules, its costs by day and its records", async () => {
+  const html = await tokenPage({ spending: SPENDING });
+  assert.match(html, /\$5\.00 of \$20\.00/);
+  assert.match(html, /since 2026-11-01 · \$1\.00 of it is estimated/);
+  assert.match(html, /class="bar-fill" width="25\.00%"/);
+  assert.match(html, /60/);
+  assert.match(html, /US dollars per day/);
+  assert.match(html, />\$12\.40</);
+  assert.ok(html.includes('href="/admin/records?client=ann"') && html.includes('href="/admin/records/1"'));
+  assert.ok(html.includes('href="/admin/tokens/edit?which=ann"'));
+});
+
+Deno.test("a budget that is used up has a full bar of another colour, and says by how much it was exceeded", async () => {
+  const html = await tokenPage({
+    spending: { ...SPENDING, spentNano: 20_500_000_000, overshootNano: 500_000_000 },
+  });
+  assert.match(html, /class="bar-fill bar-over" width="100\.00%"/);
+  assert.match(html, /\$0\.50 more than was left/);
+  const total = await tokenPage({ spending: { ...SPENDING, period: "total", fromDay: null } });
+  assert.ok(!total.includes("since 2026") && total.includes("(total)"));
+});
+
+Deno.test("a token without rules has a page without a budget; one that does not exist has none", async () => {
+  const html = await tokenPage({}, "old");
+  assert.ok(!html.includes("budget-title"));
+  const answer = await mounted(new FakeService({})).request("http://x/admin/tokens/show?which=nobody", {
+    headers: { accept: "text/html" },
+  });
+  assert.equal(answer.status, 404);
 });

@@ -177,6 +177,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
         ["/records/1?show=reply&turns=all", {}],
         ["/records/1/text/t0p0", {}],
         ["/records/1/replay", form({ upstream: "1" })],
+        [`/tokens/show?which=${encodeURIComponent(HOSTILE)}`, {}],
         ["/costs", {}],
         [`/costs?${query}`, {}],
         ["/live", {}],
