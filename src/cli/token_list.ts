@@ -69,7 +69,10 @@ export function listedTokens(
 }
 
 function timesOf(
-  { createdAtMs, lastUsedMs, countedSinceMs }: Pick<TokenView, "createdAtMs" | "lastUsedMs" | "countedSinceMs">,
+  { createdAtMs, lastUsedMs, countedSinceMs }: Pick<
+    TokenView,
+    "createdAtMs" | "lastUsedMs" | "countedSinceMs"
+  >,
 ): IsoTimes {
   return {
     createdAt: isoOf(createdAtMs),
@@ -103,7 +106,10 @@ const RULE_COLUMNS: readonly Column<ListedToken>[] = [
   { title: "NAME", cell: ({ name }) => name },
   { title: "TOKEN", cell: ({ token }) => token },
   { title: "STATE", cell: ({ state, problem }) => problem === null ? state : `${state}: ${problem}` },
-  { title: "BUDGET", cell: ({ budgetUsd, budgetPeriod }) => budgetUsd === null ? "-" : `${budgetUsd}/${budgetPeriod}` },
+  {
+    title: "BUDGET",
+    cell: ({ budgetUsd, budgetPeriod }) => budgetUsd === null ? "-" : `${budgetUsd}/${budgetPeriod}`,
+  },
   { title: "LIMITS", cell: limitsOf },
   { title: "EXPIRES", cell: ({ expiresAt }) => localTime(expiresAt, "never") },
   { title: "LAST USED", cell: ({ lastUsedAt }) => localTime(lastUsedAt, "never") },

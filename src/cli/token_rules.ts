@@ -4,7 +4,11 @@
  * Owns the flags for that, which `token add` has too, and what is said about a change.
  */
 import type { Command } from "commander";
-import { type ClientTokenInput, type ClientTokenTexts, readClientTokenTexts } from "../control/client_token_values.ts";
+import {
+  type ClientTokenInput,
+  type ClientTokenTexts,
+  readClientTokenTexts,
+} from "../control/client_token_values.ts";
 import { ClientTokens, type EditedClientToken } from "../control/client_tokens.ts";
 import { requireTokenName } from "../control/tokens.ts";
 import { cleanText } from "../core/clean_text.ts";
@@ -40,7 +44,10 @@ export function withRuleFlags(command: Command): Command {
     .option("--rpm <number>", "requests in a minute; none: any number")
     .option("--tpm <number>", "tokens in a minute, of requests and replies; none: any number")
     .option("--parallel <number>", "requests at once; none: any number")
-    .option("--budget <budget>", "US dollars in a day, week, month or in total, such as 20/month; none: no budget")
+    .option(
+      "--budget <budget>",
+      "US dollars in a day, week, month or in total, such as 20/month; none: no budget",
+    )
     .option("--allow <globs>", "models that it may use, such as 'gpt-4o*,o3'; none: every model")
     .option("--deny <globs>", "models that it may not use; none: no such")
     .option("--upstreams <names>", "upstreams that it may use, by name or number; none: all")
@@ -54,7 +61,9 @@ export function withRuleFlags(command: Command): Command {
 /** Adds the commands to `token`. */
 export function defineRuleCommands(token: Command, context: CommandContext): void {
   const edit = token.command("edit")
-    .description("change what a token may do; one that is in the list becomes a row, which is kept as a digest")
+    .description(
+      "change what a token may do; one that is in the list becomes a row, which is kept as a digest",
+    )
     .argument("<token>", WHICH_TEXT)
     .option("--name <name>", "another name; what it has used stays with the old one")
     .option("--enable", "accept it again")
@@ -125,7 +134,9 @@ function noteEdit({ terminal }: CommandContext, { name, oldName, isMoved }: Edit
   }
   if (name === oldName) return;
   terminal.note(
-    `records and counts so far stay with the name ${cleanText(oldName)}; what its budget has spent stays with it`,
+    `records and counts so far stay with the name ${
+      cleanText(oldName)
+    }; what its budget has spent stays with it`,
   );
 }
 

@@ -8,9 +8,9 @@ import { hasRules } from "../control/client_token_values.ts";
 import {
   looksLikeToken,
   MIN_TOKEN_LENGTH,
+  type ReplacedToken,
   requireAdminToken,
   requireClientToken,
-  type ReplacedToken,
   requireTokenName,
   Tokens,
 } from "../control/tokens.ts";
@@ -84,12 +84,17 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .addOption(databaseOption())
     .action((flags: ShowFlags) => listTokens(context, flags));
   const add = token.command("add")
-    .description("make a random token of this name, and print it; with rules, or --hashed, only its digest is kept")
+    .description(
+      "make a random token of this name, and print it; with rules, or --hashed, only its digest is kept",
+    )
     .argument("[name]", NAME_TEXT)
     .option("--value <token>", VALUE_TEXT)
     .option("--name <name>", "the name, too")
     .option("--force", FORCE_TEXT)
-    .option("--hashed", "keep its digest only, so that it cannot be shown again; the Go program does not know it");
+    .option(
+      "--hashed",
+      "keep its digest only, so that it cannot be shown again; the Go program does not know it",
+    );
   withRuleFlags(add).optionsGroup("Options:").addOption(databaseOption())
     .action((name: string | undefined, flags: AddFlags) => addToken(context, wantedToken({ name, flags })));
   token.command("set")
@@ -255,7 +260,9 @@ async function confirmRemoval(
 
 /** Their names, and the tokens masked. */
 function listOf(tokens: readonly ReplacedToken[]): string {
-  const shown = tokens.slice(0, MAX_LISTED).map(({ name, token }) => `${cleanText(name)} (${cleanText(token)})`);
+  const shown = tokens.slice(0, MAX_LISTED).map(({ name, token }) =>
+    `${cleanText(name)} (${cleanText(token)})`
+  );
   return [...shown, ...tokens.length > MAX_LISTED ? [`${tokens.length - MAX_LISTED} more`] : []].join(", ");
 }
 

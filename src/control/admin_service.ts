@@ -12,10 +12,11 @@ import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/typ
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
+import type { CostRange, CostSpan } from "./cost_spans.ts";
 import type { RecordView } from "./record_view.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
-import type { UsageStats } from "../store/stats/usage_reader.ts";
+import type { NamedUsage, UsageStats, UsageTable } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { ServerStatus } from "./status_shapes.ts";
 import type { ClientTokenInput } from "./client_token_values.ts";
@@ -126,6 +127,7 @@ export interface RecordDetail {
   readonly upstreamName: string | null;
 }
 
+export type { CostRange, CostSpan };
 export type { Neighbours, RecordCount, StatsRange, StatsSpan };
 
 /**
@@ -142,9 +144,21 @@ export interface Stats extends Omit<RequestStats, "upstreams"> {
 
 export type { UsageTable } from "../store/stats/usage_reader.ts";
 
-/** Requests by model and by client. */
+/** Upstreams by name; the number is that of their records, null: none answered. */
+export interface UpstreamUsageTable extends UsageTable {
+  readonly rows: readonly (NamedUsage & { readonly upstreamId: number | null })[];
+}
+
+/** Requests by model, by client and by upstream. */
 export interface UsageReport extends UsageStats {
   readonly range: StatsRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
+}
+
+/** The same by days (UTC), those that cost most first. */
+export interface CostReport extends UsageStats {
+  readonly range: CostRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
 }
 
 /** A request in flight. */
@@ -277,6 +291,7 @@ export interface AdminService {
 
   stats(span: StatsSpan): Promise<Stats>;
   usage(span: StatsSpan): Promise<UsageReport>;
+  costs(span: CostSpan): Promise<CostReport>;
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];

@@ -112,7 +112,10 @@ function readBudget(text: string): Pick<ClientTokenInput, "budgetUsd" | "budgetP
   if (isNone(text)) return { budgetUsd: null, budgetPeriod: null };
   const budget = parseBudget(text);
   if (budget !== null) return { budgetUsd: Number(usdText(budget.nano)), budgetPeriod: budget.period };
-  throw invalidValue("budget", `must be dollars in a ${BUDGET_PERIODS.join(", ")}, such as 20/month, or none`);
+  throw invalidValue(
+    "budget",
+    `must be dollars in a ${BUDGET_PERIODS.join(", ")}, such as 20/month, or none`,
+  );
 }
 
 function budgetValues(
@@ -137,7 +140,8 @@ function readList(text: string): string[] {
 function listText(given: readonly string[], field: "allow" | "deny" | "upstreams"): string | null {
   const parts = given.map((each) => each.trim());
   const isGood = (part: string) =>
-    part !== "" && part.length <= MAX_CLIENT_PATTERN_LENGTH && !part.includes(",") && part === cleanText(part);
+    part !== "" && part.length <= MAX_CLIENT_PATTERN_LENGTH && !part.includes(",") &&
+    part === cleanText(part);
   const text = parts.join(",");
   if (parts.length <= MAX_CLIENT_PATTERNS && text.length <= MAX_LIST_LENGTH && parts.every(isGood)) {
     return text === "" ? null : text;
@@ -180,5 +184,8 @@ function readExpiry(text: string, nowMs: number): number | null {
 
 function checkExpiry(ms: number | null): number | null {
   if (ms === null || (Number.isFinite(ms) && ms > 0 && ms <= MAX_EXPIRY_MS)) return ms;
-  throw invalidValue("expires", "must be a time such as 90d, 12h, 2027-01-31 or 2027-01-31T08:00:00Z, or never");
+  throw invalidValue(
+    "expires",
+    "must be a time such as 90d, 12h, 2027-01-31 or 2027-01-31T08:00:00Z, or never",
+  );
 }

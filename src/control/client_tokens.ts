@@ -49,7 +49,11 @@ export class ClientTokens {
       const name = input.name?.trim() ?? this.#freeName();
       this.#requireFreeName(name, null);
       this.#requireFreeSecret(secret, name);
-      const row = this.#config.addClientToken({ ...toClientTokenValues({ ...input, name }), name, ...kept(secret) });
+      const row = this.#config.addClientToken({
+        ...toClientTokenValues({ ...input, name }),
+        name,
+        ...kept(secret),
+      });
       return { id: row.id, name };
     });
   }

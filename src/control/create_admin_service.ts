@@ -8,6 +8,7 @@ import type { RecordFilter } from "../store/store.ts";
 import type {
   AdminService,
   ChosenToken,
+  CostSpan,
   NewTokenInput,
   StatsSpan,
   UpstreamEdit,
@@ -61,6 +62,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     }),
     stats: guarded((span: StatsSpan) => records.stats(span)),
     usage: guarded((span: StatsSpan) => records.usage(span)),
+    costs: guarded((span: CostSpan) => records.costs(span)),
     live: () => hub.live(),
     waiting: () => hub.waiting(),
     subscribe: (listener) => hub.subscribe(listener),

@@ -28,4 +28,3 @@ export function onlyToken(name: string): ControlError {
     { field: "token", hint: "make another first" },
   );
 }
-

@@ -46,6 +46,12 @@ export interface TokenView {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cachedTokens: number;
+  /** What is known of their cost, in 1e-9 US dollars. */
+  readonly costNano: number;
+  /** Requests whose cost is not known. */
+  readonly unpriced: number;
+  /** Not among the other tokens: nobody reported them. */
+  readonly estimatedTokens: number;
   /** Since when requests are counted; null: since ever. */
   readonly countedSinceMs: number | null;
 }

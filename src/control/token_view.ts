@@ -36,6 +36,7 @@ const UNUSED = {
   inputTokens: 0,
   outputTokens: 0,
   cachedTokens: 0,
+  ...{ costNano: 0, unpriced: 0, estimatedTokens: 0 },
 } as const;
 
 const EVERYTHING = {

@@ -105,7 +105,9 @@ export class Tokens {
     return this.#change((tokens) => {
       const token = findToken(tokens, which);
       const rest = tokens.filter((each) => each !== token);
-      if (rest.length > 0 || this.#config.listClientTokens().length > 0) return { result: token, tokens: rest };
+      if (rest.length > 0 || this.#config.listClientTokens().length > 0) {
+        return { result: token, tokens: rest };
+      }
       throw onlyToken(token.name);
     });
   }

@@ -148,7 +148,10 @@ Deno.test("a token's models: allowed, denied, by alias, without a model, and in 
   assert.match(await seen("junk", "/chat/completions", { "content-encoding": "zstd" }), /^400 /);
   const asked = upstream.requests.length;
   const message = await errorOf(await router.chat({ model: "o3" }, as(SECRET)));
-  assert.match(message[2], /The token amy may not use the model o3; allowed: gpt-4o\*, fast; not allowed: gpt/);
+  assert.match(
+    message[2],
+    /The token amy may not use the model o3; allowed: gpt-4o\*, fast; not allowed: gpt/,
+  );
   assert.equal(upstream.requests.length, asked);
   // Others are not held to it, nor read more strictly.
   assert.equal((await router.chat({ model: "o3" })).status, 200);
@@ -168,7 +171,10 @@ Deno.test("a token without rules makes no request strict", async () => {
 });
 
 Deno.test("a token's upstreams: only these are asked, by name or number, also as failover and owner", async () => {
-  const named = reply(200, '{"id":"resp_made0123456789","object":"response","status":"completed","output":[]}');
+  const named = reply(
+    200,
+    '{"id":"resp_made0123456789","object":"response","status":"completed","output":[]}',
+  );
   await using first = new FakeUpstream(named);
   await using second = new FakeUpstream(chatReply("from the second"));
   await using third = new FakeUpstream(reply(500, "{}"));
@@ -242,7 +248,13 @@ Deno.test("each token sees the models that it may use, with a tag of its own", a
   assert.equal(again.status, 200);
   await again.body?.cancel();
   const one = (secret: string, id: string) => fetch(`${router.url}/models/${id}`, as(secret));
-  for (const [secret, id, status] of [[SECRET, "o3", 404], [SECRET, "claude", 404], [SECRET, "gpt-4o", 200]] as const) {
+  for (
+    const [secret, id, status] of [[SECRET, "o3", 404], [SECRET, "claude", 404], [
+      SECRET,
+      "gpt-4o",
+      200,
+    ]] as const
+  ) {
     const response = await one(secret, id);
     await response.body?.cancel();
     assert.equal(response.status, status, id);
@@ -252,7 +264,9 @@ Deno.test("each token sees the models that it may use, with a tag of its own", a
 Deno.test("a token's gate mode holds its streams, unless a request says otherwise", async () => {
   const content = chatEvents(["hello"]);
   // Its end is an error, so whoever holds a stream whole asks the other one.
-  await using cut = new FakeUpstream(pieces([...content.slice(0, 2), 'data: {"error":{"message":"no"}}\n\n']));
+  await using cut = new FakeUpstream(
+    pieces([...content.slice(0, 2), 'data: {"error":{"message":"no"}}\n\n']),
+  );
   await using whole = new FakeUpstream(pieces(content));
   await using router = await Router.start({
     args: ["--gate", "content"],

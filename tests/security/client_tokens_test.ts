@@ -48,8 +48,14 @@ function percent(text: string): string {
 
 /** The canaries in a text, also encoded. */
 function leaksIn(text: string): string {
-  const decoded = text.replaceAll(/%([0-9a-f]{2})/gi, (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-  const again = decoded.replaceAll(/%([0-9a-f]{2})/gi, (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const decoded = text.replaceAll(
+    /%([0-9a-f]{2})/gi,
+    (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  const again = decoded.replaceAll(
+    /%([0-9a-f]{2})/gi,
+    (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)),
+  );
   const words = again.split(/[^A-Za-z0-9+/_=-]+/).filter((word) => word.length > 9);
   const all = [text, decoded, again, ...words.map((word) => Buffer.from(word, "base64").toString("latin1"))];
   const found = ["CANARYOWN", "CANARYOTHER", SHORT].filter((canary) =>
@@ -86,24 +92,38 @@ Deno.test("no row's token reaches an upstream, wherever a client puts it", async
   const path = "/things/1";
   for (const [kind, token] of [["own", OWN], ["another's", OTHER], ["a short one", SHORT]] as const) {
     for (const [place, headers] of PLACES) {
-      await table.case(`${kind} in ${place}`, "sent: nothing", () => send(path, { authorization, ...headers(token) }));
+      await table.case(
+        `${kind} in ${place}`,
+        "sent: nothing",
+        () => send(path, { authorization, ...headers(token) }),
+      );
     }
     for (const [place, query] of QUERIES) {
-      await table.case(`${kind} in the query, ${place}`, "sent: nothing", () =>
-        send(`${path}?${query(token)}`, { authorization }));
+      await table.case(
+        `${kind} in the query, ${place}`,
+        "sent: nothing",
+        () => send(`${path}?${query(token)}`, { authorization }),
+      );
     }
   }
   for (const [kind, token] of [["own", OWN], ["another's", OTHER]] as const) {
     for (const spelled of [token, percent(token)]) {
-      await table.case(`${kind} in the path`, "not sent: nothing", () => send(`/things/${spelled}`, { authorization }));
+      await table.case(
+        `${kind} in the path`,
+        "not sent: nothing",
+        () => send(`/things/${spelled}`, { authorization }),
+      );
     }
   }
   await table.case("the client's own key still goes to an asis upstream", "yes", async () => {
     await send(path, { authorization, "x-api-key": CLIENT_KEY });
     return upstream.requests.at(-1)?.headers.get("x-api-key") === CLIENT_KEY ? "yes" : "no";
   });
-  await table.case("another's is first, and is refused for itself", "403 not sent: nothing", () =>
-    send(path, { authorization: `Bearer ${OTHER}` }));
+  await table.case(
+    "another's is first, and is refused for itself",
+    "403 not sent: nothing",
+    () => send(path, { authorization: `Bearer ${OTHER}` }),
+  );
   table.print();
 });
 
@@ -137,7 +157,11 @@ Deno.test("a row's token that was presented is masked in records, logs, metrics 
   for (const [name, script] of echoes) {
     upstream.script = script;
     await chat({});
-    await table.case(`${name}: sent`, "yes", () => Promise.resolve(upstream.requests.length > 0 ? "yes" : "no"));
+    await table.case(
+      `${name}: sent`,
+      "yes",
+      () => Promise.resolve(upstream.requests.length > 0 ? "yes" : "no"),
+    );
   }
   upstream.script = reply(200, '{"choices":[]}');
   await chat({ messages: [{ role: "user", content: `my token is ${OWN}, keep it` }] });
@@ -155,7 +179,9 @@ Deno.test("a row's token that was presented is masked in records, logs, metrics 
     try {
       const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
       const rows = tables.flatMap(({ name }) => db.prepare(`SELECT * FROM "${name}"`).all());
-      return Promise.resolve(leaksIn(JSON.stringify(rows, (_key, value) => typeof value === "bigint" ? 0 : value)));
+      return Promise.resolve(
+        leaksIn(JSON.stringify(rows, (_key, value) => typeof value === "bigint" ? 0 : value)),
+      );
     } finally {
       db.close();
     }

@@ -11,9 +11,11 @@ export function sha256Hex(secret: string): string {
 /** Adds a row, and waits until the router accepts the token, or refuses it for another reason than that it is unknown. */
 export async function addRow(
   router: Router,
-  { name, secret, ...columns }: { readonly name: string; readonly secret: string } & Readonly<
-    Record<string, string | number>
-  >,
+  { name, secret, ...columns }:
+    & { readonly name: string; readonly secret: string }
+    & Readonly<
+      Record<string, string | number>
+    >,
 ): Promise<void> {
   const row = { name, sha256: sha256Hex(secret), hint: `${secret.slice(0, 3)}…`, ...columns };
   const places = Object.keys(row).map(() => "?").join(", ");

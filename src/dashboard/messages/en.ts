@@ -83,6 +83,19 @@ export const en = {
     ended_token: "its token is disabled or has expired. Tokens are listed here:",
     other_site: "a page of another site sent it; --allow-origin lets one in.",
   },
+  limitedRequests: (shown: string, count: number) =>
+    `${shown} ${
+      count === 1 ? "request was" : "requests were"
+    } refused for the limits of their token in the last hour`,
+  limitedWhy: {
+    rpm: "requests a minute",
+    tpm: "tokens a minute",
+    parallel: "requests at once",
+    budget: "budget used up",
+    budget_reserved: "budget reserved for requests under way",
+    budget_unavailable: "spending could not be noted",
+    price_unknown: "price unknown",
+  },
   idle: "Ready",
   idleDetail: "No request came in this range.",
   noUpstreams: "No upstream yet",

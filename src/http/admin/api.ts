@@ -6,15 +6,17 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { z } from "zod";
 import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
 import { bodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, StatsSpan, UpstreamView } from "../../control/admin_service.ts";
+import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
+import { costCsv } from "../../control/cost_table.ts";
+import { BYTE_ORDER_MARK } from "../../control/csv_cell.ts";
 import { noSuchUpstream } from "../../control/upstreams.ts";
 import { recordRoutes } from "./record_routes.ts";
+import type { DaySpan } from "../../store/stats/usage_reader.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {
@@ -52,6 +54,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   recordRoutes(api, service);
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
+  costRoutes(api, service);
   api.get("/status", async (c) => c.json({ ...await service.status(), refused: service.refused() }));
   api.put("/policy", async (c) => {
     const { policy } = await bodyOf(c, schemas.policy);
@@ -71,9 +74,26 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   return new Hono<AdminEnv>().route("/api", api).route("/", goRoutes(service));
 }
 
-function spanOf({ range, since, until }: z.output<typeof schemas.statsQuery>): StatsSpan {
+function spanOf<Range extends string>(
+  { range, since, until }: {
+    readonly range: Range;
+    readonly since?: number | undefined;
+    readonly until?: number | undefined;
+  },
+): Range | DaySpan {
   if (since === undefined) return range;
   return { sinceMs: since, untilMs: until ?? Number.MAX_SAFE_INTEGER };
+}
+
+function costRoutes(api: Hono<AdminEnv>, service: AdminService): void {
+  api.get("/costs", async (c) => c.json(await service.costs(spanOf(queryOf(c, schemas.costsQuery)))));
+  api.get("/costs/export", async (c) => {
+    const { by, ...span } = queryOf(c, schemas.costsFileQuery);
+    const lines = costCsv(await service.costs(spanOf(span)), by);
+    c.header("content-type", "text/csv; charset=utf-8");
+    c.header("content-disposition", `attachment; filename="costs-by-${by}.csv"`);
+    return c.body(`${BYTE_ORDER_MARK}${lines.join("\r\n")}\r\n`);
+  });
 }
 
 function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {

@@ -3,6 +3,8 @@
  *
  * Owns the bounds of every input. What is answered is in answer_schemas.ts.
  */
+import { COST_RANGES } from "../../control/cost_spans.ts";
+import { COST_KINDS } from "../../control/cost_table.ts";
 import { z } from "zod";
 import type { StatsRange } from "../../control/admin_service.ts";
 import { EXPORT_FORMATS } from "../../control/record_export.ts";
@@ -142,6 +144,15 @@ export const exportQuery = z.strictObject({ format: z.enum(EXPORT_FORMATS), ...r
 
 export const modelQuery = z.strictObject({
   search: z.string().max(512).optional().describe("a part of the name, in any case; default: every model"),
+});
+
+export const costsQuery = z.strictObject({
+  range: z.enum(COST_RANGES).default("30d").describe("days and months of UTC"),
+  since: moment.optional().describe("instead of a range; kept for 400 days"),
+  until: moment.optional().describe("default now"),
+});
+export const costsFileQuery = costsQuery.extend({
+  by: z.enum(COST_KINDS).default("client").describe("what a row stands for"),
 });
 
 export const statsQuery = z.strictObject({
