@@ -493,10 +493,10 @@ Deno.test("a token with rules is made, shown, changed, rotated and removed, and 
   const made = await askApi<Token>(router, "/tokens", { ...posted({ name: "amy", ...rules }), status: 201 });
   assert.match(made.secret, /^sk-oar-[\w-]{43}$/);
   const shown = async () => (await askApi<Token[]>(router, "/tokens")).find(({ id }) => id === made.id);
-  const { state, problem, token, name, ...facts } = await shown() ?? {};
+  const { state, problem, token, name, ...facts }: Readonly<Record<string, unknown>> = await shown() ?? {};
   assert.deepEqual([state, problem, name, token], ["active", null, "amy", `sk-…${made.secret.slice(-4)}`]);
   for (const [field, value] of Object.entries(rules)) {
-    assert.deepEqual((facts as Record<string, unknown>)[field], value, field);
+    assert.deepEqual(facts[field], value, field);
   }
   assert.ok(!JSON.stringify(await askApi(router, "/tokens")).includes(made.secret));
   const patch = (which: string | number, changes: unknown) =>
