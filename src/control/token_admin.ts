@@ -3,11 +3,13 @@
  *
  * Changes are made elsewhere (config_changes.ts); the registry has read a change when the call returns.
  */
+import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
+import { spentBy } from "./token_spend.ts";
 import { viewTokens } from "./token_view.ts";
 import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
@@ -15,6 +17,9 @@ import type { UpstreamsDeps } from "./upstreams.ts";
 export interface TokenAdminDeps extends UpstreamsDeps {
   readonly changes: ChangeCalls;
   readonly clientTotals: () => Promise<ClientTotals>;
+  readonly spend: (query: SpendQuery) => Promise<SpentDays>;
+  /** Of a moment, in the time zone of budgets. */
+  readonly dayOf: (atMs: number) => string;
   /** Wall clock. */
   readonly now: () => number;
 }
@@ -30,7 +35,9 @@ export class TokenAdmin {
     const { config, now } = this.#deps;
     const totals = await this.#deps.clientTotals();
     const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
-    return viewTokens(all, { times: config.tokenTimes(), totals, nowMs: now() });
+    const nowMs = now();
+    const spent = await spentBy(all.rows, { today: this.#deps.dayOf(nowMs), read: this.#deps.spend });
+    return viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
   }
 
   /** @param chosen null: a random one */

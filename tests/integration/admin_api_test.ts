@@ -487,8 +487,21 @@ Deno.test("a token with rules is made, shown, changed, rotated and removed, and 
   await using router = await Router.start();
   type Token = Readonly<Record<string, unknown>> & { readonly id: number; readonly secret: string };
   const rules = {
-    ...{ allow: ["gpt-4o*"], deny: ["gpt-4o-audio*"], upstreams: ["a", "2"], rpm: 60, tpm: 1000, maxParallel: 8 },
-    ...{ budgetUsd: 20.5, budgetPeriod: "week", gate: "whole", expiresAtMs: Date.UTC(2099, 0, 31), isEnabled: true },
+    ...{
+      allow: ["gpt-4o*"],
+      deny: ["gpt-4o-audio*"],
+      upstreams: ["a", "2"],
+      rpm: 60,
+      tpm: 1000,
+      maxParallel: 8,
+    },
+    ...{
+      budgetUsd: 20.5,
+      budgetPeriod: "week",
+      gate: "whole",
+      expiresAtMs: Date.UTC(2099, 0, 31),
+      isEnabled: true,
+    },
   };
   const made = await askApi<Token>(router, "/tokens", { ...posted({ name: "amy", ...rules }), status: 201 });
   assert.match(made.secret, /^sk-oar-[\w-]{43}$/);
@@ -501,7 +514,13 @@ Deno.test("a token with rules is made, shown, changed, rotated and removed, and 
   assert.ok(!JSON.stringify(await askApi(router, "/tokens")).includes(made.secret));
   const patch = (which: string | number, changes: unknown) =>
     askApi<Token>(router, `/tokens/${which}`, posted(changes, "PATCH"));
-  const cleared = await patch("amy", { rpm: null, budgetUsd: null, allow: [], expiresAtMs: null, gate: null });
+  const cleared = await patch("amy", {
+    rpm: null,
+    budgetUsd: null,
+    allow: [],
+    expiresAtMs: null,
+    gate: null,
+  });
   assert.deepEqual(
     [cleared["rpm"], cleared["tpm"], cleared["budgetUsd"], cleared["allow"], cleared["gate"]],
     [null, 1000, null, [], null],

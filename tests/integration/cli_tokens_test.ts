@@ -2,6 +2,7 @@
  * The commands for tokens that are kept as digests, as processes, and what a running server makes of them.
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
 
@@ -28,7 +29,9 @@ async function withCommands(
   }
 }
 
-async function listed(run: (...args: string[]) => Promise<{ stdout: string }>): Promise<Record<string, unknown>[]> {
+async function listed(
+  run: (...args: string[]) => Promise<{ stdout: string }>,
+): Promise<Record<string, unknown>[]> {
   return JSON.parse((await run("token", "list", "--json")).stdout);
 }
 
@@ -36,7 +39,18 @@ Deno.test("token add with rules prints a random token once, and keeps its digest
   withCommands(async (run, directory) => {
     const added = await run(
       ...["token", "add", "amy", "--rpm", "60", "--tpm", "200000", "--parallel", "8", "--budget", "20/month"],
-      ...["--allow", "gpt-4o*,o3", "--deny", "o3-pro", "--upstreams", "a,7", "--gate", "whole", "--expires", "2099-01-31"],
+      ...[
+        "--allow",
+        "gpt-4o*,o3",
+        "--deny",
+        "o3-pro",
+        "--upstreams",
+        "a,7",
+        "--gate",
+        "whole",
+        "--expires",
+        "2099-01-31",
+      ],
     );
     const [, secret = ""] = /^added token amy (sk-oar-[\w-]{43})\n$/.exec(added.stdout) ?? [];
     assert.notEqual(secret, "");
@@ -48,31 +62,65 @@ Deno.test("token add with rules prints a random token once, and keeps its digest
     const [, row] = await listed(run);
     const { createdAt: _at, ...facts } = row ?? {};
     assert.deepEqual(facts, {
-      ...{ id: 1, name: "amy", token: `sk-…${secret.slice(-4)}`, state: "active", problem: null, isEnabled: true },
-      ...{ allow: ["gpt-4o*", "o3"], deny: ["o3-pro"], upstreams: ["a", "7"], rpm: 60, tpm: 200_000, maxParallel: 8 },
-      ...{ budgetUsd: 20, budgetPeriod: "month", gate: "whole", requests: 0, errors: 0, inputTokens: 0 },
-      ...{ outputTokens: 0, cachedTokens: 0, lastUsedAt: null, countedSince: null },
+      ...{
+        id: 1,
+        name: "amy",
+        token: `sk-…${secret.slice(-4)}`,
+        state: "active",
+        problem: null,
+        isEnabled: true,
+      },
+      ...{
+        allow: ["gpt-4o*", "o3"],
+        deny: ["o3-pro"],
+        upstreams: ["a", "7"],
+        rpm: 60,
+        tpm: 200_000,
+        maxParallel: 8,
+      },
+      ...{
+        budgetUsd: 20,
+        budgetPeriod: "month",
+        spentUsd: 0,
+        gate: "whole",
+        requests: 0,
+        errors: 0,
+        inputTokens: 0,
+      },
+      ...{ outputTokens: 0, cachedTokens: 0, estimatedTokens: 0, costNano: 0, unpriced: 0 },
+      ...{ lastUsedAt: null, countedSince: null },
       expiresAt: "2099-01-31T00:00:00.000Z",
     });
     const shown = await run("token", "show");
     assert.equal(shown.stdout, `${TEST_TOKEN}\n`);
     assert.match(shown.stderr, /1 more token is kept as digests/);
     assert.match((await run("token", "show", "amy")).stderr, /amy is kept as a digest.*token rotate/);
-    assert.match((await run("token", "list")).stdout, /amy +sk-….{4} +active +20\/month +60 rpm, 200000 tpm, 8 at once/);
+    assert.match(
+      (await run("token", "list")).stdout,
+      /amy +sk-….{4} +active +20\/month +0 +60 rpm, 200000 tpm, 8 at once/,
+    );
   }));
 
 Deno.test("token add without rules stays in the list that the Go program reads, --hashed does not", () =>
   withCommands(async (run) => {
     await run("token", "add", "bob");
     await run("token", "add", "carl", "--hashed", "--value", "a-token-of-my-own-choice");
-    assert.deepEqual((await listed(run)).map(({ id, name }) => [id, name]), [[null, "first"], [null, "bob"], [1, "carl"]]);
-    for (const args of [["bob"], ["carl"], ["carl", "--rpm", "5"], ["x", "--value", "a-token-of-my-own-choice"]]) {
+    assert.deepEqual((await listed(run)).map(({ id, name }) => [id, name]), [[null, "first"], [null, "bob"], [
+      1,
+      "carl",
+    ]]);
+    for (
+      const args of [["bob"], ["carl"], ["carl", "--rpm", "5"], ["x", "--value", "a-token-of-my-own-choice"]]
+    ) {
       const { code, stderr } = await run("token", "add", ...args);
       assert.equal(code, 1, args.join(" "));
       assert.match(stderr, /exists already|accepted already, as carl/);
     }
     // A name must not be somebody's token.
-    assert.match((await run("token", "add", "a-token-of-my-own-choice")).stderr, /must not be a token itself/);
+    assert.match(
+      (await run("token", "add", "a-token-of-my-own-choice")).stderr,
+      /must not be a token itself/,
+    );
     assert.match(
       (await run("token", "set", "--admin", "a-token-of-my-own-choice")).stderr,
       /clients send this token/,
@@ -81,8 +129,32 @@ Deno.test("token add without rules stays in the list that the Go program reads, 
 
 Deno.test("token edit changes what is given, none clears, and a token of the list becomes a row", () =>
   withCommands(async (run) => {
-    await run("token", "add", "amy", "--rpm", "60", "--budget", "20/day", "--gate", "whole", "--expires", "90d");
-    const edited = await run("token", "edit", "amy", "--budget", "none", "--gate", "default", "--expires", "never", "--tpm", "9");
+    await run(
+      "token",
+      "add",
+      "amy",
+      "--rpm",
+      "60",
+      "--budget",
+      "20/day",
+      "--gate",
+      "whole",
+      "--expires",
+      "90d",
+    );
+    const edited = await run(
+      "token",
+      "edit",
+      "amy",
+      "--budget",
+      "none",
+      "--gate",
+      "default",
+      "--expires",
+      "never",
+      "--tpm",
+      "9",
+    );
     assert.equal(edited.stdout, "edited token amy\n");
     const rules = async (name: string) => (await listed(run)).find((each) => each["name"] === name);
     const { rpm, tpm, budgetUsd, gate, expiresAt } = await rules("amy") ?? {};
@@ -119,6 +191,28 @@ Deno.test("token edit changes what is given, none clears, and a token of the lis
       assert.match(stderr, message);
     }
     assert.equal((await run("token", "edit", "nobody", "--rpm", "3")).code, 1);
+  }));
+
+Deno.test("token list tells what was spent in the budget's period, or this month without one", () =>
+  withCommands(async (run, directory) => {
+    await run("token", "add", "amy", "--budget", "20/total");
+    await run("token", "add", "bob", "--budget", "20/day");
+    await run("token", "add", "carl", "--hashed");
+    const db = new DatabaseSync(`${directory}/db.sqlite`);
+    // Within this day, whenever it ends; and long ago.
+    for (const [day, nano] of [["9999-12-31", 2_000_000_000], ["2020-01-01", 1_500_000_000]] as const) {
+      for (const id of [1, 2, 3]) {
+        db.prepare("INSERT INTO token_spend(token_id, day, source, cost_nano) VALUES (?, ?, 'a', ?)").run(
+          id,
+          day,
+          nano,
+        );
+      }
+    }
+    db.close();
+    const spent = (await listed(run)).map(({ name, spentUsd }) => [name, spentUsd]);
+    assert.deepEqual(spent, [["first", null], ["amy", 3.5], ["bob", 2], ["carl", 2]]);
+    assert.match((await run("token", "list")).stdout, /amy .* 20\/total +3\.5 /);
   }));
 
 Deno.test("a token rotates, is removed, and the last one of either kind stays", () =>

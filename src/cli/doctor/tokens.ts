@@ -104,7 +104,9 @@ function upstreamFindings(rules: ClientRules, upstreams: readonly Upstream[]): F
   if (unknown.length === 0) return [];
   return [warning(
     rules,
-    `it names upstreams that are not there, which allow nothing: ${cleanText(unknown.slice(0, 5).join(", "))}`,
+    `it names upstreams that are not there, which allow nothing: ${
+      cleanText(unknown.slice(0, 5).join(", "))
+    }`,
     `token edit ${rules.name} --upstreams NAMES`,
   )];
 }

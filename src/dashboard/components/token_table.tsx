@@ -140,16 +140,18 @@ function Actions({ page, token }: { page: PageContext; token: TokenView }): JSX.
         {m.edit}
         {ofToken}
       </a>
-      {token.id === null ? null : (
-        <form method="post" action={`/admin/tokens/${token.isEnabled ? "disable" : "enable"}`}>
-          <CsrfField page={page} />
-          <input type="hidden" name="which" value={key} />
-          <button type="submit" class="button button-small">
-            {token.isEnabled ? m.disable : m.enable}
-            {ofToken}
-          </button>
-        </form>
-      )}
+      {token.id === null
+        ? null
+        : (
+          <form method="post" action={`/admin/tokens/${token.isEnabled ? "disable" : "enable"}`}>
+            <CsrfField page={page} />
+            <input type="hidden" name="which" value={key} />
+            <button type="submit" class="button button-small">
+              {token.isEnabled ? m.disable : m.enable}
+              {ofToken}
+            </button>
+          </form>
+        )}
       <a class="button button-small" href={`/admin/tokens/revoke?name=${which}`}>
         {m.revoke}
         {ofToken}

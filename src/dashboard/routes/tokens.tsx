@@ -33,7 +33,10 @@ export function tokenRoutes(deps: ViewDeps): Hono<AdminEnv> {
   });
   routes.post("/edit", (c) => save(c, deps));
   routes.post("/:action{enable|disable}", (c) => enable(c, deps));
-  routes.get("/rotate", async (c) => confirmRotation(c, deps, await find(c, deps, c.req.query("which") ?? "")));
+  routes.get(
+    "/rotate",
+    async (c) => confirmRotation(c, deps, await find(c, deps, c.req.query("which") ?? "")),
+  );
   routes.post("/rotate", (c) => rotate(c, deps));
   routes.get("/revoke", (c) => confirmRevocation(c, deps, { name: c.req.query("name") ?? "" }));
   routes.post("/revoke", async (c) => {

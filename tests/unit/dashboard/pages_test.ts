@@ -473,13 +473,26 @@ Deno.test("the upstreams' page has the models, how many each one lists, and a se
 
 Deno.test("the page of tokens shows what each may do, and forms change it", async () => {
   const amy = tokenOf("amy", {
-    ...{ id: 3, budgetUsd: 20, budgetPeriod: "month", rpm: 60, allow: ["gpt-4o*"], upstreams: ["a"] },
+    ...{
+      id: 3,
+      budgetUsd: 20,
+      budgetPeriod: "month",
+      spentUsd: 1.2512,
+      rpm: 60,
+      allow: ["gpt-4o*"],
+      upstreams: ["a"],
+    },
     ...{ expiresAtMs: Date.UTC(2099, 0, 31), gate: "whole" },
   });
-  const refused = tokenOf(HOSTILE, { id: 4, state: "refused", problem: "its rpm is not a number", isEnabled: false });
+  const refused = tokenOf(HOSTILE, {
+    id: 4,
+    state: "refused",
+    problem: "its rpm is not a number",
+    isEnabled: false,
+  });
   const state = { tokens: [tokenOf("plain"), amy, refused] };
   const { text } = await ask(state, "/tokens");
-  assert.match(text, /\$20 per month · 60\/min · only gpt-4o\* · by a/);
+  assert.match(text, /\$1\.26 of \$20 per month · 60\/min · only gpt-4o\* · by a/);
   assert.match(text, /its rpm is not a number/);
   assert.ok(!text.includes("<script>alert"));
   // One of the list cannot be disabled; a row that is refused is named by its number.
@@ -498,7 +511,11 @@ Deno.test("the page of tokens shows what each may do, and forms change it", asyn
   };
   const unchanged = await ask(state, "/tokens/edit", form(same));
   assert.deepEqual([unchanged.status, unchanged.calls], [303, []]);
-  const saved = await ask(state, "/tokens/edit", form({ ...same, budget: "", tpm: "9", allow: "o3, o4*", gate: "" }));
+  const saved = await ask(
+    state,
+    "/tokens/edit",
+    form({ ...same, budget: "", tpm: "9", allow: "o3, o4*", gate: "" }),
+  );
   assert.deepEqual(saved.calls, [["editToken", "amy", {
     ...{ tpm: 9, budgetUsd: null, budgetPeriod: null, allow: ["o3", "o4*"], gate: null },
   }]]);
@@ -508,7 +525,11 @@ Deno.test("the page of tokens shows what each may do, and forms change it", asyn
   assert.match(wrong.text, /value="much"/);
 
   const made = await ask(state, "/tokens", form({ name: "new", rpm: "5", expires: "2099-01-31" }));
-  assert.deepEqual(made.calls, [["addToken", { name: "new", rpm: 5, expiresAtMs: Date.UTC(2099, 0, 31) }, null]]);
+  assert.deepEqual(made.calls, [[
+    "addToken",
+    { name: "new", rpm: 5, expiresAtMs: Date.UTC(2099, 0, 31) },
+    null,
+  ]]);
   const disabled = await ask(state, "/tokens/disable", form({ which: "amy" }));
   assert.deepEqual(disabled.calls, [["editToken", "amy", { isEnabled: false }]]);
   assert.equal(disabled.headers.get("location"), "/admin/tokens?done=tokenDisabled");
