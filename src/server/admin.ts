@@ -4,6 +4,7 @@
  * Nothing here works on a request of `/v1`: the reading thread begins with the first look at the page.
  */
 import type { Settings } from "../config/settings.ts";
+import { dayIn } from "../core/days.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
@@ -105,7 +106,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       ...deps,
       clientTotals: () => reader.ask("clientTotals", null),
       spend: (query) => reader.ask("spend", query),
-      timeZone: settings.costs.timeZone,
+      dayOf: dayIn(deps.settings.costs.timeZone),
       now: () => clock.now(),
     }),
     records: new RecordAdmin({
