@@ -8,7 +8,7 @@
  */
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import { grantedNano } from "../../core/lease_grant.ts";
-import type { LeaseAnswer, LeaseRequest, SpendRow } from "../../core/spend.ts";
+import type { LeaseAnswer, LeaseRequest, SpendRow, SpentDays } from "../../core/spend.ts";
 import { SPEND_COLUMNS } from "../database/cost_columns.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
@@ -134,6 +134,12 @@ export function mergeSpend(db: DatabaseSync, nowMs: number): void {
       WHERE ${isMerged} GROUP BY token_id, day ${ADD_UP}`,
   ).run(day);
   prepared(db, `DELETE FROM token_spend WHERE ${isMerged}`).run(day);
+}
+
+/** From now on these sums are all that was spent. */
+export function replaceSpend(db: DatabaseSync, days: SpentDays): void {
+  db.exec("DELETE FROM token_spend");
+  for (const row of days) prepared(db, PUT_ROW).run(row.tokenId, row.day, "", ...valuesOf(row));
 }
 
 /** Wherever days begin. */
