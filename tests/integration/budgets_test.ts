@@ -307,3 +307,15 @@ Deno.test("failed attempts and hedges are charged once, and nothing stays reserv
   const { costNano, estimatedNano } = stage.spent();
   assert.ok(costNano >= known && costNano - known <= estimatedNano, `${costNano} ${known} ${estimatedNano}`);
 });
+
+Deno.test("requests that a stop ends are charged what was reserved, and noted before the end", async () => {
+  await using stage = await budgetStage(hang, { prices: CENT, budget_usd: "1", args: ["--drain-timeout", "0"] });
+  const held = Array.from({ length: 3 }, () => stage.chat().then((response) => response.text(), () => ""));
+  await stage.upstream.received(3);
+  stage.router.signal("SIGTERM");
+  assert.equal(await stage.router.exited(), 0);
+  await Promise.all(held);
+  const { costNano, estimatedNano } = stage.spent();
+  assert.deepEqual([costNano, estimatedNano], [3 * CENT_NANO, 3 * CENT_NANO]);
+  assert.deepEqual(stage.router.query("SELECT * FROM token_leases WHERE nano > 0"), []);
+});
