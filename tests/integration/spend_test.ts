@@ -192,7 +192,7 @@ Deno.test("when the file is deleted under a running server, what was spent stays
     session.beat();
     session.renewSpend([asked(700, 100)]);
     Deno.removeSync(path);
-    const { answers: [answer], isReopened } = session.renewSpend([asked(800, 5_000)]);
+    const { answers: [answer], isReopened } = session.renewSpend([asked(800, BUDGET)]);
     assert.equal(isReopened, true);
     assert.deepEqual([answer?.spentNano, answer?.leaseNano], [800, BUDGET - 800]);
     assert.equal(spentIn(path), 800);

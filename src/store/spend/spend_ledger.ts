@@ -130,7 +130,9 @@ export function mergeSpend(db: DatabaseSync, nowMs: number): void {
   prepared(
     db,
     `INSERT INTO token_spend(token_id, day, source, ${COLUMNS.join(", ")})
-      SELECT token_id, day, '', ${COLUMNS.map((name) => `sum(${name})`).join(", ")} FROM token_spend
+      SELECT token_id, day, '', ${
+      COLUMNS.map((name) => `CAST(total(${name}) AS INTEGER)`).join(", ")
+    } FROM token_spend
       WHERE ${isMerged} GROUP BY token_id, day ${ADD_UP}`,
   ).run(day);
   prepared(db, `DELETE FROM token_spend WHERE ${isMerged}`).run(day);
