@@ -23,7 +23,7 @@ export const COPY_PREFIX = "copy~";
  * Rows are left by themselves for so long: a server that was only thought dead, as one on a sleeping machine is, may still
  * write them.
  */
-export const MERGE_AFTER_MS = 8 * 86_400_000; // docs/tuning.md#budgets
+export const MERGE_AFTER_MS = 8 * 86_400_000; // docs/tuning.md#spending
 
 const COLUMNS = Object.keys(SPEND_COLUMNS);
 
