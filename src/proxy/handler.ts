@@ -7,7 +7,7 @@ import { withoutRepeatedVersion } from "../core/api_path.ts";
 import { networkOf } from "../core/client_ip.ts";
 import type { ClientRules } from "../core/client_rules.ts";
 import { clientCredentials } from "../core/credentials.ts";
-import { classify } from "../core/endpoint.ts";
+import { classify, hasUsageOption } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
@@ -206,6 +206,7 @@ export class Proxy {
       isStrict,
     });
     const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
+    const usageSplice = hasUsageOption(kind) && client.method === "POST" ? fields.usageSplice : null;
     const problem = isStrict ? problemOf(read) ?? fields.problem : null;
     const inbound: Inbound = {
       kind,
@@ -214,13 +215,14 @@ export class Proxy {
       modelPlace,
       modelInPath,
       isStream,
+      usageSplice,
       id: this.#deps.newId(),
       method: client.method,
       path,
       query: context.query,
       headers: client.headers,
       body,
-      decodedBody: plain === body || !prepared.changesBody(model) ? null : plain,
+      decodedBody: plain === body || (usageSplice === null && !prepared.changesBody(model)) ? null : plain,
       clientIp: context.clientIp,
       clientName: context.clientName,
       clientToken: context.clientToken,

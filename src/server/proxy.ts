@@ -11,6 +11,7 @@ import { Affinity } from "../proxy/affinity/affinity.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
 import type { Waiting } from "../proxy/attempt/waiting.ts";
 import { Speeds } from "../proxy/attempt/speeds.ts";
+import type { UsageAsking } from "../proxy/attempt/usage_asking.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -45,6 +46,7 @@ export interface ProxyParts {
   readonly waiting: Waiting;
   readonly spend: SpendStore | null;
   readonly pricing: Pick<ServerPrices, "prices">;
+  readonly usage: UsageAsking;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }

@@ -21,7 +21,13 @@ import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import { readSpend } from "../spend/spend_reader.ts";
-import { type ClientTotals, readClientTotals } from "../stats/usage_reader.ts";
+import {
+  type ClientTotals,
+  type DaySpan,
+  readClientTotals,
+  readCosts,
+  type UsageStats,
+} from "../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SEARCH_SIZE, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
@@ -66,6 +72,10 @@ export class SqliteRecordReader implements RecordReader {
     } catch (error) {
       throw toStoreError(error, "Cannot read what was spent");
     }
+  }
+
+  costs(span: DaySpan, nowMs: number): UsageStats {
+    return this.#reading((db) => readCosts(db, span, nowMs));
   }
 
   attempts(recordId: number): StoredAttempt[] {

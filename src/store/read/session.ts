@@ -24,7 +24,13 @@ import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import type { RecordFilter } from "../store.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
-import { type ClientTotals, readUsage, type UsageStats } from "../stats/usage_reader.ts";
+import {
+  type ClientTotals,
+  type DaySpan,
+  readCosts,
+  readUsage,
+  type UsageStats,
+} from "../stats/usage_reader.ts";
 
 /** Only the one who searches waits for this thread. */
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
@@ -84,6 +90,14 @@ export class ReaderSession implements RecordQueries {
   usage(span: StatsSpan): UsageStats {
     try {
       return readUsage(this.#connection.db, span, Date.now());
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the statistics");
+    }
+  }
+
+  costs(span: DaySpan): UsageStats {
+    try {
+      return readCosts(this.#connection.db, span, Date.now());
     } catch (error) {
       throw toStoreError(error, "Cannot read the statistics");
     }

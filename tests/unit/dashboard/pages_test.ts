@@ -47,7 +47,8 @@ const USED = {
   outputTokens: 1,
   cachedTokens: 1,
   p95Ms: 1,
-  series: { requests: [1, 0], tokens: [2, 0] },
+  ...{ costNano: 31_500_000, unpriced: 1, estimatedTokens: 7 },
+  series: { requests: [1, 0], tokens: [2, 0], costNano: [31_500_000, 0], unpriced: [1, 0] },
 };
 const HOSTILE = `<script>alert(1)</script>"'&\u202E\u001B[31m`;
 
@@ -116,7 +117,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
     settings: [{ name: HOSTILE, value: HOSTILE }],
     stats: (range) => ({
       ...statsOf(range, () => ({})),
-      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1, attempts: 2, p95Ms: 5 }],
+      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1, attempts: 2, p95Ms: 5, costNano: 7 }],
     }),
     usage: {
       ...NO_USAGE,

@@ -17,7 +17,7 @@ import type {
 } from "../../read/messages.ts";
 import { Tokenizer } from "../../search/tokenizer.ts";
 import type { RequestStats, StatsSpan } from "../../stats/reader.ts";
-import type { ClientTotals, UsageStats } from "../../stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "../../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../../store.ts";
 import type { PgStore } from "../query.ts";
 import { toReadError } from "./errors.ts";
@@ -25,7 +25,7 @@ import { readLastFailures } from "./last_failures.ts";
 import { RecordPages } from "./record_pages.ts";
 import { findPlace, numberedPlace, placesWithin, readAttempts, readRecords } from "./record_rows.ts";
 import { readRemoteSpend } from "./spending.ts";
-import { readClientTotals, readStats, readUsage } from "./statistics.ts";
+import { readClientTotals, readCosts, readStats, readUsage } from "./statistics.ts";
 import { readSummaries } from "./summaries.ts";
 
 /** Functions of an interface, with their answers later. */
@@ -106,6 +106,10 @@ export class PgRecordQueries implements Later<RecordQueries> {
 
   usage(span: StatsSpan): Promise<UsageStats> {
     return reading(STATISTICS, () => readUsage(this.#db, { span, nowMs: this.#now() }));
+  }
+
+  costs(span: DaySpan): Promise<UsageStats> {
+    return reading(STATISTICS, () => readCosts(this.#db, span, this.#now()));
   }
 
   /** The argument is not looked at. */
@@ -192,6 +196,10 @@ export class PgRecordReader implements Later<RecordReader> {
 
   lastId(): Promise<number> {
     return reading(RECORDS, () => this.#pages.lastId());
+  }
+
+  costs(span: DaySpan, nowMs: number): Promise<UsageStats> {
+    return reading(STATISTICS, () => readCosts(this.#db, span, nowMs));
   }
 
   clientTotals(): Promise<ClientTotals> {
