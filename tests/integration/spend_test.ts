@@ -186,7 +186,7 @@ Deno.test("two processes on one file never charge more than the budget, also whe
 });
 
 Deno.test("when the file is deleted under a running server, what was spent stays", async () => {
-  await withDirectory(async (path) => {
+  await withDirectory((path) => {
     prepare(path);
     const session = makeSession(path, undefined, "one");
     session.beat();
@@ -201,7 +201,7 @@ Deno.test("when the file is deleted under a running server, what was spent stays
 });
 
 Deno.test("limits on what is kept leave what was spent", async () => {
-  await withDirectory(async (path) => {
+  await withDirectory((path) => {
     prepare(path);
     const retention = { keepDays: 1, keepBodiesDays: 1, maxDbSizeBytes: 1, keepIdsDays: 1 };
     const session = makeSession(path, retention, "one");

@@ -19,7 +19,7 @@ export interface BudgetStage extends AsyncDisposable {
 /** A token `amy` with these columns; the model `test-model` has these prices, others none. */
 export async function budgetStage(
   script: Script,
-  { prices = {}, args = [], ...columns }:
+  { prices = { request: 0 }, args = [], ...columns }:
     & { readonly prices?: Readonly<Record<string, number>>; readonly args?: readonly string[] }
     & Readonly<Record<string, unknown>>,
 ): Promise<BudgetStage> {

@@ -22,6 +22,7 @@ const USER_PAGES = [
   "docs/admin.md",
   "docs/affinity.md",
   "docs/benchmarks.md",
+  "docs/budgets.md",
   "docs/commands.md",
   "docs/configuration.md",
   "docs/database.md",
