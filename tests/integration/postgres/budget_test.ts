@@ -158,6 +158,15 @@ const CASES: readonly (readonly [name: string, body: (stage: Stage) => Promise<v
     );
     assert.ok(Number(await postgres.psql("SELECT sum(estimated_nano) FROM oar.token_spend")) > 0);
   }],
+  ["a replica that stops in order notes everything and gives its leases back", async (stage) => {
+    const { postgres, upstream, replicas } = stage;
+    const [first] = replicas.splice(0, 1);
+    assert.ok(first);
+    await flood([first.router], 5);
+    await first.router[Symbol.asyncDispose]();
+    assert.deepEqual(await charges(postgres), { rows: servedBy(upstream) * CENT_NANO, leases: 0 });
+    assert.equal(await postgres.psql("SELECT sum(estimated_nano) FROM oar.token_spend"), "0");
+  }],
   ["while PostgreSQL is away no more than leases is spent, and later all of it is noted", async (stage) => {
     const { postgres, upstream, replicas } = stage;
     const routers = replicas.map(({ router }) => router);
