@@ -53,7 +53,8 @@ export function parseOptions(args: readonly string[], scenarios: readonly string
     json: given.json ?? null,
     ours: given.ours ?? null,
     relay: given.relay ?? null,
-    only: given.only ?? CONTENDER_NAMES,
+    // With limits only when asked for: it is ours once more.
+    only: given.only ?? CONTENDER_NAMES.filter((name) => name !== "limited"),
     directory: given.directory ?? null,
   };
 }

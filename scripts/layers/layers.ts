@@ -23,6 +23,7 @@ export const LAYERS: readonly Layer[] = [
   { name: "core", packages: ["node:buffer", "node:crypto", "node:net"] },
   { name: "config" },
   { name: "capture", only: ["core"], packages: ["node:buffer", "node:zlib"] },
+  { name: "pricing", only: ["core"] },
   { name: "observe", only: ["core"], typesOf: ["config"] },
   { name: "store", only: ["core"], typesOf: ["config", "observe/observer.ts"] },
   { name: "notify", only: ["core"], typesOf: ["config"] },

@@ -6,9 +6,10 @@
  */
 import type { ReportedError } from "../core/reported_error.ts";
 import type { CapturedReply, ToolCall, Usage } from "../core/types.ts";
+import type { UsageDetails } from "../core/usage.ts";
 import type { CaptureProgress, TextLengths } from "./capture.ts";
 import { mergeUsage, readUsage } from "./readers/usage.ts";
-import { plainKey } from "./substance.ts";
+import { isRefusal } from "./refusals.ts";
 
 /** More choices, parts or calls than this in one reply are not kept. */
 export const MAX_PIECES = 4096;
@@ -16,25 +17,7 @@ const MAX_LABEL_LENGTH = 256;
 /** V8 slices keep their parent string alive; joining early frees the event. */
 const PIECES_PER_BLOCK = 16; // docs/tuning.md#event-streams
 
-/**
- * Finish reasons that are an answer by themselves: to say nothing was the decision, and no other upstream is asked. Without
- * `_` and in lower case.
- *
- * @see https://ai.google.dev/api/generate-content#FinishReason , which reach clients of other APIs, too
- */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "blocklist",
-  "contentfilter",
-  "imageprohibitedcontent",
-  "imagerecitation",
-  "imagesafety",
-  "prohibitedcontent",
-  "recitation",
-  "refusal",
-  "safety",
-  "sensitive",
-  "spii",
-]);
+const NO_COUNTS: Usage = { inputTokens: null, outputTokens: null, cachedTokens: null, reasoningTokens: null };
 
 /** Longer texts are measured by the encoder, which is many times faster than counting here. */
 const LONG_LENGTH = 512; // docs/tuning.md#event-streams
@@ -277,9 +260,14 @@ export class ReplyDraft {
     return this.#finishReason;
   }
 
-  /** Takes a `usage` object in any provider's shape. */
-  addUsage(usage: unknown): void {
-    if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage));
+  /** Takes a `usage` object in any provider's shape. @param tier what stands beside it as `service_tier` */
+  addUsage(usage: unknown, tier: unknown = null): void {
+    if (usage !== undefined && usage !== null) this.#usage = mergeUsage(this.#usage, readUsage(usage, tier));
+  }
+
+  /** What a reply says of its use outside of any report. */
+  addUsageDetails(details: UsageDetails): void {
+    this.#usage = mergeUsage(this.#usage, { ...NO_COUNTS, details });
   }
 
   /** The first error wins. */
@@ -322,11 +310,6 @@ export class ReplyDraft {
     }
     return piece;
   }
-}
-
-/** Google's servers say more behind a colon: `content_filter: PROHIBITED_CONTENT`. */
-function isRefusal(finishReason: string): boolean {
-  return REFUSALS.has(plainKey(finishReason.replace(/:.*/s, "")));
 }
 
 function hasSome(pieces: ReadonlyMap<number, TextDraft>): boolean {

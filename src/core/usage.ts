@@ -16,6 +16,8 @@ export interface Usage {
 
 /** Each field is absent where the provider says nothing of it. Tokens of a kind are part of the input or output. */
 export interface UsageDetails {
+  /** The counts of tokens are our own estimate: the reply broke off before its report. */
+  readonly isEstimated?: true;
   /** Tokens that were read from and written to a cache are not part of the input (Anthropic's form). */
   readonly isCacheApart?: true;
   /** Written to a cache, for however long. */
@@ -27,6 +29,8 @@ export interface UsageDetails {
   readonly outputAudioTokens?: number;
   readonly inputImageTokens?: number;
   readonly outputImageTokens?: number;
+  /** Charged as output, and part of the total that was reported, but not of the output. */
+  readonly hiddenOutputTokens?: number;
   /** Of transcribed or spoken sound. */
   readonly audioSeconds?: number;
   /** That were made. */
@@ -47,6 +51,7 @@ const COUNTS = [
   "outputAudioTokens",
   "inputImageTokens",
   "outputImageTokens",
+  "hiddenOutputTokens",
   "audioSeconds",
   "images",
   "webSearches",
@@ -76,6 +81,7 @@ export function detailsOf(text: string | null): UsageDetails | null {
   const tier = value["tier"];
   if (typeof tier === "string" && tier !== "" && tier.length <= MAX_TIER_LENGTH) details.tier = tier;
   if (value["isCacheApart"] === true) details.isCacheApart = true;
+  if (value["isEstimated"] === true) details.isEstimated = true;
   return details;
 }
 
@@ -98,12 +104,13 @@ export function usageOf(text: string | null): Usage | null {
     return typeof number === "number" && number >= 0 && number <= Number.MAX_SAFE_INTEGER ? number : null;
   };
   const { details } = value;
+  const read = typeof details === "object" && details !== null ? detailsOf(JSON.stringify(details)) : null;
   return {
     inputTokens: count("inputTokens"),
     outputTokens: count("outputTokens"),
     cachedTokens: count("cachedTokens"),
     reasoningTokens: count("reasoningTokens"),
-    details: typeof details === "object" && details !== null ? detailsOf(JSON.stringify(details)) : null,
+    ...(read === null ? {} : { details: read }),
   };
 }
 

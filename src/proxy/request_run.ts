@@ -3,6 +3,7 @@
  *
  * Every path ends in one settlement. Requests are read in handler.ts.
  */
+import type { ClientRules } from "../core/client_rules.ts";
 import { Cancellation } from "../core/cancellation.ts";
 import { isEncoded } from "../core/content_coding.ts";
 import { RouterError } from "../core/errors.ts";
@@ -11,6 +12,7 @@ import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
+import { usdText } from "../core/money.ts";
 import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
@@ -81,6 +83,8 @@ export interface RunPlan {
   /** Why it is not relayed; null: it is. */
   readonly refusal: RouterError | null;
   readonly guard: TokenGuard;
+  /** Of the client's token; null: it may do everything. */
+  readonly rules: ClientRules | null;
 }
 
 export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, RelayedRequest {
@@ -121,14 +125,14 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
     if (plan.candidates.length === 0) {
-      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound));
+      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound, plan.rules));
     }
 
     const asked = askedHedge(this.ledger.inbound.headers);
     const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
     if (hedge instanceof RouterError) return await this.#failed(hedge);
 
-    const gate = askedGate(this.ledger.inbound.headers) ?? this.#deps.gate;
+    const gate = askedGate(this.ledger.inbound.headers) ?? plan.rules?.gate ?? this.#deps.gate;
     if (gate instanceof RouterError) return await this.#failed(gate);
 
     const holding = new RequestHolding(
@@ -217,6 +221,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
+    const { costNano } = this.ledger;
+    if (costNano !== null) head.headers.set("x-oar-cost", usdText(costNano));
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
@@ -328,7 +334,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   #head(
     { status, headers: received, upstream }: UpstreamHead,
     { contentLength, isEventStream }: Pick<OpenReply, "contentLength" | "isEventStream">,
-  ): AnswerHead {
+  ): AnswerHead & { readonly headers: HeaderFields } {
     const headers = this.#headers(received, upstream);
     if (isEventStream) keepStreaming(headers);
     return { status, headers, contentLength };
@@ -341,6 +347,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
       affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
+      limits: this.ledger.admission?.headers ?? null,
       fixed: this.#fixedHeaders,
     });
   }

@@ -4,6 +4,7 @@
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import { OwnerMemory } from "../core/owned_ids.ts";
+import type { SpendStore } from "../core/spend.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Affinity } from "../proxy/affinity/affinity.ts";
@@ -24,7 +25,9 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
+import { makeAdmission } from "./limits.ts";
 import type { LoopTurns } from "./loop_turns.ts";
+import type { ServerPrices } from "./prices.ts";
 import type { ServerModels } from "./models.ts";
 import type { Observers } from "./observers.ts";
 
@@ -41,6 +44,8 @@ export interface ProxyParts {
   readonly database: Pick<OpenDatabase, "findOwner">;
   readonly models: ServerModels;
   readonly waiting: Waiting;
+  readonly spend: SpendStore | null;
+  readonly pricing: Pick<ServerPrices, "prices">;
   readonly usage: UsageAsking;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
@@ -48,17 +53,22 @@ export interface ProxyParts {
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
   const {
+    observers,
     observers: { metrics, notifier },
+    spend,
     settledListeners,
     turns,
     database,
+    pricing: { prices },
     ...rest
   } = parts;
   const owners = new OwnerMemory(database.findOwner);
   return new Proxy({
     ...rest,
+    admission: makeAdmission(settings, { observers, registry: rest.registry, spend, prices }),
     afterTurn: turns.after,
     clock: systemClock,
+    prices,
     observer: metrics,
     affinity: new Affinity({
       mode: settings.affinity,

@@ -25,6 +25,7 @@ import { LazyAdmin } from "./lazy_admin.ts";
 import { listen } from "./listener.ts";
 import { LoopTurns } from "./loop_turns.ts";
 import { makeObservers, type Observers } from "./observers.ts";
+import { makePrices } from "./prices.ts";
 import { makeProxy } from "./proxy.ts";
 import { makeModels, type ServerModels } from "./models.ts";
 import { type Recording, startRecording } from "./recording.ts";
@@ -91,16 +92,17 @@ export async function withServer(
   const instance = remote?.instance ?? ulid();
   const client = outgoingClient(settings, registry);
   const observers = makeObservers(settings, { secrets, instance, client, registry, remote });
+  const parts = { ...requestParts(settings, { registry, observers }), registry, client };
   const users = new DatabaseUsers(remote === null ? [database] : [database, remote.thread]);
   const watching = remote && watchRemote(remote, { observers, registry });
   const recording = startRecording(settings, { observers, registry, instance, users, remote });
   const serverHealth = makeHealth(settings, { ...recording, observers, registry, config, secrets });
   const sharing = remote && shareStates({ health: serverHealth, remote, registry, clock: systemClock });
-  const parts = { ...requestParts(settings, { registry, observers, ...recording }), registry, client };
   const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { ...parts, health: serverHealth.health, models };
+  const usage = makeUsageAsking(settings, { ...recording, registry });
+  const shared = { ...parts, health: serverHealth.health, models, usage, spend: recording.spend };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
@@ -136,18 +138,19 @@ export async function withServer(
     // It ships what is still written here, and has the journal open until then.
     if (remote !== null) users.remove(remote.thread);
     await users.detachWithin(DETACH_LIMIT_MS);
-    for (const part of [sharing, watching]) part?.stop();
+    for (const part of [sharing, watching, parts.pricing]) part?.stop();
     await stopParts({ ...shared, admin, proxy, listening, progressRows, serverHealth, recording, observers });
   }
 }
 
 /** What the requests under way have in common. */
-function requestParts(
-  settings: Settings,
-  parts: Parameters<typeof makeWaiting>[1] & Parameters<typeof makeUsageAsking>[1],
-) {
-  const [waiting, usage] = [makeWaiting(settings, parts), makeUsageAsking(settings, parts)];
-  return { inFlight: new InFlight(), waiting, usage, turns: new LoopTurns() };
+function requestParts(settings: Settings, parts: Parameters<typeof makeWaiting>[1]) {
+  return {
+    inFlight: new InFlight(),
+    waiting: makeWaiting(settings, parts),
+    turns: new LoopTurns(),
+    pricing: makePrices(settings, systemClock),
+  };
 }
 
 /** In the reverse of the order in which they were made. */

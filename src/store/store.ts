@@ -5,7 +5,7 @@
  */
 import type { ClientRules } from "../core/client_rules.ts";
 import type { ClientTokenRow, ClientTokenValues, NewClientToken } from "./config/client_token_row.ts";
-import type { ClientTotals } from "./stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
@@ -14,6 +14,7 @@ import type { ListedUpstream } from "../core/model_catalog.ts";
 import type { UsageRefusal } from "../core/usage_option.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type { OptionValues } from "./config/upstream_options.ts";
+import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -274,6 +275,10 @@ export interface RecordReader {
   lastId(): number;
   /** What each client has used; it outlasts the records. */
   clientTotals(): ClientTotals;
+  /** What tokens have spent; it outlasts the records. */
+  spend(query: SpendQuery): SpentDays;
+  /** What each model, client and upstream has cost, by days (UTC). @param nowMs milliseconds since the Unix epoch */
+  costs(span: DaySpan, nowMs: number): UsageStats;
 }
 
 /** Upstreams and tokens at one moment; never changes. */

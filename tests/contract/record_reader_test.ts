@@ -44,6 +44,8 @@ function attempt(index: number, upstreamId: number, errorClass: Attempt["errorCl
     partial: null,
     keyN: index === 1 ? null : index,
     isChanged: index === 2,
+    usage: null,
+    costNano: index === 1 ? null : index,
   };
 }
 
@@ -91,6 +93,8 @@ const RECORDS: readonly RequestRecord[] = [
     body: "",
     affinity: "broken",
     queuedMs: 77,
+    areTokensEstimated: true,
+    costNano: 9_007_199_254_740_991,
     response: "",
     reasoning: "pondering deeply",
     toolCalls: [{ id: "c", name: "get_weather", arguments: '{"city":"Z\\u00fcrich"}' }],

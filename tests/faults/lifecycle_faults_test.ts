@@ -13,6 +13,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createCapture } from "../../src/capture/create.ts";
 import { systemClock } from "../../src/server/clock.ts";
 import type { Clock } from "../../src/core/clock.ts";
+import { NO_PRICES } from "../../src/core/prices.ts";
 import type { RequestRecord } from "../../src/core/types.ts";
 import { errorForms } from "../../src/http/error_answer.ts";
 import { ModelCatalog } from "../../src/core/model_catalog.ts";
@@ -405,9 +406,11 @@ async function exchange(
     observer: metrics,
     sink,
     inFlight: new InFlight(),
+    admission: null,
     progressRows,
     onSettled: [],
     errorForms,
+    prices: NO_PRICES,
     createCapture: ({ headers, ...options }) =>
       createCapture({ ...options, contentType: headers.get("content-type") }),
     times: { gateMs: 5_000, firstTokenTimeoutMs: 120_000, idleTimeoutMs: 120_000 },

@@ -8,6 +8,7 @@ import type { GateMode } from "../../src/core/gate_mode.ts";
 import { HeaderFields } from "../../src/core/header_fields.ts";
 import type { HedgeDelay } from "../../src/core/hedging.ts";
 import { ModelCatalog } from "../../src/core/model_catalog.ts";
+import { NO_PRICES } from "../../src/core/prices.ts";
 import { SecretSet } from "../../src/core/secret_set.ts";
 import { NO_TOKENS } from "../../src/core/token_guard.ts";
 import type { Attempt, Inbound, Upstream } from "../../src/core/types.ts";
@@ -216,6 +217,7 @@ export class FailoverStage {
       authorization: null,
       secrets: new SecretSet([]),
       credentials: [],
+      prices: NO_PRICES,
     };
     this.ledger = new RequestLedger(anInbound(options.inbound), facts, this.clock);
   }

@@ -74,6 +74,7 @@ export async function chooseContenders(
     contenders.push(relayContender(built.executable, built.deno));
   }
   contenders.push(oursContender(program, version));
+  if (only.includes("limited")) contenders.push(oursContender(program, version, { hasLimits: true }));
   return {
     // Needed to compute what the others add.
     contenders: contenders.filter(({ name }) => name === "direct" || only.includes(name)),

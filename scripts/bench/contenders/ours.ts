@@ -1,6 +1,7 @@
 /**
  * openai-api-route itself: executable or source, with a token, its log and a database on disk, as people run it.
  */
+import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { V8_FLAGS } from "../../build.ts";
 import { BenchError, pause, type Processes, untilReady } from "../processes.ts";
@@ -8,6 +9,7 @@ import type { Answered, Contender, Endpoint, Place } from "./contender.ts";
 
 const main = new URL("../../../main.ts", import.meta.url).pathname;
 const TOKEN = "bench-token-0123456789";
+const LIMITED_TOKEN = "bench-limited-0123456789";
 const AUDIT_LIMIT_MS = 20_000;
 const SETUP_LIMIT_MS = 30_000;
 const POLL_MS = 50;
@@ -39,12 +41,15 @@ export interface OursOptions {
   readonly upstreams?: (upstreamPort: number) => readonly UpstreamRow[];
   /** A database whose copy to start from; default: an empty one. */
   readonly template?: string;
+  /** Clients send a token with every kind of limit, none of which is reached. */
+  readonly hasLimits?: boolean;
 }
 
 export function oursContender(program: Program, version: string, options: OursOptions = {}): Contender {
+  const token = options.hasLimits === true ? "token with limits and a budget" : "token";
   return {
-    name: "ours",
-    note: `${version}, ${program.note}: token checked, every request recorded, log to a file`,
+    name: options.hasLimits === true ? "limited" : "ours",
+    note: `${version}, ${program.note}: ${token} checked, every request recorded, log to a file`,
     start: (place) => startOurs(program, place, options),
   };
 }
@@ -58,6 +63,7 @@ async function startOurs(program: Program, place: Place, options: OursOptions): 
   const rows = options.upstreams?.(upstreamPort) ??
     [{ name: "upstream", endpoint: `http://127.0.0.1:${upstreamPort}/v1`, allow: "" }];
   insertUpstreams(database, rows);
+  if (options.hasLimits === true) insertLimitedToken(database);
   const service = processes.start({
     name: "ours",
     command: program.command,
@@ -70,9 +76,9 @@ async function startOurs(program: Program, place: Place, options: OursOptions): 
   });
   const books = new Books(database);
   return {
-    name: "ours",
+    name: options.hasLimits === true ? "limited" : "ours",
     port,
-    headers: { authorization: `Bearer ${TOKEN}` },
+    headers: { authorization: `Bearer ${options.hasLimits === true ? LIMITED_TOKEN : TOKEN}` },
     service,
     database,
     isBehind: () => books.unindexedCount() > 0,
@@ -95,6 +101,18 @@ function insertUpstreams(path: string, rows: readonly UpstreamRow[]): void {
   try {
     const insert = db.prepare("INSERT INTO openai_upstreams(sk, endpoint, name, allow) VALUES (?, ?, ?, ?)");
     for (const { name, endpoint, allow } of rows) insert.run(`sk-bench-${name}`, endpoint, name, allow);
+  } finally {
+    db.close();
+  }
+}
+
+function insertLimitedToken(path: string): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.prepare(
+      `INSERT INTO client_tokens(name, sha256, hint, rpm, tpm, max_parallel, budget_usd, budget_period)
+        VALUES ('limited', ?, 'bench', 100000000, 1000000000000, 100000, '1000000', 'month')`,
+    ).run(createHash("sha256").update(LIMITED_TOKEN).digest("hex"));
   } finally {
     db.close();
   }

@@ -31,9 +31,9 @@ export class Choices {
   read(json: JsonObject, readChoice: (choice: JsonObject, index: number) => void): void {
     const draft = this.#draft;
     draft.setModel(asText(json.model));
-    draft.addUsage(json.usage);
+    draft.addUsage(json.usage, json.service_tier);
     const groq = asObject(json.x_groq);
-    draft.addUsage(groq?.usage);
+    draft.addUsage(groq?.usage, json.service_tier);
     this.#readError(groq);
     asArray(json.choices).forEach((item, position) => {
       const choice = asObject(item);

@@ -80,7 +80,7 @@ export class OpaqueReader implements ReplyReader {
 
   readDocument(document: JsonObject): boolean {
     this.#draft.setModel(asText(document.model));
-    this.#draft.addUsage(document.usage);
+    this.#readUsage(document);
     const description = this.#describe(document);
     if (description === null) return false;
     this.#draft.text().describe(description);
@@ -131,6 +131,19 @@ export class OpaqueReader implements ReplyReader {
       this.#draft.markContent();
     } else if (RUN_ENDS.has(type)) {
       this.#draft.setFinishReason(type.slice("thread.run.".length));
+    }
+  }
+
+  /** With what the reply itself is measured by: images, and seconds of sound where no usage names them. */
+  #readUsage(document: JsonObject): void {
+    const { usage } = document;
+    this.#draft.addUsage(usage);
+    if (this.#kind === "images" && Array.isArray(document.data)) {
+      this.#draft.addUsageDetails({ images: document.data.length });
+    }
+    const { duration } = document;
+    if (this.#kind === "audio" && usage === undefined && typeof duration === "number" && duration > 0) {
+      this.#draft.addUsageDetails({ audioSeconds: Math.min(duration, Number.MAX_SAFE_INTEGER) });
     }
   }
 

@@ -170,7 +170,7 @@ export class ResponsesReader implements ReplyReader {
 
   #readOutcome(response: JsonObject): void {
     this.#draft.setModel(asText(response.model));
-    this.#draft.addUsage(response.usage);
+    this.#draft.addUsage(response.usage, response.service_tier);
     this.#draft.setFinishReason(
       asText(asObject(response.incomplete_details)?.reason) ?? asText(response.status),
     );

@@ -26,7 +26,7 @@ import { answerOf } from "./best_answer.ts";
 import { isStream, readErrorReply, statedError, withoutConnection, withoutLateBom } from "./failed_answer.ts";
 import { describe, errorClassOf, type FailedOutcome, MISFIT, withoutKeys } from "./failure.ts";
 import type { HeldSlot } from "./held_slot.ts";
-import { partialText } from "./partial_text.ts";
+import { noteUsage, readPartial } from "./partial_reply.ts";
 import { slotEnd } from "./slot_end.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
 import { mayRefuseUsage, readUsageRefusal } from "./usage_refusal.ts";
@@ -56,8 +56,6 @@ export class UpstreamAttempt {
   #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
-  /** Its reply is the client's, and what it says is in the record. */
-  #isGiven = false;
   /** Its stream was asked for its usage, which the client did not ask for. */
   #asksUsage = false;
 
@@ -159,6 +157,7 @@ export class UpstreamAttempt {
   /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
   finish(verdict: Verdict, error: ReportedError | null, captured: CapturedReply | null): void {
     this.#captured = captured;
+    this.#entry.isGiven = true;
     if (verdict.outcome === "complete" && captured !== null) {
       const times = { firstTokenMs: this.firstTokenMs, totalMs: this.#elapsedMs };
       this.#deps.speeds.noteReply(this.upstream, this.#request.ledger.inbound, { captured, ...times });
@@ -176,7 +175,10 @@ export class UpstreamAttempt {
 
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
-    const partial = this.#capture === null || this.#isGiven ? null : partialText(this.#capture);
+    const { ended: before } = this.#entry;
+    const partial = this.#capture === null || this.#entry.isGiven || before !== null
+      ? null
+      : readPartial(this.#capture, this.#entry, this.#request.ledger);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
     this.#slot?.end(slotEnd({
       errorClass,
@@ -190,7 +192,7 @@ export class UpstreamAttempt {
   /** Another attempt was faster: closes this one, and its connection. */
   lose(): void {
     this.#isLost = true;
-    this.#isGiven = false;
+    this.#entry.isGiven = false;
     this.#stopped();
     this.#cancellation.cancel();
   }
@@ -246,6 +248,7 @@ export class UpstreamAttempt {
     head.body.cancel();
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
+    if (reply !== null) noteUsage(this.#entry, reply.captured);
     this.#report?.answered(status, error, this.#headers);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
@@ -327,7 +330,7 @@ export class UpstreamAttempt {
   }
 
   #chosen(reply: ReplyAssessment): AttemptResult {
-    this.#isGiven = true;
+    this.#entry.isGiven = true;
     return { type: "chosen", reply: withoutLateBom(reply, this.#request.early.hasSent) };
   }
 
@@ -340,6 +343,7 @@ export class UpstreamAttempt {
     const reply = isKept ? await withoutConnection(assessment, this.#deps.clock) : null;
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
+    if (assessment.type === "whole") noteUsage(this.#entry, assessment.captured);
     this.#report?.failed(problem);
     this.end(errorClassOf(problem), describe(problem));
     const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };

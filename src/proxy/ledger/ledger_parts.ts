@@ -1,8 +1,9 @@
 /**
  * What a request's ledger is made of, and what comes out of it. Types only.
  */
-import type { SecretSet } from "../../core/secret_set.ts";
-import type { Attempt, CapturedReply, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import type { Prices } from "../../core/prices.ts";
+import type { SecretMask } from "../../core/secret_set.ts";
+import type { Attempt, CapturedReply, Outcome, RequestRecord, Upstream, Usage } from "../../core/types.ts";
 import type { WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
 
@@ -24,9 +25,10 @@ export interface RecordFacts {
   /** Masked credential. */
   readonly authorization: string | null;
   /** Keys of upstreams and tokens, which must not be stored anywhere; see `keptSecrets`. */
-  readonly secrets: SecretSet;
+  readonly secrets: SecretMask;
   /** The client's own credentials that go to an upstream; keys among them are not stored either, see `OwnKeys`. */
   readonly credentials: readonly string[];
+  readonly prices: Prices;
 }
 
 /** One attempt in the ledger. Several may be under way at once. */
@@ -40,6 +42,12 @@ export interface AttemptEntry {
   isChanged: boolean;
   /** null while it is under way. */
   ended: Attempt | null;
+  /** Its reply is the client's: what that used is in the record. */
+  isGiven: boolean;
+  /** What its reply used, reported or estimated, unless the client got it; null: unknown. */
+  usage: Usage | null;
+  /** The model that its reply names. */
+  responseModel: string | null;
 }
 
 /** What is to be written of a request under way, and what its row holds then. */

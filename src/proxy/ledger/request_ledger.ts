@@ -14,10 +14,13 @@ import {
 import { MAX_OWN_KEY_LENGTH, OwnKeys } from "../../core/own_keys.ts";
 import { keysOf, redactSecrets } from "../../core/secrets.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { Attempt, Inbound, Outcome, RequestRecord, Upstream } from "../../core/types.ts";
+import { isLookUp } from "../../core/look_up.ts";
+import type { Attempt, Inbound, Outcome, RequestRecord, Upstream, Usage } from "../../core/types.ts";
 import type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
 import type { QueuedTime } from "./queued_time.ts";
+import type { Admission } from "../limits/admission.ts";
 import type { RequestTies } from "../affinity/request_ties.ts";
+import { type RequestCosts, requestCosts } from "./request_costs.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 
 export type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
@@ -32,6 +35,8 @@ export class RequestLedger {
   ties: RequestTies | null = null;
   /** How long it has waited for an upstream that had room; null: it has not. */
   queued: QueuedTime | null = null;
+  /** What it has taken of the limits of its token; null: that has no rules. */
+  admission: Admission | null = null;
   readonly #requestBytes: number;
   #inbound: Inbound;
   readonly #facts: RecordFacts;
@@ -44,6 +49,7 @@ export class RequestLedger {
   #firstTokenMs: number | null = null;
   #bytesSeen = 0;
   #isSettled = false;
+  #costNano: number | null = null;
   #requestText: string | null = null;
   /** The client's credentials that are not among the known secrets. */
   readonly #own: OwnKeys;
@@ -99,6 +105,11 @@ export class RequestLedger {
     return this.#bytesSeen;
   }
 
+  /** Length of the request's body as it came. */
+  get requestBytes(): number {
+    return this.#requestBytes;
+  }
+
   beginAttempt(upstream: Upstream): AttemptEntry {
     const entry: AttemptEntry = {
       upstream,
@@ -107,6 +118,9 @@ export class RequestLedger {
       status: null,
       isChanged: false,
       ended: null,
+      isGiven: false,
+      usage: null,
+      responseModel: null,
     };
     this.#entries.push(entry);
     return entry;
@@ -176,12 +190,22 @@ export class RequestLedger {
   settle(ending: Ending): RequestRecord | null {
     if (this.#isSettled) return null;
     this.#isSettled = true;
-    return this.#record(ending);
+    const record = this.#record(ending);
+    this.#costNano = record.costNano;
+    this.admission?.settle(record);
+    return record;
+  }
+
+  /** In 1e-9 US dollars; null: unknown, or it goes on. */
+  get costNano(): number | null {
+    return this.#costNano;
   }
 
   /** The final record again, for a reply that continued after its end marker. */
   resettle(ending: Ending): RequestRecord {
-    return this.#record(ending);
+    const record = this.#record(ending);
+    this.admission?.resettle(record);
+    return record;
   }
 
   /** The record of a request that is still under way, with what has arrived. */
@@ -230,6 +254,7 @@ export class RequestLedger {
     const known = (text: string | null) => text === null ? null : this.#facts.secrets.redact(text);
     const kept = <T extends string | null>(text: T) => this.#kept(text);
     this.#requestText ??= kept(this.#facts.requestText.text);
+    const usage = captured?.usage ?? null;
     // Attempts and request are masked once, the rest for each written row.
     const maskedBefore = this.#own.count;
     const record: RequestRecord = {
@@ -250,14 +275,14 @@ export class RequestLedger {
       })),
       responseModel: known(captured?.model ?? null),
       finishReason: known(captured?.finishReason ?? null),
-      usage: captured?.usage ?? null,
+      usage,
       elapsedMs: this.elapsedMs(),
       firstByteMs: this.#firstByteMs,
       firstTokenMs: this.#firstTokenMs,
       status: ending.status,
       outcome: ending.outcome,
       upstreamId: upstream?.id ?? null,
-      attempts: this.attempts,
+      ...this.#costs(ending, usage),
       authorization: this.#facts.authorization,
       client: inbound.clientName,
       userAgent: userAgent === null ? null : this.#keptStart(userAgent, MAX_USER_AGENT_LENGTH),
@@ -268,7 +293,6 @@ export class RequestLedger {
       affinity: this.#affinity(ending.outcome),
       queuedMs: this.queued?.ms ?? null,
       areTokensEstimated: false,
-      costNano: null,
     };
     const ownedIds = this.ties?.ownedIds ?? null;
     if (ownedIds !== null) Object.assign(record, { ownedIds });
@@ -279,6 +303,16 @@ export class RequestLedger {
       ...record,
       authorization: record.authorization === null ? note : `${record.authorization}; ${note}`,
     };
+  }
+
+  /** What was spent, and each attempt with its part of it. */
+  #costs({ outcome, captured }: Ending, usage: Usage | null): RequestCosts {
+    const { attempts, inbound } = this;
+    const isCharged = outcome !== "in_flight" && outcome !== "crashed" && !isLookUp(inbound.method);
+    if (!isCharged) return { attempts, costNano: null };
+    const isFailed = outcome === "upstream_error" || outcome === "no_upstream";
+    const reply = { upstream: this.#upstream, captured, usage, isFailed };
+    return requestCosts(this.#facts.prices, { inbound, entries: this.#entries, ...reply }, attempts);
   }
 
   #affinity(outcome: Outcome): RequestRecord["affinity"] {

@@ -92,7 +92,7 @@ const FIXTURES: Readonly<Record<string, Expected>> = {
     reasoning: "Think twice",
     model: "anthropic/claude-sonnet-4",
     finishReason: "stop",
-    usage: usage(9, 8, 0, 2),
+    usage: { ...usage(9, 8, 0, 2), details: { costNano: 100_000 } },
     neutralBytes: 50,
   },
   "openrouter-error": {
@@ -158,7 +158,7 @@ const FIXTURES: Readonly<Record<string, Expected>> = {
       { id: "toolu_2", name: "now", arguments: "{}" },
     ],
     finishReason: "tool_use",
-    usage: usage(43, 88, 17, null),
+    usage: { ...usage(43, 88, 17, null), details: { isCacheApart: true } },
   },
   "messages-error": {
     kind: "messages",

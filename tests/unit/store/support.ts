@@ -47,6 +47,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         partial: "Hel",
         keyN: null,
         isChanged: false,
+        usage: { inputTokens: 3, outputTokens: 1, cachedTokens: null, reasoningTokens: null },
+        costNano: 700,
       },
       {
         index: 2,
@@ -60,6 +62,8 @@ export function makeRecord(changes: Partial<RequestRecord> = {}): RequestRecord 
         partial: null,
         keyN: 2,
         isChanged: true,
+        usage: null,
+        costNano: null,
       },
     ],
     authorization: "sk-…wxyz",
@@ -188,6 +192,7 @@ export function makeSession(
   instance: string = crypto.randomUUID(),
 ): WriterSession {
   return new WriterSession({
+    timeZone: "UTC",
     path,
     durability: "normal",
     instance,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NO_PRICES } from "../../../../src/core/prices.ts";
 import { SecretSet } from "../../../../src/core/secret_set.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
 import type { RequestRecord } from "../../../../src/core/types.ts";
@@ -31,6 +32,7 @@ function makeSession(id: string, clock: FakeClock): RequestLedger {
       authorization: null,
       secrets: new SecretSet([]),
       credentials: [],
+      prices: NO_PRICES,
     },
     clock,
   );

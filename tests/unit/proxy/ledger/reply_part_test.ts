@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createCapture } from "../../../../src/capture/create.ts";
 import { HeaderFields } from "../../../../src/core/header_fields.ts";
+import { NO_PRICES } from "../../../../src/core/prices.ts";
 import { SecretSet } from "../../../../src/core/secret_set.ts";
 import type { RequestRecord, Upstream } from "../../../../src/core/types.ts";
 import { ProgressRows } from "../../../../src/proxy/ledger/progress_rows.ts";
@@ -39,6 +40,7 @@ class Stage {
       {
         requestText: { text: '{"prompt":1}', isTruncated: false },
         ...{ authorization: null, secrets: new SecretSet([SECRET]), credentials: [] },
+        prices: NO_PRICES,
       },
       this.clock,
     );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { UpstreamRow } from "../../../../src/store/store.ts";
-import { NO_LIMITS, NO_SHAPING } from "../../../../src/core/upstream_options.ts";
+import { NO_BILLING, NO_LIMITS, NO_SHAPING } from "../../../../src/core/upstream_options.ts";
 import { EMPTY_ROW, parseUpstreamRow } from "../../../../src/store/config/upstream_row.ts";
 
 const SECRET = "sk-verysecretkey0001";
@@ -31,6 +31,7 @@ Deno.test("parseUpstreamRow() fills in what a hand-typed row leaves out", () => 
     weight: 1,
     limits: NO_LIMITS,
     shaping: NO_SHAPING,
+    billing: NO_BILLING,
   });
 });
 

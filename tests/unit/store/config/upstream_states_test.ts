@@ -83,7 +83,11 @@ Deno.test("a check holds for one key and endpoint; what the statistics know hold
     assert.ok(one !== undefined && two !== undefined && used !== undefined);
     config.noteUpstreamCheck(one);
     const stats = (id: number, latencies: string) =>
-      byHand(path, `INSERT INTO request_stats VALUES (21600, 0, ${id}, 1, 0, 0, 0, 0, '${latencies}', '{}')`);
+      byHand(
+        path,
+        `INSERT INTO request_stats(step_seconds, at, upstream_id, requests, errors, failures, input_tokens,
+        output_tokens, latencies, first_tokens) VALUES (21600, 0, ${id}, 1, 0, 0, 0, 0, '${latencies}', '{}')`,
+      );
     stats(2, "{}");
     stats(3, '{"40":1}');
     const isTested = (upstream: typeof one) => isCheckOf(config.listUpstreamChecks(), upstream);

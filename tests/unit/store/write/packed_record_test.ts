@@ -37,6 +37,8 @@ const RECORD: RequestRecord = {
     partial: "partial",
     keyN: 3,
     isChanged: true,
+    usage: { inputTokens: 19, outputTokens: null, cachedTokens: 0, reasoningTokens: null },
+    costNano: 20,
   }],
   authorization: "authorization",
   client: "client",

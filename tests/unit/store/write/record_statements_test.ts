@@ -26,7 +26,7 @@ const RECORD = makeRecord({
   path: "path",
   firstByteMs: 4,
   firstTokenMs: 5,
-  usage: { inputTokens: 6, outputTokens: 7, cachedTokens: 8, reasoningTokens: 9 },
+  usage: { inputTokens: 6, outputTokens: 7, cachedTokens: 8, reasoningTokens: 9, details: { images: 14 } },
   finishReason: "finish_reason",
   reasoning: "reasoning",
   responseModel: "response_model",
@@ -38,6 +38,8 @@ const RECORD = makeRecord({
   isTruncated: true,
   affinity: "owner",
   queuedMs: 13,
+  areTokensEstimated: true,
+  costNano: 15,
 });
 
 const EXPECTED: Readonly<Record<string, unknown>> = {
@@ -60,6 +62,9 @@ const EXPECTED: Readonly<Record<string, unknown>> = {
   is_truncated: 1,
   affinity: "owner",
   queued_ms: 13,
+  usage_details: '{"images":14}',
+  tokens_are_estimated: 1,
+  cost_nano: 15,
 };
 
 /** What is not expected to be something else is its column's name. */

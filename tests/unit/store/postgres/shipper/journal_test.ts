@@ -46,8 +46,10 @@ Deno.test("settled() gives every column of a record as it is, and its attempts",
         "Hel",
         null,
         "0",
+        '{"inputTokens":3,"outputTokens":1,"cachedTokens":null,"reasoningTokens":null}',
+        "700",
       ],
-      ["2", "2", "2024-01-02T03:04:05.690000Z", "1200", "200", null, null, null, "2", "1"],
+      ["2", "2", "2024-01-02T03:04:05.690000Z", "1200", "200", null, null, null, "2", "1", null, null],
     ]);
   });
 });
@@ -83,7 +85,7 @@ Deno.test("a NUL in what an attempt said counts, too", async () => {
     const journal = openJournal(path);
     const [record] = journal.settled(0, ALL).records;
     journal.close();
-    assert.equal(record?.attempts[0]?.values.at(-3), "A\ufffdB");
+    assert.equal(record?.attempts[0]?.values.at(-5), "A\ufffdB");
     assert.equal(record === undefined ? "" : valueOf(record, "is_truncated"), "1");
   });
 });
