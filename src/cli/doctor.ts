@@ -35,6 +35,7 @@ import { findingLines, withoutSecrets } from "./doctor/lines.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
+import { usageFindings } from "../control/usage_findings.ts";
 import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -231,7 +232,7 @@ function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
 }
 
 async function checkUpstreams(
-  { upstreams, problems }: RegistrySnapshot,
+  { upstreams, problems, usageRefusals = [] }: RegistrySnapshot,
   { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
   const deps = { client, clock: systemClock };
@@ -243,6 +244,7 @@ async function checkUpstreams(
     ...problems.map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
+    ...usageFindings(upstreams, { refusals: usageRefusals, nowMs: systemClock.now() }),
     ...modelFindings(upstreams, listedModels(upstreams, probes)),
     judgeClock(systemClock.now(), offsets),
   ];

@@ -36,10 +36,10 @@ export class ClientMetrics {
     }
   }
 
-  requestSettled({ client: name, outcome, status, usage }: RequestRecord): void {
+  requestSettled({ client: name, outcome, status, usage, areTokensEstimated }: RequestRecord): void {
     const client = name !== null && this.#names.has(name) ? name : OTHER;
     this.#families.requests.inc({ client, result: isFailure(outcome, status) ? "error" : "ok" });
-    if (usage === null) return;
+    if (usage === null || areTokensEstimated) return;
     const { tokens } = this.#families;
     addTo(tokens, { client, type: "input" }, usage.inputTokens);
     addTo(tokens, { client, type: "output" }, usage.outputTokens);

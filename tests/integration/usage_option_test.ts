@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import OpenAI from "openai";
 import { GATE_MODES } from "../../src/core/gate_mode.ts";
+import { callApi } from "../support/admin.ts";
 import { eventually, Router, type RouterOptions, runProgram } from "../support/router.ts";
 import { kindOf, pseudoRandomCuts, readSamples, SAMPLES } from "../support/samples.ts";
 import {
@@ -433,4 +434,72 @@ Deno.test("the official SDK reads such a stream, and gets usage only if it asks"
   assert.equal((await router.recordOf(response)).output_tokens, 2);
   const asked = client.chat.completions.stream({ ...request, stream_options: { include_usage: true } });
   assert.equal((await asked.finalChatCompletion()).usage?.completion_tokens, 2);
+});
+
+Deno.test("without any count, a record holds an estimate that is marked as one everywhere", async () => {
+  await using upstream = new FakeUpstream(hang);
+  await using router = await start(upstream, {}, { usage_injection: "never" });
+  const bare = EVENTS.filter((event) => !event.includes('"choices":[]'));
+  const ask = async (script: Script, path: string, body: Record<string, unknown>) => {
+    upstream.script = script;
+    const response = await router.fetch(path, {
+      method: "POST",
+      body: JSON.stringify({ model: "m", ...body }),
+    });
+    await response.arrayBuffer();
+    const record = await router.recordOf(response);
+    return [record.input_tokens, record.output_tokens, record.tokens_are_estimated];
+  };
+  const messages = [{ role: "user", content: "Say hello, please." }];
+  assert.deepEqual(await ask(stream(bare), "/chat/completions", { messages, stream: true }), [9, 2, 1]);
+  const json =
+    '{"choices":[{"message":{"role":"assistant","content":"Hello world"},"finish_reason":"stop"}]}';
+  assert.deepEqual(await ask(reply(200, json), "/chat/completions", { messages }), [9, 2, 1]);
+  const vectors = '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,0.2]}]}';
+  assert.deepEqual(await ask(reply(200, vectors), "/embeddings", { input: "hello world" }), [2, null, 1]);
+  // Reported ones are, and errors use nothing.
+  assert.deepEqual(await ask(stream(EVENTS), "/chat/completions", { messages, stream: true }), [5, 2, null]);
+  const error = '{"error":{"message":"no"}}';
+  assert.deepEqual(await ask(reply(400, error), "/chat/completions", { messages }), [null, null, null]);
+  const labels = 'upstream="one",model="m"';
+  assert.equal(await router.metric(`estimated_tokens_total{${labels},type="input"}`), 20);
+  assert.equal(await router.metric(`tokens_total{${labels},type="input"}`), 5);
+  const list = await runProgram(["records", "list"], { cwd: router.directory });
+  assert.match(list.stdout, /~9 +~2/);
+  const shown = await runProgram(["records", "show", "1"], { cwd: router.directory });
+  assert.match(shown.stdout, /~9 in, ~2 out/);
+  const page = await callApi(router, "/records?limit=10");
+  const { records } = await page.json();
+  const marks = records.map((each: { areTokensEstimated: boolean }) => each.areTokensEstimated);
+  assert.deepEqual(marks.toReversed(), [true, true, true, false, false]);
+});
+
+Deno.test("--usage of an upstream is a flag, and shown when it is set", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
+  try {
+    const run = async (...args: string[]) => {
+      const { code, stdout, stderr } = await runProgram(args, { cwd: directory });
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    await run(
+      "add",
+      "--key",
+      "sk-a",
+      "--endpoint",
+      "http://127.0.0.1:9/v1",
+      "--usage",
+      "never",
+      "--no-check",
+    );
+    assert.match(await run("list"), /usage never/);
+    await run("edit", "1", "--usage", "auto");
+    assert.equal(JSON.parse(await run("list", "--json"))[0].usage, "auto");
+    await run("edit", "1", "--usage", "none");
+    assert.doesNotMatch(await run("list"), /usage/);
+    const wrong = await runProgram(["edit", "1", "--usage", "always"], { cwd: directory });
+    assert.notEqual(wrong.code, 0);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
