@@ -456,13 +456,13 @@ Deno.test("without any count, a record holds an estimate that is marked as one e
     '{"choices":[{"message":{"role":"assistant","content":"Hello world"},"finish_reason":"stop"}]}';
   assert.deepEqual(await ask(reply(200, json), "/chat/completions", { messages }), [9, 2, 1]);
   const vectors = '{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,0.2]}]}';
-  assert.deepEqual(await ask(reply(200, vectors), "/embeddings", { input: "hello world" }), [2, null, 1]);
+  assert.deepEqual(await ask(reply(200, vectors), "/embeddings", { input: "hello world" }), [3, null, 1]);
   // Reported ones are, and errors use nothing.
   assert.deepEqual(await ask(stream(EVENTS), "/chat/completions", { messages, stream: true }), [5, 2, null]);
   const error = '{"error":{"message":"no"}}';
   assert.deepEqual(await ask(reply(400, error), "/chat/completions", { messages }), [null, null, null]);
   const labels = 'upstream="one",model="m"';
-  assert.equal(await router.metric(`estimated_tokens_total{${labels},type="input"}`), 20);
+  assert.equal(await router.metric(`estimated_tokens_total{${labels},type="input"}`), 21);
   assert.equal(await router.metric(`tokens_total{${labels},type="input"}`), 5);
   const list = await runProgram(["records", "list"], { cwd: router.directory });
   assert.match(list.stdout, /~9 +~2/);
@@ -490,7 +490,6 @@ Deno.test("--usage of an upstream is a flag, and shown when it is set", async ()
       "http://127.0.0.1:9/v1",
       "--usage",
       "never",
-      "--no-check",
     );
     assert.match(await run("list"), /usage never/);
     await run("edit", "1", "--usage", "auto");
