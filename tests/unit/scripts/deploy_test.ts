@@ -118,6 +118,7 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.capacity.read = () => ({ queueLength: 1, upstreams: [{ name: "a", inFlight: 1, autoLimit: 4 }] });
   metrics.requestStarted();
   metrics.requestSettled("chat", record({ usage }), "a");
+  metrics.requestSettled("chat", record({ usage, areTokensEstimated: true }), "a");
   metrics.requestRefused(403, "bad_token");
   metrics.attemptEnded({
     index: 0,
