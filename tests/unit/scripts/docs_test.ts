@@ -21,6 +21,7 @@ const USER_PAGES = [
   "README.md",
   "docs/admin.md",
   "docs/affinity.md",
+  "docs/usage.md",
   "docs/benchmarks.md",
   "docs/budgets.md",
   "docs/commands.md",
