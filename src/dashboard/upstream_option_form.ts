@@ -16,6 +16,7 @@ export interface OptionForm {
   readonly onlyPaths: string;
   readonly maxBody: string;
   readonly streamTimeout: string;
+  readonly priceFactor: string;
   /** One a line. */
   readonly errorTexts: string;
   readonly proxy: string;
@@ -31,6 +32,7 @@ export const EMPTY_OPTION_FORM: OptionForm = {
   onlyPaths: "",
   maxBody: "",
   streamTimeout: "",
+  priceFactor: "",
   errorTexts: "",
   proxy: "",
 };
@@ -51,6 +53,7 @@ export function optionFormOf(options: ShownOptions): OptionForm {
     onlyPaths: options.onlyPaths.join(", "),
     maxBody: textOf(options.maxBodyBytes),
     streamTimeout: textOf(options.streamTimeoutSeconds),
+    priceFactor: options.priceFactor === 1 ? "" : String(options.priceFactor),
     errorTexts: options.errorTexts.join("\n"),
     proxy: options.proxy ?? "",
   };
@@ -80,6 +83,7 @@ export function optionInput(
     onlyPaths: given("onlyPaths"),
     maxBody: given("maxBody"),
     streamTimeout: given("streamTimeout"),
+    priceFactor: given("priceFactor"),
     errorText: given("errorTexts") === undefined ? undefined : linesOf(form.errorTexts),
     proxy: given("proxy"),
     setHeader: headers === undefined ? undefined : linesOf(headers).filter((line) => !line.startsWith("-")),

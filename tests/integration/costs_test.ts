@@ -129,3 +129,61 @@ Deno.test("--prices: read at the start, refused when it is broken, and recost fi
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("cheapest: by price of the model and the upstream's factor, unknown prices last, ties in their order", async () => {
+  await using upstream = new FakeUpstream(reply(200, chat("gpt-4o", USAGE)));
+  await using router = await Router.start({
+    upstreams: [
+      { endpoint: `${upstream.endpoint}/unknown`, name: "unknown", modelMap: '{"gpt-4o":"house-model"}' },
+      { endpoint: `${upstream.endpoint}/list`, name: "list" },
+      { endpoint: `${upstream.endpoint}/half`, name: "half", columns: { price_factor: "0.5" } },
+      { endpoint: `${upstream.endpoint}/same`, name: "same", columns: { price_factor: "0.5" } },
+      { endpoint: `${upstream.endpoint}/mini`, name: "mini", modelMap: '{"gpt-5":"gpt-5-nano"}' },
+    ],
+    args: ["--policy", "cheapest", "--affinity", "off"],
+  });
+  const order = async (model: string) => {
+    const names: string[] = [];
+    upstream.script = async (request, wire) => {
+      names.push(/\/v1\/(\w+)\//.exec(request.target)?.[1] ?? "");
+      await reply(503, "{}")(request, wire);
+    };
+    await (await router.chat({ model })).text();
+    // The last one is asked again.
+    return [...new Set(names)];
+  };
+  assert.deepEqual(await order("gpt-4o"), ["half", "same", "list", "mini", "unknown"]);
+  assert.deepEqual((await order("gpt-5")).slice(0, 2), ["mini", "half"]);
+});
+
+Deno.test("--price-factor: set, shown, taken back, and refused", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "oar-test-" });
+  try {
+    const run = (...args: string[]) => runProgram(args, { cwd: directory });
+    const endpoint = "http://127.0.0.1:1/v1";
+    const added = await run(
+      "add",
+      "--sk",
+      "sk-x-0123456789",
+      "--endpoint",
+      endpoint,
+      "--price-factor",
+      "0.3",
+    );
+    assert.equal(added.code, 0, added.stderr);
+    assert.match((await run("list")).stdout, /prices x 0\.3/);
+    const factor = async () => JSON.parse((await run("list", "--json")).stdout)[0].priceFactor;
+    assert.equal(await factor(), 0.3);
+    assert.equal((await run("edit", "1", "--price-factor", "0")).code, 0);
+    assert.equal(await factor(), 0);
+    assert.equal((await run("edit", "1", "--price-factor", "none")).code, 0);
+    assert.equal(await factor(), 1);
+    for (const value of ["-1", "1e3", "2000", "0.1234567", "x"]) {
+      const { code, stderr } = await run("edit", "1", `--price-factor=${value}`);
+      assert.equal(code, 2, value);
+      assert.match(stderr, /--price-factor/);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
