@@ -124,7 +124,30 @@ Deno.test("--prices: read at the start, refused when it is broken, and recost fi
     });
     const response = await router.chat({ model: "house-model" });
     await response.text();
-    assert.equal((await router.recordOf(response)).cost_nano, 1000 * 2_000 + 100 * 4_000);
+    const { id, cost_nano } = await router.recordOf(response);
+    assert.equal(cost_nano, 1000 * 2_000 + 100 * 4_000);
+
+    const cwd = router.directory;
+    await Deno.writeTextFile(path, '{"house-*":{"input":20,"output":40}}');
+    const recost = await runProgram(["records", "recost", "--since", "1d", "--prices", path], { cwd });
+    assert.equal(recost.code, 0, recost.stderr);
+    assert.deepEqual(recost.stdout.trim().split("\n"), [
+      "1 of 1 records have another cost now",
+      "before  0.0024 USD, 0 unknown",
+      "after   0.024 USD, 0 unknown",
+    ]);
+    assert.equal(router.records()[0]?.cost_nano, 24_000_000);
+    assert.deepEqual(router.attempts(id).map((each) => each.cost_nano), [24_000_000]);
+    const others = ["records", "recost", "--since", "1d", "--model", "x*", "--prices", path, "--json"];
+    assert.equal(JSON.parse((await runProgram(others, { cwd })).stdout).records, 0);
+    const unknown = await runProgram(["records", "recost", "--since", "1d"], { cwd });
+    assert.match(unknown.stdout, /after {3}0 USD, 1 unknown/);
+    assert.equal((await runProgram(["records", "recost"], { cwd })).code, 2);
+
+    const shown = await runProgram(["records", "show", String(id)], { cwd });
+    assert.match(shown.stdout, /^cost +unknown$/m);
+    const doctor = await runProgram(["doctor", "--json"], { cwd });
+    assert.match(doctor.stdout, /no price is known for models of lately: house-model/);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
