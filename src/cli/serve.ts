@@ -233,7 +233,8 @@ function announceDatabase(settings: Settings, database: OpenDatabase, say: Say):
 
 /** @throws CommandError when no client token is set and --noauth was not given */
 function requireToken(settings: Settings, database: OpenDatabase): void {
-  if (settings.isNoAuth || database.config.listTokens().length > 0) return;
+  const { config } = database;
+  if (settings.isNoAuth || config.listTokens().length > 0 || config.listClientTokens().length > 0) return;
   throw new CommandError(
     "No client token is set, so anybody could use the upstreams; " +
       "set one with `openai-api-route token add`, or start with --noauth",

@@ -1,11 +1,14 @@
 /**
- * `token show`, `set`, `add`, `remove`: what clients must send.
+ * `token show`, `list`, `set`, `add`, `remove`: what clients must send. What each may do is in token_rules.ts.
  *
  * Owns the flags, and which tokens are printed in full.
  */
+import { ClientTokens } from "../control/client_tokens.ts";
+import { hasRules } from "../control/client_token_values.ts";
 import {
   looksLikeToken,
   MIN_TOKEN_LENGTH,
+  type ReplacedToken,
   requireAdminToken,
   requireClientToken,
   requireTokenName,
@@ -14,7 +17,6 @@ import {
 import type { Command } from "commander";
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
-import type { ClientToken } from "../core/types.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
 import { withConfig, withDatabase } from "./database.ts";
 import { adminTokenOf, randomAdminToken, randomToken } from "../store/config/initial_tokens.ts";
@@ -23,10 +25,21 @@ import { formatJson } from "./output.ts";
 import { isYes } from "./prompts.ts";
 import { PUBLISHED_TOKEN } from "./published_token.ts";
 import { FROM_INPUT, readSecret } from "./secret_input.ts";
-import { listedTokens, printTokenTable } from "./token_list.ts";
+import { listedTokens, printRuleTable, printTokenTable, shownTokens } from "./token_list.ts";
+import {
+  defineRuleCommands,
+  NOT_AGAIN,
+  noteRules,
+  type RuleFlags,
+  rulesOf,
+  unknownUpstreams,
+  withRuleFlags,
+} from "./token_rules.ts";
+import { digest } from "../store/config/token_list.ts";
 
-interface AddFlags extends DatabaseFlags {
+interface AddFlags extends DatabaseFlags, RuleFlags {
   readonly name?: string;
+  readonly hashed?: boolean;
   /** The token itself. */
   readonly value?: string;
   readonly force?: boolean;
@@ -65,13 +78,24 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     .action((name: string | undefined, flags: ShowFlags) =>
       flags.admin ? showAdminToken(context, { name, flags }) : showTokens(context, { name, flags })
     );
-  token.command("add")
-    .description("make a random token of this name, and print it this once")
+  token.command("list")
+    .description("list the tokens, masked: what each may do, until when, and when it was last used")
+    .option("--json", "print JSON")
+    .addOption(databaseOption())
+    .action((flags: ShowFlags) => listTokens(context, flags));
+  const add = token.command("add")
+    .description(
+      "make a random token of this name, and print it; with rules, or --hashed, only its digest is kept",
+    )
     .argument("[name]", NAME_TEXT)
     .option("--value <token>", VALUE_TEXT)
     .option("--name <name>", "the name, too")
     .option("--force", FORCE_TEXT)
-    .addOption(databaseOption())
+    .option(
+      "--hashed",
+      "keep its digest only, so that it cannot be shown again; the Go program does not know it",
+    );
+  withRuleFlags(add).optionsGroup("Options:").addOption(databaseOption())
     .action((name: string | undefined, flags: AddFlags) => addToken(context, wantedToken({ name, flags })));
   token.command("set")
     .description("accept only this token; says which others are removed, and asks on a terminal")
@@ -91,10 +115,24 @@ export function defineTokenCommands(program: Command, context: CommandContext): 
     });
   token.command("remove")
     .description("stop accepting a token")
-    .argument("<token>", "its name, its masked form or the token itself")
+    .argument("<token>", "its name, its masked form, the number of its row or the token itself")
     .addOption(databaseOption())
     .action((which: string, flags: DatabaseFlags) => removeToken(context, { which, flags }));
+  defineRuleCommands(token, context);
 }
+
+async function listTokens(context: CommandContext, flags: ShowFlags): Promise<void> {
+  const { terminal } = context;
+  await withDatabase({ ...context, flags }, async (database) => {
+    const totals = await database.records.clientTotals();
+    const tokens = listedTokens(await database.config(), { totals, nowMs: Date.now() });
+    if (flags.json) return terminal.print(formatJson(tokens));
+    if (tokens.length === 0) return terminal.note(NO_TOKENS);
+    printRuleTable(terminal, tokens);
+  });
+}
+
+const NO_TOKENS = "no tokens: without one the server refuses to start; make one with: token add";
 
 async function showTokens(
   context: CommandContext,
@@ -107,16 +145,21 @@ async function showTokens(
     const show = (secret: string) => flags.masked ? maskSecret(secret) : secret;
     if (name !== undefined) return terminal.print(show(known.named(name).secret));
     const totals = await database.records.clientTotals();
-    const tokens = listedTokens(known.list(), { config, totals, show });
+    const tokens = shownTokens(config, { totals, show });
+    const hashed = config.listClientTokens().length;
     if (flags.json) {
       terminal.print(formatJson(tokens));
     } else if (tokens.length === 0) {
-      terminal.note("no tokens: without one the server refuses to start; make one with: token add");
+      if (hashed === 0) terminal.note(NO_TOKENS);
     } else if (terminal.columns === null) {
       // Piped: `TOKEN=$(openai-api-route token show)` gets the token and nothing else.
       for (const { token } of tokens) terminal.print(token);
     } else {
       printTokenTable(terminal, { tokens, width: terminal.columns });
+    }
+    if (hashed > 0 && !flags.json) {
+      const count = hashed === 1 ? "1 more token is" : `${hashed} more tokens are`;
+      terminal.note(`${count} kept as digests, and cannot be printed: see token list`);
     }
   });
 }
@@ -146,11 +189,20 @@ function wantedToken({ name, flags }: { name: string | undefined; flags: AddFlag
 
 async function addToken(context: CommandContext, { given, flags }: GivenToken): Promise<void> {
   const token = await readToken(context, { given, flags });
-  const { name, secret } = await withConfig(
-    { ...context, flags, access: "change" },
-    (config) => new Tokens({ config }).add(token),
-  );
+  const rules = rulesOf(flags);
+  const isRow = flags.hashed === true || hasRules(rules);
+  const { secret } = token;
+  const { name, unknown } = await withConfig({ ...context, flags, access: "change" }, (config) => {
+    if (!isRow) return { name: new Tokens({ config }).add(token).name, unknown: [] };
+    const named = token.name === undefined ? {} : { name: token.name };
+    const { name } = new ClientTokens({ config }).add({ ...rules, ...named, secret });
+    return { name, unknown: unknownUpstreams(config, rules) };
+  });
   report(context, { verb: "added", name, secret, isRandom: given === undefined });
+  if (isRow) {
+    context.terminal.note(NOT_AGAIN);
+    noteRules(context, { input: rules, unknown });
+  }
   if (!looksLikeToken(name)) return;
   context.terminal.note(
     "the name looks like a token, and records and logs show names: a token itself is given with --value " +
@@ -175,9 +227,9 @@ async function setToken(context: CommandContext, { given, flags }: GivenToken<Se
 }
 
 /** Nobody was asked about a token that was added meanwhile. @throws CommandError */
-function requireSame(removed: readonly ClientToken[], asked: readonly ClientToken[]): void {
-  const known = new Set(asked.map(({ secret }) => secret));
-  if (removed.every(({ secret }) => known.has(secret))) return;
+function requireSame(removed: readonly ReplacedToken[], asked: readonly ReplacedToken[]): void {
+  const known = new Set(asked.map((token) => token.digest));
+  if (removed.every((token) => known.has(token.digest))) return;
   throw new CommandError("somebody has added a token meanwhile; nothing was changed: repeat it");
 }
 
@@ -189,9 +241,10 @@ function requireSame(removed: readonly ClientToken[], asked: readonly ClientToke
  */
 async function confirmRemoval(
   { terminal }: CommandContext,
-  { removed, flags }: { readonly removed: readonly ClientToken[]; readonly flags: SetFlags },
+  { removed, flags }: { readonly removed: readonly ReplacedToken[]; readonly flags: SetFlags },
 ): Promise<void> {
-  if (flags.yes || flags.force || removed.every(({ secret }) => secret === PUBLISHED_TOKEN)) return;
+  const published = digest(PUBLISHED_TOKEN);
+  if (flags.yes || flags.force || removed.every((token) => token.digest === published)) return;
   if (terminal.prompts === undefined) {
     throw new CommandError(
       `this would remove ${
@@ -206,9 +259,9 @@ async function confirmRemoval(
 }
 
 /** Their names, and the tokens masked. */
-function listOf(tokens: readonly ClientToken[]): string {
-  const shown = tokens.slice(0, MAX_LISTED).map(({ name, secret }) =>
-    `${cleanText(name)} (${maskSecret(secret)})`
+function listOf(tokens: readonly ReplacedToken[]): string {
+  const shown = tokens.slice(0, MAX_LISTED).map(({ name, token }) =>
+    `${cleanText(name)} (${cleanText(token)})`
   );
   return [...shown, ...tokens.length > MAX_LISTED ? [`${tokens.length - MAX_LISTED} more`] : []].join(", ");
 }
@@ -249,7 +302,7 @@ async function removeToken(
 ): Promise<void> {
   const { name } = await withConfig(
     { ...context, flags, access: "change" },
-    (config) => new Tokens({ config }).remove(which),
+    (config) => new ClientTokens({ config }).remove(which),
   );
   context.terminal.print(`removed token ${name}`);
 }

@@ -12,18 +12,22 @@ import type { AuthStyle, EndpointKind, OrderPolicy, ToolCall } from "../core/typ
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
+import type { CostRange, CostSpan } from "./cost_spans.ts";
 import type { RecordView } from "./record_view.ts";
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RequestStats, StatsRange, StatsSpan } from "../store/stats/reader.ts";
-import type { UsageStats } from "../store/stats/usage_reader.ts";
+import type { NamedUsage, UsageStats, UsageTable } from "../store/stats/usage_reader.ts";
 import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { ServerStatus } from "./status_shapes.ts";
+import type { ClientTokenInput } from "./client_token_values.ts";
+import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./token_shapes.ts";
 import type { DiffPart } from "./reply_diff.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
 
 export type { PostgresStatus, ReplicaStatus, ServerStatus } from "./status_shapes.ts";
 export type { RefusedSummary };
+export type { ChosenToken, MadeToken, NewTokenInput, TokenState, TokenView } from "./token_shapes.ts";
 
 /** One upstream as it is shown. */
 export interface UpstreamView extends ShownOptions {
@@ -99,24 +103,6 @@ export interface UpstreamTest {
   readonly models: readonly string[];
 }
 
-export interface TokenView {
-  readonly name: string;
-  /** Masked. */
-  readonly token: string;
-  /** null: unknown, as of tokens that were added by hand or by an older version. */
-  readonly createdAtMs: number | null;
-  /** Of the name, whichever token had it; null: never, as far as is counted. */
-  readonly lastUsedMs: number | null;
-  /** Of the name, as are the tokens of models that it has used. */
-  readonly requests: number;
-  readonly errors: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cachedTokens: number;
-  /** Since when requests are counted; null: since ever. */
-  readonly countedSinceMs: number | null;
-}
-
 /** A record as a list shows it: no bodies. */
 export interface RecordSummary extends StoredSummary {
   readonly upstreamName: string | null;
@@ -141,6 +127,7 @@ export interface RecordDetail {
   readonly upstreamName: string | null;
 }
 
+export type { CostRange, CostSpan };
 export type { Neighbours, RecordCount, StatsRange, StatsSpan };
 
 /**
@@ -157,9 +144,21 @@ export interface Stats extends Omit<RequestStats, "upstreams"> {
 
 export type { UsageTable } from "../store/stats/usage_reader.ts";
 
-/** Requests by model and by client. */
+/** Upstreams by name; the number is that of their records, null: none answered. */
+export interface UpstreamUsageTable extends UsageTable {
+  readonly rows: readonly (NamedUsage & { readonly upstreamId: number | null })[];
+}
+
+/** Requests by model, by client and by upstream. */
 export interface UsageReport extends UsageStats {
   readonly range: StatsRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
+}
+
+/** The same by days (UTC), those that cost most first. */
+export interface CostReport extends UsageStats {
+  readonly range: CostRange | "custom";
+  readonly upstreams: UpstreamUsageTable;
 }
 
 /** A request in flight. */
@@ -251,13 +250,6 @@ export interface ChannelTest {
   readonly message: string;
 }
 
-/** A token that somebody chose. */
-export interface ChosenToken {
-  readonly value: string;
-  /** Even if it could be guessed. */
-  readonly isShortAllowed: boolean;
-}
-
 /** Everything that the admin API and the page can do. Failures are `ControlError`s. */
 export interface AdminService {
   upstreams(): Promise<readonly UpstreamView[]>;
@@ -274,10 +266,14 @@ export interface AdminService {
   tokens(): Promise<readonly TokenView[]>;
   /** The secret is shown this once; null: a random one. */
   addToken(
-    name: string,
+    token: NewTokenInput,
     chosen: ChosenToken | null,
-  ): Promise<{ readonly name: string; readonly secret: string }>;
-  removeToken(name: string): Promise<void>;
+  ): Promise<MadeToken>;
+  /** @param which its name, or the number of its row */
+  editToken(which: string, input: ClientTokenInput): Promise<TokenView>;
+  /** Another secret for a row, shown this once. */
+  rotateToken(which: string): Promise<MadeToken>;
+  removeToken(which: string): Promise<void>;
 
   records(page: SummaryQuery): Promise<RecordPage>;
   /** How many match; a count that takes too long is not complete. */
@@ -295,6 +291,7 @@ export interface AdminService {
 
   stats(span: StatsSpan): Promise<Stats>;
   usage(span: StatsSpan): Promise<UsageReport>;
+  costs(span: CostSpan): Promise<CostReport>;
 
   /** Oldest first; at most 200. */
   live(): readonly LiveRequest[];

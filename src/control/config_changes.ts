@@ -10,6 +10,12 @@ import { addEndedSession, type EndedSession } from "../store/config/ended_sessio
 import type { UpstreamRow } from "../store/store.ts";
 import type { UpstreamEdit, UpstreamInput } from "./admin_service.ts";
 import { ControlError, invalidValue } from "./errors.ts";
+import {
+  type ClientTokenEdit,
+  ClientTokens,
+  type EditedClientToken,
+  type NewClientTokenInput,
+} from "./client_tokens.ts";
 import { type NewToken, Tokens } from "./tokens.ts";
 import { showEndpoint } from "./upstream_endpoint.ts";
 import { isReadByProxy, unmaskedOptions, unspokenSecret } from "./upstream_option_view.ts";
@@ -26,11 +32,13 @@ export class ConfigChanges {
   readonly #deps: UpstreamsDeps;
   readonly #upstreams: Upstreams;
   readonly #tokens: Tokens;
+  readonly #clientTokens: ClientTokens;
 
   constructor(deps: UpstreamsDeps) {
     this.#deps = deps;
     this.#upstreams = new Upstreams(deps);
     this.#tokens = new Tokens(deps);
+    this.#clientTokens = new ClientTokens(deps);
   }
 
   addUpstream(input: UpstreamInput): UpstreamFacts {
@@ -72,8 +80,23 @@ export class ConfigChanges {
     return this.#tokens.add(token);
   }
 
+  addClientToken(token: NewClientTokenInput): { readonly id: number; readonly name: string } {
+    return this.#clientTokens.add(token);
+  }
+
+  editClientToken(edit: ClientTokenEdit): EditedClientToken {
+    return this.#clientTokens.edit(edit);
+  }
+
+  rotateClientToken(
+    token: { readonly which: string; readonly secret: string },
+  ): { readonly id: number; readonly name: string } {
+    return this.#clientTokens.rotate(token);
+  }
+
+  /** Of either kind. */
   removeToken(which: string): void {
-    this.#tokens.remove(which);
+    this.#clientTokens.remove(which);
   }
 
   setPolicy(policy: OrderPolicy): void {

@@ -1,19 +1,26 @@
 /**
  * Makes the admin service of its parts.
  */
-import { randomToken } from "../store/config/initial_tokens.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import type { RefusedSummary } from "../core/refusal.ts";
 import type { NeighboursQuery, SummaryQuery } from "../store/read/messages.ts";
 import type { RecordFilter } from "../store/store.ts";
-import type { AdminService, ChosenToken, StatsSpan, UpstreamEdit, UpstreamInput } from "./admin_service.ts";
+import type {
+  AdminService,
+  ChosenToken,
+  CostSpan,
+  NewTokenInput,
+  StatsSpan,
+  UpstreamEdit,
+  UpstreamInput,
+} from "./admin_service.ts";
+import type { ClientTokenInput } from "./client_token_values.ts";
 import type { LiveHub } from "./live_hub.ts";
 import { noSuchRecord, type RecordAdmin } from "./records.ts";
 import { replay, type ReplayDeps } from "./replay.ts";
 import type { ServerStatusView } from "./server_status.ts";
 import { withControlErrors } from "./store_failure.ts";
 import type { TokenAdmin } from "./token_admin.ts";
-import { requireClientToken } from "./tokens.ts";
 import type { UpstreamAdmin } from "./upstream_admin.ts";
 
 export interface ServiceParts {
@@ -38,13 +45,10 @@ export function createAdminService(parts: ServiceParts): AdminService {
     testUpstream: guarded((id: number) => upstreams.test(id)),
     models: guarded((search: string) => upstreams.models(search)),
     tokens: guarded(() => tokens.list()),
-    addToken: guarded((name: string, chosen: ChosenToken | null) => {
-      if (chosen === null) return tokens.add({ name, secret: randomToken() });
-      const secret = chosen.value.trim();
-      requireClientToken(secret, chosen);
-      return tokens.add({ name, secret });
-    }),
-    removeToken: guarded((name: string) => tokens.remove(name)),
+    addToken: guarded((token: NewTokenInput, chosen: ChosenToken | null) => tokens.add(token, chosen)),
+    editToken: guarded((which: string, input: ClientTokenInput) => tokens.edit(which, input)),
+    rotateToken: guarded((which: string) => tokens.rotate(which)),
+    removeToken: guarded((which: string) => tokens.remove(which)),
     records: guarded((page: SummaryQuery) => records.list(page)),
     countRecords: guarded((filter: RecordFilter) => records.count(filter)),
     neighbours: guarded((query: NeighboursQuery) => records.neighbours(query)),
@@ -58,6 +62,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     }),
     stats: guarded((span: StatsSpan) => records.stats(span)),
     usage: guarded((span: StatsSpan) => records.usage(span)),
+    costs: guarded((span: CostSpan) => records.costs(span)),
     live: () => hub.live(),
     waiting: () => hub.waiting(),
     subscribe: (listener) => hub.subscribe(listener),

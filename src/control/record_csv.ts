@@ -2,6 +2,7 @@
  * Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
  */
 import { usdText } from "../core/money.ts";
+import { BYTE_ORDER_MARK, csvCell, type CsvValue } from "./csv_cell.ts";
 import type { RecordView } from "./record_view.ts";
 
 const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => CsvValue])[] = [
@@ -44,10 +45,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => 
   ["instance", ({ instance }) => instance],
 ];
 
-type CsvValue = string | number | boolean | null;
-
-/** Without it, spreadsheets read the local code page (RFC 3629 section 6). */
-export const BYTE_ORDER_MARK = "\ufeff";
+export { BYTE_ORDER_MARK };
 
 /** The titles, without the line's end and without a {@link BYTE_ORDER_MARK}. */
 export const CSV_HEADER = COLUMNS.map(([title]) => title).join(",");
@@ -55,22 +53,4 @@ export const CSV_HEADER = COLUMNS.map(([title]) => title).join(",");
 /** One record, without the line's end; unknown values are empty cells. */
 export function csvLine(record: RecordView): string {
   return COLUMNS.map(([, cell]) => csvCell(cell(record))).join(",");
-}
-
-/**
- * Spreadsheets run cells that begin like formulas, East Asian ones also with full-width signs; an apostrophe makes them
- * text.
- * Source: https://owasp.org/www-community/attacks/CSV_Injection
- */
-const FORMULA_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20";
-
-function isFormula(text: string): boolean {
-  const first = text.trimStart()[0];
-  return /^[\t\r\n]/.test(text) || (first !== undefined && FORMULA_SIGNS.includes(first));
-}
-
-function csvCell(value: CsvValue): string {
-  const text = value === null ? "" : String(value);
-  const tamed = typeof value === "string" && isFormula(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(tamed) ? `"${tamed.split('"').join('""')}"` : tamed;
 }

@@ -13,11 +13,14 @@ import {
 import { redactKept } from "../core/secrets.ts";
 import type { ToolCall } from "../core/types.ts";
 import type {
+  CostReport,
+  CostSpan,
   RecordDetail,
   RecordPage,
   RecordSummary,
   Stats,
   StatsSpan,
+  UpstreamUsageTable,
   UsageReport,
   UsageTable,
   WholeRecordPage,
@@ -27,6 +30,7 @@ import type { Neighbours, NeighboursQuery, RecordCount, SummaryQuery } from "../
 import type { StoredSummary } from "../store/read/record_summary.ts";
 import type { RecordFilter, StoredRecord } from "../store/store.ts";
 import type { RecordDeletion } from "../store/write/record_deletion.ts";
+import { daysOf } from "./cost_spans.ts";
 import { ControlError } from "./errors.ts";
 import { viewRecord } from "./record_view.ts";
 import { upstreamName } from "./upstream_names.ts";
@@ -137,6 +141,19 @@ export class RecordAdmin {
       range: typeof span === "string" ? span : "custom",
       models: maskedNames(usage.models, secrets),
       clients: maskedNames(usage.clients, secrets),
+      upstreams: namedUpstreams(usage.upstreams, this.#names()),
+    };
+  }
+
+  async costs(span: CostSpan): Promise<CostReport> {
+    const costs = await this.#deps.reader.ask("costs", daysOf(span, Date.now()));
+    const secrets = this.#deps.secrets();
+    return {
+      ...costs,
+      range: typeof span === "string" ? span : "custom",
+      models: maskedNames(costs.models, secrets),
+      clients: maskedNames(costs.clients, secrets),
+      upstreams: namedUpstreams(costs.upstreams, this.#names()),
     };
   }
 
@@ -185,6 +202,20 @@ function maskedRecord(record: StoredRecord, secrets: readonly string[]): StoredR
 /** Clients choose the names of models, and somebody may have typed a secret there. */
 function maskedNames({ rows, others }: UsageTable, secrets: readonly string[]): UsageTable {
   return { rows: rows.map((row) => ({ ...row, name: masked(row.name, secrets) })), others };
+}
+
+/** Upstreams are counted by their numbers. */
+export function namedUpstreams(
+  { rows, others }: UsageTable,
+  nameOf: (id: number | null) => string | null,
+): UpstreamUsageTable {
+  return {
+    rows: rows.map((row) => {
+      const upstreamId = row.name === null ? null : Number(row.name);
+      return { ...row, upstreamId, name: nameOf(upstreamId) };
+    }),
+    others,
+  };
 }
 
 function masked(text: string | null, secrets: readonly string[]): string | null {

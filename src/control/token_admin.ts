@@ -3,37 +3,65 @@
  *
  * Changes are made elsewhere (config_changes.ts); the registry has read a change when the call returns.
  */
-import type { ClientToken } from "../core/types.ts";
+import { randomToken } from "../store/config/initial_tokens.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
-import type { TokenView } from "./admin_service.ts";
+import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
+import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
 import { viewTokens } from "./token_view.ts";
-import { type NewToken, Tokens } from "./tokens.ts";
+import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
 
 export interface TokenAdminDeps extends UpstreamsDeps {
   readonly changes: ChangeCalls;
   readonly clientTotals: () => Promise<ClientTotals>;
+  /** Wall clock. */
+  readonly now: () => number;
 }
 
 export class TokenAdmin {
   readonly #deps: TokenAdminDeps;
-  readonly #tokens: Tokens;
 
   constructor(deps: TokenAdminDeps) {
     this.#deps = deps;
-    this.#tokens = new Tokens(deps);
   }
 
   async list(): Promise<TokenView[]> {
+    const { config, now } = this.#deps;
     const totals = await this.#deps.clientTotals();
-    return viewTokens(this.#tokens.list(), { times: this.#deps.config.tokenTimes(), totals });
+    const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
+    return viewTokens(all, { times: config.tokenTimes(), totals, nowMs: now() });
   }
 
-  async add(token: NewToken): Promise<ClientToken> {
-    const added = await this.#deps.changes.ask("addToken", token);
+  /** @param chosen null: a random one */
+  async add({ isHashed = false, ...input }: NewTokenInput, chosen: ChosenToken | null): Promise<MadeToken> {
+    const secret = chosen === null ? randomToken() : chosen.value.trim();
+    if (chosen !== null) requireClientToken(secret, chosen);
+    const name = input.name.trim();
+    requireTokenName(name);
+    toClientTokenValues(input);
+    const isRow = isHashed || hasRules(input);
+    const made = isRow
+      ? await this.#deps.changes.ask("addClientToken", { ...input, name, secret })
+      : { id: null, ...await this.#deps.changes.ask("addToken", { name, secret }) };
     this.#deps.registry.reloadNow();
-    return added;
+    return { id: made.id, name: made.name, secret };
+  }
+
+  async edit(which: string, input: ClientTokenInput): Promise<TokenView> {
+    const { id, name } = await this.#deps.changes.ask("editClientToken", { which, input });
+    this.#deps.registry.reloadNow();
+    const tokens = await this.list();
+    const edited = tokens.find((token) => token.id === id) ?? tokens.find((token) => token.name === name);
+    if (edited === undefined) throw noSuchToken("that name or number");
+    return edited;
+  }
+
+  async rotate(which: string): Promise<MadeToken> {
+    const secret = randomToken();
+    const rotated = await this.#deps.changes.ask("rotateClientToken", { which, secret });
+    this.#deps.registry.reloadNow();
+    return { ...rotated, secret };
   }
 
   async remove(which: string): Promise<void> {

@@ -7,8 +7,10 @@
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
 import { adminTokenOf, MIN_ADMIN_TOKEN_LENGTH, setAdminToken } from "../store/config/initial_tokens.ts";
+import { digest } from "../store/config/token_list.ts";
 import type { ConfigStore } from "../store/store.ts";
 import { ControlError, invalidValue } from "./errors.ts";
+import { nameIsToken, onlyToken, opensAdminPage, tokenIsName } from "./token_errors.ts";
 
 /** Without a name it gets one. */
 export interface NewToken {
@@ -16,6 +18,15 @@ export interface NewToken {
   readonly secret: string;
 }
 
+/** One that is no longer accepted, of either kind. */
+export interface ReplacedToken {
+  readonly name: string;
+  /** Masked. */
+  readonly token: string;
+  readonly digest: string;
+}
+
+/** Those of the list. Rows, which have rules, are in client_tokens.ts. */
 export class Tokens {
   readonly #config: ConfigStore;
 
@@ -27,38 +38,62 @@ export class Tokens {
     return this.#config.listTokens();
   }
 
-  /** By its name alone. @throws ControlError `not_found` */
+  /** By its name alone. @throws ControlError `not_found`, `conflict` for one that is kept as a digest */
   named(name: string): ClientToken {
     const token = this.list().find((each) => each.name === name);
-    if (token === undefined) throw noSuchToken("that name");
-    return token;
+    if (token !== undefined) return token;
+    if (this.#config.listClientTokens().some((row) => row.name?.trim() === name)) {
+      throw new ControlError("conflict", `${name} is kept as a digest, so it cannot be shown again`, {
+        hint: "give it another secret with `token rotate`",
+      });
+    }
+    throw noSuchToken("that name");
+  }
+
+  /** By the token itself, else by name or masked form. @throws ControlError `not_found`, `ambiguous` */
+  found(which: string): ClientToken {
+    return findToken(this.list(), which);
   }
 
   /** One more. @throws ControlError `invalid`, `token_exists`, `conflict` when it opens the admin page */
   add({ name: wanted, secret }: NewToken): ClientToken {
     return this.#change((tokens) => {
       const twin = tokens.find((token) => token.secret === secret);
-      if (twin !== undefined) {
-        throw new ControlError("token_exists", `this token is accepted already, as ${twin.name}`);
+      const rows = this.#config.listClientTokens();
+      const twinName = twin?.name ?? rows.find(({ sha256 }) => sha256 === digest(secret))?.name;
+      if (twinName !== undefined) {
+        throw new ControlError("token_exists", `this token is accepted already, as ${twinName}`);
       }
-      const token = { name: chooseName(wanted, tokens), secret };
+      const named = [...tokens, ...rows.map(({ name }) => ({ name: name?.trim() ?? "" }))];
+      const token = { name: chooseName(wanted, named), secret };
       this.#requireApart([...tokens, token], token);
       return { result: token, tokens: [...tokens, token] };
     });
   }
 
-  /** This one and no other. @throws ControlError `invalid`, `conflict` when it opens the admin page */
+  /** This one and no other, also of those that are rows. @throws ControlError `invalid`, `conflict` when it opens the admin page */
   replaceAll({ name, secret }: NewToken): ClientToken {
     const token = { name: chooseName(name, []), secret };
     return this.#change(() => {
       this.#requireApart([token], token);
+      for (const { id } of this.#config.listClientTokens()) this.#config.removeClientToken(id);
       return { result: token, tokens: [token] };
     });
   }
 
   /** Those that {@link replaceAll} would no longer accept. */
-  replacedBy(secret: string): ClientToken[] {
-    return this.list().filter((token) => token.secret !== secret);
+  replacedBy(secret: string): ReplacedToken[] {
+    const listed = this.list().map(({ name, secret: each }) => ({
+      name,
+      token: maskSecret(each),
+      digest: digest(each),
+    }));
+    const rows = this.#config.listClientTokens().map(({ id, name, hint, sha256 }) => ({
+      name: name ?? String(id),
+      token: hint ?? "…",
+      digest: sha256 ?? "",
+    }));
+    return [...listed, ...rows].filter((token) => token.digest !== digest(secret));
   }
 
   /**
@@ -70,12 +105,10 @@ export class Tokens {
     return this.#change((tokens) => {
       const token = findToken(tokens, which);
       const rest = tokens.filter((each) => each !== token);
-      if (rest.length > 0) return { result: token, tokens: rest };
-      throw new ControlError(
-        "conflict",
-        `token ${token.name} is the only token, and without one the server refuses to start`,
-        { field: "token", hint: "make another first" },
-      );
+      if (rest.length > 0 || this.#config.listClientTokens().length > 0) {
+        return { result: token, tokens: rest };
+      }
+      throw onlyToken(token.name);
     });
   }
 
@@ -83,7 +116,9 @@ export class Tokens {
   setAdmin(secret: string): void {
     requireAdminToken(secret);
     this.#config.atomically("Cannot set the admin token", () => {
-      if (this.list().some((token) => token.secret === secret)) {
+      const isClients = this.list().some((token) => token.secret === secret) ||
+        this.#config.listClientTokens().some(({ sha256 }) => sha256 === digest(secret));
+      if (isClients) {
         throw new ControlError("conflict", "clients send this token, and it must not open the admin page", {
           field: "adminToken",
           hint: "choose another",
@@ -95,20 +130,12 @@ export class Tokens {
 
   /** A new token is nobody's name, its name is nobody's token, and it does not open the admin page. */
   #requireApart(tokens: readonly ClientToken[], added: ClientToken): void {
-    if (tokens.some(({ secret }) => secret === added.name)) {
-      throw invalidValue("name", "must not be a token itself: records and logs show names");
-    }
-    if (tokens.some(({ name }) => name === added.secret)) {
-      throw new ControlError("invalid", "a token must not be a name, which records and logs show", {
-        field: "value",
-        hint: "choose another",
-      });
-    }
-    if (adminTokenOf(this.#config) !== added.secret) return;
-    throw new ControlError("conflict", "this token opens the admin page, and clients must not have it", {
-      field: "value",
-      hint: "choose another",
-    });
+    const rows = this.#config.listClientTokens();
+    const isToken = tokens.some(({ secret }) => secret === added.name) ||
+      rows.some(({ sha256 }) => sha256 === digest(added.name));
+    if (isToken) throw nameIsToken();
+    if ([...tokens, ...rows].some(({ name }) => name === added.secret)) throw tokenIsName();
+    if (adminTokenOf(this.#config) === added.secret) throw opensAdminPage();
   }
 
   /** Nobody changes the tokens between the reading and the writing. */
@@ -187,7 +214,7 @@ export function requireTokenName(name: string): void {
   throw invalidValue("name", "must be one word of at most 64 characters, without commas, = or :");
 }
 
-function chooseName(given: string | undefined, tokens: readonly ClientToken[]): string {
+function chooseName(given: string | undefined, tokens: readonly Pick<ClientToken, "name">[]): string {
   const taken = new Set(tokens.map((token) => token.name));
   if (given === undefined) {
     let number = tokens.length + 1;
@@ -216,7 +243,7 @@ function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
 }
 
 /** Does not repeat what was typed: it may be a secret with a typing mistake. */
-function noSuchToken(what: string): ControlError {
+export function noSuchToken(what: string): ControlError {
   return new ControlError("not_found", `no token has ${what}`, {
     field: "token",
     hint: "the list shows those that there are",

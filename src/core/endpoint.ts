@@ -28,3 +28,8 @@ export function classify(path: string, body: RequestBodyView): Classification {
   const problem = body.isStrict ? fields.problem ?? "its `model` is not the one that the path names" : null;
   return { ...fields, problem, kind, modelInPath: null };
 }
+
+/** Kinds of requests whose streams end without their usage unless they are asked for it. */
+export function hasUsageOption(kind: EndpointKind): boolean {
+  return kind === "chat" || kind === "completions";
+}

@@ -68,14 +68,36 @@ export class JsonBody {
 
   /** The bytes of a member's value; null: it has no such member. */
   part(name: string): Uint8Array | null {
+    const place = this.place(name);
+    return place === null ? null : this.#bytes.subarray(place.start, place.end);
+  }
+
+  /** Where a member's value is, in bytes; null: it has no such member. */
+  place(name: string): Span | null {
     const span = this.#spans.get(name);
     if (span === undefined) return null;
-    const { start, end } = this.#text === null ? span : inBytes(span, this.#text);
-    return this.#bytes.subarray(start, end);
+    return this.#text === null ? span : inBytes(span, this.#text);
+  }
+
+  /** Where the first member of the object is, or the blanks before it; null: it is no object that has one. */
+  firstMember(): number | null {
+    let at = 0;
+    while (isBlank(this.#bytes[at])) at++;
+    if (this.#bytes[at] !== OPENING_BRACE) return null;
+    const start = ++at;
+    while (isBlank(this.#bytes[at])) at++;
+    return this.#bytes[at] === QUOTE ? start : null;
   }
 }
 
 const decoder = new TextDecoder();
+const QUOTE = 0x22;
+const OPENING_BRACE = 0x7b;
+
+/** RFC 8259 section 2. */
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
 
 /** Converts a span in characters to one in UTF-8 bytes. */
 export function inBytes({ start, end }: Span, text: string): Span {

@@ -73,10 +73,18 @@ export function fittingUpstreams(upstreams: readonly Upstream[], bodyBytes: numb
   return upstreams.some(isTooLarge) ? upstreams.filter((upstream) => !isTooLarge(upstream)) : upstreams;
 }
 
-function admission({ model, method, path }: Subject): (upstream: Upstream) => boolean {
-  if (model !== null) return (upstream) => matchesRules(upstream, model);
+/** Globs on models and paths. */
+export type ModelRules = Pick<Upstream, "allow" | "deny">;
+
+/** Whether the rules of a client's token admit a request. */
+export function isAdmitted(rules: ModelRules, subject: Subject): boolean {
+  return admission(subject)(rules);
+}
+
+function admission({ model, method, path }: Subject): (rules: ModelRules) => boolean {
+  if (model !== null) return (rules) => matchesRules(rules, model);
   const plainPath = comparablePath(path);
-  if (mustNameModel(method, path)) return (upstream) => matchesRules(upstream, plainPath);
+  if (mustNameModel(method, path)) return (rules) => matchesRules(rules, plainPath);
   return ({ allow, deny }) =>
     matchesRules({ allow: allow.some(isPathPattern) ? allow : [], deny: deny.filter(isOfPaths) }, plainPath);
 }
@@ -127,7 +135,7 @@ function weightedShuffle(upstreams: readonly Upstream[], random: () => number): 
 }
 
 /** Whether `allow` and `deny` admit a model, or a path. */
-export function matchesRules({ allow, deny }: Pick<Upstream, "allow" | "deny">, subject: string): boolean {
+export function matchesRules({ allow, deny }: ModelRules, subject: string): boolean {
   if (deny.some((glob) => matchesGlob(glob, subject))) return false;
   return allow.length === 0 || allow.some((glob) => matchesGlob(glob, subject));
 }

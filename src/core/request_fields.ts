@@ -12,6 +12,7 @@ import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.t
 import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
 import { ID_MEMBERS } from "./named_ids.ts";
 import { SESSION_MEMBERS } from "./session_key.ts";
+import { type Splice, usageSplice } from "./usage_option.ts";
 
 /** The fields that a body holds. */
 export interface RequestFields {
@@ -26,6 +27,8 @@ export interface RequestFields {
   readonly problem: string | null;
   /** For what affinity reads of it; null: it is not JSON. */
   readonly json: JsonBody | null;
+  /** How a stream is asked for its usage; null: the client has asked, or it is no stream, or not plainly readable. */
+  readonly usageSplice: Splice | null;
 }
 
 /** Bytes of a body that name the model, in JSON with its quotes. */
@@ -61,6 +64,7 @@ const NO_FIELDS: RequestFields = {
   modelPlace: null,
   problem: null,
   json: null,
+  usageSplice: null,
 };
 
 /** Scans a JSON body that arrives in several pieces, each on arrival, so that no work is left at the end. */
@@ -119,10 +123,11 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
   const text = body.members || body.text?.length === bytes.length ? null : body.text ?? null;
   const json = new JsonBody({ bytes, text: body.text ?? null, isInBytes: text === null }, members.spans);
   const isStream = json.literal("stream", MAX_STREAM_LITERAL) === "true";
+  const usage = isStream && isPlain(members, body) ? usageSplice(json) : null;
   const span = members.spans.get("model");
   if (span === undefined) {
     const problem = isStrict ? ambiguity(members) ?? charsetProblem(body) : null;
-    return { ...NO_FIELDS, isStream, problem, json };
+    return { ...NO_FIELDS, isStream, problem, json, usageSplice: usage };
   }
   const name = modelName(json.literal("model", MAX_MODEL_LITERAL) ?? "", span.end - span.start);
   const isReplaceable = name.model !== null;
@@ -132,7 +137,13 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
     modelPlace: isReplaceable ? { ...(text === null ? span : inBytes(span, text)), form: "json" } : null,
     problem: isStrict ? ambiguity(members) ?? name.problem ?? charsetProblem(body) : null,
     json,
+    usageSplice: usage,
   };
+}
+
+/** Whether all parsers find the same options for streams. */
+function isPlain({ ambiguous }: JsonMembers, body: RequestBodyView): boolean {
+  return !ambiguous.has("stream") && !ambiguous.has("stream_options") && charsetProblem(body) === null;
 }
 
 function scan(text: string, options: { readonly isStrict: boolean }): JsonMembers {
@@ -218,6 +229,7 @@ function formFields(bytes: Uint8Array, boundary: string, body: RequestBodyView):
       ? { start: model.startByte, end: model.startByte + model.sizeBytes, form: "multipart" }
       : null,
     json: null,
+    usageSplice: null,
   };
 }
 

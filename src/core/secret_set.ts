@@ -11,8 +11,43 @@ const ANCHOR_LENGTH = 4; // docs/tuning.md#core
 /** With more prefixes than this, one scan of the text costs less than a search for each. */
 const MAX_ANCHORS = 6; // docs/tuning.md#core
 
+/** What masks secrets in texts. */
+export interface SecretMask {
+  /** Of the longest one. */
+  readonly maxLength: number;
+  has(secret: string): boolean;
+  /** Masks every occurrence of a secret, and the beginning of one at the end of a text that was cut. */
+  redact(text: string): string;
+}
+
+/** A large set that many share, and one more secret: nothing large is made for it. */
+export class SecretsWithOne implements SecretMask {
+  readonly maxLength: number;
+  readonly #shared: SecretSet;
+  readonly #one: SecretSet;
+  /** Masked first, because a shorter secret within it would leave the rest of it. */
+  readonly #isOneFirst: boolean;
+
+  constructor(shared: SecretSet, one: string) {
+    this.#shared = shared;
+    this.#one = new SecretSet([one]);
+    this.maxLength = Math.max(shared.maxLength, one.length);
+    this.#isOneFirst = shared.isIn(one);
+  }
+
+  has(secret: string): boolean {
+    return this.#one.has(secret) || this.#shared.has(secret);
+  }
+
+  redact(text: string): string {
+    return this.#isOneFirst
+      ? this.#shared.redact(this.#one.redact(text))
+      : this.#one.redact(this.#shared.redact(text));
+  }
+}
+
 /** Secrets of 12 characters or more. */
-export class SecretSet {
+export class SecretSet implements SecretMask {
   readonly #secrets: ReadonlySet<string>;
   /** Of the longest one. */
   readonly maxLength: number;

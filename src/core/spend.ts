@@ -49,8 +49,27 @@ export interface LeaseAnswer {
 
 export interface SpendStore {
   /**
-   * Notes the rows, and renews leases, atomically. What is answered is durable.
-   * @throws when the database cannot be used: nothing is known to have changed
+   * Notes the rows, and renews leases, atomically: at most one request for a token. What is answered is durable.
+   *
+   * A source that wants less than it holds gives up the rest as it asks, not with the answer, which may be lost.
+   *
+   * @throws when the database cannot be used: nothing is known to have changed. It may have, all the same: the rows are to
+   *   be sent again, and until an answer comes no more than what was wanted may be counted on
    */
   renew(requests: readonly LeaseRequest[]): Promise<readonly LeaseAnswer[]>;
 }
+
+/** What one token was charged on one day, by all sources together. */
+export interface DaySpend extends SpendRow {
+  readonly tokenId: number;
+}
+
+export interface SpendQuery {
+  /** Absent: all tokens. */
+  readonly tokenIds?: readonly number[];
+  /** The first day, such as `2026-01-31`; `""`: since ever. */
+  readonly fromDay: string;
+}
+
+/** By token, then by day; days without spending are left out. */
+export type SpentDays = readonly DaySpend[];

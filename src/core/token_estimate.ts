@@ -13,27 +13,57 @@ const MAX_SCANNED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-
 /** More than any model writes. */
 const MAX_OUTPUT_TOKENS = 1_000_000;
 const LIMITS = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/** Replies that are made for one request: the largest of these counts. */
+const CHOICES = ["n", "best_of"];
+/** More than any provider makes. */
+const MAX_CHOICES = 128;
+
+/** What a request itself says of its size. */
+export interface RequestSize {
+  /** By its length. */
+  readonly input: number;
+  /** Limit that it sets on each reply; null: none. */
+  readonly outputLimit: number | null;
+  /** Replies that it asks for; at least 1. */
+  readonly choices: number;
+}
 
 /** Of the request by its length, and of the reply by the limit that the request sets; none: 0. */
-export function estimatedTokens({ headers, body }: Pick<Inbound, "headers" | "body">): number {
-  if (body === null) return 0;
-  const input = Math.ceil(body.length / BYTES_A_TOKEN);
-  if (body.length > MAX_SCANNED_BYTES || !isPlainJson(headers)) return input;
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1");
-  const scanner = new JsonMemberScanner(LIMITS, { isStrict: false });
+export function estimatedTokens(request: Pick<Inbound, "headers" | "body">): number {
+  const { input, outputLimit } = requestSize(request);
+  return input + (outputLimit ?? 0);
+}
+
+/** The same apart. @param request whose body may be what its coded one was decoded to */
+export function requestSize(
+  { headers, body, decodedBody }: Pick<Inbound, "headers" | "body" | "decodedBody">,
+): RequestSize {
+  const bytes = decodedBody ?? body;
+  if (bytes === null) return { input: 0, outputLimit: null, choices: 1 };
+  const unread = { input: Math.ceil(bytes.length / BYTES_A_TOKEN), outputLimit: null, choices: 1 };
+  const isPlain = bytes === decodedBody ? !isMultipart(headers) : isPlainJson(headers);
+  if (bytes.length > MAX_SCANNED_BYTES || !isPlain) return unread;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+  const scanner = new JsonMemberScanner([...LIMITS, ...CHOICES], { isStrict: false });
   scanner.push(text);
   const { problem, spans } = scanner.end();
-  if (problem !== null) return input;
-  let output = 0;
-  for (const { start, end } of spans.values()) {
-    const limit = Number(text.slice(start, Math.min(end, start + 32)));
-    if (limit > output) output = Math.min(Math.floor(limit), MAX_OUTPUT_TOKENS);
+  if (problem !== null) return unread;
+  let outputLimit = 0;
+  let choices = 1;
+  for (const [name, { start, end }] of spans) {
+    const number = Number(text.slice(start, Math.min(end, start + 32)));
+    if (CHOICES.includes(name)) {
+      if (number > choices) choices = Math.min(Math.floor(number), MAX_CHOICES);
+    } else if (number > outputLimit) outputLimit = Math.min(Math.floor(number), MAX_OUTPUT_TOKENS);
   }
-  return input + output;
+  return { input: unread.input, outputLimit: outputLimit > 0 ? outputLimit : null, choices };
 }
 
 function isPlainJson(headers: Inbound["headers"]): boolean {
   const encoding = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
-  return (encoding === "" || encoding === "identity") &&
-    !mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
+  return (encoding === "" || encoding === "identity") && !isMultipart(headers);
+}
+
+function isMultipart(headers: Inbound["headers"]): boolean {
+  return mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
 }

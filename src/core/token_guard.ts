@@ -2,9 +2,11 @@
  * Finds the router's own tokens in what is about to be sent to an upstream.
  *
  * Owns the forms in which a token is recognised: as it is, in lower case, percent-encoded up to three times, and in
- * base64 (RFC 4648, both alphabets) with any text before or after it, as in `Basic` (RFC 7617). Pure.
+ * base64 (RFC 4648, both alphabets) with any text before or after it, as in `Basic` (RFC 7617). Of tokens that are known by
+ * their digests only, a whole value is recognised, or a whole piece of one. Pure.
  */
 import { Buffer } from "node:buffer";
+import { sha256 } from "./digest.ts";
 import { SecretSet } from "./secret_set.ts";
 import { MIN_MASKABLE_LENGTH } from "./secrets.ts";
 
@@ -18,6 +20,22 @@ const MAX_CLEAN_LENGTH = 256;
 /** What separates a short token from the rest of a header's value. */
 const DELIMITERS = /[\s,;="']+/;
 
+/** What separates a token that is known by its digest from its neighbours, in a URL too. */
+const URL_DELIMITERS = /[^A-Za-z0-9._~+-]+/;
+const WORD_DELIMITERS = /[^A-Za-z0-9_-]+/;
+/** Shorter pieces are not digested: thousands of them fit into one head. */
+const MIN_DIGESTED_LENGTH = 8;
+
+/** What a guard knows besides whole tokens. */
+export interface MoreTokens {
+  /** SHA-256 of tokens, in hexadecimal. */
+  readonly digests?: ReadonlySet<string>;
+  /** Its tokens count, too. */
+  readonly base?: TokenGuard;
+}
+
+const NO_DIGESTS: ReadonlySet<string> = new Set();
+
 /** The clients' tokens and the admin page's. A new object is made whenever they change. */
 export class TokenGuard {
   /** Those of 12 characters or more: found anywhere in a text. */
@@ -26,8 +44,12 @@ export class TokenGuard {
   readonly #short: ReadonlySet<string>;
   /** Texts known to hold none: clients repeat nearly everything that they send. */
   readonly #clean = new Set<string>();
+  readonly #digests: ReadonlySet<string>;
+  readonly #base: TokenGuard | null;
 
-  constructor(tokens: Iterable<string>) {
+  constructor(tokens: Iterable<string>, { digests = NO_DIGESTS, base }: MoreTokens = {}) {
+    this.#digests = digests;
+    this.#base = base ?? null;
     const all = [...tokens].map((token) => token.trim()).filter((token) => token !== "");
     this.#long = new SecretSet(all.filter((token) => token.length >= MIN_MASKABLE_LENGTH).flatMap(formsOf));
     this.#short = new Set(all.filter((token) => token.length < MIN_MASKABLE_LENGTH));
@@ -35,8 +57,10 @@ export class TokenGuard {
 
   /** Whether a header's name or value, or a query's parameter, holds a token. */
   holds(text: string): boolean {
+    if (this.#base?.holds(text) === true) return true;
     if (this.#clean.has(text)) return false;
     if (this.#holdsLong(text) || (this.#short.size > 0 && this.#isShort(text))) return true;
+    if (this.#digests.size > 0 && this.#isDigested(text)) return true;
     if (text.length <= MAX_CLEAN_LENGTH) {
       if (this.#clean.size >= MAX_CLEAN) this.#clean.clear();
       this.#clean.add(text);
@@ -46,7 +70,9 @@ export class TokenGuard {
 
   /** Whether a path holds one. Short tokens are not looked for: a segment may be a model with such a name. */
   isInPath(path: string): boolean {
-    return this.#holdsLong(path);
+    if (this.#base?.isInPath(path) === true || this.#holdsLong(path)) return true;
+    if (this.#digests.size === 0) return false;
+    return this.#isOneOf(wordsOf(decodings(path)), MIN_MASKABLE_LENGTH);
   }
 
   #holdsLong(text: string): boolean {
@@ -54,17 +80,40 @@ export class TokenGuard {
   }
 
   #isShort(value: string): boolean {
-    const texts = decodings(value).map((text) => text.trim());
-    if (texts.some((text) => this.#short.has(text))) return true;
-    const pieces = texts.flatMap((text) => text.split(DELIMITERS));
-    if (pieces.some((piece) => this.#short.has(piece))) return true;
-    return pieces.some((piece) => {
-      const said = fromBase64(piece);
-      const colon = said.indexOf(":");
-      return this.#short.has(said) ||
-        (colon >= 0 && (this.#short.has(said.slice(0, colon)) || this.#short.has(said.slice(colon + 1))));
-    });
+    const { texts, pieces } = piecesOf(value);
+    return [...texts, ...pieces, ...pieces.flatMap(saidIn)].some((text) => this.#short.has(text));
   }
+
+  #isDigested(value: string): boolean {
+    const { texts, pieces } = piecesOf(value);
+    if (this.#isOneOf(texts, 1)) return true;
+    return this.#isOneOf([...pieces, ...wordsOf(texts), ...pieces.flatMap(saidIn)], MIN_DIGESTED_LENGTH);
+  }
+
+  #isOneOf(texts: readonly string[], minLength: number): boolean {
+    for (const text of new Set(texts)) {
+      if (text.length >= minLength && this.#digests.has(sha256(text).toString("hex"))) return true;
+    }
+    return false;
+  }
+}
+
+/** All that a value says, and the pieces of it. */
+function piecesOf(value: string): { readonly texts: string[]; readonly pieces: string[] } {
+  const texts = decodings(value).map((text) => text.trim());
+  return { texts, pieces: texts.flatMap((text) => text.split(DELIMITERS)) };
+}
+
+function wordsOf(texts: readonly string[]): string[] {
+  return texts.flatMap((text) => [...text.split(URL_DELIMITERS), ...text.split(WORD_DELIMITERS)]);
+}
+
+/** What a piece says in base64: all of it, and both parts of `user:password`. */
+function saidIn(piece: string): string[] {
+  const said = fromBase64(piece);
+  if (said === "") return [];
+  const colon = said.indexOf(":");
+  return colon < 0 ? [said] : [said, said.slice(0, colon), said.slice(colon + 1)];
 }
 
 /** Finds nothing: for requests that hold nothing from a client. */

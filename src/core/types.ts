@@ -10,6 +10,7 @@ import type { ReportedError } from "./reported_error.ts";
 import type { ModelPlace } from "./request_fields.ts";
 import type { KeyPolicy, UpstreamBilling, UpstreamLimits, UpstreamShaping } from "./upstream_options.ts";
 import type { Usage } from "./usage.ts";
+import type { Splice } from "./usage_option.ts";
 
 export type { Usage } from "./usage.ts";
 
@@ -103,6 +104,8 @@ export interface Inbound {
   /** Where the path names the model; null or absent when it does not. */
   readonly modelInPath?: PathModel | null;
   readonly isStream: boolean;
+  /** How its stream is asked for its usage; null or absent: the client has asked, or there is nothing to ask for. */
+  readonly usageSplice?: Splice | null;
   readonly headers: HeaderView;
   /** As it came; null when the request has no body. */
   readonly body: Uint8Array<ArrayBuffer> | null;
@@ -131,6 +134,7 @@ export const ERROR_CLASSES = [
   "no_credential",
   "client_gone",
   "hedge_lost",
+  "usage_refused",
   "upstream_cut",
   "idle_timeout",
   "error_event",
@@ -139,10 +143,11 @@ export const ERROR_CLASSES = [
 ] as const;
 export type ErrorClass = typeof ERROR_CLASSES[number];
 
-/** Those that are no failure of the upstream: nobody waited for its answer any more. */
+/** Those that are no failure of the upstream: nobody waited for its answer any more, or only the router was refused. */
 export const UNBLAMED_CLASSES: ReadonlySet<string> = new Set<ErrorClass>([
   "client_gone",
   "hedge_lost",
+  "usage_refused",
   "stopped",
 ]);
 

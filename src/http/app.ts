@@ -92,7 +92,7 @@ function createApp(deps: AppDeps): Hono<Env> {
   app.get("/v1/metrics", async (c) => {
     if (deps.isMetricsAuth && !deps.isNoAuth) {
       requireSingleCredentials(c.req.raw.headers);
-      checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers);
+      checkers.of(deps.registry.snapshot()).authenticate(c.req.raw.headers, deps.clock.now());
     }
     const { contentType, body } = await deps.metrics.render();
     // Needs no token, so no other site's page may read it.
@@ -105,13 +105,16 @@ function createApp(deps: AppDeps): Hono<Env> {
     refuseUnsupported(exchange);
     const snapshot = deps.registry.snapshot();
     requireSingleCredentials(exchange.headers);
-    const token = deps.isNoAuth ? null : checkers.of(snapshot).authenticate(exchange.headers);
+    const token = deps.isNoAuth
+      ? null
+      : checkers.of(snapshot).authenticate(exchange.headers, deps.clock.now());
     const answered = deps.proxy.handle(exchange, {
       path: target.path,
       query: target.query,
       clientIp: clientIpOf(deps, exchange),
       clientName: token?.name ?? null,
       clientToken: token?.secret ?? null,
+      rules: token?.rules ?? null,
       snapshot,
       fixedHeaders: deps.browserGuard.headersFor(exchange),
     });
@@ -189,6 +192,7 @@ function answerFailure(
 function refusalReason({ status, code }: RouterError, { headers }: InboundExchange): RefusalReason | null {
   if (status !== 401 && status !== 403) return null;
   if (code === "cross_site") return "other_site";
+  if (code === "token_disabled" || code === "token_expired") return "ended_token";
   return clientCredentials(headers).length === 0 ? "no_token" : "wrong_token";
 }
 
@@ -198,13 +202,13 @@ function clientIpOf({ trustedProxies }: Pick<AppDeps, "trustedProxies">, exchang
 
 /** The checker of each snapshot's tokens, made once. */
 class Checkers {
-  #tokens: RegistrySnapshot["tokens"] | null = null;
+  #snapshot: RegistrySnapshot | null = null;
   #checker = new TokenChecker([]);
 
   of(snapshot: RegistrySnapshot): TokenChecker {
-    if (snapshot.tokens !== this.#tokens) {
-      this.#tokens = snapshot.tokens;
-      this.#checker = new TokenChecker(snapshot.tokens);
+    if (snapshot !== this.#snapshot) {
+      this.#snapshot = snapshot;
+      this.#checker = new TokenChecker(snapshot.tokens, snapshot.clientRules);
     }
     return this.#checker;
   }

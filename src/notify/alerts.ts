@@ -199,6 +199,9 @@ function withTexts(alert: Alert, change: (text: string, maxLength: number) => st
     case "postgres_down":
     case "record_rejected":
       return { ...alert, reason: message(alert.reason) };
+    case "budget_near":
+    case "budget_reached":
+      return { ...alert, client: name(alert.client) };
     case "records_resumed":
     case "retention_resumed":
     case "postgres_resumed":

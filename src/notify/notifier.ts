@@ -53,7 +53,19 @@ export type Alert =
   | { readonly type: "postgres_down"; readonly reason: string }
   | { readonly type: "postgres_resumed" }
   /** PostgreSQL cannot store it; it stays in the journal. */
-  | { readonly type: "record_rejected"; readonly reason: string };
+  | { readonly type: "record_rejected"; readonly reason: string }
+  /** A token has spent 80 % of its budget, or all of it. */
+  | ({ readonly type: "budget_near" } & AlertedBudget)
+  | ({ readonly type: "budget_reached" } & AlertedBudget);
+
+export interface AlertedBudget {
+  /** Name of the token. */
+  readonly client: string;
+  /** Such as `20/month`. */
+  readonly budget: string;
+  /** In this period. */
+  readonly spentUsd: string;
+}
 
 /** Raises alerts; returns at once, never throws, never affects traffic. */
 export interface Notifier {

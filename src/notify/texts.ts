@@ -4,7 +4,7 @@
 import { redactableStart } from "../core/cut_text.ts";
 import { failedPercent, FAILURE_WINDOW_MS, type FailureCount } from "../core/failure_window.ts";
 import { inert } from "./inert.ts";
-import type { Alert, AlertedKey } from "./notifier.ts";
+import type { Alert, AlertedBudget, AlertedKey } from "./notifier.ts";
 
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_MODEL_LENGTH = 100;
@@ -28,11 +28,7 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
   const quoted = (text: string, maxLength = MAX_MESSAGE_LENGTH) =>
     oneLine(inert(line(text, maxLength)), maxLength);
   const forModel = ({ model }: { readonly model?: string }) =>
-    model === undefined
-      ? ""
-      : model === ""
-      ? " for requests without a model"
-      : ` for model ${quoted(model, MAX_MODEL_LENGTH)}`;
+    model === undefined ? "" : modelWords(model, quoted);
   switch (alert.type) {
     case "request_failed": {
       const model = alert.model === null ? "-" : quoted(alert.model, MAX_MODEL_LENGTH);
@@ -63,23 +59,40 @@ export function alertText(alert: Alert, redact: (text: string) => string): strin
       return `Upstream ${line(alert.upstream)} has recovered${forModel(alert)}`;
     case "records_dropped":
       return `Records are being lost, requests go on: the database cannot take them (${line(alert.reason)})`;
-    case "records_resumed":
-      return "Records are being written again";
     case "retention_failing":
       return `Old records have not been deleted for an hour, and the disk may fill up: ${line(alert.reason)}`;
-    case "retention_resumed":
-      return "Old records are being deleted again";
     case "postgres_down":
       return `PostgreSQL cannot be used, requests go on and records wait in the journal: ${
         line(alert.reason)
       }`;
+    case "records_resumed":
+    case "retention_resumed":
     case "postgres_resumed":
-      return "PostgreSQL can be used again";
+      return RESUMED[alert.type];
     case "record_rejected":
       return `PostgreSQL refuses a record, which stays in the journal: ${line(alert.reason)}`;
+    case "budget_near":
+    case "budget_reached":
+      return `Token ${line(alert.client)} has ${budgetWords(alert)}`;
     default:
       return alert satisfies never;
   }
+}
+
+const RESUMED = {
+  records_resumed: "Records are being written again",
+  retention_resumed: "Old records are being deleted again",
+  postgres_resumed: "PostgreSQL can be used again",
+} as const;
+
+function budgetWords({ type, budget, spentUsd }: AlertedBudget & { readonly type: string }): string {
+  return type === "budget_near"
+    ? `spent ${spentUsd} USD of its budget of ${budget}`
+    : `used up its budget of ${budget}: ${spentUsd} USD are spent`;
+}
+
+function modelWords(model: string, quoted: (text: string, maxLength: number) => string): string {
+  return model === "" ? " for requests without a model" : ` for model ${quoted(model, MAX_MODEL_LENGTH)}`;
 }
 
 /** `key 2 (sk-…wxyz)` */
@@ -153,6 +166,9 @@ export function causeKey(alert: Alert, isServed: (model: string) => boolean): st
     case "postgres_resumed":
     case "record_rejected":
       return alert.type;
+    case "budget_near":
+    case "budget_reached":
+      return `${alert.type} ${alert.client}`;
     default:
       return alert satisfies never;
   }

@@ -60,6 +60,27 @@ export class FamilyMaker {
     });
   }
 
+  /** A gauge with labels whose series are set anew at each scrape. */
+  readGaugeOf<T extends string>(
+    name: string,
+    { help, labelNames, fill }: {
+      readonly help: string;
+      readonly labelNames: readonly T[];
+      readonly fill: (gauge: Gauge<T>) => void;
+    },
+  ): void {
+    new Gauge<T>({
+      name: PREFIX + name,
+      help,
+      labelNames,
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        fill(this);
+      },
+    });
+  }
+
   /** The same for each upstream: the series of those that are not read any more are gone. */
   readUpstreamGauge(
     name: string,

@@ -11,6 +11,7 @@ import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import { CapacityMetrics } from "./capacity_metrics.ts";
 import { ClientMetrics } from "./client_metrics.ts";
+import { LimitMetrics } from "./limit_metrics.ts";
 import { addTo, isPlainLabel, type Labels, TOKEN_TYPES } from "./metric_labels.ts";
 import {
   clientFamilies,
@@ -70,6 +71,7 @@ export class Metrics implements Observer {
   readonly #failoverReasons = new Set<string>();
 
   readonly capacity: CapacityMetrics;
+  readonly limits: LimitMetrics;
   readonly #requests: RequestFamilies;
   readonly #clients: ClientMetrics;
   readonly #upstreams: UpstreamFamilies;
@@ -85,6 +87,7 @@ export class Metrics implements Observer {
     this.#clients = new ClientMetrics(clientFamilies(make));
     this.#upstreams = upstreamFamilies(make);
     this.capacity = new CapacityMetrics(make);
+    this.limits = new LimitMetrics(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
     this.#remote = options.remote === undefined ? null : remoteFamilies(make);

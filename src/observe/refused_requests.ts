@@ -7,8 +7,10 @@
 import { networkOf } from "../core/client_ip.ts";
 import type { Clock } from "../core/clock.ts";
 import type { RefusalReason, RefusedRequest, RefusedSummary } from "../core/refusal.ts";
+import type { LimitedClients } from "./limited_clients.ts";
 
 export interface RefusedRequestsDeps {
+  readonly limited: Pick<LimitedClients, "summary">;
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly log: (line: RefusalLine) => void;
 }
@@ -32,6 +34,7 @@ const MAX_ADDRESS_LENGTH = 64;
 const WORDS: Readonly<Record<RefusalReason, string>> = {
   no_token: "it sent no token",
   wrong_token: "it sent a token that is none of the router's",
+  ended_token: "its token is disabled or has expired",
   other_site: "a page of another site sent it",
 };
 
@@ -69,7 +72,7 @@ export class RefusedRequests {
   summary(): RefusedSummary {
     this.#advance();
     const lastHour = this.#counts.reduce((sum, count) => sum + count, 0);
-    return { lastHour, last: lastHour === 0 ? null : this.#last };
+    return { lastHour, last: lastHour === 0 ? null : this.#last, limited: this.#deps.limited.summary() };
   }
 
   /** Forgets the minutes that are an hour old. */

@@ -20,6 +20,7 @@ import type { RequestTies } from "./affinity/request_ties.ts";
 import type { Speeds } from "./attempt/speeds.ts";
 import type { UpstreamHealth } from "./attempt/upstream_health.ts";
 import type { Waiting } from "./attempt/waiting.ts";
+import type { ClientView } from "./client_view.ts";
 import type { PreparedSnapshot } from "./prepared_snapshot.ts";
 
 export interface CandidateOrderDeps {
@@ -52,10 +53,14 @@ export class CandidateOrder {
   }
 
   /** @param json null: the request has no JSON body */
-  of(inbound: Inbound, json: JsonBody | null, prepared: PreparedSnapshot): OrderedCandidates {
+  of(
+    inbound: Inbound,
+    json: JsonBody | null,
+    { prepared, view }: { readonly prepared: PreparedSnapshot; readonly view: ClientView },
+  ): OrderedCandidates {
     const { affinity, health, models, random, speeds } = this.#deps;
     const policy = this.#deps.policy ?? prepared.snapshot.policy ?? "order";
-    const allowed = prepared.allowed(inbound);
+    const allowed = prepared.allowed(inbound, view);
     const ties = affinity.tiesOf({ inbound, json, policy, allowed });
     const standing = (upstream: Upstream) => health.standing(upstream, inbound);
     const having = models.catalog.standings(allowed, inbound);

@@ -7,22 +7,25 @@ import { withoutRepeatedVersion } from "../core/api_path.ts";
 import { networkOf } from "../core/client_ip.ts";
 import type { ClientRules } from "../core/client_rules.ts";
 import { clientCredentials } from "../core/credentials.ts";
-import { classify } from "../core/endpoint.ts";
+import { classify, hasUsageOption } from "../core/endpoint.ts";
 import type { RouterError } from "../core/errors.ts";
 import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import type { Prices } from "../core/prices.ts";
 import { JsonPieces } from "../core/request_fields.ts";
-import type { SecretSet } from "../core/secret_set.ts";
+import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
 import type { InboundExchange } from "../wire/exchange.ts";
-import { CandidateOrder, type CandidateOrderDeps } from "./candidate_order.ts";
+import { CandidateOrder, type CandidateOrderDeps, type OrderedCandidates } from "./candidate_order.ts";
+import type { ClientView } from "./client_view.ts";
 import { BodyDecoder, type CodedBody } from "./coded_body.ts";
 import { RequestLedger } from "./ledger/request_ledger.ts";
 import { type RequestText, requestText } from "./ledger/request_text.ts";
+import { type Admission, admittedLater } from "./limits/admission.ts";
+import type { ClientAdmission } from "./limits/client_admission.ts";
 import { askedModels, type ModelsEndpoint } from "./models/models_endpoint.ts";
 import { PreparedSnapshot } from "./prepared_snapshot.ts";
 import type { ReceivingAccount, ReceivingBudget } from "./receiving_budget.ts";
@@ -41,6 +44,8 @@ export interface ProxyLimits extends RunLimits {
 export interface ProxyDeps extends RunDeps, Omit<CandidateOrderDeps, keyof RunDeps> {
   readonly limits: ProxyLimits;
   readonly receiving: ReceivingBudget;
+  /** null: tokens have no limits. */
+  readonly admission: ClientAdmission | null;
   /** Default: a timer. */
   readonly afterTurn?: AfterTurn;
   /** Unique, sortable (ULID). */
@@ -71,8 +76,30 @@ export interface RequestContext {
 /** What is known of a request before its body is read. */
 interface RequestStart {
   readonly prepared: PreparedSnapshot;
+  readonly view: ClientView;
+  /** There are rules about models, so it must be certain which one is meant. */
+  readonly isStrict: boolean;
   readonly startedAtMs: number;
   readonly startedMonoMs: number;
+  /** Its token's limit on requests has counted it. */
+  readonly isCounted: boolean;
+}
+
+/** A request that has been read. */
+interface ReadRequest {
+  readonly inbound: Inbound;
+  /** Its body without content codings. */
+  readonly plain: Uint8Array<ArrayBuffer> | null;
+  readonly json: JsonBody | null;
+  readonly recorded: RequestText;
+  readonly prepared: PreparedSnapshot;
+  readonly view: ClientView;
+  /** Returns the body's memory to the budget. */
+  readonly releaseBody: () => void;
+  readonly isCut: boolean;
+  readonly refusal: RouterError | null;
+  /** Its token's limit on requests has counted it. */
+  readonly isCounted: boolean;
 }
 
 const MODELS_PATH = "/v1/models";
@@ -94,7 +121,7 @@ export class Proxy {
 
   /**
    * Answers one request. Resolves when the answer has gone out, or the client has gone.
-   * @throws RouterError when the request cannot be accepted at all (400, 408, 413, 429); nothing is recorded then.
+   * @throws RouterError when the request cannot be accepted at all (400, 403, 408, 413, 429, 503); nothing is recorded then.
    */
   handle(client: InboundExchange, context: RequestContext): Promise<void> {
     const startedAtMs = this.#deps.clock.now();
@@ -105,27 +132,33 @@ export class Proxy {
     }
     this.#pace.begun();
     const prepared = this.#prepared(context.snapshot);
-    if (prepared.guard.isInPath(context.path)) throw tokenInPath();
-    const start: RequestStart = { prepared, startedAtMs, startedMonoMs };
+    const view = prepared.viewOf(context.rules ?? null, context.clientToken);
+    if (view.guard.isInPath(context.path)) throw tokenInPath();
+    const isStrict = prepared.isRestricted || view.models !== null;
+    const start: RequestStart = { prepared, view, isStrict, startedAtMs, startedMonoMs, isCounted: false };
     const { endpoint } = this.#deps.models;
     const asked = endpoint === null ? null : askedModels(client.method, context.path);
     if (endpoint === null || asked === null) return this.#receive(client, context, start);
+    if (context.rules) this.#deps.admission?.admitLookUp(context.rules);
     return endpoint.answer(client, {
-      ...{ asked, path: context.path, query: context.query, guard: prepared.guard, startedMonoMs },
-      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }),
+      ...{ asked, path: context.path, query: context.query, guard: view.guard, startedMonoMs },
+      allowed: prepared.allowed({ model: null, method: "GET", path: MODELS_PATH, body: null }, view),
+      models: view.models,
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
-    }).then((isAnswered) => isAnswered ? undefined : this.#receive(client, context, start));
+    }).then((isAnswered) =>
+      isAnswered ? undefined : this.#receive(client, context, { ...start, isCounted: true })
+    );
   }
 
   /** Reads the body, and answers. */
   #receive(client: InboundExchange, context: RequestContext, start: RequestStart): Promise<void> {
     const { limits, inFlight } = this.#deps;
-    const { prepared } = start;
+    const { isStrict } = start;
     let account: ReceivingAccount | null = null;
     const releaseBody = () => account?.release();
     const receive = (): Receiving => {
       account ??= this.#deps.receiving.open(context.clientName ?? networkOf(context.clientIp));
-      return { account, pieces: new JsonPieces({ isStrict: prepared.isRestricted }) };
+      return { account, pieces: new JsonPieces({ isStrict }) };
     };
     const answer = (read: BodyRead | CodedBody) =>
       this.#answer(client, context, { ...start, read, releaseBody });
@@ -138,7 +171,7 @@ export class Proxy {
       label,
       receive,
       contentType: client.headers.get("content-type"),
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     // No function that awaits the end of the answer keeps the body in a variable, so that it can be collected earlier.
     return whole.then((body) => {
@@ -154,7 +187,7 @@ export class Proxy {
   #answer(
     client: InboundExchange,
     context: RequestContext,
-    { read, prepared, startedAtMs, startedMonoMs, releaseBody }: RequestStart & {
+    { read, prepared, view, isStrict, startedAtMs, startedMonoMs, releaseBody, isCounted }: RequestStart & {
       readonly read: BodyRead | CodedBody;
       /** Returns the body's memory to the budget. */
       readonly releaseBody: () => void;
@@ -170,10 +203,11 @@ export class Proxy {
       bytes: plain,
       text: recorded.isTruncated ? null : recorded.text,
       members: read.type === "cut" ? null : read.members,
-      isStrict: prepared.isRestricted,
+      isStrict,
     });
     const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
-    const problem = prepared.isRestricted ? problemOf(read) ?? fields.problem : null;
+    const usageSplice = hasUsageOption(kind) && client.method === "POST" ? fields.usageSplice : null;
+    const problem = isStrict ? problemOf(read) ?? fields.problem : null;
     const inbound: Inbound = {
       kind,
       model,
@@ -181,13 +215,14 @@ export class Proxy {
       modelPlace,
       modelInPath,
       isStream,
+      usageSplice,
       id: this.#deps.newId(),
       method: client.method,
       path,
       query: context.query,
       headers: client.headers,
       body,
-      decodedBody: plain === body || !prepared.changesBody(model) ? null : plain,
+      decodedBody: plain === body || (usageSplice === null && !prepared.changesBody(model)) ? null : plain,
       clientIp: context.clientIp,
       clientName: context.clientName,
       clientToken: context.clientToken,
@@ -196,12 +231,15 @@ export class Proxy {
     };
     return this.#run(client, context, {
       inbound,
+      plain,
       json: fields.json,
       recorded: plain === body ? recorded : { ...recorded, bytes: plain?.length ?? 0 },
       prepared,
+      view,
       releaseBody,
       isCut: read.type === "cut",
-      refusal: problem === null ? null : unreadable(problem),
+      refusal: problem === null ? null : unreadable(problem, prepared.isRestricted),
+      isCounted,
     });
   }
 
@@ -209,20 +247,45 @@ export class Proxy {
   #run(
     client: InboundExchange,
     context: RequestContext,
-    { inbound, json, recorded, prepared, releaseBody, isCut, refusal }: {
-      readonly inbound: Inbound;
-      readonly json: JsonBody | null;
-      readonly recorded: RequestText;
-      readonly prepared: PreparedSnapshot;
-      readonly releaseBody: () => void;
-      readonly isCut: boolean;
-      readonly refusal: RouterError | null;
-    },
+    request: ReadRequest,
   ): Promise<void> {
-    const { candidates, ties, models } = this.#order.of(inbound, json, prepared);
+    const ordered = this.#order.of(request.inbound, request.json, request);
+    const rules = context.rules ?? null;
+    const { admission } = this.#deps;
+    if (rules === null || admission === null) return this.#start(client, context, { ...request, ordered });
+    const start = (admitted: Admission) => {
+      try {
+        return this.#start(client, context, { ...request, ordered, admitted });
+      } catch (error) {
+        admitted.withdraw();
+        throw error;
+      }
+    };
+    const { inbound, plain, isCounted, isCut, refusal, releaseBody } = request;
+    const { candidates } = ordered;
+    const isForNobody = isCut || refusal !== null || candidates.length === 0;
+    try {
+      const admitted = admission.admit(rules, { inbound, plain, candidates, isForNobody, isCounted });
+      if (!(admitted instanceof Promise)) return start(admitted);
+      return admittedLater(admitted, this.#deps.inFlight, releaseBody).then(start);
+    } catch (error) {
+      releaseBody();
+      throw error;
+    }
+  }
+
+  #start(
+    client: InboundExchange,
+    context: RequestContext,
+    { inbound, recorded, view, releaseBody, isCut, refusal, ordered, admitted }:
+      & Omit<ReadRequest, "json" | "plain" | "prepared" | "isCounted">
+      & { readonly ordered: OrderedCandidates; readonly admitted?: Admission },
+  ): Promise<void> {
+    const { candidates, ties, models } = ordered;
     this.#deps.observer.requestStarted();
-    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: prepared.secrets });
+    const ledger = this.#openLedger(inbound, recorded, { candidates, secrets: view.secrets });
     ledger.ties = ties;
+    if (admitted !== undefined) ledger.admission = admitted;
     const run = new RequestRun(this.#deps, {
       client,
       ledger,
@@ -231,19 +294,22 @@ export class Proxy {
       fixedHeaders: context.fixedHeaders ?? READABLE_BY_ALL,
     });
     const { snapshot } = context;
-    return run.answer({ snapshot, candidates, models, isCut, refusal, guard: prepared.guard });
+    const { rules, guard } = view;
+    return run.answer({ snapshot, candidates, models, isCut, refusal, guard, rules });
   }
 
   /** Ends all requests under way; their records keep what had arrived. */
   async stop(): Promise<void> {
     this.#deps.models.endpoint?.stop();
+    this.#deps.admission?.close();
     await this.#deps.inFlight.stop();
+    await this.#deps.admission?.stop();
   }
 
   #openLedger(
     inbound: Inbound,
     recorded: RequestText,
-    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretSet },
+    { candidates, secrets }: { readonly candidates: readonly Upstream[]; readonly secrets: SecretMask },
   ): RequestLedger {
     const { clientToken, headers } = inbound;
     // Only `asis` upstreams get the client's own key, so only their replies can repeat it.

@@ -2,6 +2,7 @@
  * What every request needs of a snapshot, computed once per snapshot: with a thousand upstreams, doing it per request
  * would cost more than the rest of the request.
  */
+import type { ClientRules } from "../core/client_rules.ts";
 import { aliasOf } from "../core/model_alias.ts";
 import { allowedUpstreams, fittingUpstreams, type Subject } from "../core/policy.ts";
 import { SecretSet } from "../core/secret_set.ts";
@@ -9,10 +10,13 @@ import { keptSecrets, keysOf } from "../core/secrets.ts";
 import { TokenGuard } from "../core/token_guard.ts";
 import type { Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
+import { type ClientView, RuledView, UnlimitedView } from "./client_view.ts";
 
 /** Clients choose the names of models, so the cache must be bounded. */
 const MAX_REMEMBERED = 256; // docs/tuning.md#budgets-and-remembered-values
 const MAX_REMEMBERED_LENGTH = 256;
+/** Views of clients' tokens, which are all forgotten when there are more. */
+const MAX_VIEWS = 512; // docs/tuning.md#budgets-and-remembered-values
 
 export class PreparedSnapshot {
   readonly snapshot: RegistrySnapshot;
@@ -20,6 +24,9 @@ export class PreparedSnapshot {
   readonly secrets: SecretSet;
   /** Finds the router's own tokens in outgoing requests. */
   readonly guard: TokenGuard;
+  readonly #everyone: ClientView;
+  /** By token. */
+  readonly #views = new Map<string, ClientView>();
   /** An enabled upstream has rules about models: `allow`, `deny` or aliases. */
   readonly isRestricted: boolean;
   /** An enabled upstream has several keys. */
@@ -38,14 +45,29 @@ export class PreparedSnapshot {
     this.snapshot = snapshot;
     const tokens = snapshot.tokens.map((token) => token.secret);
     if (snapshot.adminToken !== null) tokens.push(snapshot.adminToken);
-    this.guard = new TokenGuard(tokens);
+    this.guard = new TokenGuard(tokens, {
+      digests: new Set(snapshot.clientRules.map(({ digest }) => digest)),
+    });
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
+    this.#everyone = new UnlimitedView(this);
     const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
     this.isRestricted = enabled.some(hasModelRules);
     this.hasSeveralKeys = enabled.some(({ keys }) => keys.length > 1);
     this.#hasPatch = enabled.some(({ shaping }) => shaping.bodyPatch !== null);
     this.#hasPaths = enabled.some(({ shaping }) => shaping.onlyPaths.length > 0);
     this.#hasSizes = enabled.some(({ shaping }) => shaping.maxBodyBytes !== null);
+  }
+
+  /** @param token of the client; one with rules is known to be the one that they are about */
+  viewOf(rules: ClientRules | null, token: string | null): ClientView {
+    if (rules === null || token === null) return this.#everyone;
+    let view = this.#views.get(token);
+    if (view === undefined) {
+      if (this.#views.size >= MAX_VIEWS) this.#views.clear();
+      view = new RuledView(rules, token, this);
+      this.#views.set(token, view);
+    }
+    return view;
   }
 
   /** The upstream with each of its keys; null when it has only one. */
@@ -61,8 +83,11 @@ export class PreparedSnapshot {
   }
 
   /** Enabled upstreams that allow the request and take a body of its size, in order of trial. */
-  allowed(request: Subject & { readonly body: Uint8Array | null }): readonly Upstream[] {
-    const allowed = this.#allowed(request);
+  allowed(
+    request: Subject & { readonly body: Uint8Array | null },
+    view: ClientView = this.#everyone,
+  ): readonly Upstream[] {
+    const allowed = view.scope(this.#allowed(request), request);
     return this.#hasSizes ? fittingUpstreams(allowed, request.body?.length ?? 0) : allowed;
   }
 

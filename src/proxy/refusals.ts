@@ -2,16 +2,29 @@
  * Errors with which the router itself refuses a request.
  */
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../core/cut_text.ts";
+import type { ClientRules } from "../core/client_rules.ts";
 import { RouterError } from "../core/errors.ts";
-import { allowedUpstreams, takesPath } from "../core/policy.ts";
+import { allowedUpstreams, isAdmitted, takesPath } from "../core/policy.ts";
 import type { Inbound, Upstream } from "../core/types.ts";
 import type { RegistrySnapshot } from "../store/store.ts";
+import { isNamed } from "./client_view.ts";
 
 /** Bounds the list of patterns in the error, which also goes into the record and the log. */
 const MAX_SHOWN_PATTERNS_LENGTH = 1024;
 
-/** No upstream can be tried: none is configured or enabled, or none allows the model. */
-export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): RouterError {
+/**
+ * No upstream can be tried: none is configured or enabled, or none allows the model.
+ * @param rules of the client's token; null: it may do everything
+ */
+export function noUpstreamError(
+  snapshot: RegistrySnapshot,
+  inbound: Inbound,
+  rules: ClientRules | null = null,
+): RouterError {
+  if (rules !== null) {
+    const refusal = tokenRefusal(rules, snapshot, inbound);
+    if (refusal !== null) return refusal;
+  }
   const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);
   const allowing = allowedUpstreams(enabled, inbound);
   if (allowing.length > 0) return tooLarge(allowing, inbound.body?.length ?? 0);
@@ -33,6 +46,29 @@ export function noUpstreamError(snapshot: RegistrySnapshot, inbound: Inbound): R
     ? "Every upstream is disabled; enable one: openai-api-route enable NAME"
     : "No upstream is configured; add one: openai-api-route add --key KEY --endpoint URL";
   return new RouterError(503, "no_upstream", advice);
+}
+
+/** What the rules of a token refuse; null: nothing. Tells nothing about upstreams that it may not use. */
+function tokenRefusal(
+  rules: ClientRules,
+  { upstreams }: RegistrySnapshot,
+  inbound: Inbound,
+): RouterError | null {
+  const name = cutText(inbound.model ?? inbound.path, MAX_SHOWN_NAME_LENGTH);
+  const subject = inbound.model === null ? `path ${name} without a model` : `model ${name}`;
+  const refuse = (why: string) =>
+    new RouterError(403, "model_not_allowed", `The token ${rules.name} may not use the ${subject}${why}`);
+  if (!isAdmitted(rules, inbound)) {
+    const allowed = rules.allow.length === 0 ? "" : `; allowed: ${rules.allow.join(", ")}`;
+    const denied = rules.deny.length === 0 ? "" : `; not allowed: ${rules.deny.join(", ")}`;
+    return refuse(cutText(allowed + denied, MAX_SHOWN_PATTERNS_LENGTH));
+  }
+  if (rules.upstreams.length === 0) return null;
+  const names = new Set(rules.upstreams);
+  const own = upstreams.filter((upstream) => upstream.isEnabled && isNamed(upstream, names));
+  if (own.length === 0) return refuse(": none of the upstreams that it may use is there and enabled");
+  const isOwn = allowedUpstreams(own, inbound).length > 0;
+  return isOwn ? null : refuse(": none of the upstreams that it may use takes it");
 }
 
 /** @param allowing all of which take less */
@@ -57,11 +93,12 @@ function noSuchPath(enabled: readonly Upstream[], path: string): RouterError {
 }
 
 /** Rules about models can only be enforced if every upstream reads the same model as the router. */
-export function unreadable(problem: string): RouterError {
+export function unreadable(problem: string, isOfUpstreams = true): RouterError {
+  const who = isOfUpstreams ? "upstreams have" : "this token has";
   return new RouterError(
     400,
     "invalid_request",
-    `The request body is refused, because upstreams have rules about models and ${problem}; ` +
+    `The request body is refused, because ${who} rules about models and ${problem}; ` +
       "send plain JSON in UTF-8 (RFC 8259), or a plain form",
   );
 }

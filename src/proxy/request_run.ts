@@ -3,13 +3,16 @@
  *
  * Every path ends in one settlement. Requests are read in handler.ts.
  */
+import type { ClientRules } from "../core/client_rules.ts";
 import { Cancellation } from "../core/cancellation.ts";
+import { isEncoded } from "../core/content_coding.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
+import { usdText } from "../core/money.ts";
 import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
@@ -37,6 +40,7 @@ import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
 import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
 import { clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
+import { UsageEventFilter } from "./relay/usage_event.ts";
 
 export interface RunDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
@@ -79,6 +83,8 @@ export interface RunPlan {
   /** Why it is not relayed; null: it is. */
   readonly refusal: RouterError | null;
   readonly guard: TokenGuard;
+  /** Of the client's token; null: it may do everything. */
+  readonly rules: ClientRules | null;
 }
 
 export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, RelayedRequest {
@@ -119,14 +125,14 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     if (plan.isCut || this.#client.isGone) return await this.#settleClientGone();
     if (plan.refusal !== null) return await this.#failed(plan.refusal);
     if (plan.candidates.length === 0) {
-      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound));
+      return await this.#failed(noUpstreamError(plan.snapshot, this.ledger.inbound, plan.rules));
     }
 
     const asked = askedHedge(this.ledger.inbound.headers);
     const hedge = asked === undefined ? this.#deps.hedging.delay : asked;
     if (hedge instanceof RouterError) return await this.#failed(hedge);
 
-    const gate = askedGate(this.ledger.inbound.headers) ?? this.#deps.gate;
+    const gate = askedGate(this.ledger.inbound.headers) ?? plan.rules?.gate ?? this.#deps.gate;
     if (gate instanceof RouterError) return await this.#failed(gate);
 
     const holding = new RequestHolding(
@@ -215,6 +221,8 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
+    const { costNano } = this.ledger;
+    if (costNano !== null) head.headers.set("x-oar-cost", usdText(costNano));
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
@@ -227,8 +235,15 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   async #relay(reply: OpenReply): Promise<void> {
+    const usageFilter = this.#usageFilter(reply);
+    const { contentLength, isEventStream } = reply;
+    const isShorter = usageFilter !== null;
     if (this.#early.isBegun) await this.#early.finish();
-    else this.#client.begin(this.#head(reply, reply));
+    else {
+      this.#client.begin(
+        this.#head(reply, { contentLength: isShorter ? null : contentLength, isEventStream }),
+      );
+    }
     this.ledger.chosen(reply.upstream, reply.capture);
     this.ledger.releaseBody();
     this.#releaseBody();
@@ -242,10 +257,19 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
         idleTimeoutMs: this.#deps.times.idleTimeoutMs,
         clientTimeoutMs: this.#deps.limits.clientTimeoutMs,
         pace: this.#pace,
+        usageFilter,
       },
     );
     if (this.#client.isGone) await this.#relayed.cancel();
     await this.#relayed.run();
+  }
+
+  /** Leaves out the usage that only the router has asked for; null: nothing is to be left out. */
+  #usageFilter({ isEventStream, headers, upstream }: OpenReply): UsageEventFilter | null {
+    if (!isEventStream || !this.#attempt?.asksUsage) return null;
+    if (!isEncoded(headers.get("content-encoding"))) return new UsageEventFilter();
+    this.#deps.usage?.coded(upstream);
+    return null;
   }
 
   settle(verdict: Verdict, captured: CapturedReply): Promise<void> {
@@ -310,7 +334,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   #head(
     { status, headers: received, upstream }: UpstreamHead,
     { contentLength, isEventStream }: Pick<OpenReply, "contentLength" | "isEventStream">,
-  ): AnswerHead {
+  ): AnswerHead & { readonly headers: HeaderFields } {
     const headers = this.#headers(received, upstream);
     if (isEventStream) keepStreaming(headers);
     return { status, headers, contentLength };
@@ -323,6 +347,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
       affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
+      limits: this.ledger.admission?.headers ?? null,
       fixed: this.#fixedHeaders,
     });
   }

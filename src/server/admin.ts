@@ -101,7 +101,11 @@ export function createAdmin(deps: AdminDeps): Admin {
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new TokenAdmin({ ...deps, clientTotals: () => reader.ask("clientTotals", null) }),
+    tokens: new TokenAdmin({
+      ...deps,
+      clientTotals: () => reader.ask("clientTotals", null),
+      now: () => clock.now(),
+    }),
     records: new RecordAdmin({
       reader,
       deletion: deletionOf(deps),

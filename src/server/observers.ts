@@ -11,6 +11,7 @@ import type { Channel } from "../notify/channel.ts";
 import { channelsOf } from "../notify/channels.ts";
 import type { Registry } from "../store/config/registry.ts";
 import { getLog } from "../observe/log.ts";
+import { LimitedClients, type LimitedClientsDeps } from "../observe/limited_clients.ts";
 import { Metrics, type RemoteReadings } from "../observe/metrics.ts";
 import { type RefusalLine, RefusedRequests } from "../observe/refused_requests.ts";
 import { redactor } from "../observe/redact.ts";
@@ -22,6 +23,8 @@ const TEST_TEXT = `Test of ${NAME}: alerts reach this channel`;
 export interface Observers {
   readonly metrics: Metrics;
   readonly refused: RefusedRequests;
+  /** Requests refused because of a limit of their token. */
+  readonly limited: LimitedClients;
   /** To be closed. */
   readonly notifier: AlertNotifier;
   /** The alert channels, to be tried one by one. */
@@ -51,7 +54,11 @@ export function makeObservers(
     databaseBytes: bytesOfDatabase,
     ...(remote === null ? {} : { remote: () => readingsOf(remote) }),
   });
-  registry.onChange(({ tokens }) => metrics.tokensChanged(tokens));
+  registry.onChange(({ tokens, clientRules }) =>
+    metrics.tokensChanged([...tokens, ...clientRules.map(({ name }) => ({ name, secret: "" }))])
+  );
+  registry.onChange(({ clientRules }) => metrics.limits.clientsChanged(clientRules.map(({ name }) => name)));
+  const limited = new LimitedClients({ clock: systemClock, log: logLimited });
   const fetch = alertFetch(client);
   const channels = channelsOf(settings.alerts, { fetch, clock: systemClock, instance });
   const notifier = new AlertNotifier({
@@ -65,7 +72,8 @@ export function makeObservers(
   });
   return {
     metrics,
-    refused: new RefusedRequests({ clock: systemClock, log: logRefusal }),
+    refused: new RefusedRequests({ clock: systemClock, log: logRefusal, limited }),
+    limited,
     notifier,
     channels: channels.map((channel) => ({ name: channel.name, test: () => sendTest(channel) })),
     databaseBytes: bytesOfDatabase,
@@ -84,6 +92,13 @@ function readingsOf({ state, backlog }: Pick<RemoteDatabase, "state" | "backlog"
 function logRefusal({ address, words, unlogged }: RefusalLine): void {
   const others = unlogged === 0 ? "" : "; {unlogged} more since the last such line";
   getLog("server").warn(`refused a request from {address}: ${words}${others}`, { address, unlogged });
+}
+
+function logLimited({ client, reason, unlogged }: Parameters<LimitedClientsDeps["log"]>[0]): void {
+  const others = unlogged === 0 ? "" : "; {unlogged} more since the last such line";
+  getLog("server").warn(`refused a request of the token {client}: {reason}${others}`, {
+    ...{ client, reason, unlogged },
+  });
 }
 
 /** @throws ChannelError */

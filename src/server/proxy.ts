@@ -4,12 +4,14 @@
 import { createCapture } from "../capture/create.ts";
 import type { Settings } from "../config/settings.ts";
 import { OwnerMemory } from "../core/owned_ids.ts";
+import type { SpendStore } from "../core/spend.ts";
 import { errorForms } from "../http/error_answer.ts";
 import { HeldBudget } from "../proxy/assess/held_budget.ts";
 import { Affinity } from "../proxy/affinity/affinity.ts";
 import { Hedging } from "../proxy/attempt/hedging.ts";
 import type { Waiting } from "../proxy/attempt/waiting.ts";
 import { Speeds } from "../proxy/attempt/speeds.ts";
+import type { UsageAsking } from "../proxy/attempt/usage_asking.ts";
 import { getLog } from "../observe/log.ts";
 import type { UpstreamHealth } from "../proxy/attempt/upstream_health.ts";
 import type { UpstreamClient } from "../wire/upstream_client.ts";
@@ -23,6 +25,7 @@ import type { OpenDatabase } from "../store/database/open.ts";
 import type { RecordSink } from "../store/store.ts";
 import { systemClock } from "./clock.ts";
 import { newRequestId } from "./ids.ts";
+import { makeAdmission } from "./limits.ts";
 import type { LoopTurns } from "./loop_turns.ts";
 import type { ServerPrices } from "./prices.ts";
 import type { ServerModels } from "./models.ts";
@@ -41,14 +44,18 @@ export interface ProxyParts {
   readonly database: Pick<OpenDatabase, "findOwner">;
   readonly models: ServerModels;
   readonly waiting: Waiting;
+  readonly spend: SpendStore | null;
   readonly pricing: Pick<ServerPrices, "prices">;
+  readonly usage: UsageAsking;
   /** Called for each request that ended, after the metrics and before the alerts; may still grow. */
   readonly settledListeners: readonly SettledListener[];
 }
 
 export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
   const {
+    observers,
     observers: { metrics, notifier },
+    spend,
     settledListeners,
     turns,
     database,
@@ -58,6 +65,7 @@ export function makeProxy(settings: Settings, parts: ProxyParts): Proxy {
   const owners = new OwnerMemory(database.findOwner);
   return new Proxy({
     ...rest,
+    admission: makeAdmission(settings, { observers, registry: rest.registry, spend, prices }),
     afterTurn: turns.after,
     clock: systemClock,
     prices,

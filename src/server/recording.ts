@@ -1,6 +1,7 @@
 /**
  * The recording of a server: the queue and its thread, and whether records are being written.
  */
+import type { SpendStore } from "../core/spend.ts";
 import type { Settings } from "../config/settings.ts";
 import { getLog } from "../observe/log.ts";
 import type { Registry } from "../store/config/registry.ts";
@@ -8,6 +9,7 @@ import { removeDeadMarks, RunningMark } from "../store/database/running_marks.ts
 import { ModelListNotes } from "../store/write/model_list_notes.ts";
 import { RecordDeletion } from "../store/write/record_deletion.ts";
 import { RecordQueue } from "../store/write/record_queue.ts";
+import { SpendRenewal } from "../store/write/spend_renewal.ts";
 import { UpstreamStateNotes } from "../store/write/upstream_state_notes.ts";
 import { WorkerLink } from "../store/write/worker_link.ts";
 import { ChoreWatch } from "./chores.ts";
@@ -26,6 +28,8 @@ export interface Recording {
   readonly modelLists: ModelListNotes;
   /** Deletes single records. */
   readonly deletion: RecordDeletion;
+  /** Where what tokens spend is noted. Leases are to be given back before {@link close}. */
+  readonly spend: SpendStore;
   /** Records wait, and none is being written. */
   isStuck(): boolean;
   /** Commits what waits. */
@@ -87,6 +91,7 @@ export function startRecording(
     upstreamStates,
     modelLists,
     deletion: new RecordDeletion({ link, clock: systemClock }),
+    spend: remote?.thread ?? new SpendRenewal({ link, clock: systemClock }),
     isStuck: () => isInTrouble && queue.queuedBytes > 0,
     close: async () => {
       await queue.close();
@@ -97,6 +102,7 @@ export function startRecording(
 
 function startThread(settings: Settings, instance: string): WorkerLink {
   const { database, durability, remoteUrl, keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays } = settings;
+  const { timeZone } = settings.costs;
   // What PostgreSQL does not have yet is neither deleted nor searched.
   const tasks = remoteUrl === null
     ? { retention: { keepDays, keepBodiesDays, maxDbSizeBytes, keepIdsDays } }
@@ -106,6 +112,7 @@ function startThread(settings: Settings, instance: string): WorkerLink {
     path: database,
     durability: durability === "full" ? "full" : "normal",
     ...tasks,
+    timeZone,
     instance,
   });
 }

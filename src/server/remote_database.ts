@@ -89,6 +89,7 @@ export class RemoteDatabase implements RecordAnswers {
         spawnRemoteWorker(new URL("./remote_worker.ts", import.meta.url), { journal, target }),
       opening: {
         ...{ target, journal, instance, version: VERSION, listen: placeOf(listen) },
+        timeZone: settings.costs.timeZone,
         retention: {
           keepDays: settings.keepDays,
           keepBodiesDays: settings.keepBodiesDays,

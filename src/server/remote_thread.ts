@@ -7,6 +7,7 @@
 import { type ChangeCalls, type ChangeName, controlErrors } from "../control/change_calls.ts";
 import type { ConfigChanges } from "../control/config_changes.ts";
 import type { Clock } from "../core/clock.ts";
+import type { LeaseAnswer, LeaseRequest, SpendStore } from "../core/spend.ts";
 import type { ListedUpstream } from "../core/model_catalog.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RemoteQueries } from "../store/postgres/remote_queries.ts";
@@ -19,6 +20,8 @@ import type { DatabaseUser } from "./database_users.ts";
 
 /** How long a change may take, so that whoever asked has an answer. */
 const CHANGE_LIMIT_MS = 8_000;
+/** Somewhat longer than the thread waits for one answer of the database. */
+const SPEND_LIMIT_MS = 5_000; // docs/tuning.md#budgets
 const RESTART_MS = 1_000;
 const MAX_OPEN_CALLS = 64;
 
@@ -42,7 +45,7 @@ interface OpenCall {
   readonly reject: (error: Error) => void;
 }
 
-export class RemoteThread implements ChangeCalls, DatabaseUser {
+export class RemoteThread implements ChangeCalls, DatabaseUser, SpendStore {
   readonly #options: RemoteThreadOptions;
   readonly #calls = new Map<number, OpenCall>();
   #worker: Worker | null = null;
@@ -103,6 +106,16 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   ): Promise<Awaited<ReturnType<RemoteQueries[Name]>>> {
     const answer = await this.#answer({ type: "query", name, argument }, "PostgreSQL does not answer");
     return answer as Awaited<ReturnType<RemoteQueries[Name]>>;
+  }
+
+  /** Notes what tokens have spent. @throws StoreError, `locked` when PostgreSQL does not answer in time */
+  async renew(requests: readonly LeaseRequest[]): Promise<readonly LeaseAnswer[]> {
+    if (this.#worker === null) {
+      throw new StoreError("unreadable", "The thread for PostgreSQL is being started");
+    }
+    const late = "Cannot note what was spent: PostgreSQL does not answer";
+    const answer = await this.#answer({ type: "renew_spend", requests }, late, SPEND_LIMIT_MS);
+    return answer as readonly LeaseAnswer[];
   }
 
   /** Has the thread let go of the journal. */
@@ -182,8 +195,11 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
   }
 
   async #answer(
-    asked: { readonly type: "call" | "query"; readonly name: string; readonly argument: unknown },
+    asked:
+      | { readonly type: "call" | "query"; readonly name: string; readonly argument: unknown }
+      | { readonly type: "renew_spend"; readonly requests: readonly LeaseRequest[] },
     late: string,
+    limitMs = CHANGE_LIMIT_MS,
   ): Promise<unknown> {
     if (this.#isClosed) throw new StoreError("unreadable", "The server is stopping");
     if (this.#calls.size >= MAX_OPEN_CALLS) {
@@ -193,7 +209,7 @@ export class RemoteThread implements ChangeCalls, DatabaseUser {
     const call = ++this.#lastCall;
     const answered = new Promise<unknown>((resolve, reject) => this.#calls.set(call, { resolve, reject }));
     const giveUp = () => this.#calls.get(call)?.reject(new StoreError("locked", late));
-    const timer = clock.setTimer(giveUp, CHANGE_LIMIT_MS);
+    const timer = clock.setTimer(giveUp, limitMs);
     try {
       this.#tell({ ...asked, call });
       return await answered;

@@ -18,6 +18,9 @@ import { systemClock } from "./clock.ts";
 /** How often the other thread learns what waits. */
 const BACKLOG_MS = 1_000;
 
+/** A request of a client waits for it. */
+const SPEND_CONNECT_MS = 1_500;
+
 let session: RemoteSession | null = null;
 let backlogTimer: ReturnType<typeof setInterval> | undefined;
 
@@ -29,6 +32,7 @@ function open({ target, ...rest }: RemoteOpening): void {
   session = new RemoteSession({
     ...rest,
     database: new PgDatabase(target, { clock: systemClock }),
+    spendDatabase: new PgDatabase(target, { clock: systemClock, connectTimeoutMs: SPEND_CONNECT_MS }),
     clock: systemClock,
     newId: () => crypto.randomUUID(),
     events: {
@@ -61,7 +65,7 @@ function change(config: ConfigStore, name: string, argument: unknown): unknown {
   return (changes[name as keyof ConfigChanges] as (argument: unknown) => unknown).call(changes, argument);
 }
 
-type Asked = Extract<ToRemote, { type: "call" | "query" }>;
+type Asked = Extract<ToRemote, { type: "call" | "query" | "renew_spend" }>;
 
 async function answer(asked: Asked): Promise<void> {
   const { call } = asked;
@@ -72,8 +76,10 @@ async function answer(asked: Asked): Promise<void> {
   }
 }
 
-async function valueOf({ type, name, argument }: Asked): Promise<unknown> {
+async function valueOf(asked: Asked): Promise<unknown> {
   if (session === null) throw new TypeError("not open");
+  if (asked.type === "renew_spend") return await session.leases.renew(asked.requests);
+  const { type, name, argument } = asked;
   if (type === "call") return await session.change((config) => change(config, name, argument));
   const { queries } = session;
   return await (queries[name as keyof RemoteQueries] as (argument: unknown) => unknown).call(
@@ -103,6 +109,7 @@ self.onmessage = ({ data }: MessageEvent<ToRemote>): void => {
       return session?.states(data.states);
     case "call":
     case "query":
+    case "renew_spend":
       return void answer(data);
     case "check":
       return session?.check(data.check);

@@ -34,6 +34,7 @@ import { RemoteSink } from "./remote_sink.ts";
 import { secretsOf } from "./secrets.ts";
 import { shareStates } from "./shared_states.ts";
 import { type OutgoingClient, type RoutingClient, upstreamClient } from "./upstream_client.ts";
+import { makeUsageAsking } from "./usage.ts";
 import { watchRemote } from "./watch_remote.ts";
 
 /** The writing thread is to be the last that has the database open, and puts the journal away; a search may last longer. */
@@ -100,7 +101,8 @@ export async function withServer(
   const models = makeModels(settings, { ...parts, config, ...recording, ...serverHealth, observers });
   const progressRows = new ProgressRows(recording.queue, systemClock);
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
-  const shared = { ...parts, health: serverHealth.health, models };
+  const usage = makeUsageAsking(settings, { ...recording, registry });
+  const shared = { ...parts, health: serverHealth.health, models, usage, spend: recording.spend };
   const sink = remote !== null && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;

@@ -5,14 +5,16 @@
  */
 import type { ClientRules } from "../core/client_rules.ts";
 import type { ClientTokenRow, ClientTokenValues, NewClientToken } from "./config/client_token_row.ts";
-import type { ClientTotals } from "./stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "./stats/usage_reader.ts";
 import type { CountRange } from "../core/bounds.ts";
 import type { ShownState } from "../core/breaker.ts";
 import type { FailureCount } from "../core/failure_window.ts";
 import type { KeyNote } from "../core/key_states.ts";
 import type { ListedUpstream } from "../core/model_catalog.ts";
+import type { UsageRefusal } from "../core/usage_option.ts";
 import type { UpstreamChecks } from "./config/upstream_checks.ts";
 import type { OptionValues } from "./config/upstream_options.ts";
+import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import type {
   Attempt,
   AuthStyle,
@@ -112,6 +114,8 @@ export interface ConfigStore {
   listUpstreamStates(): UpstreamStateNote[];
   /** Which upstreams have answered. */
   listUpstreamChecks(): UpstreamChecks;
+  /** Which upstreams have refused to be asked for usage, ever; see `isRefusalOf`. */
+  listUsageRefusals(): readonly UsageRefusal[];
   /** The models that upstreams list, without the lists' objects unless asked for. */
   listModelLists(options?: { readonly hasObjects: boolean }): ListedUpstream[];
   /** It has answered a test. */
@@ -271,6 +275,10 @@ export interface RecordReader {
   lastId(): number;
   /** What each client has used; it outlasts the records. */
   clientTotals(): ClientTotals;
+  /** What tokens have spent; it outlasts the records. */
+  spend(query: SpendQuery): SpentDays;
+  /** What each model, client and upstream has cost, by days (UTC). @param nowMs milliseconds since the Unix epoch */
+  costs(span: DaySpan, nowMs: number): UsageStats;
 }
 
 /** Upstreams and tokens at one moment; never changes. */
@@ -289,6 +297,8 @@ export interface RegistrySnapshot {
   readonly policy: OrderPolicy | null;
   /** What was skipped and why, for people; holds no key. */
   readonly problems: readonly string[];
+  /** Of upstreams that have refused to be asked for usage. Absent: none. */
+  readonly usageRefusals?: readonly UsageRefusal[];
 }
 
 /** @param enabledAnew ids of upstreams that were enabled since the last change, even if they were enabled already */

@@ -406,6 +406,7 @@ async function exchange(
     observer: metrics,
     sink,
     inFlight: new InFlight(),
+    admission: null,
     progressRows,
     onSettled: [],
     errorForms,

@@ -183,7 +183,7 @@ Deno.test("a token may be chosen, by the same rules as on the command line", asy
 Deno.test("refused clients are in the status, with the address that a trusted proxy reports", async () => {
   await using router = await Router.start({ args: ["--trusted-proxy", "127.0.0.1"] });
   const status = () => askApi<{ refused: { lastHour: number; last: unknown } }>(router, "/status");
-  assert.deepEqual((await status()).refused, { lastHour: 0, last: null });
+  assert.deepEqual((await status()).refused, { lastHour: 0, last: null, limited: [] });
   const ask = async (headers: Record<string, string>, path = "/models") => {
     const response = await fetch(`${router.url}${path}`, { headers });
     await response.body?.cancel();

@@ -51,6 +51,7 @@ export function seed({ path, count, endMs, onProgress }: SeedOptions): void {
   }
   database.close();
   const session = new WriterSession({
+    timeZone: "UTC",
     path,
     durability: "normal",
     instance: "seed",

@@ -35,7 +35,10 @@ const SHOWABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
 const READERS: Readonly<Record<NameKind, (config: ConfigStore) => readonly (string | null)[]>> = {
   upstreams: (config) =>
     new Upstreams({ config, registry: quietRegistry(config) }).list().map(({ name }) => name),
-  tokens: (config) => config.listTokens().map(({ name }) => name),
+  tokens: (config) => [
+    ...config.listTokens().map(({ name }) => name),
+    ...config.listClientTokens().flatMap(({ name }) => name ?? []),
+  ],
 };
 
 /** Adds the command, which no help shows. */

@@ -79,7 +79,21 @@ export const en = {
   refusedWhy: {
     no_token: "it sent no token. Clients need a token of this router:",
     wrong_token: "its token is none of this router's. Clients need one of these:",
+    ended_token: "its token is disabled or has expired. Tokens are listed here:",
     other_site: "a page of another site sent it; --allow-origin lets one in.",
+  },
+  limitedRequests: (shown: string, count: number) =>
+    `${shown} ${
+      count === 1 ? "request was" : "requests were"
+    } refused for the limits of their token in the last hour`,
+  limitedWhy: {
+    rpm: "requests a minute",
+    tpm: "tokens a minute",
+    parallel: "requests at once",
+    budget: "budget used up",
+    budget_reserved: "budget reserved for requests under way",
+    budget_unavailable: "spending could not be noted",
+    price_unknown: "price unknown",
   },
   idle: "Ready",
   idleDetail: "No request came in this range.",

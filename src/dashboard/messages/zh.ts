@@ -72,7 +72,18 @@ export const zh: Messages = {
   refusedWhy: {
     no_token: "没有带令牌。客户端需要本路由器的令牌：",
     wrong_token: "令牌不是本路由器的。客户端需要其中之一：",
+    ended_token: "令牌已停用或已过期。令牌列表在此：",
     other_site: "由其他网站的页面发出；可用 --allow-origin 放行。",
+  },
+  limitedRequests: (shown) => `最近一小时有 ${shown} 个请求因令牌的限额被拒绝`,
+  limitedWhy: {
+    rpm: "每分钟请求数",
+    tpm: "每分钟 token 数",
+    parallel: "并发请求数",
+    budget: "预算已用完",
+    budget_reserved: "预算已为进行中的请求预留",
+    budget_unavailable: "无法记录花费",
+    price_unknown: "价格未知",
   },
   idle: "就绪",
   idleDetail: "此范围内没有请求。",

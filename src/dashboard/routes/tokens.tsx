@@ -19,7 +19,7 @@ export function tokenRoutes(deps: ViewDeps): Hono<AdminEnv> {
     const name = await nameOf(c);
     try {
       // No redirect: only this response shows the secret.
-      return await list(c, deps, { made: await deps.service.addToken(name, null) });
+      return await list(c, deps, { made: await deps.service.addToken({ name }, null) });
     } catch (error) {
       return await list(c, deps, { problem: problemOf(c, error), name });
     }

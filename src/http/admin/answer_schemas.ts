@@ -8,8 +8,10 @@ import { KEY_STATES } from "../../core/key_states.ts";
 import { SHOWN_STATES } from "../../core/breaker.ts";
 import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, ORDER_POLICIES } from "../../core/types.ts";
-import type { RefusalReason } from "../../core/refusal.ts";
+import { LIMIT_REASONS, type RefusalReason } from "../../core/refusal.ts";
 import { shownOptions } from "./option_schemas.ts";
+import { COST_RANGES } from "../../control/cost_spans.ts";
+import { shownRules } from "./token_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
 
 const DIFF_TYPES = [
@@ -21,6 +23,7 @@ const DIFF_TYPES = [
 const REFUSAL_REASONS = [
   "no_token",
   "wrong_token",
+  "ended_token",
   "other_site",
 ] as const satisfies readonly RefusalReason[];
 
@@ -79,12 +82,19 @@ export const modelPage = z.object({
   count,
 });
 
+const costSums = {
+  costNano: count.describe("in 1e-9 US dollars, as far as it is known"),
+  unpriced: count.describe("requests whose cost is not known"),
+  estimatedTokens: count.describe("of requests whose upstream counted none; not among the other tokens"),
+};
+
 const usageSums = {
   requests: count,
   errors: count,
   inputTokens: count,
   outputTokens: count,
   cachedTokens: count.describe("part of the input"),
+  ...costSums,
 };
 
 export const upstreamTest = z.object({
@@ -98,12 +108,17 @@ export const upstreamTest = z.object({
 export const tokenView = z.object({
   name: text,
   token: text.describe("masked"),
+  ...shownRules,
   createdAtMs: milliseconds.nullable().describe("null: unknown"),
   lastUsedMs: milliseconds.nullable().describe("of the name, whichever token had it"),
   ...usageSums,
   countedSinceMs: milliseconds.nullable().describe("null: since ever"),
 });
-export const tokenSecret = z.object({ name: text, secret: text.describe("shown this once") });
+export const tokenSecret = z.object({
+  id: z.number().nullable().describe("of its row; null: it is one of the list"),
+  name: text,
+  secret: text.describe("shown this once"),
+});
 
 const usage = z.object({
   inputTokens: maybe,
@@ -218,6 +233,7 @@ const sums = {
   firstTokenP95Ms: maybe,
   inputTokens: count,
   outputTokens: count,
+  ...costSums,
 };
 
 export const stats = z.object({
@@ -235,6 +251,7 @@ export const stats = z.object({
       failures: count,
       attempts: count,
       p95Ms: maybe,
+      costNano: costSums.costNano,
     }),
   ),
 });
@@ -242,23 +259,46 @@ export const stats = z.object({
 const usageFigures = {
   ...usageSums,
   p95Ms: maybe,
-  series: z.object({ requests: z.array(count), tokens: z.array(count) }).describe("by step"),
+  series: z.object({
+    requests: z.array(count),
+    tokens: z.array(count),
+    costNano: z.array(count),
+    unpriced: z.array(count),
+  }).describe("by step"),
 };
-const usageTable = z.object({
-  rows: z.array(z.object({ name: z.string().nullable().describe("null: none was named"), ...usageFigures }))
-    .describe("most requests first, at most 20"),
-  others: z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms"),
+const namedUsage = z.object({
+  name: z.string().nullable().describe("null: none was named"),
+  ...usageFigures,
 });
-
-export const usageReport = z.object({
-  range: z.enum([...STATS_RANGES, "custom"]),
+const others = z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms");
+const tableOf = <Row extends z.ZodType>(row: Row, order: string) =>
+  z.object({ rows: z.array(row).describe(order), others });
+const usageTables = (order: string) => ({
+  models: tableOf(namedUsage, order),
+  clients: tableOf(namedUsage, order),
+  upstreams: tableOf(
+    namedUsage.extend({ upstreamId: maybe.describe("null: no upstream answered") }),
+    `${order}; an upstream's cost is that of its answers and of its failed attempts`,
+  ),
+});
+const usageSpan = {
   fromMs: milliseconds,
   toMs: milliseconds,
   stepMs: count,
   sinceMs: milliseconds.nullable().describe("requests before are not counted; null: all of the range are"),
   steps: z.array(milliseconds),
-  models: usageTable,
-  clients: usageTable,
+};
+
+export const usageReport = z.object({
+  range: z.enum([...STATS_RANGES, "custom"]),
+  ...usageSpan,
+  ...usageTables("most requests first, at most 20"),
+});
+
+export const costReport = z.object({
+  range: z.enum([...COST_RANGES, "custom"]),
+  ...usageSpan,
+  ...usageTables("most expensive first, at most 100, without p95Ms"),
 });
 
 const policyFields = {
@@ -294,6 +334,8 @@ export const status = z.object({
   refused: z.object({
     lastHour: count.describe("requests of clients that were refused for their token"),
     last: z.object({ address: text, reason: z.enum(REFUSAL_REASONS), atMs: milliseconds }).nullable(),
+    limited: z.array(z.object({ client: text, reason: z.enum(LIMIT_REASONS), lastHour: count }))
+      .describe("requests refused in the last hour because of a limit of their token"),
   }),
 });
 

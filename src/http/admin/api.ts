@@ -6,15 +6,17 @@
 import { type Context, Hono } from "hono";
 import { RouterError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { z } from "zod";
 import type { AdminEnv } from "./env.ts";
 import { goRoutes } from "./go_alias.ts";
 import { bodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
-import type { AdminService, StatsSpan, UpstreamInput, UpstreamView } from "../../control/admin_service.ts";
+import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
+import { costCsv } from "../../control/cost_table.ts";
+import { BYTE_ORDER_MARK } from "../../control/csv_cell.ts";
 import { noSuchUpstream } from "../../control/upstreams.ts";
 import { recordRoutes } from "./record_routes.ts";
+import type { DaySpan } from "../../store/stats/usage_reader.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {
@@ -36,10 +38,15 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   api.get("/models", async (c) => c.json(await service.models(queryOf(c, schemas.modelQuery).search ?? "")));
   api.get("/tokens", async (c) => c.json(await service.tokens()));
   api.post("/tokens", async (c) => {
-    const { name, value, force = false } = await bodyOf(c, schemas.newToken);
+    const { name, value, force = false, ...rules } = await bodyOf(c, schemas.newToken);
     const chosen = value === undefined ? null : { value, isShortAllowed: force };
-    return c.json(await service.addToken(name, chosen), 201);
+    return c.json(await service.addToken({ ...given(rules), name }, chosen), 201);
   });
+  api.patch("/tokens/:name", async (c) => {
+    const changes = given(await bodyOf(c, schemas.tokenChanges));
+    return c.json(await service.editToken(c.req.param("name"), changes));
+  });
+  api.post("/tokens/:name/rotate", async (c) => c.json(await service.rotateToken(c.req.param("name"))));
   api.delete("/tokens/:name", async (c) => {
     await service.removeToken(c.req.param("name"));
     return c.body(null, 204);
@@ -47,6 +54,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   recordRoutes(api, service);
   api.get("/stats", async (c) => c.json(await service.stats(spanOf(queryOf(c, schemas.statsQuery)))));
   api.get("/usage", async (c) => c.json(await service.usage(spanOf(queryOf(c, schemas.statsQuery)))));
+  costRoutes(api, service);
   api.get("/status", async (c) => c.json({ ...await service.status(), refused: service.refused() }));
   api.put("/policy", async (c) => {
     const { policy } = await bodyOf(c, schemas.policy);
@@ -66,9 +74,26 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
   return new Hono<AdminEnv>().route("/api", api).route("/", goRoutes(service));
 }
 
-function spanOf({ range, since, until }: z.output<typeof schemas.statsQuery>): StatsSpan {
+function spanOf<Range extends string>(
+  { range, since, until }: {
+    readonly range: Range;
+    readonly since?: number | undefined;
+    readonly until?: number | undefined;
+  },
+): Range | DaySpan {
   if (since === undefined) return range;
   return { sinceMs: since, untilMs: until ?? Number.MAX_SAFE_INTEGER };
+}
+
+function costRoutes(api: Hono<AdminEnv>, service: AdminService): void {
+  api.get("/costs", async (c) => c.json(await service.costs(spanOf(queryOf(c, schemas.costsQuery)))));
+  api.get("/costs/export", async (c) => {
+    const { by, ...span } = queryOf(c, schemas.costsFileQuery);
+    const lines = costCsv(await service.costs(spanOf(span)), by);
+    c.header("content-type", "text/csv; charset=utf-8");
+    c.header("content-disposition", `attachment; filename="costs-by-${by}.csv"`);
+    return c.body(`${BYTE_ORDER_MARK}${lines.join("\r\n")}\r\n`);
+  });
 }
 
 function upstreamRoutes(api: Hono<AdminEnv>, service: AdminService): void {
@@ -158,6 +183,8 @@ function nothingToWatch(): never {
 }
 
 /** Without the fields that were not given, which must stay as they are. */
-function given(input: z.output<typeof schemas.upstreamChanges>): UpstreamInput {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+function given<Input extends object>(input: Input): Given<Input> {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined)) as Given<Input>;
 }
+
+type Given<Input> = { [Field in keyof Input]: Exclude<Input[Field], undefined> };

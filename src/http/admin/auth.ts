@@ -14,7 +14,7 @@ import { isHostLost, isOriginOf, requestedHost } from "../forwarded_host.ts";
 import { formFieldsOf } from "./input.ts";
 import type { LoginCode } from "./login_code.ts";
 import { LoginLimiter } from "./login_limiter.ts";
-import { isSameSecret } from "../../core/digest.ts";
+import { isSameSecret, sha256 } from "../../core/digest.ts";
 import { type AdminSession, AdminSessions, type EndedSessions, SESSION_MS } from "./sessions.ts";
 
 /** Name of the hidden field that every form of the page needs. */
@@ -183,9 +183,10 @@ export class AdminAuth {
 
   /** A client's token does not open the page, even when it equals the admin token. */
   #isAdmin(credential: string): boolean {
-    const isClients = this.#deps.registry.snapshot().tokens.some(({ secret }) =>
-      isSameSecret(secret, credential)
-    );
+    const { tokens, clientRules } = this.#deps.registry.snapshot();
+    const digest = clientRules.length === 0 ? "" : sha256(credential).toString("hex");
+    const isClients = tokens.some(({ secret }) => isSameSecret(secret, credential)) ||
+      clientRules.some((rules) => rules.digest === digest);
     return this.#sessions.isAdminToken(credential) && !isClients;
   }
 

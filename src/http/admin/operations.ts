@@ -17,7 +17,7 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** null: no content. */
   readonly answer: z.ZodType | null;
-  readonly answerType?: "application/json" | "application/jsonl" | "text/event-stream";
+  readonly answerType?: "application/json" | "application/jsonl" | "text/csv" | "text/event-stream";
   readonly status: 200 | 201 | 204;
 }
 
@@ -62,7 +62,20 @@ export const OPERATIONS: readonly Operation[] = [
     }),
     status: 201,
   },
-  remove("/tokens/{name}", "No longer accept a token"),
+  {
+    method: "patch",
+    path: "/tokens/{name}",
+    summary:
+      "Change a token, by its name or its row's number; what is not given stays. One of the list becomes a row, " +
+      "unless only its name changes",
+    body: schemas.tokenChanges,
+    answer: answers.tokenView,
+    status: 200,
+  },
+  post("/tokens/{name}/rotate", "Give a row another secret, which is shown this once", {
+    answer: answers.tokenSecret,
+  }),
+  remove("/tokens/{name}", "No longer accept a token, by its name, its row's number or its masked form"),
   get("/records", "A page of records, newest first", {
     query: schemas.recordQuery,
     answer: answers.recordPage,
@@ -84,7 +97,18 @@ export const OPERATIONS: readonly Operation[] = [
     body: schemas.replayTarget,
     answer: answers.replayResult,
   }),
-  get("/usage", "Requests by model and by client", {
+  get("/costs", "What each model, client and upstream cost, by days of UTC", {
+    query: schemas.costsQuery,
+    answer: answers.costReport,
+  }),
+  {
+    ...get("/costs/export", "The same as a table for spreadsheets", {
+      query: schemas.costsFileQuery,
+      answer: null,
+    }),
+    answerType: "text/csv",
+  },
+  get("/usage", "Requests by model, by client and by upstream", {
     query: schemas.statsQuery,
     answer: answers.usageReport,
   }),

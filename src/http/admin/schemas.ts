@@ -3,12 +3,15 @@
  *
  * Owns the bounds of every input. What is answered is in answer_schemas.ts.
  */
+import { COST_RANGES } from "../../control/cost_spans.ts";
+import { COST_KINDS } from "../../control/cost_table.ts";
 import { z } from "zod";
 import type { StatsRange } from "../../control/admin_service.ts";
 import { EXPORT_FORMATS } from "../../control/record_export.ts";
 import { parseCountRange, parseDuration } from "../../core/bounds.ts";
 import { AUTH_STYLES, ORDER_POLICIES, OUTCOMES } from "../../core/types.ts";
 import { MAX_TOKEN_LENGTH, MIN_TOKEN_LENGTH } from "../../control/tokens.ts";
+import { tokenFields, tokenName } from "./token_schemas.ts";
 import { optionFields } from "./option_schemas.ts";
 import { MAX_NAME_LENGTH, MAX_TIMEOUT_SECONDS, MAX_WEIGHT } from "../../control/upstream_values.ts";
 
@@ -61,12 +64,17 @@ export const policy = z.strictObject({
     "order of trial, for all servers that were started without a policy",
   ),
 });
+export const tokenChanges = z.strictObject({ name: tokenName, ...tokenFields }).partial();
 export const newToken = z.strictObject({
-  name: z.string().min(1).max(64),
+  name: tokenName,
   value: z.string().min(1).max(MAX_TOKEN_LENGTH).optional().describe(
     "the token itself; without it a random one",
   ),
   force: z.boolean().optional().describe(`accept a value of fewer than ${MIN_TOKEN_LENGTH} characters`),
+  isHashed: z.boolean().optional().describe(
+    "keep its digest only, so that it is never shown again; true as soon as anything below is given",
+  ),
+  ...z.strictObject(tokenFields).partial().shape,
 });
 export const replayTarget = z.strictObject({
   upstreamId: z.int().nullable().default(null).describe("null: any, in the usual order"),
@@ -136,6 +144,15 @@ export const exportQuery = z.strictObject({ format: z.enum(EXPORT_FORMATS), ...r
 
 export const modelQuery = z.strictObject({
   search: z.string().max(512).optional().describe("a part of the name, in any case; default: every model"),
+});
+
+export const costsQuery = z.strictObject({
+  range: z.enum(COST_RANGES).default("30d").describe("days and months of UTC"),
+  since: moment.optional().describe("instead of a range; kept for 400 days"),
+  until: moment.optional().describe("default now"),
+});
+export const costsFileQuery = costsQuery.extend({
+  by: z.enum(COST_KINDS).default("client").describe("what a row stands for"),
 });
 
 export const statsQuery = z.strictObject({

@@ -9,6 +9,7 @@ import type { CaptureFactory, GateTimes } from "../assess/assessment.ts";
 import type { HeldBudget } from "../assess/held_budget.ts";
 import type { Speeds } from "./speeds.ts";
 import type { UpstreamHealth } from "./upstream_health.ts";
+import type { UsageAsking } from "./usage_asking.ts";
 
 export interface AttemptDeps {
   readonly client: UpstreamClient;
@@ -20,6 +21,8 @@ export interface AttemptDeps {
   readonly createCapture: CaptureFactory;
   readonly budget: HeldBudget;
   readonly speeds: Speeds;
+  /** Absent: no stream is asked for its usage. */
+  readonly usage?: Pick<UsageAsking, "isAsked" | "refused" | "coded">;
   readonly retry: {
     /** Codes and types of errors after which nobody else is asked, in lower case. */
     readonly finalCodes: ReadonlySet<string>;

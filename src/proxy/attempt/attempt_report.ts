@@ -8,7 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { meaningOf } from "../../core/error_meaning.ts";
 import type { ModelCatalog } from "../../core/model_catalog.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
-import { retryAfterMs } from "../../core/policy.ts";
+import { isFinalError, retryAfterMs } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { Inbound, Upstream } from "../../core/types.ts";
 import type { Verdict } from "../ledger/verdict.ts";
@@ -20,12 +20,15 @@ export interface ReportDeps {
   readonly health: UpstreamHealth;
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly models: { readonly catalog: Pick<ModelCatalog, "lacks" | "serves"> };
+  /** Errors with these codes say something about the request only. */
+  readonly retry: { readonly finalCodes: ReadonlySet<string> };
 }
 
 export class AttemptReport {
   readonly #health: AttemptHealth;
   readonly #clock: ReportDeps["clock"];
   readonly #facts: AttemptFacts;
+  readonly #finalCodes: ReadonlySet<string>;
   readonly #hasSeveralKeys: boolean;
   readonly #catalog: Pick<ModelCatalog, "lacks" | "serves">;
   readonly #upstream: Upstream;
@@ -39,12 +42,13 @@ export class AttemptReport {
 
   /** The attempt is about to begin. */
   constructor(
-    { health, clock, models }: ReportDeps,
+    { health, clock, models, retry }: ReportDeps,
     upstream: Upstream,
     inbound: Inbound,
   ) {
     this.#health = health.begin(upstream, inbound);
     this.#clock = clock;
+    this.#finalCodes = retry.finalCodes;
     this.#hasSeveralKeys = upstream.keyN !== null;
     this.#catalog = models.catalog;
     this.#upstream = upstream;
@@ -60,11 +64,13 @@ export class AttemptReport {
   /** The attempt ended without an answer. */
   failed(outcome: Exclude<FailedOutcome, { type: "response" }>): void {
     const error = "error" in outcome ? outcome.error : null;
+    if (this.#isFinal(error)) return this.#final();
     this.#end(failureReport(outcome, this.#facts), { reason: describe(outcome), error });
   }
 
   /** It was answered with an error. */
   answered(status: number, error: ReportedError | null, headers: HeaderView | null): void {
+    if (this.#isFinal(error)) return this.#final();
     const canAsk = headers !== null && (status === 429 || status === 503);
     const waitMs = canAsk ? retryAfterMs(headers, this.#clock.now()) : null;
     const report = statusReport(status, { error, waitMs }, this.#facts);
@@ -78,12 +84,21 @@ export class AttemptReport {
 
   /** The relay of its reply, which was no error, is over. */
   relayed({ outcome, error: message }: Verdict, error: ReportedError | null): void {
+    if (outcome === "error_event" && this.#isFinal(error)) return this.#final();
     this.#end(relayReport(outcome, error, this.#facts), { reason: message ?? "it answered", error });
   }
 
   /** How it would have ended is not known, or says nothing. */
   abandoned(reason: string): void {
     this.#health.end({ type: "nothing" }, reason);
+  }
+
+  #isFinal(error: ReportedError | null): boolean {
+    return isFinalError(error, this.#finalCodes);
+  }
+
+  #final(): void {
+    this.abandoned("the error is final");
   }
 
   /** Another upstream was faster. */

@@ -41,6 +41,8 @@ export interface SendOptions {
   readonly guard: TokenGuard;
   /** Told when headers or body differ from the client's because the upstream's row says so. */
   readonly note?: { isChanged: boolean };
+  /** Asks for the usage of the stream. Default: false. */
+  readonly asksUsage?: boolean;
 }
 
 export type SendResult =
@@ -68,7 +70,7 @@ export async function send(
   }, options.headersTimeoutMs);
 
   try {
-    const { path, body, isPatched = false } = upstreamContent(inbound, upstream);
+    const { path, body, isPatched = false } = upstreamContent(inbound, upstream, options);
     if (body !== inbound.body) describeChangedBody(headers);
     if (shaping !== NO_SHAPING) {
       const isHeaderChanged = applySetHeaders(headers, shaping.setHeaders);

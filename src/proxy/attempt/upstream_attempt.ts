@@ -9,7 +9,7 @@ import { concat } from "../../core/bytes.ts";
 import { Cancellation } from "../../core/cancellation.ts";
 import type { HeaderView } from "../../core/header_fields.ts";
 import { isLookUp } from "../../core/look_up.ts";
-import { bodyStartTimeout, isFinalError, streamLimit } from "../../core/policy.ts";
+import { bodyStartTimeout, streamLimit } from "../../core/policy.ts";
 import type { ReportedError } from "../../core/reported_error.ts";
 import type { CapturedReply, ErrorClass, Upstream } from "../../core/types.ts";
 import type { LendingSource } from "../../wire/byte_source.ts";
@@ -29,6 +29,7 @@ import type { HeldSlot } from "./held_slot.ts";
 import { noteUsage, readPartial } from "./partial_reply.ts";
 import { slotEnd } from "./slot_end.ts";
 import { type AttemptReply, send, type SendResult } from "./transport.ts";
+import { mayRefuseUsage, readUsageRefusal } from "./usage_refusal.ts";
 
 export type { AttemptDeps } from "./attempt_deps.ts";
 
@@ -36,7 +37,7 @@ export class UpstreamAttempt {
   readonly upstream: Upstream;
   readonly #deps: AttemptDeps;
   readonly #request: AttemptedRequest;
-  readonly #entry: AttemptEntry;
+  #entry: AttemptEntry;
   readonly #cancellation = new Cancellation();
   /** When it was sent; monotonic. */
   #sentMs = 0;
@@ -55,6 +56,8 @@ export class UpstreamAttempt {
   #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
+  /** Its stream was asked for its usage, which the client did not ask for. */
+  #asksUsage = false;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -94,30 +97,61 @@ export class UpstreamAttempt {
 
   /** Sends the request. Never rejects. @param slot given back when the attempt ends */
   send(headersTimeoutMs: number, slot: HeldSlot): Promise<SendResult> {
-    const { stop, guard, ledger } = this.#request;
+    const { stop, ledger } = this.#request;
     this.#slot = slot;
     this.#availability = this.#deps.health.standing(this.upstream, ledger.inbound).availability;
     this.#report = new AttemptReport(this.#deps, this.upstream, ledger.inbound);
     this.#sentMs = this.#deps.clock.monotonic();
     this.#headersTimeoutMs = headersTimeoutMs;
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
-    return send(this.#deps, { inbound: ledger.inbound, upstream: this.upstream }, {
-      headersTimeoutMs,
+    this.#asksUsage = Boolean(ledger.inbound.usageSplice && this.#deps.usage?.isAsked(this.upstream));
+    return this.#send();
+  }
+
+  #send(): Promise<SendResult> {
+    const { guard, ledger: { inbound } } = this.#request;
+    return send(this.#deps, { inbound, upstream: this.upstream }, {
+      headersTimeoutMs: this.#headersTimeoutMs,
       cancellation: this.#cancellation,
       guard,
       note: this.#entry,
+      asksUsage: this.#asksUsage,
     });
   }
 
   /** Says what came of {@link send}; at once when the whole reply arrived with its head. Never rejects. */
   conclude(sent: SendResult, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     if (sent.type === "reply") {
+      const mayBeRefusal = this.#asksUsage && mayRefuseUsage(sent.status);
+      if (!this.#isCancelled && mayBeRefusal) return this.#withoutAsking(sent, judge);
       if (!this.#isCancelled) return this.#judge(sent, judge);
       sent.body.cancel();
       return this.#stopped();
     }
     const isStopped = sent.type === "client_gone" || (sent.type !== "no_credential" && this.#isCancelled);
     return isStopped ? this.#stopped() : this.#failed(sent);
+  }
+
+  /** Asks again without asking for usage, if that was refused: it is neither the client's fault nor the upstream's. */
+  async #withoutAsking(head: AttemptReply, judge: AttemptJudge<UpstreamAttempt>): Promise<AttemptResult> {
+    const { refusal, reply } = await readUsageRefusal(head, this.#deps.clock);
+    this.#asksUsage = false;
+    if (refusal === null || this.#isCancelled) return this.conclude(reply, judge);
+    reply.body.cancel();
+    this.#entry.status = reply.status;
+    const ended = this.#request.ledger.endAttempt(this.#entry, { ...refusal, partial: null });
+    if (ended !== null) this.#deps.observer.attemptEnded(ended);
+    this.#entry = this.#request.ledger.beginAttempt(this.upstream);
+    this.#sentMs = this.#deps.clock.monotonic();
+    const sent = await this.#send();
+    // Refused all the same, it was not refused for that.
+    if (sent.type === "reply" && sent.status < 300) this.#deps.usage?.refused(this.upstream);
+    return this.conclude(sent, judge);
+  }
+
+  /** Its stream holds usage that the client has not asked for. */
+  get asksUsage(): boolean {
+    return this.#asksUsage;
   }
 
   /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */
@@ -128,8 +162,7 @@ export class UpstreamAttempt {
       const times = { firstTokenMs: this.firstTokenMs, totalMs: this.#elapsedMs };
       this.#deps.speeds.noteReply(this.upstream, this.#request.ledger.inbound, { captured, ...times });
     }
-    if (verdict.outcome === "upstream_error") this.#reportAnswer(verdict.status, error);
-    else if (verdict.outcome === "error_event" && this.#isFinal(error)) this.#reportFinal();
+    if (verdict.outcome === "upstream_error") this.#report?.answered(verdict.status, error, this.#headers);
     else this.#report?.relayed(verdict, error);
     this.#report?.settleMissing({ isAnswered: false });
     this.end(verdict.errorClass, verdict.error);
@@ -178,12 +211,10 @@ export class UpstreamAttempt {
     if (this.#entry.ended !== null) return { type: "stopped" };
     if (this.#isLost) this.#report?.outrun();
     else this.#report?.abandoned("the attempt was abandoned");
+    const isLate = this.#request.stop.cause === "deadline";
     if (this.#isLost) this.end("hedge_lost", "another upstream was faster");
-    else if (this.#request.stop.cause === "deadline") {
-      this.end("deadline_exceeded", "the request's deadline passed");
-    } else {
-      this.end("client_gone", "the client left");
-    }
+    else if (isLate) this.end("deadline_exceeded", "the request's deadline passed");
+    else this.end("client_gone", "the client left");
     return { type: "stopped" };
   }
 
@@ -218,7 +249,7 @@ export class UpstreamAttempt {
     if (this.#isCancelled) return this.#stopped();
     const outcome: FailedOutcome = { type: "response", status };
     if (reply !== null) noteUsage(this.#entry, reply.captured);
-    this.#reportAnswer(status, error);
+    this.#report?.answered(status, error, this.#headers);
     this.end(errorClassOf(outcome), describe(outcome, error));
     return {
       type: "failed",
@@ -284,14 +315,15 @@ export class UpstreamAttempt {
     if (problem === null) {
       if (assessment.status < 400) this.#contentShown();
       else if (assessment.type === "whole") {
-        this.#reportAnswer(assessment.status, statedError(assessment.captured.text));
+        const error = statedError(assessment.captured.text);
+        this.#report?.answered(assessment.status, error, this.#headers);
       }
       return this.#chosen(assessment);
     }
     if (misfit !== null || judge.decide(problem, this).type !== "relay") {
       return this.#unusable(problem, { assessment, body: head.body });
     }
-    this.#reportProblem(problem);
+    this.#report?.failed(problem);
     if (assessment.type === "whole") return this.#chosen({ ...assessment, problem });
     // Joined, so that a key that was split between two chunks is masked.
     return this.#chosen({ ...assessment, problem, held: [concat(assessment.held)] });
@@ -312,30 +344,11 @@ export class UpstreamAttempt {
     body.cancel();
     if (this.#isCancelled) return this.#stopped();
     if (assessment.type === "whole") noteUsage(this.#entry, assessment.captured);
-    this.#reportProblem(problem);
+    this.#report?.failed(problem);
     this.end(errorClassOf(problem), describe(problem));
     const failed: FailedAttempt = { type: "failed", outcome: problem, answer: null, error: null };
     if (!isKept || reply === null) return failed;
     const { error } = problem;
     return { ...failed, error, answer: answerOf(problem, { ...reply, problem }, error) };
-  }
-
-  #reportProblem(problem: ReplyProblem): void {
-    if (problem.type !== "timeout" && this.#isFinal(problem.error)) this.#reportFinal();
-    else this.#report?.failed(problem);
-  }
-
-  #reportAnswer(status: number, error: ReportedError | null): void {
-    if (this.#isFinal(error)) this.#reportFinal();
-    else this.#report?.answered(status, error, this.#headers);
-  }
-
-  #isFinal(error: ReportedError | null): boolean {
-    return isFinalError(error, this.#deps.retry.finalCodes);
-  }
-
-  /** It says something about the request only. */
-  #reportFinal(): void {
-    this.#report?.abandoned("the error is final");
   }
 }

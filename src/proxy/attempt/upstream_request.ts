@@ -12,6 +12,7 @@ import { aliasOf, withModel, withPathModel } from "../../core/model_alias.ts";
 import { withoutTrailingSlashes } from "../../core/slashes.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type AuthStyle, type Inbound, type Upstream } from "../../core/types.ts";
+import { shifted, spliced } from "../../core/usage_option.ts";
 import { connectionNames } from "../../core/hop_by_hop.ts";
 import { isWithheldHeader } from "./withheld_headers.ts";
 
@@ -124,13 +125,31 @@ export interface UpstreamContent {
   readonly isPatched?: boolean;
 }
 
-/** The client's path and body, with the model renamed and the body patched as this upstream's row says. */
+/**
+ * The client's path and body, with the model renamed and the body patched as this upstream's row says.
+ *
+ * @param asksUsage the stream is asked for its usage, see `Inbound.usageSplice`
+ */
 export function upstreamContent(
   inbound: Inbound,
   { modelMap, shaping }: Pick<Upstream, "modelMap" | "shaping">,
+  { asksUsage = false }: { readonly asksUsage?: boolean } = {},
 ): UpstreamContent {
-  const content = renamedContent(inbound, modelMap);
+  const content = renamedContent(asksUsage ? askingInbound(inbound) : inbound, modelMap);
   return shaping.bodyPatch === null ? content : patchedContent(content, inbound, shaping.bodyPatch);
+}
+
+/** As if the client had asked for the usage of its stream. */
+function askingInbound(inbound: Inbound): Inbound {
+  const { body, decodedBody, usageSplice = null, modelPlace } = inbound;
+  const plain = decodedBody ?? body;
+  if (plain === null || usageSplice === null) return inbound;
+  return {
+    ...inbound,
+    body: spliced(plain, usageSplice),
+    decodedBody: null,
+    modelPlace: modelPlace === null ? null : shifted(modelPlace, usageSplice),
+  };
 }
 
 function renamedContent(inbound: Inbound, modelMap: Upstream["modelMap"]): UpstreamContent {

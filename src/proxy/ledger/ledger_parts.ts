@@ -2,7 +2,7 @@
  * What a request's ledger is made of, and what comes out of it. Types only.
  */
 import type { Prices } from "../../core/prices.ts";
-import type { SecretSet } from "../../core/secret_set.ts";
+import type { SecretMask } from "../../core/secret_set.ts";
 import type { Attempt, CapturedReply, Outcome, RequestRecord, Upstream, Usage } from "../../core/types.ts";
 import type { WrittenText } from "./reply_part.ts";
 import type { RequestText } from "./request_text.ts";
@@ -25,7 +25,7 @@ export interface RecordFacts {
   /** Masked credential. */
   readonly authorization: string | null;
   /** Keys of upstreams and tokens, which must not be stored anywhere; see `keptSecrets`. */
-  readonly secrets: SecretSet;
+  readonly secrets: SecretMask;
   /** The client's own credentials that go to an upstream; keys among them are not stored either, see `OwnKeys`. */
   readonly credentials: readonly string[];
   readonly prices: Prices;

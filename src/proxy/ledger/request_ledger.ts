@@ -18,6 +18,7 @@ import { isLookUp } from "../../core/look_up.ts";
 import type { Attempt, Inbound, Outcome, RequestRecord, Upstream, Usage } from "../../core/types.ts";
 import type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
 import type { QueuedTime } from "./queued_time.ts";
+import type { Admission } from "../limits/admission.ts";
 import type { RequestTies } from "../affinity/request_ties.ts";
 import { type RequestCosts, requestCosts } from "./request_costs.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
@@ -34,6 +35,8 @@ export class RequestLedger {
   ties: RequestTies | null = null;
   /** How long it has waited for an upstream that had room; null: it has not. */
   queued: QueuedTime | null = null;
+  /** What it has taken of the limits of its token; null: that has no rules. */
+  admission: Admission | null = null;
   readonly #requestBytes: number;
   #inbound: Inbound;
   readonly #facts: RecordFacts;
@@ -46,6 +49,7 @@ export class RequestLedger {
   #firstTokenMs: number | null = null;
   #bytesSeen = 0;
   #isSettled = false;
+  #costNano: number | null = null;
   #requestText: string | null = null;
   /** The client's credentials that are not among the known secrets. */
   readonly #own: OwnKeys;
@@ -186,12 +190,22 @@ export class RequestLedger {
   settle(ending: Ending): RequestRecord | null {
     if (this.#isSettled) return null;
     this.#isSettled = true;
-    return this.#record(ending);
+    const record = this.#record(ending);
+    this.#costNano = record.costNano;
+    this.admission?.settle(record);
+    return record;
+  }
+
+  /** In 1e-9 US dollars; null: unknown, or it goes on. */
+  get costNano(): number | null {
+    return this.#costNano;
   }
 
   /** The final record again, for a reply that continued after its end marker. */
   resettle(ending: Ending): RequestRecord {
-    return this.#record(ending);
+    const record = this.#record(ending);
+    this.admission?.resettle(record);
+    return record;
   }
 
   /** The record of a request that is still under way, with what has arrived. */

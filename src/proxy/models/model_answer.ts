@@ -9,7 +9,7 @@
 import { sha256 } from "../../core/digest.ts";
 import { type ListedModel, withId } from "../../core/model_list_text.ts";
 import { comparableModel } from "../../core/model_order.ts";
-import { isPathPattern, matchesRules } from "../../core/policy.ts";
+import { isPathPattern, matchesRules, type ModelRules } from "../../core/policy.ts";
 import type { Upstream } from "../../core/types.ts";
 import { guessAuthStyle } from "../attempt/upstream_request.ts";
 
@@ -58,6 +58,12 @@ export function unionOf(form: ModelsForm, contributions: readonly Contribution[]
     upstreams.push(upstream.name);
   }
   return { objects, upstreams };
+}
+
+/** What a token's rules admit of it. */
+export function unionWithin({ objects, upstreams }: ModelUnion, rules: ModelRules): ModelUnion {
+  const isShown = ([id]: [string, string]) => matchesRules(rules, id);
+  return { objects: new Map([...objects].filter(isShown)), upstreams };
 }
 
 function hasNoRules({ allow, deny, modelMap }: Upstream): boolean {

@@ -14,6 +14,7 @@ import type { FixedHeaders } from "../../core/fixed_headers.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
 import type { ModelCatalog } from "../../core/model_catalog.ts";
 import type { ListedModel } from "../../core/model_list_text.ts";
+import type { ModelRules } from "../../core/policy.ts";
 import { percentDecoded } from "../../core/percent_text.ts";
 import type { TokenGuard } from "../../core/token_guard.ts";
 import { ASIS, type Upstream } from "../../core/types.ts";
@@ -31,6 +32,7 @@ import {
   openAiList,
   readPage,
   unionOf,
+  unionWithin,
   upstreamsFor,
 } from "./model_answer.ts";
 
@@ -75,6 +77,8 @@ export interface ModelsCallParts {
   /** Those that the client may use, in order; the same array as long as the configuration stays. */
   readonly allowed: readonly Upstream[];
   readonly guard: TokenGuard;
+  /** Which models the client's token may use; null: all. Fits `allowed`. */
+  readonly models: ModelRules | null;
   readonly fixedHeaders: FixedHeaders;
   readonly startedMonoMs: number;
 }
@@ -133,7 +137,8 @@ export class ModelsEndpoint {
     const isAwaited = ({ id, sk }: Upstream) => sk !== ASIS && catalog.of(id) === null;
     if (upstreams.some(isAwaited)) await this.#deps.answered(FIRST_ANSWERS_MS);
     const assembled = await this.#assemble(form, { client, call, upstreams });
-    if (assembled.union.upstreams.length === 0) return false;
+    // A list as the upstream sends it would name models that the token may not use.
+    if (assembled.union.upstreams.length === 0 && call.models === null) return false;
     const requestId = this.#deps.newId();
     const answer = answerTo(form, { call, assembled, requestId });
     const isSame = answer.tag !== null && matchesTag(headers.get("if-none-match"), answer.tag);
@@ -170,6 +175,7 @@ export class ModelsEndpoint {
       const lists = await this.#askOwn(own, { client, guard: call.guard });
       return assembledOf(form, catalog.version, {
         upstreams,
+        rules: call.models,
         modelsOf: ({ id }) => lists.get(id) ?? catalog.modelsOf(id),
       });
     }
@@ -178,6 +184,7 @@ export class ModelsEndpoint {
     if (cached?.version === catalog.version) return cached;
     const made = assembledOf(form, catalog.version, {
       upstreams,
+      rules: call.models,
       modelsOf: ({ id }) => catalog.modelsOf(id),
     });
     cache.set(call.allowed, made);
@@ -211,12 +218,14 @@ export class ModelsEndpoint {
 function assembledOf(
   form: ModelsForm,
   version: number,
-  { upstreams, modelsOf }: {
+  { upstreams, rules, modelsOf }: {
     readonly upstreams: readonly Upstream[];
+    readonly rules: ModelRules | null;
     readonly modelsOf: (upstream: Upstream) => readonly ListedModel[] | null;
   },
 ): Assembled {
-  const union = unionOf(form, upstreams.map((upstream) => ({ upstream, models: modelsOf(upstream) })));
+  const all = unionOf(form, upstreams.map((upstream) => ({ upstream, models: modelsOf(upstream) })));
+  const union = rules === null ? all : unionWithin(all, rules);
   const body = form === "openai" ? openAiList(union) : anthropicList(union, EVERYTHING);
   return { version, union, body, tag: entityTag(body) };
 }

@@ -4,11 +4,13 @@
  * The upstream is read only when the client has accepted what came before. The last bytes of a reply wait for its
  * record's commit (`onEnd`), so that a client never holds a whole reply that was not recorded.
  */
+import { concat } from "../../core/bytes.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { InboundExchange } from "../../wire/exchange.ts";
 import type { OpenReply } from "../assess/assessment.ts";
 import type { FairReadScheduler } from "./fair_reads.ts";
+import type { UsageEventFilter } from "./usage_event.ts";
 
 /** How the relay of a reply ended. */
 export type RelayEnd =
@@ -50,6 +52,8 @@ export interface RelayContext {
   readonly clientTimeoutMs: number;
   /** Shared by all relays. */
   readonly pace: FairReadScheduler;
+  /** Leaves out usage that the client has not asked for. Default: none. */
+  readonly usageFilter?: UsageEventFilter | null;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -62,17 +66,20 @@ export class Relay {
   readonly #idle: IdleTimer;
   readonly #stall: IdleTimer;
   readonly #pace: FairReadScheduler;
+  readonly #usageFilter: UsageEventFilter | null;
   #heldAt = 0;
   #bytes = 0;
   #isTerminalSeen = false;
   #isOver = false;
   #isIdle = false;
 
-  constructor(source: RelaySource, hooks: RelayHooks, { client, clock, pace, ...times }: RelayContext) {
+  constructor(source: RelaySource, hooks: RelayHooks, context: RelayContext) {
+    const { client, clock, pace, usageFilter = null, ...times } = context;
     this.#source = source;
     this.#hooks = hooks;
     this.#client = client;
     this.#pace = pace;
+    this.#usageFilter = usageFilter;
     this.#idle = new IdleTimer(clock, times.idleTimeoutMs, () => {
       this.#isIdle = true;
       source.body.cancel();
@@ -176,14 +183,23 @@ export class Relay {
     if (!isHeld || !isHeldCaptured) capture.push(bytes, !isHeld);
     this.#hooks.onProgress(bytes.length);
     const isError = errorEventMask !== null && capture.progress.error !== null;
-    return isError ? errorEventMask.maskWithin(bytes) : bytes;
+    const shown = isError ? errorEventMask.maskWithin(bytes) : bytes;
+    return this.#usageFilter === null ? shown : this.#withoutUsage(shown, this.#usageFilter);
   }
 
-  /** The bytes that the mask held back, at the end of the body. */
+  #withoutUsage(bytes: Uint8Array<ArrayBuffer>, filter: UsageEventFilter): Uint8Array<ArrayBuffer> {
+    const { held, body } = this.#source;
+    const passed = filter.push(bytes);
+    if (this.#heldAt < held.length || !body.isDone) return passed;
+    const rest = filter.flush();
+    return rest.length === 0 ? passed : concat([passed, rest]);
+  }
+
+  /** The bytes that the mask or the filter held back, at the end of the body. */
   #takeRest(): Uint8Array<ArrayBuffer> {
     const rest = this.#source.mask?.flush() ?? NOTHING;
     if (rest.length > 0) this.#source.capture.push(rest);
-    return rest;
+    return this.#usageFilter === null ? rest : this.#usageFilter.flush();
   }
 
   #isWhole(): boolean {
@@ -214,8 +230,21 @@ export class Relay {
   }
 
   async #broken(error: unknown): Promise<void> {
+    await this.#sendRest(this.#usageFilter?.flush() ?? NOTHING);
     const idle: RelayEnd = { type: "idle", limitMs: this.#idle.limitMs };
     await this.#fail(this.#isIdle ? idle : { type: "cut", message: messageOf(error) });
+  }
+
+  /** What was held back when the body broke off. */
+  async #sendRest(rest: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (rest.length === 0 || this.#isOver) return;
+    this.#stall.start();
+    try {
+      await this.#client.write(rest);
+    } catch {
+      await this.cancel();
+    }
+    this.#stall.pause();
   }
 
   async #fail(end: RelayEnd): Promise<void> {

@@ -21,6 +21,8 @@ export interface RouterHeaders {
   readonly affinity?: Affinity | null;
   /** Masks the upstream's key where a header echoes it. */
   readonly mask?: Pick<SecretMask, "maskText"> | null;
+  /** How much is left of the limits of its token; null: those of the upstream are relayed, if it has any. */
+  readonly limits?: FixedHeaders | null;
   /** Fields of every answer to this client, instead of the upstream's; default: those that let any page read it. */
   readonly fixed?: FixedHeaders;
 }
@@ -28,11 +30,13 @@ export interface RouterHeaders {
 /** The headers of the answer to the client. `upstream` null: an answer of our own. */
 export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders): HeaderFields {
   const headers = new HeaderFields();
+  const limits = router.limits ?? null;
+  const isLimited = limits !== null;
   if (upstream !== null) {
     const named = connectionNames(upstream);
     for (const [name, value] of upstream) {
       if (NEVER_RELAYED.has(name) || name.startsWith("access-control-") || named.has(name)) continue;
-      headers.append(name, router.mask?.maskText(value) ?? value);
+      headers.append(isLimited ? limitName(name) : name, router.mask?.maskText(value) ?? value);
     }
   }
   // None of them was relayed, except `vary`, which may come more than once.
@@ -41,7 +45,15 @@ export function clientHeaders(upstream: HeaderView | null, router: RouterHeaders
   if (router.upstreamName !== null) headers.set("x-oar-upstream", headerText(router.upstreamName));
   headers.set("x-oar-attempts", String(router.attempts));
   headers.set("x-oar-affinity", router.affinity ?? "none");
+  if (limits !== null) { for (const field of limits) headers.append(field[0], field[1]); }
   return headers;
+}
+
+const UPSTREAM_LIMITS = /^(?:x|anthropic)-ratelimit-/;
+
+/** Where a client finds what an upstream says of its own limits, when its token has others. */
+function limitName(name: string): string {
+  return name.replace(UPSTREAM_LIMITS, "x-oar-upstream-ratelimit-");
 }
 
 /**

@@ -9,6 +9,7 @@ import type { ListedUpstream } from "../../core/model_catalog.ts";
 import { maskSecret } from "../../core/secrets.ts";
 import type { ClientToken, Upstream } from "../../core/types.ts";
 import { targetOf } from "../../core/upstream_target.ts";
+import type { UsageRefusal } from "../../core/usage_option.ts";
 import { toGoTime } from "../database/go_time.ts";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { asBlobs, text } from "../database/values.ts";
@@ -28,9 +29,15 @@ import { addClientToken, editClientToken, listClientTokens, removeClientToken } 
 import { putValue } from "./config_values.ts";
 import { digest, parseNames, splitTokens } from "./token_list.ts";
 import { parseTokenTimes, timesAfter } from "./token_times.ts";
-import { listUpstreamChecks, putUpstreamChecks, type UpstreamChecks } from "./upstream_checks.ts";
+import {
+  listUpstreamChecks,
+  listUsageRefusals,
+  putUpstreamChecks,
+  type UpstreamChecks,
+} from "./upstream_checks.ts";
 import {
   assignments,
+  changedColumns,
   duplicate,
   joined,
   optionColumns,
@@ -116,18 +123,7 @@ export class SqliteConfigStore implements ConfigStore {
   editUpstream(id: number, changes: UpstreamChanges): UpstreamRow {
     return this.#change(`Cannot edit upstream ${id}`, (db) => {
       const row = this.#require(id);
-      const columns: Record<string, SQLInputValue> = {};
-      if (changes.sk !== undefined) columns["sk"] = changes.sk.trim().toWellFormed();
-      if (changes.endpoint !== undefined) columns["endpoint"] = changes.endpoint.trim().toWellFormed();
-      if (changes.name !== undefined) columns["name"] = changes.name;
-      if (changes.timeout !== undefined) columns["timeout"] = changes.timeout;
-      if (changes.enabled !== undefined) columns["enabled"] = changes.enabled ? 1 : 0;
-      if (changes.authStyle !== undefined) columns["auth_style"] = changes.authStyle;
-      if (changes.allow !== undefined) columns["allow"] = joined(changes.allow);
-      if (changes.deny !== undefined) columns["deny"] = joined(changes.deny);
-      if (changes.modelMap !== undefined) columns["model_map"] = toJson(changes.modelMap);
-      if (changes.weight !== undefined) columns["weight"] = changes.weight ?? 1;
-      Object.assign(columns, optionColumns(changes.options ?? {}));
+      const columns = changedColumns(changes);
       if ("sk" in columns || "endpoint" in columns) {
         this.#makeRoomFor(id, {
           sk: String(columns["sk"] ?? row.sk),
@@ -170,6 +166,10 @@ export class SqliteConfigStore implements ConfigStore {
 
   listUpstreamChecks(): UpstreamChecks {
     return this.#read(listUpstreamChecks);
+  }
+
+  listUsageRefusals(): readonly UsageRefusal[] {
+    return this.#read(listUsageRefusals);
   }
 
   listModelLists(options = { hasObjects: false }): ListedUpstream[] {

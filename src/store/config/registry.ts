@@ -111,7 +111,8 @@ export class Registry implements RegistryView {
     const tokenRows = store.listClientTokens();
     const policyValue = store.getConfig("policy")?.trim() ?? "";
     const adminToken = adminTokenOf(store);
-    const content = JSON.stringify([rows, tokens, tokenRows, adminToken, policyValue]);
+    const usageRefusals = store.listUsageRefusals();
+    const content = JSON.stringify([rows, tokens, tokenRows, adminToken, policyValue, usageRefusals]);
     if (content === this.#loadedContent) return;
     const { upstreams, problems } = readRows(rows);
     const clients = readClientTokens(tokenRows, tokens);
@@ -133,6 +134,7 @@ export class Registry implements RegistryView {
       adminToken,
       policy,
       problems: Object.freeze(problems),
+      usageRefusals,
     });
     this.#loadedContent = content;
     for (const problem of problems) {

@@ -3,7 +3,7 @@
  */
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { asBlobs, number, text } from "../database/values.ts";
-import type { UpstreamRow } from "../store.ts";
+import type { UpstreamChanges, UpstreamRow } from "../store.ts";
 import { StoreError } from "../store_error.ts";
 import { OPTION_COLUMN_NAMES, OPTION_COLUMNS, type OptionValues } from "./upstream_options.ts";
 
@@ -22,6 +22,22 @@ export const SELECT_UPSTREAMS = `SELECT id, timeout, position, enabled, weight, 
 
 export function assignments(columns: Readonly<Record<string, SQLInputValue>>): string {
   return Object.keys(columns).map((name) => `${name} = ?`).join(", ");
+}
+
+/** The columns that an edit changes. */
+export function changedColumns(changes: UpstreamChanges): Record<string, SQLInputValue> {
+  const columns: Record<string, SQLInputValue> = {};
+  if (changes.sk !== undefined) columns["sk"] = changes.sk.trim().toWellFormed();
+  if (changes.endpoint !== undefined) columns["endpoint"] = changes.endpoint.trim().toWellFormed();
+  if (changes.name !== undefined) columns["name"] = changes.name;
+  if (changes.timeout !== undefined) columns["timeout"] = changes.timeout;
+  if (changes.enabled !== undefined) columns["enabled"] = changes.enabled ? 1 : 0;
+  if (changes.authStyle !== undefined) columns["auth_style"] = changes.authStyle;
+  if (changes.allow !== undefined) columns["allow"] = joined(changes.allow);
+  if (changes.deny !== undefined) columns["deny"] = joined(changes.deny);
+  if (changes.modelMap !== undefined) columns["model_map"] = toJson(changes.modelMap);
+  if (changes.weight !== undefined) columns["weight"] = changes.weight ?? 1;
+  return Object.assign(columns, optionColumns(changes.options ?? {}));
 }
 
 export function joined(patterns: readonly string[] | null): string | null {

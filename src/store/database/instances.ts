@@ -2,7 +2,7 @@
  * Which processes write to this database, and what dead ones left behind.
  *
  * Owns the table `instances`, the turning of `in_flight` rows into `crashed`, and the removal of dead processes' notes on
- * upstreams. The death of a process with a mark is known at once (running_marks.ts), that of any other by the age of its
+ * upstreams. What they might have spent: ../spend/spend_ledger.ts. The death of a process with a mark is known at once (running_marks.ts), that of any other by the age of its
  * heartbeat.
  */
 import type { DatabaseSync } from "node:sqlite";
@@ -12,6 +12,7 @@ import { isMarkHeld } from "./running_marks.ts";
 import { prepared } from "./statements.ts";
 import { inTransaction } from "./transaction.ts";
 import { attemptsOf, COUNTED_COLUMNS, toCounted } from "../stats/counted.ts";
+import { chargeDeadLeases } from "../spend/spend_ledger.ts";
 import type { StatsWriter } from "../stats/writer.ts";
 
 /** How often {@link Instances.beat} is due. */
@@ -43,24 +44,29 @@ export class Instances {
   readonly #path: string;
   readonly #self: InstanceIdentity;
   readonly #stats: StatsWriter;
+  readonly #dayOf: (ms: number) => string;
 
-  /** @param path of the database, beside which the marks are */
   constructor(
     db: DatabaseSync,
-    { path, self, stats }: {
+    { path, self, stats, dayOf }: {
+      /** Of the database, beside which the marks are. */
       readonly path: string;
       readonly self: InstanceIdentity;
       readonly stats: StatsWriter;
+      /** The day of a time, on which what a dead process might have charged is charged. */
+      readonly dayOf: (ms: number) => string;
     },
   ) {
     this.#db = db;
     this.#path = path;
     this.#self = self;
     this.#stats = stats;
+    this.#dayOf = dayOf;
   }
 
   /**
-   * Writes this process's heartbeat, and closes the rows of dead processes, keeping what had arrived.
+   * Writes this process's heartbeat, and closes the rows of dead processes, keeping what had arrived. What they might
+   * have charged is charged.
    * @returns how many rows became `crashed`
    */
   beat(): number {
@@ -78,6 +84,7 @@ export class Instances {
         if (other.id !== id && !isAlive(other, this.#path, nowMs)) remove.run(other.id);
       }
       prepared(this.#db, DELETE_NOTES_OF_THE_DEAD).run();
+      chargeDeadLeases(this.#db, this.#dayOf);
       return this.#closeRowsOfTheDead();
     });
   }

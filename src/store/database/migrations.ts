@@ -9,7 +9,8 @@ import type { DatabaseSync } from "node:sqlite";
 import { CLIENT_TOKEN_COLUMNS } from "../config/client_token_row.ts";
 import { OPTION_COLUMNS } from "../config/upstream_options.ts";
 import { createSearchTables } from "../search/tables.ts";
-import { COST_SUMS, SPEND_COLUMNS } from "./cost_columns.ts";
+import { SPEND_COLUMNS } from "./cost_columns.ts";
+import { addCostSums } from "./cost_history.ts";
 import { addMissingColumns } from "./columns.ts";
 import { PART_COLUMNS } from "./record_parts.ts";
 import { inTransaction } from "./transaction.ts";
@@ -323,9 +324,7 @@ function addCosts(db: DatabaseSync): void {
     cost_nano: "integer",
   });
   addMissingColumns(db, "attempts", { usage: "text", cost_nano: "integer" });
-  for (const table of ["request_stats", "usage_stats", "client_totals"]) {
-    addMissingColumns(db, table, COST_SUMS);
-  }
+  addCostSums(db);
 }
 
 function clientTokenColumns(): Record<string, string> {

@@ -81,7 +81,7 @@ export class ReopeningConnection {
     if (!this.#options.isReadOnly) this.#detachSidecars(found);
     const fresh = this.#open(this.#path);
     try {
-      if (isGone) copyConfiguration(this.#db, fresh.db);
+      if (isGone) copyConfiguration(this.#db, fresh.db, { isWithSpending: true });
     } catch (error) {
       fresh.db.close();
       throw error;

@@ -45,12 +45,20 @@ export function standInForFile(file: string, action: string): DatabaseSync | nul
   }
 }
 
-export function copyConfiguration(from: DatabaseSync, to: DatabaseSync): void {
+const CONFIGURATION = ["openai_upstreams", "config_kvs", "client_tokens"];
+const SPENDING = ["token_spend", "token_leases"];
+
+/** Of databases of the same version. @param isWithSpending whether what tokens have spent goes along */
+export function copyConfiguration(
+  from: DatabaseSync,
+  to: DatabaseSync,
+  { isWithSpending = false }: { readonly isWithSpending?: boolean } = {},
+): void {
   inTransaction(to, () => {
     // It is missing where there are two rows of one key and endpoint (see migrations.ts).
     const index = from.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'idx_sk_endpoint'").get();
     if (index === undefined) to.exec("DROP INDEX IF EXISTS idx_sk_endpoint");
-    for (const table of ["openai_upstreams", "config_kvs"]) {
+    for (const table of isWithSpending ? [...CONFIGURATION, ...SPENDING] : CONFIGURATION) {
       const columns = [...columnsOf(to, table)].map((name) => `"${name}"`);
       const read = from.prepare(`SELECT ${columns.join(", ")} FROM ${table}`);
       read.setReadBigInts(true);

@@ -2,6 +2,7 @@
  * The messages between a server and the thread that talks to PostgreSQL (remote_session.ts).
  */
 import type { ListedUpstream } from "../../core/model_catalog.ts";
+import type { LeaseRequest } from "../../core/spend.ts";
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
 import type { ThrownError } from "../threads/messages.ts";
 import type { RemoteSessionOptions } from "./remote_session.ts";
@@ -11,7 +12,8 @@ import type { ForeignState, OwnState } from "./shared_states.ts";
 import type { PgTarget } from "./target.ts";
 
 /** What of {@link RemoteSessionOptions} can be sent to another thread. */
-export interface RemoteOpening extends Omit<RemoteSessionOptions, "database" | "clock" | "newId" | "events"> {
+export interface RemoteOpening
+  extends Omit<RemoteSessionOptions, "database" | "spendDatabase" | "clock" | "newId" | "events"> {
   readonly type: "open";
   readonly target: PgTarget;
 }
@@ -24,6 +26,8 @@ export type ToRemote =
   | { readonly type: "call"; readonly call: number; readonly name: string; readonly argument: unknown }
   /** A question of {@link RemoteQueries}. */
   | { readonly type: "query"; readonly call: number; readonly name: string; readonly argument: unknown }
+  /** Notes what tokens have spent, and renews their leases. */
+  | { readonly type: "renew_spend"; readonly call: number; readonly requests: readonly LeaseRequest[] }
   /** All that this replica has found of upstreams. */
   | { readonly type: "states"; readonly states: readonly OwnState[] }
   /** An upstream has answered for the first time. */

@@ -5,6 +5,7 @@
  * Owns the order in which these parts begin, what is done from time to time, and their end. Knows no messages.
  */
 import type { Clock, TimerId } from "../../core/clock.ts";
+import { dayIn } from "../../core/days.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { ListedUpstream } from "../../core/model_catalog.ts";
 import type { ConfigStore } from "../store.ts";
@@ -28,6 +29,8 @@ import { cautiousNow, keepLimits, type RetentionLimits } from "./retention.ts";
 import { type ForeignState, type OwnState, SharedStates } from "./shared_states.ts";
 import { type Backlog, Journal } from "./shipper/journal.ts";
 import { PgRemote } from "./shipper/pg_remote.ts";
+import { chargeDeadLeases, mergeRemoteSpend } from "./spend/dead_leases.ts";
+import { RemoteLeases } from "./spend/remote_leases.ts";
 import { type SessionPart, Troubles } from "./troubles.ts";
 import { Shipper, type ShipperTrouble } from "./shipper/shipper.ts";
 
@@ -38,6 +41,8 @@ const MAX_RETRY_MS = 5_000;
 /** Partitions are made a week ahead. */
 const PARTITIONS_MS = 3_600_000;
 const RETENTION_MS = 600_000;
+/** Of what tokens have spent. */
+const MERGE_MS = 3_600_000;
 /** Of the close, for what replies named last. */
 const OWNED_IDS_LIMIT_MS = 500;
 
@@ -59,6 +64,8 @@ export interface RemoteEvents {
 
 export interface RemoteSessionOptions {
   readonly database: PgStore;
+  /** The same by a connection of its own: a request of a client waits for it. */
+  readonly spendDatabase: PgStore;
   /** Path of the journal, which exists. */
   readonly journal: string;
   /** Random per process; `instance` of its records. */
@@ -67,6 +74,8 @@ export interface RemoteSessionOptions {
   /** For people. */
   readonly listen: string;
   readonly retention: RetentionLimits;
+  /** Where the days of budgets begin. */
+  readonly timeZone: string;
   /** See {@link ShipperOptions.gatherMs}. */
   readonly gatherMs: number;
   readonly clock: Clock;
@@ -90,6 +99,8 @@ function chore(everyMs: number, run: () => Promise<unknown>): Chore {
 export class RemoteSession {
   /** What the page asks. */
   readonly queries: RemoteQueries;
+  /** What tokens spend. */
+  readonly leases: RemoteLeases;
   readonly #options: RemoteSessionOptions;
   readonly #journal: Journal;
   readonly #config: RemoteConfig;
@@ -113,6 +124,7 @@ export class RemoteSession {
     this.#options = options;
     this.#troubles = new Troubles(events);
     const now = () => clock.now();
+    const dayOf = dayIn(options.timeZone);
     this.#journal = new Journal(options.journal, {
       busyTimeoutMs: JOURNAL_TIMEOUT_MS,
       newId: options.newId,
@@ -143,6 +155,7 @@ export class RemoteSession {
       journal: () => this.#journal.db,
       onTrouble: (error) => this.#report("chores", error),
     });
+    this.leases = new RemoteLeases(options.spendDatabase, options.instance);
     this.#checks = new CheckNotes(database);
     this.#models = new ModelNotes(database);
     this.#noting = chore(BEAT_MS, () => this.#checks.flush());
@@ -151,6 +164,8 @@ export class RemoteSession {
       chore(BEAT_MS, () => this.#beat()),
       this.#noting,
       chore(BEAT_MS, () => this.#models.flush()),
+      chore(BEAT_MS, () => chargeDeadLeases(database, { source: options.instance, dayOf })),
+      chore(MERGE_MS, () => mergeRemoteSpend(database)),
       chore(RETENTION_MS, () => this.#keepLimits()),
     ];
   }
@@ -214,7 +229,7 @@ export class RemoteSession {
   async close(limitMs: number): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { clock, database } = this.#options;
+    const { clock, database, spendDatabase } = this.#options;
     if (this.#timer !== null) clock.clearTimer(this.#timer);
     this.#sync?.close();
     this.#states.close();
@@ -223,7 +238,7 @@ export class RemoteSession {
     await this.#shipper.close(Math.max(0, endMs - clock.monotonic()));
     this.queries.close();
     await this.#leave(Math.max(0, endMs - clock.monotonic()));
-    await database.close();
+    await Promise.all([database.close(), spendDatabase.close()]);
   }
 
   async #begin(): Promise<void> {

@@ -258,11 +258,13 @@ const COSTS = `
   ALTER TABLE oar.records ADD COLUMN IF NOT EXISTS usage_details text,
     ADD COLUMN IF NOT EXISTS tokens_are_estimated bigint, ADD COLUMN IF NOT EXISTS cost_nano bigint;
   ALTER TABLE oar.attempts ADD COLUMN IF NOT EXISTS usage text, ADD COLUMN IF NOT EXISTS cost_nano bigint;
+  -- What was counted before there were costs is without a price, instead of free.
   ${
   ["request_stats", "usage_stats", "client_totals"]
-    .map((table) => `ALTER TABLE oar.${table} ${columnList(COST_SUMS, "ADD COLUMN IF NOT EXISTS ")};`).join(
-      "\n  ",
-    )
+    .map((table) =>
+      `ALTER TABLE oar.${table} ${columnList(COST_SUMS, "ADD COLUMN IF NOT EXISTS ")};
+  UPDATE oar.${table} SET unpriced = requests - errors;`
+    ).join("\n  ")
 }
 `;
 

@@ -1,8 +1,9 @@
 /**
  * The questions that the reading thread answers (see ../threads/call_thread.ts).
  */
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import type { RequestStats, StatsSpan } from "../stats/reader.ts";
-import type { ClientTotals, UsageStats } from "../stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "../stats/usage_reader.ts";
 import type { StoredSummary } from "./record_summary.ts";
 import type { RecordFilter, StoredAttempt, StoredRecord } from "../store.ts";
 
@@ -64,8 +65,12 @@ export interface RecordQueries {
   record(requestIdOrId: string | number): RecordWithAttempts | null;
   stats(span: StatsSpan): RequestStats;
   usage(span: StatsSpan): UsageStats;
+  /** By days (UTC). */
+  costs(span: DaySpan): UsageStats;
   /** The argument is not looked at. */
   clientTotals(_: null): ClientTotals;
+  /** What tokens have spent. */
+  spend(query: SpendQuery): SpentDays;
   lastFailures(upstreamIds: readonly number[]): readonly LastFailure[];
 }
 

@@ -5,6 +5,7 @@
  * those rows are read whole. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import type { ReopeningConnection } from "../database/reopening_connection.ts";
 import { countIds, firstIds, listIds, type Order, type Page, pageOf } from "./record_page.ts";
 import { RecordSearch, type RecordSearchOptions } from "../search/record_search.ts";
@@ -19,7 +20,14 @@ import type {
 import { readSummaries } from "./record_summary.ts";
 import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
-import { type ClientTotals, readClientTotals } from "../stats/usage_reader.ts";
+import { readSpend } from "../spend/spend_reader.ts";
+import {
+  type ClientTotals,
+  type DaySpan,
+  readClientTotals,
+  readCosts,
+  type UsageStats,
+} from "../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../store.ts";
 import { type Row, SEARCH_SIZE, SELECT_RECORDS, toAttempt, toStoredRecord } from "./record_decoding.ts";
 
@@ -56,6 +64,18 @@ export class SqliteRecordReader implements RecordReader {
 
   clientTotals(): ClientTotals {
     return this.#reading(readClientTotals);
+  }
+
+  spend(query: SpendQuery): SpentDays {
+    try {
+      return readSpend(this.#connection.db, query);
+    } catch (error) {
+      throw toStoreError(error, "Cannot read what was spent");
+    }
+  }
+
+  costs(span: DaySpan, nowMs: number): UsageStats {
+    return this.#reading((db) => readCosts(db, span, nowMs));
   }
 
   attempts(recordId: number): StoredAttempt[] {

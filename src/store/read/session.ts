@@ -3,6 +3,7 @@
  *
  * Owns a connection of its own that cannot write. Runs in the worker thread; knows nothing of messages.
  */
+import type { SpendQuery, SpentDays } from "../../core/spend.ts";
 import { UNBLAMED_CLASSES } from "../../core/types.ts";
 import { fromGoTime } from "../database/go_time.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
@@ -23,7 +24,13 @@ import { toStoreError } from "../database/errors.ts";
 import { prepared } from "../database/statements.ts";
 import type { RecordFilter } from "../store.ts";
 import { readStats, type RequestStats, type StatsSpan } from "../stats/reader.ts";
-import { type ClientTotals, readUsage, type UsageStats } from "../stats/usage_reader.ts";
+import {
+  type ClientTotals,
+  type DaySpan,
+  readCosts,
+  readUsage,
+  type UsageStats,
+} from "../stats/usage_reader.ts";
 
 /** Only the one who searches waits for this thread. */
 const MAX_SCANNED_LENGTH = 16 * 1024 * 1024; // docs/tuning.md#store-search-and-statistics
@@ -88,8 +95,20 @@ export class ReaderSession implements RecordQueries {
     }
   }
 
+  costs(span: DaySpan): UsageStats {
+    try {
+      return readCosts(this.#connection.db, span, Date.now());
+    } catch (error) {
+      throw toStoreError(error, "Cannot read the statistics");
+    }
+  }
+
   clientTotals(): ClientTotals {
     return this.#records.clientTotals();
+  }
+
+  spend(query: SpendQuery): SpentDays {
+    return this.#records.spend(query);
   }
 
   lastFailures(upstreamIds: readonly number[]): LastFailure[] {

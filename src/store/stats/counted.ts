@@ -11,13 +11,15 @@ import type { CountedRequest } from "./tally.ts";
 /** The columns that {@link toCounted} reads. */
 export const COUNTED_COLUMNS =
   `id, status, upstream_id, elapsed_time, first_token_ms, input_tokens, output_tokens, cached_tokens,
-  ${asBlobs(["created_at", "outcome", "model", "client"])}`;
+  tokens_are_estimated, cost_nano, ${
+    asBlobs(["created_at", "outcome", "model", "client", "method", "path"])
+  }`;
 
 /** Failed ones only. */
 export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["attempts"] {
   const statement = prepared(
     db,
-    "SELECT upstream_id, status, error_class FROM attempts WHERE record_id = ? AND error_class IS NOT NULL",
+    "SELECT upstream_id, status, error_class, cost_nano FROM attempts WHERE record_id = ? AND error_class IS NOT NULL",
   );
   statement.setReadBigInts(true);
   const rows = statement.all(recordId);
@@ -25,6 +27,7 @@ export function attemptsOf(db: DatabaseSync, recordId: number): CountedRequest["
     upstreamId: Number(row["upstream_id"]),
     errorClass: String(row["error_class"]),
     status: number(row["status"]),
+    costNano: number(row["cost_nano"]),
   }));
 }
 
@@ -46,6 +49,10 @@ export function toCounted(row: Row, attempts: CountedRequest["attempts"]): Count
     },
     model: text(row["model"]),
     client: text(row["client"]),
+    method: text(row["method"]),
+    path: text(row["path"]),
+    areTokensEstimated: number(row["tokens_are_estimated"]) === 1,
+    costNano: number(row["cost_nano"]),
     attempts,
   };
 }

@@ -4,6 +4,8 @@
  * Owns the percentiles; which resolution serves which span: span_plan.ts. Never writes.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { COST_SUMS } from "../database/cost_columns.ts";
+import { addCosts, type CostSums, costSumsOfRow } from "./counted_costs.ts";
 import { Histogram } from "./histogram.ts";
 import { prepared } from "../database/statements.ts";
 import { floorTo, type Plan, planOf, type StatsSpan } from "./span_plan.ts";
@@ -12,7 +14,7 @@ import { RESOLUTIONS } from "./tally.ts";
 export { STATS_RANGES, type StatsRange, type StatsSpan } from "./span_plan.ts";
 
 /** null where nothing was measured. */
-export interface StatsSums {
+export interface StatsSums extends Readonly<CostSums> {
   readonly requests: number;
   /** Requests that did not end well, client's own mistakes and departures left out. */
   readonly errors: number;
@@ -43,13 +45,18 @@ export interface RequestStats {
     readonly attempts: number;
     /** Of the requests that it answered well; null when there were none. */
     readonly p95Ms: number | null;
+    /** What its answers and its failed attempts cost, as far as it is known, in 1e-9 US dollars. */
+    readonly costNano: number;
   }[];
 }
 
 const KEPT = { table: "request_stats", resolutions: RESOLUTIONS } as const;
 
 /** Adds up rows of one step, or of all. */
-class Adder {
+class Adder implements CostSums {
+  costNano = 0;
+  unpriced = 0;
+  estimatedTokens = 0;
   requests = 0;
   errors = 0;
   inputTokens = 0;
@@ -62,12 +69,13 @@ class Adder {
     this.errors += Number(row["errors"]);
     this.inputTokens += Number(row["input_tokens"]);
     this.outputTokens += Number(row["output_tokens"]);
+    addCosts(this, costSumsOfRow(row));
     this.#latencies.addAll(latencies);
     this.#firstTokens.addAll(firstTokens);
   }
 
   sums(): StatsSums {
-    const { requests, errors, inputTokens, outputTokens } = this;
+    const { requests, errors, inputTokens, outputTokens, costNano, unpriced, estimatedTokens } = this;
     return {
       requests,
       errors,
@@ -77,6 +85,7 @@ class Adder {
       firstTokenP95Ms: this.#firstTokens.percentile(0.95),
       inputTokens,
       outputTokens,
+      ...{ costNano, unpriced, estimatedTokens },
     };
   }
 }
@@ -85,6 +94,7 @@ interface UpstreamAdder {
   readonly id: number;
   requests: number;
   failures: number;
+  costNano: number;
   readonly latencies: Histogram;
 }
 
@@ -101,7 +111,10 @@ export function readStats(db: DatabaseSync, span: StatsSpan, nowMs: number): Req
 }
 
 /** Numbers of a row of `request_stats`. */
-export const STATS_COLUMNS = ["requests", "errors", "failures", "input_tokens", "output_tokens"];
+export const STATS_COLUMNS = [
+  ...["requests", "errors", "failures", "input_tokens", "output_tokens"],
+  ...Object.keys(COST_SUMS),
+];
 
 /**
  * Adds up rows of `request_stats`, of which there may be several of one step and upstream.
@@ -125,10 +138,12 @@ export function statsOf(
     steps.set(at, step);
     for (const adder of [step, total]) adder.add(row, latencies, firstTokens);
     const id = Number(row["upstream_id"]);
-    const upstream = upstreams.get(id) ?? { id, requests: 0, failures: 0, latencies: new Histogram() };
+    const upstream = upstreams.get(id) ??
+      { id, requests: 0, failures: 0, costNano: 0, latencies: new Histogram() };
     upstreams.set(id, upstream);
     upstream.requests += Number(row["requests"]);
     upstream.failures += Number(row["failures"]);
+    upstream.costNano += Number(row["cost_nano"]);
     upstream.latencies.addAll(latencies);
   }
   const empty = new Adder().sums();

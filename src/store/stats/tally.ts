@@ -4,6 +4,8 @@
  * Owns what is counted and at which resolutions. Pure.
  */
 import { isAnswered, isBlamed, isFailure } from "../../core/outcome.ts";
+import { sharesOf } from "../../core/request_cost.ts";
+import { addCosts, type CostSums, costSumsOf, NO_COSTS, tokens } from "./counted_costs.ts";
 import { Histogram } from "./histogram.ts";
 
 /** How finely a span of time is kept, and for how long. */
@@ -42,15 +44,23 @@ export interface CountedRequest {
   readonly model: string | null;
   /** Name of the client's token. */
   readonly client: string | null;
+  readonly method: string | null;
+  readonly path: string | null;
+  /** Its tokens are our own estimate. */
+  readonly areTokensEstimated: boolean;
+  /** Of all its attempts, in 1e-9 US dollars; null: unknown. */
+  readonly costNano: number | null;
   readonly attempts: readonly {
     readonly upstreamId: number;
     readonly errorClass: string | null;
     readonly status: number | null;
+    /** As that of the request; absent: unknown. */
+    readonly costNano?: number | null;
   }[];
 }
 
 /** Sums of one step and one upstream; upstream 0 stands for none. */
-export interface Sums {
+export interface Sums extends CostSums {
   readonly stepSeconds: number;
   /** Start of the step, seconds since the Unix epoch. */
   readonly at: number;
@@ -65,9 +75,6 @@ export interface Sums {
   readonly latencies: Histogram;
   readonly firstTokens: Histogram;
 }
-
-/** What a provider claims is not always sane; sums must stay exact. */
-const MAX_TOKENS = 1_000_000_000;
 
 export class StatsTally {
   readonly #nowSeconds: number;
@@ -86,13 +93,21 @@ export class StatsTally {
     const { outcome, status, upstreamId, usage, elapsedMs, firstTokenMs } = request;
     const hasFailed = isFailure(outcome, status);
     const hasAnswer = isAnswered(outcome, status);
+    const reported = request.areTokensEstimated ? null : usage;
+    const costs = costSumsOf(request);
+    const shares = sharesOf(request);
     for (const resolution of RESOLUTIONS) {
       if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
       const sums = this.#of(request, { resolution, upstreamId: upstreamId ?? 0 });
       sums.requests++;
       if (hasFailed) sums.errors++;
-      sums.inputTokens += tokens(usage?.inputTokens);
-      sums.outputTokens += tokens(usage?.outputTokens);
+      sums.inputTokens += tokens(reported?.inputTokens);
+      sums.outputTokens += tokens(reported?.outputTokens);
+      addCosts(sums, costs);
+      for (const share of shares) {
+        sums.costNano -= share.costNano;
+        this.#of(request, { resolution, upstreamId: share.upstreamId }).costNano += share.costNano;
+      }
       if (hasAnswer && elapsedMs !== null) sums.latencies.add(elapsedMs);
       if (firstTokenMs !== null) sums.firstTokens.add(firstTokenMs);
       for (const attempt of request.attempts) {
@@ -122,6 +137,7 @@ export class StatsTally {
         failures: 0,
         inputTokens: 0,
         outputTokens: 0,
+        ...NO_COSTS,
         latencies: new Histogram(),
         firstTokens: new Histogram(),
       };
@@ -142,9 +158,4 @@ export function isKept(
   const ageSeconds = nowSeconds - createdAtMs / 1000;
   // A clock that was set back leaves rows in the future; one step of margin keeps the current one.
   return ageSeconds <= keepSeconds && ageSeconds >= -stepSeconds;
-}
-
-/** What a provider claims is not always sane. */
-export function tokens(count: number | null | undefined): number {
-  return count !== null && count !== undefined && count > 0 ? Math.min(Math.round(count), MAX_TOKENS) : 0;
 }

@@ -1,37 +1,50 @@
 /**
- * Requests added up by time and model, and by time and client, before they go to the tables `usage_stats` and
- * `client_totals`.
+ * Requests added up by time and model, by time and client, and by time and upstream, before they go to the tables
+ * `usage_stats` and `client_totals`.
  *
  * Owns which names count by themselves: clients choose the names of models, so steps hold a limited number, and the rest of a
  * step is counted together. Pure.
  */
 import { isAnswered, isFailure } from "../../core/outcome.ts";
+import { sharesOf } from "../../core/request_cost.ts";
+import { COST_SUMS } from "../database/cost_columns.ts";
+import {
+  addCosts,
+  type CostSums,
+  costSumsOf,
+  costSumsOfRow,
+  costValuesOf,
+  NO_COSTS,
+  tokens,
+} from "./counted_costs.ts";
 import { Histogram } from "./histogram.ts";
-import { type CountedRequest, isKept, type Resolution, tokens } from "./tally.ts";
+import { type CountedRequest, isKept, type Resolution } from "./tally.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Coarser than those of all requests, because each step has many rows. */
+/** Coarser than those of all requests, because each step has many rows. Days (UTC) are for costs alone. */
 export const USAGE_RESOLUTIONS = [
   { stepSeconds: 10, keepSeconds: 70 * MINUTE },
   { stepSeconds: 10 * MINUTE, keepSeconds: 26 * HOUR },
   { stepSeconds: HOUR, keepSeconds: 8 * DAY },
   { stepSeconds: 6 * HOUR, keepSeconds: 31 * DAY },
+  { stepSeconds: DAY, keepSeconds: 400 * DAY },
 ] as const satisfies readonly Resolution[];
 
-export const DIMENSIONS = ["model", "client"] as const;
+/** The name of an upstream is its number, because it may be called otherwise tomorrow. */
+export const DIMENSIONS = ["model", "client", "upstream"] as const;
 export type Dimension = typeof DIMENSIONS[number];
 
 /** Names that one step holds. Those of clients come from the list of tokens. */
-export const MAX_STEP_NAMES: Readonly<Record<Dimension, number>> = { model: 40, client: 100 }; // docs/tuning.md#store-search-and-statistics
+export const MAX_STEP_NAMES: Readonly<Record<Dimension, number>> = { model: 40, client: 100, upstream: 100 }; // docs/tuning.md#store-search-and-statistics
 /** Clients whose totals are kept. */
 export const MAX_CLIENTS = 1_000;
 /** The filters of records take no longer ones. */
 const MAX_NAME_LENGTH = 200;
 
-export interface UsageSums {
+export interface UsageSums extends CostSums {
   requests: number;
   errors: number;
   inputTokens: number;
@@ -52,7 +65,7 @@ export interface UsageKey {
 }
 
 export interface StepUsage extends UsageKey, UsageSums {
-  /** Of requests that were answered well. */
+  /** Of requests that were answered well; days have none. */
   readonly latencies: Histogram;
 }
 
@@ -61,7 +74,10 @@ export interface ClientTotal extends UsageSums {
   lastUsedMs: number;
 }
 
-const NOTHING: UsageSums = { requests: 0, errors: 0, inputTokens: 0, outputTokens: 0, cachedTokens: 0 };
+const NOTHING: UsageSums = {
+  ...{ requests: 0, errors: 0, inputTokens: 0, outputTokens: 0, cachedTokens: 0 },
+  ...NO_COSTS,
+};
 
 export class UsageTally {
   readonly #nowSeconds: number;
@@ -85,15 +101,24 @@ export class UsageTally {
 
   add(request: CountedRequest): void {
     const { outcome, status, elapsedMs, client } = request;
-    const hasAnswer = isAnswered(outcome, status);
+    const latencyMs = isAnswered(outcome, status) ? elapsedMs : null;
     const one = sumsOf(request, isFailure(outcome, status));
+    const names = DIMENSIONS.map((dimension) => nameOf(request, dimension));
+    const shares = sharesOf(request);
     for (const resolution of USAGE_RESOLUTIONS) {
       if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
-      for (const dimension of DIMENSIONS) {
-        const step = this.#step(request, { resolution, dimension });
+      const { stepSeconds } = resolution;
+      const at = Math.floor(request.createdAtMs / 1000 / stepSeconds) * stepSeconds;
+      DIMENSIONS.forEach((dimension, index) => {
+        const step = this.#step({ stepSeconds, at, dimension }, names[index] ?? null);
         addSums(step, one);
-        if (hasAnswer && elapsedMs !== null) step.latencies.add(elapsedMs);
-      }
+        if (latencyMs !== null && stepSeconds < DAY) step.latencies.add(latencyMs);
+        if (dimension !== "upstream") return;
+        for (const { upstreamId, costNano } of shares) {
+          step.costNano -= costNano;
+          this.#step({ stepSeconds, at, dimension }, String(upstreamId)).costNano += costNano;
+        }
+      });
     }
     if (client === null || !isCountedName(client)) return;
     const total = this.#total(client);
@@ -102,25 +127,17 @@ export class UsageTally {
     total.lastUsedMs = Math.max(total.lastUsedMs, request.createdAtMs);
   }
 
-  #step(
-    request: CountedRequest,
-    { resolution: { stepSeconds }, dimension }: {
-      readonly resolution: Resolution;
-      readonly dimension: Dimension;
-    },
-  ): StepUsage {
-    const at = Math.floor(request.createdAtMs / 1000 / stepSeconds) * stepSeconds;
-    const prefix = `${stepSeconds} ${at} ${dimension}`;
-    const name = request[dimension] ?? "";
-    const known = isCountedName(name) ? this.#steps.get(`${prefix} =${name}`) : undefined;
+  /** @param name null: it is not counted by itself */
+  #step(which: Pick<UsageKey, "stepSeconds" | "at" | "dimension">, name: string | null): StepUsage {
+    const prefix = `${which.stepSeconds} ${which.at} ${which.dimension}`;
+    const known = name === null ? undefined : this.#steps.get(`${prefix} =${name}`);
     if (known !== undefined) return known;
     const count = this.#names.get(prefix) ?? 0;
-    const isRest = !isCountedName(name) || count >= MAX_STEP_NAMES[dimension];
+    const isRest = name === null || count >= MAX_STEP_NAMES[which.dimension];
     const key = isRest ? `${prefix} rest` : `${prefix} =${name}`;
     let step = this.#steps.get(key);
     if (step === undefined) {
-      const which = { stepSeconds, at, dimension, name: isRest ? "" : name, isRest };
-      step = { ...which, ...NOTHING, latencies: new Histogram() };
+      step = { ...which, name: isRest ? "" : name, isRest, ...NOTHING, latencies: new Histogram() };
       this.#steps.set(key, step);
       if (!isRest) this.#names.set(prefix, count + 1);
     }
@@ -138,18 +155,27 @@ export class UsageTally {
   }
 }
 
+/** Empty: it has none; null: it is not counted by itself. */
+function nameOf(request: CountedRequest, dimension: Dimension): string | null {
+  if (dimension === "upstream") return request.upstreamId === null ? "" : String(request.upstreamId);
+  const name = request[dimension] ?? "";
+  return isCountedName(name) ? name : null;
+}
+
 /** Whether the records of a name can be found by it: the filters trim, and take `*` and `?` as wildcards. */
 function isCountedName(name: string): boolean {
   return name.length <= MAX_NAME_LENGTH && name.isWellFormed() && name.trim() === name && !/[*?]/.test(name);
 }
 
-function sumsOf({ usage }: CountedRequest, hasFailed: boolean): UsageSums {
+function sumsOf(request: CountedRequest, hasFailed: boolean): UsageSums {
+  const reported = request.areTokensEstimated ? null : request.usage;
   return {
     requests: 1,
     errors: hasFailed ? 1 : 0,
-    inputTokens: tokens(usage?.inputTokens),
-    outputTokens: tokens(usage?.outputTokens),
-    cachedTokens: tokens(usage?.cachedTokens),
+    inputTokens: tokens(reported?.inputTokens),
+    outputTokens: tokens(reported?.outputTokens),
+    cachedTokens: tokens(reported?.cachedTokens),
+    ...costSumsOf(request),
   };
 }
 
@@ -159,4 +185,28 @@ export function addSums(to: UsageSums, more: UsageSums): void {
   to.inputTokens += more.inputTokens;
   to.outputTokens += more.outputTokens;
   to.cachedTokens += more.cachedTokens;
+  addCosts(to, more);
+}
+
+/** The columns of {@link UsageSums}, in the order of {@link valuesOf}. */
+export const SUM_COLUMNS: readonly string[] = [
+  ...["requests", "errors", "input_tokens", "output_tokens", "cached_tokens"],
+  ...Object.keys(COST_SUMS),
+];
+
+export function valuesOf(sums: UsageSums): number[] {
+  const { requests, errors, inputTokens, outputTokens, cachedTokens } = sums;
+  return [requests, errors, inputTokens, outputTokens, cachedTokens, ...costValuesOf(sums)];
+}
+
+/** The numbers of a row. */
+export function sumsOfRow(row: Readonly<Record<string, unknown>>): UsageSums {
+  return {
+    requests: Number(row["requests"]),
+    errors: Number(row["errors"]),
+    inputTokens: Number(row["input_tokens"]),
+    outputTokens: Number(row["output_tokens"]),
+    cachedTokens: Number(row["cached_tokens"]),
+    ...costSumsOfRow(row),
+  };
 }

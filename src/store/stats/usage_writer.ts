@@ -12,32 +12,32 @@ import {
   MAX_CLIENTS,
   MAX_STEP_NAMES,
   type StepUsage,
+  SUM_COLUMNS,
+  sumsOfRow,
   USAGE_RESOLUTIONS,
   type UsageKey,
-  type UsageSums,
   type UsageTally,
+  valuesOf,
 } from "./usage_tally.ts";
 
 const KEY = "step_seconds = ? AND at = ? AND dimension = ? AND is_rest = ?";
 
-const ADD_STEP = `INSERT INTO usage_stats(step_seconds, at, dimension, is_rest, name,
-    requests, errors, input_tokens, output_tokens, cached_tokens, latencies)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT(step_seconds, at, dimension, is_rest, name) DO UPDATE SET
-    requests = requests + excluded.requests, errors = errors + excluded.errors,
-    input_tokens = input_tokens + excluded.input_tokens,
-    output_tokens = output_tokens + excluded.output_tokens,
-    cached_tokens = cached_tokens + excluded.cached_tokens, latencies = excluded.latencies`;
+const PLACES = SUM_COLUMNS.map(() => "?").join(", ");
+const ADDED = SUM_COLUMNS.map((name) => `${name} = ${name} + excluded.${name}`).join(", ");
 
-const ADD_TOTAL =
-  `INSERT INTO client_totals(client, requests, errors, input_tokens, output_tokens, cached_tokens,
-    last_used_ms) VALUES (?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT(client) DO UPDATE SET
-    requests = requests + excluded.requests, errors = errors + excluded.errors,
-    input_tokens = input_tokens + excluded.input_tokens,
-    output_tokens = output_tokens + excluded.output_tokens,
-    cached_tokens = cached_tokens + excluded.cached_tokens,
-    last_used_ms = max(last_used_ms, excluded.last_used_ms)`;
+const ADD_STEP = `INSERT INTO usage_stats(step_seconds, at, dimension, is_rest, name,
+    ${SUM_COLUMNS.join(", ")}, latencies)
+  VALUES (?, ?, ?, ?, ?, ${PLACES}, ?)
+  ON CONFLICT(step_seconds, at, dimension, is_rest, name) DO UPDATE SET
+    ${ADDED}, latencies = excluded.latencies`;
+
+const ADD_SUMS = `UPDATE usage_stats SET ${SUM_COLUMNS.map((name) => `${name} = ${name} + ?`).join(", ")}
+  WHERE ${KEY} AND name = ?`;
+
+const ADD_TOTAL = `INSERT INTO client_totals(client, ${
+  SUM_COLUMNS.join(", ")
+}, last_used_ms) VALUES (?, ${PLACES}, ?)
+  ON CONFLICT(client) DO UPDATE SET ${ADDED}, last_used_ms = max(last_used_ms, excluded.last_used_ms)`;
 
 export class UsageWriter {
   readonly #db: DatabaseSync;
@@ -75,6 +75,7 @@ export class UsageWriter {
   }
 
   #addStep(step: StepUsage): void {
+    if (step.latencies.total === 0 && this.#addSums(step)) return;
     const stored = this.#latenciesOf(step);
     if (stored === null && !step.isRest && !this.#hasRoom(step)) {
       this.#addStep({ ...step, name: "", isRest: true });
@@ -98,19 +99,15 @@ export class UsageWriter {
     if (Number(count?.["count"]) < MAX_STEP_NAMES[step.dimension]) return true;
     const least = prepared(
       this.#db,
-      `SELECT CAST(name AS BLOB) AS name, requests, errors, input_tokens, output_tokens, cached_tokens, latencies
-        FROM usage_stats WHERE ${KEY} ORDER BY requests, name LIMIT 1`,
+      `SELECT CAST(name AS BLOB) AS name, ${SUM_COLUMNS.join(", ")}, latencies FROM usage_stats
+        WHERE ${KEY} ORDER BY requests, name LIMIT 1`,
     ).get(...keyOf(step));
     if (least === undefined || Number(least["requests"]) >= step.requests) return false;
     this.#addStep({
       ...step,
       name: "",
       isRest: true,
-      requests: Number(least["requests"]),
-      errors: Number(least["errors"]),
-      inputTokens: Number(least["input_tokens"]),
-      outputTokens: Number(least["output_tokens"]),
-      cachedTokens: Number(least["cached_tokens"]),
+      ...sumsOfRow(least),
       latencies: Histogram.fromText(String(least["latencies"])),
     });
     prepared(this.#db, `DELETE FROM usage_stats WHERE ${KEY} AND name = CAST(? AS TEXT)`).run(
@@ -118,6 +115,11 @@ export class UsageWriter {
       least["name"] ?? "",
     );
     return true;
+  }
+
+  /** Whether there was such a row. Cheaper than a row with latencies. */
+  #addSums(step: StepUsage): boolean {
+    return prepared(this.#db, ADD_SUMS).run(...valuesOf(step), ...keyOf(step), step.name).changes > 0;
   }
 
   /** null: there is no such row. */
@@ -134,8 +136,4 @@ export class UsageWriter {
 
 function keyOf({ stepSeconds, at, dimension, isRest }: UsageKey): (string | number)[] {
   return [stepSeconds, at, dimension, isRest ? 1 : 0];
-}
-
-function valuesOf({ requests, errors, inputTokens, outputTokens, cachedTokens }: UsageSums): number[] {
-  return [requests, errors, inputTokens, outputTokens, cachedTokens];
 }

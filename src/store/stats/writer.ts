@@ -7,6 +7,8 @@
  * different times. Runs on the writer's connection.
  */
 import type { DatabaseSync } from "node:sqlite";
+import { COST_SUMS } from "../database/cost_columns.ts";
+import { costValuesOf } from "./counted_costs.ts";
 import { Histogram } from "./histogram.ts";
 import { History } from "./history.ts";
 import { prepared } from "../database/statements.ts";
@@ -16,6 +18,7 @@ import { UsageTally } from "./usage_tally.ts";
 import { UsageWriter } from "./usage_writer.ts";
 
 const PRUNE_MS = 60_000;
+const COST_NAMES = Object.keys(COST_SUMS);
 
 /** In which tables a request is to be counted. */
 export interface Counting {
@@ -141,12 +144,13 @@ export class StatsWriter {
     prepared(
       this.#db,
       `INSERT INTO request_stats(step_seconds, at, upstream_id, requests, errors, failures, input_tokens,
-          output_tokens, latencies, first_tokens)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          output_tokens, ${COST_NAMES.join(", ")}, latencies, first_tokens)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ${COST_NAMES.map(() => "?").join(", ")}, ?, ?)
         ON CONFLICT(step_seconds, at, upstream_id) DO UPDATE SET requests = requests + excluded.requests,
           errors = errors + excluded.errors, failures = failures + excluded.failures,
           input_tokens = input_tokens + excluded.input_tokens,
           output_tokens = output_tokens + excluded.output_tokens,
+          ${COST_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")},
           latencies = excluded.latencies, first_tokens = excluded.first_tokens`,
     ).run(
       ...key,
@@ -155,6 +159,7 @@ export class StatsWriter {
       sums.failures,
       sums.inputTokens,
       sums.outputTokens,
+      ...costValuesOf(sums),
       added(stored?.["latencies"], sums.latencies),
       added(stored?.["first_tokens"], sums.firstTokens),
     );

@@ -5,8 +5,9 @@ import type { PackedRecord } from "./packed_record.ts";
 import type { DeletionReason, RetentionLimits } from "./retention.ts";
 import type { TroubleReason } from "../database/errors.ts";
 import type { ListedUpstream } from "../../core/model_catalog.ts";
+import type { LeaseAnswer, LeaseRequest } from "../../core/spend.ts";
 import type { UpstreamCheck } from "../config/upstream_checks.ts";
-import type { UpstreamStateNote } from "../store.ts";
+import type { StoreError, UpstreamStateNote } from "../store.ts";
 
 export interface OpenMessage {
   readonly type: "open";
@@ -19,6 +20,8 @@ export interface OpenMessage {
   readonly retention: RetentionLimits;
   /** The full-text index is kept. */
   readonly isSearched: boolean;
+  /** Where the days of budgets begin. */
+  readonly timeZone: string;
 }
 
 /** A record in flight stays: its row is still being written. */
@@ -38,6 +41,8 @@ export type ToWorker =
   | { readonly type: "detached" }
   /** Answered with `record_deletion` and the same `call`. */
   | { readonly type: "delete_record"; readonly call: number; readonly id: number }
+  /** Answered with `spend_renewal` and the same `call`. */
+  | { readonly type: "renew_spend"; readonly call: number; readonly requests: readonly LeaseRequest[] }
   | { readonly type: "close" };
 
 /** Work that can wait, and that nobody waits for. */
@@ -88,5 +93,12 @@ export type FromWorker =
     readonly result: DeletionResult | "failed";
     /** Why it failed; else empty. */
     readonly message: string;
+  }
+  | {
+    readonly type: "spend_renewal";
+    readonly call: number;
+    /** null: it failed, and nothing was changed. */
+    readonly answers: readonly LeaseAnswer[] | null;
+    readonly failure: { readonly code: StoreError["code"]; readonly message: string } | null;
   }
   | { readonly type: "closed" };

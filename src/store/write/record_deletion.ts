@@ -1,32 +1,24 @@
 /**
- * Deletes single records, by the database thread.
- *
- * Owns the questions that are open, and how long they may wait. Never touches SQLite.
+ * Deletes single records, by the database thread. Never touches SQLite.
  */
-import type { Clock, TimerId } from "../../core/clock.ts";
+import type { Clock } from "../../core/clock.ts";
 import { StoreError } from "../store.ts";
-import type { DeletionResult, FromWorker } from "./messages.ts";
+import type { DeletionResult } from "./messages.ts";
+import { OpenCalls } from "./open_calls.ts";
 import type { LinkEvent, WorkerLink } from "./worker_link.ts";
 
 const WAIT_MS = 2_000;
 
-interface OpenDeletion {
-  readonly resolve: (result: DeletionResult) => void;
-  readonly reject: (error: StoreError) => void;
-  readonly timer: TimerId;
-}
-
 export class RecordDeletion {
   readonly #link: Pick<WorkerLink, "listen" | "sendIfRunning">;
-  readonly #clock: Clock;
-  readonly #open = new Map<number, OpenDeletion>();
-  #lastCall = 0;
+  readonly #calls: OpenCalls<DeletionResult>;
 
   constructor(
     { link, clock }: { readonly link: Pick<WorkerLink, "listen" | "sendIfRunning">; readonly clock: Clock },
   ) {
     this.#link = link;
-    this.#clock = clock;
+    const late = () => new StoreError("locked", "The database is busy; look again in a moment");
+    this.#calls = new OpenCalls({ clock, waitMs: WAIT_MS, late });
     link.listen((event) => this.#receive(event));
   }
 
@@ -35,39 +27,16 @@ export class RecordDeletion {
    * @throws StoreError; after `locked` it may still be deleted a little later
    */
   delete(id: number): Promise<DeletionResult> {
-    return new Promise((resolve, reject) => {
-      const call = ++this.#lastCall;
-      const timer = this.#clock.setTimer(() => {
-        this.#open.delete(call);
-        reject(new StoreError("locked", "The database is busy; look again in a moment"));
-      }, WAIT_MS);
-      this.#open.set(call, { resolve, reject, timer });
-      this.#link.sendIfRunning({ type: "delete_record", call, id });
-    });
+    return this.#calls.ask((call) => this.#link.sendIfRunning({ type: "delete_record", call, id }));
   }
 
   #receive(event: LinkEvent): void {
-    if (event.type === "record_deletion") this.#answered(event);
-    else if (event.type === "crashed" || event.type === "closed") this.#failAll();
-  }
-
-  #answered({ call, result, message }: Extract<FromWorker, { type: "record_deletion" }>): void {
-    const open = this.#take(call);
-    if (result === "failed") open?.reject(new StoreError("unreadable", message));
-    else open?.resolve(result);
-  }
-
-  #failAll(): void {
-    for (const call of [...this.#open.keys()]) {
-      this.#take(call)?.reject(new StoreError("unreadable", "The writing thread stopped; try again"));
+    if (event.type === "record_deletion") {
+      const { call, result, message } = event;
+      if (result === "failed") this.#calls.failed(call, new StoreError("unreadable", message));
+      else this.#calls.answered(call, result);
+    } else if (event.type === "crashed" || event.type === "closed") {
+      this.#calls.failAll(() => new StoreError("unreadable", "The writing thread stopped; try again"));
     }
-  }
-
-  #take(call: number): OpenDeletion | null {
-    const open = this.#open.get(call);
-    if (open === undefined) return null;
-    this.#open.delete(call);
-    this.#clock.clearTimer(open.timer);
-    return open;
   }
 }

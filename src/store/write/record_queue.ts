@@ -238,6 +238,7 @@ export class RecordQueue implements RecordSink {
       case "journal_new":
       case "chore":
       case "record_deletion":
+      case "spend_renewal":
       case "closed":
         return;
       default:

@@ -3,25 +3,20 @@
  *
  * Owns the only connection that writes records. Runs in the worker thread; knows nothing of messages.
  */
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import type { RequestRecord } from "../../core/types.ts";
+import { dayIn } from "../../core/days.ts";
+import type { LeaseAnswer, LeaseRequest } from "../../core/spend.ts";
 import { Instances } from "../database/instances.ts";
 import { ReopeningConnection } from "../database/reopening_connection.ts";
-import { DELETE_PARTS, DELETE_PARTS_OF_REQUEST } from "../database/record_parts.ts";
+import { type BatchStatements, prepareBatch } from "./batch_statements.ts";
 import {
   attemptParams,
   callsParams,
   DELETE_ATTEMPTS,
-  INSERT_ATTEMPT,
-  INSERT_RECORD,
-  IS_IN_FLIGHT,
   partParams,
   progressParams,
-  PUT_CALLS,
-  PUT_PART,
   recordParams,
-  UPDATE_PROGRESS,
-  UPSERT_RECORD,
 } from "./record_statements.ts";
 import { prepared } from "../database/statements.ts";
 import { inTransaction } from "../database/transaction.ts";
@@ -30,26 +25,11 @@ import { DELETE_RECORD, Retention, type RetentionStep } from "./retention.ts";
 import { SearchIndex } from "../search/index.ts";
 import { isRecordFault } from "../database/errors.ts";
 import { type Counting, StatsWriter } from "../stats/writer.ts";
+import { mergeSpend, renewLeases } from "../spend/spend_ledger.ts";
 import { StoreError, type UpstreamStateNote } from "../store.ts";
 import { putOwnedIds } from "../config/owned_ids.ts";
 import { putUpstreamStates } from "../config/upstream_states.ts";
 import type { DeletionResult, OpenMessage } from "./messages.ts";
-
-interface Statements {
-  readonly begin: StatementSync;
-  readonly commit: StatementSync;
-  readonly rollback: StatementSync;
-  readonly insert: StatementSync;
-  readonly upsert: StatementSync;
-  readonly progress: StatementSync;
-  readonly isInFlight: StatementSync;
-  readonly putPart: StatementSync;
-  readonly putCalls: StatementSync;
-  readonly deleteParts: StatementSync;
-  readonly deletePartsOfRequest: StatementSync;
-  readonly deleteAttempts: StatementSync;
-  readonly insertAttempt: StatementSync;
-}
 
 /** Places in a batch that were left out. */
 export interface LeftOut {
@@ -62,7 +42,7 @@ export interface LeftOut {
 /** What works on one connection. */
 interface Parts {
   readonly db: DatabaseSync;
-  readonly statements: Statements;
+  readonly statements: BatchStatements;
   readonly instances: Instances;
   readonly search: SearchIndex;
   readonly retention: Retention;
@@ -98,12 +78,34 @@ export class WriterSession {
    * @throws what SQLite throws, with nothing of the batch committed
    */
   write(records: readonly RequestRecord[]): LeftOut & { readonly isReopened: boolean } {
-    let invalid = this.#commit(records);
-    // Checked after the commit, because a commit into an unlinked file is lost.
-    const isReopened = this.reopenIfReplaced();
-    if (isReopened) invalid = this.#commit(records);
-    else if (this.#isJournalLost) this.#connection.checkpoint();
+    const { result: invalid, isReopened } = this.#lasting(() => this.#commit(records));
     return { invalid, unplaced: this.#unplaced, isReopened };
+  }
+
+  /** Notes what tokens have spent, and renews their leases. @throws what SQLite throws, with nothing changed */
+  renewSpend(
+    requests: readonly LeaseRequest[],
+  ): { readonly answers: readonly LeaseAnswer[]; readonly isReopened: boolean } {
+    const source = this.#options.instance;
+    const { result: answers, isReopened } = this.#lasting(() =>
+      renewLeases(this.#connection.db, requests, { source, nowMs: Date.now() })
+    );
+    return { answers, isReopened };
+  }
+
+  /** Merges what is old of what tokens have spent; due now and then. @throws what SQLite throws */
+  mergeSpend(): void {
+    const { db } = this.#connection;
+    inTransaction(db, () => mergeSpend(db, Date.now()));
+  }
+
+  /** Commits, and once more when the file was replaced: a commit into an unlinked file is lost. */
+  #lasting<Result>(commit: () => Result): { readonly result: Result; readonly isReopened: boolean } {
+    let result = commit();
+    const isReopened = this.reopenIfReplaced();
+    if (isReopened) result = commit();
+    else if (this.#isJournalLost) this.#connection.checkpoint();
+    return { result, isReopened };
   }
 
   /** When the file was replaced, opens the one that is at the path now and returns true. */
@@ -222,14 +224,14 @@ export class WriterSession {
 
   #makeParts(): Parts {
     const { db } = this.#connection;
-    const { path, instance, pid, retention } = this.#options;
+    const { path, instance, pid, retention, timeZone } = this.#options;
     const stats = new StatsWriter(db, Date.now);
     return {
       db,
-      statements: prepare(db),
+      statements: prepareBatch(db),
       stats,
       rows: new WrittenRows(db),
-      instances: new Instances(db, { path, self: { id: instance, pid }, stats }),
+      instances: new Instances(db, { path, self: { id: instance, pid }, stats, dayOf: dayIn(timeZone) }),
       search: new SearchIndex(db, pid),
       retention: new Retention(db, {
         limits: retention,
@@ -329,22 +331,4 @@ export class WriterSession {
     if (record.toolCalls.length > 0) putCalls.run(...callsParams(record, id));
     return true;
   }
-}
-
-function prepare(db: DatabaseSync): Statements {
-  return {
-    begin: db.prepare("BEGIN IMMEDIATE"),
-    commit: db.prepare("COMMIT"),
-    rollback: db.prepare("ROLLBACK"),
-    insert: db.prepare(INSERT_RECORD),
-    upsert: db.prepare(UPSERT_RECORD),
-    progress: db.prepare(UPDATE_PROGRESS),
-    isInFlight: db.prepare(IS_IN_FLIGHT),
-    putPart: db.prepare(PUT_PART),
-    putCalls: db.prepare(PUT_CALLS),
-    deleteParts: db.prepare(DELETE_PARTS),
-    deletePartsOfRequest: db.prepare(DELETE_PARTS_OF_REQUEST),
-    deleteAttempts: db.prepare(DELETE_ATTEMPTS),
-    insertAttempt: db.prepare(INSERT_ATTEMPT),
-  };
 }

@@ -13,8 +13,8 @@ export class UpstreamStateNotes {
   readonly #onCheck: (check: UpstreamCheck) => void;
   /** By upstream; none for those that are well. */
   readonly #notes = new Map<number, UpstreamStateNote>();
-  /** Of upstreams that have answered since this server started. */
-  readonly #checks = new Map<number, UpstreamCheck>();
+  /** Of upstreams that have answered, or refused to be asked for usage, since this server started. */
+  readonly #checks = new Map<string, UpstreamCheck>();
 
   /** @param onCheck told of each upstream that has answered */
   constructor(
@@ -42,9 +42,9 @@ export class UpstreamStateNotes {
     this.#send();
   }
 
-  /** It has answered; this stays when the server ends. */
+  /** It has answered, or refused to be asked for usage; this stays when the server ends. */
   check(check: UpstreamCheck): void {
-    this.#checks.set(check.upstreamId, check);
+    this.#checks.set(`${check.upstreamId} ${check.refusedAtMs === undefined}`, check);
     this.#onCheck(check);
     this.#link.sendIfRunning({ type: "upstream_checks", checks: [check] });
   }

@@ -13,6 +13,7 @@ import { putModelList } from "../config/upstream_models.ts";
 import { briefMessage, toStoreError, troubleOf } from "../database/errors.ts";
 import { unpackRecord } from "./packed_record.ts";
 import type { Chore, FromWorker, OpenMessage, ToWorker } from "./messages.ts";
+import { StoreError } from "../store_error.ts";
 import { WriterSession } from "./session.ts";
 
 /** How often the file of an idle database is checked; that of a busy one is checked at every batch. */
@@ -20,6 +21,9 @@ const WATCH_MS = 1_000; // docs/tuning.md#write-worker
 
 /** How often the file is looked at while other parts of the process are asked to close it, before it is opened anew. */
 const MAX_LOST_LOOKS = 5;
+
+/** Of what tokens have spent. */
+const BEATS_PER_MERGE = 180;
 
 /** Without a batch for this long, the thread has time for background tasks. */
 const IDLE_AFTER_MS = 100; // docs/tuning.md#write-worker
@@ -34,6 +38,8 @@ let isAnchored = false;
 /** Looks at the file since its journal was deleted. */
 let lostLooks = 0;
 const failingChores = new Set<Chore>();
+let beatsToMerge = BEATS_PER_MERGE;
+let isClosed = false;
 let lastBatchAtMs = Number.NEGATIVE_INFINITY;
 
 const clock = {
@@ -76,6 +82,7 @@ function beat(): void {
     session?.beat();
     anchor();
   });
+  mergeSpend();
   beginTasks(0);
 }
 
@@ -213,7 +220,29 @@ function deleteRecord({ call, id }: Extract<ToWorker, { type: "delete_record" }>
   beginTasks(IDLE_AFTER_MS / 2);
 }
 
+function renewSpend({ call, requests }: Extract<ToWorker, { type: "renew_spend" }>): void {
+  try {
+    // What was closed must not be opened again.
+    if (isClosed) throw new StoreError("unreadable", "The server is stopping");
+    const { answers, isReopened } = currentSession().renewSpend(requests);
+    if (isReopened) reopened();
+    reply({ type: "spend_renewal", call, answers, failure: null });
+    syncWal();
+  } catch (error) {
+    const { code, message } = toStoreError(error, "Cannot note what was spent");
+    reply({ type: "spend_renewal", call, answers: null, failure: { code, message } });
+  }
+}
+
+/** A quarter of an hour after a start at the earliest: rows wait for days. */
+function mergeSpend(): void {
+  if (--beatsToMerge > 0) return;
+  beatsToMerge = BEATS_PER_MERGE;
+  quietly(() => session?.mergeSpend());
+}
+
 function close(): void {
+  isClosed = true;
   clearInterval(beatTimer);
   clearInterval(watchTimer);
   catchingUp.stop();
@@ -244,6 +273,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>): void => {
       return renewJournal();
     case "delete_record":
       return deleteRecord(data);
+    case "renew_spend":
+      return renewSpend(data);
     case "close":
       return close();
     default:

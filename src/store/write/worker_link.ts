@@ -21,6 +21,8 @@ export interface WorkerLinkOptions {
   readonly retention?: RetentionLimits;
   /** Default: yes. Records that leave the database at once need not be found in it. */
   readonly isSearched?: boolean;
+  /** Where the days of budgets begin; default `UTC`. */
+  readonly timeZone?: string;
 }
 
 /** What the thread says, and that it has crashed: nothing that was sent to it is answered then. */
@@ -73,14 +75,14 @@ export class WorkerLink {
   #spawn(): Worker {
     const { spawnWorker, path, durability, instance, busyTimeoutMs = DEFAULT_BUSY_TIMEOUT_MS } =
       this.#options;
-    const { retention = KEEP_EVERYTHING, isSearched = true } = this.#options;
+    const { retention = KEEP_EVERYTHING, isSearched = true, timeZone = "UTC" } = this.#options;
     const worker = spawnWorker();
     worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.#receive(data);
     worker.onerror = (event: ErrorEvent): void => {
       event.preventDefault();
       if (worker === this.#worker) this.#crashed(event.message);
     };
-    const limits = { busyTimeoutMs, retention, isSearched };
+    const limits = { busyTimeoutMs, retention, isSearched, timeZone };
     post(worker, { type: "open", path, durability, instance, pid: Deno.pid, ...limits });
     return worker;
   }

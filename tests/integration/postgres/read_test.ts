@@ -217,8 +217,9 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
   await withDirectory(async (path) => {
     const session = makeSession(path);
     session.write([
-      makeRecord({ createdAtMs: nowMs }),
-      makeRecord({ createdAtMs: nowMs - MINUTE, client: "bob", model: "o3" }),
+      makeRecord({ createdAtMs: nowMs, costNano: 31_500_000 }),
+      makeRecord({ createdAtMs: nowMs - MINUTE, client: "bob", model: "o3", areTokensEstimated: true }),
+      makeRecord({ createdAtMs: nowMs - 300 * DAY_MS, client: "carol", costNano: 7 }),
     ]);
     while (session.count());
     session.close();
@@ -248,11 +249,36 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
     "o3",
     2,
   ]]);
+  assert.deepEqual(usage.upstreams.rows.map(({ name, requests }) => [name, requests]), [["2", 4], ["1", 0]]);
   assert.equal(usage.sinceMs, nowMs - 2 * MINUTE);
+  assert.deepEqual([stats.total.costNano, stats.total.unpriced, stats.total.estimatedTokens], [
+    63_000_000,
+    2,
+    16,
+  ]);
+  const costs = await queries.costs({ sinceMs: nowMs - 365 * DAY_MS, untilMs: nowMs });
+  assert.equal(costs.steps.length, 366);
+  assert.deepEqual(
+    costs.clients.rows.map((
+      { name, costNano, unpriced, estimatedTokens },
+    ) => [name, costNano, unpriced, estimatedTokens]),
+    [["alice", 63_000_000, 0, 0], ["bob", 1_400, 2, 16], ["carol", 14, 0, 0]],
+  );
+  assert.deepEqual(costs.upstreams.rows.map(({ name, costNano }) => [name, costNano]), [["2", 62_998_600], [
+    "1",
+    2_814,
+  ]]);
   const totals = await queries.clientTotals(null);
   assert.deepEqual(
-    totals.clients.map(({ client, requests, lastUsedMs }) => [client, requests, lastUsedMs]).sort(),
-    [["alice", 2, nowMs], ["bob", 2, nowMs - MINUTE]],
+    totals.clients.map((
+      { client, requests, costNano, lastUsedMs },
+    ) => [client, requests, costNano, lastUsedMs])
+      .sort(),
+    [
+      ["alice", 2, 63_000_000, nowMs],
+      ["bob", 2, 1_400, nowMs - MINUTE],
+      ["carol", 2, 14, nowMs - 300 * DAY_MS],
+    ],
   );
 }
 

@@ -26,6 +26,7 @@ class Replica implements AsyncDisposable {
     this.journal = `${folder}/${name}.sqlite`;
     openDatabase(this.journal).close();
     this.#writer = new WriterSession({
+      timeZone: "UTC",
       path: this.journal,
       durability: "normal",
       instance: name,
@@ -35,7 +36,7 @@ class Replica implements AsyncDisposable {
     });
     this.#database = openPg(url);
     this.session = new RemoteSession({
-      database: this.#database,
+      ...{ database: this.#database, spendDatabase: this.#database, timeZone: "UTC" },
       journal: this.journal,
       instance: name,
       version: "1.2.3",

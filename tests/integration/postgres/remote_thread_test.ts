@@ -32,6 +32,7 @@ async function withThread(url: string, body: (stage: Stage) => Promise<void>): P
     const thread = new RemoteThread({
       spawnWorker: () => spawnRemoteWorker(MODULE, { journal: path, target }),
       opening: {
+        timeZone: "UTC",
         target,
         journal: path,
         instance: "one",

@@ -141,12 +141,14 @@ Deno.test("replicas and what dead ones left behind", { ignore: isPostgresMissing
         const [journal, step, age] of [["gone", 10, day], ["gone", 600, day], ["gone", 600, 9 * day]] as const
       ) {
         await postgres.psql(
-          `INSERT INTO oar.request_stats VALUES ('${journal}', ${step}, ${
+          `INSERT INTO oar.request_stats(journal, step_seconds, at, upstream_id, requests, errors, failures,
+            input_tokens, output_tokens, latencies, first_tokens) VALUES ('${journal}', ${step}, ${
             nowSeconds - age
           }, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
         );
         await postgres.psql(
-          `INSERT INTO oar.usage_stats VALUES ('${journal}', ${step}, ${
+          `INSERT INTO oar.usage_stats(journal, step_seconds, at, dimension, is_rest, name, requests, errors,
+            input_tokens, output_tokens, cached_tokens, latencies) VALUES ('${journal}', ${step}, ${
             nowSeconds - age
           }, 'model', 0, 'm', 1, 0, 0, 0, 0, '{}')`,
         );

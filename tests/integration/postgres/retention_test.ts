@@ -82,6 +82,7 @@ function openSession(
   openDatabase(journal).close();
   const session = new RemoteSession({
     ...{ database: openPg(postgres.url()), journal, instance: "one", version: "1.2.3", listen: ":0" },
+    ...{ spendDatabase: openPg(postgres.url()), timeZone: "UTC" },
     ...{ retention: LIMITS, gatherMs: 0, clock, newId: () => crypto.randomUUID() },
     events: {
       changed: () => {},

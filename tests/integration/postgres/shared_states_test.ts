@@ -52,6 +52,7 @@ class Replica implements AsyncDisposable {
     const clock: Clock = { ...systemClock, now: () => Date.now() + aheadMs };
     this.session = new RemoteSession({
       ...{ database: openPg(url), journal: journalIn(folder, name), instance: name, clock },
+      ...{ spendDatabase: openPg(url), timeZone: "UTC" },
       ...{ version: "1.2.3", listen: ":0", retention: KEEP, gatherMs: 0, newId: () => crypto.randomUUID() },
       events: {
         copied: () => this.copies++,
@@ -251,6 +252,7 @@ class Server implements AsyncDisposable {
     this.thread = new RemoteThread({
       spawnWorker: () => spawnRemoteWorker(module, { journal, target }),
       opening: {
+        timeZone: "UTC",
         ...{ target, journal, instance: name, version: "1.2.3", listen: ":0", retention: KEEP, gatherMs: 0 },
       },
       clock: systemClock,

@@ -8,6 +8,7 @@ import type { AdminPage } from "../../../src/http/admin/routes.ts";
 import type {
   AdminService,
   ChannelTest,
+  CostReport,
   LiveRequest,
   ModelView,
   Neighbours,
@@ -44,6 +45,7 @@ export interface FakeState {
   readonly live?: readonly LiveRequest[];
   readonly stats?: (range: StatsRange) => Stats;
   readonly usage?: UsageReport;
+  readonly costs?: CostReport;
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
   readonly count?: RecordCount;
@@ -59,6 +61,8 @@ export interface FakeState {
 /** A call with its arguments. */
 export type Call = readonly [name: string, ...args: unknown[]];
 
+const NO_COSTS = { costNano: 0, unpriced: 0, estimatedTokens: 0 } as const;
+
 /** A token that was never used. */
 export function tokenOf(name: string, changes: Partial<TokenView> = {}): TokenView {
   return {
@@ -71,6 +75,7 @@ export function tokenOf(name: string, changes: Partial<TokenView> = {}): TokenVi
     inputTokens: 0,
     outputTokens: 0,
     cachedTokens: 0,
+    ...NO_COSTS,
     countedSinceMs: null,
     ...changes,
   };
@@ -85,6 +90,15 @@ export const NO_USAGE: UsageReport = {
   steps: [NOW - 900_000, NOW - 450_000],
   models: { rows: [], others: null },
   clients: { rows: [], others: null },
+  upstreams: { rows: [], others: null },
+};
+
+/** Two days on which nothing was spent. */
+export const NO_SPENDING: CostReport = {
+  ...NO_USAGE,
+  range: "30d",
+  stepMs: 86_400_000,
+  steps: [NOW - NOW % 86_400_000 - 86_400_000, NOW - NOW % 86_400_000],
 };
 
 export class FakeService implements AdminService {
@@ -146,12 +160,16 @@ export class FakeService implements AdminService {
     this.calls.push(["usage", span]);
     return Promise.resolve(this.#state.usage ?? NO_USAGE);
   };
+  costs: AdminService["costs"] = (span) => {
+    this.calls.push(["costs", span]);
+    return Promise.resolve(this.#state.costs ?? NO_SPENDING);
+  };
   stats: AdminService["stats"] = (span) => {
     this.calls.push(["stats", span]);
     const stats = (this.#state.stats ?? quietStats)(typeof span === "string" ? span : "24h");
     return Promise.resolve(typeof span === "string" ? stats : { ...stats, range: "custom" });
   };
-  refused: AdminService["refused"] = () => this.#state.refused ?? { lastHour: 0, last: null };
+  refused: AdminService["refused"] = () => this.#state.refused ?? { lastHour: 0, last: null, limited: [] };
   status: AdminService["status"] = () =>
     Promise.resolve({
       version: "1.2.3",
@@ -315,12 +333,16 @@ export function statsOf(range: StatsRange, pointOf: (index: number) => Partial<S
       errors: sum(({ errors }) => errors),
       inputTokens: sum(({ inputTokens }) => inputTokens),
       outputTokens: sum(({ outputTokens }) => outputTokens),
+      costNano: sum(({ costNano }) => costNano),
+      unpriced: sum(({ unpriced }) => unpriced),
+      estimatedTokens: sum(({ estimatedTokens }) => estimatedTokens),
     },
     upstreams: [],
   };
 }
 
 const EMPTY_POINT = {
+  ...NO_COSTS,
   requests: 0,
   errors: 0,
   p50Ms: null,

@@ -47,7 +47,8 @@ const USED = {
   outputTokens: 1,
   cachedTokens: 1,
   p95Ms: 1,
-  series: { requests: [1, 0], tokens: [2, 0] },
+  ...{ costNano: 31_500_000, unpriced: 1, estimatedTokens: 7 },
+  series: { requests: [1, 0], tokens: [2, 0], costNano: [31_500_000, 0], unpriced: [1, 0] },
 };
 const HOSTILE = `<script>alert(1)</script>"'&\u202E\u001B[31m`;
 
@@ -116,7 +117,7 @@ Deno.test("every view shows hostile text as text, in both languages", async () =
     settings: [{ name: HOSTILE, value: HOSTILE }],
     stats: (range) => ({
       ...statsOf(range, () => ({})),
-      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1, attempts: 2, p95Ms: 5 }],
+      upstreams: [{ id: 1, name: HOSTILE, requests: 1, failures: 1, attempts: 2, p95Ms: 5, costNano: 7 }],
     }),
     usage: {
       ...NO_USAGE,
@@ -410,11 +411,11 @@ Deno.test("the overview says how many clients were refused, who came last, and w
   const none = await ask({}, "");
   assert.doesNotMatch(none.text, /refused in the last hour/);
   const last = { address: "192.0.2.7", reason: "wrong_token", atMs: NOW - 60_000 } as const;
-  const { text } = await ask({ refused: { lastHour: 12, last } }, "");
+  const { text } = await ask({ refused: { lastHour: 12, last, limited: [] } }, "");
   assert.match(text, /<strong>12 requests were refused in the last hour<\/strong>/);
   assert.match(text, /192\.0\.2\.7.*11:59:00.*none of this router.*href="[^"]*admin\/tokens"/s);
   const hostile = { ...last, address: HOSTILE, reason: "no_token" } as const;
-  const other = await ask({ refused: { lastHour: 1, last: hostile } }, "");
+  const other = await ask({ refused: { lastHour: 1, last: hostile, limited: [] } }, "");
   assert.match(other.text, /1 request was refused/);
   assert.ok(!other.text.includes(HOSTILE));
 });

@@ -6,7 +6,15 @@ import { upstream } from "./fake_service.ts";
 
 const { messages: m, format } = chooseLanguage("en");
 const share = (id: number, attempts: number, failures: number): Stats["upstreams"][number] => ({
-  ...{ id, name: `upstream-${id}`, requests: attempts - failures, failures, attempts, p95Ms: null },
+  ...{
+    id,
+    name: `upstream-${id}`,
+    requests: attempts - failures,
+    failures,
+    attempts,
+    p95Ms: null,
+    costNano: 0,
+  },
 });
 
 function judged(
@@ -15,7 +23,8 @@ function judged(
   errors = 0,
 ): readonly [tone: string, culprits: string] {
   const none = { p50Ms: null, p95Ms: null, firstTokenP50Ms: null, firstTokenP95Ms: null };
-  const total = { requests: 100, errors, inputTokens: 0, outputTokens: 0, ...none };
+  const costs = { costNano: 0, unpriced: 0, estimatedTokens: 0 };
+  const total = { requests: 100, errors, inputTokens: 0, outputTokens: 0, ...none, ...costs };
   const { tone, culprits } = judge({ m, format }, { total, upstreams: shares }, upstreams);
   return [
     tone,

@@ -10,7 +10,11 @@ const MINUTE_MS = 60_000;
 function stage() {
   const clock = new FakeClock();
   const lines: RefusalLine[] = [];
-  const refused = new RefusedRequests({ clock, log: (line) => void lines.push(line) });
+  const refused = new RefusedRequests({
+    clock,
+    log: (line) => void lines.push(line),
+    limited: { summary: () => [] },
+  });
   const from = (address: string) => refused.refused({ address, reason: "wrong_token" });
   return { clock, lines, refused, from };
 }
@@ -42,7 +46,7 @@ Deno.test("thousands of sources make a bounded number of lines", () => {
 
 Deno.test("the count covers one hour, also after a pause of any length", () => {
   const { clock, refused, from } = stage();
-  assert.deepEqual(refused.summary(), { lastHour: 0, last: null });
+  assert.deepEqual(refused.summary(), { lastHour: 0, last: null, limited: [] });
   from("192.0.2.1");
   clock.advance(30 * MINUTE_MS);
   from("192.0.2.2");
@@ -52,7 +56,7 @@ Deno.test("the count covers one hour, also after a pause of any length", () => {
   clock.advance(30 * MINUTE_MS);
   assert.equal(refused.summary().lastHour, 2);
   clock.advance(30 * MINUTE_MS);
-  assert.deepEqual(refused.summary(), { lastHour: 0, last: null });
+  assert.deepEqual(refused.summary(), { lastHour: 0, last: null, limited: [] });
   from("192.0.2.3");
   clock.advance(1_000 * MINUTE_MS);
   assert.equal(refused.summary().lastHour, 0);

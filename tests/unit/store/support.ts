@@ -192,6 +192,7 @@ export function makeSession(
   instance: string = crypto.randomUUID(),
 ): WriterSession {
   return new WriterSession({
+    timeZone: "UTC",
     path,
     durability: "normal",
     instance,

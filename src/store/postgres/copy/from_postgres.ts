@@ -5,6 +5,7 @@
  */
 import { FIRST_OWNED_ID, type OwnedIdPlace } from "../../config/owned_ids.ts";
 import { remoteOwnedIdsAfter } from "../owned_ids.ts";
+import { readRemoteSpend } from "../read/spending.ts";
 import { RemoteConfig } from "../config/remote_config.ts";
 import type { PgStore } from "../query.ts";
 import { type CopyCounts, type CopyOptions, CopyTally, throwIfStopped } from "./copied.ts";
@@ -54,6 +55,7 @@ export async function copyFromPostgres(options: FromPostgresOptions): Promise<Co
     target.putStatistics(await patience.repeat(() => summedStatistics(database)));
     const loaded = await patience.repeat(() => config.load());
     target.putConfig(loaded);
+    target.putSpend(await patience.repeat(() => readRemoteSpend(database, { fromDay: "" })));
     await copyOwnedIds(options, target, patience);
     const waiting = await patience.repeat(() => waitingInJournals(database));
     target.finish();

@@ -5,6 +5,7 @@
  */
 import { dirname } from "node:path";
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { SpentDays } from "../../../core/spend.ts";
 import type { OwnedId } from "../../../core/types.ts";
 import { putOwnedIds } from "../../config/owned_ids.ts";
 import { openConnection } from "../../database/connection.ts";
@@ -16,6 +17,7 @@ import { prepared } from "../../database/statements.ts";
 import { inTransaction } from "../../database/transaction.ts";
 import { text } from "../../database/values.ts";
 import { recreateSearchTables } from "../../search/tables.ts";
+import { replaceSpend } from "../../spend/spend_ledger.ts";
 import { StoreError } from "../../store.ts";
 import { INSERT_ATTEMPT } from "../../write/record_statements.ts";
 import { putConfigRows } from "../config/local_rows.ts";
@@ -117,6 +119,11 @@ export class SqliteTarget {
       }
       this.#db.prepare("UPDATE usage_progress SET since_ms = ?").run(sinceMs);
     });
+  }
+
+  /** Replaces all that tokens have spent. @throws StoreError */
+  putSpend(days: SpentDays): void {
+    this.#commit(() => replaceSpend(this.#db, days));
   }
 
   /** @throws StoreError */

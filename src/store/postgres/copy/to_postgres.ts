@@ -1,5 +1,6 @@
 /**
- * Copies a SQLite database to PostgreSQL: upstreams and settings, then the records, oldest first, then the statistics.
+ * Copies a SQLite database to PostgreSQL: upstreams and settings, then the records, oldest first, then the statistics and
+ * what tokens have spent.
  *
  * Owns the order, the batches, and how far a copy has come. What is sent is what the shipper sends (../shipper/), so that the
  * same again changes nothing; both sides may be in use.
@@ -16,6 +17,7 @@ import { dayOf, type ShippedRecord } from "../shipper/shipped_record.ts";
 import { StatisticsCopy } from "../shipper/statistics_copy.ts";
 import { type CopyCounts, type CopyOptions, CopyTally, throwIfStopped } from "./copied.ts";
 import { type CopiedConfig, copyConfig } from "./copied_config.ts";
+import { copySpend } from "./copied_spend.ts";
 import { type Mark, moveMark, readMark } from "./marks.ts";
 import { Patience } from "./patience.ts";
 import { presentOutcomes } from "./present_records.ts";
@@ -36,7 +38,7 @@ export interface CopiedToPostgres extends CopyCounts {
   readonly refusedBefore: number;
   /** The statistics lack some of the records, because no server has counted them yet. */
   readonly isUncounted: boolean;
-  /** The source was copied from this PostgreSQL database, which has its statistics: they were left out. */
+  /** The source was copied from this PostgreSQL database, which has its statistics, and what tokens have spent: both were left out. */
   readonly isReturning: boolean;
 }
 
@@ -66,7 +68,10 @@ export async function copyToPostgres(options: ToPostgresOptions): Promise<Copied
   const { tally, refusedBefore } = await records.run();
   const isUncounted = source.hasUncounted();
   const isReturning = source.identity.origin === await patience.repeat(() => identifyRemote(database));
-  if (!isReturning) await records.copyStatistics();
+  if (!isReturning) {
+    await records.copyStatistics();
+    await patience.repeat(() => copySpend(database, { db: source.db, id: source.identity.id }));
+  }
   await records.copyOwnedIds();
   return { ...tally.counts(), config, refusedBefore, isUncounted, isReturning };
 }

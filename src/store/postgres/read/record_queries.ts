@@ -3,6 +3,7 @@
  *
  * Owns which of them wait for how long. Only reads.
  */
+import type { SpendQuery, SpentDays } from "../../../core/spend.ts";
 import type {
   LastFailure,
   Neighbours,
@@ -16,14 +17,15 @@ import type {
 } from "../../read/messages.ts";
 import { Tokenizer } from "../../search/tokenizer.ts";
 import type { RequestStats, StatsSpan } from "../../stats/reader.ts";
-import type { ClientTotals, UsageStats } from "../../stats/usage_reader.ts";
+import type { ClientTotals, DaySpan, UsageStats } from "../../stats/usage_reader.ts";
 import type { RecordFilter, RecordReader, StoredAttempt, StoredRecord } from "../../store.ts";
 import type { PgStore } from "../query.ts";
 import { toReadError } from "./errors.ts";
 import { readLastFailures } from "./last_failures.ts";
 import { RecordPages } from "./record_pages.ts";
 import { findPlace, numberedPlace, placesWithin, readAttempts, readRecords } from "./record_rows.ts";
-import { readClientTotals, readStats, readUsage } from "./statistics.ts";
+import { readRemoteSpend } from "./spending.ts";
+import { readClientTotals, readCosts, readStats, readUsage } from "./statistics.ts";
 import { readSummaries } from "./summaries.ts";
 
 /** Functions of an interface, with their answers later. */
@@ -38,6 +40,7 @@ const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
 
 const RECORDS = "Cannot read the records";
 const STATISTICS = "Cannot read the statistics";
+const SPENDING = "Cannot read what was spent";
 
 export interface PgQueriesOptions {
   /** Milliseconds since the Unix epoch. */
@@ -105,9 +108,17 @@ export class PgRecordQueries implements Later<RecordQueries> {
     return reading(STATISTICS, () => readUsage(this.#db, { span, nowMs: this.#now() }));
   }
 
+  costs(span: DaySpan): Promise<UsageStats> {
+    return reading(STATISTICS, () => readCosts(this.#db, span, this.#now()));
+  }
+
   /** The argument is not looked at. */
   clientTotals(_: null): Promise<ClientTotals> {
     return reading(STATISTICS, () => readClientTotals(this.#db));
+  }
+
+  spend(query: SpendQuery): Promise<SpentDays> {
+    return reading(SPENDING, () => readRemoteSpend(this.#db, query));
   }
 
   lastFailures(upstreamIds: readonly number[]): Promise<readonly LastFailure[]> {
@@ -187,8 +198,16 @@ export class PgRecordReader implements Later<RecordReader> {
     return reading(RECORDS, () => this.#pages.lastId());
   }
 
+  costs(span: DaySpan, nowMs: number): Promise<UsageStats> {
+    return reading(STATISTICS, () => readCosts(this.#db, span, nowMs));
+  }
+
   clientTotals(): Promise<ClientTotals> {
     return reading(STATISTICS, () => readClientTotals(this.#db));
+  }
+
+  spend(query: SpendQuery): Promise<SpentDays> {
+    return reading(SPENDING, () => readRemoteSpend(this.#db, query));
   }
 
   /** Closes what the search keeps, not the connections. */

@@ -8,15 +8,19 @@ import { candidatesOf, type Plan, planWith, type StatsSpan } from "../../stats/s
 import { type Resolution, RESOLUTIONS } from "../../stats/tally.ts";
 import {
   type ClientTotals,
-  MAX_ROWS,
-  SUM_COLUMNS,
+  COST_SELECTION,
+  dayPlan,
+  type DaySpan,
+  type Selection,
+  SPAN_RESOLUTIONS,
   tableOf,
   totalsOf,
+  USAGE_SELECTION,
   usageOf,
   type UsageStats,
   type UsageTable,
 } from "../../stats/usage_reader.ts";
-import { type Dimension, USAGE_RESOLUTIONS } from "../../stats/usage_tally.ts";
+import { type Dimension, SUM_COLUMNS } from "../../stats/usage_tally.ts";
 import type { PgStore } from "../query.ts";
 
 type Db = Pick<PgStore, "read">;
@@ -44,13 +48,28 @@ export async function readStats(db: Db, { span, nowMs }: Asked): Promise<Request
 
 /** @throws PgError */
 export async function readUsage(db: Db, { span, nowMs }: Asked): Promise<UsageStats> {
-  const plan = await planOf(db, "usage_stats", { span, nowMs, resolutions: USAGE_RESOLUTIONS });
-  const [models, clients, since] = await Promise.all([
-    readTable(db, plan, "model"),
-    readTable(db, plan, "client"),
+  const plan = await planOf(db, "usage_stats", { span, nowMs, resolutions: SPAN_RESOLUTIONS });
+  return await readTables(db, plan, { nowMs, selection: USAGE_SELECTION });
+}
+
+/** @throws PgError */
+export async function readCosts(db: Db, span: DaySpan, nowMs: number): Promise<UsageStats> {
+  return await readTables(db, dayPlan(span, nowMs), { nowMs, selection: COST_SELECTION });
+}
+
+async function readTables(
+  db: Db,
+  plan: Plan,
+  { nowMs, selection }: { readonly nowMs: number; readonly selection: Selection },
+): Promise<UsageStats> {
+  const table = (dimension: Dimension) => readTable(db, { plan, selection }, dimension);
+  const [models, clients, upstreams, since] = await Promise.all([
+    table("model"),
+    table("client"),
+    table("upstream"),
     readSince(db),
   ]);
-  return usageOf({ plan, nowMs, since, models, clients });
+  return usageOf({ plan, nowMs, since, models, clients, upstreams });
 }
 
 /** @throws PgError */
@@ -92,17 +111,25 @@ async function isKeptSince(
 
 const WITHIN = "step_seconds = $1::bigint AND at >= $2::bigint AND at < $3::bigint AND dimension = $4::text";
 
-async function readTable(db: Db, plan: Plan, dimension: Dimension): Promise<UsageTable> {
+async function readTable(
+  db: Db,
+  { plan, selection: { maxRows, orderBy, hasLatencies } }: {
+    readonly plan: Plan;
+    readonly selection: Selection;
+  },
+  dimension: Dimension,
+): Promise<UsageTable> {
   const within = [plan.keptSeconds, plan.firstAt, plan.lastAt + plan.stepSeconds, dimension];
   const top = await db.read<{ name: string }>(
     `SELECT name FROM oar.usage_stats WHERE ${WITHIN} AND is_rest = 0
-      GROUP BY name ORDER BY sum(requests) DESC, name = '', name COLLATE "C" LIMIT ${MAX_ROWS}`,
+      GROUP BY name
+      ORDER BY sum(${orderBy}) DESC, sum(requests) DESC, name = '', name COLLATE "C" LIMIT ${maxRows}`,
     within,
   );
   const names = top.map(({ name }) => name);
   const columns = ["at", ...SUM_COLUMNS].map((name) => `${name}::float8 AS ${name}`).join(", ");
   const rows = await db.read(
-    `SELECT name, ${columns}, latencies FROM oar.usage_stats
+    `SELECT name, ${columns}${hasLatencies ? ", latencies" : ""} FROM oar.usage_stats
       WHERE ${WITHIN} AND is_rest = 0 AND name = ANY ($5::text[])`,
     [...within, names],
   );

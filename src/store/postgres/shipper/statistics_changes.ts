@@ -5,6 +5,7 @@
  * counts little joins the rest; so what is gone here goes there.
  */
 import type { DatabaseSync } from "node:sqlite";
+import type { COST_SUMS } from "../../database/cost_columns.ts";
 import { prepared } from "../../database/statements.ts";
 import { cleanString } from "./clean_text.ts";
 
@@ -16,23 +17,29 @@ export interface StatisticsTable {
 }
 
 const SUMS = { requests: "bigint", errors: "bigint" } as const;
+/** Values of them are numbers, and 0 by default. */
+const COSTS: Readonly<Record<keyof typeof COST_SUMS, "bigint">> = {
+  cost_nano: "bigint",
+  unpriced: "bigint",
+  estimated_tokens: "bigint",
+};
 const TOKENS = { input_tokens: "bigint", output_tokens: "bigint" } as const;
 
 export const STATISTICS_TABLES: readonly StatisticsTable[] = [
   {
     name: "request_stats",
     keys: { step_seconds: "bigint", at: "bigint", upstream_id: "bigint" },
-    values: { ...SUMS, failures: "bigint", ...TOKENS, latencies: "text", first_tokens: "text" },
+    values: { ...SUMS, failures: "bigint", ...TOKENS, ...COSTS, latencies: "text", first_tokens: "text" },
   },
   {
     name: "usage_stats",
     keys: { step_seconds: "bigint", at: "bigint", dimension: "text", is_rest: "bigint", name: "text" },
-    values: { ...SUMS, ...TOKENS, cached_tokens: "bigint", latencies: "text" },
+    values: { ...SUMS, ...TOKENS, cached_tokens: "bigint", ...COSTS, latencies: "text" },
   },
   {
     name: "client_totals",
     keys: { client: "text" },
-    values: { ...SUMS, ...TOKENS, cached_tokens: "bigint", last_used_ms: "bigint" },
+    values: { ...SUMS, ...TOKENS, cached_tokens: "bigint", ...COSTS, last_used_ms: "bigint" },
   },
   { name: "usage_progress", keys: {}, values: { since_ms: "bigint" } },
 ];

@@ -152,8 +152,8 @@ Deno.test("failed attempts count for their upstream, answers for the one that ga
     write(session, [makeRecord({ createdAtMs: Date.now() }), makeRecord({ createdAtMs: Date.now() })]);
     const { upstreams } = statsOf(path);
     assert.deepEqual(upstreams.map(({ p95Ms: _p95Ms, ...rest }) => rest), [
-      { id: 2, requests: 2, failures: 0, attempts: 2 },
-      { id: 1, requests: 0, failures: 2, attempts: 2 },
+      { id: 2, requests: 2, failures: 0, attempts: 2, costNano: 0 },
+      { id: 1, requests: 0, failures: 2, attempts: 2, costNano: 1_400 },
     ]);
     const [answered, failed] = upstreams.map(({ p95Ms }) => p95Ms ?? 0);
     assert.ok(Math.abs((answered ?? 0) - 1_234) < 1_234 * 0.05, `${answered}`);
@@ -218,7 +218,9 @@ Deno.test("steps that no view shows any more are deleted", async () => {
     for (const stepSeconds of [10, 600, 21_600]) {
       byHand(
         path,
-        `INSERT INTO request_stats VALUES (${stepSeconds}, ${oldSeconds}, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
+        `INSERT INTO request_stats(step_seconds, at, upstream_id, requests, errors, failures, input_tokens,
+            output_tokens, latencies, first_tokens)
+          VALUES (${stepSeconds}, ${oldSeconds}, 1, 1, 0, 0, 0, 0, '{}', '{}')`,
       );
     }
     while (session.count());
@@ -245,6 +247,7 @@ Deno.test("token counts that no provider can mean do not spoil the sums", async 
 Deno.test("what was counted while another program held the lock is in the table when the writer closes", async () => {
   await withDirectory((path) => {
     const session = new WriterSession({
+      timeZone: "UTC",
       path,
       durability: "normal",
       instance: "counting",

@@ -134,6 +134,9 @@ Deno.test("a client's figures outlast its records, and grow with each request", 
       inputTokens: 9,
       outputTokens: 15,
       cachedTokens: 0,
+      costNano: 0,
+      unpriced: 2,
+      estimatedTokens: 0,
       lastUsedMs: now - HOUR,
     }]);
     session.close();
@@ -206,19 +209,21 @@ Deno.test("steps that are too old are deleted, and so are the clients that were 
       const [stepSeconds, ageSeconds] of [[10, 5_000], [600, 30 * 3_600], [3_600, 9 * 86_400], [
         21_600,
         32 * 86_400,
-      ]] as const
+      ], [86_400, 402 * 86_400]] as const
     ) {
       byHand(
         path,
-        `INSERT INTO usage_stats VALUES (${stepSeconds}, ${
-          nowSeconds - ageSeconds
-        }, 'model', 0, 'm', 1, 0, 0, 0, 0, '{}')`,
+        `INSERT INTO usage_stats(step_seconds, at, dimension, is_rest, name,
+            requests, errors, input_tokens, output_tokens, cached_tokens, latencies)
+          VALUES (${stepSeconds}, ${nowSeconds - ageSeconds}, 'model', 0, 'm', 1, 0, 0, 0, 0, '{}')`,
       );
     }
     byHand(
       path,
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1010)
-        INSERT INTO client_totals SELECT 'c' || i, 1, 0, 0, 0, 0, i FROM n`,
+        INSERT INTO client_totals(client, requests, errors, input_tokens, output_tokens, cached_tokens,
+            last_used_ms)
+          SELECT 'c' || i, 1, 0, 0, 0, 0, i FROM n`,
     );
     while (session.count());
     assert.deepEqual(rowsOf(path, "SELECT * FROM usage_stats"), []);

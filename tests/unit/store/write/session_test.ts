@@ -44,6 +44,7 @@ Deno.test("a session sets the journal mode once the lock is free that kept it fr
     const lock = new DatabaseSync(path);
     lock.exec("BEGIN IMMEDIATE");
     const session = new WriterSession({
+      timeZone: "UTC",
       path,
       durability: "normal",
       instance: "waiting",

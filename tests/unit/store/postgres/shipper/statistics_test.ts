@@ -35,7 +35,7 @@ Deno.test("only what has changed is sent, and what is gone is said to be", async
     assert.deepEqual(second, [{
       table: "client_totals",
       key: ["alice"],
-      values: ["3", "0", "6", "10", "0", "9007199254740993"],
+      values: ["3", "0", "6", "10", "0", "1400", "2", "0", "9007199254740993"],
     }]);
     noteSent(known, second);
     byHand(
@@ -58,7 +58,8 @@ Deno.test("names that PostgreSQL cannot store are cleaned; two that become one a
     byHand(
       path,
       `DELETE FROM client_totals;
-      INSERT INTO client_totals VALUES ('a' || char(0) || 'b', 1, 0, 0, 0, 0, 5), ('a' || char(65533) || 'b', 2, 0, 0, 0, 0, 5)`,
+      INSERT INTO client_totals(client, requests, errors, input_tokens, output_tokens, cached_tokens, last_used_ms)
+        VALUES ('a' || char(0) || 'b', 1, 0, 0, 0, 0, 5), ('a' || char(65533) || 'b', 2, 0, 0, 0, 0, 5)`,
     );
     const { db, close } = bound(path);
     const changes = changedStatistics(db, new Map()).filter(({ table }) => table === "client_totals");

@@ -1,0 +1,88 @@
+/**
+ * The days and periods of budgets in a time zone: sums since a period's first day need no job that resets them.
+ *
+ * Pure but for what it remembers: the day that was asked for last.
+ */
+import type { BudgetPeriod } from "./money.ts";
+import { DAY_MS } from "./units.ts";
+
+/** More than any zone is ahead of or behind UTC, and no day is longer or shorter than this makes of it. */
+const HOUR_MS = 3_600_000;
+
+/** Before every day: a budget in total has no first one. */
+const FIRST_DAY = "0000-01-01";
+
+export class BudgetDays {
+  readonly #format: Intl.DateTimeFormat;
+  /** The day asked for last, from its known beginning until its end; both wall clock. */
+  #known: { readonly day: string; readonly startMs: number; readonly endMs: number } | null = null;
+
+  /** @param timeZone an IANA name */
+  constructor(timeZone: string) {
+    this.#format = new Intl.DateTimeFormat("en-CA", {
+      ...{ timeZone, calendar: "gregory", numberingSystem: "latn" },
+      ...{ year: "numeric", month: "2-digit", day: "2-digit" },
+    });
+  }
+
+  /** Such as `2026-01-31`. @param atMs wall clock */
+  dayOf(atMs: number): string {
+    const known = this.#known;
+    if (known !== null && atMs >= known.startMs && atMs < known.endMs) return known.day;
+    const day = this.#dayOf(atMs);
+    this.#known = { day, startMs: atMs, endMs: this.#firstAfter(atMs, (later) => later > day) };
+    return day;
+  }
+
+  /** Milliseconds until the period of a moment is over; null: it is never. */
+  untilEndMs(period: BudgetPeriod, atMs: number): number | null {
+    if (period === "total") return null;
+    const first = firstDayOf(period, this.dayOf(atMs));
+    return this.#firstAfter(atMs, (later) => firstDayOf(period, later) > first) - atMs;
+  }
+
+  /** The first millisecond whose day is such; no such one is more than a month away. */
+  #firstAfter(atMs: number, isSuch: (day: string) => boolean): number {
+    let before = atMs;
+    let after = atMs + HOUR_MS;
+    while (!isSuch(this.#dayOf(after))) {
+      before = after;
+      after += DAY_MS / 2;
+    }
+    while (after - before > 1) {
+      const middle = Math.floor((before + after) / 2);
+      if (isSuch(this.#dayOf(middle))) after = middle;
+      else before = middle;
+    }
+    return after;
+  }
+
+  #dayOf(atMs: number): string {
+    let [year, month, day] = ["0000", "00", "00"];
+    for (const { type, value } of this.#format.formatToParts(atMs)) {
+      if (type === "year") year = value.padStart(4, "0");
+      else if (type === "month") month = value;
+      else if (type === "day") day = value;
+    }
+    return `${year}-${month}-${day}`;
+  }
+}
+
+/** The first day of the period that a day is part of. Weeks begin on Monday. */
+export function firstDayOf(period: BudgetPeriod, day: string): string {
+  switch (period) {
+    case "day":
+      return day;
+    case "week": {
+      const atMs = Date.parse(`${day}T00:00:00Z`);
+      const sinceMonday = (new Date(atMs).getUTCDay() + 6) % 7;
+      return new Date(atMs - sinceMonday * DAY_MS).toISOString().slice(0, 10);
+    }
+    case "month":
+      return `${day.slice(0, 8)}01`;
+    case "total":
+      return FIRST_DAY;
+    default:
+      return period satisfies never;
+  }
+}
