@@ -24,6 +24,7 @@ const USER_PAGES = [
   "docs/benchmarks.md",
   "docs/commands.md",
   "docs/configuration.md",
+  "docs/costs.md",
   "docs/database.md",
   "docs/failover.md",
   "docs/keys.md",
