@@ -2,14 +2,16 @@
  * Budgets of tokens, from outside: they hold whatever comes at once, over restarts, and the client is told in time.
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import OpenAI from "openai";
 import { budgetStage, errorIn, LIMITED_SECRET, spentIn } from "../support/budget_stage.ts";
 import { eventually, Router } from "../support/router.ts";
-import { chatCompletion, chatEvents, chatReply, reply, stream } from "../support/upstream.ts";
+import { chatCompletion, chatEvents, chatReply, cutAfter, hang, reply, stream } from "../support/upstream.ts";
 
 /** One request costs a cent. */
 const CENT = { request: 0.01, input: 0, output: 0 };
 const CENT_NANO = 10_000_000;
+const AS_AMY: RequestInit = { headers: { authorization: `Bearer ${LIMITED_SECRET}` } };
 
 /** Statuses of so many requests at once, with the codes of the refusals. */
 async function atOnce(count: number, send: () => Promise<Response>): Promise<Map<string, number>> {
@@ -95,37 +97,23 @@ Deno.test("a request that fits when others have cost less than was reserved is t
 });
 
 Deno.test("a budget holds over SIGKILL: what was reserved counts as spent", async () => {
-  const directory = await Deno.makeTempDir({ prefix: "oar-budget-" });
-  try {
-    await Deno.writeTextFile(`${directory}/prices.json`, JSON.stringify({ "test-model": CENT }));
-    await using stage = await budgetStage(chatReply("ok"), { prices: CENT, budget_usd: "0.2" });
-    const { router } = stage;
-    stage.upstream.script = async (request) => await request.closed;
-    const sent = Array.from(
-      { length: 30 },
-      () => stage.chat().then((response) => response.text(), () => "gone"),
-    );
-    await stage.upstream.received(20);
-    router.signal("SIGKILL");
-    await router.exited();
-    await Promise.all(sent);
-    stage.upstream.script = chatReply("ok");
-    // Its heartbeat is too old only after a while, and until then its leases count.
-    await using again = await Router.start({
-      directory: router.directory,
-      args: ["--prices", `${directory}/prices.json`],
-    });
-    const found = await atOnce(
-      30,
-      () => again.chat({}, { headers: { authorization: `Bearer ${LIMITED_SECRET}` } }),
-    );
-    const spent = spentIn(again);
-    console.log("after SIGKILL with 20 under way:", Object.fromEntries(found), spent);
-    assert.equal(found.get("200") ?? 0, 0);
-    assert.ok(spent.costNano <= 20 * CENT_NANO);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  await using stage = await budgetStage(hang, { prices: CENT, budget_usd: "0.2" });
+  const { router } = stage;
+  const sent = Array.from(
+    { length: 30 },
+    () => stage.chat().then((response) => response.text(), () => "gone"),
+  );
+  await stage.upstream.received(20);
+  router.signal("SIGKILL");
+  await router.exited();
+  await Promise.all(sent);
+  stage.upstream.script = chatReply("ok");
+  await using again = await Router.start({ directory: router.directory, args: stage.priceArgs });
+  const found = await atOnce(30, () => again.chat({}, AS_AMY));
+  const spent = spentIn(again);
+  console.log("after SIGKILL with 20 under way:", Object.fromEntries(found), spent);
+  assert.equal(found.get("200") ?? 0, 0);
+  assert.ok(spent.costNano <= 20 * CENT_NANO);
 });
 
 Deno.test("a model without a price is refused for a token with a budget, with what to do, and with a price of 0 it is not", async () => {
@@ -222,4 +210,116 @@ Deno.test("metrics and the page's numbers tell who was refused, and what is left
     /refused a request of the token "?amy"?: "?budget/.test(line)
   );
   assert.equal(lines.length, 1, router.text);
+});
+
+Deno.test("a stop gives the lease back, and the next start spends exactly what is left", async () => {
+  await using stage = await budgetStage(chatReply("ok"), {
+    prices: CENT,
+    budget_usd: "0.1",
+    budget_period: "total",
+  });
+  const { router } = stage;
+  for (let time = 0; time < 3; time++) await (await stage.chat()).text();
+  router.signal("SIGTERM");
+  assert.equal(await router.exited(), 0);
+  assert.equal(stage.spent().costNano, 3 * CENT_NANO);
+  assert.deepEqual(router.query("SELECT * FROM token_leases WHERE nano > 0"), []);
+  await using again = await Router.start({ directory: router.directory, args: stage.priceArgs });
+  const found = await atOnce(30, () => again.chat({}, AS_AMY));
+  assert.equal(found.get("200"), 7);
+  const refused = await eventually(async () => {
+    const response = await again.chat({}, AS_AMY);
+    const { code } = await errorIn(response);
+    return code === "insufficient_quota" ? response : null;
+  }, "the budget's end");
+  // Nobody knows when a total begins anew.
+  assert.deepEqual([refused.headers.get("retry-after"), refused.headers.get("x-should-retry")], [
+    null,
+    "false",
+  ]);
+});
+
+Deno.test("a database that cannot be written: beyond the lease 503, others are served, and who leaves meanwhile keeps nothing", async () => {
+  await using stage = await budgetStage(chatReply("ok"), {
+    prices: CENT,
+    budget_usd: "0.01",
+    max_parallel: 1,
+  });
+  const { router } = stage;
+  const locked = new DatabaseSync(`${router.directory}/db.sqlite`);
+  try {
+    locked.exec("BEGIN IMMEDIATE");
+    const leaving = new AbortController();
+    const waiting = stage.chat({}, { signal: leaving.signal }).catch(() => null);
+    // It has its place, and waits for its lease.
+    await eventually(async () => {
+      const response = await stage.chat();
+      const { code } = await errorIn(response);
+      return code === "rate_limit_exceeded" ? true : null;
+    }, "the place to be taken");
+    assert.equal((await router.chat()).status, 200);
+    leaving.abort();
+    await waiting;
+    const refused = await eventually(async () => {
+      const response = await stage.chat();
+      const { code } = await errorIn(response);
+      return code === "budget_unavailable" ? response : null;
+    }, "the refusal");
+    assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "1"]);
+    locked.exec("ROLLBACK");
+  } finally {
+    locked.close();
+  }
+  // There is money for one, and a place for one: neither was lost.
+  await eventually(async () => {
+    const response = await stage.chat();
+    await response.text();
+    return response.status === 200 ? true : null;
+  }, "the one request");
+  assert.equal(stage.upstream.requests.length, 2);
+  assert.equal(await router.metric('client_budget_reserved_usd{client="amy"}'), 0);
+});
+
+Deno.test("failed attempts and hedges are charged once, and nothing stays reserved", async () => {
+  await using stage = await budgetStage(chatReply("ok"), { prices: CENT, budget_usd: "1" });
+  const { router, upstream } = stage;
+  for (
+    const [script, body] of [
+      [cutAfter(chatEvents(["one"]).slice(0, 2)), { stream: true }],
+      [reply(500, "{}"), {}],
+      [reply(200, "not JSON"), {}],
+      [stream(chatEvents(["one"])), { stream: true }],
+    ] as const
+  ) {
+    upstream.script = script;
+    await (await stage.chat(body)).text().catch(() => "");
+  }
+  await eventually(async () => {
+    const reserved = await router.metric('client_budget_reserved_usd{client="amy"}');
+    return reserved === 0 && stage.spent().costNano > 0 ? true : null;
+  }, "nothing to be reserved");
+  const records = await router.recorded(4);
+  await eventually(() => {
+    const [{ requests } = {}] = router.query("SELECT sum(requests) AS requests FROM token_spend");
+    return requests === 4 ? true : null;
+  }, "four requests to be noted");
+  const known = records.reduce((sum, { cost_nano: nano }) => sum + Number(nano ?? 0), 0);
+  const { costNano, estimatedNano } = stage.spent();
+  assert.ok(costNano >= known && costNano - known <= estimatedNano, `${costNano} ${known} ${estimatedNano}`);
+});
+
+Deno.test("requests that a stop ends are charged what was reserved, and noted before the end", async () => {
+  await using stage = await budgetStage(hang, {
+    prices: CENT,
+    budget_usd: "1",
+    args: ["--drain-timeout", "0"],
+  });
+  const held = Array.from({ length: 3 }, () => stage.chat().then((response) => response.text(), () => ""));
+  await stage.upstream.received(3);
+  stage.router.signal("SIGTERM");
+  assert.equal(await stage.router.exited(), 0);
+  await Promise.all(held);
+  const { costNano, estimatedNano } = stage.spent();
+  assert.deepEqual([costNano, estimatedNano], [3 * CENT_NANO, 3 * CENT_NANO]);
+  assert.deepEqual(stage.router.query("SELECT * FROM token_leases WHERE nano > 0"), []);
 });

@@ -10,6 +10,8 @@ export const LIMITED_SECRET = "sk-oar-limited-0123456789abcdefghijklmnopq";
 export interface BudgetStage extends AsyncDisposable {
   readonly upstream: FakeUpstream;
   readonly router: Router;
+  /** The arguments with the prices. */
+  readonly priceArgs: readonly string[];
   /** A chat of the limited token. */
   chat(body?: Record<string, unknown>, init?: RequestInit): Promise<Response>;
   /** In 1e-9 US dollars, of all tokens, as the database has it. */
@@ -25,10 +27,11 @@ export async function budgetStage(
 ): Promise<BudgetStage> {
   const directory = await Deno.makeTempDir({ prefix: "oar-prices-" });
   await Deno.writeTextFile(`${directory}/prices.json`, JSON.stringify({ "test-model": prices }));
+  const priceArgs = ["--prices", `${directory}/prices.json`];
   const upstream = new FakeUpstream(script);
   const router = await Router.start({
     upstreams: [{ endpoint: upstream.endpoint, name: "only" }],
-    args: ["--prices", `${directory}/prices.json`, ...args],
+    args: [...priceArgs, ...args],
   });
   await addRow(router, {
     ...columns as Record<string, string | number>,
@@ -37,6 +40,7 @@ export async function budgetStage(
   return {
     upstream,
     router,
+    priceArgs,
     chat: (body = {}, init = {}) =>
       router.chat(body, { ...init, headers: { authorization: `Bearer ${LIMITED_SECRET}`, ...init.headers } }),
     spent: () => spentIn(router),
