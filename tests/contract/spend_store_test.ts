@@ -169,6 +169,10 @@ const CASES: readonly (readonly [name: string, body: Body])[] = [
     const late = await one(stage, "s1", asked(id, { rows: [row(150)], neededNano: 25, wantedNano: 50 }));
     assert.equal(late.leaseNano, 30);
     assert.equal(await spent(stage, id) + await stage.leased(id), BUDGET);
+    // What it holds for requests under way stays covered, although the budget was lowered meanwhile.
+    await stage.bury("s1");
+    const lowered = { rows: [row(155)], neededNano: 20, wantedNano: 50, budgetNano: 100 };
+    assert.equal((await one(stage, "s1", asked(id, lowered))).leaseNano, 20);
   }],
   ["old rows of dead servers become one, exactly", async (stage) => {
     const id = await stage.addToken("a");
@@ -208,7 +212,7 @@ const CASES: readonly (readonly [name: string, body: Body])[] = [
     assert.equal(answer.leaseNano, budgetNano - costNano);
   }],
   ["rows and leases never exceed the budget, whoever dies and comes back", async (stage) => {
-    for (let seed = 1; seed <= 6; seed++) await randomSchedule(stage, seed);
+    for (let seed = 1; seed <= 3; seed++) await randomSchedule(stage, seed);
   }],
 ];
 

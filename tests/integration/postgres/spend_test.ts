@@ -4,10 +4,11 @@
 import assert from "node:assert/strict";
 import type { LeaseRequest } from "../../../src/core/spend.ts";
 import { migrate } from "../../../src/store/postgres/migration.ts";
+import { PgError } from "../../../src/store/postgres/errors.ts";
 import type { PgDatabase } from "../../../src/store/postgres/pool.ts";
 import { readRemoteSpend } from "../../../src/store/postgres/read/spending.ts";
 import { chargeDeadLeases } from "../../../src/store/postgres/spend/dead_leases.ts";
-import { RemoteLeases } from "../../../src/store/postgres/spend/remote_leases.ts";
+import { lockTokens, RemoteLeases } from "../../../src/store/postgres/spend/remote_leases.ts";
 import { StoreError } from "../../../src/store/store.ts";
 import {
   isPgBouncerMissing,
@@ -161,6 +162,34 @@ Deno.test(
       assert.ok((server.spent.get(1) ?? 0) <= await sums(postgres, 1));
       await server.db.close();
     });
+
+    await t.step(
+      "a server that stops in the middle of a renewal holds up others for a limited time",
+      async () => {
+        await prepare(postgres);
+        const [stopped, other] = ["s1", "s2"].map((name) => new Server(openPg(postgres.url()), name));
+        assert.ok(stopped && other);
+        const { promise: locked, resolve } = Promise.withResolvers<string>();
+        const holding = stopped.db.write(async (query) => {
+          await lockTokens(query, [1]);
+          const [row] = await query<{ limit: string }>(
+            "SELECT current_setting('idle_in_transaction_session_timeout') AS limit",
+          );
+          resolve(row?.limit ?? "");
+          // It never goes on; its connection ends.
+          await eventually(
+            () => other.charge([1], 20).then(() => true, () => null),
+            "a lease for the other server",
+          );
+          await query("SELECT 1");
+        });
+        const ended = assert.rejects(holding, PgError);
+        assert.equal(await locked, "3s");
+        await ended;
+        assert.equal(other.spent.get(1), 20);
+        await Promise.all([stopped.db.close(), other.db.close()]);
+      },
+    );
 
     await t.step("two servers that find the same dead one charge it once", async () => {
       await prepare(postgres);

@@ -99,7 +99,7 @@ export class SqliteTarget {
         this.#db.prepare("DELETE FROM sqlite_sequence WHERE name = ? AND seq < ?").run(table, lastId);
         this.#db.prepare(
           `INSERT INTO sqlite_sequence(name, seq) SELECT ?1, ?2
-            WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
+            WHERE ?2 > 0 AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
         ).run(table, lastId);
       }
     });

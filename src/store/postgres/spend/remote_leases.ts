@@ -18,8 +18,12 @@ const TIMEOUT_MS = 2_000; // docs/tuning.md#spending
 
 const COLUMNS = Object.keys(SPEND_COLUMNS);
 
-const LOCK =
-  "SELECT pg_advisory_xact_lock(hashtextextended('oar.token_spend', id)) FROM unnest($1::bigint[]) AS asked (id)";
+/** A replica that was stopped in the middle of a transaction holds up the others for no longer. */
+const IDLE_MS = 3_000; // docs/tuning.md#spending
+
+const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('oar.token_spend', id)),
+    set_config('idle_in_transaction_session_timeout', '${IDLE_MS}', true)
+  FROM unnest($1::bigint[]) AS asked (id)`;
 
 /** What there is before the rows of the requests are noted; those that they replace apart. */
 const ACCOUNTS = `SELECT asked.token_id, spent.*, held.*
