@@ -309,7 +309,11 @@ Deno.test("failed attempts and hedges are charged once, and nothing stays reserv
 });
 
 Deno.test("requests that a stop ends are charged what was reserved, and noted before the end", async () => {
-  await using stage = await budgetStage(hang, { prices: CENT, budget_usd: "1", args: ["--drain-timeout", "0"] });
+  await using stage = await budgetStage(hang, {
+    prices: CENT,
+    budget_usd: "1",
+    args: ["--drain-timeout", "0"],
+  });
   const held = Array.from({ length: 3 }, () => stage.chat().then((response) => response.text(), () => ""));
   await stage.upstream.received(3);
   stage.router.signal("SIGTERM");

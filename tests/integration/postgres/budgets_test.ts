@@ -94,7 +94,10 @@ Deno.test({
         return await spent() === BUDGET_NANO ? true : null;
       }, "all of it to be spent");
       for (const replica of replicas) {
-        await eventually(async () => await ask(replica) === "insufficient_quota" ? true : null, "a last word");
+        await eventually(
+          async () => await ask(replica) === "insufficient_quota" ? true : null,
+          "a last word",
+        );
       }
       assert.equal(upstream.requests.length, 20);
     }),

@@ -767,7 +767,7 @@ const SUGGESTIONS: readonly (readonly [args: readonly string[], expected: RegExp
   [["models"], /\(Did you mean list, or doctor, /],
   [["show"], /\(Did you mean token show or records show\?\)/],
   [["tail"], /\(Did you mean records tail\?\)/],
-  [["token", "list"], /"token list" \(Did you mean token show\?\)/],
+  [["token", "change", "alice"], /\(Did you mean token edit\?\)/],
   [["token", "rm", "alice"], /\(Did you mean token remove\?\)/],
   [["token", "delet"], /"token delet"/],
   [["records", "5"], /\(Did you mean records show ID\?\)/],

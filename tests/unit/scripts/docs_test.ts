@@ -28,6 +28,7 @@ const USER_PAGES = [
   "docs/database.md",
   "docs/failover.md",
   "docs/keys.md",
+  "docs/tokens.md",
   "docs/limits.md",
   "docs/models.md",
   "docs/migrating-from-go.md",
