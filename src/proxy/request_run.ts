@@ -5,7 +5,6 @@
  */
 import type { ClientRules } from "../core/client_rules.ts";
 import { Cancellation } from "../core/cancellation.ts";
-import { isEncoded } from "../core/content_coding.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { askedHedge } from "../core/hedging.ts";
@@ -39,7 +38,7 @@ import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
 import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
 import { addCost, clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
-import { UsageEventFilter } from "./relay/usage_event.ts";
+import { usageFilterFor } from "./relay/usage_filter.ts";
 
 export interface RunDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
@@ -233,7 +232,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   async #relay(reply: OpenReply): Promise<void> {
-    const usageFilter = this.#usageFilter(reply);
+    const usageFilter = usageFilterFor(reply, { attempt: this.#attempt, usage: this.#deps.usage });
     const { contentLength, isEventStream } = reply;
     const isShorter = usageFilter !== null;
     if (this.#early.isBegun) await this.#early.finish();
@@ -260,14 +259,6 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     );
     if (this.#client.isGone) await this.#relayed.cancel();
     await this.#relayed.run();
-  }
-
-  /** Leaves out the usage that only the router has asked for; null: nothing is to be left out. */
-  #usageFilter({ isEventStream, headers, upstream }: OpenReply): UsageEventFilter | null {
-    if (!isEventStream || !this.#attempt?.asksUsage) return null;
-    if (!isEncoded(headers.get("content-encoding"))) return new UsageEventFilter();
-    this.#deps.usage?.coded(upstream);
-    return null;
   }
 
   settle(verdict: Verdict, captured: CapturedReply): Promise<void> {
