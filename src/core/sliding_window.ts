@@ -44,6 +44,15 @@ export class SlidingWindow {
     return SECONDS * 1000;
   }
 
+  /** Milliseconds until nothing is left of what the window holds now; 0: at once. Looks at the newest sums first. */
+  untilEmpty(nowMs: number): number {
+    this.#advance(nowMs);
+    if (this.#total <= 0) return 0;
+    let newest = this.#second;
+    while (newest > this.#second - SECONDS && (this.#sums[place(newest)] ?? 0) <= 0) newest--;
+    return Math.max(1, (newest + SECONDS) * 1000 - nowMs);
+  }
+
   /** Milliseconds since the oldest sum that is not 0; 0: there is none. */
   ageMs(nowMs: number): number {
     this.#advance(nowMs);

@@ -7,6 +7,8 @@ const here = new URL(".", import.meta.url).pathname;
 
 const PYTHON_PACKAGES = ["openai==3.3.1", "anthropic==2.14.0", "langchain-openai==1.7.4"];
 
+const LITELLM_PACKAGE = "litellm==1.110.2";
+
 export type Command = readonly [program: string, ...args: string[]];
 
 /** Runs a client and parses the JSON object that it prints. */
@@ -23,6 +25,15 @@ export async function pythonClients(folder: string): Promise<Command | null> {
     const packages = `${folder}/python`;
     await output("python3", ["-m", "pip", "install", "--quiet", "--target", packages, ...PYTHON_PACKAGES]);
     return ["env", `PYTHONPATH=${packages}`, "python3", `${here}stream.py`];
+  });
+}
+
+/** LiteLLM's SDK: `limits.py` with the packages that it needs. */
+export async function liteLlmClient(folder: string): Promise<Command | null> {
+  return await ifPossible(async () => {
+    const packages = `${folder}/litellm`;
+    await output("python3", ["-m", "pip", "install", "--quiet", "--target", packages, LITELLM_PACKAGE]);
+    return ["env", `PYTHONPATH=${packages}`, "python3", `${here}limits.py`];
   });
 }
 

@@ -123,7 +123,7 @@ export class ClientUse {
     };
     if (rpm !== null) {
       const window = this.#requestsOf();
-      add("requests", rpm, Math.max(0, rpm - window.total(nowMs)), window.untilAtMost(0, nowMs));
+      add("requests", rpm, Math.max(0, rpm - window.total(nowMs)), window.untilEmpty(nowMs));
     }
     if (tpm !== null) {
       const bucket = this.#bucket(tpm, nowMs);
