@@ -3,25 +3,21 @@
  *
  * Changes are made elsewhere (config_changes.ts); the registry has read a change when the call returns.
  */
-import type { SpendQuery, SpentDays } from "../core/spend.ts";
+import { BudgetDays } from "../core/budget_days.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
 import { spentBy } from "./token_spend.ts";
+import { type SpendingDeps, spendingOf, type TokenSpending } from "./token_spending.ts";
 import { viewTokens } from "./token_view.ts";
 import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
 
-export interface TokenAdminDeps extends UpstreamsDeps {
+export interface TokenAdminDeps extends UpstreamsDeps, SpendingDeps {
   readonly changes: ChangeCalls;
   readonly clientTotals: () => Promise<ClientTotals>;
-  readonly spend: (query: SpendQuery) => Promise<SpentDays>;
-  /** Of a moment, in the time zone of budgets. */
-  readonly dayOf: (atMs: number) => string;
-  /** Wall clock. */
-  readonly now: () => number;
 }
 
 export class TokenAdmin {
@@ -36,8 +32,19 @@ export class TokenAdmin {
     const totals = await this.#deps.clientTotals();
     const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
     const nowMs = now();
-    const spent = await spentBy(all.rows, { today: this.#deps.dayOf(nowMs), read: this.#deps.spend });
+    const spent = await spentBy(all.rows, {
+      today: new BudgetDays(this.#deps.timeZone).dayOf(nowMs),
+      read: this.#deps.spend,
+    });
     return viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
+  }
+
+  /** @param which its name, or the number of its row. @throws ControlError `not_found` */
+  async spending(which: string): Promise<TokenSpending | null> {
+    const tokens = await this.list();
+    const token = tokens.find(({ name }) => name === which) ?? tokens.find(({ id }) => String(id) === which);
+    if (token === undefined) throw noSuchToken("that name or number");
+    return await spendingOf(token, this.#deps);
   }
 
   /** @param chosen null: a random one */

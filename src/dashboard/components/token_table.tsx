@@ -5,6 +5,7 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 import type { TokenView } from "../../control/admin_service.ts";
 import type { PageContext } from "../page_context.ts";
 import { recordsPath } from "../record_query.ts";
+import { Cost, EstimatedTokens } from "./cost.tsx";
 import { Chip, CsrfField, Moment, Recorded, type Tone } from "./parts.tsx";
 import { tokenKey } from "../token_form.ts";
 import { rulesText } from "../token_rules_text.ts";
@@ -30,6 +31,7 @@ export function TokenTable(
               <th scope="col" class="number">{m.tileRequests}</th>
               <th scope="col" class="number">{m.usageErrors}</th>
               <th scope="col" class="number">{m.tokenSpent}</th>
+              <th scope="col" class="number">{m.cost}</th>
               <th scope="col">
                 <span class="visually-hidden">{m.edit}</span>
               </th>
@@ -56,7 +58,7 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
   return (
     <tr>
       <th scope="row" class="token-name">
-        <a href={records}>
+        <a href={`/admin/tokens/show?which=${encodeURIComponent(tokenKey(token))}`}>
           <Recorded text={name} />
         </a>
       </th>
@@ -89,6 +91,11 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
       </td>
       <td class="number" data-label={m.tokenSpent}>
         <Spent page={page} token={token} href={records} />
+      </td>
+      <td class="number" data-label={m.cost}>
+        <div>
+          <Cost page={page} figures={token} />
+        </div>
       </td>
       <td class="actions">
         <Actions page={page} token={token} />
@@ -161,10 +168,11 @@ function Actions({ page, token }: { page: PageContext; token: TokenView }): JSX.
 }
 
 function Spent(
-  { page: { m, format }, token, href }: { page: PageContext; token: TokenView; href: string },
+  { page, token, href }: { page: PageContext; token: TokenView; href: string },
 ): JSX.Element {
-  const { inputTokens, outputTokens, cachedTokens } = token;
-  if (inputTokens + outputTokens === 0) return <>{format.count(0)}</>;
+  const { m, format } = page;
+  const { inputTokens, outputTokens, cachedTokens, estimatedTokens } = token;
+  if (inputTokens + outputTokens + estimatedTokens === 0) return <>{format.count(0)}</>;
   return (
     <div>
       <a href={href}>{format.short(inputTokens + outputTokens)}</a>
@@ -174,6 +182,7 @@ function Spent(
       {cachedTokens === 0
         ? null
         : <span class="line second muted">{m.tokenCached(format.short(cachedTokens))}</span>}
+      <EstimatedTokens page={page} count={estimatedTokens} />
     </div>
   );
 }

@@ -9,6 +9,7 @@ import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
 import { tokenRuleTexts } from "./token_rules_en.ts";
 import { upstreamOptionTexts } from "./upstream_options_en.ts";
+import { costTexts } from "./costs_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -163,6 +164,7 @@ export const en = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
   ...tokenRuleTexts,

@@ -8,6 +8,7 @@ import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
 import { tokenRuleTexts } from "./token_rules_zh.ts";
 import { upstreamOptionTexts } from "./upstream_options_zh.ts";
+import { costTexts } from "./costs_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -153,6 +154,7 @@ export const zh: Messages = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
   ...tokenRuleTexts,

@@ -16,10 +16,14 @@ import {
   tokenKey,
 } from "../token_form.ts";
 import { Confirm } from "../views/confirm.tsx";
+import { TokenPage } from "../views/tokens/token.tsx";
 import { TokenEdit } from "../views/tokens/edit.tsx";
 import { Tokens, type TokensProps } from "../views/tokens.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
 import { problemOf } from "./problem.ts";
+
+/** Records that the page of a token shows. */
+const LATEST = 10;
 
 type AdminContext = Context<AdminEnv>;
 
@@ -27,6 +31,7 @@ export function tokenRoutes(deps: ViewDeps): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();
   routes.get("/", (c) => list(c, deps));
   routes.post("/", (c) => add(c, deps));
+  routes.get("/show", (c) => show(c, deps));
   routes.get("/edit", async (c) => {
     const token = await find(c, deps, c.req.query("which") ?? "");
     return editView(c, deps, { token, form: tokenFormOf(token) });
@@ -78,6 +83,19 @@ async function add(c: AdminContext, deps: ViewDeps): Promise<Response> {
   } catch (error) {
     return await list(c, deps, { problem: problemOf(c, error), form });
   }
+}
+
+async function show(c: AdminContext, deps: ViewDeps): Promise<Response> {
+  const { service, now } = deps;
+  const token = await find(c, deps, c.req.query("which") ?? "");
+  const { name } = token;
+  const [spending, costs, { records }] = await Promise.all([
+    token.id === null ? null : service.tokenSpending(tokenKey(token)),
+    service.costs("30d"),
+    service.records({ limit: LATEST, filter: { client: name } }),
+  ]);
+  const shown = { token, spending, costs, records };
+  return await draw(c, <TokenPage page={pageContext(c, now())} {...shown} />);
 }
 
 /** @throws RouterError 404 */

@@ -22,6 +22,7 @@ import type {
   Stats,
   StatsPoint,
   StatsRange,
+  TokenSpending,
   TokenView,
   UpstreamTest,
   UpstreamView,
@@ -46,6 +47,7 @@ export interface FakeState {
   readonly stats?: (range: StatsRange) => Stats;
   readonly usage?: UsageReport;
   readonly costs?: CostReport;
+  readonly spending?: TokenSpending;
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
   readonly count?: RecordCount;
@@ -147,6 +149,8 @@ export class FakeService implements AdminService {
   rotateToken: AdminService["rotateToken"] = (which) =>
     this.#do({ id: 1, name: which, secret: "sk-fresh-secret" }, "rotateToken", which);
   removeToken: AdminService["removeToken"] = (name) => this.#do(undefined, "removeToken", name);
+
+  tokenSpending: AdminService["tokenSpending"] = () => Promise.resolve(this.#state.spending ?? null);
 
   records: AdminService["records"] = (page) => {
     this.calls.push(["records", page]);

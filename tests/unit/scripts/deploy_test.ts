@@ -117,7 +117,8 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   const usage = { inputTokens: 1, outputTokens: 1, cachedTokens: 1, reasoningTokens: 1 };
   metrics.capacity.read = () => ({ queueLength: 1, upstreams: [{ name: "a", inFlight: 1, autoLimit: 4 }] });
   metrics.requestStarted();
-  metrics.requestSettled("chat", record({ usage }), "a");
+  metrics.requestSettled("chat", record({ usage, costNano: 5_000 }), "a");
+  metrics.requestSettled("chat", record({ usage, areTokensEstimated: true }), "a");
   metrics.requestRefused(403, "bad_token");
   metrics.attemptEnded({
     index: 0,
@@ -292,6 +293,14 @@ const SITUATIONS:
       [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0 1x40",
       [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="no_credit"}`]: "0x40",
     }],
+    // Ten times as much as the day before.
+    ["OpenAiApiRouteCostJump", "1600m", {
+      [`openai_api_route_cost_usd_total{${INSTANCE},upstream="a",model="m"}`]: "0+0.01x1500 15+0.1x200",
+      [`openai_api_route_cost_usd_total{${INSTANCE},upstream="b",model="m"}`]: "0+0.001x1700",
+    }],
+    ["OpenAiApiRouteUnpriced", "80m", {
+      [`openai_api_route_unpriced_requests_total{${INSTANCE},upstream="a",model="m"}`]: "0+1x100",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -324,6 +333,10 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_postgres_up{${INSTANCE}}`]: "1x50 0 1x149",
   [`openai_api_route_journal_oldest_seconds{${INSTANCE}}`]: "0x50 60 0x149",
   [`openai_api_route_records_rejected_total{${INSTANCE}}`]: "2x200",
+  // It is two hours old, and knows of no day before.
+  [`openai_api_route_cost_usd_total{${INSTANCE},upstream="a",model="m"}`]: "0+0.5x200",
+  // A model was new for a while.
+  [`openai_api_route_unpriced_requests_total{${INSTANCE},upstream="a",model="m"}`]: "0x50 12x150",
   [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0x50 5x150",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="5"}`]: "0+9x200",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="+Inf"}`]: "0+9x200",
