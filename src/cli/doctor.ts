@@ -36,6 +36,7 @@ import { checkTokens, isTokenProblem, tokenFindings } from "./doctor/tokens.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
+import { usageFindings } from "../control/usage_findings.ts";
 import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -129,12 +130,17 @@ async function checkPlace(
   { flags, settings }: { readonly flags: DoctorFlags; readonly settings: Settings | null },
 ): Promise<{ readonly findings: readonly Finding[]; readonly snapshot: RegistrySnapshot | null }> {
   const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  // The other commands start faster without the prices.
+  const { checkPrices } = await import("./doctor/prices.ts");
   if (place.type === "file") {
     const { findings, database } = checkDatabase(place.path, terminal.note);
     try {
       const snapshot = database === null ? null : quietRegistry(database.config).snapshot();
       const keys = database === null || snapshot === null ? [] : checkKeys(database.config, snapshot);
-      return { findings: [...findings, checkDisk(place.path), ...keys], snapshot };
+      const prices = settings === null
+        ? []
+        : checkPrices(settings.costs.pricesPath, { database, nowMs: Date.now() });
+      return { findings: [...findings, checkDisk(place.path), ...keys, ...prices], snapshot };
     } finally {
       database?.close();
     }
@@ -146,9 +152,11 @@ async function checkPlace(
   ]);
   const { findings, snapshot } = await checkRemote(place.url, { terminal, env, flags });
   // Settings that are wrong do not say where the journal is.
-  const journal = settings === null
-    ? []
-    : [...checkJournal(settings.database, terminal.note), checkDisk(settings.database)];
+  const journal = settings === null ? [] : [
+    ...checkJournal(settings.database, terminal.note),
+    checkDisk(settings.database),
+    ...checkPrices(settings.costs.pricesPath, { database: null, nowMs: Date.now() }),
+  ];
   return { findings: [...findings, ...journal], snapshot };
 }
 
@@ -212,7 +220,7 @@ async function checkUpstreams(
   snapshot: RegistrySnapshot,
   { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
-  const { upstreams, problems } = snapshot;
+  const { upstreams, problems, usageRefusals = [] } = snapshot;
   const deps = { client, clock: systemClock };
   const probes = await Promise.all(
     upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
@@ -224,6 +232,7 @@ async function checkUpstreams(
       .map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
+    ...usageFindings(upstreams, { refusals: usageRefusals, nowMs: systemClock.now() }),
     ...modelFindings(upstreams, listed),
     ...tokenFindings(snapshot, { listed, nowMs: systemClock.now() }),
     judgeClock(systemClock.now(), offsets),

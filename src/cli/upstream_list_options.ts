@@ -12,19 +12,24 @@ export type ListedOptions = Readonly<
     readonly maxBody: number | null;
     /** Seconds. */
     readonly streamTimeout: number | null;
+    /** 1: the list prices. */
+    readonly priceFactor: number;
     readonly errorText: readonly string[];
     readonly proxy: string | null;
+    readonly usage: ShownOptions["usage"];
   }
 >;
 
 export function listedOptions(options: ShownOptions): ListedOptions {
-  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy } = options;
+  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy, usage } = options;
   return {
     ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
     maxBody: options.maxBodyBytes,
     streamTimeout: options.streamTimeoutSeconds,
+    priceFactor: options.priceFactor,
     errorText: options.errorTexts,
     proxy,
+    usage,
   };
 }
 
@@ -43,7 +48,9 @@ export function shortOptions(options: ListedOptions): string[] {
     ...(onlyPaths.length === 0 ? [] : [`only ${onlyPaths.join(" ")}`]),
     ...(maxBody === null ? [] : [`bodies up to ${formatBytes(maxBody)}`]),
     ...(options.streamTimeout === null ? [] : [`streams within ${options.streamTimeout} s`]),
+    ...(options.priceFactor === 1 ? [] : [`prices x ${options.priceFactor}`]),
     ...(options.errorText.length === 0 ? [] : ["error texts"]),
     ...(options.proxy === null ? [] : [`by ${options.proxy}`]),
+    ...(options.usage === null ? [] : [`usage ${options.usage}`]),
   ];
 }

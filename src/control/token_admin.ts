@@ -3,14 +3,13 @@
  *
  * Changes are made elsewhere (config_changes.ts); the registry has read a change when the call returns.
  */
-import { BudgetDays } from "../core/budget_days.ts";
 import { randomToken } from "../store/config/initial_tokens.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
-import { spentBy } from "./token_spend.ts";
 import { type SpendingDeps, spendingOf, type TokenSpending } from "./token_spending.ts";
+import { spentBy } from "./token_spend.ts";
 import { viewTokens } from "./token_view.ts";
 import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
@@ -32,10 +31,7 @@ export class TokenAdmin {
     const totals = await this.#deps.clientTotals();
     const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
     const nowMs = now();
-    const spent = await spentBy(all.rows, {
-      today: new BudgetDays(this.#deps.timeZone).dayOf(nowMs),
-      read: this.#deps.spend,
-    });
+    const spent = await spentBy(all.rows, { today: this.#deps.dayOf(nowMs), read: this.#deps.spend });
     return viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
   }
 

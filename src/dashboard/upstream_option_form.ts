@@ -16,9 +16,11 @@ export interface OptionForm {
   readonly onlyPaths: string;
   readonly maxBody: string;
   readonly streamTimeout: string;
+  readonly priceFactor: string;
   /** One a line. */
   readonly errorTexts: string;
   readonly proxy: string;
+  readonly usage: string;
 }
 
 export const EMPTY_OPTION_FORM: OptionForm = {
@@ -31,8 +33,10 @@ export const EMPTY_OPTION_FORM: OptionForm = {
   onlyPaths: "",
   maxBody: "",
   streamTimeout: "",
+  priceFactor: "",
   errorTexts: "",
   proxy: "",
+  usage: "",
 };
 
 export const OPTION_FIELD_NAMES = Object.keys(EMPTY_OPTION_FORM) as readonly (keyof OptionForm)[];
@@ -51,8 +55,10 @@ export function optionFormOf(options: ShownOptions): OptionForm {
     onlyPaths: options.onlyPaths.join(", "),
     maxBody: textOf(options.maxBodyBytes),
     streamTimeout: textOf(options.streamTimeoutSeconds),
+    priceFactor: options.priceFactor === 1 ? "" : String(options.priceFactor),
     errorTexts: options.errorTexts.join("\n"),
     proxy: options.proxy ?? "",
+    usage: options.usage ?? "",
   };
 }
 
@@ -80,8 +86,10 @@ export function optionInput(
     onlyPaths: given("onlyPaths"),
     maxBody: given("maxBody"),
     streamTimeout: given("streamTimeout"),
+    priceFactor: given("priceFactor"),
     errorText: given("errorTexts") === undefined ? undefined : linesOf(form.errorTexts),
     proxy: given("proxy"),
+    usage: given("usage"),
     setHeader: headers === undefined ? undefined : linesOf(headers).filter((line) => !line.startsWith("-")),
     unsetHeader: headers === undefined
       ? undefined

@@ -1,6 +1,7 @@
 /**
  * One record as the commands show it, in a few words.
  */
+import { usdText } from "../../core/money.ts";
 import type { StoredRecord } from "../../store/store.ts";
 
 const START_LENGTH = 160;
@@ -20,6 +21,20 @@ export function statusText({ status, outcome }: StoredRecord): string {
 }
 
 /** A number, or `-` when it is not known. */
+/** `~12` when it is our own estimate. */
+export function tokensText(
+  { usage, areTokensEstimated }: Pick<StoredRecord, "usage" | "areTokensEstimated">,
+  of: "inputTokens" | "outputTokens",
+): string {
+  const count = usage[of];
+  return `${areTokensEstimated && count !== null ? "~" : ""}${countText(count)}`;
+}
+
 export function countText(count: number | null): string {
   return count === null ? "-" : String(count);
+}
+
+/** In US dollars; unknown is not 0. */
+export function costText(costNano: number | null): string {
+  return costNano === null ? "unknown" : usdText(costNano);
 }

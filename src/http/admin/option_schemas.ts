@@ -4,14 +4,20 @@
  * Owns their bounds there; what a value may be is checked again where it is stored.
  */
 import { z } from "zod";
-import { MAX_PARALLEL, MAX_RATE, MAX_STREAM_TIMEOUT_SECONDS } from "../../control/upstream_options.ts";
+import {
+  MAX_PARALLEL,
+  MAX_PRICE_FACTOR,
+  MAX_RATE,
+  MAX_STREAM_TIMEOUT_SECONDS,
+} from "../../control/upstream_options.ts";
 import { MAX_SET_HEADERS } from "../../core/set_headers.ts";
-import { KEY_POLICIES } from "../../core/upstream_options.ts";
+import { KEY_POLICIES, USAGE_CHOICES } from "../../core/upstream_options.ts";
 
 const MAX_PATHS = 200;
 const MAX_TEXTS = 50;
 
 const keyPolicy = z.enum(KEY_POLICIES);
+const usage = z.enum(USAGE_CHOICES).nullable();
 const rate = z.int().min(1).max(MAX_RATE).nullable();
 const headers = z.record(z.string(), z.string().nullable());
 
@@ -26,10 +32,14 @@ const DESCRIPTIONS = {
   onlyPaths: "globs on the path; empty: every path",
   maxBodyBytes: "larger requests are not for it, counted as the client sends them; null: any size",
   streamTimeoutSeconds: "from the request to the first content of a stream; null: by the request",
+  priceFactor:
+    "its prices are the list prices times this, which has six decimals at most; 1: the list prices",
   errorTexts:
     "globs on the beginning of a reply's text that tell an error; one without wildcard may stand anywhere in it",
   proxy:
     "URL of the proxy by way of which it is reached (http, https, socks5); its credential is masked; null: none",
+  usage:
+    "whether streams whose client has not asked for usage are asked for it; null: as the server's setting says",
 } as const;
 
 /** Of a new upstream, and of changes. A masked value that comes back as it was shown stays as it is. */
@@ -47,8 +57,10 @@ export const optionFields = {
   maxBodyBytes: z.int().min(1).nullable().describe(DESCRIPTIONS.maxBodyBytes),
   streamTimeoutSeconds: z.int().min(1).max(MAX_STREAM_TIMEOUT_SECONDS).nullable()
     .describe(DESCRIPTIONS.streamTimeoutSeconds),
+  priceFactor: z.number().min(0).max(MAX_PRICE_FACTOR).nullable().describe(DESCRIPTIONS.priceFactor),
   errorTexts: z.array(z.string().min(1).max(200)).max(MAX_TEXTS).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().min(1).max(1_024).nullable().describe(DESCRIPTIONS.proxy),
+  usage: usage.describe(DESCRIPTIONS.usage),
 };
 
 /** As they are answered. */
@@ -62,6 +74,8 @@ export const shownOptions = {
   onlyPaths: z.array(z.string()).describe(DESCRIPTIONS.onlyPaths),
   maxBodyBytes: z.number().nullable().describe(DESCRIPTIONS.maxBodyBytes),
   streamTimeoutSeconds: z.number().nullable().describe(DESCRIPTIONS.streamTimeoutSeconds),
+  priceFactor: z.number().describe(DESCRIPTIONS.priceFactor),
   errorTexts: z.array(z.string()).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().nullable().describe(DESCRIPTIONS.proxy),
+  usage: usage.describe(DESCRIPTIONS.usage),
 };

@@ -73,6 +73,13 @@ function ShapingFields({ page: { m }, form }: OptionProps): JSX.Element {
         value={form.streamTimeout}
         inputmode="numeric"
       />
+      <Field
+        label={m.fieldPriceFactor}
+        hint={m.fieldPriceFactorHint}
+        name="priceFactor"
+        value={form.priceFactor}
+        inputmode="decimal"
+      />
       <Lines
         label={m.fieldErrorTexts}
         hint={m.fieldErrorTextsHint}
@@ -86,6 +93,16 @@ function ShapingFields({ page: { m }, form }: OptionProps): JSX.Element {
         value={form.proxy}
         isMono
         autocomplete="off"
+      />
+      <Select
+        label={m.fieldUsage}
+        name="usage"
+        value={form.usage}
+        choices={[
+          { value: "", text: m.usageDefault },
+          { value: "auto", text: m.usageAuto },
+          { value: "never", text: m.usageNever },
+        ]}
       />
     </div>
   );
