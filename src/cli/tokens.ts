@@ -17,7 +17,7 @@ import {
 import { spentBy } from "../control/token_spend.ts";
 import { parseTimeZone } from "../config/settings.ts";
 import type { Command } from "commander";
-import { dayIn } from "../core/days.ts";
+import { BudgetDays } from "../core/budget_days.ts";
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
@@ -131,7 +131,7 @@ async function listTokens(context: CommandContext, flags: ShowFlags): Promise<vo
     const config = await database.config();
     const nowMs = Date.now();
     const spent = await spentBy(config.listClientTokens(), {
-      today: dayIn(parseTimeZone(context.env))(nowMs),
+      today: new BudgetDays(parseTimeZone(context.env)).dayOf(nowMs),
       read: (query) => database.records.spend(query),
     });
     const tokens = listedTokens(config, { totals, spent, nowMs });

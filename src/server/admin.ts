@@ -102,13 +102,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new TokenAdmin({
-      ...deps,
-      clientTotals: () => reader.ask("clientTotals", null),
-      spend: (query) => reader.ask("spend", query),
-      dayOf: dayIn(deps.settings.costs.timeZone),
-      now: () => clock.now(),
-    }),
+    tokens: tokenAdmin(deps, reader),
     records: new RecordAdmin({
       reader,
       deletion: deletionOf(deps),
@@ -147,6 +141,16 @@ export function createAdmin(deps: AdminDeps): Admin {
       closeReader();
     },
   };
+}
+
+function tokenAdmin(deps: AdminDeps, reader: RecordAnswers): TokenAdmin {
+  return new TokenAdmin({
+    ...deps,
+    clientTotals: () => reader.ask("clientTotals", null),
+    spend: (query) => reader.ask("spend", query),
+    dayOf: dayIn(deps.settings.costs.timeZone),
+    now: () => systemClock.now(),
+  });
 }
 
 /** A thread of its own over the database, or that of PostgreSQL. */

@@ -127,7 +127,7 @@ export interface ConfigStore {
   /** Replaces all tokens. */
   setTokens(tokens: readonly ClientToken[]): void;
   /** Tokens that are kept as digests, as their rows are, oldest first. */
-  listClientTokens(): ClientTokenRow[];
+  listClientTokens(): readonly ClientTokenRow[];
   /** @throws StoreError `duplicate` when there is such a name or token */
   addClientToken(token: NewClientToken): ClientTokenRow;
   /** @throws StoreError `not_found`, `duplicate` */

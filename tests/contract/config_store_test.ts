@@ -299,6 +299,30 @@ function describeConfigStore(backend: Backend): void {
     assert.ok(store.addClientToken(clientToken("amy")).id > id);
   });
 
+  test("listClientTokens() gives the same array until a row changes, whoever changes it", (store, other) => {
+    const { id } = store.addClientToken(clientToken("amy", { rpm: 60, gate: "whole" }));
+    const before = store.listClientTokens();
+    store.setConfig("policy", "random");
+    assert.equal(store.listClientTokens(), before);
+    for (
+      const changes of [
+        ...[{ rpm: 70 }, { gate: null }, { allow: "a,b" }, { allow: "a" }, { upstreams: "1" }, {
+          budgetUsd: "1",
+        }],
+        ...[{ hint: "x" }, { expiresAtMs: Date.UTC(2027, 0, 1) }, { enabled: 0 }, { name: "bob" }, {
+          deny: "",
+        }],
+      ]
+    ) {
+      const known = store.listClientTokens();
+      other.editClientToken(id, changes);
+      assert.notEqual(store.listClientTokens(), known, JSON.stringify(changes));
+      assert.deepEqual(store.listClientTokens(), other.listClientTokens());
+    }
+    other.removeClientToken(id);
+    assert.deepEqual(store.listClientTokens(), []);
+  });
+
   test("setConfig() writes and overwrites, NUL and lone surrogates included", (store, other) => {
     store.setConfig("policy", "random");
     store.setConfig("policy", "a\0b\ud800c");

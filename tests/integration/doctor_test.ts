@@ -82,6 +82,42 @@ test("doctor finds a healthy installation healthy, and asks each upstream with i
   assert.equal(upstream.requests[0]?.headers.get("authorization"), `Bearer ${KEY}`);
 });
 
+test("doctor names tokens that cannot be used, end soon, or allow nothing", async (bench) => {
+  await using upstream = new FakeUpstream(models());
+  bench.sql(`UPDATE openai_upstreams SET endpoint = '${upstream.endpoint}'`);
+  const soon = new Date(Date.now() + 5 * 86_400_000).toISOString().slice(0, 10);
+  const rows: readonly (readonly [name: string, columns: string, values: string])[] = [
+    ["good", "allow, upstreams", "'*', 'first'"],
+    ["over", "expires_at", "'2026-01-31 00:00:00+00:00'"],
+    ["soon", "expires_at", `'${soon} 00:00:00+00:00'`],
+    ["off", "enabled", "0"],
+    ["lost", "upstreams", "'gone,first'"],
+    ["none", "allow", "'no-such-model*'"],
+    ["bad", "gate", "'half'"],
+  ];
+  rows.forEach(([name, columns, values], at) => {
+    const digest = String(at).repeat(64);
+    bench.sql(
+      `INSERT INTO client_tokens(name, sha256, ${columns}) VALUES ('${name}', '${digest}', ${values})`,
+    );
+  });
+  const { code, stdout } = await bench.doctor();
+  assert.equal(code, 1);
+  const expected = [
+    /^ok {4}tokens {4}clients may use 5$/m,
+    /^warn {2}tokens {4}over it expired at .*: another date: token edit over --expires 90d$/m,
+    /^warn {2}tokens {4}soon it expires at /m,
+    /^warn {2}tokens {4}off it is disabled: token enable off/m,
+    /^warn {2}tokens {4}lost it names upstreams that are not there, which allow nothing: gone/m,
+    /^warn {2}tokens {4}none no upstream that it may use lists a model that it allows \(no-such-model\*\)/m,
+    /^fail {2}tokens {4}Client token 7 is refused: its gate is none of/m,
+  ];
+  for (const line of expected) assert.match(stdout, line);
+  assert.equal(stdout.match(/ tokens /g)?.length, expected.length);
+  bench.sql("UPDATE client_tokens SET enabled = 0; DELETE FROM config_kvs WHERE key = 'authorization'");
+  assert.match((await bench.doctor()).stdout, /^fail {2}tokens {4}every token is disabled or has expired/m);
+});
+
 test("doctor tells a refused key, a wrong path, a redirect, an outage and silence apart", async (bench) => {
   await using wrongKey = new FakeUpstream(reply(401, `{"error":{"message":"bad ${KEY}"}}`));
   await using wrongPath = new FakeUpstream(reply(404, "{}"));

@@ -12,16 +12,35 @@ const TEXTS = ["name", "sha256", "hint", "allow", "deny", "upstreams", "budget_u
 const SELECT = `SELECT id, rpm, tpm, max_parallel, enabled,
   ${asBlobs([...TEXTS, "expires_at", "created_at"])} FROM client_tokens`;
 
-/** Oldest first. Reads databases of older versions, too. */
-export function listClientTokens(db: DatabaseSync): ClientTokenRow[] {
+/** All of the table in one text: SQLite makes it far sooner than thousands of rows can be read. */
+const SELECT_TEXT = `SELECT group_concat(${
+  ["id", "rpm", "tpm", "max_parallel", "enabled", ...TEXTS, "expires_at", "created_at"]
+    .map((column) => `quote(${column})`).join(" || ',' || ")
+}, char(10)) AS text FROM (SELECT * FROM client_tokens ORDER BY id)`;
+
+const NO_ROWS: readonly ClientTokenRow[] = Object.freeze([]);
+/** What was read last by each connection. */
+const read = new WeakMap<
+  DatabaseSync,
+  { readonly text: unknown; readonly rows: readonly ClientTokenRow[] }
+>();
+
+/** Oldest first; the same array until a row changes. Reads databases of older versions, too. */
+export function listClientTokens(db: DatabaseSync): readonly ClientTokenRow[] {
   const hasTable = prepared(
     db,
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'client_tokens'",
   );
-  if (hasTable.get() === undefined) return [];
+  if (hasTable.get() === undefined) return NO_ROWS;
+  const text = prepared(db, SELECT_TEXT).get()?.["text"] ?? null;
+  if (text === null) return NO_ROWS;
+  const known = read.get(db);
+  if (known?.text === text) return known.rows;
   const statement = prepared(db, `${SELECT} ORDER BY id`);
   statement.setReadBigInts(true);
-  return statement.all().map(toRow);
+  const rows = Object.freeze(statement.all().map(toRow));
+  read.set(db, { text, rows });
+  return rows;
 }
 
 export function addClientToken(db: DatabaseSync, token: NewClientToken, nowMs: number): ClientTokenRow {

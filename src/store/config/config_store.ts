@@ -225,7 +225,7 @@ export class SqliteConfigStore implements ConfigStore {
     });
   }
 
-  listClientTokens(): ClientTokenRow[] {
+  listClientTokens(): readonly ClientTokenRow[] {
     return this.#read(listClientTokens);
   }
 

@@ -7,7 +7,7 @@
 import { messageOf } from "../../core/errors.ts";
 import type { Clock, TimerId } from "../../core/clock.ts";
 import type { OrderPolicy, Upstream } from "../../core/types.ts";
-import { readClientTokens } from "./client_token_row.ts";
+import { type ClientTokenRow, readClientTokens } from "./client_token_row.ts";
 import { adminTokenOf } from "./initial_tokens.ts";
 import type { ConfigStore, RegistryListener, RegistrySnapshot, RegistryView, UpstreamRow } from "../store.ts";
 import { parseUpstreamRow } from "./upstream_row.ts";
@@ -49,6 +49,9 @@ export class Registry implements RegistryView {
   #loadedDataVersion: number | null = null;
   /** What the snapshot was made of; most commits are records and change nothing here. */
   #loadedContent = "";
+  /** Kept apart: there may be thousands, and the store gives the same array while they stay. */
+  #tokenRows: readonly ClientTokenRow[] | null = null;
+  #tokenContent = "";
   #readProblem: string | null = null;
   #timer: TimerId | null = null;
 
@@ -112,7 +115,10 @@ export class Registry implements RegistryView {
     const policyValue = store.getConfig("policy")?.trim() ?? "";
     const adminToken = adminTokenOf(store);
     const usageRefusals = store.listUsageRefusals();
-    const content = JSON.stringify([rows, tokens, tokenRows, adminToken, policyValue, usageRefusals]);
+    if (tokenRows !== this.#tokenRows) this.#tokenContent = JSON.stringify(tokenRows);
+    this.#tokenRows = tokenRows;
+    const content = JSON.stringify([rows, tokens, adminToken, policyValue, usageRefusals]) +
+      this.#tokenContent;
     if (content === this.#loadedContent) return;
     const { upstreams, problems } = readRows(rows);
     const clients = readClientTokens(tokenRows, tokens);
