@@ -128,6 +128,7 @@ const NO_OPTIONS = {
   streamTimeout: null,
   errorText: [],
   proxy: null,
+  usage: null,
 };
 
 test("list shows people a table and programs JSON, keys masked in both", async (bench) => {
