@@ -32,6 +32,7 @@ import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { checkKeys } from "./doctor/keys.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
+import { checkTokens, isTokenProblem, tokenFindings } from "./doctor/tokens.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
@@ -39,7 +40,6 @@ import { usageFindings } from "../control/usage_findings.ts";
 import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { PUBLISHED_TOKEN } from "./published_token.ts";
 
 interface DoctorFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -112,7 +112,10 @@ async function examine(
   const basics = [finding, ...problems, ...findings];
   try {
     if (snapshot === null) return [...basics, ...await alerts];
-    const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
+    const tokens = checkTokens(snapshot, {
+      isNoAuth: settings?.isNoAuth ?? false,
+      nowMs: systemClock.now(),
+    });
     const upstreams = await checkUpstreams(snapshot, { client, limitMs });
     const all = [...basics, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
@@ -127,12 +130,17 @@ async function checkPlace(
   { flags, settings }: { readonly flags: DoctorFlags; readonly settings: Settings | null },
 ): Promise<{ readonly findings: readonly Finding[]; readonly snapshot: RegistrySnapshot | null }> {
   const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  // The other commands start faster without the prices.
+  const { checkPrices } = await import("./doctor/prices.ts");
   if (place.type === "file") {
     const { findings, database } = checkDatabase(place.path, terminal.note);
     try {
       const snapshot = database === null ? null : quietRegistry(database.config).snapshot();
       const keys = database === null || snapshot === null ? [] : checkKeys(database.config, snapshot);
-      return { findings: [...findings, checkDisk(place.path), ...keys], snapshot };
+      const prices = settings === null
+        ? []
+        : checkPrices(settings.costs.pricesPath, { database, nowMs: Date.now() });
+      return { findings: [...findings, checkDisk(place.path), ...keys, ...prices], snapshot };
     } finally {
       database?.close();
     }
@@ -144,9 +152,11 @@ async function checkPlace(
   ]);
   const { findings, snapshot } = await checkRemote(place.url, { terminal, env, flags });
   // Settings that are wrong do not say where the journal is.
-  const journal = settings === null
-    ? []
-    : [...checkJournal(settings.database, terminal.note), checkDisk(settings.database)];
+  const journal = settings === null ? [] : [
+    ...checkJournal(settings.database, terminal.note),
+    checkDisk(settings.database),
+    ...checkPrices(settings.costs.pricesPath, { database: null, nowMs: Date.now() }),
+  ];
   return { findings: [...findings, ...journal], snapshot };
 }
 
@@ -206,46 +216,25 @@ function unknownFinding(unknown: readonly UnknownVariable[]): Parameters<typeof 
   };
 }
 
-function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
-  if (tokens.some(({ secret }) => secret === PUBLISHED_TOKEN)) {
-    return found("tokens", {
-      level: "warn",
-      message: "the published default token of the Go program is accepted",
-      advice: "replace it: token set NEW",
-    });
-  }
-  if (isNoAuth) {
-    return found("tokens", {
-      level: "warn",
-      message: "OAR_NOAUTH is on: everybody who can reach the server may use the upstreams",
-      advice: "unset it, unless the network keeps others out",
-    });
-  }
-  if (tokens.length === 0) {
-    return found("tokens", {
-      level: "fail",
-      message: "none is set, so the server does not start without --noauth",
-      advice: "set one: token add",
-    });
-  }
-  return found("tokens", { level: "ok", message: `clients may use ${tokens.length}` });
-}
-
 async function checkUpstreams(
-  { upstreams, problems, usageRefusals = [] }: RegistrySnapshot,
+  snapshot: RegistrySnapshot,
   { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
+  const { upstreams, problems, usageRefusals = [] } = snapshot;
   const deps = { client, clock: systemClock };
   const probes = await Promise.all(
     upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
   );
   const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
+  const listed = listedModels(upstreams, probes);
   const findings = [
-    ...problems.map((message) => found("upstream", { level: "fail", message })),
+    ...problems.filter((problem) => !isTokenProblem(problem))
+      .map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
     ...usageFindings(upstreams, { refusals: usageRefusals, nowMs: systemClock.now() }),
-    ...modelFindings(upstreams, listedModels(upstreams, probes)),
+    ...modelFindings(upstreams, listed),
+    ...tokenFindings(snapshot, { listed, nowMs: systemClock.now() }),
     judgeClock(systemClock.now(), offsets),
   ];
   if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;

@@ -158,6 +158,9 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
 export interface ClientFamilies {
   readonly requests: Counter<"client" | "result">;
   readonly tokens: Counter<"client" | "type">;
+  /** In US dollars. */
+  readonly cost: Counter<"client">;
+  readonly estimated: Counter<"client">;
 }
 
 export function clientFamilies(make: FamilyMaker): ClientFamilies {
@@ -174,6 +177,14 @@ export function clientFamilies(make: FamilyMaker): ClientFamilies {
       "client",
       "type",
     ]),
+    cost: make.counter(
+      "client_cost_usd_total",
+      "What requests cost by client, as far as known, in US dollars.",
+      [
+        "client",
+      ],
+    ),
+    estimated: make.counter("client_estimated_tokens_total", "Estimated tokens, by client.", ["client"]),
   };
 }
 

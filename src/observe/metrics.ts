@@ -10,6 +10,7 @@ import { CHECK_RESULTS, type CheckResult } from "../core/upstream_states.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import { CapacityMetrics } from "./capacity_metrics.ts";
+import { CostMetrics } from "./cost_metrics.ts";
 import { ClientMetrics } from "./client_metrics.ts";
 import { LimitMetrics } from "./limit_metrics.ts";
 import { addTo, isPlainLabel, type Labels, TOKEN_TYPES } from "./metric_labels.ts";
@@ -72,6 +73,7 @@ export class Metrics implements Observer {
 
   readonly capacity: CapacityMetrics;
   readonly limits: LimitMetrics;
+  readonly #costs: CostMetrics;
   readonly #requests: RequestFamilies;
   readonly #clients: ClientMetrics;
   readonly #upstreams: UpstreamFamilies;
@@ -88,6 +90,7 @@ export class Metrics implements Observer {
     this.#upstreams = upstreamFamilies(make);
     this.capacity = new CapacityMetrics(make);
     this.limits = new LimitMetrics(make);
+    this.#costs = new CostMetrics(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
     this.#remote = options.remote === undefined ? null : remoteFamilies(make);
@@ -122,12 +125,14 @@ export class Metrics implements Observer {
     this.#requests.total.inc({ kind, model, status: record.status, outcome: record.outcome });
     this.#requests.affinity.inc({ kind: record.affinity ?? "none" });
     observeMs(this.#requests.duration, { kind, is_stream: String(record.isStream) }, record.elapsedMs);
-    if (upstreamName === null || !this.#admit(upstreamName)) return;
+    const upstream = upstreamName !== null && this.#admit(upstreamName) ? upstreamName : null;
+    this.#costs.requestSettled(record, { model, upstream, admit: this.#admits });
+    if (upstream === null) return;
     if (record.firstTokenMs !== null) {
-      observeMs(this.#requests.firstToken, { upstream: upstreamName }, record.firstTokenMs);
+      observeMs(this.#requests.firstToken, { upstream }, record.firstTokenMs);
     }
     const { usage, areTokensEstimated } = record;
-    if (usage !== null) this.#countTokens({ upstream: upstreamName, model }, { usage, areTokensEstimated });
+    if (usage !== null) this.#countTokens({ upstream, model }, { usage, areTokensEstimated });
   }
 
   requestRefused(status: number, reason: string): void {
@@ -280,6 +285,8 @@ export class Metrics implements Observer {
     return model;
   }
 
+  readonly #admits = (upstream: string): boolean => this.#admit(upstream);
+
   #admit(upstream: string): boolean {
     if (this.#configured !== null && !this.#configured.has(upstream)) return false;
     this.#seenUpstreams.add(upstream);
@@ -297,7 +304,9 @@ export class Metrics implements Observer {
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
     for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });
     for (const state of KEY_STATES) this.#upstreams.keys.remove({ upstream, state });
-    for (const model of [...this.#models, "none", "other"]) {
+    const models = [...this.#models, "none", "other"];
+    this.#costs.forget(upstream, models);
+    for (const model of models) {
       for (const type of TOKEN_TYPES) {
         this.#requests.tokens.remove({ upstream, model, type });
         this.#requests.estimatedTokens.remove({ upstream, model, type });

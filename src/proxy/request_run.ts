@@ -11,7 +11,6 @@ import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
-import { usdText } from "../core/money.ts";
 import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
@@ -38,7 +37,7 @@ import type { FairReadScheduler } from "./relay/fair_reads.ts";
 import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
 import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
-import { clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
+import { addCost, clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
 import { usageFilterFor } from "./relay/usage_filter.ts";
 
 export interface RunDeps extends FailoverDeps, SettlementDeps {
@@ -220,8 +219,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
-    const { costNano } = this.ledger;
-    if (costNano !== null) head.headers.set("x-oar-cost", usdText(costNano));
+    addCost(head.headers, this.ledger.costNano);
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
@@ -333,13 +331,11 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
-      requestId: this.ledger.inbound.id,
-      upstreamName: chosen?.name ?? null,
+      ...{ requestId: this.ledger.inbound.id, upstreamName: chosen?.name ?? null },
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
       affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
-      limits: this.ledger.admission?.headers ?? null,
-      fixed: this.#fixedHeaders,
+      ...{ limits: this.ledger.admission?.headers ?? null, fixed: this.#fixedHeaders },
     });
   }
 }
