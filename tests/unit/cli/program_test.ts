@@ -129,6 +129,7 @@ const NO_OPTIONS = {
   priceFactor: 1,
   errorText: [],
   proxy: null,
+  usage: null,
 };
 
 test("list shows people a table and programs JSON, keys masked in both", async (bench) => {
