@@ -32,13 +32,14 @@ import { checkAlerts } from "./doctor/alerts.ts";
 import { checkDatabase, checkDisk } from "./doctor/database.ts";
 import { checkKeys } from "./doctor/keys.ts";
 import { findingLines, withoutSecrets } from "./doctor/lines.ts";
+import { checkTokens, isTokenProblem, tokenFindings } from "./doctor/tokens.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
+import { usageFindings } from "../control/usage_findings.ts";
 import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { PUBLISHED_TOKEN } from "./published_token.ts";
 
 interface DoctorFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -111,7 +112,10 @@ async function examine(
   const basics = [finding, ...problems, ...findings];
   try {
     if (snapshot === null) return [...basics, ...await alerts];
-    const tokens = checkTokens(snapshot, settings?.isNoAuth ?? false);
+    const tokens = checkTokens(snapshot, {
+      isNoAuth: settings?.isNoAuth ?? false,
+      nowMs: systemClock.now(),
+    });
     const upstreams = await checkUpstreams(snapshot, { client, limitMs });
     const all = [...basics, tokens, ...upstreams, ...await alerts];
     return all.map((each) => withoutSecrets(each, snapshot));
@@ -212,45 +216,25 @@ function unknownFinding(unknown: readonly UnknownVariable[]): Parameters<typeof 
   };
 }
 
-function checkTokens({ tokens }: RegistrySnapshot, isNoAuth: boolean): Finding {
-  if (tokens.some(({ secret }) => secret === PUBLISHED_TOKEN)) {
-    return found("tokens", {
-      level: "warn",
-      message: "the published default token of the Go program is accepted",
-      advice: "replace it: token set NEW",
-    });
-  }
-  if (isNoAuth) {
-    return found("tokens", {
-      level: "warn",
-      message: "OAR_NOAUTH is on: everybody who can reach the server may use the upstreams",
-      advice: "unset it, unless the network keeps others out",
-    });
-  }
-  if (tokens.length === 0) {
-    return found("tokens", {
-      level: "fail",
-      message: "none is set, so the server does not start without --noauth",
-      advice: "set one: token add",
-    });
-  }
-  return found("tokens", { level: "ok", message: `clients may use ${tokens.length}` });
-}
-
 async function checkUpstreams(
-  { upstreams, problems }: RegistrySnapshot,
+  snapshot: RegistrySnapshot,
   { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
+  const { upstreams, problems, usageRefusals = [] } = snapshot;
   const deps = { client, clock: systemClock };
   const probes = await Promise.all(
     upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
   );
   const offsets = probes.flatMap(({ clockOffsetMs }) => clockOffsetMs === null ? [] : [clockOffsetMs]);
+  const listed = listedModels(upstreams, probes);
   const findings = [
-    ...problems.map((message) => found("upstream", { level: "fail", message })),
+    ...problems.filter((problem) => !isTokenProblem(problem))
+      .map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
-    ...modelFindings(upstreams, listedModels(upstreams, probes)),
+    ...usageFindings(upstreams, { refusals: usageRefusals, nowMs: systemClock.now() }),
+    ...modelFindings(upstreams, listed),
+    ...tokenFindings(snapshot, { listed, nowMs: systemClock.now() }),
     judgeClock(systemClock.now(), offsets),
   ];
   if (upstreams.some(({ isEnabled }) => isEnabled)) return findings;

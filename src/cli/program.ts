@@ -12,6 +12,7 @@ import { statement } from "../observe/statement.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { normaliseArguments, withoutUpstreamTest } from "./arguments.ts";
 import { defineBackupCommands } from "./backups.ts";
+import { defineCostsCommand } from "./costs.ts";
 import { defineCompletionCommand } from "./completion.ts";
 import { type CommandContext, settingOption } from "./context.ts";
 import { defineDoctorCommand } from "./doctor.ts";
@@ -108,6 +109,7 @@ function defineProgram(context: CommandContext, onServed: (exitCode: number) => 
   defineUpstreamCommands(program, context);
   defineTokenCommands(program, context);
   defineRecordCommands(program, context);
+  defineCostsCommand(program, context);
   defineBackupCommands(program, context);
   defineStoreCommands(program, context);
   defineSelftestCommand(program, context);

@@ -32,9 +32,10 @@ export const COMMAND_SYNONYMS: Readonly<Record<string, Readonly<Record<string, s
     "help": "man usage",
   }),
   token: synonyms({
-    "token show": "list ls get print view",
+    "token show": "ls get print view",
     "token add": "new create make generate",
-    "token set": "replace rotate change edit",
+    "token set": "replace",
+    "token edit": "change modify update limit budget rename",
     "token remove": "rm delete del revoke",
   }),
   records: synonyms({

@@ -16,11 +16,12 @@ export type ListedOptions = Readonly<
     readonly priceFactor: number;
     readonly errorText: readonly string[];
     readonly proxy: string | null;
+    readonly usage: ShownOptions["usage"];
   }
 >;
 
 export function listedOptions(options: ShownOptions): ListedOptions {
-  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy } = options;
+  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy, usage } = options;
   return {
     ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
     maxBody: options.maxBodyBytes,
@@ -28,6 +29,7 @@ export function listedOptions(options: ShownOptions): ListedOptions {
     priceFactor: options.priceFactor,
     errorText: options.errorTexts,
     proxy,
+    usage,
   };
 }
 
@@ -49,5 +51,6 @@ export function shortOptions(options: ListedOptions): string[] {
     ...(options.priceFactor === 1 ? [] : [`prices x ${options.priceFactor}`]),
     ...(options.errorText.length === 0 ? [] : ["error texts"]),
     ...(options.proxy === null ? [] : [`by ${options.proxy}`]),
+    ...(options.usage === null ? [] : [`usage ${options.usage}`]),
   ];
 }

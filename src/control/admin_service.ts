@@ -21,12 +21,14 @@ import type { StoredAttempt, StoredRecord } from "../store/store.ts";
 import type { ServerStatus } from "./status_shapes.ts";
 import type { ClientTokenInput } from "./client_token_values.ts";
 import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./token_shapes.ts";
+import type { TokenSpending } from "./token_spending.ts";
 import type { DiffPart } from "./reply_diff.ts";
 import type { ShownOptions } from "./upstream_option_view.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
 
 export type { PostgresStatus, ReplicaStatus, ServerStatus } from "./status_shapes.ts";
 export type { RefusedSummary };
+export type { TokenSpending };
 export type { ChosenToken, MadeToken, NewTokenInput, TokenState, TokenView } from "./token_shapes.ts";
 
 /** One upstream as it is shown. */
@@ -269,6 +271,8 @@ export interface AdminService {
     token: NewTokenInput,
     chosen: ChosenToken | null,
   ): Promise<MadeToken>;
+  /** What it has spent in the period of its budget; null: that is not noted of it. @param which as of `editToken` */
+  tokenSpending(which: string): Promise<TokenSpending | null>;
   /** @param which its name, or the number of its row */
   editToken(which: string, input: ClientTokenInput): Promise<TokenView>;
   /** Another secret for a row, shown this once. */

@@ -80,7 +80,8 @@ function tableOf({ models, clients, upstreams }: CostReport, kind: Exclude<CostK
 }
 
 const COLUMNS: readonly (readonly [title: string, cell: (row: CostRow) => CsvValue])[] = [
-  ["costUsd", ({ costNano }) => Number(usdText(costNano))],
+  // An unknown cost never reads like a cost of nothing.
+  ["costUsd", ({ costNano, unpriced }) => costNano === 0 && unpriced > 0 ? null : Number(usdText(costNano))],
   ["requests", ({ requests }) => requests],
   ["unpriced", ({ unpriced }) => unpriced],
   ["errors", ({ errors }) => errors],

@@ -48,6 +48,7 @@ export function createAdminService(parts: ServiceParts): AdminService {
     addToken: guarded((token: NewTokenInput, chosen: ChosenToken | null) => tokens.add(token, chosen)),
     editToken: guarded((which: string, input: ClientTokenInput) => tokens.edit(which, input)),
     rotateToken: guarded((which: string) => tokens.rotate(which)),
+    tokenSpending: guarded((which: string) => tokens.spending(which)),
     removeToken: guarded((which: string) => tokens.remove(which)),
     records: guarded((page: SummaryQuery) => records.list(page)),
     countRecords: guarded((filter: RecordFilter) => records.count(filter)),

@@ -8,15 +8,15 @@ import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_service.ts";
 import type { ChangeCalls } from "./change_calls.ts";
 import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
+import { type SpendingDeps, spendingOf, type TokenSpending } from "./token_spending.ts";
+import { spentBy } from "./token_spend.ts";
 import { viewTokens } from "./token_view.ts";
 import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
 
-export interface TokenAdminDeps extends UpstreamsDeps {
+export interface TokenAdminDeps extends UpstreamsDeps, SpendingDeps {
   readonly changes: ChangeCalls;
   readonly clientTotals: () => Promise<ClientTotals>;
-  /** Wall clock. */
-  readonly now: () => number;
 }
 
 export class TokenAdmin {
@@ -30,7 +30,17 @@ export class TokenAdmin {
     const { config, now } = this.#deps;
     const totals = await this.#deps.clientTotals();
     const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
-    return viewTokens(all, { times: config.tokenTimes(), totals, nowMs: now() });
+    const nowMs = now();
+    const spent = await spentBy(all.rows, { today: this.#deps.dayOf(nowMs), read: this.#deps.spend });
+    return viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
+  }
+
+  /** @param which its name, or the number of its row. @throws ControlError `not_found` */
+  async spending(which: string): Promise<TokenSpending | null> {
+    const tokens = await this.list();
+    const token = tokens.find(({ name }) => name === which) ?? tokens.find(({ id }) => String(id) === which);
+    if (token === undefined) throw noSuchToken("that name or number");
+    return await spendingOf(token, this.#deps);
   }
 
   /** @param chosen null: a random one */

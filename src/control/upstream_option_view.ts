@@ -14,6 +14,7 @@ import {
   NO_LIMITS,
   NO_SHAPING,
   type UpstreamShaping,
+  type UsageChoice,
 } from "../core/upstream_options.ts";
 import { type OptionValues, readOptions } from "../store/config/upstream_options.ts";
 import { invalidValue } from "./errors.ts";
@@ -37,6 +38,8 @@ export interface ShownOptions {
   readonly errorTexts: readonly string[];
   /** Without its credential. */
   readonly proxy: string | null;
+  /** null: as the program's setting says. */
+  readonly usage: UsageChoice | null;
 }
 
 /** Of a row; one whose options cannot be used has none. */
@@ -54,6 +57,7 @@ export function showOptions(values: OptionValues): ShownOptions {
     priceFactor: billing.priceFactor,
     errorTexts: shaping.errorTexts,
     proxy: shaping.proxy === null ? null : showProxy(shaping.proxy),
+    usage: billing.usage,
   };
 }
 

@@ -20,6 +20,7 @@ export interface OptionForm {
   /** One a line. */
   readonly errorTexts: string;
   readonly proxy: string;
+  readonly usage: string;
 }
 
 export const EMPTY_OPTION_FORM: OptionForm = {
@@ -35,6 +36,7 @@ export const EMPTY_OPTION_FORM: OptionForm = {
   priceFactor: "",
   errorTexts: "",
   proxy: "",
+  usage: "",
 };
 
 export const OPTION_FIELD_NAMES = Object.keys(EMPTY_OPTION_FORM) as readonly (keyof OptionForm)[];
@@ -56,6 +58,7 @@ export function optionFormOf(options: ShownOptions): OptionForm {
     priceFactor: options.priceFactor === 1 ? "" : String(options.priceFactor),
     errorTexts: options.errorTexts.join("\n"),
     proxy: options.proxy ?? "",
+    usage: options.usage ?? "",
   };
 }
 
@@ -86,6 +89,7 @@ export function optionInput(
     priceFactor: given("priceFactor"),
     errorText: given("errorTexts") === undefined ? undefined : linesOf(form.errorTexts),
     proxy: given("proxy"),
+    usage: given("usage"),
     setHeader: headers === undefined ? undefined : linesOf(headers).filter((line) => !line.startsWith("-")),
     unsetHeader: headers === undefined
       ? undefined

@@ -4,7 +4,9 @@
  * Owns which clients have series of their own: those whose tokens have a name, so that nobody can make a series by sending
  * something. The families have no other unbounded label.
  */
+import { NANO_PER_USD } from "../core/money.ts";
 import { isFailure } from "../core/outcome.ts";
+import { knownNano } from "../core/request_cost.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken, RequestRecord } from "../core/types.ts";
 import type { ClientFamilies } from "./metric_families.ts";
@@ -36,11 +38,19 @@ export class ClientMetrics {
     }
   }
 
-  requestSettled({ client: name, outcome, status, usage }: RequestRecord): void {
+  requestSettled(record: RequestRecord): void {
+    const { client: name, outcome, status, usage } = record;
     const client = name !== null && this.#names.has(name) ? name : OTHER;
     this.#families.requests.inc({ client, result: isFailure(outcome, status) ? "error" : "ok" });
+    const { tokens, cost, estimated } = this.#families;
+    const nano = knownNano(record);
+    if (nano > 0) cost.inc({ client }, nano / NANO_PER_USD);
     if (usage === null) return;
-    const { tokens } = this.#families;
+    if (record.areTokensEstimated) {
+      addTo(estimated, { client }, usage.inputTokens);
+      addTo(estimated, { client }, usage.outputTokens);
+      return;
+    }
     addTo(tokens, { client, type: "input" }, usage.inputTokens);
     addTo(tokens, { client, type: "output" }, usage.outputTokens);
     addTo(tokens, { client, type: "cached" }, usage.cachedTokens);
@@ -52,5 +62,7 @@ export class ClientMetrics {
     if (client === OTHER) return;
     for (const result of RESULTS) this.#families.requests.remove({ client, result });
     for (const type of TOKEN_TYPES) this.#families.tokens.remove({ client, type });
+    this.#families.cost.remove({ client });
+    this.#families.estimated.remove({ client });
   }
 }

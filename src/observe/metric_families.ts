@@ -116,6 +116,7 @@ export interface RequestFamilies {
   readonly duration: Histogram<"kind" | "is_stream">;
   readonly firstToken: Histogram<"upstream">;
   readonly tokens: Counter<"upstream" | "model" | "type">;
+  readonly estimatedTokens: Counter<"upstream" | "model" | "type">;
   readonly affinity: Counter<"kind">;
 }
 
@@ -137,6 +138,11 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
       "Time from the start of a request to the first content of its stream.",
       { labelNames: ["upstream"], buckets: DURATION_BUCKETS_S },
     ),
+    estimatedTokens: make.counter(
+      "estimated_tokens_total",
+      "Tokens as the router estimates them, of requests of which the upstream reported none.",
+      ["upstream", "model", "type"],
+    ),
     tokens: make.counter("tokens_total", "Tokens as the upstreams reported them.", [
       "upstream",
       "model",
@@ -152,6 +158,9 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
 export interface ClientFamilies {
   readonly requests: Counter<"client" | "result">;
   readonly tokens: Counter<"client" | "type">;
+  /** In US dollars. */
+  readonly cost: Counter<"client">;
+  readonly estimated: Counter<"client">;
 }
 
 export function clientFamilies(make: FamilyMaker): ClientFamilies {
@@ -168,6 +177,14 @@ export function clientFamilies(make: FamilyMaker): ClientFamilies {
       "client",
       "type",
     ]),
+    cost: make.counter(
+      "client_cost_usd_total",
+      "What requests cost by client, as far as known, in US dollars.",
+      [
+        "client",
+      ],
+    ),
+    estimated: make.counter("client_estimated_tokens_total", "Estimated tokens, by client.", ["client"]),
   };
 }
 

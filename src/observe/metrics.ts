@@ -10,6 +10,7 @@ import { CHECK_RESULTS, type CheckResult } from "../core/upstream_states.ts";
 import { type Counter, type Gauge, type Histogram, Registry } from "./prometheus.ts";
 import type { Attempt, ClientToken, EndpointKind, RequestRecord, Usage } from "../core/types.ts";
 import { CapacityMetrics } from "./capacity_metrics.ts";
+import { CostMetrics } from "./cost_metrics.ts";
 import { ClientMetrics } from "./client_metrics.ts";
 import { LimitMetrics } from "./limit_metrics.ts";
 import { addTo, isPlainLabel, type Labels, TOKEN_TYPES } from "./metric_labels.ts";
@@ -72,6 +73,7 @@ export class Metrics implements Observer {
 
   readonly capacity: CapacityMetrics;
   readonly limits: LimitMetrics;
+  readonly #costs: CostMetrics;
   readonly #requests: RequestFamilies;
   readonly #clients: ClientMetrics;
   readonly #upstreams: UpstreamFamilies;
@@ -88,6 +90,7 @@ export class Metrics implements Observer {
     this.#upstreams = upstreamFamilies(make);
     this.capacity = new CapacityMetrics(make);
     this.limits = new LimitMetrics(make);
+    this.#costs = new CostMetrics(make);
     this.#inFlight = make.gauge("in_flight_requests", "Requests that are being served now.");
     this.#records = recordFamilies(make);
     this.#remote = options.remote === undefined ? null : remoteFamilies(make);
@@ -122,11 +125,14 @@ export class Metrics implements Observer {
     this.#requests.total.inc({ kind, model, status: record.status, outcome: record.outcome });
     this.#requests.affinity.inc({ kind: record.affinity ?? "none" });
     observeMs(this.#requests.duration, { kind, is_stream: String(record.isStream) }, record.elapsedMs);
-    if (upstreamName === null || !this.#admit(upstreamName)) return;
+    const upstream = upstreamName !== null && this.#admit(upstreamName) ? upstreamName : null;
+    this.#costs.requestSettled(record, { model, upstream, admit: this.#admits });
+    if (upstream === null) return;
     if (record.firstTokenMs !== null) {
-      observeMs(this.#requests.firstToken, { upstream: upstreamName }, record.firstTokenMs);
+      observeMs(this.#requests.firstToken, { upstream }, record.firstTokenMs);
     }
-    if (record.usage !== null) this.#countTokens(upstreamName, model, record.usage);
+    const { usage, areTokensEstimated } = record;
+    if (usage !== null) this.#countTokens({ upstream, model }, { usage, areTokensEstimated });
   }
 
   requestRefused(status: number, reason: string): void {
@@ -259,11 +265,15 @@ export class Metrics implements Observer {
     this.#alerts.inc({ channel: wordLabel(channel), result });
   }
 
-  #countTokens(upstream: string, model: string, usage: Usage): void {
-    addTo(this.#requests.tokens, { upstream, model, type: "input" }, usage.inputTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "output" }, usage.outputTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "cached" }, usage.cachedTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "reasoning" }, usage.reasoningTokens);
+  #countTokens(
+    labels: { readonly upstream: string; readonly model: string },
+    { usage, areTokensEstimated }: { readonly usage: Usage; readonly areTokensEstimated: boolean },
+  ): void {
+    const tokens = areTokensEstimated ? this.#requests.estimatedTokens : this.#requests.tokens;
+    addTo(tokens, { ...labels, type: "input" }, usage.inputTokens);
+    addTo(tokens, { ...labels, type: "output" }, usage.outputTokens);
+    addTo(tokens, { ...labels, type: "cached" }, usage.cachedTokens);
+    addTo(tokens, { ...labels, type: "reasoning" }, usage.reasoningTokens);
   }
 
   /** The model as requested, while the limit allows: clients choose it, so labels must be bounded. */
@@ -274,6 +284,8 @@ export class Metrics implements Observer {
     this.#models.add(model);
     return model;
   }
+
+  readonly #admits = (upstream: string): boolean => this.#admit(upstream);
 
   #admit(upstream: string): boolean {
     if (this.#configured !== null && !this.#configured.has(upstream)) return false;
@@ -292,8 +304,13 @@ export class Metrics implements Observer {
     for (const reason of this.#failoverReasons) this.#upstreams.failovers.remove({ upstream, reason });
     for (const state of SHOWN_STATES) this.#upstreams.state.remove({ upstream, state });
     for (const state of KEY_STATES) this.#upstreams.keys.remove({ upstream, state });
-    for (const model of [...this.#models, "none", "other"]) {
-      for (const type of TOKEN_TYPES) this.#requests.tokens.remove({ upstream, model, type });
+    const models = [...this.#models, "none", "other"];
+    this.#costs.forget(upstream, models);
+    for (const model of models) {
+      for (const type of TOKEN_TYPES) {
+        this.#requests.tokens.remove({ upstream, model, type });
+        this.#requests.estimatedTokens.remove({ upstream, model, type });
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
  * Nothing here works on a request of `/v1`: the reading thread begins with the first look at the page.
  */
 import type { Settings } from "../config/settings.ts";
+import { dayIn } from "../core/days.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
@@ -104,6 +105,8 @@ export function createAdmin(deps: AdminDeps): Admin {
     tokens: new TokenAdmin({
       ...deps,
       clientTotals: () => reader.ask("clientTotals", null),
+      spend: (query) => reader.ask("spend", query),
+      dayOf: dayIn(deps.settings.costs.timeZone),
       now: () => clock.now(),
     }),
     records: new RecordAdmin({

@@ -2,7 +2,9 @@
  * What every ConfigStore must do. The suite runs over each backend that is listed at the end.
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { NewClientToken } from "../../src/store/config/client_token_row.ts";
 import { openDatabase } from "../../src/store/database/open.ts";
 import { type ConfigStore, type NewUpstream, StoreError } from "../../src/store/store.ts";
 
@@ -14,6 +16,11 @@ interface Backend {
 
 function makeUpstream(name: string, changes: Partial<NewUpstream> = {}): NewUpstream {
   return { sk: `sk-key-of-${name}`, endpoint: `https://${name}.example/v1`, ...changes };
+}
+
+function clientToken(name: string, changes: Partial<NewClientToken> = {}): NewClientToken {
+  const sha256 = createHash("sha256").update(name).digest("hex");
+  return { name, sha256, hint: "sk-…wxyz", ...changes };
 }
 
 function codeOf(body: () => unknown): StoreError["code"] | null {
@@ -226,6 +233,70 @@ function describeConfigStore(backend: Backend): void {
       assert.equal(codeOf(() => store.setTokens([{ name: "x", secret }])), "invalid", JSON.stringify(secret));
     }
     assert.equal(store.getConfig("authorization"), null);
+  });
+
+  test(
+    "addClientToken() stores what it was given, and listClientTokens() keeps the order",
+    (store, other) => {
+      const first = store.addClientToken(clientToken("amy", {
+        allow: "gpt-4o*,o3",
+        upstreams: "a,2",
+        rpm: 60,
+        tpm: 200_000,
+        maxParallel: 8,
+        budgetUsd: "20.5",
+        budgetPeriod: "month",
+        gate: "whole",
+        expiresAtMs: Date.UTC(2027, 0, 31),
+      }));
+      const second = store.addClientToken(clientToken("bob"));
+      assert.deepEqual(other.listClientTokens(), [first, second]);
+      assert.deepEqual(
+        [first.name, first.allow, first.budgetUsd, first.expiresAtMs, first.enabled],
+        ["amy", "gpt-4o*,o3", "20.5", Date.UTC(2027, 0, 31), 1],
+      );
+      assert.deepEqual([second.rpm, second.expiresAtMs, second.enabled], [null, null, 1]);
+      assert.ok((first.createdAtMs ?? 0) > Date.UTC(2025));
+    },
+  );
+
+  test("no two client tokens have one name or one digest", (store) => {
+    const { id } = store.addClientToken(clientToken("amy"));
+    const bob = store.addClientToken(clientToken("bob"));
+    assert.equal(
+      codeOf(() => store.addClientToken(clientToken("amy", { sha256: "c".repeat(64) }))),
+      "duplicate",
+    );
+    assert.equal(codeOf(() => store.addClientToken({ ...clientToken("amy"), name: "other" })), "duplicate");
+    assert.equal(codeOf(() => store.editClientToken(bob.id, { name: "amy" })), "duplicate");
+    store.editClientToken(id, { name: "amy" });
+    assert.deepEqual(store.listClientTokens().map(({ name }) => name), ["amy", "bob"]);
+  });
+
+  test(
+    "editClientToken() changes what is given only, null clears, and unknown ids are refused",
+    (store, other) => {
+      const { id } = store.addClientToken(
+        clientToken("amy", { rpm: 60, expiresAtMs: Date.UTC(2027, 0, 31) }),
+      );
+      const edited = store.editClientToken(id, { enabled: 0, expiresAtMs: null, name: "amelie" });
+      assert.deepEqual([edited.name, edited.rpm, edited.enabled, edited.expiresAtMs], [
+        "amelie",
+        60,
+        0,
+        null,
+      ]);
+      assert.deepEqual(other.listClientTokens(), [edited]);
+      assert.equal(codeOf(() => store.editClientToken(id + 1, { rpm: 1 })), "not_found");
+    },
+  );
+
+  test("removeClientToken() removes one, and its number is not given again", (store, other) => {
+    const { id } = store.addClientToken(clientToken("amy"));
+    store.removeClientToken(id);
+    assert.deepEqual(other.listClientTokens(), []);
+    assert.equal(codeOf(() => store.removeClientToken(id)), "not_found");
+    assert.ok(store.addClientToken(clientToken("amy")).id > id);
   });
 
   test("setConfig() writes and overwrites, NUL and lone surrogates included", (store, other) => {

@@ -19,6 +19,7 @@
     rate: (value) => compact.format(value),
     count: (value) => compact.format(value),
     percent: (value) => percent.format(value),
+    money: (value) => `$${value >= 0.995 || value === 0 ? value.toFixed(2) : +value.toPrecision(2)}`,
     duration: (value) => value < 1000 ? `${Math.round(value)} ms` : `${+(value / 1000).toFixed(1)} s`,
   };
 
@@ -27,6 +28,7 @@
     rate: (max) => Math.max(max, 0.01) * 1.1,
     count: (max) => Math.max(max, 1) * 1.1,
     percent: (max) => Math.max(max * 1.2, 0.05),
+    money: (max) => Math.max(max, 1e-6) * 1.1,
     duration: (max) => Math.max(max, 10) * 1.1,
   };
 

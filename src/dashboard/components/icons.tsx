@@ -6,6 +6,7 @@ import type { JSX } from "hono/jsx/jsx-runtime";
 const PATHS = {
   overview: "M4 19V11M10 19V5M16 19v-6M21 19H3",
   records: "M5 5h14M5 10h14M5 15h9M5 20h6",
+  costs: "M12 3v18M17 8c0-2-2-3-5-3S7 6 7 8.5s2 3 5 3.5 5 1 5 3.5-2 3.5-5 3.5-5-1-5-3",
   live: "M3 12h4l3-8 4 16 3-8h4",
   upstreams: "M12 21v-6m0 0L5 8m7 7l7-7M5 8V3m14 5V3M5 3L3 5m2-2l2 2m12-2l-2 2m2-2l2 2",
   tokens: "M14 10a4.5 4.5 0 1 0-3.2 4.3L13 12h3v-2h2V8h3V5h-3l-4 4",

@@ -11,11 +11,12 @@ import type { PageContext } from "../page_context.ts";
 import { Icon } from "./icons.tsx";
 import { CsrfField, Notice, Recorded } from "./parts.tsx";
 
-export type ViewName = "overview" | "records" | "live" | "upstreams" | "tokens" | "settings";
+export type ViewName = "overview" | "records" | "costs" | "live" | "upstreams" | "tokens" | "settings";
 
 const VIEWS: readonly { readonly name: ViewName; readonly href: string; readonly label: keyof Messages }[] = [
   { name: "overview", href: "/admin", label: "navOverview" },
   { name: "records", href: "/admin/records", label: "navRecords" },
+  { name: "costs", href: "/admin/costs", label: "navCosts" },
   { name: "live", href: "/admin/live", label: "navLive" },
   { name: "upstreams", href: "/admin/upstreams", label: "navUpstreams" },
   { name: "tokens", href: "/admin/tokens", label: "navTokens" },

@@ -10,9 +10,10 @@ import type { Messages } from "../messages/en.ts";
 import type { PageContext } from "../page_context.ts";
 import { recordsPath } from "../record_query.ts";
 import { spanQuery, stepQuery } from "../stats_span.ts";
+import { Cost, EstimatedTokens } from "./cost.tsx";
 import { Moment, Recorded } from "./parts.tsx";
 
-type Unit = "rate" | "percent" | "duration" | "count";
+type Unit = "rate" | "percent" | "duration" | "count" | "money";
 
 /** One line of a plot; one value for each step, in order. */
 export interface Series {
@@ -162,6 +163,7 @@ export function Figures({ page, stats }: { page: PageContext; stats: Stats }): J
               <th scope="col" class="number">{m.seriesP95}</th>
               <th scope="col" class="number">{m.tileFirstToken}</th>
               <th scope="col" class="number">{m.tileTokens}</th>
+              <th scope="col" class="number">{m.cost}</th>
             </tr>
           </thead>
           <tbody>
@@ -185,7 +187,13 @@ export function Figures({ page, stats }: { page: PageContext; stats: Stats }): J
                 <td class="number">{format.duration(point.p50Ms)}</td>
                 <td class="number">{format.duration(point.p95Ms)}</td>
                 <td class="number">{format.duration(point.firstTokenP50Ms)}</td>
-                <td class="number">{format.short(point.inputTokens + point.outputTokens)}</td>
+                <td class="number">
+                  {format.short(point.inputTokens + point.outputTokens)}
+                  <EstimatedTokens page={page} count={point.estimatedTokens} />
+                </td>
+                <td class="number">
+                  <Cost page={page} figures={point} />
+                </td>
               </tr>
             ))}
           </tbody>

@@ -1,14 +1,17 @@
 /**
- * Requests by model and by client: two plots and a table each, and every number leads to its records.
+ * Requests by model, by client and by upstream: plots and a table each, and every number leads to its records.
  *
  * Names are text of clients: they are cut, made harmless and isolated. What has no name of its own is not linked.
  */
+import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { UsageReport, UsageTable } from "../../control/admin_service.ts";
+import { NANO_PER_USD } from "../../core/money.ts";
 import { cutText } from "../../core/cut_text.ts";
 import type { PageContext } from "../page_context.ts";
 import { type RecordQuery, recordsPath } from "../record_query.ts";
 import { spanQuery } from "../stats_span.ts";
+import { Cost, EstimatedTokens } from "./cost.tsx";
 import { Moment, Recorded } from "./parts.tsx";
 import { type Plot, PlotFigure, rateUnit, type Series } from "./plots.tsx";
 
@@ -17,14 +20,17 @@ const COLOURS = ["accent", "second", "info", "fourth", "fifth"] as const;
 const MAX_SHOWN_NAME = 80;
 const MAX_LABEL = 24;
 
-type Dimension = "model" | "client";
-type Row = UsageTable["rows"][number];
+export type Dimension = "model" | "client" | "upstream";
+type Report = Pick<UsageReport, "models" | "clients" | "upstreams" | "steps">;
+/** `upstreamId` is there if it is a row of upstreams. */
+export type Row = UsageTable["rows"][number] & { readonly upstreamId?: number | null };
 
 export function UsageSections({ page, usage }: { page: PageContext; usage: UsageReport }): JSX.Element {
   return (
     <>
       <UsageSection page={page} usage={usage} dimension="model" />
       <UsageSection page={page} usage={usage} dimension="client" />
+      <UsageSection page={page} usage={usage} dimension="upstream" />
     </>
   );
 }
@@ -42,7 +48,7 @@ function UsageSection({ page, usage, dimension }: SectionProps): JSX.Element {
   return (
     <section class="usage" aria-labelledby={id}>
       <div class="head">
-        <h2 id={id}>{dimension === "model" ? m.usageByModel : m.usageByClient}</h2>
+        <h2 id={id}>{titleOf(m, dimension)}</h2>
         {usage.range === "custom"
           ? (
             <span class="muted">
@@ -66,8 +72,20 @@ function UsageSection({ page, usage, dimension }: SectionProps): JSX.Element {
   );
 }
 
-function tableOf({ models, clients }: UsageReport, dimension: Dimension): UsageTable {
-  return dimension === "model" ? models : clients;
+export function titleOf(m: PageContext["m"], dimension: Dimension): string {
+  return { model: m.usageByModel, client: m.usageByClient, upstream: m.costByUpstream }[dimension];
+}
+
+/** Of its column. */
+export function headOf(m: PageContext["m"], dimension: Dimension): string {
+  return { model: m.usageModel, client: m.usageClient, upstream: m.costUpstream }[dimension];
+}
+
+export function tableOf(
+  { models, clients, upstreams }: Report,
+  dimension: Dimension,
+): { readonly rows: readonly Row[]; readonly others: UsageTable["others"] } {
+  return { model: models, client: clients, upstream: upstreams }[dimension];
 }
 
 function UsagePlots({ page, usage, dimension }: SectionProps): JSX.Element {
@@ -76,7 +94,10 @@ function UsagePlots({ page, usage, dimension }: SectionProps): JSX.Element {
   const { title, unitMs } = rateUnit(stepMs);
   const perUnit = (count: number) => count / (stepMs / unitMs);
   const perMinute = (count: number) => count / (stepMs / 60_000);
-  const by = dimension === "model" ? m.usageByModel : m.usageByClient;
+  const usdPerHour = (nano: number) => nano / NANO_PER_USD / (stepMs / 3_600_000);
+  const by = titleOf(m, dimension);
+  const { rows, others } = tableOf(usage, dimension);
+  const hasCosts = [...rows, ...(others === null ? [] : [others])].some(({ costNano }) => costNano > 0);
   const plots: readonly Plot[] = [
     {
       title: `${m[title]} · ${by}`,
@@ -88,6 +109,13 @@ function UsagePlots({ page, usage, dimension }: SectionProps): JSX.Element {
       unit: "count",
       series: linesOf({ page, usage, dimension }, ({ tokens }) => tokens.map(perMinute)),
     },
+    ...(hasCosts
+      ? [{
+        title: `${m.costPlotHour} · ${by}`,
+        unit: "money" as const,
+        series: linesOf({ page, usage, dimension }, ({ costNano }) => costNano.map(usdPerHour)),
+      }]
+      : []),
   ];
   return (
     <div
@@ -100,8 +128,13 @@ function UsagePlots({ page, usage, dimension }: SectionProps): JSX.Element {
   );
 }
 
-function linesOf(
-  { page: { m }, usage, dimension }: SectionProps,
+/** Those with rows of their own first, at most five; all others are one line. */
+export function linesOf(
+  { page: { m }, usage, dimension }: {
+    readonly page: PageContext;
+    readonly usage: Report;
+    readonly dimension: Dimension;
+  },
   valuesOf: (series: Row["series"]) => number[],
 ): Series[] {
   const { rows, others } = tableOf(usage, dimension);
@@ -119,18 +152,31 @@ function linesOf(
   return [...lines, { label: m.usageOthers, colour: "ink-soft", values: sums }];
 }
 
-function nameOf(
+export function nameOf(
   { name }: Row,
   { m, dimension }: { readonly m: PageContext["m"]; readonly dimension: Dimension },
 ): string {
-  return name ?? (dimension === "model" ? m.usageNoModel : m.usageNoClient);
+  return name ?? { model: m.usageNoModel, client: m.usageNoClient, upstream: m.costNoUpstream }[dimension];
+}
+
+/** The records of a row; null: there is no filter for them. */
+export function rowQuery(
+  { name, upstreamId }: Row,
+  { dimension, within }: { readonly dimension: Dimension; readonly within: Partial<RecordQuery> },
+): Partial<RecordQuery> | null {
+  if (dimension === "upstream") {
+    return upstreamId === null || upstreamId === undefined
+      ? null
+      : { ...within, upstream: String(upstreamId) };
+  }
+  return { ...within, ...(name === null ? { without: dimension } : { [dimension]: name }) };
 }
 
 function UsageFigures({ page, usage, dimension }: SectionProps): JSX.Element {
   const { m } = page;
   const { rows, others } = tableOf(usage, dimension);
   const hasCached = [...rows, ...(others === null ? [] : [others])].some((row) => row.cachedTokens > 0);
-  const title = dimension === "model" ? m.usageModel : m.usageClient;
+  const title = headOf(m, dimension);
   return (
     <div class="card scroll usage-figures" tabindex={0} role="region" aria-labelledby={`usage-${dimension}`}>
       <table class="plain usage-table">
@@ -142,6 +188,7 @@ function UsageFigures({ page, usage, dimension }: SectionProps): JSX.Element {
             <th scope="col" class="number">{m.usageInput}</th>
             {hasCached ? <th scope="col" class="number">{m.usageCached}</th> : null}
             <th scope="col" class="number">{m.usageOutput}</th>
+            <th scope="col" class="number">{m.cost}</th>
             <th scope="col" class="number">{m.usageP95}</th>
           </tr>
         </thead>
@@ -152,10 +199,7 @@ function UsageFigures({ page, usage, dimension }: SectionProps): JSX.Element {
               name={nameOf(row, { m, dimension })}
               figures={row}
               hasCached={hasCached}
-              query={{
-                ...spanQuery(usage),
-                ...(row.name === null ? { without: dimension } : { [dimension]: row.name }),
-              }}
+              query={rowQuery(row, { dimension, within: spanQuery(usage) })}
             />
           ))}
           {others === null ? null : (
@@ -192,10 +236,11 @@ function UsageRow({ page, name, figures, hasCached, query }: {
   query: Partial<RecordQuery> | null;
 }): JSX.Element {
   const { format } = page;
-  const { requests, errors, inputTokens, cachedTokens, outputTokens, p95Ms } = figures;
-  const number = (text: string, changes: Partial<RecordQuery> = {}) => (
+  const { requests, errors, inputTokens, cachedTokens, outputTokens, estimatedTokens, p95Ms } = figures;
+  const number = (text: string, changes: Partial<RecordQuery> = {}, more: Child = null) => (
     <td class="number">
       {query === null ? text : <a href={recordsPath({ ...query, ...changes })}>{text}</a>}
+      {more}
     </td>
   );
   return (
@@ -209,7 +254,10 @@ function UsageRow({ page, name, figures, hasCached, query }: {
         : number(format.count(errors), { failed: "yes" })}
       {number(format.short(inputTokens))}
       {hasCached ? number(cachedText(page, { cachedTokens, inputTokens })) : null}
-      {number(format.short(outputTokens))}
+      {number(format.short(outputTokens), {}, <EstimatedTokens page={page} count={estimatedTokens} />)}
+      <td class="number">
+        <Cost page={page} figures={figures} />
+      </td>
       {p95Ms === null
         ? <td class="number">{format.duration(null)}</td>
         : number(format.duration(p95Ms), { slowerThan: `${Math.floor(p95Ms)}ms` })}

@@ -7,7 +7,9 @@ import { modelTexts } from "./models_en.ts";
 import { recordTexts } from "./records_en.ts";
 import { keyTexts } from "./keys_en.ts";
 import { replicaTexts } from "./replicas_en.ts";
+import { tokenRuleTexts } from "./token_rules_en.ts";
 import { upstreamOptionTexts } from "./upstream_options_en.ts";
+import { costTexts } from "./costs_en.ts";
 import { usageTexts } from "./usage_en.ts";
 
 const THIN = "\u2009";
@@ -162,8 +164,10 @@ export const en = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
+  ...tokenRuleTexts,
   ...replicaTexts,
 
   liveTitle: "Live",
@@ -307,6 +311,9 @@ export const en = {
     disabled: "The upstream is disabled.",
     moved: "The order was changed.",
     revoked: "The token was revoked.",
+    tokenSaved: "Saved.",
+    tokenEnabled: "The token is enabled.",
+    tokenDisabled: "The token is disabled: clients that send it are refused within a second.",
   },
 } as const;
 

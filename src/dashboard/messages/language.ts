@@ -1,6 +1,7 @@
 /**
  * Chooses the page's language, and formats numbers in it.
  */
+import { shownUsd } from "../../core/shown_money.ts";
 import { en, type Messages } from "./en.ts";
 import { zh } from "./zh.ts";
 
@@ -21,6 +22,8 @@ export interface Formats {
   rate(value: number): string;
   /** `85 ms`, `1.23 s`, `2 min 5 s` */
   duration(ms: number | null): string;
+  /** `$12.40`, `$0.0031`, of 1e-9 US dollars. */
+  usd(nano: number | null): string;
   /** `512 B`, `12.3 KB`, `4.5 MB`, `1.2 GB` */
   bytes(value: number | null): string;
 }
@@ -65,6 +68,7 @@ function formatsOf(locale: string, units: { readonly minutes: string; readonly s
       const seconds = Math.round(ms / 1000);
       return `${Math.floor(seconds / 60)}${units.minutes}${seconds % 60}${units.seconds}`;
     },
+    usd: (nano) => nano === null ? DASH : shownUsd(nano),
     bytes: (value) => {
       if (value === null) return DASH;
       if (value < 1000) return `${value} B`;

@@ -6,7 +6,9 @@ import { keyTexts } from "./keys_zh.ts";
 import { modelTexts } from "./models_zh.ts";
 import { recordTexts } from "./records_zh.ts";
 import { replicaTexts } from "./replicas_zh.ts";
+import { tokenRuleTexts } from "./token_rules_zh.ts";
 import { upstreamOptionTexts } from "./upstream_options_zh.ts";
+import { costTexts } from "./costs_zh.ts";
 import { usageTexts } from "./usage_zh.ts";
 
 export const zh: Messages = {
@@ -152,8 +154,10 @@ export const zh: Messages = {
   ...recordTexts,
   ...modelTexts,
   ...usageTexts,
+  ...costTexts,
   ...keyTexts,
   ...upstreamOptionTexts,
+  ...tokenRuleTexts,
   ...replicaTexts,
 
   liveTitle: "实时",
@@ -294,5 +298,8 @@ export const zh: Messages = {
     disabled: "已停用上游。",
     moved: "已改变顺序。",
     revoked: "已吊销令牌。",
+    tokenSaved: "已保存。",
+    tokenEnabled: "令牌已启用。",
+    tokenDisabled: "令牌已停用：发送它的客户端将在一秒内被拒绝。",
   },
 };

@@ -15,6 +15,7 @@ import type { ViewName } from "../components/layout.tsx";
 import { draw, type ViewDeps } from "./draw.ts";
 import { pageContext } from "../page_context.ts";
 import { readSpan } from "../stats_span.ts";
+import { costRoutes } from "./costs.tsx";
 import { recordRoutes } from "./records.tsx";
 import { saveDisplay, settingsRoutes } from "./settings.tsx";
 import { tokenRoutes } from "./tokens.tsx";
@@ -60,6 +61,7 @@ export function dashboardPage({ service, now = Date.now }: DashboardDeps): Admin
     );
   });
   views.route("/records", recordRoutes(deps));
+  views.route("/costs", costRoutes(deps));
   views.route("/upstreams", upstreamRoutes(deps));
   views.route("/tokens", tokenRoutes(deps));
   views.route("/settings", settingsRoutes(deps));
@@ -91,6 +93,6 @@ function wantsPage(c: Context<AdminEnv>): boolean {
 
 function viewOf(path: string): ViewName | null {
   const name = path.split("/")[2];
-  const names = ["records", "upstreams", "tokens", "live", "settings"] as const;
+  const names = ["records", "costs", "upstreams", "tokens", "live", "settings"] as const;
   return names.find((each) => each === name) ?? null;
 }

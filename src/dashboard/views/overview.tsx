@@ -10,6 +10,7 @@ import type {
   UpstreamView,
   UsageReport,
 } from "../../control/admin_service.ts";
+import { costText, EstimatedTokens } from "../components/cost.tsx";
 import { InFlightList } from "../components/in_flight.tsx";
 import { Layout } from "../components/layout.tsx";
 import { Countdown, Recorded, StateChip } from "../components/parts.tsx";
@@ -129,6 +130,10 @@ function Tiles({ page, stats, inFlight }: {
       </Tile>
       <Tile label={m.tileTokens} value={format.short(total.inputTokens + total.outputTokens)}>
         {m.tokensInOut(format.short(total.inputTokens), format.short(total.outputTokens))}
+        <EstimatedTokens page={page} count={total.estimatedTokens} />
+      </Tile>
+      <Tile label={m.cost} value={costText(page, total)} href="/admin/costs">
+        {total.unpriced === 0 ? m.costAllPriced : m.costUnpriced(format.short(total.unpriced))}
       </Tile>
       <Tile label={m.tileInFlight} value={String(inFlight)} slot="in-flight-count" href="/admin/live">
         {m.inFlightHint}

@@ -7,8 +7,10 @@ import { looksLikeToken } from "../../control/tokens.ts";
 import { ConnectCard } from "../components/connect.tsx";
 import { TokenTable } from "../components/token_table.tsx";
 import { Layout } from "../components/layout.tsx";
-import { CopyButton, CsrfField, Empty, Field, Recorded } from "../components/parts.tsx";
+import { CopyButton, CsrfField, Empty, Recorded } from "../components/parts.tsx";
 import type { PageContext } from "../page_context.ts";
+import type { TokenForm } from "../token_form.ts";
+import { TokenFields } from "./tokens/fields.tsx";
 
 export interface TokensProps {
   readonly page: PageContext;
@@ -17,10 +19,10 @@ export interface TokensProps {
   readonly made: { readonly name: string; readonly secret: string } | null;
   readonly problem: string | null;
   /** The rejected input, to be shown again. */
-  readonly name: string;
+  readonly form: TokenForm;
 }
 
-export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.Element {
+export function Tokens({ page, tokens, made, problem, form }: TokensProps): JSX.Element {
   const { m } = page;
   return (
     <Layout page={page} title={m.tokensTitle} current="tokens" problem={problem}>
@@ -34,18 +36,12 @@ export function Tokens({ page, tokens, made, problem, name }: TokensProps): JSX.
       {tokens.length === 0 ? <Empty title={m.tokensEmpty} /> : <TokenTable page={page} tokens={tokens} />}
       <section class="card" aria-labelledby="make-title">
         <h2 id="make-title">{m.tokenMake}</h2>
-        <form method="post" action="/admin/tokens" class="line-form">
+        <form method="post" action="/admin/tokens">
           <CsrfField page={page} />
-          <Field
-            label={m.tokenName}
-            hint={m.tokenNameHint}
-            name="name"
-            value={name}
-            required
-            maxlength={64}
-            autocomplete="off"
-          />
-          <button type="submit" class="button button-main">{m.tokenMake}</button>
+          <TokenFields page={page} form={form} />
+          <p class="buttons">
+            <button type="submit" class="button button-main">{m.tokenMake}</button>
+          </p>
         </form>
       </section>
       <ConnectCard page={page} secret={made?.secret ?? null} />

@@ -10,9 +10,11 @@ import { CONDITIONS } from "../../core/condition.ts";
 import { AUTH_STYLES, ORDER_POLICIES } from "../../core/types.ts";
 import { LIMIT_REASONS, type RefusalReason } from "../../core/refusal.ts";
 import { shownOptions } from "./option_schemas.ts";
-import { COST_RANGES } from "../../control/cost_spans.ts";
 import { shownRules } from "./token_schemas.ts";
 import { STATS_RANGES } from "./schemas.ts";
+import { costSums, usageSums } from "./usage_schemas.ts";
+
+export { costReport, tokenSpending, usageReport } from "./usage_schemas.ts";
 
 const DIFF_TYPES = [
   "same",
@@ -82,21 +84,6 @@ export const modelPage = z.object({
   count,
 });
 
-const costSums = {
-  costNano: count.describe("in 1e-9 US dollars, as far as it is known"),
-  unpriced: count.describe("requests whose cost is not known"),
-  estimatedTokens: count.describe("of requests whose upstream counted none; not among the other tokens"),
-};
-
-const usageSums = {
-  requests: count,
-  errors: count,
-  inputTokens: count,
-  outputTokens: count,
-  cachedTokens: count.describe("part of the input"),
-  ...costSums,
-};
-
 export const upstreamTest = z.object({
   isOk: z.boolean(),
   status: maybe,
@@ -146,6 +133,9 @@ const recordSummary = z.object({
   elapsedMs: maybe,
   firstTokenMs: maybe,
   usage,
+  areTokensEstimated: z.boolean().describe(
+    "the counts of usage are our own estimate: the provider gave none",
+  ),
   client: z.string().nullable(),
   prompt: z.string().describe("beginning of the user's last message"),
   reply: z.string().describe("beginning of the reply, its tool calls or its error"),
@@ -254,51 +244,6 @@ export const stats = z.object({
       costNano: costSums.costNano,
     }),
   ),
-});
-
-const usageFigures = {
-  ...usageSums,
-  p95Ms: maybe,
-  series: z.object({
-    requests: z.array(count),
-    tokens: z.array(count),
-    costNano: z.array(count),
-    unpriced: z.array(count),
-  }).describe("by step"),
-};
-const namedUsage = z.object({
-  name: z.string().nullable().describe("null: none was named"),
-  ...usageFigures,
-});
-const others = z.object(usageFigures).nullable().describe("all other names together; they have no p95Ms");
-const tableOf = <Row extends z.ZodType>(row: Row, order: string) =>
-  z.object({ rows: z.array(row).describe(order), others });
-const usageTables = (order: string) => ({
-  models: tableOf(namedUsage, order),
-  clients: tableOf(namedUsage, order),
-  upstreams: tableOf(
-    namedUsage.extend({ upstreamId: maybe.describe("null: no upstream answered") }),
-    `${order}; an upstream's cost is that of its answers and of its failed attempts`,
-  ),
-});
-const usageSpan = {
-  fromMs: milliseconds,
-  toMs: milliseconds,
-  stepMs: count,
-  sinceMs: milliseconds.nullable().describe("requests before are not counted; null: all of the range are"),
-  steps: z.array(milliseconds),
-};
-
-export const usageReport = z.object({
-  range: z.enum([...STATS_RANGES, "custom"]),
-  ...usageSpan,
-  ...usageTables("most requests first, at most 20"),
-});
-
-export const costReport = z.object({
-  range: z.enum([...COST_RANGES, "custom"]),
-  ...usageSpan,
-  ...usageTables("most expensive first, at most 100, without p95Ms"),
 });
 
 const policyFields = {

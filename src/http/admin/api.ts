@@ -47,6 +47,7 @@ export function apiRoutes(deps: ApiDeps): Hono<AdminEnv> {
     return c.json(await service.editToken(c.req.param("name"), changes));
   });
   api.post("/tokens/:name/rotate", async (c) => c.json(await service.rotateToken(c.req.param("name"))));
+  api.get("/tokens/:name/spending", async (c) => c.json(await service.tokenSpending(c.req.param("name"))));
   api.delete("/tokens/:name", async (c) => {
     await service.removeToken(c.req.param("name"));
     return c.body(null, 204);

@@ -75,6 +75,9 @@ export const OPERATIONS: readonly Operation[] = [
   post("/tokens/{name}/rotate", "Give a row another secret, which is shown this once", {
     answer: answers.tokenSecret,
   }),
+  get("/tokens/{name}/spending", "What a token has spent of its budget; null: that is not noted of it", {
+    answer: answers.tokenSpending,
+  }),
   remove("/tokens/{name}", "No longer accept a token, by its name, its row's number or its masked form"),
   get("/records", "A page of records, newest first", {
     query: schemas.recordQuery,

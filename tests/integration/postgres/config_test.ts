@@ -230,3 +230,36 @@ Deno.test("upstreams and settings in PostgreSQL", options, async (t) => {
     });
   });
 });
+
+Deno.test(
+  "tokens of clients are added, edited and removed by several replicas, and typed by psql",
+  options,
+  () =>
+    withTwo(async ([one, two], { postgres }) => {
+      const digest = (letter: string) => letter.repeat(64);
+      const token = { name: "amy", sha256: digest("a"), hint: "sk-…aaaa", rpm: 60, budgetUsd: "20" };
+      const { result: { id } } = await one.change((config) => config.addClientToken(token));
+      await two.change((config) => config.editClientToken(id, { rpm: null, gate: "whole", enabled: 0 }));
+      const listed = async (config: RemoteConfig) => {
+        using scratch = new ScratchConfig({ ...await config.load(), now: Date.now });
+        return scratch.store.listClientTokens();
+      };
+      const [row] = await listed(one);
+      assert.deepEqual(
+        [row?.name, row?.rpm, row?.budgetUsd, row?.gate, row?.enabled],
+        ["amy", null, "20", "whole", 0],
+      );
+      await assert.rejects(
+        two.change((config) => config.addClientToken({ ...token, sha256: digest("b") })),
+        (error: unknown) => error instanceof StoreError && error.code === "duplicate",
+      );
+      await postgres.psql(
+        `INSERT INTO oar.client_tokens(name, sha256, expires_at) VALUES ('typed', '${
+          digest("c")
+        }', 'infinity')`,
+      );
+      assert.deepEqual((await listed(two)).map(({ name }) => name), ["amy", "typed"]);
+      await two.change((config) => config.removeClientToken(id));
+      assert.deepEqual((await listed(one)).map(({ name }) => name), ["typed"]);
+    }),
+);

@@ -252,7 +252,7 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
   assert.deepEqual(usage.upstreams.rows.map(({ name, requests }) => [name, requests]), [["2", 4], ["1", 0]]);
   assert.equal(usage.sinceMs, nowMs - 2 * MINUTE);
   assert.deepEqual([stats.total.costNano, stats.total.unpriced, stats.total.estimatedTokens], [
-    63_000_000,
+    63_001_400,
     2,
     16,
   ]);

@@ -22,6 +22,7 @@ import type {
   Stats,
   StatsPoint,
   StatsRange,
+  TokenSpending,
   TokenView,
   UpstreamTest,
   UpstreamView,
@@ -46,6 +47,7 @@ export interface FakeState {
   readonly stats?: (range: StatsRange) => Stats;
   readonly usage?: UsageReport;
   readonly costs?: CostReport;
+  readonly spending?: TokenSpending;
   readonly replay?: ReplayResult;
   readonly test?: UpstreamTest;
   readonly count?: RecordCount;
@@ -66,8 +68,23 @@ const NO_COSTS = { costNano: 0, unpriced: 0, estimatedTokens: 0 } as const;
 /** A token that was never used. */
 export function tokenOf(name: string, changes: Partial<TokenView> = {}): TokenView {
   return {
+    id: null,
     name,
     token: "sk-…b",
+    state: "active",
+    problem: null,
+    isEnabled: true,
+    expiresAtMs: null,
+    allow: [],
+    deny: [],
+    upstreams: [],
+    rpm: null,
+    tpm: null,
+    maxParallel: null,
+    budgetUsd: null,
+    budgetPeriod: null,
+    spentUsd: null,
+    gate: null,
     createdAtMs: null,
     lastUsedMs: null,
     requests: 0,
@@ -125,9 +142,15 @@ export class FakeService implements AdminService {
   };
 
   tokens: AdminService["tokens"] = () => Promise.resolve(this.#state.tokens ?? []);
-  addToken: AdminService["addToken"] = (name, chosen) =>
-    this.#do({ name, secret: "sk-fresh-secret" }, "addToken", name, chosen);
+  addToken: AdminService["addToken"] = (token, chosen) =>
+    this.#do({ id: null, name: token.name, secret: "sk-fresh-secret" }, "addToken", token, chosen);
+  editToken: AdminService["editToken"] = (which, input) =>
+    this.#do(tokenOf(which), "editToken", which, input);
+  rotateToken: AdminService["rotateToken"] = (which) =>
+    this.#do({ id: 1, name: which, secret: "sk-fresh-secret" }, "rotateToken", which);
   removeToken: AdminService["removeToken"] = (name) => this.#do(undefined, "removeToken", name);
+
+  tokenSpending: AdminService["tokenSpending"] = () => Promise.resolve(this.#state.spending ?? null);
 
   records: AdminService["records"] = (page) => {
     this.calls.push(["records", page]);

@@ -95,5 +95,5 @@ Deno.test("a client is told its base URL, with a word in place of tokens that ex
   assert.match(text, /OpenAI\(base_url=&quot;http:\/\/\S+\/v1&quot;, api_key=&quot;YOUR_TOKEN&quot;\)/);
   assert.match(text, /ANTHROPIC_BASE_URL=http:\/\/[^/\s]+\n/);
   assert.match(text, /wire_api = &quot;responses&quot;/);
-  assert.match(text, /href="\/admin\/records\?client=a"/);
+  assert.match(text, /href="\/admin\/tokens\/show\?which=a"/);
 });

@@ -117,7 +117,8 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   const usage = { inputTokens: 1, outputTokens: 1, cachedTokens: 1, reasoningTokens: 1 };
   metrics.capacity.read = () => ({ queueLength: 1, upstreams: [{ name: "a", inFlight: 1, autoLimit: 4 }] });
   metrics.requestStarted();
-  metrics.requestSettled("chat", record({ usage }), "a");
+  metrics.requestSettled("chat", record({ usage, costNano: 5_000 }), "a");
+  metrics.requestSettled("chat", record({ usage, areTokensEstimated: true }), "a");
   metrics.requestRefused(403, "bad_token");
   metrics.attemptEnded({
     index: 0,
@@ -150,6 +151,10 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.bodiesDeleted(1);
   metrics.choreFailed("retention");
   metrics.alertSent("webhook", "ok");
+  metrics.limits.clientsChanged(["amy"]);
+  metrics.limits.clientRefused("amy", "rpm");
+  metrics.limits.budgetOvershoot(1);
+  metrics.limits.readBudgets = () => [{ client: "amy", budgetNano: 2, spentNano: 1, reservedNano: 0 }];
   const labels = new Map<string, Set<string>>();
   for (const line of (await metrics.render()).body.split("\n")) {
     const [, name, text = ""] = /^([a-z_]+)(?:\{(.*)\})? /.exec(line) ?? [];
@@ -292,6 +297,18 @@ const SITUATIONS:
       [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0 1x40",
       [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="no_credit"}`]: "0x40",
     }],
+    // Ten times as much as the day before.
+    ["OpenAiApiRouteCostJump", "1600m", {
+      [`openai_api_route_cost_usd_total{${INSTANCE},upstream="a",model="m"}`]: "0+0.01x1500 15+0.1x200",
+      [`openai_api_route_cost_usd_total{${INSTANCE},upstream="b",model="m"}`]: "0+0.001x1700",
+    }],
+    ["OpenAiApiRouteUnpriced", "80m", {
+      [`openai_api_route_unpriced_requests_total{${INSTANCE},upstream="a",model="m"}`]: "0+1x100",
+    }],
+    ["OpenAiApiRouteBudgetNear", "20m", {
+      [`openai_api_route_client_budget_usd{${INSTANCE},client="amy"}`]: "10x40",
+      [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="amy"}`]: "1 8.5x40",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -318,12 +335,21 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="throttled"}`]: "1x200",
   // A key was refused for two minutes, and was replaced.
   [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0x50 1 1 0x148",
+  [`openai_api_route_client_budget_usd{${INSTANCE},client="amy"}`]: "10x200",
+  [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="amy"}`]: "7.5x200",
+  // Nothing may be spent, and nothing is.
+  [`openai_api_route_client_budget_usd{${INSTANCE},client="bob"}`]: "0x200",
+  [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="bob"}`]: "0x200",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",
   [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "3x200",
   // It was away for two minutes, and what waited was shipped.
   [`openai_api_route_postgres_up{${INSTANCE}}`]: "1x50 0 1x149",
   [`openai_api_route_journal_oldest_seconds{${INSTANCE}}`]: "0x50 60 0x149",
   [`openai_api_route_records_rejected_total{${INSTANCE}}`]: "2x200",
+  // It is two hours old, and knows of no day before.
+  [`openai_api_route_cost_usd_total{${INSTANCE},upstream="a",model="m"}`]: "0+0.5x200",
+  // A model was new for a while.
+  [`openai_api_route_unpriced_requests_total{${INSTANCE},upstream="a",model="m"}`]: "0x50 12x150",
   [`openai_api_route_chore_failures_total{${INSTANCE},chore="retention"}`]: "0x50 5x150",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="5"}`]: "0+9x200",
   [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="+Inf"}`]: "0+9x200",

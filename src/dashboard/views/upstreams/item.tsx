@@ -233,7 +233,7 @@ function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Elem
 
 function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
   const { maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBodyBytes } = options;
-  const { keyPolicy, streamTimeoutSeconds, priceFactor, errorTexts, proxy } = options;
+  const { keyPolicy, streamTimeoutSeconds, priceFactor, errorTexts, proxy, usage } = options;
   const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
   return [
     ...(keyPolicy === "fill" ? [m.keysFilled] : []),
@@ -247,6 +247,7 @@ function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
     ...(priceFactor === 1 ? [] : [m.priceFactorIs(priceFactor)]),
     ...(errorTexts.length === 0 ? [] : [m.errorTextsAre(errorTexts.length)]),
     ...(proxy === null ? [] : [m.proxyIs(proxy)]),
+    ...(usage === null ? [] : [m.usageIs(usage)]),
   ];
 }
 

@@ -1,0 +1,42 @@
+/**
+ * The English texts about costs: who spent what.
+ */
+export const costTexts = {
+  navCosts: "Costs",
+  costsIntro:
+    "What requests cost, as far as it is known. Days are those of UTC, and are kept for 400 days; those of budgets follow --timezone.",
+  costRanges: {
+    today: "Today",
+    "7d": "7 days",
+    "30d": "30 days",
+    month: "This month",
+    last_month: "Last month",
+    "365d": "A year",
+  },
+  cost: "Cost",
+  costShare: "Share",
+  costUnpriced: (count: string) => `${count} without a price`,
+  costAllPriced: "of all requests",
+  costByUpstream: "By upstream",
+  costByDay: "By day",
+  costDay: "Day",
+  costUpstream: "Upstream",
+  costNoUpstream: "(none answered)",
+  costNone: "No request in this time.",
+  costPlotDay: "US dollars per day",
+  costPlotHour: "US dollars per hour",
+  costUpstreamHint: "An upstream's cost is that of its answers and of its failed attempts.",
+  costCsv: "CSV",
+  costCsvOf: (what: string) => `Download as CSV: ${what}`,
+  tokensEstimated: (count: string) => `${count} estimated`,
+  tokenSpentMonth: "Cost, 30 days",
+  tokenRecords: "All its records",
+  tokenLatest: "Latest requests",
+  tokenNoRecords: "No request with this token is on record.",
+  budgetTitle: "Budget",
+  budgetNone: "It has no budget.",
+  budgetOver: (amount: string) => `${amount} more than was left`,
+  budgetSpent: (spent: string, budget: string) => `${spent} of ${budget}`,
+  budgetSince: (day: string) => `since ${day}`,
+  budgetEstimated: (amount: string) => `${amount} of it is estimated`,
+} as const;
