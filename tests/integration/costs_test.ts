@@ -32,7 +32,18 @@ Deno.test("a record has the cost of its reply, by the model that replies, times 
   ]]);
 });
 
-Deno.test("what is unknown is null: no price, no usage, an error, a look-up; counting tokens is free", async () => {
+Deno.test("a reply without usage costs what its estimated tokens do", async () => {
+  await using upstream = new FakeUpstream(reply(200, chat("gpt-4o", undefined)));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  const response = await router.chat({ model: "gpt-4o" });
+  await response.text();
+  const { cost_nano, input_tokens, output_tokens, tokens_are_estimated } = await router.recordOf(response);
+  assert.equal(tokens_are_estimated, 1);
+  assert.ok(Number(input_tokens) > 0);
+  assert.equal(cost_nano, Number(input_tokens) * 2_500 + Number(output_tokens) * 10_000);
+});
+
+Deno.test("what is unknown is null: no price, an error, a look-up; counting tokens is free", async () => {
   await using upstream = new FakeUpstream(reply(200, chat("nobodys-model", USAGE)));
   await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
   const costOf = async (response: Response) => {
@@ -40,8 +51,6 @@ Deno.test("what is unknown is null: no price, no usage, an error, a look-up; cou
     return (await router.recordOf(response)).cost_nano;
   };
   assert.equal(await costOf(await router.chat({ model: "nobodys-model" })), null);
-  upstream.script = reply(200, chat("gpt-4o", undefined));
-  assert.equal(await costOf(await router.chat({ model: "gpt-4o" })), null);
   upstream.script = reply(400, '{"error":{"message":"no"}}');
   assert.equal(await costOf(await router.chat({ model: "gpt-4o" })), null);
   const found = {

@@ -43,9 +43,9 @@ test("list shows the newest first, in a table", SAMPLE, async ({ do: succeed, sq
   );
   assert.match(
     lines[0] ?? "",
-    /^4 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +gpt-4o +499 +client_gone +two +2 +1\.23 s +120 ms +3 +5 +half a zeb$/,
+    /^4 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +gpt-4o +499 +client_gone +two +2 +1\.23 s +120 ms +3 +5 +unknown +half a zeb$/,
   );
-  assert.match(lines[1] ?? "", /^3 .* 503 +upstream_error +- +2 +1\.23 s +- +- +- +HTTP 503: overloaded$/);
+  assert.match(lines[1] ?? "", /^3 .* 503 +upstream_error +- +2 +1\.23 s +- +- +- +unknown +HTTP 503: overloaded$/);
   assert.equal(lines.length, 4);
 });
 
