@@ -82,6 +82,16 @@ export interface Admin {
   close(): void;
 }
 
+function tokenAdmin(deps: AdminDeps, reader: ReturnType<typeof openReader>["reader"]): TokenAdmin {
+  return new TokenAdmin({
+    ...deps,
+    clientTotals: () => reader.ask("clientTotals", null),
+    spend: (query) => reader.ask("spend", query),
+    timeZone: deps.settings.costs.timeZone,
+    now: () => systemClock.now(),
+  });
+}
+
 export function createAdmin(deps: AdminDeps): Admin {
   const { settings, registry } = deps;
   const adminToken = () => adminTokenNow(deps);
@@ -101,13 +111,7 @@ export function createAdmin(deps: AdminDeps): Admin {
       lastFailures: (ids) => reader.ask("lastFailures", ids),
       onMoved: (upstream) => log.info("upstream {name} (id {id}) now goes to {to}", upstream),
     }),
-    tokens: new TokenAdmin({
-      ...deps,
-      clientTotals: () => reader.ask("clientTotals", null),
-      spend: (query) => reader.ask("spend", query),
-      timeZone: settings.costs.timeZone,
-      now: () => clock.now(),
-    }),
+    tokens: tokenAdmin(deps, reader),
     records: new RecordAdmin({
       reader,
       deletion: deletionOf(deps),
