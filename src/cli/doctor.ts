@@ -36,6 +36,7 @@ import { checkTokens, isTokenProblem, tokenFindings } from "./doctor/tokens.ts";
 import { type Finding, found } from "../control/finding.ts";
 import { modelFindings } from "../control/model_findings.ts";
 import { optionFindings } from "../control/option_findings.ts";
+import { usageFindings } from "../control/usage_findings.ts";
 import { judgeClock, type Probe, probeUpstream } from "../control/upstream_probe.ts";
 import { formatJson } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -212,7 +213,7 @@ async function checkUpstreams(
   snapshot: RegistrySnapshot,
   { client, limitMs }: { readonly client: OutgoingClient; readonly limitMs: number },
 ): Promise<Finding[]> {
-  const { upstreams, problems } = snapshot;
+  const { upstreams, problems, usageRefusals = [] } = snapshot;
   const deps = { client, clock: systemClock };
   const probes = await Promise.all(
     upstreams.map((upstream) => probeUpstream(deps, { upstream, limitMs })),
@@ -224,6 +225,7 @@ async function checkUpstreams(
       .map((message) => found("upstream", { level: "fail", message })),
     ...probes.map(({ finding }) => finding),
     ...upstreams.flatMap(optionFindings),
+    ...usageFindings(upstreams, { refusals: usageRefusals, nowMs: systemClock.now() }),
     ...modelFindings(upstreams, listed),
     ...tokenFindings(snapshot, { listed, nowMs: systemClock.now() }),
     judgeClock(systemClock.now(), offsets),

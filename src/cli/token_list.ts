@@ -5,6 +5,8 @@
  */
 import type { TokenView } from "../control/admin_service.ts";
 import { viewTokens } from "../control/token_view.ts";
+import type { SpentByToken } from "../control/token_spend.ts";
+import { NANO_PER_USD, usdText } from "../core/money.ts";
 import { formatTime } from "../core/times.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { ConfigStore } from "../store/store.ts";
@@ -57,10 +59,14 @@ export function shownTokens(
 
 export function listedTokens(
   config: ConfigStore,
-  { totals, nowMs }: { readonly totals: ClientTotals; readonly nowMs: number },
+  { totals, spent, nowMs }: {
+    readonly totals: ClientTotals;
+    readonly spent: SpentByToken;
+    readonly nowMs: number;
+  },
 ): ListedToken[] {
   const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
-  const views = viewTokens(all, { times: config.tokenTimes(), totals, nowMs });
+  const views = viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
   return views.map(({ createdAtMs, lastUsedMs, countedSinceMs, expiresAtMs, ...view }) => ({
     ...view,
     ...timesOf({ createdAtMs, lastUsedMs, countedSinceMs }),
@@ -109,6 +115,10 @@ const RULE_COLUMNS: readonly Column<ListedToken>[] = [
   {
     title: "BUDGET",
     cell: ({ budgetUsd, budgetPeriod }) => budgetUsd === null ? "-" : `${budgetUsd}/${budgetPeriod}`,
+  },
+  {
+    title: "SPENT",
+    cell: ({ spentUsd }) => spentUsd === null ? "-" : usdText(Math.round(spentUsd * NANO_PER_USD)),
   },
   { title: "LIMITS", cell: limitsOf },
   { title: "EXPIRES", cell: ({ expiresAt }) => localTime(expiresAt, "never") },

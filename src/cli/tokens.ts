@@ -14,7 +14,10 @@ import {
   requireTokenName,
   Tokens,
 } from "../control/tokens.ts";
+import { spentBy } from "../control/token_spend.ts";
+import { parseTimeZone } from "../config/settings.ts";
 import type { Command } from "commander";
+import { dayIn } from "../core/days.ts";
 import { cleanText } from "../core/clean_text.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { type CommandContext, type DatabaseFlags, databaseOption } from "./context.ts";
@@ -125,7 +128,13 @@ async function listTokens(context: CommandContext, flags: ShowFlags): Promise<vo
   const { terminal } = context;
   await withDatabase({ ...context, flags }, async (database) => {
     const totals = await database.records.clientTotals();
-    const tokens = listedTokens(await database.config(), { totals, nowMs: Date.now() });
+    const config = await database.config();
+    const nowMs = Date.now();
+    const spent = await spentBy(config.listClientTokens(), {
+      today: dayIn(parseTimeZone(context.env))(nowMs),
+      read: (query) => database.records.spend(query),
+    });
+    const tokens = listedTokens(config, { totals, spent, nowMs });
     if (flags.json) return terminal.print(formatJson(tokens));
     if (tokens.length === 0) return terminal.note(NO_TOKENS);
     printRuleTable(terminal, tokens);

@@ -14,17 +14,19 @@ export type ListedOptions = Readonly<
     readonly streamTimeout: number | null;
     readonly errorText: readonly string[];
     readonly proxy: string | null;
+    readonly usage: ShownOptions["usage"];
   }
 >;
 
 export function listedOptions(options: ShownOptions): ListedOptions {
-  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy } = options;
+  const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, proxy, usage } = options;
   return {
     ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
     maxBody: options.maxBodyBytes,
     streamTimeout: options.streamTimeoutSeconds,
     errorText: options.errorTexts,
     proxy,
+    usage,
   };
 }
 
@@ -45,5 +47,6 @@ export function shortOptions(options: ListedOptions): string[] {
     ...(options.streamTimeout === null ? [] : [`streams within ${options.streamTimeout} s`]),
     ...(options.errorText.length === 0 ? [] : ["error texts"]),
     ...(options.proxy === null ? [] : [`by ${options.proxy}`]),
+    ...(options.usage === null ? [] : [`usage ${options.usage}`]),
   ];
 }

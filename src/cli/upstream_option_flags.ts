@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { MAX_PATCH_LENGTH } from "../core/body_patch.ts";
 import { messageOf } from "../core/errors.ts";
-import { KEY_POLICIES } from "../core/upstream_options.ts";
+import { KEY_POLICIES, USAGE_CHOICES } from "../core/upstream_options.ts";
 import type { OptionTexts } from "../control/upstream_options.ts";
 import { choiceOption } from "./context.ts";
 import { UsageError } from "./errors.ts";
@@ -15,7 +15,7 @@ export type OptionFlags = OptionTexts;
 
 const FLAG_NAMES = [
   ...["keyPolicy", "maxParallel", "rpm", "tpm", "setHeader", "unsetHeader", "bodyPatch", "onlyPaths"],
-  ...["maxBody", "streamTimeout", "errorText", "proxy"],
+  ...["maxBody", "streamTimeout", "errorText", "proxy", "usage"],
 ] as readonly (keyof OptionTexts)[];
 
 /** For the sentence that says which flags there are. */
@@ -64,7 +64,12 @@ export function withOptionFlags(command: Command): Command {
     .option(
       "--proxy <url>",
       "reach it by way of this proxy, such as socks5://127.0.0.1:1080; none: no proxy of its own",
-    );
+    )
+    .addOption(choiceOption("--usage <when>", {
+      description:
+        "ask it for the usage of streams whose client has not: auto, or never; none: as serve --usage says",
+      choices: [...USAGE_CHOICES, "none"],
+    }));
 }
 
 function repeated(value: string, before: readonly string[] = []): readonly string[] {

@@ -5,6 +5,17 @@ import { z } from "zod";
 import type { SettingFlag } from "./setting_flag.ts";
 import { toChoice, toPathOrNone } from "./values.ts";
 
+/** Read by commands, too. */
+export const TIME_ZONE_FLAG = {
+  key: "timezone",
+  flag: "--timezone",
+  variable: "OAR_TIMEZONE",
+  value: "zone",
+  group: "Costs",
+  description: "where the days of budgets begin, such as Europe/Berlin",
+  default: "UTC",
+} as const satisfies SettingFlag;
+
 /** In the order of the help. */
 export const COST_FLAGS = [
   {
@@ -26,15 +37,7 @@ export const COST_FLAGS = [
     description: "JSON file with prices that go before the built-in ones, or LiteLLM's list of prices",
     default: "none",
   },
-  {
-    key: "timezone",
-    flag: "--timezone",
-    variable: "OAR_TIMEZONE",
-    value: "zone",
-    group: "Costs",
-    description: "where the days of budgets begin, such as Europe/Berlin",
-    default: "UTC",
-  },
+  TIME_ZONE_FLAG,
 ] as const satisfies readonly SettingFlag[];
 
 export interface CostSettings {

@@ -12,7 +12,7 @@ import type { GateMode } from "../core/gate_mode.ts";
 import type { OrderPolicy } from "../core/types.ts";
 import { AFFINITY_SCHEMAS, type AffinitySettings } from "./affinity_settings.ts";
 import { type AlertSettings, parseAlerts } from "./alerts.ts";
-import { COST_SCHEMAS, type CostSettings, costSettings } from "./cost_settings.ts";
+import { COST_SCHEMAS, type CostSettings, costSettings, TIME_ZONE_FLAG } from "./cost_settings.ts";
 import type { Environment } from "./environment.ts";
 import { lookUp, type SettingsInput, toSettingsError } from "./given_setting.ts";
 import type { ListenAddress } from "./listen_address.ts";
@@ -320,4 +320,16 @@ export function parseOutgoingOf(env: Environment): OutgoingSettings {
   const parsed = z.object({ caFile: SCHEMAS.caFile }).safeParse({ caFile: given.text });
   if (!parsed.success) throw toSettingsError(parsed.error, new Map([["caFile", given]]));
   return parseOutgoing(env, parsed.data.caFile);
+}
+
+/**
+ * Only where the days of budgets begin, as the environment says.
+ *
+ * @throws SettingsError
+ */
+export function parseTimeZone(env: Environment): string {
+  const given = lookUp(TIME_ZONE_FLAG, { flags: {}, env });
+  const parsed = z.object({ timezone: SCHEMAS.timezone }).safeParse({ timezone: given.text });
+  if (!parsed.success) throw toSettingsError(parsed.error, new Map([["timezone", given]]));
+  return parsed.data.timezone;
 }

@@ -30,6 +30,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => 
   ["outputTokens", ({ usage }) => usage.outputTokens],
   ["cachedTokens", ({ usage }) => usage.cachedTokens],
   ["reasoningTokens", ({ usage }) => usage.reasoningTokens],
+  ["areTokensEstimated", ({ areTokensEstimated }) => areTokensEstimated],
   ["finishReason", ({ finishReason }) => finishReason],
   ["requestBytes", ({ requestBytes }) => requestBytes],
   ["responseBytes", ({ responseBytes }) => responseBytes],

@@ -9,6 +9,7 @@ import type { ChosenToken, MadeToken, NewTokenInput, TokenView } from "./admin_s
 import type { ChangeCalls } from "./change_calls.ts";
 import { type ClientTokenInput, hasRules, toClientTokenValues } from "./client_token_values.ts";
 import { type SpendingDeps, spendingOf, type TokenSpending } from "./token_spending.ts";
+import { spentBy } from "./token_spend.ts";
 import { viewTokens } from "./token_view.ts";
 import { noSuchToken, requireClientToken, requireTokenName } from "./tokens.ts";
 import type { UpstreamsDeps } from "./upstreams.ts";
@@ -29,7 +30,9 @@ export class TokenAdmin {
     const { config, now } = this.#deps;
     const totals = await this.#deps.clientTotals();
     const all = { tokens: config.listTokens(), rows: config.listClientTokens() };
-    return viewTokens(all, { times: config.tokenTimes(), totals, nowMs: now() });
+    const nowMs = now();
+    const spent = await spentBy(all.rows, { today: this.#deps.dayOf(nowMs), read: this.#deps.spend });
+    return viewTokens(all, { times: config.tokenTimes(), totals, spent, nowMs });
   }
 
   /** @param which its name, or the number of its row. @throws ControlError `not_found` */

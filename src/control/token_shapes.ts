@@ -34,6 +34,8 @@ export interface TokenView {
   /** In dollars. */
   readonly budgetUsd: number | null;
   readonly budgetPeriod: BudgetPeriod | null;
+  /** In dollars, in the budget's period so far, or this month without one; null: not counted, as for tokens of the list. */
+  readonly spentUsd: number | null;
   /** null: as all others. */
   readonly gate: GateMode | null;
   /** null: unknown, as of tokens that were added by hand or by an older version. */

@@ -3,7 +3,7 @@
  *
  * Owns which days belong to it: those of the budgets' time zone, not those of the statistics.
  */
-import { BudgetDays, firstDayOf } from "../core/budget_days.ts";
+import { firstDayOf } from "../core/budget_days.ts";
 import { type BudgetPeriod, toNano } from "../core/money.ts";
 import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import type { TokenView } from "./token_shapes.ts";
@@ -26,8 +26,8 @@ export interface TokenSpending {
 
 export interface SpendingDeps {
   readonly spend: (query: SpendQuery) => Promise<SpentDays>;
-  /** Of budgets. */
-  readonly timeZone: string;
+  /** Of a moment, in the time zone of budgets. */
+  readonly dayOf: (atMs: number) => string;
   /** Wall clock. */
   readonly now: () => number;
 }
@@ -35,11 +35,11 @@ export interface SpendingDeps {
 /** null: the token is one of the list, whose spending is not noted. */
 export async function spendingOf(
   { id, budgetUsd, budgetPeriod }: Pick<TokenView, "id" | "budgetUsd" | "budgetPeriod">,
-  { spend, timeZone, now }: SpendingDeps,
+  { spend, dayOf, now }: SpendingDeps,
 ): Promise<TokenSpending | null> {
   if (id === null) return null;
   const period = budgetPeriod ?? "month";
-  const fromDay = firstDayOf(period, new BudgetDays(timeZone).dayOf(now()));
+  const fromDay = firstDayOf(period, dayOf(now()));
   const sums = { spentNano: 0, estimatedNano: 0, overshootNano: 0, requests: 0 };
   for (const day of await spend({ tokenIds: [id], fromDay })) {
     sums.spentNano += day.costNano;

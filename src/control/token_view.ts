@@ -11,12 +11,15 @@ import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
 import { type ClientTokenRow, parseClientToken } from "../store/config/client_token_row.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
+import type { SpentByToken } from "./token_spend.ts";
 import type { TokenState, TokenView } from "./admin_service.ts";
 
 export interface TokenFigures {
   /** By token, milliseconds since the Unix epoch. */
   readonly times: ReadonlyMap<string, number>;
   readonly totals: ClientTotals;
+  /** Of rows, in 1e-9 US dollars. */
+  readonly spent?: SpentByToken;
   /** Wall clock. */
   readonly nowMs: number;
 }
@@ -50,13 +53,14 @@ const EVERYTHING = {
   maxParallel: null,
   budgetUsd: null,
   budgetPeriod: null,
+  spentUsd: null,
   gate: null,
 } as const;
 
 /** Those of the list first. */
 export function viewTokens(
   { tokens, rows }: AllTokens,
-  { times, totals, nowMs }: TokenFigures,
+  { times, totals, spent, nowMs }: TokenFigures,
 ): TokenView[] {
   const byClient = new Map(totals.clients.map(({ client, ...figures }) => [client, figures]));
   const listed = tokens.map(({ name, secret }): Described => ({
@@ -64,17 +68,24 @@ export function viewTokens(
     ...EVERYTHING,
     createdAtMs: times.get(secret) ?? null,
   }));
-  return [...listed, ...rows.map((row) => describe(row, nowMs))].map((token) => ({
-    ...token,
-    ...UNUSED,
-    ...byClient.get(token.name),
-    countedSinceMs: totals.sinceMs,
-  }));
+  return [...listed, ...rows.map((row) => describe(row, { spentNano: spent?.get(row.id) ?? null, nowMs }))]
+    .map((token) => ({
+      ...token,
+      ...UNUSED,
+      ...byClient.get(token.name),
+      countedSinceMs: totals.sinceMs,
+    }));
 }
 
-function describe(row: ClientTokenRow, nowMs: number): Described {
+function describe(
+  row: ClientTokenRow,
+  { spentNano, nowMs }: { readonly spentNano: number | null; readonly nowMs: number },
+): Described {
   const rules = parseClientToken(row);
-  if (typeof rules !== "string") return { ...shownRules(rules), state: stateOf(rules, nowMs), problem: null };
+  const spentUsd = spentNano === null ? null : spentNano / NANO_PER_USD;
+  if (typeof rules !== "string") {
+    return { ...shownRules(rules), spentUsd, state: stateOf(rules, nowMs), problem: null };
+  }
   return {
     id: row.id,
     // Whatever somebody has typed.
@@ -83,12 +94,12 @@ function describe(row: ClientTokenRow, nowMs: number): Described {
     state: "refused",
     problem: rules,
     ...EVERYTHING,
-    isEnabled: row.enabled !== 0,
+    ...{ isEnabled: row.enabled !== 0, spentUsd },
     createdAtMs: row.createdAtMs,
   };
 }
 
-function shownRules(rules: ClientRules): Omit<Described, "state" | "problem"> {
+function shownRules(rules: ClientRules): Omit<Described, "state" | "problem" | "spentUsd"> {
   const { id, name, hint, isEnabled, expiresAtMs, allow, deny, upstreams, limits, gate, createdAtMs } = rules;
   const { rpm, tpm, maxParallel, budget } = limits;
   return {

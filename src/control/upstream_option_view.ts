@@ -8,7 +8,14 @@ import { isSecretHeader } from "../core/option_secrets.ts";
 import { parseProxyUrl } from "../core/proxy_url.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { SetHeaders } from "../core/set_headers.ts";
-import { type KeyPolicy, NO_LIMITS, NO_SHAPING, type UpstreamShaping } from "../core/upstream_options.ts";
+import {
+  type KeyPolicy,
+  NO_BILLING,
+  NO_LIMITS,
+  NO_SHAPING,
+  type UpstreamShaping,
+  type UsageChoice,
+} from "../core/upstream_options.ts";
 import { type OptionValues, readOptions } from "../store/config/upstream_options.ts";
 import { invalidValue } from "./errors.ts";
 import type { UpstreamOptionInput } from "./upstream_options.ts";
@@ -29,12 +36,14 @@ export interface ShownOptions {
   readonly errorTexts: readonly string[];
   /** Without its credential. */
   readonly proxy: string | null;
+  /** null: as the program's setting says. */
+  readonly usage: UsageChoice | null;
 }
 
 /** Of a row; one whose options cannot be used has none. */
 export function showOptions(values: OptionValues): ShownOptions {
   const read = readOptions(values);
-  const { keyPolicy, limits, shaping } = typeof read === "string" ? NOTHING : read;
+  const { keyPolicy, limits, shaping, billing } = typeof read === "string" ? NOTHING : read;
   return {
     keyPolicy,
     ...limits,
@@ -45,10 +54,16 @@ export function showOptions(values: OptionValues): ShownOptions {
     streamTimeoutSeconds: shaping.streamTimeoutMs === null ? null : shaping.streamTimeoutMs / 1000,
     errorTexts: shaping.errorTexts,
     proxy: shaping.proxy === null ? null : showProxy(shaping.proxy),
+    usage: billing.usage,
   };
 }
 
-const NOTHING = { keyPolicy: "round_robin", limits: NO_LIMITS, shaping: NO_SHAPING } as const;
+const NOTHING = {
+  keyPolicy: "round_robin",
+  limits: NO_LIMITS,
+  shaping: NO_SHAPING,
+  billing: NO_BILLING,
+} as const;
 
 /** Of an upstream without any. */
 export const NO_OPTIONS_SHOWN: ShownOptions = showOptions({});

@@ -8,7 +8,7 @@ import { toBytesOrNone } from "../config/values.ts";
 import { type BodyPatch, patchProblem } from "../core/body_patch.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { SetHeaders } from "../core/set_headers.ts";
-import { KEY_POLICIES, type KeyPolicy } from "../core/upstream_options.ts";
+import { KEY_POLICIES, type KeyPolicy, USAGE_CHOICES, type UsageChoice } from "../core/upstream_options.ts";
 import { type OptionColumn, type OptionValues, readOptions } from "../store/config/upstream_options.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
 
@@ -32,6 +32,8 @@ export interface UpstreamOptionInput {
   readonly streamTimeoutSeconds?: number | null;
   readonly errorTexts?: readonly string[];
   readonly proxy?: string | null;
+  /** null: as the program's setting says. */
+  readonly usage?: UsageChoice | null;
 }
 
 export type OptionField = keyof UpstreamOptionInput;
@@ -49,6 +51,7 @@ const COLUMNS: Readonly<Record<OptionField, OptionColumn>> = {
   streamTimeoutSeconds: "stream_timeout",
   errorTexts: "error_text",
   proxy: "proxy",
+  usage: "usage_injection",
 };
 export const OPTION_FIELDS = Object.keys(COLUMNS) as readonly OptionField[];
 
@@ -84,6 +87,7 @@ function stored(field: OptionField, input: UpstreamOptionInput): string | number
     case "maxBodyBytes":
     case "streamTimeoutSeconds":
     case "keyPolicy":
+    case "usage":
       return input[field] ?? null;
     case "proxy":
       return input.proxy?.trim() || null;
@@ -153,6 +157,7 @@ export interface OptionTexts {
   readonly streamTimeout?: string | undefined;
   readonly errorText?: readonly string[] | undefined;
   readonly proxy?: string | undefined;
+  readonly usage?: string | undefined;
 }
 
 /** @throws ControlError `invalid` */
@@ -160,8 +165,12 @@ export function readOptionTexts(texts: OptionTexts): UpstreamOptionInput {
   const { keyPolicy, maxParallel, rpm, tpm, bodyPatch, onlyPaths, maxBody, streamTimeout, errorText, proxy } =
     texts;
   const setHeaders = readHeaders(texts);
+  const { usage } = texts;
   return {
-    ...(keyPolicy === undefined ? {} : { keyPolicy: readPolicy(keyPolicy) }),
+    ...(keyPolicy === undefined
+      ? {}
+      : { keyPolicy: readChoice("keyPolicy", { text: keyPolicy, choices: KEY_POLICIES }) }),
+    ...(usage === undefined ? {} : { usage: readChoice("usage", { text: usage, choices: USAGE_CHOICES }) }),
     ...(maxParallel === undefined ? {} : { maxParallel: readParallel(maxParallel) }),
     ...(rpm === undefined ? {} : { rpm: readCount("rpm", rpm) }),
     ...(tpm === undefined ? {} : { tpm: readCount("tpm", tpm) }),
@@ -185,11 +194,14 @@ function partsOf(text: string): string[] {
   return isNone(text) ? [] : text.split(",").map((part) => part.trim());
 }
 
-function readPolicy(text: string): KeyPolicy | null {
+function readChoice<Choice extends string>(
+  field: OptionField,
+  { text, choices }: { readonly text: string; readonly choices: readonly Choice[] },
+): Choice | null {
   if (isNone(text)) return null;
-  const policy = KEY_POLICIES.find((each) => each === text.trim().toLowerCase());
-  if (policy !== undefined) return policy;
-  throw unexpected("keyPolicy", text, `${KEY_POLICIES.join(" or ")}`);
+  const choice = choices.find((each) => each === text.trim().toLowerCase());
+  if (choice !== undefined) return choice;
+  throw unexpected(field, text, choices.join(" or "));
 }
 
 function readParallel(text: string): number | "auto" | null {

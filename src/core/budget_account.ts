@@ -182,7 +182,9 @@ export class BudgetAccount {
     });
     this.#changed.clear();
     const neededNano = budgetNano === null ? 0 : this.#reservedNano + waitingNano;
-    const isBelowHalf = budgetNano !== null && !isLast && (this.spentNano(fromDay) ?? 0) * 2 < budgetNano;
+    // With what is reserved here and lent to others, so that nobody takes what others need.
+    const used = (this.spentNano(fromDay) ?? 0) + neededNano + (this.#known?.othersLeaseNano ?? 0);
+    const isBelowHalf = budgetNano !== null && !isLast && used * 2 < budgetNano;
     const ahead = budgetNano === null ? 0 : Math.floor(budgetNano / LEASE_SHARE);
     const wantedNano = isBelowHalf ? Math.max(ahead, 2 * neededNano) : neededNano;
     this.#doubtNano = Math.min(this.#doubtNano, this.#chargedNano + wantedNano);

@@ -58,7 +58,7 @@ export interface ErrorEnvelope {
 /** How a request beyond a limit of its token is refused. */
 export interface LimitRefusal {
   /** `error.type` in OpenAI's form. */
-  readonly type: "requests" | "tokens" | "insufficient_quota" | "server_error";
+  readonly type: "requests" | "tokens" | "insufficient_quota" | "invalid_request_error" | "server_error";
   /** Header fields of the answer, such as `retry-after`; names in lower case. */
   readonly headers: FixedHeaders;
 }

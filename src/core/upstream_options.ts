@@ -49,10 +49,14 @@ export const NO_SHAPING: UpstreamShaping = {
   proxy: null,
 };
 
+/** Whether streams whose client has not asked for usage are asked for it. */
+export const USAGE_CHOICES = ["auto", "never"] as const;
+export type UsageChoice = typeof USAGE_CHOICES[number];
+
 /** How what an upstream used is found out, and what it costs. */
 export interface UpstreamBilling {
   /** Whether streams are asked for their usage when the client has not; null: as the program's setting says. */
-  readonly usage: "auto" | "never" | null;
+  readonly usage: UsageChoice | null;
   /** Its prices are the list prices times this; 1: the list prices. */
   readonly priceFactor: number;
 }

@@ -2,15 +2,19 @@
  * What a token may do, in one line. Pure.
  */
 import type { TokenView } from "../control/admin_service.ts";
+import { NANO_PER_USD, usdText } from "../core/money.ts";
 import type { Messages } from "./messages/en.ts";
 
+const NANO_PER_CENT = NANO_PER_USD / 100;
 /** Lists of patterns may be long. */
 const MAX_LIST_LENGTH = 80;
 
 export function rulesText(m: Messages, token: TokenView): string {
-  const { budgetUsd, budgetPeriod, rpm, tpm, maxParallel, allow, deny, upstreams } = token;
+  const { budgetUsd, budgetPeriod, spentUsd, rpm, tpm, maxParallel, allow, deny, upstreams } = token;
   const parts = [
-    budgetUsd === null ? [] : budgetText(m, budgetUsd, budgetPeriod ?? "month"),
+    budgetUsd === null
+      ? []
+      : m.spentOf(spentText(spentUsd), budgetText(m, budgetUsd, budgetPeriod ?? "month")),
     rpm === null ? [] : m.rpmIs(rpm),
     tpm === null ? [] : m.tpmIs(tpm),
     maxParallel === null ? [] : m.parallelIs(maxParallel),
@@ -19,6 +23,12 @@ export function rulesText(m: Messages, token: TokenView): string {
     upstreams.length === 0 ? [] : m.onlyUpstreamsIs(listText(upstreams)),
   ].flat();
   return parts.length === 0 ? m.tokenMayAll : parts.join(" · ");
+}
+
+/** Of what is not counted: nothing was spent. */
+function spentText(usd: number | null): string {
+  const nano = Math.round((usd ?? 0) * NANO_PER_USD);
+  return `$${usdText(Math.ceil(nano / NANO_PER_CENT) * NANO_PER_CENT)}`;
 }
 
 function budgetText(m: Messages, usd: number, period: NonNullable<TokenView["budgetPeriod"]>): string {

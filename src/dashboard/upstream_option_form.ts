@@ -19,6 +19,7 @@ export interface OptionForm {
   /** One a line. */
   readonly errorTexts: string;
   readonly proxy: string;
+  readonly usage: string;
 }
 
 export const EMPTY_OPTION_FORM: OptionForm = {
@@ -33,6 +34,7 @@ export const EMPTY_OPTION_FORM: OptionForm = {
   streamTimeout: "",
   errorTexts: "",
   proxy: "",
+  usage: "",
 };
 
 export const OPTION_FIELD_NAMES = Object.keys(EMPTY_OPTION_FORM) as readonly (keyof OptionForm)[];
@@ -53,6 +55,7 @@ export function optionFormOf(options: ShownOptions): OptionForm {
     streamTimeout: textOf(options.streamTimeoutSeconds),
     errorTexts: options.errorTexts.join("\n"),
     proxy: options.proxy ?? "",
+    usage: options.usage ?? "",
   };
 }
 
@@ -82,6 +85,7 @@ export function optionInput(
     streamTimeout: given("streamTimeout"),
     errorText: given("errorTexts") === undefined ? undefined : linesOf(form.errorTexts),
     proxy: given("proxy"),
+    usage: given("usage"),
     setHeader: headers === undefined ? undefined : linesOf(headers).filter((line) => !line.startsWith("-")),
     unsetHeader: headers === undefined
       ? undefined

@@ -94,7 +94,7 @@ export function refusal(
   path: string | null,
 ): { readonly headers: HeaderFields; readonly body: Uint8Array } {
   const headers = new HeaderFields(fields(fixed));
-  if (error.status === 429) headers.set("retry-after", RETRY_AFTER_SECONDS);
+  if (error.status === 429 && error.limit === null) headers.set("retry-after", RETRY_AFTER_SECONDS);
   for (const [name, value] of error.limit?.headers ?? []) headers.set(name, value);
   headers.set("content-type", "application/json");
   return { headers, body: encoder.encode(JSON.stringify(envelope(error, { path, requestId: null }))) };

@@ -8,7 +8,6 @@ import { NANO_PER_USD } from "../core/money.ts";
 import { isUnpriced, knownNano, sharesOf } from "../core/request_cost.ts";
 import type { RequestRecord } from "../core/types.ts";
 import type { FamilyMaker } from "./metric_families.ts";
-import { addTo } from "./metric_labels.ts";
 import type { Counter } from "./prometheus.ts";
 
 type Labels = "upstream" | "model";
@@ -25,7 +24,6 @@ export interface CostLabels {
 export class CostMetrics {
   readonly #cost: Counter<Labels>;
   readonly #unpriced: Counter<Labels>;
-  readonly #estimated: Counter<Labels>;
 
   constructor(make: FamilyMaker) {
     const labels = ["upstream", "model"] as const;
@@ -35,11 +33,6 @@ export class CostMetrics {
       labels,
     );
     this.#unpriced = make.counter("unpriced_requests_total", "Requests whose cost is not known.", labels);
-    this.#estimated = make.counter(
-      "estimated_tokens_total",
-      "Input and output tokens of requests whose upstream reported none, as estimated.",
-      labels,
-    );
   }
 
   requestSettled(record: RequestRecord, { model, upstream, admit }: CostLabels): void {
@@ -56,14 +49,11 @@ export class CostMetrics {
       this.#cost.inc({ upstream, model }, restNano / NANO_PER_USD);
     }
     if (isUnpriced(record)) this.#unpriced.inc({ upstream, model });
-    if (!record.areTokensEstimated || record.usage === null) return;
-    addTo(this.#estimated, { upstream, model }, record.usage.inputTokens);
-    addTo(this.#estimated, { upstream, model }, record.usage.outputTokens);
   }
 
   forget(upstream: string, models: Iterable<string>): void {
     for (const model of models) {
-      for (const counter of [this.#cost, this.#unpriced, this.#estimated]) {
+      for (const counter of [this.#cost, this.#unpriced]) {
         counter.remove({ upstream, model });
       }
     }

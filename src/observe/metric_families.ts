@@ -116,6 +116,7 @@ export interface RequestFamilies {
   readonly duration: Histogram<"kind" | "is_stream">;
   readonly firstToken: Histogram<"upstream">;
   readonly tokens: Counter<"upstream" | "model" | "type">;
+  readonly estimatedTokens: Counter<"upstream" | "model" | "type">;
   readonly affinity: Counter<"kind">;
 }
 
@@ -136,6 +137,11 @@ export function requestFamilies(make: FamilyMaker): RequestFamilies {
       "first_token_seconds",
       "Time from the start of a request to the first content of its stream.",
       { labelNames: ["upstream"], buckets: DURATION_BUCKETS_S },
+    ),
+    estimatedTokens: make.counter(
+      "estimated_tokens_total",
+      "Tokens as the router estimates them, of requests of which the upstream reported none.",
+      ["upstream", "model", "type"],
     ),
     tokens: make.counter("tokens_total", "Tokens as the upstreams reported them.", [
       "upstream",

@@ -131,7 +131,8 @@ export class Metrics implements Observer {
     if (record.firstTokenMs !== null) {
       observeMs(this.#requests.firstToken, { upstream }, record.firstTokenMs);
     }
-    if (record.usage !== null && !record.areTokensEstimated) this.#countTokens(upstream, model, record.usage);
+    const { usage, areTokensEstimated } = record;
+    if (usage !== null) this.#countTokens({ upstream, model }, { usage, areTokensEstimated });
   }
 
   requestRefused(status: number, reason: string): void {
@@ -264,11 +265,15 @@ export class Metrics implements Observer {
     this.#alerts.inc({ channel: wordLabel(channel), result });
   }
 
-  #countTokens(upstream: string, model: string, usage: Usage): void {
-    addTo(this.#requests.tokens, { upstream, model, type: "input" }, usage.inputTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "output" }, usage.outputTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "cached" }, usage.cachedTokens);
-    addTo(this.#requests.tokens, { upstream, model, type: "reasoning" }, usage.reasoningTokens);
+  #countTokens(
+    labels: { readonly upstream: string; readonly model: string },
+    { usage, areTokensEstimated }: { readonly usage: Usage; readonly areTokensEstimated: boolean },
+  ): void {
+    const tokens = areTokensEstimated ? this.#requests.estimatedTokens : this.#requests.tokens;
+    addTo(tokens, { ...labels, type: "input" }, usage.inputTokens);
+    addTo(tokens, { ...labels, type: "output" }, usage.outputTokens);
+    addTo(tokens, { ...labels, type: "cached" }, usage.cachedTokens);
+    addTo(tokens, { ...labels, type: "reasoning" }, usage.reasoningTokens);
   }
 
   /** The model as requested, while the limit allows: clients choose it, so labels must be bounded. */
@@ -302,7 +307,10 @@ export class Metrics implements Observer {
     const models = [...this.#models, "none", "other"];
     this.#costs.forget(upstream, models);
     for (const model of models) {
-      for (const type of TOKEN_TYPES) this.#requests.tokens.remove({ upstream, model, type });
+      for (const type of TOKEN_TYPES) {
+        this.#requests.tokens.remove({ upstream, model, type });
+        this.#requests.estimatedTokens.remove({ upstream, model, type });
+      }
     }
   }
 }

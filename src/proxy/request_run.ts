@@ -5,14 +5,12 @@
  */
 import type { ClientRules } from "../core/client_rules.ts";
 import { Cancellation } from "../core/cancellation.ts";
-import { isEncoded } from "../core/content_coding.ts";
 import { RouterError } from "../core/errors.ts";
 import type { FixedHeaders } from "../core/fixed_headers.ts";
 import { askedHedge } from "../core/hedging.ts";
 import { askedGate, type GateMode } from "../core/gate_mode.ts";
 import type { HeaderFields, HeaderView } from "../core/header_fields.ts";
 import type { ListNode } from "../core/linked_list.ts";
-import { usdText } from "../core/money.ts";
 import type { ModelStandings } from "../core/model_order.ts";
 import type { TokenGuard } from "../core/token_guard.ts";
 import type { CapturedReply, Upstream } from "../core/types.ts";
@@ -39,8 +37,8 @@ import type { FairReadScheduler } from "./relay/fair_reads.ts";
 import { maskFor } from "./relay/masking.ts";
 import { Relay } from "./relay/relay.ts";
 import { type RelayedRequest, RelaySettlement } from "./relay/relay_settlement.ts";
-import { clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
-import { UsageEventFilter } from "./relay/usage_event.ts";
+import { addCost, clientHeaders, keepStreaming } from "./relay/reply_headers.ts";
+import { usageFilterFor } from "./relay/usage_filter.ts";
 
 export interface RunDeps extends FailoverDeps, SettlementDeps {
   readonly observer: Observer;
@@ -221,8 +219,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     const head = this.#head(reply, { contentLength, isEventStream: false });
     this.#attempt?.finish(verdict, null, reply.captured);
     await this.#settle({ ...verdict, captured: reply.captured });
-    const { costNano } = this.ledger;
-    if (costNano !== null) head.headers.set("x-oar-cost", usdText(costNano));
+    addCost(head.headers, this.ledger.costNano);
     const { method } = this.ledger.inbound;
     await this.#reply(head, hasNoBody(reply.status, method) ? null : reply.bytes);
   }
@@ -235,7 +232,7 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
   }
 
   async #relay(reply: OpenReply): Promise<void> {
-    const usageFilter = this.#usageFilter(reply);
+    const usageFilter = usageFilterFor(reply, { attempt: this.#attempt, usage: this.#deps.usage });
     const { contentLength, isEventStream } = reply;
     const isShorter = usageFilter !== null;
     if (this.#early.isBegun) await this.#early.finish();
@@ -262,14 +259,6 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
     );
     if (this.#client.isGone) await this.#relayed.cancel();
     await this.#relayed.run();
-  }
-
-  /** Leaves out the usage that only the router has asked for; null: nothing is to be left out. */
-  #usageFilter({ isEventStream, headers, upstream }: OpenReply): UsageEventFilter | null {
-    if (!isEventStream || !this.#attempt?.asksUsage) return null;
-    if (!isEncoded(headers.get("content-encoding"))) return new UsageEventFilter();
-    this.#deps.usage?.coded(upstream);
-    return null;
   }
 
   settle(verdict: Verdict, captured: CapturedReply): Promise<void> {
@@ -342,13 +331,11 @@ export class RequestRun implements Stop, RequestUnderWay, EarlyReplyOwner, Relay
 
   #headers(upstream: HeaderView | null, chosen: Upstream | null): HeaderFields {
     return clientHeaders(upstream, {
-      requestId: this.ledger.inbound.id,
-      upstreamName: chosen?.name ?? null,
+      ...{ requestId: this.ledger.inbound.id, upstreamName: chosen?.name ?? null },
       mask: chosen === null ? null : maskFor(chosen),
       attempts: this.ledger.attemptCount,
       affinity: this.ledger.ties?.affinityOf(chosen?.id ?? null) ?? null,
-      limits: this.ledger.admission?.headers ?? null,
-      fixed: this.#fixedHeaders,
+      ...{ limits: this.ledger.admission?.headers ?? null, fixed: this.#fixedHeaders },
     });
   }
 }

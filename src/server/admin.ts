@@ -4,6 +4,7 @@
  * Nothing here works on a request of `/v1`: the reading thread begins with the first look at the page.
  */
 import type { Settings } from "../config/settings.ts";
+import { dayIn } from "../core/days.ts";
 import { TrustedProxies } from "../core/client_ip.ts";
 import { messageOf } from "../core/errors.ts";
 import type { RequestRecord } from "../core/types.ts";
@@ -87,7 +88,7 @@ function tokenAdmin(deps: AdminDeps, reader: ReturnType<typeof openReader>["read
     ...deps,
     clientTotals: () => reader.ask("clientTotals", null),
     spend: (query) => reader.ask("spend", query),
-    timeZone: deps.settings.costs.timeZone,
+    dayOf: dayIn(deps.settings.costs.timeZone),
     now: () => systemClock.now(),
   });
 }

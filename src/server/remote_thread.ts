@@ -21,7 +21,7 @@ import type { DatabaseUser } from "./database_users.ts";
 /** How long a change may take, so that whoever asked has an answer. */
 const CHANGE_LIMIT_MS = 8_000;
 /** Somewhat longer than the thread waits for one answer of the database. */
-const SPEND_LIMIT_MS = 5_000; // docs/tuning.md#budgets
+const SPEND_LIMIT_MS = 5_000; // docs/tuning.md#spending
 const RESTART_MS = 1_000;
 const MAX_OPEN_CALLS = 64;
 

@@ -483,6 +483,115 @@ Deno.test("the Go program's /admin/upstreams lists, adds and deletes", async () 
   assert.deepEqual(await askApi(router, "/upstreams"), []);
 });
 
+Deno.test("a token with rules is made, shown, changed, rotated and removed, and its secret is answered once", async () => {
+  await using router = await Router.start();
+  type Token = Readonly<Record<string, unknown>> & { readonly id: number; readonly secret: string };
+  const rules = {
+    ...{
+      allow: ["gpt-4o*"],
+      deny: ["gpt-4o-audio*"],
+      upstreams: ["a", "2"],
+      rpm: 60,
+      tpm: 1000,
+      maxParallel: 8,
+    },
+    ...{
+      budgetUsd: 20.5,
+      budgetPeriod: "week",
+      gate: "whole",
+      expiresAtMs: Date.UTC(2099, 0, 31),
+      isEnabled: true,
+    },
+  };
+  const made = await askApi<Token>(router, "/tokens", { ...posted({ name: "amy", ...rules }), status: 201 });
+  assert.match(made.secret, /^sk-oar-[\w-]{43}$/);
+  const shown = async () => (await askApi<Token[]>(router, "/tokens")).find(({ id }) => id === made.id);
+  const { state, problem, token, name, ...facts }: Readonly<Record<string, unknown>> = await shown() ?? {};
+  assert.deepEqual([state, problem, name, token], ["active", null, "amy", `sk-…${made.secret.slice(-4)}`]);
+  for (const [field, value] of Object.entries(rules)) {
+    assert.deepEqual(facts[field], value, field);
+  }
+  assert.ok(!JSON.stringify(await askApi(router, "/tokens")).includes(made.secret));
+  const patch = (which: string | number, changes: unknown) =>
+    askApi<Token>(router, `/tokens/${which}`, posted(changes, "PATCH"));
+  const cleared = await patch("amy", {
+    rpm: null,
+    budgetUsd: null,
+    allow: [],
+    expiresAtMs: null,
+    gate: null,
+  });
+  assert.deepEqual(
+    [cleared["rpm"], cleared["tpm"], cleared["budgetUsd"], cleared["allow"], cleared["gate"]],
+    [null, 1000, null, [], null],
+  );
+  assert.equal((await patch(made.id, { isEnabled: false }))["state"], "disabled");
+  assert.equal((await patch(made.id, { isEnabled: true, expiresAtMs: 1 }))["state"], "expired");
+  assert.equal((await patch("amy", { name: "amelie", expiresAtMs: null }))["name"], "amelie");
+  const rotated = await askApi<Token>(router, "/tokens/amelie/rotate", { method: "POST" });
+  assert.notEqual(rotated.secret, made.secret);
+  const status = async (secret: string) => {
+    const response = await router.fetch("/models", { headers: { authorization: `Bearer ${secret}` } });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.deepEqual([await status(made.secret), await status(rotated.secret)], [403, 403]);
+  await patch("amelie", { upstreams: [] });
+  assert.deepEqual([await status(made.secret), await status(rotated.secret)], [403, 503]);
+  // One of the list is renamed in it, and becomes a row with its first rule.
+  const [listed] = await askApi<Token[]>(router, "/tokens");
+  assert.equal((await patch(String(listed?.["name"]), { name: "plain" })).id, null);
+  assert.equal(typeof (await patch("plain", { rpm: 1000 })).id, "number");
+  assert.equal(await status(router.token), 503);
+  const hashed = await askApi<Token>(router, "/tokens", {
+    ...posted({ name: "kept", isHashed: true, value: "a-token-of-my-own-choice" }),
+    status: 201,
+  });
+  assert.equal(typeof hashed.id, "number");
+  await askApi(router, `/tokens/${hashed.id}`, { method: "DELETE", status: 204 });
+  assert.equal(await status("a-token-of-my-own-choice"), 403);
+});
+
+Deno.test("wrong rules of a token are refused by name, and change nothing", async () => {
+  await using router = await Router.start();
+  await askApi(router, "/tokens", { ...posted({ name: "amy", rpm: 5 }), status: 201 });
+  const before = await askApi(router, "/tokens");
+  const wrong: readonly (readonly [body: Record<string, unknown>, field: RegExp])[] = [
+    [{ rpm: 0 }, /rpm/],
+    [{ rpm: 1.5 }, /rpm/],
+    [{ tpm: "5" }, /tpm/],
+    [{ maxParallel: 1e12 }, /maxParallel/],
+    [{ budgetUsd: -1 }, /budgetUsd/],
+    [{ budgetUsd: 1e300 }, /budgetUsd/],
+    [{ budgetUsd: 1, budgetPeriod: "year" }, /budgetPeriod/],
+    [{ allow: ["a,b"] }, /allow/],
+    [{ allow: ["x".repeat(201)] }, /allow/],
+    [{ deny: Array.from({ length: 201 }, () => "m") }, /deny/],
+    [{ allow: Array.from({ length: 200 }, () => "m".repeat(200)) }, /allow/],
+    [{ upstreams: ["\u202e"] }, /upstreams/],
+    [{ gate: "half" }, /gate/],
+    [{ expiresAtMs: 9e15 }, /expiresAtMs/],
+    [{ isEnabled: 1 }, /isEnabled/],
+    [{ sha256: "a".repeat(64) }, /sha256/],
+    [{ name: "two words" }, /name/],
+    [{ name: "" }, /name/],
+  ];
+  for (const [body, field] of wrong) {
+    const calls: readonly [string, RequestInit][] = [
+      ["/tokens/amy", posted(body, "PATCH")],
+      ["/tokens", posted({ name: "bob", ...body })],
+    ];
+    for (const [path, init] of calls) {
+      const [status, _code, message] = await refusal(await callApi(router, path, init));
+      assert.equal(status, 400, JSON.stringify(body).slice(0, 60));
+      assert.match(message, field);
+      assert.ok(message.length < 400, message);
+    }
+  }
+  assert.deepEqual(await askApi(router, "/tokens"), before);
+  assert.equal((await refusal(await callApi(router, "/tokens/nobody", posted({ rpm: 1 }, "PATCH"))))[0], 404);
+});
+
 Deno.test("every route in the API's description exists", async () => {
   await using router = await Router.start();
   interface Document {

@@ -2,6 +2,7 @@
  * The commands for tokens that are kept as digests, as processes, and what a running server makes of them.
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { eventually, Router, runProgram, TEST_TOKEN } from "../support/router.ts";
 import { chatReply, FakeUpstream } from "../support/upstream.ts";
 
@@ -77,8 +78,17 @@ Deno.test("token add with rules prints a random token once, and keeps its digest
         tpm: 200_000,
         maxParallel: 8,
       },
-      ...{ budgetUsd: 20, budgetPeriod: "month", gate: "whole", requests: 0, errors: 0, inputTokens: 0 },
-      ...{ outputTokens: 0, cachedTokens: 0, lastUsedAt: null, countedSince: null },
+      ...{
+        budgetUsd: 20,
+        budgetPeriod: "month",
+        spentUsd: 0,
+        gate: "whole",
+        requests: 0,
+        errors: 0,
+        inputTokens: 0,
+      },
+      ...{ outputTokens: 0, cachedTokens: 0, estimatedTokens: 0, costNano: 0, unpriced: 0 },
+      ...{ lastUsedAt: null, countedSince: null },
       expiresAt: "2099-01-31T00:00:00.000Z",
     });
     const shown = await run("token", "show");
@@ -87,7 +97,7 @@ Deno.test("token add with rules prints a random token once, and keeps its digest
     assert.match((await run("token", "show", "amy")).stderr, /amy is kept as a digest.*token rotate/);
     assert.match(
       (await run("token", "list")).stdout,
-      /amy +sk-….{4} +active +20\/month +60 rpm, 200000 tpm, 8 at once/,
+      /amy +sk-….{4} +active +20\/month +0 +60 rpm, 200000 tpm, 8 at once/,
     );
   }));
 
@@ -181,6 +191,28 @@ Deno.test("token edit changes what is given, none clears, and a token of the lis
       assert.match(stderr, message);
     }
     assert.equal((await run("token", "edit", "nobody", "--rpm", "3")).code, 1);
+  }));
+
+Deno.test("token list tells what was spent in the budget's period, or this month without one", () =>
+  withCommands(async (run, directory) => {
+    await run("token", "add", "amy", "--budget", "20/total");
+    await run("token", "add", "bob", "--budget", "20/day");
+    await run("token", "add", "carl", "--hashed");
+    const db = new DatabaseSync(`${directory}/db.sqlite`);
+    // Within this day, whenever it ends; and long ago.
+    for (const [day, nano] of [["9999-12-31", 2_000_000_000], ["2020-01-01", 1_500_000_000]] as const) {
+      for (const id of [1, 2, 3]) {
+        db.prepare("INSERT INTO token_spend(token_id, day, source, cost_nano) VALUES (?, ?, 'a', ?)").run(
+          id,
+          day,
+          nano,
+        );
+      }
+    }
+    db.close();
+    const spent = (await listed(run)).map(({ name, spentUsd }) => [name, spentUsd]);
+    assert.deepEqual(spent, [["first", null], ["amy", 3.5], ["bob", 2], ["carl", 2]]);
+    assert.match((await run("token", "list")).stdout, /amy .* 20\/total +3\.5 /);
   }));
 
 Deno.test("a token rotates, is removed, and the last one of either kind stays", () =>

@@ -186,13 +186,13 @@ Deno.test("two processes on one file never charge more than the budget, also whe
 });
 
 Deno.test("when the file is deleted under a running server, what was spent stays", async () => {
-  await withDirectory(async (path) => {
+  await withDirectory((path) => {
     prepare(path);
     const session = makeSession(path, undefined, "one");
     session.beat();
     session.renewSpend([asked(700, 100)]);
     Deno.removeSync(path);
-    const { answers: [answer], isReopened } = session.renewSpend([asked(800, 5_000)]);
+    const { answers: [answer], isReopened } = session.renewSpend([asked(800, BUDGET)]);
     assert.equal(isReopened, true);
     assert.deepEqual([answer?.spentNano, answer?.leaseNano], [800, BUDGET - 800]);
     assert.equal(spentIn(path), 800);
@@ -201,7 +201,7 @@ Deno.test("when the file is deleted under a running server, what was spent stays
 });
 
 Deno.test("limits on what is kept leave what was spent", async () => {
-  await withDirectory(async (path) => {
+  await withDirectory((path) => {
     prepare(path);
     const retention = { keepDays: 1, keepBodiesDays: 1, maxDbSizeBytes: 1, keepIdsDays: 1 };
     const session = makeSession(path, retention, "one");

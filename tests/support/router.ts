@@ -85,8 +85,9 @@ export class Router implements AsyncDisposable {
     this.#child = new Deno.Command(command, {
       args: [...args, "serve", "--addr", "127.0.0.1:0", ...(options.args ?? [])],
       cwd: directory,
-      // Upstreams count what they are asked, so the server asks nothing by itself unless a test wants it.
-      env: { NO_COLOR: "1", OAR_EXECUTABLE: "", OAR_MODELS: "first", ...options.env },
+      // Upstreams count what they are asked, so the server asks nothing by itself unless a test wants it. They send usage
+      // whether they are asked or not, and most tests compare all bytes.
+      env: { NO_COLOR: "1", OAR_EXECUTABLE: "", OAR_MODELS: "first", OAR_USAGE: "never", ...options.env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -3,7 +3,15 @@
  */
 import type { Figures } from "./statistics.ts";
 
-export const CONTENDER_NAMES = ["direct", "nginx", "go-proxy", "portkey", "relay", "ours", "limited"] as const;
+export const CONTENDER_NAMES = [
+  "direct",
+  "nginx",
+  "go-proxy",
+  "portkey",
+  "relay",
+  "ours",
+  "limited",
+] as const;
 export type ContenderName = typeof CONTENDER_NAMES[number];
 
 /** All rounds of one contender in one variant of a scenario. */

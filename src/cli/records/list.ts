@@ -12,7 +12,7 @@ import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filte
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
 import { type NameSource, viewRecord } from "../../control/record_view.ts";
-import { countText, startOfReply, statusText } from "./view.ts";
+import { countText, startOfReply, statusText, tokensText } from "./view.ts";
 
 export interface ListFlags extends FilterFlags {
   readonly limit?: string;
@@ -119,8 +119,8 @@ function toRow(record: StoredRecord, names: NameSource): Row {
     attempts: countText(record.attemptCount),
     duration: formatDuration(record.elapsedMs),
     firstToken: formatDuration(record.firstTokenMs),
-    tokensIn: countText(record.usage.inputTokens),
-    tokensOut: countText(record.usage.outputTokens),
+    tokensIn: tokensText(record, "inputTokens"),
+    tokensOut: tokensText(record, "outputTokens"),
     reply: cleanText(startOfReply(record)),
   };
 }

@@ -15,7 +15,7 @@ import { type Piece, readConversation } from "../../control/conversation.ts";
 import { formatBytes, harmlessLines, prettyJson } from "../../core/recorded_text.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
 import { type DetailedRecordView, type NameSource, viewRecord } from "../../control/record_view.ts";
-import { countText, statusText } from "./view.ts";
+import { countText, statusText, tokensText } from "./view.ts";
 
 export interface ShowFlags extends DatabaseFlags {
   readonly json?: boolean;
@@ -80,8 +80,8 @@ function summary(record: StoredRecord, names: NameSource): string[] {
   const { usage } = record;
   const answeredBy = names.nameOf(record.upstreamId);
   const tokens = [
-    `${countText(usage.inputTokens)} in${bracketed(usage.cachedTokens, "cached")}`,
-    `${countText(usage.outputTokens)} out${bracketed(usage.reasoningTokens, "reasoning")}`,
+    `${tokensText(record, "inputTokens")} in${bracketed(usage.cachedTokens, "cached")}`,
+    `${tokensText(record, "outputTokens")} out${bracketed(usage.reasoningTokens, "reasoning")}`,
   ];
   const model = record.responseModel === null || record.responseModel === record.model
     ? record.model

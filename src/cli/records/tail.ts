@@ -17,7 +17,7 @@ import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filte
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
 import { type NameSource, viewRecord } from "../../control/record_view.ts";
-import { countText, startOfReply, statusText } from "./view.ts";
+import { startOfReply, statusText, tokensText } from "./view.ts";
 
 export interface TailFlags extends FilterFlags {
   readonly follow?: boolean;
@@ -236,7 +236,9 @@ function lineOf(
     record.model ?? "-",
     names.nameOf(record.upstreamId) ?? "-",
     formatDuration(record.elapsedMs),
-    ...(hasTokens ? [`${countText(inputTokens)} > ${countText(outputTokens)} tokens`] : []),
+    ...(hasTokens
+      ? [`${tokensText(record, "inputTokens")} > ${tokensText(record, "outputTokens")} tokens`]
+      : []),
     startOfReply(record),
   ].map((part) => cleanText(part)).join("  ");
   const column = { title: "", cell: () => line, isFlexible: true };

@@ -20,6 +20,15 @@ export function statusText({ status, outcome }: StoredRecord): string {
 }
 
 /** A number, or `-` when it is not known. */
+/** `~12` when it is our own estimate. */
+export function tokensText(
+  { usage, areTokensEstimated }: Pick<StoredRecord, "usage" | "areTokensEstimated">,
+  of: "inputTokens" | "outputTokens",
+): string {
+  const count = usage[of];
+  return `${areTokensEstimated && count !== null ? "~" : ""}${countText(count)}`;
+}
+
 export function countText(count: number | null): string {
   return count === null ? "-" : String(count);
 }

@@ -24,6 +24,7 @@ export const tokenRuleTexts = {
   tokenUntil: "until",
   tokenMay: "May",
   tokenMayAll: "everything",
+  spentOf: (spent: string, budget: string) => `${spent} of ${budget}`,
   budgetIs: (usd: number, period: string) => `$${usd} per ${period}`,
   budgetTotal: (usd: number) => `$${usd} in total`,
   budgetPeriods: { day: "day", week: "week", month: "month", total: "total" },

@@ -26,6 +26,7 @@ export const tokenRuleTexts: Pick<Messages, keyof typeof english> = {
   tokenUntil: "至",
   tokenMay: "权限",
   tokenMayAll: "全部",
+  spentOf: (spent, budget) => `已用 ${spent}，${budget}`,
   budgetIs: (usd, period) => `每${period} $${usd}`,
   budgetTotal: (usd) => `总计 $${usd}`,
   budgetPeriods: { day: "天", week: "周", month: "月", total: "总计" },

@@ -27,6 +27,11 @@ export const upstreamOptionTexts = {
     "One a line, such as quota exceeded: a reply that begins with such a text is an error.",
   fieldProxy: "Proxy",
   fieldProxyHint: "Such as http://user:password@proxy:3128 or socks5://127.0.0.1:1080.",
+  fieldUsage: "Usage of streams",
+  usageDefault: "as the server's setting says",
+  usageAuto: "ask for it when the client has not",
+  usageNever: "never ask for it",
+  usageIs: (choice: "auto" | "never") => choice === "auto" ? "asked for usage" : "not asked for usage",
   inFlightIs: (count: number, limit: number | null) =>
     limit === null ? `${count} under way` : `${count} of ${limit} under way`,
   maxParallelIs: (count: number | "auto") => count === "auto" ? "auto parallel" : `max ${count} parallel`,

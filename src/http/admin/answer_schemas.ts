@@ -129,6 +129,9 @@ const recordSummary = z.object({
   elapsedMs: maybe,
   firstTokenMs: maybe,
   usage,
+  areTokensEstimated: z.boolean().describe(
+    "the counts of usage are our own estimate: the provider gave none",
+  ),
   client: z.string().nullable(),
   prompt: z.string().describe("beginning of the user's last message"),
   reply: z.string().describe("beginning of the reply, its tool calls or its error"),

@@ -6,12 +6,13 @@
 import { z } from "zod";
 import { MAX_PARALLEL, MAX_RATE, MAX_STREAM_TIMEOUT_SECONDS } from "../../control/upstream_options.ts";
 import { MAX_SET_HEADERS } from "../../core/set_headers.ts";
-import { KEY_POLICIES } from "../../core/upstream_options.ts";
+import { KEY_POLICIES, USAGE_CHOICES } from "../../core/upstream_options.ts";
 
 const MAX_PATHS = 200;
 const MAX_TEXTS = 50;
 
 const keyPolicy = z.enum(KEY_POLICIES);
+const usage = z.enum(USAGE_CHOICES).nullable();
 const rate = z.int().min(1).max(MAX_RATE).nullable();
 const headers = z.record(z.string(), z.string().nullable());
 
@@ -30,6 +31,8 @@ const DESCRIPTIONS = {
     "globs on the beginning of a reply's text that tell an error; one without wildcard may stand anywhere in it",
   proxy:
     "URL of the proxy by way of which it is reached (http, https, socks5); its credential is masked; null: none",
+  usage:
+    "whether streams whose client has not asked for usage are asked for it; null: as the server's setting says",
 } as const;
 
 /** Of a new upstream, and of changes. A masked value that comes back as it was shown stays as it is. */
@@ -49,6 +52,7 @@ export const optionFields = {
     .describe(DESCRIPTIONS.streamTimeoutSeconds),
   errorTexts: z.array(z.string().min(1).max(200)).max(MAX_TEXTS).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().min(1).max(1_024).nullable().describe(DESCRIPTIONS.proxy),
+  usage: usage.describe(DESCRIPTIONS.usage),
 };
 
 /** As they are answered. */
@@ -64,4 +68,5 @@ export const shownOptions = {
   streamTimeoutSeconds: z.number().nullable().describe(DESCRIPTIONS.streamTimeoutSeconds),
   errorTexts: z.array(z.string()).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().nullable().describe(DESCRIPTIONS.proxy),
+  usage: usage.describe(DESCRIPTIONS.usage),
 };

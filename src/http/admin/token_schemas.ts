@@ -65,5 +65,8 @@ export const shownRules = {
   maxParallel: z.number().nullable().describe(DESCRIPTIONS.maxParallel),
   budgetUsd: z.number().nullable().describe(DESCRIPTIONS.budgetUsd),
   budgetPeriod: z.enum(BUDGET_PERIODS).nullable(),
+  spentUsd: z.number().nullable().describe(
+    "in the budget's period so far, or this month without one; null: not counted, as for one of the list",
+  ),
   gate: z.enum(GATE_MODES).nullable().describe(DESCRIPTIONS.gate),
 };

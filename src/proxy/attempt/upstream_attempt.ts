@@ -35,6 +35,8 @@ export type { AttemptDeps } from "./attempt_deps.ts";
 
 export class UpstreamAttempt {
   readonly upstream: Upstream;
+  /** Its stream was asked for its usage, which the client did not ask for. */
+  asksUsage = false;
   readonly #deps: AttemptDeps;
   readonly #request: AttemptedRequest;
   #entry: AttemptEntry;
@@ -56,8 +58,6 @@ export class UpstreamAttempt {
   #captured: CapturedReply | null = null;
   /** Milliseconds from the request to its first content; null: there was none yet. */
   #firstTokenMs: number | null = null;
-  /** Its stream was asked for its usage, which the client did not ask for. */
-  #asksUsage = false;
 
   constructor(deps: AttemptDeps, request: AttemptedRequest, upstream: Upstream) {
     this.#deps = deps;
@@ -104,7 +104,7 @@ export class UpstreamAttempt {
     this.#sentMs = this.#deps.clock.monotonic();
     this.#headersTimeoutMs = headersTimeoutMs;
     stop.cancellation.onCancel(() => this.#cancellation.cancel());
-    this.#asksUsage = Boolean(ledger.inbound.usageSplice && this.#deps.usage?.isAsked(this.upstream));
+    this.asksUsage = Boolean(ledger.inbound.usageSplice && this.#deps.usage?.isAsked(this.upstream));
     return this.#send();
   }
 
@@ -115,14 +115,14 @@ export class UpstreamAttempt {
       cancellation: this.#cancellation,
       guard,
       note: this.#entry,
-      asksUsage: this.#asksUsage,
+      asksUsage: this.asksUsage,
     });
   }
 
   /** Says what came of {@link send}; at once when the whole reply arrived with its head. Never rejects. */
   conclude(sent: SendResult, judge: AttemptJudge<UpstreamAttempt>): AttemptResult | Promise<AttemptResult> {
     if (sent.type === "reply") {
-      const mayBeRefusal = this.#asksUsage && mayRefuseUsage(sent.status);
+      const mayBeRefusal = this.asksUsage && mayRefuseUsage(sent.status);
       if (!this.#isCancelled && mayBeRefusal) return this.#withoutAsking(sent, judge);
       if (!this.#isCancelled) return this.#judge(sent, judge);
       sent.body.cancel();
@@ -135,7 +135,7 @@ export class UpstreamAttempt {
   /** Asks again without asking for usage, if that was refused: it is neither the client's fault nor the upstream's. */
   async #withoutAsking(head: AttemptReply, judge: AttemptJudge<UpstreamAttempt>): Promise<AttemptResult> {
     const { refusal, reply } = await readUsageRefusal(head, this.#deps.clock);
-    this.#asksUsage = false;
+    this.asksUsage = false;
     if (refusal === null || this.#isCancelled) return this.conclude(reply, judge);
     reply.body.cancel();
     this.#entry.status = reply.status;
@@ -147,11 +147,6 @@ export class UpstreamAttempt {
     // Refused all the same, it was not refused for that.
     if (sent.type === "reply" && sent.status < 300) this.#deps.usage?.refused(this.upstream);
     return this.conclude(sent, judge);
-  }
-
-  /** Its stream holds usage that the client has not asked for. */
-  get asksUsage(): boolean {
-    return this.#asksUsage;
   }
 
   /** The relay of the chosen reply is over: closes the attempt. @param captured what the reply said */

@@ -21,6 +21,7 @@ import type { QueuedTime } from "./queued_time.ts";
 import type { Admission } from "../limits/admission.ts";
 import type { RequestTies } from "../affinity/request_ties.ts";
 import { type RequestCosts, requestCosts } from "./request_costs.ts";
+import { recordedUsage } from "./recorded_usage.ts";
 import { partSince, wholeOf, type WrittenText } from "./reply_part.ts";
 
 export type { AttemptEntry, Ending, Progress, RecordFacts } from "./ledger_parts.ts";
@@ -254,7 +255,7 @@ export class RequestLedger {
     const known = (text: string | null) => text === null ? null : this.#facts.secrets.redact(text);
     const kept = <T extends string | null>(text: T) => this.#kept(text);
     this.#requestText ??= kept(this.#facts.requestText.text);
-    const usage = captured?.usage ?? null;
+    const { usage, areTokensEstimated } = recordedUsage(ending, { ...this.#facts, inbound });
     // Attempts and request are masked once, the rest for each written row.
     const maskedBefore = this.#own.count;
     const record: RequestRecord = {
@@ -292,7 +293,7 @@ export class RequestLedger {
       isTruncated: this.#facts.requestText.isTruncated || (captured?.isTruncated ?? false),
       affinity: this.#affinity(ending.outcome),
       queuedMs: this.queued?.ms ?? null,
-      areTokensEstimated: false,
+      areTokensEstimated,
     };
     const ownedIds = this.ties?.ownedIds ?? null;
     if (ownedIds !== null) Object.assign(record, { ownedIds });

@@ -26,6 +26,8 @@ import { limitError, priceError, quotaError, reservedError, unavailableError } f
 
 /** What the store said is good enough to refuse by for so long. */
 const FRESH_MS = 1_000;
+/** What a reading of the metrics tells may be so old. */
+const READING_AGE_MS = 60_000;
 /** Answers without room that a request waits for, although there should be room. */
 const MAX_TRIES = 3;
 
@@ -167,12 +169,16 @@ export class ClientAdmission implements AdmissionOwner {
     return use.headers(this.#deps.clock.monotonic());
   }
 
-  /** Of the tokens with a budget. */
+  /** Of the tokens with a budget, as far as it is known; what is old is asked for. */
   readings(): BudgetReading[] {
+    const nowMs = this.#deps.clock.monotonic();
     return [...this.#uses.values()].flatMap((use) => {
       const { name, limits: { budget } } = use.rules;
       if (budget === null) return [];
-      const spentNano = use.account.spentNano(this.#terms(use).fromDay);
+      const terms = this.#terms(use);
+      // For the next reading.
+      if (!use.account.isFresh(terms, nowMs, READING_AGE_MS)) this.#renewals?.need(use);
+      const spentNano = use.account.spentNano(terms.fromDay);
       const { reservedNano } = use.account;
       return [{ client: name, budgetNano: budget.nano, spentNano, reservedNano }];
     });

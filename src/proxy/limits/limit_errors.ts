@@ -106,6 +106,7 @@ export function priceError(
     `The token ${name} has a budget, and the price ${subject} at the upstream ${
       cutText(upstream, MAX_SHOWN_NAME_LENGTH)
     } is not known; give it in the file of --prices, 0 if it costs nothing`,
+    { limit: { type: "invalid_request_error", headers: [] } },
   );
 }
 

@@ -4,6 +4,7 @@
 import { type FixedHeaders, READABLE_BY_ALL } from "../../core/fixed_headers.ts";
 import { HeaderFields, type HeaderView } from "../../core/header_fields.ts";
 import { connectionNames, HOP_BY_HOP } from "../../core/hop_by_hop.ts";
+import { usdText } from "../../core/money.ts";
 import type { Affinity } from "../../core/types.ts";
 import type { SecretMask } from "./masking.ts";
 import { SITE_WIDE } from "./site_wide_headers.ts";
@@ -65,6 +66,11 @@ function limitName(name: string): string {
 export function keepStreaming(headers: HeaderFields): void {
   if (!headers.has("x-accel-buffering")) headers.append("x-accel-buffering", "no");
   if (!headers.has("cache-control")) headers.append("cache-control", "no-cache");
+}
+
+/** What a reply did cost, in US dollars. @param costNano null: it is not known, and nothing is said */
+export function addCost(headers: HeaderFields, costNano: number | null): void {
+  if (costNano !== null) headers.set("x-oar-cost", usdText(costNano));
 }
 
 /** Names are free text; header values are visible ASCII (RFC 9110 section 5.5). */

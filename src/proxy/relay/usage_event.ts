@@ -28,7 +28,6 @@ const OPENING_BRACKET = 0x5b;
 const CLOSING_BRACKET = 0x5d;
 const LETTER_D = 0x64;
 const CHOICES = new TextEncoder().encode('"choices"');
-const USAGE = new TextEncoder().encode('"usage"');
 
 // Where the next byte is.
 /** Between two events, at the start of a line. */
@@ -79,7 +78,7 @@ export class UsageEventFilter {
     if (this.#isDone || chunk.length === 0) return chunk;
     // Most chunks are whole events without any usage.
     const isOpen = this.#place !== BETWEEN || this.#heldLength > 0 || this.#isAfterCr;
-    if (!isOpen && endsWithBlankLine(chunk) && !mayHoldUsage(chunk)) return chunk;
+    if (!isOpen && endsWithBlankLine(chunk) && !mayHoldEmptyList(chunk)) return chunk;
     this.#chunk = chunk;
     this.#from = 0;
     this.#heldFrom = this.#heldLength > 0 ? 0 : -1;
@@ -285,25 +284,14 @@ function endsWithBlankLine(chunk: Uint8Array): boolean {
   return before === LF || (before === CR && chunk[length - 3] === LF);
 }
 
-/** Whether a `usage` that is no null, number or text may be in it. */
-function mayHoldUsage(chunk: Uint8Array): boolean {
-  const last = chunk.length - USAGE.length;
-  for (let at = 0; at < last; at++) {
-    if (chunk[at] !== QUOTE || chunk[at + 1] !== USAGE[1]) continue;
-    let end = 2;
-    while (end < USAGE.length && chunk[at + end] === USAGE[end]) end++;
-    if (end < USAGE.length) continue;
-    // The end of the chunk, or what is not plain, is looked at closely.
-    let next = at + end;
-    while (isBlank(chunk[next])) next++;
-    if (chunk[next] !== COLON) {
-      at = next - 1;
-      continue;
-    }
-    do next++; while (isBlank(chunk[next]));
-    const byte = chunk[next];
-    if (byte === OPENING_BRACE || byte === CR || byte === LF) return true;
-    at = next - 1;
+/** Whether an empty list may be in it, which most events of a stream have none of. */
+function mayHoldEmptyList(chunk: Uint8Array): boolean {
+  for (let at = chunk.indexOf(CLOSING_BRACKET); at >= 0; at = chunk.indexOf(CLOSING_BRACKET, at + 1)) {
+    let before = at - 1;
+    while (isBlank(chunk[before])) before--;
+    const byte = chunk[before];
+    // A list may go over several lines of data.
+    if (byte === OPENING_BRACKET || byte === COLON || byte === LF || byte === CR) return true;
   }
   return false;
 }

@@ -38,6 +38,8 @@ export interface StoredSummary {
   readonly elapsedMs: number | null;
   readonly firstTokenMs: number | null;
   readonly usage: Usage;
+  /** See `RequestRecord`. */
+  readonly areTokensEstimated: boolean;
   readonly client: string | null;
   /** The beginning of the last message of the user; one line, at most 200 characters; empty when there is none. */
   readonly prompt: string;
@@ -62,7 +64,7 @@ export const PROMPT_BYTES = 32 * 1024;
 /** Of a longer one nothing: SQLite would read all of it. */
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-const SELECT_SUMMARIES = `SELECT id, is_stream, status, upstream_id, attempts, ${
+const SELECT_SUMMARIES = `SELECT id, is_stream, status, upstream_id, attempts, tokens_are_estimated, ${
   columnTexts([
     "elapsed_time",
     "first_token_ms",
@@ -115,6 +117,7 @@ export function toSummary(row: Row): Omit<StoredSummary, "id" | "hit" | "hitIn">
     elapsedMs: toElapsedMs(row),
     firstTokenMs: number(row["first_token_ms"]),
     usage: toUsage(row),
+    areTokensEstimated: number(row["tokens_are_estimated"]) === 1,
     client: text(row["client"]),
     prompt: oneLine(promptOf(row)),
     reply: oneLine(replyOf(row)),

@@ -23,7 +23,7 @@ export const COPY_PREFIX = "copy~";
  * Rows are left by themselves for so long: a server that was only thought dead, as one on a sleeping machine is, may still
  * write them.
  */
-export const MERGE_AFTER_MS = 8 * 86_400_000; // docs/tuning.md#budgets
+export const MERGE_AFTER_MS = 8 * 86_400_000; // docs/tuning.md#spending
 
 const COLUMNS = Object.keys(SPEND_COLUMNS);
 
@@ -130,7 +130,9 @@ export function mergeSpend(db: DatabaseSync, nowMs: number): void {
   prepared(
     db,
     `INSERT INTO token_spend(token_id, day, source, ${COLUMNS.join(", ")})
-      SELECT token_id, day, '', ${COLUMNS.map((name) => `sum(${name})`).join(", ")} FROM token_spend
+      SELECT token_id, day, '', ${
+      COLUMNS.map((name) => `CAST(total(${name}) AS INTEGER)`).join(", ")
+    } FROM token_spend
       WHERE ${isMerged} GROUP BY token_id, day ${ADD_UP}`,
   ).run(day);
   prepared(db, `DELETE FROM token_spend WHERE ${isMerged}`).run(day);

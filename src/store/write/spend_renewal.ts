@@ -8,7 +8,7 @@ import { OpenCalls } from "./open_calls.ts";
 import type { LinkEvent, WorkerLink } from "./worker_link.ts";
 
 /** Longer than SQLite waits for another program's lock, so that nearly always it is known what has become of it. */
-const WAIT_MS = 6_000; // docs/tuning.md#budgets
+const WAIT_MS = 6_000; // docs/tuning.md#spending
 
 export class SpendRenewal implements SpendStore {
   readonly #link: Pick<WorkerLink, "listen" | "send">;

@@ -235,10 +235,10 @@ Deno.test(
   "tokens of clients are added, edited and removed by several replicas, and typed by psql",
   options,
   () =>
-    withTwo(async ([one, two], { database }) => {
+    withTwo(async ([one, two], { postgres }) => {
       const digest = (letter: string) => letter.repeat(64);
       const token = { name: "amy", sha256: digest("a"), hint: "sk-…aaaa", rpm: 60, budgetUsd: "20" };
-      const { id } = await one.change((config) => config.addClientToken(token));
+      const { result: { id } } = await one.change((config) => config.addClientToken(token));
       await two.change((config) => config.editClientToken(id, { rpm: null, gate: "whole", enabled: 0 }));
       const listed = async (config: RemoteConfig) => {
         using scratch = new ScratchConfig({ ...await config.load(), now: Date.now });
@@ -253,8 +253,10 @@ Deno.test(
         two.change((config) => config.addClientToken({ ...token, sha256: digest("b") })),
         (error: unknown) => error instanceof StoreError && error.code === "duplicate",
       );
-      await database.query(
-        `INSERT INTO client_tokens(name, sha256, expires_at) VALUES ('typed', '${digest("c")}', 'infinity')`,
+      await postgres.psql(
+        `INSERT INTO oar.client_tokens(name, sha256, expires_at) VALUES ('typed', '${
+          digest("c")
+        }', 'infinity')`,
       );
       assert.deepEqual((await listed(two)).map(({ name }) => name), ["amy", "typed"]);
       await two.change((config) => config.removeClientToken(id));

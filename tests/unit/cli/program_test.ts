@@ -311,10 +311,10 @@ test("list shows what a running server thinks of an upstream, and not what a dea
   const time = (ms: number) => `${new Date(ms).toISOString().replace("T", " ").slice(0, 23)}000+00:00`;
   bench.sql(`insert into instances(id, heartbeat_at) values ('alive', '${time(Date.now())}'),
       ('dead', '${time(Date.now() - 60_000)}');
-    insert into upstream_checks(upstream_id, target) values (3, '${
+    insert into upstream_checks(upstream_id, checked_at, target) values (3, '${time(0)}', '${
     targetOf({ endpoint: "https://api.openai.com/v1", sk: `c-${KEY}` })
-  }'), (5, 'of another key'),
-      (6, '${targetOf({ endpoint: "https://api.openai.com/v1", sk: `f-${KEY}` })}');
+  }'), (5, '${time(0)}', 'of another key'),
+      (6, '${time(0)}', '${targetOf({ endpoint: "https://api.openai.com/v1", sk: `f-${KEY}` })}');
     insert into upstream_states(upstream_id, instance, state, attempts, failed, changed_at) values
       (6, 'alive', 'closed', 120, 44, '${time(Date.now())}');
     insert into upstream_states(upstream_id, instance, state, until, reason, changed_at) values

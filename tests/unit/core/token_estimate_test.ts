@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
-import { estimatedTokens } from "../../../src/core/token_estimate.ts";
+import { estimatedTokens, requestSize } from "../../../src/core/token_estimate.ts";
 
 function estimate(text: string, headers: [string, string][] = []): number {
   return estimatedTokens({ headers: new HeaderFields(headers), body: new TextEncoder().encode(text) });
@@ -25,4 +25,21 @@ Deno.test("what is no limit does not count, and no limit is endless", () => {
   const text = '{"max_tokens":500}';
   assert.equal(estimate(text, [["content-encoding", "gzip"]]), 5);
   assert.equal(estimate("{".repeat(4_000)), 1_000);
+});
+
+Deno.test("input, the limit of the output and the number of replies are told apart", () => {
+  const size = (text: string, decoded: string | null = null) =>
+    requestSize({
+      headers: new HeaderFields(decoded === null ? [] : [["content-encoding", "gzip"]]),
+      body: new TextEncoder().encode(text),
+      decodedBody: decoded === null ? null : new TextEncoder().encode(decoded),
+    });
+  assert.deepEqual(size('{"max_tokens":50,"n":3}'), { input: 6, outputLimit: 50, choices: 3 });
+  assert.deepEqual(size("{}"), { input: 1, outputLimit: null, choices: 1 });
+  for (const value of ["-3", '"x"', "0", "1e999", "null"]) {
+    assert.equal(size(`{"n":${value}}`).choices, value === "1e999" ? 128 : 1, value);
+  }
+  assert.equal(size('{"n":2,"best_of":5}').choices, 5);
+  // A coded body counts by what it says.
+  assert.deepEqual(size("zip", '{"max_tokens":70,"x":1}'), { input: 6, outputLimit: 70, choices: 1 });
 });

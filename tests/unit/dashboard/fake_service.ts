@@ -83,6 +83,7 @@ export function tokenOf(name: string, changes: Partial<TokenView> = {}): TokenVi
     maxParallel: null,
     budgetUsd: null,
     budgetPeriod: null,
+    spentUsd: null,
     gate: null,
     createdAtMs: null,
     lastUsedMs: null,

@@ -482,3 +482,71 @@ Deno.test("the upstreams' page has the models, how many each one lists, and a se
   assert.doesNotMatch(found.text, />other</);
   assert.match((await ask(state, "/upstreams?model=x")).text, /No model\./);
 });
+
+Deno.test("the page of tokens shows what each may do, and forms change it", async () => {
+  const amy = tokenOf("amy", {
+    ...{
+      id: 3,
+      budgetUsd: 20,
+      budgetPeriod: "month",
+      spentUsd: 1.2512,
+      rpm: 60,
+      allow: ["gpt-4o*"],
+      upstreams: ["a"],
+    },
+    ...{ expiresAtMs: Date.UTC(2099, 0, 31), gate: "whole" },
+  });
+  const refused = tokenOf(HOSTILE, {
+    id: 4,
+    state: "refused",
+    problem: "its rpm is not a number",
+    isEnabled: false,
+  });
+  const state = { tokens: [tokenOf("plain"), amy, refused] };
+  const { text } = await ask(state, "/tokens");
+  assert.match(text, /\$1\.26 of \$20 per month · 60\/min · only gpt-4o\* · by a/);
+  assert.match(text, /its rpm is not a number/);
+  assert.ok(!text.includes("<script>alert"));
+  // One of the list cannot be disabled; a row that is refused is named by its number.
+  assert.equal(text.match(/action="\/admin\/tokens\/(?:en|dis)able"/g)?.length, 2);
+  assert.match(text, /\/admin\/tokens\/edit\?which=4"/);
+
+  const shown = await ask(state, "/tokens/edit?which=amy");
+  for (const value of ["20/month", "60", "gpt-4o*", "2099-01-31T00:00:00Z"]) {
+    assert.ok(shown.text.includes(`value="${value}"`), value);
+  }
+  assert.match((await ask(state, "/tokens/edit?which=plain")).text, /becomes a row/);
+  assert.equal((await ask(state, "/tokens/edit?which=nobody")).status, 404);
+  const same = {
+    ...{ which: "amy", name: "amy", budget: "20/month", rpm: "60", tpm: "", parallel: "", allow: "gpt-4o*" },
+    ...{ deny: "", upstreams: "a", gate: "whole", expires: "2099-01-31T00:00:00Z" },
+  };
+  const unchanged = await ask(state, "/tokens/edit", form(same));
+  assert.deepEqual([unchanged.status, unchanged.calls], [303, []]);
+  const saved = await ask(
+    state,
+    "/tokens/edit",
+    form({ ...same, budget: "", tpm: "9", allow: "o3, o4*", gate: "" }),
+  );
+  assert.deepEqual(saved.calls, [["editToken", "amy", {
+    ...{ tpm: 9, budgetUsd: null, budgetPeriod: null, allow: ["o3", "o4*"], gate: null },
+  }]]);
+  const wrong = await ask(state, "/tokens/edit", form({ ...same, budget: "much" }));
+  assert.deepEqual([wrong.status, wrong.calls], [400, []]);
+  assert.match(wrong.text, /such as 20\/month/);
+  assert.match(wrong.text, /value="much"/);
+
+  const made = await ask(state, "/tokens", form({ name: "new", rpm: "5", expires: "2099-01-31" }));
+  assert.deepEqual(made.calls, [[
+    "addToken",
+    { name: "new", rpm: 5, expiresAtMs: Date.UTC(2099, 0, 31) },
+    null,
+  ]]);
+  const disabled = await ask(state, "/tokens/disable", form({ which: "amy" }));
+  assert.deepEqual(disabled.calls, [["editToken", "amy", { isEnabled: false }]]);
+  assert.equal(disabled.headers.get("location"), "/admin/tokens?done=tokenDisabled");
+  assert.match((await ask(state, "/tokens/rotate?which=amy")).text, /Give amy a new value\?/);
+  const rotated = await ask(state, "/tokens/rotate", form({ which: "amy" }));
+  assert.deepEqual(rotated.calls, [["rotateToken", "amy"]]);
+  assert.match(rotated.text, /sk-fresh-secret/);
+});

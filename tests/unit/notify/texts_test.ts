@@ -24,6 +24,16 @@ const TEXTS: readonly { readonly name: string; readonly alert: Alert; readonly t
     text: "IP: 1.2.3.4 request gpt-4o error 502 with upstream unreachable",
   },
   {
+    name: "a token near its budget",
+    alert: { type: "budget_near", client: "amy", budget: "20/month", spentUsd: "16.5" },
+    text: "Token amy has spent 16.5 USD of its budget of 20/month",
+  },
+  {
+    name: "a budget that is used up",
+    alert: { type: "budget_reached", client: "amy", budget: "20/month", spentUsd: "20" },
+    text: "Token amy has used up its budget of 20/month: 20 USD are spent",
+  },
+  {
     name: "a request without a model",
     alert: failed({ model: null, status: 404 }),
     text: "IP: 1.2.3.4 request - error 404 with upstream unreachable",
@@ -193,4 +203,11 @@ Deno.test("the end of a degraded episode and that of a failing one are causes of
     causeKey({ type: "upstream_degraded", upstream: "a", attempts: 99, failed: 98 }, () => true),
     "upstream_degraded a",
   );
+});
+
+Deno.test("each token and threshold is a cause of its own", () => {
+  const keys = (["budget_near", "budget_reached"] as const).flatMap((type) =>
+    ["amy", "bob"].map((client) => causeKey({ type, client, budget: "1/day", spentUsd: "1" }, isServed))
+  );
+  assert.equal(new Set(keys).size, 4);
 });

@@ -151,6 +151,10 @@ async function renderedLabels(): Promise<Map<string, Set<string>>> {
   metrics.bodiesDeleted(1);
   metrics.choreFailed("retention");
   metrics.alertSent("webhook", "ok");
+  metrics.limits.clientsChanged(["amy"]);
+  metrics.limits.clientRefused("amy", "rpm");
+  metrics.limits.budgetOvershoot(1);
+  metrics.limits.readBudgets = () => [{ client: "amy", budgetNano: 2, spentNano: 1, reservedNano: 0 }];
   const labels = new Map<string, Set<string>>();
   for (const line of (await metrics.render()).body.split("\n")) {
     const [, name, text = ""] = /^([a-z_]+)(?:\{(.*)\})? /.exec(line) ?? [];
@@ -301,6 +305,10 @@ const SITUATIONS:
     ["OpenAiApiRouteUnpriced", "80m", {
       [`openai_api_route_unpriced_requests_total{${INSTANCE},upstream="a",model="m"}`]: "0+1x100",
     }],
+    ["OpenAiApiRouteBudgetNear", "20m", {
+      [`openai_api_route_client_budget_usd{${INSTANCE},client="amy"}`]: "10x40",
+      [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="amy"}`]: "1 8.5x40",
+    }],
     ["OpenAiApiRouteSlowFirstToken", "30m", {
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="20"}`]: "0+1x40",
       [`openai_api_route_first_token_seconds_bucket{${INSTANCE},le="60"}`]: "0+9x40",
@@ -327,6 +335,11 @@ const QUIET: Readonly<Record<string, string>> = {
   [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="throttled"}`]: "1x200",
   // A key was refused for two minutes, and was replaced.
   [`openai_api_route_upstream_keys{${INSTANCE},upstream="a",state="refused"}`]: "0x50 1 1 0x148",
+  [`openai_api_route_client_budget_usd{${INSTANCE},client="amy"}`]: "10x200",
+  [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="amy"}`]: "7.5x200",
+  // Nothing may be spent, and nothing is.
+  [`openai_api_route_client_budget_usd{${INSTANCE},client="bob"}`]: "0x200",
+  [`openai_api_route_client_budget_spent_usd{${INSTANCE},client="bob"}`]: "0x200",
   [`openai_api_route_records_dropped_total{${INSTANCE},reason="full"}`]: "7x200",
   [`openai_api_route_record_ack_late_total{${INSTANCE}}`]: "3x200",
   // It was away for two minutes, and what waited was shipped.

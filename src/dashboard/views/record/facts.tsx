@@ -93,17 +93,20 @@ function TimeFacts({ page: { m, format }, record }: FactsProps): JSX.Element {
   );
 }
 
-function TokenFacts({ page: { m, format }, record: { usage } }: FactsProps): JSX.Element {
+function TokenFacts(
+  { page: { m, format }, record: { usage, areTokensEstimated } }: FactsProps,
+): JSX.Element {
+  const about = areTokensEstimated ? "~" : "";
   return (
     <>
       <Fact label={m.factTokensIn}>
-        {usage.inputTokens === null ? null : format.count(usage.inputTokens)}
+        {usage.inputTokens === null ? null : about + format.count(usage.inputTokens)}
         {usage.cachedTokens
           ? <span class="muted">{m.factCached(format.count(usage.cachedTokens))}</span>
           : null}
       </Fact>
       <Fact label={m.factTokensOut}>
-        {usage.outputTokens === null ? null : format.count(usage.outputTokens)}
+        {usage.outputTokens === null ? null : about + format.count(usage.outputTokens)}
         {usage.reasoningTokens
           ? <span class="muted">{m.factReasoning(format.count(usage.reasoningTokens))}</span>
           : null}

@@ -43,6 +43,7 @@ function RecordRow({ page, record, query }: {
   const { m, format } = page;
   const { usage } = record;
   const hasTokens = usage.inputTokens !== null || usage.outputTokens !== null;
+  const about = record.areTokensEstimated ? "~" : "";
   const attempts = record.attemptCount ?? 1;
   return (
     <tr class="record" data-record={record.id}>
@@ -80,7 +81,7 @@ function RecordRow({ page, record, query }: {
         {hasTokens
           ? (
             <span class="line second">
-              {`${format.short(usage.inputTokens)} → ${format.short(usage.outputTokens)}`}
+              {`${about}${format.short(usage.inputTokens)} → ${about}${format.short(usage.outputTokens)}`}
             </span>
           )
           : null}

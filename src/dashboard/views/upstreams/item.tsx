@@ -233,7 +233,7 @@ function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Elem
 
 function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
   const { maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBodyBytes } = options;
-  const { keyPolicy, streamTimeoutSeconds, errorTexts, proxy } = options;
+  const { keyPolicy, streamTimeoutSeconds, errorTexts, proxy, usage } = options;
   const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
   return [
     ...(keyPolicy === "fill" ? [m.keysFilled] : []),
@@ -246,6 +246,7 @@ function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
     ...(streamTimeoutSeconds === null ? [] : [m.streamTimeoutIs(streamTimeoutSeconds)]),
     ...(errorTexts.length === 0 ? [] : [m.errorTextsAre(errorTexts.length)]),
     ...(proxy === null ? [] : [m.proxyIs(proxy)]),
+    ...(usage === null ? [] : [m.usageIs(usage)]),
   ];
 }
 

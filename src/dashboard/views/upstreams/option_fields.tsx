@@ -87,6 +87,16 @@ function ShapingFields({ page: { m }, form }: OptionProps): JSX.Element {
         isMono
         autocomplete="off"
       />
+      <Select
+        label={m.fieldUsage}
+        name="usage"
+        value={form.usage}
+        choices={[
+          { value: "", text: m.usageDefault },
+          { value: "auto", text: m.usageAuto },
+          { value: "never", text: m.usageNever },
+        ]}
+      />
     </div>
   );
 }

@@ -39,6 +39,7 @@ const SUMMARY_LIST = [
       "output_tokens",
       "cached_tokens",
       "reasoning_tokens",
+      "tokens_are_estimated",
     ],
     "r",
   ),

@@ -5,12 +5,19 @@ import { SPEND_COLUMNS } from "../../database/cost_columns.ts";
 import { COPY_PREFIX, DEAD_SUFFIX, MERGE_AFTER_MS } from "../../spend/spend_ledger.ts";
 import type { PgStore } from "../query.ts";
 import { DEAD_AFTER_SECONDS } from "../replicas.ts";
+import { safeSum } from "../read/spending.ts";
 import { lockTokens } from "./remote_leases.ts";
 
 const COLUMNS = Object.keys(SPEND_COLUMNS);
 
+/** Of rows that people typed, too. */
+function bounded(value: string): string {
+  return `greatest(least(${value}, ${Number.MAX_SAFE_INTEGER}), ${Number.MIN_SAFE_INTEGER})`;
+}
+
 const ADD_UP = `ON CONFLICT (token_id, day, source) DO UPDATE SET ${
-  COLUMNS.map((name) => `${name} = token_spend.${name} + excluded.${name}`).join(", ")
+  COLUMNS.map((name) => `${name} = ${bounded(`token_spend.${name}::numeric + excluded.${name}`)}::bigint`)
+    .join(", ")
 }`;
 
 /** One that has just begun may renew a lease before it says that it lives. */
@@ -18,10 +25,11 @@ const IS_DEAD =
   `source <> $1::text AND NOT EXISTS (SELECT 1 FROM oar.instances WHERE instances.id = token_leases.source)
   AND renewed_ms < (extract(epoch FROM now()) - ${DEAD_AFTER_SECONDS}) * 1000`;
 
-const FIND = `SELECT DISTINCT token_id FROM oar.token_leases WHERE ${IS_DEAD} LIMIT 1000`;
+const FIND = `SELECT DISTINCT token_id FROM oar.token_leases WHERE ${IS_DEAD}
+  AND token_id = ${bounded("token_id")} LIMIT 1000`;
 
 const TAKE = `DELETE FROM oar.token_leases WHERE token_id = ANY ($2::bigint[]) AND ${IS_DEAD}
-  RETURNING token_id, source, greatest(nano, 0) AS nano, renewed_ms`;
+  RETURNING token_id, source, ${bounded("nano")} AS nano, ${bounded("renewed_ms")} AS renewed_ms`;
 
 const CHARGE = `INSERT INTO oar.token_spend (token_id, day, source, cost_nano, estimated_nano)
   SELECT token_id, day, source || $1::text, nano, nano
@@ -36,7 +44,7 @@ const MERGE = `WITH gone AS (
     RETURNING *
   )
   INSERT INTO oar.token_spend (token_id, day, source, ${COLUMNS.join(", ")})
-  SELECT token_id, day, '', ${COLUMNS.map((name) => `sum(${name})`).join(", ")} FROM gone
+  SELECT token_id, day, '', ${COLUMNS.map(safeSum).join(", ")} FROM gone
   GROUP BY token_id, day ${ADD_UP}`;
 
 interface Lease {

@@ -14,7 +14,7 @@ import { toReadError } from "../read/errors.ts";
 import { safeSum } from "../read/spending.ts";
 
 /** Of each statement: a request of a client waits for it. */
-const TIMEOUT_MS = 2_000; // docs/tuning.md#budgets
+const TIMEOUT_MS = 2_000; // docs/tuning.md#spending
 
 const COLUMNS = Object.keys(SPEND_COLUMNS);
 
