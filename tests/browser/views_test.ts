@@ -320,5 +320,5 @@ browserTest("the list goes on as one scrolls, and the overview's figures renew t
     source: "#figures", target: "#figures", select: "#figures", swap: "outerHTML" })`);
   await page.locator("#figures:not([data-is-old])").waitFor();
   await page.locator(".u-over").nth(8).waitFor();
-  assert.equal(await page.locator(".u-over").count(), 9);
+  assert.equal(await page.locator(".u-over").count(), 14);
 });
