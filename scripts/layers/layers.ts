@@ -16,7 +16,10 @@ export interface Layer {
 }
 
 const INTERFACES = ["store/store.ts", "observe/observer.ts", "notify/notifier.ts"];
-const BEHIND_INTERFACES = { except: ["config", "store", "observe", "notify"], typesOf: INTERFACES };
+const BEHIND_INTERFACES = {
+  except: ["config", "pricing", "store", "observe", "notify"],
+  typesOf: INTERFACES,
+};
 
 /** A layer may use every layer before it in this list, unless it says less. */
 export const LAYERS: readonly Layer[] = [
@@ -29,7 +32,7 @@ export const LAYERS: readonly Layer[] = [
   { name: "notify", only: ["core"], typesOf: ["config"] },
   { name: "wire", only: ["core"], packages: ["node:buffer", "node:http"] },
   { name: "proxy", ...BEHIND_INTERFACES },
-  { name: "control", except: ["observe", "notify"] },
+  { name: "control", except: ["pricing", "observe", "notify"] },
   { name: "http", ...BEHIND_INTERFACES },
   { name: "dashboard", ...BEHIND_INTERFACES },
   { name: "server" },

@@ -130,12 +130,17 @@ async function checkPlace(
   { flags, settings }: { readonly flags: DoctorFlags; readonly settings: Settings | null },
 ): Promise<{ readonly findings: readonly Finding[]; readonly snapshot: RegistrySnapshot | null }> {
   const place = parseDatabasePlace({ flags: { database: flags.database }, env });
+  // The other commands start faster without the prices.
+  const { checkPrices } = await import("./doctor/prices.ts");
   if (place.type === "file") {
     const { findings, database } = checkDatabase(place.path, terminal.note);
     try {
       const snapshot = database === null ? null : quietRegistry(database.config).snapshot();
       const keys = database === null || snapshot === null ? [] : checkKeys(database.config, snapshot);
-      return { findings: [...findings, checkDisk(place.path), ...keys], snapshot };
+      const prices = settings === null
+        ? []
+        : checkPrices(settings.costs.pricesPath, { database, nowMs: Date.now() });
+      return { findings: [...findings, checkDisk(place.path), ...keys, ...prices], snapshot };
     } finally {
       database?.close();
     }
@@ -147,9 +152,11 @@ async function checkPlace(
   ]);
   const { findings, snapshot } = await checkRemote(place.url, { terminal, env, flags });
   // Settings that are wrong do not say where the journal is.
-  const journal = settings === null
-    ? []
-    : [...checkJournal(settings.database, terminal.note), checkDisk(settings.database)];
+  const journal = settings === null ? [] : [
+    ...checkJournal(settings.database, terminal.note),
+    checkDisk(settings.database),
+    ...checkPrices(settings.costs.pricesPath, { database: null, nowMs: Date.now() }),
+  ];
   return { findings: [...findings, ...journal], snapshot };
 }
 

@@ -1,10 +1,11 @@
 /**
- * `records list`, `show`, `tail`, `export`, `replay`: the recorded requests.
+ * `records list`, `show`, `tail`, `export`, `replay`, `recost`: the recorded requests.
  *
  * Owns the flags and what help says about them; each command is in a file of `records/`.
  */
 import type { Command } from "commander";
-import { choiceOption, type CommandContext, databaseOption } from "./context.ts";
+import { choiceOption, type CommandContext, databaseOption, settingOption } from "./context.ts";
+import { PRICES_FLAG } from "../config/prices_path.ts";
 import { exportRecords, FORMATS } from "./records/export.ts";
 import { addFilterOptions } from "./records/filters.ts";
 import { DEFAULT_LIMIT, listRecords, MAX_LIMIT } from "./records/list.ts";
@@ -59,6 +60,21 @@ export function defineRecordCommands(program: Command, context: CommandContext):
   ).action((flags) => exportRecords(context, flags));
 
   defineReplay(records, context);
+  defineRecost(records, context);
+}
+
+function defineRecost(records: Command, context: CommandContext): void {
+  addFilterOptions(
+    records.command("recost")
+      .description("compute the costs of stored records again, with the prices of now (SQLite)")
+      .usage("--since <when> [flags]")
+      .addOption(settingOption(PRICES_FLAG).helpGroup("Options:"))
+      .option("--json", "print JSON"),
+  ).action(async (flags) => {
+    // The other commands start faster without the prices.
+    const { recostRecords } = await import("./records/recost.ts");
+    await recostRecords(context, flags);
+  });
 }
 
 function defineReplay(records: Command, context: CommandContext): void {

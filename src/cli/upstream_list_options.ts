@@ -12,6 +12,8 @@ export type ListedOptions = Readonly<
     readonly maxBody: number | null;
     /** Seconds. */
     readonly streamTimeout: number | null;
+    /** 1: the list prices. */
+    readonly priceFactor: number;
     readonly errorText: readonly string[];
     readonly proxy: string | null;
     readonly usage: ShownOptions["usage"];
@@ -24,6 +26,7 @@ export function listedOptions(options: ShownOptions): ListedOptions {
     ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
     maxBody: options.maxBodyBytes,
     streamTimeout: options.streamTimeoutSeconds,
+    priceFactor: options.priceFactor,
     errorText: options.errorTexts,
     proxy,
     usage,
@@ -45,6 +48,7 @@ export function shortOptions(options: ListedOptions): string[] {
     ...(onlyPaths.length === 0 ? [] : [`only ${onlyPaths.join(" ")}`]),
     ...(maxBody === null ? [] : [`bodies up to ${formatBytes(maxBody)}`]),
     ...(options.streamTimeout === null ? [] : [`streams within ${options.streamTimeout} s`]),
+    ...(options.priceFactor === 1 ? [] : [`prices x ${options.priceFactor}`]),
     ...(options.errorText.length === 0 ? [] : ["error texts"]),
     ...(options.proxy === null ? [] : [`by ${options.proxy}`]),
     ...(options.usage === null ? [] : [`usage ${options.usage}`]),

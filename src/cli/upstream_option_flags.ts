@@ -15,7 +15,7 @@ export type OptionFlags = OptionTexts;
 
 const FLAG_NAMES = [
   ...["keyPolicy", "maxParallel", "rpm", "tpm", "setHeader", "unsetHeader", "bodyPatch", "onlyPaths"],
-  ...["maxBody", "streamTimeout", "errorText", "proxy", "usage"],
+  ...["maxBody", "streamTimeout", "priceFactor", "errorText", "proxy", "usage"],
 ] as readonly (keyof OptionTexts)[];
 
 /** For the sentence that says which flags there are. */
@@ -55,6 +55,10 @@ export function withOptionFlags(command: Command): Command {
     .option(
       "--stream-timeout <seconds>",
       "time limit for the first content of its streams; none: depends on the request",
+    )
+    .option(
+      "--price-factor <number>",
+      "its prices are the list prices times this, such as 0.3 for a reseller, or 0; none: the list prices",
     )
     .option(
       "--error-text <text>",

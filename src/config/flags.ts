@@ -185,7 +185,7 @@ export const SETTING_FLAGS = [
     value: "name",
     group: "Failover",
     description:
-      "order of trial: order, random, round_robin, least_latency or fastest; default: what the database says, else order",
+      "order of trial: order, random, round_robin, least_latency, fastest or cheapest; default: what the database says, else order",
     default: null,
   },
   {

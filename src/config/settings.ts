@@ -160,6 +160,7 @@ const SCHEMAS = {
     round_robin: "round_robin",
     least_latency: "least_latency",
     fastest: "fastest",
+    cheapest: "cheapest",
     main: "order",
   }).nullable(),
   gateMs: toMilliseconds({ min: 0, max: 600_000 }),

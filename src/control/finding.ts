@@ -12,6 +12,7 @@ export interface Finding {
     | "journal"
     | "search"
     | "disk"
+    | "prices"
     | "tokens"
     | "upstream"
     | "clock"

@@ -1,6 +1,7 @@
 /**
  * Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
  */
+import { usdText } from "../core/money.ts";
 import { BYTE_ORDER_MARK, csvCell, type CsvValue } from "./csv_cell.ts";
 import type { RecordView } from "./record_view.ts";
 
@@ -31,6 +32,7 @@ const COLUMNS: readonly (readonly [title: string, cell: (record: RecordView) => 
   ["cachedTokens", ({ usage }) => usage.cachedTokens],
   ["reasoningTokens", ({ usage }) => usage.reasoningTokens],
   ["areTokensEstimated", ({ areTokensEstimated }) => areTokensEstimated],
+  ["costUsd", ({ costNano }) => costNano === null ? null : usdText(costNano)],
   ["finishReason", ({ finishReason }) => finishReason],
   ["requestBytes", ({ requestBytes }) => requestBytes],
   ["responseBytes", ({ responseBytes }) => responseBytes],

@@ -205,10 +205,10 @@ export class UpstreamAdmin {
 
 function optionsOf(facts: UpstreamFacts): ShownOptions {
   const { keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths } = facts;
-  const { maxBodyBytes, streamTimeoutSeconds, errorTexts, proxy, usage } = facts;
+  const { maxBodyBytes, streamTimeoutSeconds, priceFactor, errorTexts, proxy, usage } = facts;
   return {
     ...{ keyPolicy, maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths },
-    ...{ maxBodyBytes, streamTimeoutSeconds, errorTexts, proxy, usage },
+    ...{ maxBodyBytes, streamTimeoutSeconds, priceFactor, errorTexts, proxy, usage },
   };
 }
 

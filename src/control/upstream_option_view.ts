@@ -33,6 +33,8 @@ export interface ShownOptions {
   readonly onlyPaths: readonly string[];
   readonly maxBodyBytes: number | null;
   readonly streamTimeoutSeconds: number | null;
+  /** 1: the list prices. */
+  readonly priceFactor: number;
   readonly errorTexts: readonly string[];
   /** Without its credential. */
   readonly proxy: string | null;
@@ -52,6 +54,7 @@ export function showOptions(values: OptionValues): ShownOptions {
     onlyPaths: shaping.onlyPaths,
     maxBodyBytes: shaping.maxBodyBytes,
     streamTimeoutSeconds: shaping.streamTimeoutMs === null ? null : shaping.streamTimeoutMs / 1000,
+    priceFactor: billing.priceFactor,
     errorTexts: shaping.errorTexts,
     proxy: shaping.proxy === null ? null : showProxy(shaping.proxy),
     usage: billing.usage,

@@ -9,8 +9,15 @@ import { type BodyPatch, patchProblem } from "../core/body_patch.ts";
 import { cleanText } from "../core/clean_text.ts";
 import type { SetHeaders } from "../core/set_headers.ts";
 import { KEY_POLICIES, type KeyPolicy, USAGE_CHOICES, type UsageChoice } from "../core/upstream_options.ts";
-import { type OptionColumn, type OptionValues, readOptions } from "../store/config/upstream_options.ts";
+import {
+  MAX_PRICE_FACTOR,
+  type OptionColumn,
+  type OptionValues,
+  readOptions,
+} from "../store/config/upstream_options.ts";
 import { type ControlError, invalidValue } from "./errors.ts";
+
+export { MAX_PRICE_FACTOR } from "../store/config/upstream_options.ts";
 
 export const MAX_PARALLEL = 1_000_000;
 export const MAX_RATE = 1_000_000_000_000;
@@ -30,6 +37,8 @@ export interface UpstreamOptionInput {
   readonly onlyPaths?: readonly string[];
   readonly maxBodyBytes?: number | null;
   readonly streamTimeoutSeconds?: number | null;
+  /** Its prices are the list prices times this; null: 1. */
+  readonly priceFactor?: number | null;
   readonly errorTexts?: readonly string[];
   readonly proxy?: string | null;
   /** null: as the program's setting says. */
@@ -49,6 +58,7 @@ const COLUMNS: Readonly<Record<OptionField, OptionColumn>> = {
   onlyPaths: "only_paths",
   maxBodyBytes: "max_body",
   streamTimeoutSeconds: "stream_timeout",
+  priceFactor: "price_factor",
   errorTexts: "error_text",
   proxy: "proxy",
   usage: "usage_injection",
@@ -89,6 +99,12 @@ function stored(field: OptionField, input: UpstreamOptionInput): string | number
     case "keyPolicy":
     case "usage":
       return input[field] ?? null;
+    case "priceFactor": {
+      const { priceFactor } = input;
+      return priceFactor === null || priceFactor === undefined || priceFactor === 1
+        ? null
+        : String(priceFactor);
+    }
     case "proxy":
       return input.proxy?.trim() || null;
     case "setHeaders":
@@ -121,6 +137,16 @@ function checkNumbers(input: UpstreamOptionInput): void {
     const value = input[field];
     if (typeof value === "number") requireCount(field, { value, max: bounds[field] });
   }
+  const { priceFactor } = input;
+  if (typeof priceFactor !== "number" || isPriceFactor(priceFactor)) return;
+  throw invalidValue(
+    "priceFactor",
+    `must be a number from 0 to ${MAX_PRICE_FACTOR} with six decimals at most`,
+  );
+}
+
+function isPriceFactor(value: number): boolean {
+  return value >= 0 && value <= MAX_PRICE_FACTOR && Number(value.toFixed(6)) === value;
 }
 
 function requireCount(field: OptionField, { value, max }: { readonly value: number; readonly max: number }) {
@@ -155,6 +181,7 @@ export interface OptionTexts {
   readonly onlyPaths?: string | undefined;
   readonly maxBody?: string | undefined;
   readonly streamTimeout?: string | undefined;
+  readonly priceFactor?: string | undefined;
   readonly errorText?: readonly string[] | undefined;
   readonly proxy?: string | undefined;
   readonly usage?: string | undefined;
@@ -164,6 +191,7 @@ export interface OptionTexts {
 export function readOptionTexts(texts: OptionTexts): UpstreamOptionInput {
   const { keyPolicy, maxParallel, rpm, tpm, bodyPatch, onlyPaths, maxBody, streamTimeout, errorText, proxy } =
     texts;
+  const { priceFactor } = texts;
   const setHeaders = readHeaders(texts);
   const { usage } = texts;
   return {
@@ -181,6 +209,7 @@ export function readOptionTexts(texts: OptionTexts): UpstreamOptionInput {
     ...(streamTimeout === undefined
       ? {}
       : { streamTimeoutSeconds: readCount("streamTimeoutSeconds", streamTimeout) }),
+    ...(priceFactor === undefined ? {} : { priceFactor: readFactor(priceFactor) }),
     ...(errorText === undefined ? {} : { errorTexts: errorText.filter((each) => !isNone(each)) }),
     ...(proxy === undefined ? {} : { proxy: isNone(proxy) ? null : proxy }),
   };
@@ -213,6 +242,12 @@ function readCount(field: OptionField, text: string): number | null {
   if (/^[1-9]\d{0,14}$/.test(text.trim())) return Number(text);
   const auto = field === "maxParallel" ? ", auto" : "";
   throw unexpected(field, text, `a whole number from 1 on${auto}, or none`);
+}
+
+function readFactor(text: string): number | null {
+  if (isNone(text)) return null;
+  if (/^\d{1,4}(?:\.\d{1,6})?$/.test(text.trim())) return Number(text);
+  throw unexpected("priceFactor", text, `a number from 0 to ${MAX_PRICE_FACTOR} such as 0.3, or none`);
 }
 
 function readSize(text: string): number | null {

@@ -6,6 +6,7 @@
  */
 import { comparablePath, mustNameModel } from "./api_path.ts";
 import type { Availability } from "./breaker.ts";
+import { cheapestFirst } from "./cheapest.ts";
 import { fastestFirst, type SpeedView } from "./fastest.ts";
 import { byModel, type ModelStandings } from "./model_order.ts";
 import type { HeaderView } from "./header_fields.ts";
@@ -29,6 +30,8 @@ export interface OrderContext {
   readonly turn: number;
   /** For `fastest`; default: nothing is known. */
   readonly speeds?: SpeedSource;
+  /** For `cheapest`: what a usual request costs; null: unknown. Default: nothing is known. */
+  readonly costOf?: (upstream: Upstream) => number | null;
   /** Who has the model that is asked for; null or absent: nothing distinguishes them. */
   readonly models?: ModelStandings | null;
   /** Orders what the policy has ordered; must keep all. Default: nobody does. */
@@ -112,6 +115,8 @@ function applyPolicy(upstreams: readonly Upstream[], context: OrderContext): Ups
       if (explored !== null) speeds.explored(explored);
       return ordered;
     }
+    case "cheapest":
+      return cheapestFirst(upstreams, context.costOf ?? (() => null));
     case "least_latency": {
       const latency = (upstream: Upstream) => context.standing(upstream).latencyMs ?? 0;
       return [...upstreams].sort((a, b) => latency(a) - latency(b));

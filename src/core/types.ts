@@ -61,7 +61,14 @@ export interface ClientToken {
 }
 
 /** The order in which upstreams are tried. `main` of the Go program is read as `order`. */
-export const ORDER_POLICIES = ["order", "random", "round_robin", "least_latency", "fastest"] as const;
+export const ORDER_POLICIES = [
+  "order",
+  "random",
+  "round_robin",
+  "least_latency",
+  "fastest",
+  "cheapest",
+] as const;
 export type OrderPolicy = typeof ORDER_POLICIES[number];
 
 /** The kind of API call; selects the capture, the gate and the metrics label. */

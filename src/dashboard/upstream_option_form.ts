@@ -16,6 +16,7 @@ export interface OptionForm {
   readonly onlyPaths: string;
   readonly maxBody: string;
   readonly streamTimeout: string;
+  readonly priceFactor: string;
   /** One a line. */
   readonly errorTexts: string;
   readonly proxy: string;
@@ -32,6 +33,7 @@ export const EMPTY_OPTION_FORM: OptionForm = {
   onlyPaths: "",
   maxBody: "",
   streamTimeout: "",
+  priceFactor: "",
   errorTexts: "",
   proxy: "",
   usage: "",
@@ -53,6 +55,7 @@ export function optionFormOf(options: ShownOptions): OptionForm {
     onlyPaths: options.onlyPaths.join(", "),
     maxBody: textOf(options.maxBodyBytes),
     streamTimeout: textOf(options.streamTimeoutSeconds),
+    priceFactor: options.priceFactor === 1 ? "" : String(options.priceFactor),
     errorTexts: options.errorTexts.join("\n"),
     proxy: options.proxy ?? "",
     usage: options.usage ?? "",
@@ -83,6 +86,7 @@ export function optionInput(
     onlyPaths: given("onlyPaths"),
     maxBody: given("maxBody"),
     streamTimeout: given("streamTimeout"),
+    priceFactor: given("priceFactor"),
     errorText: given("errorTexts") === undefined ? undefined : linesOf(form.errorTexts),
     proxy: given("proxy"),
     usage: given("usage"),

@@ -64,6 +64,9 @@ const NAMED_VENDORS = [
   "minimax",
 ];
 
+/** They are charged for searches besides, of which their replies do not say how many there were. */
+const CHARGED_BY_SEARCH = ["-search-preview", "-search-api"];
+
 /** By the list's names of prices; the units of each. Others are of things that no reply reports. */
 const RATE_NAMES: Readonly<Record<string, { readonly name: RateName; readonly units: number }>> = {
   input_mtok: { name: "input", units: 1e6 },
@@ -106,7 +109,7 @@ const MIN_SECONDS: Readonly<Record<string, number>> = {
 /** The price of a model at an endpoint; null: unknown. Takes up to a millisecond. */
 export function builtInPrice(endpoint: string, model: string): PricedModel | null {
   const name = plainName(model);
-  if (name === "") return null;
+  if (name === "" || CHARGED_BY_SEARCH.some((part) => name.includes(part))) return null;
   const host = findProvider({ providerApiUrl: endpoint });
   // What the host does not list is not somebody else's.
   if (host !== undefined) return officialPrice(host, name);

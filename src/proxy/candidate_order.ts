@@ -8,6 +8,9 @@ import { isOwner, keyPreference } from "../core/affinity_order.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import { keyOrder } from "../core/key_order.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
+import { modelAt } from "../core/model_alias.ts";
+import type { Prices } from "../core/prices.ts";
+import { usualCost } from "../core/cheapest.ts";
 import { behindOthers, type ModelStandings } from "../core/model_order.ts";
 import { keyHashOf } from "../core/owned_ids.ts";
 import { candidates } from "../core/policy.ts";
@@ -29,6 +32,7 @@ export interface CandidateOrderDeps {
   readonly affinity: Affinity;
   readonly models: { readonly catalog: ModelCatalog };
   readonly speeds: Speeds;
+  readonly prices: Pick<Prices, "ratesOf">;
   readonly waiting: Pick<Waiting, "capacity">;
 }
 
@@ -64,12 +68,27 @@ export class CandidateOrder {
       ...{ policy, standing, random, turn: this.#turn++ },
       models: having,
       ...(policy === "fastest" ? { speeds: speeds.of(inbound) } : {}),
+      ...(policy === "cheapest" ? { costOf: (upstream) => this.#costAt(upstream, inbound) } : {}),
       ...(ties === null
         ? {}
         : { reorder: (preferred) => this.#bySession(preferred, ties, { inbound, having }) }),
     });
     const keyed = prepared.hasSeveralKeys ? this.#withKeys(ordered, { inbound, prepared, ties }) : ordered;
     return { candidates: ties === null ? keyed : affinity.byOwner(keyed, ties), ties, models: having };
+  }
+
+  /** Of a usual request for the model; null: unknown. */
+  #costAt(upstream: Upstream, { kind, model, startedAtMs }: Inbound): number | null {
+    if (model === null) return null;
+    const subject = {
+      model: modelAt(upstream, model),
+      responseModel: null,
+      upstream,
+      kind,
+      atMs: startedAtMs,
+    };
+    const rates = this.#deps.prices.ratesOf(subject);
+    return rates === null ? null : usualCost(rates);
   }
 
   /** Sessions stay with one of those that are well and have the model. */

@@ -43,7 +43,7 @@ Deno.test("the API and the page set the order of trial, which holds for the next
   });
 
   await t.step("only policies that there are", async () => {
-    for (const policy of ["main", "cheapest", "", null, 1]) {
+    for (const policy of ["main", "dearest", "", null, 1]) {
       await askApi(router, "/policy", { ...posted({ policy }, "PUT"), status: 400 });
     }
     assert.equal(stored(), "round_robin");
@@ -58,7 +58,7 @@ Deno.test("the API and the page set the order of trial, which holds for the next
     await saved.body?.cancel();
     assert.equal(saved.status, 303);
     assert.equal(stored(), "order");
-    const refused = await save("cheapest");
+    const refused = await save("dearest");
     await refused.body?.cancel();
     assert.equal(refused.status, 400);
     const text = await (await browser.fetch("/settings")).text();

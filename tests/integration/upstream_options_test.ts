@@ -366,6 +366,7 @@ Deno.test("the page's form sets every option, shows secrets masked, and keeps th
     onlyPaths: "/v1/chat/*, /v1/models",
     maxBody: "10MB",
     streamTimeout: "20",
+    priceFactor: "0.3",
     errorTexts: "no credit\nquota exceeded",
     proxy: "http://me:hunter2hunter2@127.0.0.1:3128",
   };
@@ -381,6 +382,7 @@ Deno.test("the page's form sets every option, shows secrets masked, and keeps th
       "only_paths",
       "max_body",
       "stream_timeout",
+      "price_factor",
       "error_text",
       "proxy",
     ]
@@ -393,6 +395,7 @@ Deno.test("the page's form sets every option, shows secrets masked, and keeps th
       "/v1/chat/*,/v1/models",
       10_000_000,
       20,
+      "0.3",
       "no credit\nquota exceeded",
       fields.proxy,
     ],
@@ -402,7 +405,7 @@ Deno.test("the page's form sets every option, shows secrets masked, and keeps th
     await (await browser.fetch("/upstreams", html)).text();
   assert.ok(!page.includes(SECRET) && !page.includes("hunter2"), page);
   assert.match(page, /helicone-auth: sk-…cdef\s+-user-agent/);
-  assert.match(page, /keys in order.*auto parallel.*60\/min.*changes requests/s);
+  assert.match(page, /keys in order.*auto parallel.*60\/min.*changes requests.*prices × 0\.3/s);
   const again = {
     ...fields,
     setHeaders: "helicone-auth: sk-…cdef\nx-team: a",

@@ -171,6 +171,8 @@ export class ResponsesReader implements ReplyReader {
   #readOutcome(response: JsonObject): void {
     this.#draft.setModel(asText(response.model));
     this.#draft.addUsage(response.usage, response.service_tier);
+    const webSearches = asArray(response.output).filter(isWebSearch).length;
+    if (webSearches > 0) this.#draft.addUsageDetails({ webSearches });
     this.#draft.setFinishReason(
       asText(asObject(response.incomplete_details)?.reason) ?? asText(response.status),
     );
@@ -262,6 +264,14 @@ function deltaText(delta: unknown): string | null {
 function isCallItem(item: JsonObject | null): boolean {
   const type = asText(item?.type) ?? "";
   return type.endsWith("_call") || type === "mcp_approval_request";
+}
+
+/** Opening a page that was found is free: https://platform.openai.com/docs/guides/tools-web-search */
+function isWebSearch(value: unknown): boolean {
+  const item = asObject(value);
+  if (item?.type !== "web_search_call") return false;
+  const action = asText(asObject(item.action)?.type);
+  return action === null || action === "search";
 }
 
 /** A call of a built-in tool has no name: its type implies it (`web_search_call` calls `web_search`). */

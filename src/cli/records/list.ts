@@ -12,7 +12,7 @@ import { type FilterFlags, parseFilter, readCount, resolveFilter } from "./filte
 import { newestFirst } from "./pages.ts";
 import { formatDuration, formatTime } from "../../core/times.ts";
 import { type NameSource, viewRecord } from "../../control/record_view.ts";
-import { countText, startOfReply, statusText, tokensText } from "./view.ts";
+import { costText, countText, startOfReply, statusText, tokensText } from "./view.ts";
 
 export interface ListFlags extends FilterFlags {
   readonly limit?: string;
@@ -76,6 +76,7 @@ interface Row {
   readonly firstToken: string;
   readonly tokensIn: string;
   readonly tokensOut: string;
+  readonly cost: string;
   readonly reply: string;
 }
 
@@ -96,6 +97,7 @@ const COLUMNS: readonly RecordColumn[] = [
   { title: "FIRST TOKEN", cell: ({ firstToken }) => firstToken, dispensability: 8 },
   { title: "IN", cell: ({ tokensIn }) => tokensIn, dispensability: 6 },
   { title: "OUT", cell: ({ tokensOut }) => tokensOut, dispensability: 6 },
+  { title: "USD", cell: ({ cost }) => cost, dispensability: 9 },
   { title: "REPLY", cell: ({ reply }) => reply, isFlexible: true },
 ];
 
@@ -121,6 +123,7 @@ function toRow(record: StoredRecord, names: NameSource): Row {
     firstToken: formatDuration(record.firstTokenMs),
     tokensIn: tokensText(record, "inputTokens"),
     tokensOut: tokensText(record, "outputTokens"),
+    cost: costText(record.costNano),
     reply: cleanText(startOfReply(record)),
   };
 }

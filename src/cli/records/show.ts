@@ -4,6 +4,7 @@
  * Owns the layout. Recorded texts are indented, so that none can look like a heading.
  */
 import { UsageError } from "../errors.ts";
+import { usdText } from "../../core/money.ts";
 import { cleanText } from "../../core/clean_text.ts";
 import type { StoredAttempt, StoredRecord } from "../../store/store.ts";
 import type { EventualReader } from "../command_database.ts";
@@ -98,6 +99,7 @@ function summary(record: StoredRecord, names: NameSource): string[] {
     ["affinity", record.affinity],
     ["took", duration(record)],
     ["tokens", tokens.join(", ")],
+    ["cost", costOf(record)],
     ["finish", record.finishReason],
     ["size", `${sizeText(record.requestBytes)} in, ${sizeText(record.responseBytes)} out`],
     ["error", record.error],
@@ -107,6 +109,12 @@ function summary(record: StoredRecord, names: NameSource): string[] {
     const text = cleanText(value ?? "");
     return text === "" ? [] : [`${label.padEnd(9)}${text}`];
   });
+}
+
+/** Of a request that has ended. */
+function costOf({ costNano, outcome }: StoredRecord): string | null {
+  if (outcome === "in_flight") return null;
+  return costNano === null ? "unknown" : `${usdText(costNano)} USD`;
 }
 
 function duration({ elapsedMs, queuedMs, firstByteMs, firstTokenMs }: StoredRecord): string {
@@ -181,6 +189,15 @@ const ATTEMPT_COLUMNS: readonly Column<StoredAttempt>[] = [
   { title: "MESSAGE", cell: ({ message }) => message ?? "-", isFlexible: true },
 ];
 
+/** Shown only when one is known. */
+const COST_COLUMN: Column<StoredAttempt> = {
+  title: "USD",
+  cell: ({ costNano, usage }) =>
+    costNano === null || costNano === undefined
+      ? "-"
+      : `${usage?.details?.isEstimated ? "~" : ""}${usdText(costNano)}`,
+};
+
 /** Shown only when a request was changed. */
 const CHANGED_COLUMN: Column<StoredAttempt> = {
   title: "REQUEST",
@@ -191,6 +208,7 @@ function attemptLines(attempts: readonly StoredAttempt[], screen: number | null)
   const width = screen === null ? null : screen - 2;
   const hasKeys = attempts.some(({ keyN }) => keyN !== null);
   const columns = ATTEMPT_COLUMNS.filter(({ title }) => hasKeys || title !== "KEY");
+  if (attempts.some(({ costNano }) => typeof costNano === "number")) columns.splice(-1, 0, COST_COLUMN);
   if (attempts.some(({ isChanged }) => isChanged)) columns.splice(-1, 0, CHANGED_COLUMN);
   return formatTable(attempts, { columns, width }).map((line) => `  ${line}`);
 }

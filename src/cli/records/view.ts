@@ -1,6 +1,7 @@
 /**
  * One record as the commands show it, in a few words.
  */
+import { usdText } from "../../core/money.ts";
 import type { StoredRecord } from "../../store/store.ts";
 
 const START_LENGTH = 160;
@@ -31,4 +32,9 @@ export function tokensText(
 
 export function countText(count: number | null): string {
   return count === null ? "-" : String(count);
+}
+
+/** In US dollars; unknown is not 0. */
+export function costText(costNano: number | null): string {
+  return costNano === null ? "unknown" : usdText(costNano);
 }

@@ -286,6 +286,7 @@ export const en = {
     round_robin: "in turn",
     least_latency: "the quickest response headers first",
     fastest: "the one likely complete first",
+    cheapest: "the cheapest for the model",
   },
   serverKeeps: "Keeps records",
   serverKeepsTexts: "Keeps texts",

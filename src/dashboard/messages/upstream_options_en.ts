@@ -22,6 +22,8 @@ export const upstreamOptionTexts = {
   fieldMaxBodyHint: "Such as 10MB. Larger requests go to other upstreams. Empty: any size.",
   fieldStreamTimeout: "Time limit of streams (s)",
   fieldStreamTimeoutHint: "From the request to the first content. Empty: by the request.",
+  fieldPriceFactor: "Price factor",
+  fieldPriceFactorHint: "Its prices are the list prices times this, such as 0.3. Empty: the list prices.",
   fieldErrorTexts: "Error texts",
   fieldErrorTextsHint:
     "One a line, such as quota exceeded: a reply that begins with such a text is an error.",
@@ -41,6 +43,7 @@ export const upstreamOptionTexts = {
   onlyPathsIs: (paths: string) => `only ${paths}`,
   maxBodyIs: (size: string) => `bodies up to ${size}`,
   streamTimeoutIs: (seconds: number) => `streams within ${seconds} s`,
+  priceFactorIs: (factor: number) => `prices × ${factor}`,
   errorTextsAre: (count: number) => count === 1 ? "1 error text" : `${count} error texts`,
   proxyIs: (proxy: string) => `by ${proxy}`,
   attemptChanged: "request changed",

@@ -273,6 +273,7 @@ export const zh: Messages = {
     round_robin: "轮流",
     least_latency: "响应头最快的在前",
     fastest: "预计最先完成的在前",
+    cheapest: "该模型最便宜的在前",
   },
   serverKeeps: "记录保留",
   serverKeepsTexts: "文本保留",

@@ -113,6 +113,10 @@ const usage = z.object({
   cachedTokens: maybe,
   reasoningTokens: maybe,
 });
+const usageDetails = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).describe(
+  "what prices depend on besides; isEstimated: the counts are our own estimate",
+);
+const attemptUsage = usage.extend({ details: usageDetails.nullable().optional() });
 const toolCall = z.object({ id: z.string().nullable(), name: z.string(), arguments: z.string() });
 
 const recordSummary = z.object({
@@ -192,6 +196,10 @@ export const recordDetail = z.object({
     partial: z.string().nullable(),
     keyN: maybe.describe("which of several keys was used, from 1"),
     isChanged: z.boolean().describe("its headers or body were changed as the upstream's options say"),
+    usage: attemptUsage.nullable().optional().describe(
+      "what it used, if its reply is not the client's; null: nothing was reported",
+    ),
+    costNano: maybe.optional().describe("in 1e-9 US dollars; null: unknown"),
   })),
   upstreamName: z.string().nullable(),
 });

@@ -4,7 +4,12 @@
  * Owns their bounds there; what a value may be is checked again where it is stored.
  */
 import { z } from "zod";
-import { MAX_PARALLEL, MAX_RATE, MAX_STREAM_TIMEOUT_SECONDS } from "../../control/upstream_options.ts";
+import {
+  MAX_PARALLEL,
+  MAX_PRICE_FACTOR,
+  MAX_RATE,
+  MAX_STREAM_TIMEOUT_SECONDS,
+} from "../../control/upstream_options.ts";
 import { MAX_SET_HEADERS } from "../../core/set_headers.ts";
 import { KEY_POLICIES, USAGE_CHOICES } from "../../core/upstream_options.ts";
 
@@ -27,6 +32,8 @@ const DESCRIPTIONS = {
   onlyPaths: "globs on the path; empty: every path",
   maxBodyBytes: "larger requests are not for it, counted as the client sends them; null: any size",
   streamTimeoutSeconds: "from the request to the first content of a stream; null: by the request",
+  priceFactor:
+    "its prices are the list prices times this, which has six decimals at most; 1: the list prices",
   errorTexts:
     "globs on the beginning of a reply's text that tell an error; one without wildcard may stand anywhere in it",
   proxy:
@@ -50,6 +57,7 @@ export const optionFields = {
   maxBodyBytes: z.int().min(1).nullable().describe(DESCRIPTIONS.maxBodyBytes),
   streamTimeoutSeconds: z.int().min(1).max(MAX_STREAM_TIMEOUT_SECONDS).nullable()
     .describe(DESCRIPTIONS.streamTimeoutSeconds),
+  priceFactor: z.number().min(0).max(MAX_PRICE_FACTOR).nullable().describe(DESCRIPTIONS.priceFactor),
   errorTexts: z.array(z.string().min(1).max(200)).max(MAX_TEXTS).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().min(1).max(1_024).nullable().describe(DESCRIPTIONS.proxy),
   usage: usage.describe(DESCRIPTIONS.usage),
@@ -66,6 +74,7 @@ export const shownOptions = {
   onlyPaths: z.array(z.string()).describe(DESCRIPTIONS.onlyPaths),
   maxBodyBytes: z.number().nullable().describe(DESCRIPTIONS.maxBodyBytes),
   streamTimeoutSeconds: z.number().nullable().describe(DESCRIPTIONS.streamTimeoutSeconds),
+  priceFactor: z.number().describe(DESCRIPTIONS.priceFactor),
   errorTexts: z.array(z.string()).describe(DESCRIPTIONS.errorTexts),
   proxy: z.string().nullable().describe(DESCRIPTIONS.proxy),
   usage: usage.describe(DESCRIPTIONS.usage),

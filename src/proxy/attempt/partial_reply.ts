@@ -12,12 +12,16 @@ const BYTES_A_TOKEN = 4;
 const MAX_ESTIMATED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
 const TEXT_KINDS: ReadonlySet<EndpointKind> = new Set(["chat", "completions", "responses", "messages"]);
 
-/** What a stream that nobody gets has said: text, else reasoning, else calls; null when it has shown no content. */
+/**
+ * What a stream that nobody gets has said when its attempt ends: text, else reasoning, else calls; null when it has shown no
+ * content, is the client's, or had ended before.
+ */
 export function readPartial(
-  capture: Capture,
+  capture: Capture | null,
   entry: AttemptEntry,
   { inbound: { kind }, requestBytes }: Pick<RequestLedger, "inbound" | "requestBytes">,
 ): string | null {
+  if (capture === null || entry.isGiven || entry.ended !== null) return null;
   const { hasContent } = capture.progress;
   // Ended, since only then all of an encoded stream is decoded.
   const reply = hasContent ? capture.finish(false) : capture.partial();

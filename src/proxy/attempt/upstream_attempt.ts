@@ -170,10 +170,7 @@ export class UpstreamAttempt {
 
   /** Closes the attempt in ledger and metrics, once. */
   end(errorClass: ErrorClass | null, message: string | null): void {
-    const { ended: before } = this.#entry;
-    const partial = this.#capture === null || this.#entry.isGiven || before !== null
-      ? null
-      : readPartial(this.#capture, this.#entry, this.#request.ledger);
+    const partial = readPartial(this.#capture, this.#entry, this.#request.ledger);
     const ended = this.#request.ledger.endAttempt(this.#entry, { errorClass, message, partial });
     this.#slot?.end(slotEnd({
       errorClass,

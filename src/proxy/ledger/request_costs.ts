@@ -38,31 +38,32 @@ export function requestCosts(
   request: CostedRequest,
   ended: readonly Attempt[],
 ): RequestCosts {
-  const { inbound, entries, captured, usage, upstream, isFailed } = request;
-  const own = usage === null || upstream === null
-    ? null
-    : costOf(prices, request, { upstream, usage, responseModel: captured?.model ?? null });
+  const { entries, captured, usage, isFailed } = request;
+  const own = ownCost(prices, request);
   if (own === null && entries.every((entry) => entry.isGiven || entry.usage === null)) {
     return { attempts: ended, costNano: null };
   }
-  const isFree = FREE_PATHS.some((end) => inbound.path.endsWith(end));
-  let others = 0;
-  let isKnown = own !== null;
+  let others: number | null = null;
   const attempts = entries.flatMap((entry) => {
     if (entry.ended === null) return [];
-    if (entry.isGiven) return own === null ? entry.ended : { ...entry.ended, costNano: isFree ? 0 : own };
+    if (entry.isGiven) return own === null ? entry.ended : { ...entry.ended, costNano: own };
     if (entry.usage === null) return entry.ended;
     const costNano = costOf(prices, request, { ...entry, usage: entry.usage });
-    if (costNano !== null) {
-      others += costNano;
-      isKnown = true;
-    }
+    if (costNano !== null) others = (others ?? 0) + costNano;
     return { ...entry.ended, usage: entry.usage, costNano };
   });
-  // Its price is what most of the sum would be.
-  const isOwnMissing = own === null && captured !== null && (usage !== null || !isFailed);
-  if (!isKnown || isOwnMissing) return { attempts, costNano: null };
-  return { attempts, costNano: isFree ? 0 : (own ?? 0) + others };
+  // Its cost is what most of the sum would be.
+  const isMissing = own === null && captured !== null && (usage !== null || !isFailed);
+  if (isMissing || (own === null && others === null)) return { attempts, costNano: null };
+  return { attempts, costNano: (own ?? 0) + (others ?? 0) };
+}
+
+/** Of the client's reply; null: unknown, or there is none. */
+function ownCost(prices: Prices, request: CostedRequest): number | null {
+  const { inbound: { path }, captured, usage, upstream, isFailed } = request;
+  if (captured === null || upstream === null) return null;
+  if (!isFailed && FREE_PATHS.some((end) => path.endsWith(end))) return 0;
+  return usage === null ? null : costOf(prices, request, { upstream, usage, responseModel: captured.model });
 }
 
 function costOf(

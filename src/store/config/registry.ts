@@ -21,6 +21,7 @@ const POLICIES: ReadonlyMap<string, OrderPolicy> = new Map([
   ["round_robin", "round_robin"],
   ["least_latency", "least_latency"],
   ["fastest", "fastest"],
+  ["cheapest", "cheapest"],
 ]);
 
 export interface RegistryOptions {

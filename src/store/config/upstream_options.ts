@@ -106,7 +106,7 @@ const USAGE_WORDS: ReadonlyMap<string, UpstreamBilling["usage"]> = new Map([
   ["never", "never"],
   ["0", "never"],
 ]);
-const MAX_PRICE_FACTOR = 1_000;
+export const MAX_PRICE_FACTOR = 1_000;
 
 function shapingOf(values: OptionValues): UpstreamShaping {
   const seconds = countOf(values, "stream_timeout");

@@ -8,6 +8,7 @@ import type { OwnedId } from "../../core/types.ts";
 import { SqliteConfigStore } from "../config/config_store.ts";
 import { findOwnedId } from "../config/owned_ids.ts";
 import { SqliteRecordReader } from "../read/record_reader.ts";
+import { Recost } from "../write/recost.ts";
 import { type ConfigStore, type RecordReader, StoreError } from "../store.ts";
 import { type Connection, type ConnectionOptions, openConnection } from "./connection.ts";
 import { databaseFile } from "./file.ts";
@@ -48,6 +49,8 @@ export interface OpenDatabase {
   readonly records: RecordReader;
   /** Who owns an id; null: nobody is known to. @throws what SQLite throws */
   readonly findOwner: (hash: string) => OwnedId | null;
+  /** Costs of stored records, computed again. */
+  readonly recost: Recost;
   /** The file was created in this call. */
   readonly isNew: boolean;
   /** This program created the database, now or earlier; false for one of the Go program. */
@@ -84,6 +87,7 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): O
   return {
     config: new SqliteConfigStore(connection, { now: options.now ?? Date.now }),
     records,
+    recost: new Recost(() => connection.db),
     findOwner: (hash) => findOwnedId(connection.db, hash),
     isNew,
     isOwn,

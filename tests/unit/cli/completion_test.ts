@@ -66,6 +66,6 @@ Deno.test("help names each choice once, although options carry them for the shel
   assert.doesNotMatch(out, /choices:/);
   assert.match(
     out,
-    /--policy <name>\s+order of trial:\s+order,\s+random,\s+round_robin,\s+least_latency\s+or\s+fastest/,
+    /--policy <name>\s+order of trial:\s+order,\s+random,\s+round_robin,\s+least_latency,\s+fastest\s+or\s+cheapest/,
   );
 });

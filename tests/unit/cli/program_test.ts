@@ -126,6 +126,7 @@ const NO_OPTIONS = {
   onlyPaths: [],
   maxBody: null,
   streamTimeout: null,
+  priceFactor: 1,
   errorText: [],
   proxy: null,
 };

@@ -39,7 +39,7 @@ test("list shows the newest first, in a table", SAMPLE, async ({ do: succeed, sq
   const [titles, ...lines] = (await succeed(["list"])).split("\n");
   assert.match(
     titles ?? "",
-    /^ID +TIME +MODEL +STATUS +OUTCOME +UPSTREAM +TRIES +DURATION +FIRST TOKEN +IN +OUT +REPLY$/,
+    /^ID +TIME +MODEL +STATUS +OUTCOME +UPSTREAM +TRIES +DURATION +FIRST TOKEN +IN +OUT +USD +REPLY$/,
   );
   assert.match(
     lines[0] ?? "",
@@ -134,7 +134,7 @@ test("a row of the Go program is listed with what it has", [], async ({ do: succ
     VALUES ('2023-11-08 12:34:56.789012+08:00', '192.0.2.7', '"{}"', 'gpt-3.5-turbo', 'hello', 1500000000, 200, 9,
     'Bearer sk-0123456789abcdefwxyz')`,
   );
-  assert.match(await succeed(["list"]), /gpt-3\.5-turbo +200 +- +#9 +- +1\.50 s +- +- +- +hello$/);
+  assert.match(await succeed(["list"]), /gpt-3\.5-turbo +200 +- +#9 +- +1\.50 s +- +- +- +unknown +hello$/);
   assert.doesNotMatch(await succeed(["list", "--json"]), /abcdef/);
 });
 

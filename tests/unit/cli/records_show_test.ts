@@ -90,7 +90,10 @@ test("show prints the conversation, the reply and the attempts", [{
     "── attempt 1 had said ──",
     "  Hel",
   ]);
-  assert.match(lines.at(-5) ?? "", /^ {2}1 +#1 .* 10 ms +- +connect_error +- +connection refused$/);
+  assert.match(
+    lines.at(-5) ?? "",
+    /^ {2}1 +#1 .* 10 ms +- +connect_error +0\.0000007 +- +connection refused$/,
+  );
   assert.match(lines.at(-4) ?? "", /^ {2}2 +#2 .* 1\.20 s +200 +- +changed +-$/);
   const summary = lines.slice(0, from).join("\n");
   for (

@@ -26,6 +26,7 @@ const USER_PAGES = [
   "docs/budgets.md",
   "docs/commands.md",
   "docs/configuration.md",
+  "docs/costs.md",
   "docs/database.md",
   "docs/failover.md",
   "docs/keys.md",

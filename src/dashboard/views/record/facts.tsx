@@ -5,6 +5,7 @@ import type { Child } from "hono/jsx";
 import type { JSX } from "hono/jsx/jsx-runtime";
 import type { StoredRecord } from "../../../store/store.ts";
 import type { RecordDetail } from "../../../control/admin_service.ts";
+import { usdText } from "../../../core/money.ts";
 import { Moment, Recorded } from "../../components/parts.tsx";
 import type { PageContext } from "../../page_context.ts";
 import { recordsPath } from "../../record_query.ts";
@@ -32,6 +33,7 @@ export function Facts({ page, detail: { record, upstreamName } }: {
       <Fact label={m.factAffinity}>{affinityText(m, record.affinity)}</Fact>
       <TimeFacts page={page} record={record} />
       <TokenFacts page={page} record={record} />
+      <CostFact page={page} record={record} />
       <Fact label={m.factFinish}>
         {record.finishReason === null ? null : <Recorded text={record.finishReason} />}
       </Fact>
@@ -110,9 +112,16 @@ function TokenFacts(
         {usage.reasoningTokens
           ? <span class="muted">{m.factReasoning(format.count(usage.reasoningTokens))}</span>
           : null}
+        {areTokensEstimated ? <span class="muted">{m.factEstimated}</span> : null}
       </Fact>
     </>
   );
+}
+
+/** Unknown is said, since it is not 0. */
+function CostFact({ page: { m }, record: { costNano, outcome } }: FactsProps): JSX.Element {
+  const text = costNano === null ? m.costUnknown : m.costIs(usdText(costNano));
+  return <Fact label={m.factCost}>{outcome === "in_flight" ? null : text}</Fact>;
 }
 
 function ClientFacts({ page: { m }, record }: FactsProps): JSX.Element {

@@ -233,7 +233,7 @@ function optionsOf({ m, format }: PageContext, upstream: UpstreamView): JSX.Elem
 
 function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
   const { maxParallel, rpm, tpm, setHeaders, bodyPatch, onlyPaths, maxBodyBytes } = options;
-  const { keyPolicy, streamTimeoutSeconds, errorTexts, proxy, usage } = options;
+  const { keyPolicy, streamTimeoutSeconds, priceFactor, errorTexts, proxy, usage } = options;
   const isChanging = Object.keys(setHeaders).length > 0 || bodyPatch !== null;
   return [
     ...(keyPolicy === "fill" ? [m.keysFilled] : []),
@@ -244,6 +244,7 @@ function shortOptions(m: PageContext["m"], options: UpstreamView): string[] {
     ...(onlyPaths.length === 0 ? [] : [m.onlyPathsIs(onlyPaths.join(", "))]),
     ...(maxBodyBytes === null ? [] : [m.maxBodyIs(formatBytes(maxBodyBytes))]),
     ...(streamTimeoutSeconds === null ? [] : [m.streamTimeoutIs(streamTimeoutSeconds)]),
+    ...(priceFactor === 1 ? [] : [m.priceFactorIs(priceFactor)]),
     ...(errorTexts.length === 0 ? [] : [m.errorTextsAre(errorTexts.length)]),
     ...(proxy === null ? [] : [m.proxyIs(proxy)]),
     ...(usage === null ? [] : [m.usageIs(usage)]),

@@ -73,6 +73,13 @@ function ShapingFields({ page: { m }, form }: OptionProps): JSX.Element {
         value={form.streamTimeout}
         inputmode="numeric"
       />
+      <Field
+        label={m.fieldPriceFactor}
+        hint={m.fieldPriceFactorHint}
+        name="priceFactor"
+        value={form.priceFactor}
+        inputmode="decimal"
+      />
       <Lines
         label={m.fieldErrorTexts}
         hint={m.fieldErrorTextsHint}
