@@ -12,7 +12,7 @@ export const TIME_ZONE_FLAG = {
   variable: "OAR_TIMEZONE",
   value: "zone",
   group: "Costs",
-  description: "where the days of budgets and costs begin, such as Europe/Berlin",
+  description: "where the days of budgets begin, such as Europe/Berlin",
   default: "UTC",
 } as const satisfies SettingFlag;
 

@@ -4,6 +4,8 @@
 import { DAY_MS } from "../core/units.ts";
 import type { DaySpan } from "../store/stats/usage_reader.ts";
 
+export type { DaySpan };
+
 /** Days and months up to now, and the month before. */
 export const COST_RANGES = ["today", "7d", "30d", "month", "last_month", "365d"] as const;
 export type CostRange = typeof COST_RANGES[number];

@@ -42,15 +42,11 @@ export class ClientMetrics {
     const { client: name, outcome, status, usage } = record;
     const client = name !== null && this.#names.has(name) ? name : OTHER;
     this.#families.requests.inc({ client, result: isFailure(outcome, status) ? "error" : "ok" });
-    const { tokens, cost, estimated } = this.#families;
+    const { cost } = this.#families;
     const nano = knownNano(record);
     if (nano > 0) cost.inc({ client }, nano / NANO_PER_USD);
     if (usage === null) return;
-    if (record.areTokensEstimated) {
-      addTo(estimated, { client }, usage.inputTokens);
-      addTo(estimated, { client }, usage.outputTokens);
-      return;
-    }
+    const tokens = record.areTokensEstimated ? this.#families.estimated : this.#families.tokens;
     addTo(tokens, { client, type: "input" }, usage.inputTokens);
     addTo(tokens, { client, type: "output" }, usage.outputTokens);
     addTo(tokens, { client, type: "cached" }, usage.cachedTokens);
@@ -61,8 +57,10 @@ export class ClientMetrics {
   #forget(client: string): void {
     if (client === OTHER) return;
     for (const result of RESULTS) this.#families.requests.remove({ client, result });
-    for (const type of TOKEN_TYPES) this.#families.tokens.remove({ client, type });
+    for (const type of TOKEN_TYPES) {
+      this.#families.tokens.remove({ client, type });
+      this.#families.estimated.remove({ client, type });
+    }
     this.#families.cost.remove({ client });
-    this.#families.estimated.remove({ client });
   }
 }

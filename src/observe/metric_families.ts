@@ -160,7 +160,7 @@ export interface ClientFamilies {
   readonly tokens: Counter<"client" | "type">;
   /** In US dollars. */
   readonly cost: Counter<"client">;
-  readonly estimated: Counter<"client">;
+  readonly estimated: Counter<"client" | "type">;
 }
 
 export function clientFamilies(make: FamilyMaker): ClientFamilies {
@@ -184,7 +184,10 @@ export function clientFamilies(make: FamilyMaker): ClientFamilies {
         "client",
       ],
     ),
-    estimated: make.counter("client_estimated_tokens_total", "Estimated tokens, by client.", ["client"]),
+    estimated: make.counter("client_estimated_tokens_total", "Estimated tokens, by client.", [
+      "client",
+      "type",
+    ]),
   };
 }
 

@@ -60,6 +60,12 @@ const ANSWERS = [
 ];
 const MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "deepseek-chat"];
 const CLIENTS = ["notebook", "editor", "nightly-job"];
+/** Of one token of the request and of the reply, in 1e-9 US dollars; the last model has no price. */
+const RATES: Readonly<Record<string, readonly [input: number, output: number]>> = {
+  "gpt-4o": [2_500, 10_000],
+  "gpt-4o-mini": [150, 600],
+  "claude-sonnet-4-5": [3_000, 15_000],
+};
 
 interface SeededUpstream {
   readonly id: number;
@@ -100,15 +106,21 @@ function oneRequest(createdAtMs: number, random: () => number): RequestRecord {
     },
   ];
   const messages = [{ role: "user", content: QUESTIONS[topic] }];
+  const inputTokens = 20 + Math.floor(random() * 2_000);
+  const outputTokens = 30 + Math.floor(random() * 600);
+  const rates = RATES[model];
   return makeRecord({
     createdAtMs,
     model,
+    costNano: isLost || rates === undefined ? null : inputTokens * rates[0] + outputTokens * rates[1],
+    // An upstream that counts nothing.
+    areTokensEstimated: last === HALF_FAILING && !isLost,
     body: JSON.stringify({ model, stream: true, messages }),
     response: isLost ? '{"error":{"message":"Bad Gateway"}}' : ANSWERS[topic] ?? "",
     responseModel: model,
     usage: {
-      inputTokens: 20 + Math.floor(random() * 2_000),
-      outputTokens: 30 + Math.floor(random() * 600),
+      inputTokens,
+      outputTokens,
       cachedTokens: null,
       reasoningTokens: null,
     },

@@ -319,6 +319,6 @@ browserTest("the list goes on as one scrolls, and the overview's figures renew t
   await page.evaluate(`htmx.ajax("GET", "/admin?range=15m", {
     source: "#figures", target: "#figures", select: "#figures", swap: "outerHTML" })`);
   await page.locator("#figures:not([data-is-old])").waitFor();
-  await page.locator(".u-over").nth(8).waitFor();
-  assert.equal(await page.locator(".u-over").count(), 9);
+  await page.locator(".u-over").nth(13).waitFor();
+  assert.equal(await page.locator(".u-over").count(), 14);
 });

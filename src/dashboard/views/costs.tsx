@@ -72,7 +72,7 @@ function DayChoice(
   { page: { m }, costs, custom }: Pick<CostsProps, "page" | "costs" | "custom">,
 ): JSX.Element {
   return (
-    <div class="ranges">
+    <div class="ranges cost-ranges">
       <nav class="segments" aria-label={m.range}>
         {COST_RANGES.map((range) => (
           <a href={`/admin/costs?range=${range}`} aria-current={range === costs.range ? "true" : undefined}>

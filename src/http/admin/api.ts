@@ -12,11 +12,11 @@ import { bodyOf, parameterOf, queryOf } from "./input.ts";
 import { openApiDocument } from "./openapi.ts";
 import * as schemas from "./schemas.ts";
 import type { AdminService, UpstreamView } from "../../control/admin_service.ts";
+import type { DaySpan } from "../../control/cost_spans.ts";
 import { costCsv } from "../../control/cost_table.ts";
 import { BYTE_ORDER_MARK } from "../../control/csv_cell.ts";
 import { noSuchUpstream } from "../../control/upstreams.ts";
 import { recordRoutes } from "./record_routes.ts";
-import type { DaySpan } from "../../store/stats/usage_reader.ts";
 import { EventStreams } from "./streams.ts";
 
 export interface ApiDeps {

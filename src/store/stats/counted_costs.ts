@@ -3,8 +3,7 @@
  *
  * Owns that estimated tokens are apart from reported ones. Pure.
  */
-import { isUnpriced, knownNano } from "../../core/request_cost.ts";
-import type { CountedRequest } from "./tally.ts";
+import { type CostedRequest, isUnpriced, knownNano } from "../../core/request_cost.ts";
 
 /** The columns of ../database/cost_columns.ts. */
 export interface CostSums {
@@ -21,7 +20,14 @@ export const NO_COSTS: Readonly<CostSums> = { costNano: 0, unpriced: 0, estimate
 /** What a provider claims is not always sane; sums must stay exact. */
 const MAX_TOKENS = 1_000_000_000;
 
-export function costSumsOf(request: CountedRequest): CostSums {
+/** The parts of a request that say what it cost and used. */
+interface Costed extends CostedRequest {
+  readonly usage: { readonly inputTokens: number | null; readonly outputTokens: number | null } | null;
+  /** Its tokens are our own estimate. */
+  readonly areTokensEstimated: boolean;
+}
+
+export function costSumsOf(request: Costed): CostSums {
   const { usage, areTokensEstimated } = request;
   return {
     costNano: knownNano(request),

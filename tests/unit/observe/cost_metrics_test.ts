@@ -4,7 +4,7 @@ import { Metrics } from "../../../src/observe/metrics.ts";
 import type { Attempt, RequestRecord } from "../../../src/core/types.ts";
 import { record } from "./fixtures.ts";
 
-const USAGE = { inputTokens: 10, outputTokens: 5, cachedTokens: 4, reasoningTokens: null };
+const USAGE = { inputTokens: 10, outputTokens: 5, cachedTokens: null, reasoningTokens: null };
 
 function newMetrics(): Metrics {
   return new Metrics({ version: "1", deno: "2", databaseBytes: () => 1 });
@@ -62,12 +62,12 @@ Deno.test("estimated tokens are never among reported ones, by upstream or by cli
   settle(metrics, { usage: USAGE, client: "ann" });
   settle(metrics, { usage: USAGE, client: "ann", areTokensEstimated: true });
   assert.deepEqual(await samples(metrics, /tokens_total/), [
-    'client_estimated_tokens_total{client="ann"} 15',
-    'client_tokens_total{client="ann",type="cached"} 4',
+    'client_estimated_tokens_total{client="ann",type="input"} 10',
+    'client_estimated_tokens_total{client="ann",type="output"} 5',
     'client_tokens_total{client="ann",type="input"} 10',
     'client_tokens_total{client="ann",type="output"} 5',
-    'estimated_tokens_total{upstream="a",model="gpt-4o"} 15',
-    'tokens_total{upstream="a",model="gpt-4o",type="cached"} 4',
+    'estimated_tokens_total{upstream="a",model="gpt-4o",type="input"} 10',
+    'estimated_tokens_total{upstream="a",model="gpt-4o",type="output"} 5',
     'tokens_total{upstream="a",model="gpt-4o",type="input"} 10',
     'tokens_total{upstream="a",model="gpt-4o",type="output"} 5',
   ]);
