@@ -3,6 +3,7 @@
  *
  * Pure but for what it remembers: the day that was asked for last.
  */
+import { dayIn } from "./days.ts";
 import type { BudgetPeriod } from "./money.ts";
 import { DAY_MS } from "./units.ts";
 
@@ -13,16 +14,13 @@ const HOUR_MS = 3_600_000;
 const FIRST_DAY = "0000-01-01";
 
 export class BudgetDays {
-  readonly #format: Intl.DateTimeFormat;
+  readonly #dayOf: (atMs: number) => string;
   /** The day asked for last, from its known beginning until its end; both wall clock. */
   #known: { readonly day: string; readonly startMs: number; readonly endMs: number } | null = null;
 
   /** @param timeZone an IANA name */
   constructor(timeZone: string) {
-    this.#format = new Intl.DateTimeFormat("en-CA", {
-      ...{ timeZone, calendar: "gregory", numberingSystem: "latn" },
-      ...{ year: "numeric", month: "2-digit", day: "2-digit" },
-    });
+    this.#dayOf = dayIn(timeZone);
   }
 
   /** Such as `2026-01-31`. @param atMs wall clock */
@@ -55,16 +53,6 @@ export class BudgetDays {
       else before = middle;
     }
     return after;
-  }
-
-  #dayOf(atMs: number): string {
-    let [year, month, day] = ["0000", "00", "00"];
-    for (const { type, value } of this.#format.formatToParts(atMs)) {
-      if (type === "year") year = value.padStart(4, "0");
-      else if (type === "month") month = value;
-      else if (type === "day") day = value;
-    }
-    return `${year}-${month}-${day}`;
   }
 }
 

@@ -83,16 +83,6 @@ export interface Admin {
   close(): void;
 }
 
-function tokenAdmin(deps: AdminDeps, reader: ReturnType<typeof openReader>["reader"]): TokenAdmin {
-  return new TokenAdmin({
-    ...deps,
-    clientTotals: () => reader.ask("clientTotals", null),
-    spend: (query) => reader.ask("spend", query),
-    dayOf: dayIn(deps.settings.costs.timeZone),
-    now: () => systemClock.now(),
-  });
-}
-
 export function createAdmin(deps: AdminDeps): Admin {
   const { settings, registry } = deps;
   const adminToken = () => adminTokenNow(deps);

@@ -103,7 +103,7 @@ export async function withServer(
   const settledListeners: SettledListener[] = [logRequest, (record) => serverHealth.rates.settled(record)];
   const usage = makeUsageAsking(settings, { ...recording, registry });
   const shared = { ...parts, health: serverHealth.health, models, usage, spend: recording.spend };
-  const sink = remote !== null && settings.durability === "remote"
+  const sink = remote && settings.durability === "remote"
     ? new RemoteSink(recording.queue, remote)
     : recording.queue;
   const proxy = makeProxy(settings, { ...shared, sink, observers, progressRows, settledListeners, database });
@@ -114,8 +114,7 @@ export async function withServer(
     boundTo: () => state.address,
   });
   if (admin !== null) settledListeners.push((record, upstreamName) => admin.finished(record, upstreamName));
-  registry.start();
-  admin?.start();
+  for (const part of [registry, admin]) part?.start();
 
   let listening: HttpServer | null = null;
   try {

@@ -45,7 +45,10 @@ test("list shows the newest first, in a table", SAMPLE, async ({ do: succeed, sq
     lines[0] ?? "",
     /^4 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +gpt-4o +499 +client_gone +two +2 +1\.23 s +120 ms +3 +5 +unknown +half a zeb$/,
   );
-  assert.match(lines[1] ?? "", /^3 .* 503 +upstream_error +- +2 +1\.23 s +- +- +- +unknown +HTTP 503: overloaded$/);
+  assert.match(
+    lines[1] ?? "",
+    /^3 .* 503 +upstream_error +- +2 +1\.23 s +- +- +- +unknown +HTTP 503: overloaded$/,
+  );
   assert.equal(lines.length, 4);
 });
 
