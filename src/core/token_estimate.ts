@@ -4,7 +4,7 @@
 import { Buffer } from "node:buffer";
 import { mediaTypeOf } from "./body_form.ts";
 import { JsonMemberScanner } from "./json_members.ts";
-import type { Inbound } from "./types.ts";
+import type { EndpointKind, Inbound } from "./types.ts";
 
 /** Of English text; https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them */
 const BYTES_A_TOKEN = 4;
@@ -13,6 +13,13 @@ const MAX_SCANNED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-
 /** More than any model writes. */
 const MAX_OUTPUT_TOKENS = 1_000_000;
 const LIMITS = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/** An upstream ignores the others, so they limit nothing. */
+const LIMITS_OF: { readonly [Kind in EndpointKind]?: readonly string[] } = {
+  chat: ["max_tokens", "max_completion_tokens"],
+  completions: ["max_tokens"],
+  responses: ["max_output_tokens"],
+  messages: ["max_tokens"],
+};
 /** Replies that are made for one request: the largest of these counts. */
 const CHOICES = ["n", "best_of"];
 /** More than any provider makes. */
@@ -34,9 +41,10 @@ export function estimatedTokens(request: Pick<Inbound, "headers" | "body">): num
   return input + (outputLimit ?? 0);
 }
 
-/** The same apart. @param request whose body may be what its coded one was decoded to */
+/** The same apart. @param request whose body may be what its coded one was decoded to @param kind whose limits count */
 export function requestSize(
   { headers, body, decodedBody }: Pick<Inbound, "headers" | "body" | "decodedBody">,
+  kind: EndpointKind = "other",
 ): RequestSize {
   const bytes = decodedBody ?? body;
   if (bytes === null) return { input: 0, outputLimit: null, choices: 1 };
@@ -44,7 +52,7 @@ export function requestSize(
   const isPlain = bytes === decodedBody ? !isMultipart(headers) : isPlainJson(headers);
   if (bytes.length > MAX_SCANNED_BYTES || !isPlain) return unread;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  const scanner = new JsonMemberScanner([...LIMITS, ...CHOICES], { isStrict: false });
+  const scanner = new JsonMemberScanner([...LIMITS_OF[kind] ?? LIMITS, ...CHOICES], { isStrict: false });
   scanner.push(text);
   const { problem, spans } = scanner.end();
   if (problem !== null) return unread;
