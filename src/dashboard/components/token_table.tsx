@@ -51,6 +51,11 @@ export function TokenTable(
   );
 }
 
+/** One that was typed by hand may have none. */
+function shownName({ id, name }: TokenView): string {
+  return name.trim() === "" ? `#${id ?? ""}` : name;
+}
+
 function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
   const { m, format } = page;
   const { name, requests, errors } = token;
@@ -59,16 +64,16 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
     <tr>
       <th scope="row" class="token-name">
         <a href={`/admin/tokens/show?which=${encodeURIComponent(tokenKey(token))}`}>
-          <Recorded text={name} />
+          <Recorded text={shownName(token)} />
         </a>
       </th>
       <td class="mono muted" data-label={m.tokenMasked}>
         <Recorded text={token.token} />
       </td>
-      <td data-label={m.tokenState}>
+      <td class="token-state" data-label={m.tokenState}>
         <State page={page} token={token} />
       </td>
-      <td data-label={m.tokenMay}>
+      <td class="token-rules" data-label={m.tokenMay}>
         <Recorded text={rulesText(m, token)} />
       </td>
       <td data-label={m.tokenCreated}>
@@ -138,7 +143,7 @@ function Actions({ page, token }: { page: PageContext; token: TokenView }): JSX.
   const ofToken = (
     <span class="visually-hidden">
       {" "}
-      <Recorded text={token.name} />
+      <Recorded text={shownName(token)} />
     </span>
   );
   return (
