@@ -27,7 +27,6 @@ export function TokenTable(
               <th scope="col">{m.tokenState}</th>
               <th scope="col">{m.tokenLastUsed}</th>
               <th scope="col" class="number">{m.tileRequests}</th>
-              <th scope="col" class="number">{m.usageErrors}</th>
               <th scope="col" class="number">{m.tokenSpent}</th>
               <th scope="col" class="number">{m.cost}</th>
               <th scope="col">
@@ -78,12 +77,16 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
         <LastUsed page={page} token={token} />
       </td>
       <td class="number" data-label={m.tileRequests}>
-        {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
-      </td>
-      <td class="number" data-label={m.usageErrors}>
-        {errors === 0
-          ? format.count(0)
-          : <a href={recordsPath({ client: name, failed: "yes" })}>{format.count(errors)}</a>}
+        <div>
+          {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
+          {errors === 0
+            ? null
+            : (
+              <a class="line second muted" href={recordsPath({ client: name, failed: "yes" })}>
+                {m.errorsOf(format.count(errors))}
+              </a>
+            )}
+        </div>
       </td>
       <td class="number" data-label={m.tokenSpent}>
         <Spent page={page} token={token} href={records} />
