@@ -44,7 +44,12 @@ function readTable(db: DatabaseSync, table: ConfigTable): ConfigRow[] {
   statement.setReadBigInts(true);
   const enabledPlace = table === "client_tokens" ? names.indexOf("enabled") : -1;
   return statement.all().map((row) => {
-    const values = names.map((name, place) => fromSqlite(row[name], types[place] ?? "text"));
+    const values = names.map((name, place) =>
+      fromSqlite(
+        enabledPlace >= 0 && RULES.has(name) ? wholeOf(row[name]) : row[name],
+        types[place] ?? "text",
+      )
+    );
     // A token that is refused for a mistake must not come out of it without that limit or end.
     const isRefused = enabledPlace >= 0 &&
       names.some((name, place) => RULES.has(name) && values[place] === null && !isEmpty(row[name]));
@@ -55,6 +60,11 @@ function readTable(db: DatabaseSync, table: ConfigTable): ConfigRow[] {
 /** Columns of `client_tokens` in which a mistake refuses the token, and that hold numbers or times in PostgreSQL. */
 const RULES: ReadonlySet<string> = new Set(["rpm", "tpm", "max_parallel", "enabled", "expires_at"]);
 
+/** A limit of a token that is no whole number counts as the next lower one. */
+function wholeOf(value: SQLOutputValue | undefined): SQLOutputValue | undefined {
+  return typeof value === "number" ? Math.trunc(value) : value;
+}
+
 function isEmpty(value: SQLOutputValue | undefined): boolean {
   return value === undefined || value === null || (text(value) ?? "").trim() === "";
 }
@@ -62,9 +72,9 @@ function isEmpty(value: SQLOutputValue | undefined): boolean {
 function fromSqlite(value: SQLOutputValue | undefined, type: ColumnType): ConfigValue {
   if (type === "text") return text(value);
   if (type === "time") return fromGoTime(text(value) ?? "");
+  const whole = number(value);
   // People type anything by hand; PostgreSQL takes whole numbers only.
-  const whole = Math.trunc(number(value) ?? Number.NaN);
-  return Number.isSafeInteger(whole) ? whole : null;
+  return whole === null || !Number.isSafeInteger(whole) ? null : whole;
 }
 
 function toSqlite(value: ConfigValue, type: ColumnType): ConfigValue {
