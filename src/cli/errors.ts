@@ -55,7 +55,7 @@ const HINTS: Readonly<Partial<Record<`${ControlErrorCode} ${string}`, string>>> 
   "duplicate name": "use another --name",
   "token_exists name": "use another --name",
   "not_found upstream": "see them with `openai-api-route list`",
-  "not_found token": "see them with `token show`",
+  "not_found token": "see them with `token list`",
   "not_found record": "see them with `openai-api-route records list`",
   "not_found upstreamId": "add one with `openai-api-route add`, or name one with --upstream",
   "not_replayable upstreamId": "choose another with --upstream",

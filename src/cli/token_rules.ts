@@ -46,7 +46,7 @@ export function withRuleFlags(command: Command): Command {
     .option("--parallel <number>", "requests at once; none: any number")
     .option(
       "--budget <budget>",
-      "US dollars in a day, week, month or in total, such as 20/month; none: no budget",
+      "US dollars in a day, week, month (also without a word) or in total, such as 20/month; none: no budget",
     )
     .option("--allow <globs>", "models that it may use, such as 'gpt-4o*,o3'; none: every model")
     .option("--deny <globs>", "models that it may not use; none: no such")

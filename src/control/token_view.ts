@@ -9,7 +9,7 @@ import type { ClientRules } from "../core/client_rules.ts";
 import { NANO_PER_USD } from "../core/money.ts";
 import { maskSecret } from "../core/secrets.ts";
 import type { ClientToken } from "../core/types.ts";
-import { type ClientTokenRow, parseClientToken } from "../store/config/client_token_row.ts";
+import { type ClientTokenRow, judgeClientTokens } from "../store/config/client_token_row.ts";
 import type { ClientTotals } from "../store/stats/usage_reader.ts";
 import type { SpentByToken } from "./token_spend.ts";
 import type { TokenState, TokenView } from "./admin_service.ts";
@@ -68,7 +68,10 @@ export function viewTokens(
     ...EVERYTHING,
     createdAtMs: times.get(secret) ?? null,
   }));
-  return [...listed, ...rows.map((row) => describe(row, { spentNano: spent?.get(row.id) ?? null, nowMs }))]
+  const described = judgeClientTokens(rows, tokens).map(({ row, read }) =>
+    describe(row, read, { spentNano: spent?.get(row.id) ?? null, nowMs })
+  );
+  return [...listed, ...described]
     .map((token) => ({
       ...token,
       ...UNUSED,
@@ -79,9 +82,9 @@ export function viewTokens(
 
 function describe(
   row: ClientTokenRow,
+  rules: ClientRules | string,
   { spentNano, nowMs }: { readonly spentNano: number | null; readonly nowMs: number },
 ): Described {
-  const rules = parseClientToken(row);
   const spentUsd = spentNano === null ? null : spentNano / NANO_PER_USD;
   if (typeof rules !== "string") {
     return { ...shownRules(rules), spentUsd, state: stateOf(rules, nowMs), problem: null };

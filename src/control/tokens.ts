@@ -234,7 +234,7 @@ function findToken(tokens: readonly ClientToken[], which: string): ClientToken {
   const exact = tokens.find((token) => token.secret === which);
   if (exact !== undefined) return exact;
   const [found, ...more] = tokens.filter((token) => [token.name, maskSecret(token.secret)].includes(which));
-  if (found === undefined) throw noSuchToken("that name, masked form or text");
+  if (found === undefined) throw noSuchToken("that name, number, masked form or text");
   if (more.length === 0) return found;
   throw new ControlError("ambiguous", "several tokens look like that", {
     field: "token",

@@ -6,20 +6,25 @@
 import { dayIn } from "./days.ts";
 import type { BudgetPeriod } from "./money.ts";
 import { DAY_MS } from "./units.ts";
+import { zoneOf } from "./zones.ts";
 
 /** More than any zone is ahead of or behind UTC, and no day is longer or shorter than this makes of it. */
 const HOUR_MS = 3_600_000;
 
 /** Before every day: a budget in total has no first one. */
 const FIRST_DAY = "0000-01-01";
+const MINUTE_LENGTH = "2026-01-31 00:00".length;
 
 export class BudgetDays {
   readonly #dayOf: (atMs: number) => string;
   /** The day asked for last, from its known beginning until its end; both wall clock. */
   #known: { readonly day: string; readonly startMs: number; readonly endMs: number } | null = null;
 
+  readonly #timeZone: string;
+
   /** @param timeZone an IANA name */
   constructor(timeZone: string) {
+    this.#timeZone = zoneOf(timeZone) === null ? "UTC" : timeZone;
     this.#dayOf = dayIn(timeZone);
   }
 
@@ -32,11 +37,16 @@ export class BudgetDays {
     return day;
   }
 
-  /** Milliseconds until the period of a moment is over; null: it is never. */
-  untilEndMs(period: BudgetPeriod, atMs: number): number | null {
+  /** When the period of a moment is over; null: it is never. */
+  endOf(period: BudgetPeriod, atMs: number): { readonly inMs: number; readonly shown: string } | null {
     if (period === "total") return null;
     const first = firstDayOf(period, this.dayOf(atMs));
-    return this.#firstAfter(atMs, (later) => firstDayOf(period, later) > first) - atMs;
+    const endMs = this.#firstAfter(atMs, (later) => firstDayOf(period, later) > first);
+    const zone = zoneOf(this.#timeZone);
+    const shown = `${(zone?.format(endMs) ?? new Date(endMs).toISOString()).slice(0, MINUTE_LENGTH)} ${
+      zone?.offset(endMs) ?? "UTC"
+    }`;
+    return { inMs: endMs - atMs, shown };
   }
 
   /** The first millisecond whose day is such; no such one is more than a month away. */

@@ -2,10 +2,10 @@
  * What a token may do, in one line. Pure.
  */
 import type { TokenView } from "../control/admin_service.ts";
-import { NANO_PER_USD, usdText } from "../core/money.ts";
+import { NANO_PER_USD } from "../core/money.ts";
+import { shownUsd } from "../core/shown_money.ts";
 import type { Messages } from "./messages/en.ts";
 
-const NANO_PER_CENT = NANO_PER_USD / 100;
 /** Lists of patterns may be long. */
 const MAX_LIST_LENGTH = 80;
 
@@ -27,8 +27,7 @@ export function rulesText(m: Messages, token: TokenView): string {
 
 /** Of what is not counted: nothing was spent. */
 function spentText(usd: number | null): string {
-  const nano = Math.round((usd ?? 0) * NANO_PER_USD);
-  return `$${usdText(Math.ceil(nano / NANO_PER_CENT) * NANO_PER_CENT)}`;
+  return shownUsd(Math.round((usd ?? 0) * NANO_PER_USD));
 }
 
 function budgetText(m: Messages, usd: number, period: NonNullable<TokenView["budgetPeriod"]>): string {

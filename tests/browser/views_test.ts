@@ -184,6 +184,28 @@ browserTest("every view fits a phone", async () => {
   }
 });
 
+browserTest("tokens that were typed by hand fit as well: long problems, no names", async () => {
+  await using scene = await Scene.start();
+  const { router } = scene;
+  router.execute(
+    `INSERT INTO client_tokens(name, sha256, budget_usd, rpm, allow) VALUES
+       ('bad', 'x', 'many', 'many', NULL), (NULL, 'y', NULL, NULL, NULL),
+       ('long-name-of-somebody', '${"0".repeat(64)}', '0.000522', 60, 'gpt-4o*,o3,claude-*')`,
+  );
+  await using visitor = await Visitor.loggedIn(router, { viewport: { width: 1280, height: 900 } });
+  await visitor.go("/tokens");
+  await visitor.sees("its sha256 is not 64 hexadecimal digits");
+  const heights = await visitor.page.locator(".token-table tbody tr").evaluateAll((rows) =>
+    rows.map((row) => row.clientHeight)
+  );
+  assert.ok(Math.max(...heights) < 160, heights.join(", "));
+  assert.deepEqual(await seriousViolations(visitor), []);
+  await visitor.screenshot("tokens-typed");
+  await visitor.page.setViewportSize(PHONE);
+  const bar = await visitor.page.locator(".side nav").evaluate((nav) => nav.clientHeight);
+  assert.ok(bar < 80, `the bar at the bottom is ${bar} px high`);
+});
+
 browserTest("a browser that wants Chinese gets Chinese", async () => {
   await using scene = await Scene.start();
   await using visitor = await Visitor.open(scene.router, { locale: "zh-CN" });

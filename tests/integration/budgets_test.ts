@@ -48,7 +48,10 @@ Deno.test("200 first requests at once against a budget for 20: 20 are served, an
   assert.ok(seconds > 0 && seconds <= 86_400, String(seconds));
   const { type, code, message } = await errorIn(refused);
   assert.deepEqual([type, code], ["insufficient_quota", "insufficient_quota"]);
-  assert.match(message ?? "", /0\.2\/day USD of the token amy is used up: 0\.2 are spent/);
+  assert.match(
+    message ?? "",
+    /^The budget of \$0\.20 a day of the token amy is used up: \$0\.20 of it are spent; it begins anew at 20\d\d-\d\d-\d\d 00:00 UTC$/,
+  );
   assert.ok(!message?.includes(LIMITED_SECRET));
 });
 

@@ -48,6 +48,11 @@ export function TokenTable(
   );
 }
 
+/** One that was typed by hand may have none. */
+function shownName({ id, name }: TokenView): string {
+  return name.trim() === "" ? `#${id ?? ""}` : name;
+}
+
 function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
   const { m, format } = page;
   const { name, requests, errors } = token;
@@ -56,7 +61,7 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
     <tr>
       <th scope="row" class="token-name">
         <a href={`/admin/tokens/show?which=${encodeURIComponent(tokenKey(token))}`}>
-          <Recorded text={name} />
+          <Recorded text={shownName(token)} />
         </a>
         <span class="line second muted mono">
           <Recorded text={token.token} />
@@ -65,7 +70,7 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
       <td class="token-rules" data-label={m.tokenMay}>
         <Recorded text={rulesText(m, token)} />
       </td>
-      <td data-label={m.tokenState}>
+      <td class="token-state" data-label={m.tokenState}>
         <State page={page} token={token} />
       </td>
       <td data-label={m.tokenLastUsed}>
@@ -147,7 +152,7 @@ function Actions({ page, token }: { page: PageContext; token: TokenView }): JSX.
   const ofToken = (
     <span class="visually-hidden">
       {" "}
-      <Recorded text={token.name} />
+      <Recorded text={shownName(token)} />
     </span>
   );
   return (

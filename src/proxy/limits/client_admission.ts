@@ -253,8 +253,8 @@ export class ClientAdmission implements AdmissionOwner {
       return this.#refused(use, "budget_reserved", reservedError(use.rules));
     }
     this.#alerts.refused(use, spentNano);
-    const untilEndMs = this.#days.untilEndMs(use.period, this.#deps.clock.now());
-    return this.#refused(use, "budget", quotaError(use.rules, { spentNano, costNano, untilEndMs }));
+    const end = this.#days.endOf(use.period, this.#deps.clock.now());
+    return this.#refused(use, "budget", quotaError(use.rules, { spentNano, costNano, end }));
   }
 
   #wait(admission: Admission): Promise<Admission> {

@@ -10,7 +10,8 @@ import type { ClientRules } from "../../core/client_rules.ts";
 import { cutText, MAX_SHOWN_NAME_LENGTH } from "../../core/cut_text.ts";
 import { RouterError } from "../../core/errors.ts";
 import type { FixedHeaders } from "../../core/fixed_headers.ts";
-import { budgetText, usdText } from "../../core/money.ts";
+import type { Budget } from "../../core/money.ts";
+import { shownUsd } from "../../core/shown_money.ts";
 import type { ClientUse, LimitHit } from "./client_use.ts";
 
 /** Until another request may have ended. */
@@ -22,10 +23,10 @@ export function limitError(use: ClientUse, hit: LimitHit, nowMs: number): Router
   const waitMs = hit.waitMs ?? SOON_MS;
   const seconds = Math.ceil(waitMs / 1000);
   const what = hit.limit === "rpm"
-    ? `${limits.rpm} requests a minute (rpm)`
+    ? `${counted(limits.rpm, "request")} a minute (rpm)`
     : hit.limit === "tpm"
-    ? `${limits.tpm} tokens a minute (tpm)`
-    : `${limits.maxParallel} requests at once (max_parallel)`;
+    ? `${counted(limits.tpm, "token")} a minute (tpm)`
+    : `${counted(limits.maxParallel, "request")} at once (max_parallel)`;
   const when = hit.waitMs === null ? "when another request has ended" : `in ${seconds} s`;
   return new RouterError(
     429,
@@ -40,36 +41,55 @@ export function limitError(use: ClientUse, hit: LimitHit, nowMs: number): Router
   );
 }
 
-/** Nothing will change before the period ends. @param untilEndMs null: it never does */
+/** The end of a budget's period. */
+export interface PeriodEnd {
+  /** From now, in milliseconds. */
+  readonly inMs: number;
+  /** As a clock of the budget's time zone shows it. */
+  readonly shown: string;
+}
+
+/** Nothing will change before the period ends. @param end null: it never does */
 export function quotaError(
   { name, limits: { budget } }: ClientRules,
-  { spentNano, costNano, untilEndMs }: {
+  { spentNano, costNano, end }: {
     readonly spentNano: number;
     readonly costNano: number;
-    readonly untilEndMs: number | null;
+    readonly end: PeriodEnd | null;
   },
 ): RouterError {
-  const shown = budget === null ? "" : ` of ${budgetText(budget)}`;
-  const end = untilEndMs === null
-    ? "it does not begin anew; ask for a larger one"
-    : `it begins anew in ${Math.ceil(untilEndMs / 1000)} s`;
+  const isUsedUp = budget === null || spentNano >= budget.nano;
+  const why = isUsedUp
+    ? `is used up: ${shownUsd(spentNano)} of it are spent`
+    : `is too small for this request: ${shownUsd(spentNano)} of it are spent, and the request may cost ${
+      shownUsd(costNano)
+    }, or less with a smaller max_tokens`;
+  const next = end === null
+    ? "it does not begin anew: ask for a larger one"
+    : `it begins anew at ${end.shown}`;
+  const seconds = end === null ? null : String(Math.ceil(end.inMs / 1000));
   return new RouterError(
     429,
     "insufficient_quota",
-    `The budget${shown} USD of the token ${name} is used up: ${
-      usdText(spentNano)
-    } are spent, and this request may ` +
-      `cost ${usdText(costNano)}; ${end}`,
+    `The budget${budget === null ? "" : ` of ${budgetWords(budget)}`} of the token ${name} ${why}; ${next}`,
     {
       limit: {
         type: "insufficient_quota",
         headers: [
-          ...untilEndMs === null ? [] : [["retry-after", String(Math.ceil(untilEndMs / 1000))] as const],
+          ...seconds === null ? [] : [["retry-after", seconds] as const],
           ["x-should-retry", "false"],
         ],
       },
     },
   );
+}
+
+function budgetWords({ nano, period }: Budget): string {
+  return `${shownUsd(nano)} ${period === "total" ? "in total" : `a ${period}`}`;
+}
+
+function counted(count: number | null, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** It fits when requests under way have cost less than was reserved for them. */
@@ -97,15 +117,23 @@ export function priceError(
   { name }: ClientRules,
   { model, upstream }: { readonly model: string | null; readonly upstream: string },
 ): RouterError {
-  const subject = model === null
-    ? "of this request"
-    : `of the model ${cutText(model, MAX_SHOWN_NAME_LENGTH)}`;
+  if (model === null) {
+    return new RouterError(
+      403,
+      "price_unknown",
+      `The token ${name} has a budget, and this request names no model that could be read, so that its price is not ` +
+        "known; send a JSON body with a model",
+      { limit: { type: "invalid_request_error", headers: [] } },
+    );
+  }
   return new RouterError(
     403,
     "price_unknown",
-    `The token ${name} has a budget, and the price ${subject} at the upstream ${
+    `The token ${name} has a budget, and the price of the model ${
+      cutText(model, MAX_SHOWN_NAME_LENGTH)
+    } at the upstream ${
       cutText(upstream, MAX_SHOWN_NAME_LENGTH)
-    } is not known; give it in the file of --prices, 0 if it costs nothing`,
+    } is not known; whoever runs this router can give it in the file of --prices, 0 if it costs nothing`,
     { limit: { type: "invalid_request_error", headers: [] } },
   );
 }

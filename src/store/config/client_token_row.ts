@@ -66,28 +66,32 @@ export function readClientTokens(
   rows: readonly ClientTokenRow[],
   tokens: readonly ClientToken[],
 ): { readonly rules: ClientRules[]; readonly problems: string[] } {
-  const names = new Set(tokens.map(({ name }) => name));
-  const digests = new Set(tokens.map(({ secret }) => digest(secret)));
   const rules: ClientRules[] = [];
   const problems: string[] = [];
-  for (const row of rows) {
-    const read = parseClientToken(row);
-    const problem = typeof read === "string"
-      ? read
-      : names.has(read.name)
-      ? "another token has its name"
-      : digests.has(read.digest)
-      ? "another row has the same token"
-      : null;
-    if (typeof read === "string" || problem !== null) {
-      problems.push(`Client token ${row.id} is refused: ${problem} (correct it with "token edit ${row.id}")`);
-      continue;
-    }
-    names.add(read.name);
-    digests.add(read.digest);
-    rules.push(Object.freeze(read));
+  for (const { row, read } of judgeClientTokens(rows, tokens)) {
+    if (typeof read === "string") {
+      problems.push(`Client token ${row.id} is refused: ${read} (correct it with "token edit ${row.id}")`);
+    } else rules.push(read);
   }
   return { rules, problems };
+}
+
+/** The rules of each row, or what is wrong with it, also beside the others. @param tokens those of the list, which go first */
+export function judgeClientTokens(
+  rows: readonly ClientTokenRow[],
+  tokens: readonly ClientToken[],
+): { readonly row: ClientTokenRow; readonly read: ClientRules | string }[] {
+  const names = new Set(tokens.map(({ name }) => name));
+  const digests = new Set(tokens.map(({ secret }) => digest(secret)));
+  return rows.map((row) => {
+    const read = parseClientToken(row);
+    if (typeof read === "string") return { row, read };
+    if (names.has(read.name)) return { row, read: "another token has its name" };
+    if (digests.has(read.digest)) return { row, read: "another row has the same token" };
+    names.add(read.name);
+    digests.add(read.digest);
+    return { row, read: Object.freeze(read) };
+  });
 }
 
 /** The rules, or what is wrong with the row. */

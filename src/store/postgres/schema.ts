@@ -229,6 +229,9 @@ const MODELS_AND_KEYS = `
   CREATE INDEX idx_owned_ids_seen ON oar.owned_ids (seen_ms);
 `;
 
+/** Of a row of statistics: servers of older versions write none. */
+export const UNPRICED = "coalesce(unpriced, requests - errors)";
+
 /** Tokens of clients with what they may do, what requests cost, and what was spent. */
 const COSTS = `
   CREATE TABLE oar.client_tokens (
@@ -258,12 +261,13 @@ const COSTS = `
   ALTER TABLE oar.records ADD COLUMN IF NOT EXISTS usage_details text,
     ADD COLUMN IF NOT EXISTS tokens_are_estimated bigint, ADD COLUMN IF NOT EXISTS cost_nano bigint;
   ALTER TABLE oar.attempts ADD COLUMN IF NOT EXISTS usage text, ADD COLUMN IF NOT EXISTS cost_nano bigint;
-  -- What was counted before there were costs is without a price, instead of free.
+  -- What is counted by servers that know no costs, before and meanwhile, is without a price instead of free.
   ${
   ["request_stats", "usage_stats", "client_totals"]
     .map((table) =>
-      `ALTER TABLE oar.${table} ${columnList(COST_SUMS, "ADD COLUMN IF NOT EXISTS ")};
-  UPDATE oar.${table} SET unpriced = requests - errors;`
+      `ALTER TABLE oar.${table} ${
+        columnList({ ...COST_SUMS, unpriced: "integer" }, "ADD COLUMN IF NOT EXISTS ")
+      };`
     ).join("\n  ")
 }
 `;

@@ -280,6 +280,25 @@ async function bothJournals({ db, queries }: Stage): Promise<void> {
       ["carol", 2, 14, nowMs - 300 * DAY_MS],
     ],
   );
+  // As if the other one were of a version that knows no costs: what it counts has no known price, and is not free.
+  await db.write(async (query) => {
+    for (const table of ["request_stats", "usage_stats", "client_totals"]) {
+      await query(`UPDATE oar.${table} SET cost_nano = DEFAULT, unpriced = DEFAULT, estimated_tokens = DEFAULT
+        WHERE journal = 'two'`);
+    }
+  });
+  const { total } = await queries.stats("15m");
+  assert.deepEqual([total.costNano, total.unpriced], [31_500_700, 3]);
+  const mixed = await queries.costs({ sinceMs: nowMs - 365 * DAY_MS, untilMs: nowMs });
+  assert.deepEqual(
+    mixed.clients.rows.map(({ name, costNano, unpriced }) => [name, costNano, unpriced]),
+    [["alice", 31_500_000, 1], ["bob", 700, 2], ["carol", 7, 1]],
+  );
+  assert.deepEqual((await queries.clientTotals(null)).clients.map(({ unpriced }) => unpriced).sort(), [
+    1,
+    1,
+    2,
+  ]);
 }
 
 async function pruned({ db }: Stage): Promise<void> {

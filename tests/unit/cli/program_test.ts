@@ -561,7 +561,10 @@ test("what cannot be done is said in one line and ends with 1", async ({ do: suc
     [["add", "--sk", KEY, "--database", "/nowhere/db.sqlite"], /its directory does not exist/],
     [["list", "--database", "/dev/null"], /it is not a file/],
     [["token", "show", "nobody"], /no token has that name/],
-    [["token", "remove", KEY], /no token has that name, masked form or text/],
+    [
+      ["token", "remove", KEY],
+      /no token has that name, number, masked form or text: see them with `token list`/,
+    ],
     [["token", "remove", "default"], /default is the only token.*the server refuses to start.*\(token set\)/],
   ];
   for (const [args, expected] of failures) {

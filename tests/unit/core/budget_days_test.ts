@@ -47,9 +47,12 @@ Deno.test("the first day of a period: a week begins on Monday, and a total has n
 Deno.test("how long a period lasts", () => {
   const days = new BudgetDays("Europe/Berlin");
   const atMs = Date.parse("2026-03-28T23:30:00Z");
-  assert.equal(days.untilEndMs("day", atMs), 22.5 * HOUR_MS);
+  assert.equal(days.endOf("day", atMs)?.inMs, 22.5 * HOUR_MS);
   // Until Monday, 30 March.
-  assert.equal(days.untilEndMs("week", atMs), 22.5 * HOUR_MS);
-  assert.equal(days.untilEndMs("month", atMs), Date.parse("2026-03-31T22:00:00Z") - atMs);
-  assert.equal(days.untilEndMs("total", atMs), null);
+  assert.equal(days.endOf("week", atMs)?.inMs, 22.5 * HOUR_MS);
+  const month = days.endOf("month", atMs);
+  assert.equal(month?.inMs, Date.parse("2026-03-31T22:00:00Z") - atMs);
+  // As a clock there shows it, also where it has been put forward meanwhile.
+  assert.equal(month?.shown, "2026-04-01 00:00 UTC+2");
+  assert.equal(days.endOf("total", atMs), null);
 });

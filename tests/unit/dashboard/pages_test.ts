@@ -504,7 +504,7 @@ Deno.test("the page of tokens shows what each may do, and forms change it", asyn
   });
   const state = { tokens: [tokenOf("plain"), amy, refused] };
   const { text } = await ask(state, "/tokens");
-  assert.match(text, /\$1\.26 of \$20 per month · 60\/min · only gpt-4o\* · by a/);
+  assert.match(text, /\$1\.25 of \$20 per month · 60\/min · only gpt-4o\* · by a/);
   assert.match(text, /its rpm is not a number/);
   assert.ok(!text.includes("<script>alert"));
   // One of the list cannot be disabled; a row that is refused is named by its number.

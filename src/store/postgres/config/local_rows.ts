@@ -42,16 +42,38 @@ function readTable(db: DatabaseSync, table: ConfigTable): ConfigRow[] {
   const columns = names.map((name, place) => types[place] === "integer" ? `"${name}"` : asBlobs([name]));
   const statement = db.prepare(`SELECT ${columns.join(", ")} FROM ${table} ORDER BY ${names[0]}`);
   statement.setReadBigInts(true);
-  return statement.all().map((row) =>
-    names.map((name, place) => fromSqlite(row[name], types[place] ?? "text"))
-  );
+  const enabledPlace = table === "client_tokens" ? names.indexOf("enabled") : -1;
+  return statement.all().map((row) => {
+    const values = names.map((name, place) =>
+      fromSqlite(
+        enabledPlace >= 0 && RULES.has(name) ? wholeOf(row[name]) : row[name],
+        types[place] ?? "text",
+      )
+    );
+    // A token that is refused for a mistake must not come out of it without that limit or end.
+    const isRefused = enabledPlace >= 0 &&
+      names.some((name, place) => RULES.has(name) && values[place] === null && !isEmpty(row[name]));
+    return isRefused ? values.with(enabledPlace, 0) : values;
+  });
+}
+
+/** Columns of `client_tokens` in which a mistake refuses the token, and that hold numbers or times in PostgreSQL. */
+const RULES: ReadonlySet<string> = new Set(["rpm", "tpm", "max_parallel", "enabled", "expires_at"]);
+
+/** A limit of a token that is no whole number counts as the next lower one. */
+function wholeOf(value: SQLOutputValue | undefined): SQLOutputValue | undefined {
+  return typeof value === "number" ? Math.trunc(value) : value;
+}
+
+function isEmpty(value: SQLOutputValue | undefined): boolean {
+  return value === undefined || value === null || (text(value) ?? "").trim() === "";
 }
 
 function fromSqlite(value: SQLOutputValue | undefined, type: ColumnType): ConfigValue {
   if (type === "text") return text(value);
   if (type === "time") return fromGoTime(text(value) ?? "");
   const whole = number(value);
-  // People type anything by hand; PostgreSQL takes numbers only.
+  // People type anything by hand; PostgreSQL takes whole numbers only.
   return whole === null || !Number.isSafeInteger(whole) ? null : whole;
 }
 

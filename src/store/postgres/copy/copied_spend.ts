@@ -34,8 +34,9 @@ export async function copySpend(
   const own = COPY_PREFIX + source.id;
   await database.write(async (query) => {
     const tokens = await query<{ id: number; sha256: string }>(
-      "SELECT id, sha256 FROM oar.client_tokens WHERE sha256 IS NOT NULL",
+      "SELECT id, sha256 FROM oar.client_tokens WHERE sha256 IS NOT NULL ORDER BY id DESC",
     );
+    // Of rows with the same token, the first is the one that is used.
     const ids = new Map(tokens.map(({ id, sha256 }) => [sha256, id]));
     const rows = spent.flatMap((row) => {
       const remoteId = ids.get(digests.get(row.tokenId) ?? "");

@@ -6,6 +6,7 @@
 import type { SQLInputValue } from "node:sqlite";
 import { Histogram } from "../../stats/histogram.ts";
 import type { PgStore } from "../query.ts";
+import { UNPRICED } from "../schema.ts";
 import { STATISTICS_TABLES, type StatisticsTable } from "../shipper/statistics_changes.ts";
 
 type SummedTable = Exclude<StatisticsTable["name"], "usage_progress">;
@@ -59,6 +60,7 @@ async function sumsOf(db: Pick<PgStore, "read">, name: SummedTable): Promise<SQL
 
 function sumOf(column: string, type: "bigint" | "text"): string {
   if (type === "text") return `json_agg(${column})::text`;
+  if (column === "unpriced") return `sum(${UNPRICED})::text`;
   return column === "last_used_ms" ? `max(${column})::text` : `sum(${column})::text`;
 }
 

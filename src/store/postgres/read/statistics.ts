@@ -22,6 +22,7 @@ import {
 } from "../../stats/usage_reader.ts";
 import { type Dimension, SUM_COLUMNS } from "../../stats/usage_tally.ts";
 import type { PgStore } from "../query.ts";
+import { UNPRICED } from "../schema.ts";
 
 type Db = Pick<PgStore, "read">;
 
@@ -32,12 +33,19 @@ interface Asked {
 }
 
 /** Sums of `bigint` are `numeric`, which would come as text. */
-const SUMS = SUM_COLUMNS.map((name) => `sum(${name})::float8 AS ${name}`).join(", ");
+const SUMS = SUM_COLUMNS.map((name) => `sum(${counted(name)})::float8 AS ${name}`).join(", ");
+
+/** Requests that a server of an older version counted have no known price. */
+function counted(name: string): string {
+  return name === "unpriced" ? UNPRICED : name;
+}
 
 /** @throws PgError */
 export async function readStats(db: Db, { span, nowMs }: Asked): Promise<RequestStats> {
   const plan = await planOf(db, "request_stats", { span, nowMs, resolutions: RESOLUTIONS });
-  const columns = ["at", "upstream_id", ...STATS_COLUMNS].map((name) => `${name}::float8 AS ${name}`);
+  const columns = ["at", "upstream_id", ...STATS_COLUMNS].map((name) =>
+    `${counted(name)}::float8 AS ${name}`
+  );
   const rows = await db.read(
     `SELECT ${columns.join(", ")}, latencies, first_tokens FROM oar.request_stats
       WHERE step_seconds = $1::bigint AND at >= $2::bigint AND at < $3::bigint`,
@@ -127,7 +135,7 @@ async function readTable(
     within,
   );
   const names = top.map(({ name }) => name);
-  const columns = ["at", ...SUM_COLUMNS].map((name) => `${name}::float8 AS ${name}`).join(", ");
+  const columns = ["at", ...SUM_COLUMNS].map((name) => `${counted(name)}::float8 AS ${name}`).join(", ");
   const rows = await db.read(
     `SELECT name, ${columns}${hasLatencies ? ", latencies" : ""} FROM oar.usage_stats
       WHERE ${WITHIN} AND is_rest = 0 AND name = ANY ($5::text[])`,

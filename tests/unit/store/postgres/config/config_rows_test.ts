@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { migrate } from "../../../../../src/store/database/migrations.ts";
-import { changesBetween, type ConfigRows } from "../../../../../src/store/postgres/config/config_rows.ts";
+import { changesBetween, columnNames, type ConfigRows } from "../../../../../src/store/postgres/config/config_rows.ts";
 import { putConfigRows, readConfigRows } from "../../../../../src/store/postgres/config/local_rows.ts";
 import { ScratchConfig } from "../../../../../src/store/postgres/config/scratch_config.ts";
 import { StoreError } from "../../../../../src/store/store.ts";
@@ -120,4 +120,26 @@ Deno.test("text is whole, whatever is in it", () => {
   using db = opened();
   putConfigRows(db, scratch.rows());
   assert.deepEqual(readConfigRows(db), scratch.rows());
+});
+
+Deno.test("a token that is refused for a mistake is disabled where the mistake cannot be kept, and never without its limit", () => {
+  const db = new DatabaseSync(":memory:");
+  migrate(db);
+  db.exec(`INSERT INTO client_tokens(name, rpm, tpm, max_parallel, expires_at, created_at) VALUES
+    ('rpm', 'many', NULL, NULL, NULL, NULL), ('end', NULL, NULL, NULL, 'soon', NULL),
+    ('part', 2.5, 1e3, NULL, '', 'once'), ('good', 0, 7, 1, NULL, NULL)`);
+  db.exec("UPDATE client_tokens SET enabled = 'yes' WHERE name = 'good'");
+  db.exec("INSERT INTO client_tokens(name, rpm) VALUES ('last', 3)");
+  const names = columnNames("client_tokens");
+  const shown = readConfigRows(db).client_tokens.map((row) =>
+    ["name", "rpm", "tpm", "enabled"].map((name) => row[names.indexOf(name)])
+  );
+  assert.deepEqual(shown, [
+    ["rpm", null, null, 0],
+    ["end", null, null, 0],
+    ["part", 2, 1000, 1],
+    ["good", 0, 7, 0],
+    ["last", 3, null, 1],
+  ]);
+  db.close();
 });
