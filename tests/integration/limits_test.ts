@@ -211,7 +211,11 @@ Deno.test("Anthropic's SDK gets its own form of the refusal, stops at a used up 
   counted.sent = 0;
   await assert.rejects(
     ask(),
-    (error) => error instanceof Anthropic.RateLimitError && /budget of \$1\.00 a month of the token amy is too small for this request: \$0\.60 of it/.test(error.message),
+    (error) =>
+      error instanceof Anthropic.RateLimitError &&
+      /budget of \$1\.00 a month of the token amy is too small for this request: \$0\.60 of it/.test(
+        error.message,
+      ),
   );
   assert.equal(counted.sent, 1);
 });

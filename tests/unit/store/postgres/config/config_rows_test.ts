@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { migrate } from "../../../../../src/store/database/migrations.ts";
-import { changesBetween, columnNames, type ConfigRows } from "../../../../../src/store/postgres/config/config_rows.ts";
+import {
+  changesBetween,
+  columnNames,
+  type ConfigRows,
+} from "../../../../../src/store/postgres/config/config_rows.ts";
 import { putConfigRows, readConfigRows } from "../../../../../src/store/postgres/config/local_rows.ts";
 import { ScratchConfig } from "../../../../../src/store/postgres/config/scratch_config.ts";
 import { StoreError } from "../../../../../src/store/store.ts";
