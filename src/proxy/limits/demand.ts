@@ -4,11 +4,12 @@
  * Pure. What it did use: charge.ts.
  */
 import { mediaTypeOf } from "../../core/body_form.ts";
+import type { JsonBody } from "../../core/json_body.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { modelAt } from "../../core/model_alias.ts";
 import type { OutputSizes } from "../../core/output_sizes.ts";
 import type { Prices } from "../../core/prices.ts";
-import { requestSize } from "../../core/token_estimate.ts";
+import { jsonSize, requestSize } from "../../core/token_estimate.ts";
 import type { EndpointKind, Inbound, Upstream } from "../../core/types.ts";
 
 /** Output of a model whose replies are not known yet. */
@@ -21,6 +22,8 @@ export interface ClientDemand {
   readonly inbound: Inbound;
   /** Its body without content codings. */
   readonly plain: Uint8Array<ArrayBuffer> | null;
+  /** What was found in that; null or absent: it is not JSON, or nobody has looked. */
+  readonly json?: JsonBody | null;
   /** Whom it may be sent to. */
   readonly candidates: readonly Upstream[];
   /** It is answered with an error, and goes to no upstream. */
@@ -44,10 +47,15 @@ export function isFree({ method, kind, body }: Pick<Inbound, "method" | "kind" |
 }
 
 /** Tokens of the request and of its replies. */
-export function tokenDemand({ inbound, plain, isForNobody }: ClientDemand, sizes: OutputSizes): TokenDemand {
+export function tokenDemand(
+  { inbound, plain, json = null, isForNobody }: ClientDemand,
+  sizes: OutputSizes,
+): TokenDemand {
   if (isForNobody === true || isFree(inbound)) return NO_TOKENS;
   const { headers, body, kind, model } = inbound;
-  const { input, outputLimit, choices } = requestSize({ headers, body, decodedBody: plain });
+  const { input, outputLimit, choices } = json === null
+    ? requestSize({ headers, body, decodedBody: plain })
+    : jsonSize(json);
   const isUpload = mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
   const learned = (model === null ? null : sizes.p95(model)) ?? DEFAULT_OUTPUT_TOKENS;
   return {
