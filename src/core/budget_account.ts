@@ -186,7 +186,7 @@ export class BudgetAccount {
     const used = (this.spentNano(fromDay) ?? 0) + neededNano + (this.#known?.othersLeaseNano ?? 0);
     const isBelowHalf = budgetNano !== null && !isLast && used * 2 < budgetNano;
     const ahead = budgetNano === null ? 0 : Math.floor(budgetNano / LEASE_SHARE);
-    const wantedNano = isBelowHalf ? Math.max(ahead, 2 * neededNano) : neededNano;
+    const wantedNano = isBelowHalf ? neededNano + ahead : neededNano;
     this.#doubtNano = Math.min(this.#doubtNano, this.#chargedNano + wantedNano);
     const request = { tokenId: this.tokenId, rows, neededNano, wantedNano, budgetNano, fromDay };
     return { request, chargedNano: this.#chargedNano };

@@ -15,6 +15,7 @@ export async function seedTraffic(upstreams: readonly { name: string; endpoint: 
   const db = new DatabaseSync(path);
   const insert = db.prepare("INSERT INTO openai_upstreams(sk, endpoint, name) VALUES(?, ?, ?)");
   for (const { name, endpoint } of upstreams) insert.run(`sk-${name}-0123456789abcdef`, endpoint, name);
+  addToken(db);
   db.close();
   const session = makeSession(path);
   session.write(traffic(Date.now()));
@@ -22,6 +23,19 @@ export async function seedTraffic(upstreams: readonly { name: string; endpoint: 
   while (session.index());
   session.close();
   return directory;
+}
+
+/** With everything that a token may have. */
+function addToken(db: DatabaseSync): void {
+  const day = new Date().toISOString().slice(0, 10);
+  db.prepare(
+    `INSERT INTO client_tokens(name, sha256, hint, allow, deny, upstreams, rpm, tpm, max_parallel, budget_usd,
+      budget_period, gate, expires_at, created_at)
+      VALUES ('editor', ?, 'sk-…f3aQ', 'gpt-*,claude-*', '*-preview', '1', 60, 200000, 8, '20', 'month', 'whole',
+        '2099-01-31 00:00:00+00:00', '2026-01-31 00:00:00+00:00')`,
+  ).run("0".repeat(64));
+  db.prepare("INSERT INTO token_spend(token_id, day, source, cost_nano, requests) VALUES (1, ?, '', ?, 900)")
+    .run(day, 17_250_000_000);
 }
 
 const MINUTE = 60_000;

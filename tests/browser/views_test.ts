@@ -111,7 +111,17 @@ const VIEWS: readonly View[] = [
     },
   },
   { name: "upstream-remove", path: "/upstreams/1/remove" },
-  { name: "tokens", path: "/tokens" },
+  { name: "costs", path: "/costs" },
+  { name: "costs-year", path: "/costs?range=365d" },
+  {
+    name: "tokens",
+    path: "/tokens",
+    prepare: async ({ page }) => {
+      for (const summary of await page.locator("summary").all()) await summary.click();
+    },
+  },
+  { name: "token", path: "/tokens/show?which=editor" },
+  { name: "token-edit", path: "/tokens/edit?which=editor" },
   { name: "settings", path: "/settings" },
   { name: "not-found", path: "/records/999999", status: 404 },
 ];

@@ -113,6 +113,7 @@ const CASES: readonly Case[] = [
         elapsedMs: 1234.5,
         firstTokenMs: 120,
         usage: { inputTokens: 3, outputTokens: 5, cachedTokens: null, reasoningTokens: 0 },
+        areTokensEstimated: false,
         client: "alice",
       });
     },

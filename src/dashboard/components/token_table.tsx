@@ -23,13 +23,10 @@ export function TokenTable(
           <thead>
             <tr>
               <th scope="col">{m.tokenName}</th>
-              <th scope="col">{m.tokenMasked}</th>
-              <th scope="col">{m.tokenState}</th>
               <th scope="col">{m.tokenMay}</th>
-              <th scope="col">{m.tokenCreated}</th>
+              <th scope="col">{m.tokenState}</th>
               <th scope="col">{m.tokenLastUsed}</th>
               <th scope="col" class="number">{m.tileRequests}</th>
-              <th scope="col" class="number">{m.usageErrors}</th>
               <th scope="col" class="number">{m.tokenSpent}</th>
               <th scope="col" class="number">{m.cost}</th>
               <th scope="col">
@@ -61,33 +58,30 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
         <a href={`/admin/tokens/show?which=${encodeURIComponent(tokenKey(token))}`}>
           <Recorded text={name} />
         </a>
+        <span class="line second muted mono">
+          <Recorded text={token.token} />
+        </span>
       </th>
-      <td class="mono muted" data-label={m.tokenMasked}>
-        <Recorded text={token.token} />
+      <td class="token-rules" data-label={m.tokenMay}>
+        <Recorded text={rulesText(m, token)} />
       </td>
       <td data-label={m.tokenState}>
         <State page={page} token={token} />
       </td>
-      <td data-label={m.tokenMay}>
-        <Recorded text={rulesText(m, token)} />
-      </td>
-      <td data-label={m.tokenCreated}>
-        {token.createdAtMs === null
-          ? <span class="muted">{m.tokenUnknown}</span>
-          : <Moment page={page} atMs={token.createdAtMs} />}
-      </td>
       <td data-label={m.tokenLastUsed}>
-        {token.lastUsedMs === null
-          ? <span class="muted">{m.tokenNever}</span>
-          : <Moment page={page} atMs={token.lastUsedMs} />}
+        <LastUsed page={page} token={token} />
       </td>
       <td class="number" data-label={m.tileRequests}>
-        {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
-      </td>
-      <td class="number" data-label={m.usageErrors}>
-        {errors === 0
-          ? format.count(0)
-          : <a href={recordsPath({ client: name, failed: "yes" })}>{format.count(errors)}</a>}
+        <div>
+          {requests === 0 ? format.count(0) : <a href={records}>{format.count(requests)}</a>}
+          {errors === 0
+            ? null
+            : (
+              <a class="line second muted" href={recordsPath({ client: name, failed: "yes" })}>
+                {m.errorsOf(format.count(errors))}
+              </a>
+            )}
+        </div>
       </td>
       <td class="number" data-label={m.tokenSpent}>
         <Spent page={page} token={token} href={records} />
@@ -101,6 +95,21 @@ function TokenRow({ page, token }: { page: PageContext; token: TokenView }): JSX
         <Actions page={page} token={token} />
       </td>
     </tr>
+  );
+}
+
+function LastUsed({ page, token }: { page: PageContext; token: TokenView }): JSX.Element {
+  const { m } = page;
+  return (
+    <div>
+      {token.lastUsedMs === null
+        ? <span class="muted">{m.tokenNever}</span>
+        : <Moment page={page} atMs={token.lastUsedMs} />}
+      <span class="line second muted">
+        {m.tokenCreated}{" "}
+        {token.createdAtMs === null ? m.tokenUnknown : <Moment page={page} atMs={token.createdAtMs} />}
+      </span>
+    </div>
   );
 }
 

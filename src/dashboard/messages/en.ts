@@ -243,7 +243,6 @@ export const en = {
   tokenOnce: "Copy it now: it is not shown again.",
   tokenNameIsToken:
     "The name looks like a token, and records and logs show names. If it is one, revoke this token.",
-  tokenMasked: "Token",
   revoke: "Revoke",
   revokeTitle: (name: string) => `Revoke ${name}?`,
   revokeText: "Clients that use it are refused within a second.",

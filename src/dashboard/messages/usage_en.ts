@@ -17,7 +17,7 @@ export const usageTexts = {
   usageP95: "95th percentile",
   usageErrors: "Errors",
   usagePlotTokens: "Tokens per minute",
-  tokenCreated: "Added",
+  tokenCreated: "added",
   tokenLastUsed: "Last used",
   tokenNever: "never",
   tokenUnknown: "unknown",

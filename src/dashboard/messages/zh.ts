@@ -231,7 +231,6 @@ export const zh: Messages = {
   tokenMade: (name) => `令牌 ${name}`,
   tokenOnce: "请立即复制：之后不会再显示。",
   tokenNameIsToken: "这个名称看起来像令牌，而记录和日志会显示名称。如果它确实是令牌，请吊销。",
-  tokenMasked: "令牌",
   revoke: "吊销",
   revokeTitle: (name) => `吊销 ${name}？`,
   revokeText: "使用它的客户端将在一秒内被拒绝。",

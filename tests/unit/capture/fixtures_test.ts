@@ -123,7 +123,7 @@ const FIXTURES: Readonly<Record<string, Expected>> = {
       { id: "ci_1", name: "code_interpreter", arguments: "1+1" },
     ],
     finishReason: "completed",
-    usage: usage(53, 46, 11, 44),
+    usage: { ...usage(53, 46, 11, 44), details: { webSearches: 1 } },
   },
   "responses-incomplete": {
     kind: "responses",
