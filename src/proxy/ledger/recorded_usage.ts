@@ -3,6 +3,7 @@
  */
 import { isLookUp } from "../../core/look_up.ts";
 import type { CapturedReply, EndpointKind, Inbound, RequestRecord } from "../../core/types.ts";
+import type { Usage } from "../../core/usage.ts";
 import { estimatedUsage } from "../../core/usage_estimate.ts";
 import type { Ending } from "./ledger_parts.ts";
 import type { RequestText } from "./request_text.ts";
@@ -25,29 +26,49 @@ export function recordedUsage(
     readonly requestText: RequestText;
   },
 ): Pick<RequestRecord, "usage" | "areTokensEstimated"> {
-  const reported = captured?.usage ?? null;
-  const asReported = { usage: reported, areTokensEstimated: false };
-  if (captured === null || UNCOUNTED.has(outcome) || isLookUp(method)) return asReported;
+  if (captured === null || UNCOUNTED.has(outcome) || isLookUp(method)) {
+    return { usage: captured?.usage ?? null, areTokensEstimated: false };
+  }
+  const hasContent = captured.text !== "" || captured.reasoning !== "" || captured.toolCalls.length > 0 ||
+    (kind === "embeddings" && outcome === "complete");
+  const request = isTruncated ? null : text;
+  const { usage, isEstimated } = replyUsage(captured, { kind, hasContent, request });
+  return { usage, areTokensEstimated: isEstimated };
+}
+
+/**
+ * What a reply reported, and an estimate of what it did not; of one without content, nothing is estimated.
+ *
+ * @param request its body; null: it is not known
+ */
+export function replyUsage(
+  captured: CapturedReply,
+  { kind, hasContent, request }: {
+    readonly kind: EndpointKind;
+    readonly hasContent: boolean;
+    readonly request: string | null;
+  },
+): { readonly usage: Usage | null; readonly isEstimated: boolean } {
+  const reported = captured.usage;
   const input = reported?.inputTokens ?? null;
   const output = reportedOutput(captured, kind);
   const isReported = input !== null || output !== null;
-  if (isReported && (!WRITING.has(kind) || (input !== null && output !== null))) return asReported;
-  const hasContent = captured.text !== "" || captured.reasoning !== "" || captured.toolCalls.length > 0 ||
-    (kind === "embeddings" && outcome === "complete");
-  if (!hasContent) return asReported;
-  const usage = estimatedUsage({
+  const isWhole = isReported && (!WRITING.has(kind) || (input !== null && output !== null));
+  if (isWhole || !hasContent) return { usage: reported, isEstimated: false };
+  const estimated = estimatedUsage({
     kind,
-    request: isTruncated || input !== null ? null : text,
-    reply: output !== null ? null : captured,
+    request: input === null ? request : null,
+    reply: output === null ? captured : null,
   });
-  if (usage === null) return asReported;
-  const counts = {
-    inputTokens: input ?? usage.inputTokens,
-    outputTokens: output ?? atLeast(usage.outputTokens, reported?.outputTokens ?? null),
+  if (estimated === null) return { usage: reported, isEstimated: false };
+  const usage = {
+    inputTokens: input ?? estimated.inputTokens,
+    outputTokens: output ?? atLeast(estimated.outputTokens, reported?.outputTokens ?? null),
     cachedTokens: reported?.cachedTokens ?? null,
-    reasoningTokens: reported?.reasoningTokens ?? usage.reasoningTokens,
+    reasoningTokens: reported?.reasoningTokens ?? estimated.reasoningTokens,
+    details: reported?.details ?? null,
   };
-  return { usage: { ...counts, details: reported?.details ?? null }, areTokensEstimated: true };
+  return { usage, isEstimated: true };
 }
 
 /** null: it has not come to that. */
