@@ -97,6 +97,8 @@ class DigestedTokens {
   readonly #ends: ReadonlySet<string> | null;
   /** One is so short that its hint says nothing of it. */
   readonly #hasShort: boolean;
+  /** What each text has in it that holds one, plain or in base64; null: that is not known. */
+  readonly #marks: Marks | null;
 
   constructor(tokens: readonly DigestedToken[]) {
     this.#digests = new Set(tokens.map(({ digest }) => digest));
@@ -104,9 +106,12 @@ class DigestedTokens {
     const known = ends.filter((end) => end !== null);
     this.#ends = known.length < ends.length ? null : new Set(known);
     this.#hasShort = ends.length < tokens.length;
+    const isKnown = this.#ends !== null && !this.#hasShort;
+    this.#marks = isKnown ? new Marks(known.flatMap((end) => [end, ...base64FormsOf(end)])) : null;
   }
 
   isIn(value: string): boolean {
+    if (this.#marks !== null && !this.#marks.areInOneOf(decodings(value))) return false;
     const { texts, pieces } = piecesOf(value);
     if (this.isOneOf(texts, 1)) return true;
     const parts = pieces.filter((piece) => piece.length >= MIN_DIGESTED_LENGTH);
@@ -132,6 +137,38 @@ class DigestedTokens {
     if (this.#ends === null || this.#ends.has(text.slice(-END_LENGTH))) return true;
     return this.#hasShort && text.length < MIN_MASKABLE_LENGTH;
   }
+}
+
+/** Finds short texts, of four characters or more each, by their beginnings: one pass, which takes 1 ns a character. */
+class Marks {
+  readonly #beginnings: ReadonlySet<string>;
+  /** Marks the pairs of characters with which one begins, by their low bytes. */
+  readonly #pairs = new Uint8Array(0x10000);
+
+  constructor(texts: readonly string[]) {
+    this.#beginnings = new Set(texts.map((text) => text.slice(0, END_LENGTH)));
+    for (const text of this.#beginnings) this.#pairs[pairOf(text.charCodeAt(0), text.charCodeAt(1))] = 1;
+  }
+
+  areInOneOf(texts: readonly string[]): boolean {
+    return texts.some((text) => this.#isIn(text));
+  }
+
+  #isIn(text: string): boolean {
+    let first = text.charCodeAt(0);
+    for (let at = 0; at <= text.length - END_LENGTH; at++) {
+      const second = text.charCodeAt(at + 1);
+      if (this.#pairs[pairOf(first, second)] === 1 && this.#beginnings.has(text.slice(at, at + END_LENGTH))) {
+        return true;
+      }
+      first = second;
+    }
+    return false;
+  }
+}
+
+function pairOf(first: number, second: number): number {
+  return (first & 0xff) << 8 | (second & 0xff);
 }
 
 /** Of a token in a hint: `sk-…f3aQ`. */

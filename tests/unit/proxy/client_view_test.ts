@@ -104,6 +104,15 @@ Deno.test("a guard finds tokens that are digests whatever their hints say of the
   ) {
     const guard = new TokenGuard([], { digested });
     for (const token of [TOKEN, OTHER]) {
+      // However its base64 is aligned, and in either alphabet.
+      for (const before of ["", "u:", "us:", "use:", "\u00ff\u00fe:"]) {
+        const coded = btoa(`${before}${token}`);
+        assert.ok(guard.holds(`Basic ${coded}`), before);
+        const other = coded.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+        assert.ok(guard.holds(other), other);
+        assert.ok(guard.holds(`x=${encodeURIComponent(encodeURIComponent(coded))}`), before);
+      }
+      assert.ok(guard.holds(`https%3A%2F%2Fx%2F%3Fk%3D${token.replaceAll("-", "%2D")}%26l`));
       for (
         const text of [
           token,
