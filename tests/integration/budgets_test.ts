@@ -210,9 +210,13 @@ Deno.test("metrics and the page's numbers tell who was refused, and what is left
   assert.equal(await router.metric('client_budget_spent_usd{client="amy"}'), 0.02);
   assert.equal(await router.metric('client_budget_remaining_usd{client="amy"}'), 0);
   assert.equal(await router.metric('client_refused_total{client="amy",reason="budget"}'), 1);
-  const lines = router.text.split("\n").filter((line) =>
-    /refused a request of the token "?amy"?: "?budget/.test(line)
-  );
+  // What the server has written arrives by a pipe, a moment later.
+  const lines = await eventually(() => {
+    const found = router.text.split("\n").filter((line) =>
+      /refused a request of the token "?amy"?: "?budget/.test(line)
+    );
+    return found.length === 0 ? null : found;
+  }, "the line of the log");
   assert.equal(lines.length, 1, router.text);
 });
 
