@@ -46,6 +46,8 @@ export class RouterProcess implements AsyncDisposable {
       ...["--addr", "127.0.0.1:0", "--database", this.database, "--log-format", "json"],
       // The upstreams count what they are asked, and the scenarios ask them for their models.
       ...["--models", "first"],
+      // They compare each body with what the client sent.
+      ...["--usage", "never"],
       ...ROUTER_FLAGS,
     ]).spawn();
     this.#listening.promise.catch(() => {});

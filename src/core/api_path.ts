@@ -63,6 +63,9 @@ export function isKnownPathGlob(glob: string): boolean {
   });
 }
 
+/** Work that goes on after the reply, or without the router, so that no reply says what it costs. */
+const CHARGED_ELSEWHERE: ReadonlySet<string> = new Set(["batches", "evals", "fine_tuning", "realtime"]);
+
 /** First segments of API paths. Whatever is before them is a prefix of the provider. */
 const ROOTS: ReadonlySet<string> = new Set([
   ...Object.keys(MODEL_CALLS).map((call) => call.replace(/\/.*/, "")),
@@ -107,6 +110,12 @@ export function endpointKind(path: string): EndpointKind {
 /** Whether a path belongs to Anthropic's Messages API: `/v1/messages` and what is below it. */
 export function isMessagesPath(path: string): boolean {
   return path.startsWith("/v1/") && apiSegments(path)[0] === "messages";
+}
+
+/** Whether what a call begins is charged where nobody sees it: batches, fine-tuning, keys for realtime sessions. */
+export function isChargedElsewhere(path: string): boolean {
+  if (COMMON.has(path)) return false;
+  return looseSegments(path).some((segment) => CHARGED_ELSEWHERE.has(segment));
 }
 
 /** The segments of an API path without the provider's prefix; empty when there is no API path. */
@@ -197,7 +206,8 @@ export function modelInPath(path: string): PathModel | null {
   if (COMMON.has(path)) return null;
   let start = 4;
   for (const raw of path.slice(start).split("/")) {
-    const segment = comparablePath(raw);
+    // Azure reads its paths in any case.
+    const segment = comparablePath(raw).toLowerCase();
     start += raw.length + 1;
     if (segment === "models") {
       return pathModel(path, { start, end: path.length - (path.endsWith("/") ? 1 : 0) });

@@ -56,7 +56,15 @@ export const MAX_MODEL_LENGTH = 256;
 const MAX_MODEL_LITERAL = MAX_MODEL_LENGTH * 6 + 2;
 const MAX_STREAM_LITERAL = 8;
 
-const WATCHED = ["model", "stream", "stream_options", ...SIZE_MEMBERS, ...ID_MEMBERS, ...SESSION_MEMBERS];
+/** Models that are tried after the first one, by OpenRouter and by LiteLLM. */
+const FURTHER_MODELS = ["models", "fallbacks"];
+const WATCHED = [
+  ...["model", "stream", "stream_options"],
+  ...FURTHER_MODELS,
+  ...SIZE_MEMBERS,
+  ...ID_MEMBERS,
+  ...SESSION_MEMBERS,
+];
 
 const NO_FIELDS: RequestFields = {
   model: null,
@@ -140,6 +148,15 @@ function jsonFields(bytes: Uint8Array, body: RequestBodyView): RequestFields {
     json,
     usageSplice: usage,
   };
+}
+
+/** Why more models may answer than the one that is named; null: none. */
+export function furtherModels(json: JsonBody | null): string | null {
+  const name = FURTHER_MODELS.find((each) => {
+    const value = json?.literal(each, MAX_STREAM_LITERAL) ?? "null";
+    return value !== "null" && value !== "[]";
+  });
+  return name === undefined ? null : `its \`${name}\` names further ones`;
 }
 
 /** Whether all parsers find the same options for streams. */

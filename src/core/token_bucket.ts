@@ -7,6 +7,8 @@
  */
 
 const MINUTE_MS = 60_000;
+/** Minutes that a debt takes at most: what an upstream reports may be wrong by any factor. */
+const MAX_DEBT_MINUTES = 60; // docs/tuning.md#budgets-and-remembered-values
 
 export class TokenBucket {
   #perMinute: number;
@@ -52,7 +54,8 @@ export class TokenBucket {
   /** Gives back what was taken and not used; negative: more was used. */
   giveBack(tokens: number, nowMs: number): void {
     this.#fill(nowMs);
-    this.#level = Math.min(this.#perMinute, this.#level + tokens);
+    const least = -MAX_DEBT_MINUTES * this.#perMinute;
+    this.#level = Math.max(least, Math.min(this.#perMinute, this.#level + tokens));
   }
 
   #fill(nowMs: number): void {

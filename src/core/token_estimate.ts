@@ -14,6 +14,13 @@ const MAX_SCANNED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-
 /** More than any model writes. */
 const MAX_OUTPUT_TOKENS = 1_000_000;
 const LIMITS = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+/** An upstream ignores the others, so they limit nothing. */
+const LIMITS_OF: Readonly<Partial<Record<string, readonly string[]>>> = {
+  chat: ["max_tokens", "max_completion_tokens"],
+  completions: ["max_tokens"],
+  responses: ["max_output_tokens"],
+  messages: ["max_tokens"],
+};
 /** Replies that are made for one request: the largest of these counts. */
 const CHOICES = ["n", "best_of"];
 /** More than any provider makes. */
@@ -48,9 +55,10 @@ export function estimatedTokens(request: Pick<MeasuredRequest, "headers" | "body
   return input + (outputLimit ?? 0);
 }
 
-/** The same apart. @param request whose body may be what its coded one was decoded to */
+/** The same apart. @param request whose body may be what its coded one was decoded to @param kind whose limits count */
 export function requestSize(
   { headers, body, decodedBody }: MeasuredRequest,
+  kind = "other",
 ): RequestSize {
   const bytes = decodedBody ?? body;
   if (bytes === null) return { input: 0, outputLimit: null, choices: 1 };
@@ -62,7 +70,7 @@ export function requestSize(
   scanner.push(text);
   const { problem, spans } = scanner.end();
   if (problem !== null) return unread;
-  return sizeOf(bytes.length, (name) => {
+  return sizeOf(bytes.length, kind, (name) => {
     const span = spans.get(name);
     return span === undefined
       ? null
@@ -71,13 +79,13 @@ export function requestSize(
 }
 
 /** The same of a body in which {@link SIZE_MEMBERS} were looked for. */
-export function jsonSize(json: Pick<JsonBody, "length" | "literal">): RequestSize {
-  return sizeOf(json.length, (name) => json.literal(name, MAX_NUMBER_LENGTH));
+export function jsonSize(json: Pick<JsonBody, "length" | "literal">, kind = "other"): RequestSize {
+  return sizeOf(json.length, kind, (name) => json.literal(name, MAX_NUMBER_LENGTH));
 }
 
-function sizeOf(bytes: number, literalOf: (name: string) => string | null): RequestSize {
+function sizeOf(bytes: number, kind: string, literalOf: (name: string) => string | null): RequestSize {
   let outputLimit = 0;
-  for (const name of LIMITS) {
+  for (const name of LIMITS_OF[kind] ?? LIMITS) {
     const number = Number(literalOf(name) ?? 0);
     if (number > outputLimit) outputLimit = Math.min(Math.floor(number), MAX_OUTPUT_TOKENS);
   }

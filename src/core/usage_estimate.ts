@@ -20,6 +20,9 @@ const COUNTED: ReadonlySet<EndpointKind> = new Set([
 const MAX_SCANNED_LENGTH = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
 /** No text has so many letters, digits and `+/=_-` in a row: it is an image, or sound. */
 const SOLID_LENGTH = 200;
+/** Base64 has four small letters in ten characters, and `-` or `_` in thirty: words that are joined have more. */
+const MAX_SMALL_SHARE = 0.7;
+const MAX_JOINT_SHARE = 0.1;
 const LETTERS_A_TOKEN = 8;
 const DIGITS_A_TOKEN = 3;
 const MARKS_A_TOKEN = 2;
@@ -130,13 +133,20 @@ class TokenCounter {
   /** Characters that may be Base64 in a row, and what had been counted before them. */
   #solid = 0;
   #before = 0;
+  /** Small letters, and `-` or `_`, among these. */
+  #small = 0;
+  #joints = 0;
 
   push(code: number): void {
     if (isSolid(code)) {
       if (this.#solid++ === 0) {
         this.#endRun();
         this.#before = this.tokens;
+        this.#small = 0;
+        this.#joints = 0;
       }
+      if (code >= 0x61 && code <= 0x7a) this.#small++;
+      else if (code === 0x2d || code === 0x5f) this.#joints++;
     } else if (this.#solid > 0) this.#endSolid();
     const kind = classOf(code);
     const isNewWord = kind === LETTER && this.#run > 1 && isUpper(code) && this.#class === LETTER;
@@ -161,7 +171,9 @@ class TokenCounter {
   }
 
   #endSolid(): void {
-    if (this.#solid >= SOLID_LENGTH) {
+    const isBase64 = this.#solid >= SOLID_LENGTH && this.#small <= this.#solid * MAX_SMALL_SHARE &&
+      this.#joints <= this.#solid * MAX_JOINT_SHARE;
+    if (isBase64) {
       this.#run = 0;
       this.#class = NONE;
       this.tokens = this.#before;

@@ -13,7 +13,7 @@ import { type FixedHeaders, READABLE_BY_ALL } from "../core/fixed_headers.ts";
 import type { ModelCatalog } from "../core/model_catalog.ts";
 import type { JsonBody } from "../core/json_body.ts";
 import type { Prices } from "../core/prices.ts";
-import { JsonPieces } from "../core/request_fields.ts";
+import { furtherModels, JsonPieces } from "../core/request_fields.ts";
 import type { SecretMask } from "../core/secret_set.ts";
 import { maskSecret } from "../core/secrets.ts";
 import { ASIS, type Inbound, type Upstream } from "../core/types.ts";
@@ -207,7 +207,8 @@ export class Proxy {
     });
     const { kind, model, shownModel, modelPlace, modelInPath, isStream } = fields;
     const usageSplice = hasUsageOption(kind) && client.method === "POST" ? fields.usageSplice : null;
-    const problem = isStrict ? problemOf(read) ?? fields.problem : null;
+    const unread = isStrict ? problemOf(read) ?? fields.problem : null;
+    const problem = unread ?? (view.models === null ? null : furtherModels(fields.json));
     const inbound: Inbound = {
       kind,
       model,
@@ -238,7 +239,7 @@ export class Proxy {
       view,
       releaseBody,
       isCut: read.type === "cut",
-      refusal: problem === null ? null : unreadable(problem, prepared.isRestricted),
+      refusal: problem === null ? null : unreadable(problem, unread !== null && prepared.isRestricted),
       isCounted,
     });
   }

@@ -283,3 +283,24 @@ Deno.test("a token's gate mode holds its streams, unless a request says otherwis
   assert.equal(await upstreamOf({ authorization: `Bearer ${router.token}` }), "cut");
   assert.equal(await upstreamOf({ authorization, "x-oar-gate": "content" }), "cut");
 });
+
+Deno.test("a token with rules about models names one model only, wherever upstreams read more", async () => {
+  await using upstream = new FakeUpstream(chatReply("ok"));
+  await using router = await Router.start({ upstreams: [{ endpoint: upstream.endpoint }] });
+  await addRow(router, { name: "amy", secret: SECRET, allow: "small*" });
+  await addRow(router, { name: "bob", secret: OTHER });
+  const statuses = async (body: Record<string, unknown>) => {
+    const sent = await Promise.all([SECRET, OTHER].map((secret) => router.chat(body, as(secret))));
+    await Promise.all(sent.map((response) => response.body?.cancel()));
+    return sent.map(({ status }) => status);
+  };
+  assert.deepEqual(await statuses({ model: "small", models: ["large"] }), [400, 200]);
+  assert.deepEqual(await statuses({ model: "small", fallbacks: [{ model: "large" }] }), [400, 200]);
+  assert.deepEqual(await statuses({ model: "small", models: [] }), [200, 200]);
+  assert.deepEqual(await statuses({ model: "small", fallbacks: null }), [200, 200]);
+  const refusal = await router.chat({ model: "small", models: ["large"] }, as(SECRET));
+  assert.match(
+    (await errorOf(refusal))[2],
+    /this token has rules about models and its `models` names further ones/,
+  );
+});

@@ -1,6 +1,7 @@
 /**
  * What the record of a request says that it used: what was reported, or an estimate where nothing was.
  */
+import { JsonMemberScanner } from "../../core/json_members.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import type { CapturedReply, EndpointKind, Inbound, RequestRecord } from "../../core/types.ts";
 import type { Usage } from "../../core/usage.ts";
@@ -31,6 +32,9 @@ export function recordedUsage(
   }
   const hasContent = captured.text !== "" || captured.reasoning !== "" || captured.toolCalls.length > 0 ||
     (kind === "embeddings" && outcome === "complete");
+  if (captured.usage === null && kind === "responses" && isInBackground(text)) {
+    return { usage: null, areTokensEstimated: false };
+  }
   const request = isTruncated ? null : text;
   const { usage, isEstimated } = replyUsage(captured, { kind, hasContent, request });
   return { usage, areTokensEstimated: isEstimated };
@@ -61,13 +65,17 @@ export function replyUsage(
     reply: output === null ? captured : null,
   });
   if (estimated === null) return { usage: reported, isEstimated: false };
-  const usage = {
+  // A count near what was said is a count, whatever it came with.
+  const isNear = input !== null && (reported?.outputTokens ?? 0) * 2 >= (estimated.outputTokens ?? Infinity);
+  if (isNear) return { usage: reported, isEstimated: false };
+  const counts = {
     inputTokens: input ?? estimated.inputTokens,
     outputTokens: output ?? atLeast(estimated.outputTokens, reported?.outputTokens ?? null),
     cachedTokens: reported?.cachedTokens ?? null,
     reasoningTokens: reported?.reasoningTokens ?? estimated.reasoningTokens,
-    details: reported?.details ?? null,
   };
+  const details = reported?.details ?? null;
+  const usage = details === null ? counts : { ...counts, details };
   return { usage, isEstimated: true };
 }
 
@@ -83,4 +91,12 @@ function reportedOutput(
 
 function atLeast(estimated: number | null, reported: number | null): number | null {
   return reported === null || estimated === null ? estimated ?? reported : Math.max(estimated, reported);
+}
+
+/** Its reply only says that the work has begun, which goes on whoever leaves. */
+function isInBackground(body: string): boolean {
+  const scanner = new JsonMemberScanner(["background"], { isStrict: false });
+  scanner.push(body);
+  const span = scanner.end().spans.get("background");
+  return span !== undefined && body.slice(span.start, span.end) === "true";
 }

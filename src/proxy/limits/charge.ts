@@ -2,6 +2,7 @@
  * What a request is charged when it has ended. Pure.
  */
 import type { Charge } from "../../core/budget_account.ts";
+import type { TokenRates } from "../../core/prices.ts";
 import type { RequestRecord } from "../../core/types.ts";
 import type { Usage } from "../../core/usage.ts";
 
@@ -9,18 +10,21 @@ import type { Usage } from "../../core/usage.ts";
 export interface Reservation {
   readonly tokens: number;
   readonly costNano: number;
+  /** By which it was reserved. */
+  readonly rates: TokenRates;
 }
 
 /**
  * Where nobody reported what it cost, it costs what was reserved, if an upstream may have worked for it, and nothing
- * otherwise.
+ * otherwise. If only its price is not known, as that of a service tier, it costs at least as much as its tokens would have.
  */
 export function chargeOf(record: RequestRecord, reserved: Reservation): Charge {
   const { costNano, usage } = record;
   const hasWorked = mayHaveWorked(record);
   const tokens = usage === null ? hasWorked ? reserved.tokens : 0 : tokensOf(usage);
   const isKnown = costNano !== null;
-  const cost = isKnown ? costNano : hasWorked ? reserved.costNano : 0;
+  const least = usage === null ? 0 : leastCost(usage, reserved.rates);
+  const cost = isKnown ? costNano : hasWorked ? Math.max(reserved.costNano, least) : 0;
   return {
     costNano: cost,
     requests: 1,
@@ -61,6 +65,12 @@ function mayHaveWorked({ outcome, status, attempts, responseBytes }: RequestReco
     default:
       return outcome satisfies never;
   }
+}
+
+function leastCost(usage: Usage, { input, output, request }: TokenRates): number {
+  const given = tokensOf({ ...usage, outputTokens: null });
+  const cost = Math.ceil(given * input + tokensOf(usage) * output - given * output + request);
+  return Math.min(cost, Number.MAX_SAFE_INTEGER);
 }
 
 function tokensOf({ inputTokens, outputTokens, cachedTokens, details }: Usage): number {

@@ -5,6 +5,7 @@
  * A request waits only while a lease of its budget is made durable. Money is charged when a request ends, to that day:
  * what is reserved counts against whichever period is current, so that no period gets more than its budget.
  */
+import { isChargedElsewhere } from "../../core/api_path.ts";
 import type { BudgetReading, BudgetTerms, Charge } from "../../core/budget_account.ts";
 import { BudgetDays } from "../../core/budget_days.ts";
 import type { ClientRules } from "../../core/client_rules.ts";
@@ -20,9 +21,16 @@ import type { Notifier } from "../../notify/notifier.ts";
 import { Admission, type AdmissionOwner } from "./admission.ts";
 import { BudgetAlerts } from "./budget_alerts.ts";
 import { ClientUse } from "./client_use.ts";
-import { type ClientDemand, costDemand, tokenDemand } from "./demand.ts";
+import { type ClientDemand, costDemand, NO_COST, tokenDemand } from "./demand.ts";
 import { ANSWER_LIMIT_MS, LeaseRenewals } from "./lease_renewals.ts";
-import { limitError, priceError, quotaError, reservedError, unavailableError } from "./limit_errors.ts";
+import {
+  limitError,
+  priceError,
+  quotaError,
+  reservedError,
+  unavailableError,
+  uncountedError,
+} from "./limit_errors.ts";
 
 /** What the store said is good enough to refuse by for so long. */
 const FRESH_MS = 1_000;
@@ -112,12 +120,12 @@ export class ClientAdmission implements AdmissionOwner {
     const tokens = size === null ? 0 : size.input + size.output;
     const hit = use.hit(tokens, nowMs, isCounted);
     if (hit !== null) throw this.#refused(use, hit.limit, limitError(use, hit, nowMs));
-    const cost = size === null || budget === null ? 0 : costDemand(demand, size, this.#deps.prices);
-    if (typeof cost !== "number") throw this.#unpriced(use, demand, cost);
+    const cost = size === null || budget === null ? NO_COST : costDemand(demand, size, this.#deps.prices);
+    if ("name" in cost) throw this.#unpriced(use, demand, cost);
     use.begin(tokens, nowMs, isCounted);
-    const admission = new Admission(this, use, { tokens, costNano: cost, atMs: nowMs, isCounted });
-    if (budget === null || use.account.reserve(cost, nowMs)) return admission;
-    const refusal = this.#mayAsk(use, cost, nowMs);
+    const admission = new Admission(this, use, { tokens, ...cost, atMs: nowMs, isCounted });
+    if (budget === null || use.account.reserve(cost.costNano, nowMs)) return admission;
+    const refusal = this.#mayAsk(use, cost.costNano, nowMs);
     if (refusal === null) return this.#wait(admission);
     // Nothing is reserved of the budget.
     use.undo(admission.reserved, nowMs);
@@ -217,8 +225,15 @@ export class ClientAdmission implements AdmissionOwner {
     return error;
   }
 
-  #unpriced(use: ClientUse, { inbound: { shownModel } }: ClientDemand, { name }: Upstream): RouterError {
-    return this.#refused(use, "price_unknown", priceError(use.rules, { model: shownModel, upstream: name }));
+  #unpriced(
+    use: ClientUse,
+    { inbound: { shownModel, path } }: ClientDemand,
+    { name }: Upstream,
+  ): RouterError {
+    const error = isChargedElsewhere(path)
+      ? uncountedError(use.rules, path)
+      : priceError(use.rules, { model: shownModel, upstream: name });
+    return this.#refused(use, "price_unknown", error);
   }
 
   /** Why the store need not be asked; null: it may have room. */

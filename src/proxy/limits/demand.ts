@@ -3,12 +3,13 @@
  *
  * Pure. What it did use: charge.ts.
  */
+import { isChargedElsewhere } from "../../core/api_path.ts";
 import { mediaTypeOf } from "../../core/body_form.ts";
 import type { JsonBody } from "../../core/json_body.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { modelAt } from "../../core/model_alias.ts";
 import type { OutputSizes } from "../../core/output_sizes.ts";
-import type { Prices } from "../../core/prices.ts";
+import type { Prices, TokenRates } from "../../core/prices.ts";
 import { jsonSize, requestSize } from "../../core/token_estimate.ts";
 import type { EndpointKind, Inbound, Upstream } from "../../core/types.ts";
 
@@ -35,11 +36,24 @@ export interface ClientDemand {
 export interface TokenDemand {
   readonly input: number;
   readonly output: number;
+  /**
+   * Output that money is reserved for. Small replies of the past do not lower it: whoever has asked for twenty of them
+   * could have any number of large ones at once.
+   */
+  readonly pricedOutput: number;
 }
 
-const NO_TOKENS: TokenDemand = { input: 0, output: 0 };
+export interface CostDemand {
+  /** In 1e-9 US dollars. */
+  readonly costNano: number;
+  /** The highest of each kind. */
+  readonly rates: TokenRates;
+}
+
+const NO_TOKENS: TokenDemand = { input: 0, output: 0, pricedOutput: 0 };
+export const NO_COST: CostDemand = { costNano: 0, rates: { input: 0, output: 0, request: 0 } };
 const WITHOUT_OUTPUT: ReadonlySet<EndpointKind> = new Set<EndpointKind>(["embeddings", "moderations"]);
-const WITHOUT_COST: ReadonlySet<EndpointKind> = new Set<EndpointKind>(["models", "files"]);
+const WITHOUT_COST: ReadonlySet<EndpointKind> = new Set<EndpointKind>(["files"]);
 
 /** Whether it asks no model for anything: a look-up, an upload, a cancellation. */
 export function isFree({ method, kind, body }: Pick<Inbound, "method" | "kind" | "body">): boolean {
@@ -54,36 +68,43 @@ export function tokenDemand(
   if (isForNobody === true || isFree(inbound)) return NO_TOKENS;
   const { headers, body, kind, model } = inbound;
   const { input, outputLimit, choices } = json === null
-    ? requestSize({ headers, body, decodedBody: plain })
-    : jsonSize(json);
+    ? requestSize({ headers, body, decodedBody: plain }, kind)
+    : jsonSize(json, kind);
   const isUpload = mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
   const learned = (model === null ? null : sizes.p95(model)) ?? DEFAULT_OUTPUT_TOKENS;
+  const output = (most: number) =>
+    WITHOUT_OUTPUT.has(kind) ? 0 : Math.min(outputLimit ?? most, most) * choices;
   return {
     input: isUpload ? Math.ceil((plain?.length ?? 0) / UPLOADED_BYTES_A_TOKEN) : input,
-    output: WITHOUT_OUTPUT.has(kind) ? 0 : Math.min(outputLimit ?? learned, learned) * choices,
+    output: output(learned),
+    pricedOutput: output(Math.max(learned, DEFAULT_OUTPUT_TOKENS)),
   };
 }
 
-/** Of the most expensive upstream, in 1e-9 US dollars; an upstream: its price of the model is not known. */
+/** Of the most expensive upstream; an upstream: its price of the model is not known. */
 export function costDemand(
   { inbound, candidates, isForNobody }: ClientDemand,
-  { input, output }: TokenDemand,
+  { input, pricedOutput }: TokenDemand,
   prices: Prices,
-): number | Upstream {
-  if (isForNobody === true || isFree(inbound)) return 0;
-  const { model, kind, startedAtMs: atMs } = inbound;
-  let most = 0;
+): CostDemand | Upstream {
+  if (isForNobody === true || isFree(inbound)) return NO_COST;
+  const { model, kind, path, startedAtMs: atMs } = inbound;
+  const most = { costNano: 0, rates: { input: 0, output: 0, request: 0 } };
   let lastId: number | null = null;
   for (const upstream of candidates) {
     // Its keys follow each other.
     if (upstream.id === lastId) continue;
     lastId = upstream.id;
-    const rates = prices.ratesOf({
+    const rates = isChargedElsewhere(path) ? null : prices.ratesOf({
       ...{ kind, atMs, upstream, responseModel: null },
       model: model === null ? null : modelAt(upstream, model),
     });
     if (rates === null) return upstream;
-    most = Math.max(most, Math.ceil(rates.input * input + rates.output * output + rates.request));
+    const cost = Math.ceil(rates.input * input + rates.output * pricedOutput + rates.request);
+    most.costNano = Math.min(Math.max(most.costNano, cost), Number.MAX_SAFE_INTEGER);
+    for (const name of ["input", "output", "request"] as const) {
+      most.rates[name] = Math.max(most.rates[name], rates[name]);
+    }
   }
-  return Math.min(most, Number.MAX_SAFE_INTEGER);
+  return most;
 }

@@ -110,6 +110,19 @@ export function priceError(
   );
 }
 
+/** What it begins is charged where the router does not see it. */
+export function uncountedError({ name }: ClientRules, path: string): RouterError {
+  return new RouterError(
+    403,
+    "price_unknown",
+    `The token ${name} has a budget, and what ${
+      cutText(path, MAX_SHOWN_NAME_LENGTH)
+    } begins is charged where it cannot be ` +
+      "counted; use a token without one",
+    { limit: { type: "invalid_request_error", headers: [] } },
+  );
+}
+
 function waiting(ms: number): FixedHeaders {
   const atLeast = Math.max(1, Math.ceil(ms));
   return [

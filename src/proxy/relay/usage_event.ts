@@ -16,6 +16,9 @@ import { concat } from "../../core/bytes.ts";
 /** No usage is larger; what would be held beyond that is passed on. */
 export const MAX_HELD_BYTES = 64 * 1024; // docs/tuning.md#budgets-and-remembered-values
 
+/** Bytes of events that are looked at as a whole; a stream with more counts all the time, and passes as it is. */
+export const MAX_LOOKED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-values
+
 const NOTHING = new Uint8Array(0);
 const LF = 0x0a;
 const CR = 0x0d;
@@ -65,8 +68,11 @@ export class UsageEventFilter {
   #foundLength = 0;
   /** Where among the held bytes the event under way begins. */
   #eventAt = 0;
+  #lookedBytes = 0;
   // While a chunk is looked at:
   #chunk = NOTHING;
+  /** The next carriage return in it. */
+  #nextCr = 0;
   /** From where on the chunk's bytes are neither in the output nor held. */
   #from = 0;
   /** From where on they are held; -1: they are not. */
@@ -83,7 +89,16 @@ export class UsageEventFilter {
     this.#from = 0;
     this.#heldFrom = this.#heldLength > 0 ? 0 : -1;
     this.#output = [];
-    for (let at = 0; at < chunk.length && !this.#isDone; at++) this.#step(chunk[at] ?? 0, at);
+    this.#nextCr = -1;
+    for (let at = 0; at < chunk.length && !this.#isDone; at++) {
+      if (this.#place === IN_OTHER || this.#place === IN_COMMENT) {
+        const end = this.#isAfterCr ? at : this.#lineEnd(at);
+        if (end > at) this.#isLineStart = false;
+        if (end === chunk.length) break;
+        at = end;
+      }
+      this.#step(chunk[at] ?? 0, at);
+    }
     const passed = this.#passed();
     this.#chunk = NOTHING;
     return passed;
@@ -98,6 +113,13 @@ export class UsageEventFilter {
     this.#held = NOTHING;
     this.#heldLength = 0;
     return isLast ? held.subarray(0, this.#eventAt) : held.subarray(this.#foundLength);
+  }
+
+  /** Where the next line ends, from there on; the chunk's length: not in it. Each byte is searched twice at most. */
+  #lineEnd(at: number): number {
+    const chunk = this.#chunk;
+    if (this.#nextCr < at) this.#nextCr = indexOrLength(chunk, CR, at);
+    return Math.min(this.#nextCr, indexOrLength(chunk.subarray(0, this.#nextCr), LF, at));
   }
 
   #step(byte: number, at: number): void {
@@ -201,7 +223,13 @@ export class UsageEventFilter {
   }
 
   #eventEnded(end: number): void {
-    if (this.#seen === IS_EMPTY && this.#heldBytes(end) <= MAX_HELD_BYTES) {
+    const length = this.#heldBytes(end);
+    if (this.#seen === IS_EMPTY && length <= MAX_HELD_BYTES) {
+      this.#lookedBytes += length;
+      if (this.#lookedBytes > MAX_LOOKED_BYTES) {
+        this.#isDone = true;
+        return this.#release(0);
+      }
       const found = concat([
         this.#held.subarray(0, this.#heldLength),
         this.#chunk.subarray(this.#heldFrom, end),
@@ -273,6 +301,11 @@ export class UsageEventFilter {
   }
 }
 
+function indexOrLength(bytes: Uint8Array, byte: number, from: number): number {
+  const at = bytes.indexOf(byte, from);
+  return at < 0 ? bytes.length : at;
+}
+
 function isBlank(byte: number | undefined): boolean {
   return byte === SPACE || byte === TAB;
 }
@@ -284,7 +317,7 @@ function endsWithBlankLine(chunk: Uint8Array): boolean {
   return before === LF || (before === CR && chunk[length - 3] === LF);
 }
 
-/** Whether an empty list may be in it, which most events of a stream have none of. */
+/** Whether an empty list may be in it, as in few events. */
 function mayHoldEmptyList(chunk: Uint8Array): boolean {
   for (let at = chunk.indexOf(CLOSING_BRACKET); at >= 0; at = chunk.indexOf(CLOSING_BRACKET, at + 1)) {
     let before = at - 1;
@@ -296,12 +329,10 @@ function mayHoldEmptyList(chunk: Uint8Array): boolean {
   return false;
 }
 
-const decoder = new TextDecoder();
-
 /** Whether the lines of an event are those of the usage. */
 export function isUsageEvent(lines: Uint8Array): boolean {
   let data = "";
-  for (const line of decoder.decode(lines).split(/\r\n|\n|\r/)) {
+  for (const line of new TextDecoder().decode(lines).split(/\r\n|\n|\r/)) {
     if (line.startsWith("data:")) data += `${line.slice(5)}\n`;
   }
   try {

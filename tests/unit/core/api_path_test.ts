@@ -149,6 +149,7 @@ Deno.test("modelInPath() finds the model, and withPathModel() puts another one i
       "best",
       "/v1/openai/deployments/meta%2Fx%3Ay/chat/completions",
     ],
+    ["/v1/openai/Deployments/best/chat", "best", "/v1/openai/Deployments/meta%2Fx%3Ay/chat"],
     ["/v1/engines/best/completions", "best", "/v1/engines/meta%2Fx%3Ay/completions"],
     ["/v1/models", null, ""],
     ["/v1/models/", null, ""],

@@ -36,6 +36,12 @@ Deno.test("what is larger than the bucket fits when it is full, a clock that sta
   assert.equal(bucket.roomInMs(1, 1_000), 190_050);
 });
 
+Deno.test("what an upstream reports by mistake is no debt for ever", () => {
+  const bucket = new TokenBucket(600, 0);
+  bucket.giveBack(-Number.MAX_SAFE_INTEGER, 0);
+  assert.equal(bucket.roomInMs(600, 0), 61 * 60_000);
+});
+
 Deno.test("the 95th percentile of a model's outputs is learned, fades, and is bounded", () => {
   const sizes = new OutputSizes();
   assert.equal(sizes.p95("m"), null);

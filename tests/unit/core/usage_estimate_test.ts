@@ -57,6 +57,14 @@ Deno.test("requestTokens() counts texts, not images, nor the names of fields aro
   assert.equal(requestTokens('{"input":"\\u4eba\\u4eba\\u751f"}'), requestTokens('{"input":"人人生"}'));
 });
 
+Deno.test("words that are joined are no image", () => {
+  for (const joint of ["_", "-", ""]) {
+    const word = joint === "" ? "Translate" : "translate";
+    const text = `${word}${joint}`.repeat(5_000);
+    assert.ok(requestTokens(chat(text)) > 5_000, joint);
+  }
+});
+
 Deno.test("requestTokens() takes anything, and time linear in it", () => {
   for (const body of ["", "{", '{"a', '{"a\\', '{"\\u', '{"\\u12', "[[[", '"', "}{", "\u0000", "\ud800"]) {
     assert.ok(Number.isFinite(requestTokens(body)), body);

@@ -1,5 +1,10 @@
 import { strictEqual as assertEquals } from "node:assert/strict";
-import { isUsageEvent, MAX_HELD_BYTES, UsageEventFilter } from "../../../../src/proxy/relay/usage_event.ts";
+import {
+  isUsageEvent,
+  MAX_HELD_BYTES,
+  MAX_LOOKED_BYTES,
+  UsageEventFilter,
+} from "../../../../src/proxy/relay/usage_event.ts";
 
 const DELTA =
   'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a [] \\"usage\\":{"}}],"usage":null}';
@@ -112,6 +117,15 @@ Deno.test("UsageEventFilter passes on what is larger than it holds", () => {
 Deno.test("UsageEventFilter takes linear time for what is held for long", () => {
   const blanks = `data: {"choices"${" ".repeat(MAX_HELD_BYTES - 100)}:[],"usage":{}}\n\n`;
   assertEquals(filtered(`${blanks}${DONE}\n\n`, [1]), `${DONE}\n\n`);
+});
+
+Deno.test("UsageEventFilter looks at a bounded part of a stream, and then passes everything", () => {
+  const counts = `${USAGE}\n\n`.repeat(Math.ceil(MAX_LOOKED_BYTES / USAGE.length) + 1);
+  for (const size of [counts.length, 1_000]) {
+    assertEquals(filtered(`${counts}${DONE}\n\n`, [size]) === `${counts}${DONE}\n\n`, true, String(size));
+  }
+  const deltas = `${DELTA}\r\n\r\n`.repeat(2 * MAX_LOOKED_BYTES / DELTA.length);
+  assertEquals(filtered(`${deltas}${USAGE}\n\n${DONE}\n\n`, [65_536]) === `${deltas}${DONE}\n\n`, true);
 });
 
 /** A slow reader of the same rules. */
