@@ -12,6 +12,7 @@ import { type JsonMembers, JsonMemberScanner, type Span } from "./json_members.t
 import { type FormPart, multipartBoundary, readFormParts } from "./multipart.ts";
 import { ID_MEMBERS } from "./named_ids.ts";
 import { SESSION_MEMBERS } from "./session_key.ts";
+import { SIZE_MEMBERS } from "./token_estimate.ts";
 import { type Splice, usageSplice } from "./usage_option.ts";
 
 /** The fields that a body holds. */
@@ -25,7 +26,7 @@ export interface RequestFields {
   readonly modelPlace: ModelPlace | null;
   /** Why an upstream may read another model than {@link model}; null when all read the same. */
   readonly problem: string | null;
-  /** For what affinity reads of it; null: it is not JSON. */
+  /** For what affinity and limits read of it; null: it is not JSON. */
   readonly json: JsonBody | null;
   /** How a stream is asked for its usage; null: the client has asked, or it is no stream, or not plainly readable. */
   readonly usageSplice: Splice | null;
@@ -57,7 +58,13 @@ const MAX_STREAM_LITERAL = 8;
 
 /** Models that are tried after the first one, by OpenRouter and by LiteLLM. */
 const FURTHER_MODELS = ["models", "fallbacks"];
-const WATCHED = ["model", "stream", "stream_options", ...FURTHER_MODELS, ...ID_MEMBERS, ...SESSION_MEMBERS];
+const WATCHED = [
+  ...["model", "stream", "stream_options"],
+  ...FURTHER_MODELS,
+  ...SIZE_MEMBERS,
+  ...ID_MEMBERS,
+  ...SESSION_MEMBERS,
+];
 
 const NO_FIELDS: RequestFields = {
   model: null,

@@ -3,8 +3,9 @@
  */
 import { Buffer } from "node:buffer";
 import { mediaTypeOf } from "./body_form.ts";
+import type { HeaderView } from "./header_fields.ts";
+import type { JsonBody } from "./json_body.ts";
 import { JsonMemberScanner } from "./json_members.ts";
-import type { EndpointKind, Inbound } from "./types.ts";
 
 /** Of English text; https://help.openai.com/en/articles/4936856-what-are-tokens-and-how-to-count-them */
 const BYTES_A_TOKEN = 4;
@@ -14,7 +15,7 @@ const MAX_SCANNED_BYTES = 1024 * 1024; // docs/tuning.md#budgets-and-remembered-
 const MAX_OUTPUT_TOKENS = 1_000_000;
 const LIMITS = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 /** An upstream ignores the others, so they limit nothing. */
-const LIMITS_OF: { readonly [Kind in EndpointKind]?: readonly string[] } = {
+const LIMITS_OF: Readonly<Partial<Record<string, readonly string[]>>> = {
   chat: ["max_tokens", "max_completion_tokens"],
   completions: ["max_tokens"],
   responses: ["max_output_tokens"],
@@ -24,6 +25,19 @@ const LIMITS_OF: { readonly [Kind in EndpointKind]?: readonly string[] } = {
 const CHOICES = ["n", "best_of"];
 /** More than any provider makes. */
 const MAX_CHOICES = 128;
+/** No number is longer. */
+const MAX_NUMBER_LENGTH = 32;
+
+/** Members of a body that say something of a request's size. */
+export const SIZE_MEMBERS: readonly string[] = [...LIMITS, ...CHOICES];
+
+/** A request as its client sent it. */
+export interface MeasuredRequest {
+  readonly headers: HeaderView;
+  readonly body: Uint8Array<ArrayBuffer> | null;
+  /** Without its content codings. */
+  readonly decodedBody?: Uint8Array<ArrayBuffer> | null;
+}
 
 /** What a request itself says of its size. */
 export interface RequestSize {
@@ -36,15 +50,15 @@ export interface RequestSize {
 }
 
 /** Of the request by its length, and of the reply by the limit that the request sets; none: 0. */
-export function estimatedTokens(request: Pick<Inbound, "headers" | "body">): number {
+export function estimatedTokens(request: Pick<MeasuredRequest, "headers" | "body">): number {
   const { input, outputLimit } = requestSize(request);
   return input + (outputLimit ?? 0);
 }
 
 /** The same apart. @param request whose body may be what its coded one was decoded to @param kind whose limits count */
 export function requestSize(
-  { headers, body, decodedBody }: Pick<Inbound, "headers" | "body" | "decodedBody">,
-  kind: EndpointKind = "other",
+  { headers, body, decodedBody }: MeasuredRequest,
+  kind = "other",
 ): RequestSize {
   const bytes = decodedBody ?? body;
   if (bytes === null) return { input: 0, outputLimit: null, choices: 1 };
@@ -52,26 +66,43 @@ export function requestSize(
   const isPlain = bytes === decodedBody ? !isMultipart(headers) : isPlainJson(headers);
   if (bytes.length > MAX_SCANNED_BYTES || !isPlain) return unread;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  const scanner = new JsonMemberScanner([...LIMITS_OF[kind] ?? LIMITS, ...CHOICES], { isStrict: false });
+  const scanner = new JsonMemberScanner(SIZE_MEMBERS, { isStrict: false });
   scanner.push(text);
   const { problem, spans } = scanner.end();
   if (problem !== null) return unread;
-  let outputLimit = 0;
-  let choices = 1;
-  for (const [name, { start, end }] of spans) {
-    const number = Number(text.slice(start, Math.min(end, start + 32)));
-    if (CHOICES.includes(name)) {
-      if (number > choices) choices = Math.min(Math.floor(number), MAX_CHOICES);
-    } else if (number > outputLimit) outputLimit = Math.min(Math.floor(number), MAX_OUTPUT_TOKENS);
-  }
-  return { input: unread.input, outputLimit: outputLimit > 0 ? outputLimit : null, choices };
+  return sizeOf(bytes.length, kind, (name) => {
+    const span = spans.get(name);
+    return span === undefined
+      ? null
+      : text.slice(span.start, Math.min(span.end, span.start + MAX_NUMBER_LENGTH));
+  });
 }
 
-function isPlainJson(headers: Inbound["headers"]): boolean {
+/** The same of a body in which {@link SIZE_MEMBERS} were looked for. */
+export function jsonSize(json: Pick<JsonBody, "length" | "literal">, kind = "other"): RequestSize {
+  return sizeOf(json.length, kind, (name) => json.literal(name, MAX_NUMBER_LENGTH));
+}
+
+function sizeOf(bytes: number, kind: string, literalOf: (name: string) => string | null): RequestSize {
+  let outputLimit = 0;
+  for (const name of LIMITS_OF[kind] ?? LIMITS) {
+    const number = Number(literalOf(name) ?? 0);
+    if (number > outputLimit) outputLimit = Math.min(Math.floor(number), MAX_OUTPUT_TOKENS);
+  }
+  let choices = 1;
+  for (const name of CHOICES) {
+    const number = Number(literalOf(name) ?? 0);
+    if (number > choices) choices = Math.min(Math.floor(number), MAX_CHOICES);
+  }
+  const input = Math.ceil(bytes / BYTES_A_TOKEN);
+  return { input, outputLimit: outputLimit > 0 ? outputLimit : null, choices };
+}
+
+function isPlainJson(headers: HeaderView): boolean {
   const encoding = headers.get("content-encoding")?.trim().toLowerCase() ?? "";
   return (encoding === "" || encoding === "identity") && !isMultipart(headers);
 }
 
-function isMultipart(headers: Inbound["headers"]): boolean {
+function isMultipart(headers: HeaderView): boolean {
   return mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
 }

@@ -262,11 +262,11 @@ export class Proxy {
         throw error;
       }
     };
-    const { inbound, plain, isCounted, isCut, refusal, releaseBody } = request;
+    const { inbound, plain, json, isCounted, isCut, refusal, releaseBody } = request;
     const { candidates } = ordered;
     const isForNobody = isCut || refusal !== null || candidates.length === 0;
     try {
-      const admitted = admission.admit(rules, { inbound, plain, candidates, isForNobody, isCounted });
+      const admitted = admission.admit(rules, { inbound, plain, json, candidates, isForNobody, isCounted });
       if (!(admitted instanceof Promise)) return start(admitted);
       return admittedLater(admitted, this.#deps.inFlight, releaseBody).then(start);
     } catch (error) {

@@ -45,9 +45,7 @@ export class PreparedSnapshot {
     this.snapshot = snapshot;
     const tokens = snapshot.tokens.map((token) => token.secret);
     if (snapshot.adminToken !== null) tokens.push(snapshot.adminToken);
-    this.guard = new TokenGuard(tokens, {
-      digests: new Set(snapshot.clientRules.map(({ digest }) => digest)),
-    });
+    this.guard = new TokenGuard(tokens, { digested: snapshot.clientRules });
     this.secrets = new SecretSet(keptSecrets([...snapshot.upstreams.flatMap(keysOf), ...tokens]));
     this.#everyone = new UnlimitedView(this);
     const enabled = snapshot.upstreams.filter((upstream) => upstream.isEnabled);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { usageOf } from "../../src/core/usage.ts";
 import { Router, runProgram } from "../support/router.ts";
-import { chatEvents, cutAfter, FakeUpstream, reply, stream } from "../support/upstream.ts";
+import { chatEvents, cutAfter, FakeUpstream, hang, reply, type Script, stream } from "../support/upstream.ts";
 
 const USAGE = { prompt_tokens: 1000, completion_tokens: 100, total_tokens: 1100 };
 
@@ -114,6 +114,38 @@ Deno.test("failed attempts that were charged are part of the cost", async (t) =>
     assert.equal(attempts[0]?.cost_nano, failed);
     assert.equal(record.cost_nano, failed + own);
   });
+});
+
+Deno.test("of a stream that broke off, what it counted counts, and no image is text", async () => {
+  await using first = new FakeUpstream(hang);
+  await using second = new FakeUpstream(stream(chatEvents(["ok"])));
+  await using router = await Router.start({
+    upstreams: [{ endpoint: first.endpoint }, { endpoint: second.endpoint }],
+    args: ["--gate", "whole"],
+  });
+  const failedUsage = async (script: Script, body: Record<string, unknown> = {}) => {
+    first.script = script;
+    const response = await router.chat({ model: "gpt-4o", stream: true, ...body });
+    await response.text();
+    const { id } = await router.recordOf(response);
+    return usageOf(String(router.attempts(id)[0]?.usage));
+  };
+  const counted = { prompt_tokens: 7, completion_tokens: 1, total_tokens: 8 };
+  const long = JSON.stringify({
+    choices: [{ index: 0, delta: { content: "four ".repeat(50) } }],
+    usage: counted,
+  });
+  assert.deepEqual(await failedUsage(cutAfter([`data: ${long}\n\n`])), {
+    ...{ inputTokens: 7, outputTokens: 1, cachedTokens: null, reasoningTokens: null },
+  });
+
+  const url = `data:image/png;base64,${"iVBORw0KGgo".repeat(20_000)}`;
+  const content = [{ type: "image_url", image_url: { url } }];
+  const usage = await failedUsage(cutAfter(chatEvents(["four", "four"]).slice(0, 2)), {
+    messages: [{ role: "user", content }],
+  });
+  assert.equal(usage?.details?.isEstimated, true);
+  assert.ok((usage.inputTokens ?? Infinity) < 100, `${usage.inputTokens} tokens`);
 });
 
 Deno.test("--prices: read at the start, refused when it is broken, and recost finds what has changed", async () => {

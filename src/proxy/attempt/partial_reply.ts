@@ -1,8 +1,8 @@
 /**
  * What a failed attempt had said, and what it used: it was paid for, so the record keeps both.
  */
-import { Buffer } from "node:buffer";
 import type { Capture } from "../../capture/capture.ts";
+import { replyUsage } from "../ledger/recorded_usage.ts";
 import type { AttemptEntry, RequestLedger } from "../ledger/request_ledger.ts";
 import type { CapturedReply, EndpointKind, Usage } from "../../core/types.ts";
 
@@ -19,13 +19,13 @@ const TEXT_KINDS: ReadonlySet<EndpointKind> = new Set(["chat", "completions", "r
 export function readPartial(
   capture: Capture | null,
   entry: AttemptEntry,
-  { inbound: { kind }, requestBytes }: Pick<RequestLedger, "inbound" | "requestBytes">,
+  { inbound: { kind }, requestBody }: Pick<RequestLedger, "inbound" | "requestBody">,
 ): string | null {
   if (capture === null || entry.isGiven || entry.ended !== null) return null;
   const { hasContent } = capture.progress;
   // Ended, since only then all of an encoded stream is decoded.
   const reply = hasContent ? capture.finish(false) : capture.partial();
-  noteUsage(entry, { ...reply, usage: partialUsage(capture, reply, { kind, requestBytes }) });
+  noteUsage(entry, { ...reply, usage: partialUsage(capture, reply, { kind, requestBody }) });
   return hasContent
     ? [reply.text, reply.reasoning, callsOf(reply)].find((part) => part !== "") ?? null
     : null;
@@ -40,30 +40,22 @@ export function noteUsage(
   entry.responseModel = model;
 }
 
-/**
- * What a stream that was not completed used: as it reported, and estimated from the lengths where it did not come to that.
- * null: nothing is known.
- */
+/** What a stream that was not completed used: as it reported, and estimated where it did not; null: nothing is known. */
 function partialUsage(
-  { progress }: Pick<Capture, "progress">,
+  { progress: { hasContent } }: Pick<Capture, "progress">,
   reply: CapturedReply,
-  { kind, requestBytes }: { readonly kind: EndpointKind; readonly requestBytes: number },
+  { kind, requestBody: { bytes, text } }: Pick<RequestLedger, "requestBody"> & {
+    readonly kind: EndpointKind;
+  },
 ): Usage | null {
-  const { usage } = reply;
-  if (reply.isComplete || !progress.hasContent || !TEXT_KINDS.has(kind)) return usage;
-  const said = Math.ceil(
-    (Buffer.byteLength(reply.text) + Buffer.byteLength(reply.reasoning) + Buffer.byteLength(callsOf(reply))) /
-      BYTES_A_TOKEN,
-  );
-  const input = usage?.inputTokens ?? null;
-  if (input !== null && (usage?.outputTokens ?? 0) >= said) return usage;
-  if (input === null && requestBytes > MAX_ESTIMATED_BYTES) return usage;
+  if (reply.isComplete || !TEXT_KINDS.has(kind)) return reply.usage;
+  const { usage, isEstimated } = replyUsage(reply, { kind, hasContent, request: text });
+  if (usage === null || !isEstimated) return usage;
+  const byLength = bytes > MAX_ESTIMATED_BYTES ? null : Math.ceil(bytes / BYTES_A_TOKEN);
   return {
-    inputTokens: input ?? Math.ceil(requestBytes / BYTES_A_TOKEN),
-    outputTokens: Math.max(said, usage?.outputTokens ?? 0),
-    cachedTokens: usage?.cachedTokens ?? null,
-    reasoningTokens: usage?.reasoningTokens ?? null,
-    details: { ...usage?.details, isEstimated: true },
+    ...usage,
+    inputTokens: usage.inputTokens ?? byLength,
+    details: { ...usage.details, isEstimated: true },
   };
 }
 

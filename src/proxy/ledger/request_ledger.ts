@@ -106,9 +106,10 @@ export class RequestLedger {
     return this.#bytesSeen;
   }
 
-  /** Length of the request's body as it came. */
-  get requestBytes(): number {
-    return this.#requestBytes;
+  /** The request's body: its length as it came, and its text; null: that is not kept. */
+  get requestBody(): { readonly bytes: number; readonly text: string | null } {
+    const { text, isTruncated } = this.#facts.requestText;
+    return { bytes: this.#requestBytes, text: isTruncated ? null : text };
   }
 
   beginAttempt(upstream: Upstream): AttemptEntry {

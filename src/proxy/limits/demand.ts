@@ -5,11 +5,12 @@
  */
 import { isChargedElsewhere } from "../../core/api_path.ts";
 import { mediaTypeOf } from "../../core/body_form.ts";
+import type { JsonBody } from "../../core/json_body.ts";
 import { isLookUp } from "../../core/look_up.ts";
 import { modelAt } from "../../core/model_alias.ts";
 import type { OutputSizes } from "../../core/output_sizes.ts";
 import type { Prices, TokenRates } from "../../core/prices.ts";
-import { requestSize } from "../../core/token_estimate.ts";
+import { jsonSize, requestSize } from "../../core/token_estimate.ts";
 import type { EndpointKind, Inbound, Upstream } from "../../core/types.ts";
 
 /** Output of a model whose replies are not known yet. */
@@ -22,6 +23,8 @@ export interface ClientDemand {
   readonly inbound: Inbound;
   /** Its body without content codings. */
   readonly plain: Uint8Array<ArrayBuffer> | null;
+  /** What was found in that; null or absent: it is not JSON, or nobody has looked. */
+  readonly json?: JsonBody | null;
   /** Whom it may be sent to. */
   readonly candidates: readonly Upstream[];
   /** It is answered with an error, and goes to no upstream. */
@@ -58,10 +61,15 @@ export function isFree({ method, kind, body }: Pick<Inbound, "method" | "kind" |
 }
 
 /** Tokens of the request and of its replies. */
-export function tokenDemand({ inbound, plain, isForNobody }: ClientDemand, sizes: OutputSizes): TokenDemand {
+export function tokenDemand(
+  { inbound, plain, json = null, isForNobody }: ClientDemand,
+  sizes: OutputSizes,
+): TokenDemand {
   if (isForNobody === true || isFree(inbound)) return NO_TOKENS;
   const { headers, body, kind, model } = inbound;
-  const { input, outputLimit, choices } = requestSize({ headers, body, decodedBody: plain }, kind);
+  const { input, outputLimit, choices } = json === null
+    ? requestSize({ headers, body, decodedBody: plain }, kind)
+    : jsonSize(json, kind);
   const isUpload = mediaTypeOf(headers.get("content-type")).startsWith("multipart/");
   const learned = (model === null ? null : sizes.p95(model)) ?? DEFAULT_OUTPUT_TOKENS;
   const output = (most: number) =>

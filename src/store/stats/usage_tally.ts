@@ -79,11 +79,19 @@ const NOTHING: UsageSums = {
   ...NO_COSTS,
 };
 
+/** The rows of one step of time. */
+interface TimeStep {
+  readonly stepSeconds: number;
+  readonly at: number;
+  /** In the order of {@link DIMENSIONS}. */
+  readonly names: readonly Map<string, StepUsage>[];
+  readonly rests: (StepUsage | null)[];
+}
+
 export class UsageTally {
   readonly #nowSeconds: number;
-  readonly #steps = new Map<string, StepUsage>();
-  /** How many names the steps have, by the step's key. */
-  readonly #names = new Map<string, number>();
+  /** For each resolution, by the start of the step. */
+  readonly #times: readonly Map<number, TimeStep>[] = USAGE_RESOLUTIONS.map(() => new Map());
   readonly #totals = new Map<string, ClientTotal>();
 
   constructor(nowMs: number) {
@@ -91,8 +99,13 @@ export class UsageTally {
   }
 
   /** In no particular order. */
-  steps(): Iterable<StepUsage> {
-    return this.#steps.values();
+  *steps(): Iterable<StepUsage> {
+    for (const times of this.#times) {
+      for (const { names, rests } of times.values()) {
+        for (const known of names) yield* known.values();
+        for (const rest of rests) if (rest !== null) yield rest;
+      }
+    }
   }
 
   totals(): Iterable<ClientTotal> {
@@ -105,20 +118,19 @@ export class UsageTally {
     const one = sumsOf(request, isFailure(outcome, status));
     const names = DIMENSIONS.map((dimension) => nameOf(request, dimension));
     const shares = sharesOf(request);
-    for (const resolution of USAGE_RESOLUTIONS) {
-      if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) continue;
-      const { stepSeconds } = resolution;
-      const at = Math.floor(request.createdAtMs / 1000 / stepSeconds) * stepSeconds;
-      DIMENSIONS.forEach((dimension, index) => {
-        const step = this.#step({ stepSeconds, at, dimension }, names[index] ?? null);
+    for (let index = 0; index < USAGE_RESOLUTIONS.length; index++) {
+      const time = this.#time(request, index);
+      if (time === null) continue;
+      for (let place = 0; place < DIMENSIONS.length; place++) {
+        const step = stepOf(time, place, names[place] ?? null);
         addSums(step, one);
-        if (latencyMs !== null && stepSeconds < DAY) step.latencies.add(latencyMs);
-        if (dimension !== "upstream") return;
+        if (latencyMs !== null && time.stepSeconds < DAY) step.latencies.add(latencyMs);
+        if (DIMENSIONS[place] !== "upstream") continue;
         for (const { upstreamId, costNano } of shares) {
           step.costNano -= costNano;
-          this.#step({ stepSeconds, at, dimension }, String(upstreamId)).costNano += costNano;
+          stepOf(time, place, String(upstreamId)).costNano += costNano;
         }
-      });
+      }
     }
     if (client === null || !isCountedName(client)) return;
     const total = this.#total(client);
@@ -127,21 +139,21 @@ export class UsageTally {
     total.lastUsedMs = Math.max(total.lastUsedMs, request.createdAtMs);
   }
 
-  /** @param name null: it is not counted by itself */
-  #step(which: Pick<UsageKey, "stepSeconds" | "at" | "dimension">, name: string | null): StepUsage {
-    const prefix = `${which.stepSeconds} ${which.at} ${which.dimension}`;
-    const known = name === null ? undefined : this.#steps.get(`${prefix} =${name}`);
-    if (known !== undefined) return known;
-    const count = this.#names.get(prefix) ?? 0;
-    const isRest = name === null || count >= MAX_STEP_NAMES[which.dimension];
-    const key = isRest ? `${prefix} rest` : `${prefix} =${name}`;
-    let step = this.#steps.get(key);
-    if (step === undefined) {
-      step = { ...which, name: isRest ? "" : name, isRest, ...NOTHING, latencies: new Histogram() };
-      this.#steps.set(key, step);
-      if (!isRest) this.#names.set(prefix, count + 1);
+  /** null: steps of its time are not kept. */
+  #time(request: CountedRequest, index: number): TimeStep | null {
+    const resolution = USAGE_RESOLUTIONS[index];
+    const times = this.#times[index];
+    if (resolution === undefined || times === undefined) return null;
+    if (!isKept(request, { resolution, nowSeconds: this.#nowSeconds })) return null;
+    const { stepSeconds } = resolution;
+    const at = Math.floor(request.createdAtMs / 1000 / stepSeconds) * stepSeconds;
+    let time = times.get(at);
+    if (time === undefined) {
+      const rests: (StepUsage | null)[] = DIMENSIONS.map(() => null);
+      time = { stepSeconds, at, names: DIMENSIONS.map(() => new Map()), rests };
+      times.set(at, time);
     }
-    return step;
+    return time;
   }
 
   #total(client: string): ClientTotal | null {
@@ -153,6 +165,25 @@ export class UsageTally {
     }
     return total;
   }
+}
+
+/** @param place of the dimension @param name null: it is not counted by itself */
+function stepOf({ stepSeconds, at, names, rests }: TimeStep, place: number, name: string | null): StepUsage {
+  const dimension = DIMENSIONS[place] ?? "model";
+  const known = names[place];
+  const found = name === null ? undefined : known?.get(name);
+  if (found !== undefined) return found;
+  const make = (own: Pick<UsageKey, "name" | "isRest">): StepUsage => ({
+    ...{ stepSeconds, at, dimension, ...own },
+    ...NOTHING,
+    latencies: new Histogram(),
+  });
+  if (name === null || known === undefined || known.size >= MAX_STEP_NAMES[dimension]) {
+    return rests[place] ??= make({ name: "", isRest: true });
+  }
+  const step = make({ name, isRest: false });
+  known.set(name, step);
+  return step;
 }
 
 /** Empty: it has none; null: it is not counted by itself. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { HeaderFields } from "../../../src/core/header_fields.ts";
-import { estimatedTokens, requestSize } from "../../../src/core/token_estimate.ts";
+import { readFields } from "../../../src/core/request_fields.ts";
+import { estimatedTokens, jsonSize, requestSize } from "../../../src/core/token_estimate.ts";
 
 function estimate(text: string, headers: [string, string][] = []): number {
   return estimatedTokens({ headers: new HeaderFields(headers), body: new TextEncoder().encode(text) });
@@ -42,4 +43,25 @@ Deno.test("input, the limit of the output and the number of replies are told apa
   assert.equal(size('{"n":2,"best_of":5}').choices, 5);
   // A coded body counts by what it says.
   assert.deepEqual(size("zip", '{"max_tokens":70,"x":1}'), { input: 6, outputLimit: 70, choices: 1 });
+});
+
+Deno.test("what the classification of a request has found says the same, and of any length", () => {
+  const headers = new HeaderFields();
+  for (
+    const text of [
+      '{"model":"日本","max_tokens":50,"n":3}',
+      '{"n":2,"best_of":5,"max_completion_tokens":"70"}',
+      '{"max_output_tokens":1e999,"messages":[{"max_tokens":9}]}',
+      '{"model":"m"}',
+    ]
+  ) {
+    const bytes = new TextEncoder().encode(text);
+    for (const known of [text, null]) {
+      const { json } = readFields({ contentType: "application/json", bytes, text: known });
+      assert.deepEqual(json && jsonSize(json), requestSize({ headers, body: bytes }), text);
+    }
+  }
+  const bytes = new TextEncoder().encode(`{"x":"${"a".repeat(2 * 1024 * 1024)}","max_tokens":7}`);
+  const { json } = readFields({ contentType: null, bytes });
+  assert.equal(json && jsonSize(json).outputLimit, 7);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ClientRules } from "../../../src/core/client_rules.ts";
 import { NO_CLIENT_LIMITS } from "../../../src/core/client_rules.ts";
+import { maskSecret } from "../../../src/core/secrets.ts";
 import { SecretSet, SecretsWithOne } from "../../../src/core/secret_set.ts";
 import { TokenGuard } from "../../../src/core/token_guard.ts";
 import { sha256 } from "../../../src/core/digest.ts";
@@ -87,6 +88,50 @@ Deno.test("a guard knows digests as values and words, and the presented token an
   assert.ok(guard.isInPath(`/v1/x/${TOKEN}-y`));
   assert.ok(!guard.isInPath("/v1/chat/completions"));
   assert.ok(!new TokenGuard([]).holds(OTHER));
+});
+
+Deno.test("a guard finds tokens that are digests whatever their hints say of them", () => {
+  const SHORT = "tok-1234";
+  const known = (token: string, hint = maskSecret(token)) => ({ digest: hex(token), hint });
+  const odd = "hand-made-0123456789";
+  for (
+    const digested of [
+      [known(TOKEN), known(OTHER)],
+      [known(TOKEN, "amy's"), known(OTHER)],
+      [known(TOKEN), known(OTHER, "")],
+      [known(SHORT), known(TOKEN), known(OTHER)],
+    ]
+  ) {
+    const guard = new TokenGuard([], { digested });
+    for (const token of [TOKEN, OTHER]) {
+      // However its base64 is aligned, and in either alphabet.
+      for (const before of ["", "u:", "us:", "use:", "\u00ff\u00fe:"]) {
+        const coded = btoa(`${before}${token}`);
+        assert.ok(guard.holds(`Basic ${coded}`), before);
+        const other = coded.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+        assert.ok(guard.holds(other), other);
+        assert.ok(guard.holds(`x=${encodeURIComponent(encodeURIComponent(coded))}`), before);
+      }
+      assert.ok(guard.holds(`https%3A%2F%2Fx%2F%3Fk%3D${token.replaceAll("-", "%2D")}%26l`));
+      for (
+        const text of [
+          token,
+          `Bearer ${token}`,
+          `k="${token}"`,
+          btoa(`u:${token}`),
+          `https://x/?k=${token}&l`,
+        ]
+      ) {
+        assert.ok(guard.holds(text), `${text} with ${JSON.stringify(digested)}`);
+      }
+      assert.ok(guard.isInPath(`/v1/x/${token}/y`));
+    }
+    const hasShort = digested.length === 3;
+    for (const text of [SHORT, `Bearer ${SHORT}`, btoa(`u:${SHORT}`)]) {
+      assert.equal(guard.holds(text), hasShort, text);
+    }
+    for (const text of [odd, `x${OTHER}`, `${TOKEN}x`, hex(TOKEN), ""]) assert.ok(!guard.holds(text), text);
+  }
 });
 
 Deno.test("a set with one more masks both, whichever holds the other", () => {
