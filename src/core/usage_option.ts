@@ -88,7 +88,27 @@ export function isRefusalOf(refusedAtMs: number, nowMs: number): boolean {
   return Math.abs(nowMs - refusedAtMs) < REFUSAL_MS;
 }
 
-/** Whether the text of an error names what asking adds to a request. */
-export function namesUsageOption(text: string): boolean {
-  return text.includes("stream_options") || text.includes("include_usage");
+/** How servers say that they do not know a field of a request, also without its name; in lower case. */
+const UNKNOWN_FIELD = [
+  "extra inputs",
+  "extra fields",
+  "extra_forbidden",
+  "additional propert",
+  "additionalpropert",
+  "unknown field",
+  "unknown parameter",
+  "unknown argument",
+  "unrecognized field",
+  "unrecognized parameter",
+  "unrecognized request argument",
+  "unexpected keyword",
+  "unexpected field",
+  "unsupported parameter",
+] as const;
+
+/** Whether the text of an error may mean what asking adds to a request: it names that, or a field that is not known. */
+export function mayMeanUsageOption(text: string): boolean {
+  if (text.includes("stream_options") || text.includes("include_usage")) return true;
+  const lower = text.toLowerCase();
+  return UNKNOWN_FIELD.some((words) => lower.includes(words));
 }

@@ -311,6 +311,8 @@ const REFUSALS: readonly (readonly [status: number, body: string])[] = [
   ],
   [400, '{"object":"error","message":"include_usage is not supported","code":400}'],
   [422, "unknown field `stream_options`, expected one of `model`, `messages`"],
+  [422, '{"detail":"Extra inputs are not permitted"}'],
+  [400, '{"error":{"message":"Additional properties are not allowed"}}'],
 ];
 
 Deno.test("an upstream that refuses the option is asked again without it, and is remembered", async () => {

@@ -3,7 +3,7 @@
  */
 import { readableText } from "../../capture/content_coding.ts";
 import type { Clock } from "../../core/clock.ts";
-import { namesUsageOption } from "../../core/usage_option.ts";
+import { mayMeanUsageOption } from "../../core/usage_option.ts";
 import { collect } from "../../wire/collect.ts";
 import { Prepended } from "../../wire/prepended.ts";
 import { TimedReader } from "../../wire/timed_reader.ts";
@@ -33,7 +33,7 @@ export async function readUsageRefusal(reply: AttemptReply, clock: Clock): Promi
   const { bytes } = await collect(reader, READ_LIMITS);
   const text = readableText(bytes, reply.headers.get("content-encoding"));
   const unread = { ...reply, body: new Prepended(bytes, reader.rest()) };
-  if (!namesUsageOption(text)) return { refusal: null, reply: unread };
+  if (!mayMeanUsageOption(text)) return { refusal: null, reply: unread };
   const stated = statedError(text)?.message.slice(0, MAX_QUOTED_LENGTH) ?? "";
   const message = `HTTP ${reply.status}: ${stated}; asked again without stream_options`;
   return { refusal: { errorClass: "usage_refused", message }, reply: unread };
