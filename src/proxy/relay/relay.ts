@@ -199,7 +199,8 @@ export class Relay {
   #takeRest(): Uint8Array<ArrayBuffer> {
     const rest = this.#source.mask?.flush() ?? NOTHING;
     if (rest.length > 0) this.#source.capture.push(rest);
-    return this.#usageFilter === null ? rest : this.#usageFilter.flush();
+    if (this.#usageFilter === null) return rest;
+    return concat([this.#usageFilter.push(rest), this.#usageFilter.flush()]);
   }
 
   #isWhole(): boolean {
