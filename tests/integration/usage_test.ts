@@ -123,7 +123,7 @@ Deno.test("two tokens' requests are told apart in the API, on the page, in the m
     assert.deepEqual(await askApi(router, `/records/count?${link}`), { count, isComplete: true }, query);
   }
   const tokensPage = await pageText(router, "/tokens");
-  assert.match(tokensPage, /client=ann&amp;failed=yes">1</);
+  assert.match(tokensPage, /client=ann&amp;failed=yes">1 failed</);
 
   assert.equal(await router.metric('client_requests_total{client="ann",result="error"}'), 1);
   assert.equal(await router.metric('client_requests_total{client="bob",result="ok"}'), 2);
