@@ -132,6 +132,8 @@ export class DocumentCapture implements Capture {
     if (this.#status >= 400) {
       const error = errorOfBody(text);
       if (error !== null) this.#draft.setError(error);
+      // What was used until it failed may be charged.
+      if (text.includes('"usage"')) this.#draft.addUsage(asObject(parseJson(text))?.usage);
       this.#draft.text().describe(text);
       return true;
     }

@@ -116,6 +116,32 @@ Deno.test("failed attempts that were charged are part of the cost", async (t) =>
   });
 });
 
+Deno.test("an error that reports its use is charged, whether another upstream answers or not", async () => {
+  const usage = { prompt_tokens: 1000, completion_tokens: 2 };
+  const failing = reply(503, JSON.stringify({ model: "gpt-4o", error: { message: "overloaded" }, usage }));
+  await using first = new FakeUpstream(failing);
+  const answering = reply(200, chat("gpt-4o", USAGE));
+  await using second = new FakeUpstream(answering);
+  await using router = await Router.start({
+    upstreams: [{ endpoint: first.endpoint }, { endpoint: second.endpoint }],
+  });
+  const failed = 1000 * 2_500 + 2 * 10_000;
+  const own = 1000 * 2_500 + 100 * 10_000;
+  for (
+    const [script, costs, total] of [
+      [answering, [failed, own], failed + own],
+      [failing, [failed, failed], 2 * failed],
+    ] as const
+  ) {
+    second.script = script;
+    const response = await router.chat({ model: "gpt-4o" });
+    await response.text();
+    const record = await router.recordOf(response);
+    assert.deepEqual(router.attempts(record.id).map(({ cost_nano }) => cost_nano), costs);
+    assert.equal(record.cost_nano, total);
+  }
+});
+
 Deno.test("of a stream that broke off, what it counted counts, and no image is text", async () => {
   await using first = new FakeUpstream(hang);
   await using second = new FakeUpstream(stream(chatEvents(["ok"])));
