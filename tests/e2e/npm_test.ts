@@ -122,7 +122,7 @@ Deno.test({
     await t.step("npx serves and streams; SIGTERM to npx ends all three processes in order", async () => {
       await using upstream = new FakeUpstream(stream(chatEvents(["Hello", ", ", "world"])));
       await folder.installed("add", "--sk", "sk-upstream-abcdefghijkl", "--endpoint", upstream.endpoint);
-      const serve = ["--offline", "openai-api-route", "serve", "--addr", "127.0.0.1:0"];
+      const serve = ["--offline", "openai-api-route", "serve", "--addr", "127.0.0.1:0", "--usage", "never"];
       const server = new Server(folder.spawn("npx", serve));
       await server.listening;
       const token = (await folder.installed("token", "show", "default")).trim();
@@ -144,7 +144,16 @@ Deno.test({
       });
       await folder.installed("edit", "1", "--endpoint", upstream.endpoint);
       // setsid makes it the leader of a group, as a shell does for what is typed on a terminal.
-      const args = ["npx", "--offline", "openai-api-route", "serve", "--addr", "127.0.0.1:0"];
+      const args = [
+        "npx",
+        "--offline",
+        "openai-api-route",
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--usage",
+        "never",
+      ];
       const server = new Server(folder.spawn("setsid", args));
       await server.listening;
       const token = (await folder.installed("token", "show", "default")).trim();
