@@ -49,6 +49,8 @@ export class TokenGuard {
   readonly #short: ReadonlySet<string>;
   /** Texts known to hold none: clients repeat nearly everything that they send. */
   readonly #clean = new Set<string>();
+  /** The same of paths, in which less is looked for. */
+  readonly #cleanPaths = new Set<string>();
   readonly #digested: DigestedTokens | null;
   readonly #base: TokenGuard | null;
 
@@ -67,17 +69,17 @@ export class TokenGuard {
     if (this.#base?.holds(text) === true) return true;
     if (this.#holdsLong(text) || (this.#short.size > 0 && this.#isShort(text))) return true;
     if (this.#digested?.isIn(text) === true) return true;
-    if (text.length <= MAX_CLEAN_LENGTH) {
-      if (this.#clean.size >= MAX_CLEAN) this.#clean.clear();
-      this.#clean.add(text);
-    }
+    remember(this.#clean, text);
     return false;
   }
 
   /** Whether a path holds one. Short tokens are not looked for: a segment may be a model with such a name. */
   isInPath(path: string): boolean {
+    if (this.#cleanPaths.has(path)) return false;
     if (this.#base?.isInPath(path) === true || this.#holdsLong(path)) return true;
-    return this.#digested?.isOneOf(wordsOf(decodings(path)), MIN_MASKABLE_LENGTH) === true;
+    if (this.#digested?.isOneOf(wordsOf(decodings(path)), MIN_MASKABLE_LENGTH) === true) return true;
+    remember(this.#cleanPaths, path);
+    return false;
   }
 
   #holdsLong(text: string): boolean {
@@ -199,6 +201,12 @@ function saidIn(piece: string): string[] {
   if (said === "") return [];
   const colon = said.indexOf(":");
   return colon < 0 ? [said] : [said, said.slice(0, colon), said.slice(colon + 1)];
+}
+
+function remember(clean: Set<string>, text: string): void {
+  if (text.length > MAX_CLEAN_LENGTH) return;
+  if (clean.size >= MAX_CLEAN) clean.clear();
+  clean.add(text);
 }
 
 /** Finds nothing: for requests that hold nothing from a client. */
