@@ -121,6 +121,7 @@ const CASES: readonly (readonly [name: string, body: (stage: Stage) => Promise<v
     };
     const over = flood([first.router, second.router], 30);
     await eventually(() => servedBy(upstream) >= 8 || null, "requests at the upstream");
+    const dead = String(first.router.query("SELECT id FROM instances")[0]?.["id"]);
     first.router.signal("SIGKILL");
     await first.router.exited();
     replicas.splice(replicas.indexOf(first), 1);
@@ -132,10 +133,10 @@ const CASES: readonly (readonly [name: string, body: (stage: Stage) => Promise<v
     assert.ok(servedBy(upstream) * CENT_NANO <= BUDGET_NANO, String(servedBy(upstream)));
     assert.ok(atKill.rows + atKill.leases <= BUDGET_NANO);
     // Others find out that it is dead by its silence.
-    const dead = await postgres.psql(
+    await postgres.psql(
       `UPDATE oar.token_leases SET renewed_ms = renewed_ms - 60000;
-      UPDATE oar.instances SET heartbeat_at = now() - interval '1 hour' WHERE heartbeat_at =
-        (SELECT min(heartbeat_at) FROM oar.instances) RETURNING id`,
+      UPDATE oar.instances SET heartbeat_at = now() - interval '1 hour'
+        WHERE id = '${dead}'`,
     );
     await eventually(
       async () =>
