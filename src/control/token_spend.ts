@@ -7,7 +7,7 @@ import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import { type ClientTokenRow, parseClientToken } from "../store/config/client_token_row.ts";
 
 /** A token without a budget is shown with what it spends in a month. */
-const DEFAULT_PERIOD: BudgetPeriod = "month";
+export const DEFAULT_PERIOD: BudgetPeriod = "month";
 
 /** Of one token, by its row. */
 export type SpentByToken = ReadonlyMap<number, number>;

@@ -7,6 +7,7 @@ import { firstDayOf } from "../core/budget_days.ts";
 import { type BudgetPeriod, toNano } from "../core/money.ts";
 import type { SpendQuery, SpentDays } from "../core/spend.ts";
 import type { TokenView } from "./token_shapes.ts";
+import { DEFAULT_PERIOD } from "./token_spend.ts";
 
 /** Money is in 1e-9 US dollars. */
 export interface TokenSpending {
@@ -38,7 +39,7 @@ export async function spendingOf(
   { spend, dayOf, now }: SpendingDeps,
 ): Promise<TokenSpending | null> {
   if (id === null) return null;
-  const period = budgetPeriod ?? "month";
+  const period = budgetPeriod ?? DEFAULT_PERIOD;
   const fromDay = firstDayOf(period, dayOf(now()));
   const sums = { spentNano: 0, estimatedNano: 0, overshootNano: 0, requests: 0 };
   for (const day of await spend({ tokenIds: [id], fromDay })) {

@@ -1,6 +1,5 @@
 /** Sums of money: what is counted as spent, where, and for how long it can be read. */
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
 import type { Attempt, RequestRecord } from "../../../../src/core/types.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import { readStats } from "../../../../src/store/stats/reader.ts";
@@ -10,28 +9,10 @@ import {
   type UsageStats,
   type UsageTable,
 } from "../../../../src/store/stats/usage_reader.ts";
-import type { WriterSession } from "../../../../src/store/write/session.ts";
 import { byHand, makeRecord, makeSession, rowsOf, withDirectory } from "../support.ts";
+import { reading, recent, write } from "./support.ts";
 
 const DAY = 86_400_000;
-
-function recent(changes: Partial<RequestRecord> = {}): RequestRecord {
-  return makeRecord({ createdAtMs: Date.now(), attempts: [], ...changes });
-}
-
-function write(session: WriterSession, records: readonly RequestRecord[]): void {
-  session.write(records);
-  while (session.count());
-}
-
-function reading<Result>(path: string, read: (db: DatabaseSync) => Result): Result {
-  const db = new DatabaseSync(path, { readOnly: true });
-  try {
-    return read(db);
-  } finally {
-    db.close();
-  }
-}
 
 function costsOf(path: string, days = 1): UsageStats {
   const nowMs = Date.now();

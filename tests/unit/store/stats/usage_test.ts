@@ -1,7 +1,5 @@
 /** Requests by model and by client, as the writer counts them and the page reads them. */
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
-import type { RequestRecord } from "../../../../src/core/types.ts";
 import { openDatabase } from "../../../../src/store/database/open.ts";
 import { toGoTime } from "../../../../src/store/database/go_time.ts";
 import type { StatsSpan } from "../../../../src/store/stats/reader.ts";
@@ -12,30 +10,11 @@ import {
   type UsageStats,
 } from "../../../../src/store/stats/usage_reader.ts";
 import { MAX_STEP_NAMES } from "../../../../src/store/stats/usage_tally.ts";
-import type { WriterSession } from "../../../../src/store/write/session.ts";
-import { byHand, makeRecord, makeSession, rowsOf, withDirectory } from "../support.ts";
+import { byHand, makeSession, rowsOf, withDirectory } from "../support.ts";
+import { reading, recent, write } from "./support.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-
-function recent(changes: Partial<RequestRecord> = {}): RequestRecord {
-  return makeRecord({ createdAtMs: Date.now(), attempts: [], ...changes });
-}
-
-/** Commits the records and does what the thread does when it is idle. */
-function write(session: WriterSession, records: readonly RequestRecord[]): void {
-  session.write(records);
-  while (session.count());
-}
-
-function reading<Result>(path: string, read: (db: DatabaseSync) => Result): Result {
-  const db = new DatabaseSync(path, { readOnly: true });
-  try {
-    return read(db);
-  } finally {
-    db.close();
-  }
-}
 
 const usageOf = (path: string, span: StatsSpan = "15m"): UsageStats =>
   reading(path, (db) => readUsage(db, span, Date.now()));
